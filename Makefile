@@ -1,0 +1,85 @@
+# The two commands that a fresh machine needs, with nothing but Python and make on it:
+#   make train    install what is missing, then train the default policy
+#   make test     install what is missing, then run the tests in both precisions
+# The others: make lint, test-slow, learn-test, bench, clean. ARGS="..." adds arguments to train, test and bench.
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+# The interpreter that makes the environment: the first of these that runs and is new, but not too new. Override: make PYTHON=...
+PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?=
+
+.PHONY: help install train test test-slow learn-test lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '2,4p' Makefile | sed 's/^# *//'
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@set -e; \
+	python="$(PYTHON)"; \
+	if [ -z "$$python" ]; then \
+	  for candidate in $(PYTHONS); do \
+	    if "$$candidate" -c '$(SUPPORTED)' >/dev/null 2>&1; then python="$$candidate"; break; fi; \
+	  done; \
+	fi; \
+	if [ -z "$$python" ] || ! "$$python" -c '$(SUPPORTED)'; then \
+	  echo "error: Python must be 3.10 to 3.13, got $$(python3 --version 2>&1 || true). Install one, or name it: make PYTHON=/path/to/python3.12 train" >&2; \
+	  exit 1; \
+	fi; \
+	if [ "$$(uname -s)" = Linux ] && ! "$$python" -c 'import ctypes; ctypes.CDLL("libX11.so.6")' 2>/dev/null; then \
+	  echo "error: the library libX11 must be present, because Taichi loads it. Install it: apt-get install libx11-6" >&2; \
+	  exit 1; \
+	fi; \
+	if [ ! -x $(PY) ] || ! $(PY) -c '$(SUPPORTED)' >/dev/null 2>&1; then \
+	  echo "[1/2] making the environment $(VENV) with $$("$$python" --version) ($$(command -v "$$python"))"; \
+	  "$$python" -m venv --clear $(VENV) || { \
+	    echo "error: the module venv must work. On Debian and Ubuntu install it: apt-get install python3-venv" >&2; exit 1; }; \
+	else \
+	  echo "[1/2] using the environment $(VENV) ($$($(PY) --version))"; \
+	fi; \
+	echo "[2/2] installing the project and its dependencies (PyTorch is the largest; minutes the first time)"; \
+	$(PY) -m pip install --disable-pip-version-check -e ".[dev]"; \
+	touch $@; \
+	echo "installed; later commands start at once until pyproject.toml changes"
+
+train: $(STAMP)
+	$(PY) -m scripts.train $(ARGS)
+
+# One interpreter holds one precision, so the tests are two runs. Both run, whatever the first one finds.
+test: $(STAMP)
+	@status=0; \
+	for precision in 64 32; do \
+	  echo "== tests, precision $$precision"; \
+	  GENESIS_TEST_PRECISION=$$precision $(PY) -m pytest $(ARGS) || status=1; \
+	done; \
+	exit $$status
+
+test-slow: $(STAMP)
+	@status=0; \
+	for precision in 64 32; do \
+	  echo "== slow tests, precision $$precision"; \
+	  GENESIS_TEST_PRECISION=$$precision $(PY) -m pytest -m "slow or soak" --timeout 1800 $(ARGS); \
+	  code=$$?; [ $$code -eq 0 ] || [ $$code -eq 5 ] || status=1; \
+	done; \
+	exit $$status
+
+learn-test: $(STAMP)
+	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m learning --timeout 3600 $(ARGS)
+
+lint: $(STAMP)
+	$(PY) -m ruff check .
+	$(PY) -m pyright
+
+bench: $(STAMP)
+	$(PY) -m scripts.benchmark mpm $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
