@@ -1,0 +1,90 @@
+"""What bodies are made of: frozen, checked when constructed, SI units.
+
+E, nu, rho and friction take a float, or a tensor () or (n_envs,) that may require a gradient.
+"""
+
+import torch
+
+from genesis.checks import assign, boolean, choice, number, parameter, record
+from genesis.errors import GenesisValueError
+
+E_RANGE, NU_RANGE, RHO_RANGE = (0.0, float("inf")), (-1.0, 0.5), (0.0, float("inf"))
+FRICTION_RANGE = (0.0, float("inf"))
+Parameter = float | torch.Tensor
+
+
+@record
+class ParticleMaterial:
+    """Abstract: a material that the particle solver moves."""
+
+    E: Parameter = 3e5
+    """Young's modulus, Pa."""
+    nu: Parameter = 0.2
+    """Poisson's ratio."""
+    rho: Parameter = 1000.0
+    """Density, kg/m^3."""
+    sampler: str = "regular"
+    """Where particles start: "regular" (a lattice), "random" (uniform), or "pbs", another name for "regular"."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        assign(self, "E", parameter(f"{name}.E", self.E, *E_RANGE))
+        assign(self, "nu", parameter(f"{name}.nu", self.nu, *NU_RANGE))
+        assign(self, "rho", parameter(f"{name}.rho", self.rho, *RHO_RANGE))
+        choice(f"{name}.sampler", self.sampler, ("regular", "random", "pbs"))
+
+    @property
+    def constitutive_model(self) -> str:
+        """The particle solver's name of the model."""
+        raise NotImplementedError
+
+
+class MPM:
+    """Materials of the particle solver."""
+
+    @record
+    class Elastic(ParticleMaterial):
+        """A hyperelastic solid."""
+
+        model: str = "corotation"
+        """"corotation" (fixed corotated) or "neohooken"."""
+
+        def __post_init__(self) -> None:
+            super(MPM.Elastic, self).__post_init__()
+            choice("Elastic.model", self.model, ("corotation", "neohooken"))
+
+        @property
+        def constitutive_model(self) -> str:
+            return "corotated" if self.model == "corotation" else "neohookean"
+
+    @record
+    class Liquid(ParticleMaterial):
+        """A weakly compressible liquid: it resists changes of volume only."""
+
+        E: Parameter = 1e6
+        """Young's modulus of the solid with the same first Lamé parameter, Pa."""
+        viscous: bool = False
+        """Not available yet."""
+
+        def __post_init__(self) -> None:
+            super(MPM.Liquid, self).__post_init__()
+            if boolean("Liquid.viscous", self.viscous):
+                raise GenesisValueError("Liquid.viscous must be False, got True. Viscous liquids are not available yet.")
+
+        @property
+        def constitutive_model(self) -> str:
+            return "liquid"
+
+
+@record
+class Tool:
+    """A kinematic body: it moves as it is told, pushes particles, and is not pushed back."""
+
+    friction: Parameter = 0.0
+    """Coulomb coefficient against particles."""
+    coup_softness: float = 0.01
+    """Distance over which its influence fades, m; 0 makes the contact sharp."""
+
+    def __post_init__(self) -> None:
+        assign(self, "friction", parameter("Tool.friction", self.friction, *FRICTION_RANGE, closed=True))
+        assign(self, "coup_softness", number("Tool.coup_softness", self.coup_softness, 0.0, closed=True))

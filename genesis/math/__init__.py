@@ -1,0 +1,1 @@
+"""Small mathematics that knows nothing of scenes."""
