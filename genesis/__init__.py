@@ -1,0 +1,74 @@
+"""A policy-learning toolkit on a differentiable simulator: `import genesis as gs`."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as _np
+import torch as _torch
+
+from genesis.errors import GenesisException
+from genesis.grad.creation import (
+    arange,
+    as_strided,
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    empty_strided,
+    eye,
+    from_numpy,
+    from_torch,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    range,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from genesis.grad.tensor import Tensor
+from genesis.runtime import Backend as _Backend
+from genesis.runtime import current as _current
+from genesis.runtime import destroy, init, is_initialized, logger
+
+__version__ = "0.1.0"
+
+cpu, cuda, gpu = _Backend.cpu, _Backend.cuda, _Backend.gpu
+
+_RUNNING = {
+    "backend": lambda run: run.backend,
+    "device": lambda run: run.device,
+    "tc_float": lambda run: run.real,
+    "tc_int": lambda run: run.integer,
+    "tc_bool": lambda run: _torch.bool,
+    "np_float": lambda run: _np.float64 if run.precision == "64" else _np.float32,
+    "np_int": lambda run: _np.int32,
+    "np_bool": lambda run: _np.bool_,
+    "EPS": lambda run: run.eps,
+    "SEED": lambda run: run.seed,
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Constants that `init` decides: `device`, `tc_float`, …."""
+    if name in _RUNNING:
+        return _RUNNING[name](_current())
+    raise AttributeError(f"module 'genesis' has no attribute {name!r}.")
+
+
+for _name in ("options", "morphs", "materials", "surfaces"):
+    if find_spec(f"genesis.{_name}"):
+        import_module(f"genesis.{_name}")
+if find_spec("genesis.engine.scene"):
+    from genesis.engine.scene import Scene
