@@ -1,0 +1,1 @@
+"""The commands: `python -m scripts.<name>`, also installed as `genesis-<name>`."""

@@ -1,0 +1,32 @@
+"""Benchmarks as programs: `python -m scripts.benchmark mpm|border|startup|memory|closed-loop [--json PATH]`.
+
+They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
+than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
+"""
+
+from typing import Annotated
+
+import tyro
+
+from scripts.benchmarks.border import Border
+from scripts.benchmarks.closed_loop import ClosedLoop
+from scripts.benchmarks.memory import Memory
+from scripts.benchmarks.mpm import Mpm
+from scripts.benchmarks.startup import Startup
+
+Benchmark = (
+    Annotated[Mpm, tyro.conf.subcommand("mpm")]
+    | Annotated[Border, tyro.conf.subcommand("border")]
+    | Annotated[Startup, tyro.conf.subcommand("startup")]
+    | Annotated[Memory, tyro.conf.subcommand("memory")]
+    | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
+)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the benchmark that the command line names."""
+    tyro.cli(Benchmark, args=args, prog="genesis-benchmark", description=__doc__).run()  # type: ignore[call-overload]
+
+
+if __name__ == "__main__":
+    main()
