@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml
 	  done; \
 	fi; \
 	if [ -z "$$python" ] || ! "$$python" -c '$(SUPPORTED)'; then \
-	  echo "error: Python must be 3.10 to 3.13, got $$(python3 --version 2>&1 || true). Install one, or name it: make PYTHON=/path/to/python3.12 train" >&2; \
+	  echo "error: Python must be 3.10 to 3.13, got $$("$${python:-python3}" --version 2>&1 || true). Install one, or name it: make PYTHON=/path/to/python3.12 train" >&2; \
 	  exit 1; \
 	fi; \
 	if [ "$$(uname -s)" = Linux ] && ! "$$python" -c 'import ctypes; ctypes.CDLL("libX11.so.6")' 2>/dev/null; then \
