@@ -1,0 +1,232 @@
+"""The one seam to the kernel compiler: everything else imports `ti` from here.
+
+Kernels take flat arrays and nothing else. An array is a torch tensor whose memory a kernel is *bound* to once;
+launching a bound kernel then costs some 35 us whatever the number of its arguments (a plain Taichi call with nine torch
+tensors costs 330 us). Numbers that change travel in arrays too, so nothing is ever recompiled.
+
+Layout is decided here: on CPU the components of a vector lie side by side (array of structures), on a GPU each component
+is a row of its own (structure of arrays). Physics code only calls `layout.get3(a, i)`, `layout.put3(a, i, v)`, ….
+"""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, Callable
+
+import torch
+
+from genesis.errors import GenesisImportError, GenesisRuntimeError
+
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+try:
+    import taichi as ti
+    from taichi.lang import impl
+except (ImportError, OSError) as error:
+    if "libX11" not in str(error):
+        raise
+    raise GenesisImportError(
+        f"the kernel compiler must find the system library libX11, got: {error}. "
+        "Install it with `apt-get install libx11-6` (or your system's package of libX11)."
+    ) from error
+
+STRIDE = 512
+"""Taichi's CPU backend runs a parallel loop of fewer than about 512 iterations on one thread: loop over n * STRIDE
+iterations and work where the index is a multiple of STRIDE."""
+
+_caches: list[Any] = []
+
+
+def start(arch: str, precision: str, seed: int) -> None:
+    """Start the compiler for one precision ("32" or "64") and architecture ("cpu" or "cuda").
+
+    fast_math is off: it buys nothing here and lets the compiler assume that there are no NaNs.
+    """
+    ti.init(
+        arch=getattr(ti, arch),
+        default_fp=ti.f64 if precision == "64" else ti.f32,
+        default_ip=ti.i32,
+        random_seed=seed,
+        fast_math=False,
+        offline_cache=True,
+        log_level=ti.ERROR,
+    )
+
+
+def stop() -> None:
+    """Drop every compiled kernel and stop the compiler."""
+    for cache in _caches:
+        cache.cache_clear()
+    ti.reset()
+
+
+def per_runtime(factory: Callable[..., Any]) -> Callable[..., Any]:
+    """Cache what `factory` makes (kernels, functions) until `stop()`: they depend on precision and layout."""
+    cached = lru_cache(maxsize=None)(factory)
+    _caches.append(cached)
+    return cached
+
+
+class Functions(SimpleNamespace):
+    """A set of compiled functions that belong together; hashable, so that factories can be cached by it."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+@dataclass
+class Launch:
+    """A kernel bound to its arrays. Calling it runs the kernel on what the arrays hold now."""
+
+    run: Callable[[], None]
+    arrays: tuple[torch.Tensor, ...]
+    """Kept so that the memory outlives the binding."""
+    process: int
+
+    def __call__(self) -> None:
+        if os.getpid() != self.process:
+            raise GenesisRuntimeError(
+                "a scene must be used in the process that built it, got a forked child (its kernels would hang). "
+                'Start workers with context="spawn".'
+            )
+        self.run()
+
+
+def bind(kernel: Callable[..., None], *arrays: torch.Tensor) -> Launch:
+    """Compile `kernel` for `arrays` (contiguous tensors laid out as its annotations say) and bind it to their memory."""
+    primal = kernel._primal  # type: ignore[attr-defined]
+    compiled = primal.compiled_kernels[primal.ensure_compiled(*arrays)]
+    program = impl.get_runtime().prog
+    context = compiled.make_launch_context()
+    for index, (array, argument) in enumerate(zip(arrays, primal.arguments, strict=True)):
+        if not array.is_contiguous():
+            raise GenesisRuntimeError(f"kernel arrays must be contiguous, got strides {array.stride()}.")
+        inner = getattr(argument.annotation.dtype, "ndim", 0)
+        shape = array.shape[: array.dim() - inner]
+        context.set_arg_external_array_with_shape(
+            (index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0
+        )
+    binary = program.compile_kernel(program.config(), program.get_device_caps(), compiled)
+    return Launch(lambda: program.launch_kernel(binary, context), arrays, os.getpid())
+
+
+@per_runtime
+def layout() -> SimpleNamespace:
+    """Types, array annotations, allocation and element access for the running precision and architecture.
+
+    `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them and `I1` arrays of
+    integers. `new(count, k)` allocates an array of `count` elements with k components (not cleared: pages cost memory when touched), `rows(array)` views any array as
+    (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU.
+    """
+    config = impl.current_cfg()
+    real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64
+    return make_layout(real, structure_of_arrays=gpu, atomic=gpu, device="cuda" if gpu else "cpu")
+
+
+def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> SimpleNamespace:
+    """The layout for given choices; `layout()` makes the choice for the running architecture."""
+    dtype = torch.float64 if real == ti.f64 else torch.float32
+    vec3, vec4, mat3 = ti.types.vector(3, real), ti.types.vector(4, real), ti.types.matrix(3, 3, real)
+    scalar, integer = ti.types.ndarray(dtype=real, ndim=1), ti.types.ndarray(dtype=ti.i32, ndim=1)
+    if structure_of_arrays:
+        plane = ti.types.ndarray(dtype=real, ndim=2)
+        kinds = {"A3": plane, "A4": plane, "A33": plane}
+    else:
+        kinds = {
+            "A3": ti.types.ndarray(dtype=vec3, ndim=1),
+            "A4": ti.types.ndarray(dtype=vec4, ndim=1),
+            "A33": ti.types.ndarray(dtype=mat3, ndim=1),
+        }
+    soa = structure_of_arrays
+
+    @ti.func
+    def get3(a: ti.template(), i):
+        v = vec3(0.0)
+        if ti.static(soa):
+            for c in ti.static(range(3)):
+                v[c] = a[c, i]
+        else:
+            v = a[i]
+        return v
+
+    @ti.func
+    def get4(a: ti.template(), i):
+        v = vec4(0.0)
+        if ti.static(soa):
+            for c in ti.static(range(4)):
+                v[c] = a[c, i]
+        else:
+            v = a[i]
+        return v
+
+    @ti.func
+    def get33(a: ti.template(), i):
+        m = mat3(0.0)
+        if ti.static(soa):
+            for r, c in ti.static(ti.ndrange(3, 3)):
+                m[r, c] = a[3 * r + c, i]
+        else:
+            m = a[i]
+        return m
+
+    @ti.func
+    def put3(a: ti.template(), i, v):
+        if ti.static(soa):
+            for c in ti.static(range(3)):
+                a[c, i] = v[c]
+        else:
+            a[i] = v
+
+    @ti.func
+    def put4(a: ti.template(), i, v):
+        if ti.static(soa):
+            for c in ti.static(range(4)):
+                a[c, i] = v[c]
+        else:
+            a[i] = v
+
+    @ti.func
+    def put33(a: ti.template(), i, m):
+        if ti.static(soa):
+            for r, c in ti.static(ti.ndrange(3, 3)):
+                a[3 * r + c, i] = m[r, c]
+        else:
+            a[i] = m
+
+    @ti.func
+    def add4(a: ti.template(), i, v):
+        if ti.static(soa):
+            for c in ti.static(range(4)):
+                if ti.static(atomic):
+                    ti.atomic_add(a[c, i], v[c])
+                else:
+                    a[c, i] = a[c, i] + v[c]
+        elif ti.static(atomic):
+            ti.atomic_add(a[i], v)
+        else:
+            a[i] = a[i] + v
+
+    def new(count: int, components: int) -> torch.Tensor:
+        if count * components >= 2**31:
+            raise GenesisRuntimeError(
+                f"an array must have fewer than 2^31 elements, got {count} x {components}. "
+                "Use fewer environments, particles or substeps, or a coarser grid."
+            )
+        if components == 1:
+            return torch.empty(count, dtype=dtype, device=device)
+        if soa:
+            return torch.empty(components, count, dtype=dtype, device=device)
+        shape = (count, 3, 3) if components == 9 else (count, components)
+        return torch.empty(shape, dtype=dtype, device=device)
+
+    def new_int(count: int) -> torch.Tensor:
+        return torch.zeros(count, dtype=torch.int32, device=device)
+
+    def rows(array: torch.Tensor) -> torch.Tensor:
+        return array.t() if soa and array.dim() == 2 else array.reshape(array.shape[0], -1)
+
+    return SimpleNamespace(
+        real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
+        vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
+        get3=get3, get4=get4, get33=get33, put3=put3, put4=put4, put33=put33, add4=add4,
+        new=new, new_int=new_int, rows=rows,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Solvers: one physics each, nothing of autograd, scenes or each other."""

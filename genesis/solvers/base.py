@@ -1,0 +1,100 @@
+"""The protocol of a solver: which values it maps to which, its frames, one substep and its adjoint.
+
+A control step maps values to values:
+
+    state', outputs = step(state, controls, parameters)
+
+Values are torch tensors (n_envs, *field.shape). Inside a step a solver works on *frames*: the state before and after
+each substep, in arrays that its kernels are bound to. Two frames suffice to go forward; `substeps + 1` frames are what
+the adjoint reads. A solver never sees autograd: who calls `store` and `load_adjoint` decides what a gradient is.
+
+Order of calls, forward:   load -> substep(0, S) -> store
+               backward:   (the same with S + 1 frames) -> load_adjoint -> substep_adjoint(0, S) -> store_adjoint
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Sequence
+
+import torch
+
+
+class Field(NamedTuple):
+    """One named value of a solver."""
+
+    name: str
+    """Unique within the solver. `gravity` is shared: every solver that declares it gets the scene's."""
+    shape: tuple[int, ...]
+    """Without the leading environment axis."""
+
+
+@dataclass
+class Frames:
+    """What a step leaves behind for its adjoint: one entry per solver, made by `Coupling.allocate`."""
+
+    n_envs: int
+    n_frames: int
+    """2 (forward only, used in turn) or substeps + 1 (kept for the adjoint)."""
+    of: dict[str, Any]
+    """Solver name -> that solver's own frame object."""
+    n_bytes: int = 0
+
+
+class Solver(ABC):
+    """Abstract. Concrete solvers are final."""
+
+    name: str
+    state: tuple[Field, ...]
+    """Advanced by every substep."""
+    controls: tuple[Field, ...]
+    """Held constant over a step, and from step to step until set again."""
+    parameters: tuple[Field, ...]
+    """Constants of the physics; differentiable."""
+    outputs: tuple[Field, ...]
+    """Averages over a step. Empty unless asked for at build."""
+
+    @abstractmethod
+    def initial_values(self, n_envs: int) -> list[torch.Tensor]:
+        """Values at build time: state, then controls, then parameters except `gravity`, each (n_envs, *shape)."""
+
+    @abstractmethod
+    def frame_bytes(self, n_envs: int, n_frames: int) -> int:
+        """Size of the frames that `allocate` would make, in bytes."""
+
+    @abstractmethod
+    def allocate(self, frames: Frames) -> None:
+        """Put this solver's frame object for `frames.n_envs` and `frames.n_frames` into `frames.of[self.name]`."""
+
+    @abstractmethod
+    def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
+        """Write state (into frame 0), controls and parameters. Leading axis at most `frames.n_envs`; detached."""
+
+    @abstractmethod
+    def substep(self, frames: Frames, begin: int, end: int) -> None:
+        """Advance from frame `begin` to frame `end`."""
+
+    @abstractmethod
+    def store(self, frames: Frames) -> list[torch.Tensor]:
+        """State in the last frame, then outputs, in fresh tensors."""
+
+    @abstractmethod
+    def failures(self, frames: Frames) -> torch.Tensor | None:
+        """(n_envs,) int32: 0 where the environment stayed healthy, else 1 + the substep that went wrong.
+
+        None where this solver cannot fail.
+        """
+
+    @abstractmethod
+    def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
+        """Take the cotangents of state' and outputs (order of `store`) and clear those of everything else."""
+
+    @abstractmethod
+    def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        """Pull the cotangents back from frame `end` to frame `begin`. Reads all frames between.
+
+        Skips, and leaves zero, an environment whose cotangents are all zero, or which failed.
+        """
+
+    @abstractmethod
+    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+        """Cotangents of state, controls and parameters (order of `load`), in fresh tensors."""

@@ -1,0 +1,255 @@
+"""MPM solver: arrays, launches and the choice of driver."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Sequence
+
+import numpy as np
+import torch
+
+from genesis.compiler import Functions, Launch, bind, layout
+from genesis.solvers.base import Field, Frames, Solver
+from genesis.solvers.mpm import physics as slot
+from genesis.solvers.mpm.fused import fused
+from genesis.solvers.mpm.stress import MODELS
+
+
+@dataclass(frozen=True)
+class MPMBody:
+    """One body: particles' positions (n, 3) in metres, volume of a particle (m^3), constitutive model (one of
+    `stress.MODELS`), Young's modulus E (Pa), Poisson ratio nu, density rho (kg/m^3); the last three () or (n_envs,)."""
+
+    name: str
+    positions: np.ndarray
+    volume: float
+    model: str
+    E: float | torch.Tensor
+    nu: float | torch.Tensor
+    rho: float | torch.Tensor
+
+
+class GridOptions(Protocol):
+    """What this solver reads of `genesis.options.MPMOptions`."""
+
+    grid_density: float
+    lower_bound: Sequence[float]
+    upper_bound: Sequence[float]
+
+
+@dataclass
+class Colliders:
+    """What may push the particles: functions on grid nodes, and arrays (see `genesis.engine.coupling`).
+
+    poses of all substeps, impulses (with one slot per chunk), and their cotangents.
+    """
+
+    poses: torch.Tensor
+    impulse: torch.Tensor
+    gposes: torch.Tensor
+    gimpulse: torch.Tensor
+
+
+@dataclass
+class MPMFrames:
+    """State of every frame, and the grid before its operation of every substep, with the box of nodes it covers."""
+
+    x: torch.Tensor
+    v: torch.Tensor
+    C: torch.Tensor
+    F: torch.Tensor
+    grid: torch.Tensor
+    box: torch.Tensor
+    status: torch.Tensor
+    colliders: Colliders
+    launch: Launch
+    launch_adjoint: Launch | None = None
+
+
+class MPMSolver(Solver):
+    """Final. State pos (N, 3), vel (N, 3), C (N, 3, 3), F (N, 3, 3); parameters material (n_bodies, 3) of (E, nu, rho)
+    and gravity (3,)."""
+
+    name = "mpm"
+    controls = ()
+    outputs = ()
+
+    def __init__(self, bodies: Sequence[MPMBody], options: GridOptions, dt: float, substeps: int, n_envs: int):
+        """`dt` is the control step, s."""
+        self.bodies, self.substeps = list(bodies), substeps
+        self.n_particles = sum(len(b.positions) for b in self.bodies)
+        N = self.n_particles
+        self.state = (Field("pos", (N, 3)), Field("vel", (N, 3)), Field("C", (N, 3, 3)), Field("F", (N, 3, 3)))
+        self.parameters = (Field("material", (len(self.bodies), 3)), Field("gravity", (3,)))
+        self.n_chunks = 1
+        lay = layout()
+        lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
+        self.dx = 1.0 / options.grid_density
+        cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int) + 2 * slot.WALL
+        self.cells = cells
+        origin = lower - slot.WALL * self.dx
+        self.capacity = int(np.prod(cells + 1))
+        models = tuple(m for m in MODELS if any(b.model == m for b in self.bodies))
+        self.models = models
+
+        def ints(values):
+            return torch.as_tensor(np.asarray(values), dtype=torch.int32, device=lay.device).contiguous()
+
+        self._body = ints(np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)]))
+        self._model = ints([models.index(b.model) for b in self.bodies])
+        self._volume = torch.tensor([b.volume for b in self.bodies], dtype=lay.dtype, device=lay.device)
+        numbers = [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *origin]
+        self._num = torch.tensor(numbers, dtype=lay.dtype, device=lay.device)
+        self._size = lay.new_int(slot.N_SIZES)
+        self._sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
+        self._sizes[slot.CELLS :] = torch.as_tensor(cells, dtype=torch.int32)
+        self._shared: dict[int, dict[str, torch.Tensor]] = {}
+        self.contact: Functions | None = None
+        """Set by the coupling before the first `allocate`."""
+        self.collider_shapes = lay.new(2, 4)
+        self.n_colliders = 0
+
+    def initial_values(self, n_envs: int) -> list[torch.Tensor]:
+        lay = layout()
+        N, opts = self.n_particles, {"dtype": lay.dtype, "device": lay.device}
+        pos = torch.as_tensor(np.concatenate([b.positions for b in self.bodies]), **opts)
+        rows = [
+            torch.stack([torch.as_tensor(value, **opts).expand(n_envs) for value in (b.E, b.nu, b.rho)], dim=1)
+            for b in self.bodies
+        ]
+        return [
+            pos.expand(n_envs, N, 3).clone(),
+            torch.zeros(n_envs, N, 3, **opts),
+            torch.zeros(n_envs, N, 3, 3, **opts),
+            torch.eye(3, **opts).expand(n_envs, N, 3, 3).clone(),
+            torch.stack(rows, dim=1),
+        ]
+
+    def _grids(self, n_frames: int) -> int:
+        return self.substeps if n_frames > 2 else 1
+
+    def frame_bytes(self, n_envs: int, n_frames: int) -> int:
+        """Grid frames are counted by the nodes around the particles' first positions: other pages are never touched."""
+        span = np.ptp(np.concatenate([b.positions for b in self.bodies]), axis=0) / self.dx + 6
+        nodes = min(self.capacity, int(np.prod(span)))
+        return layout().dtype.itemsize * n_envs * (24 * self.n_particles * n_frames + 4 * nodes * self._grids(n_frames))
+
+    def _scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
+        """Arrays which every frame set of this size shares: they live only within a launch or a backward."""
+        if n_envs not in self._shared:
+            lay, items = layout(), n_envs * self.n_particles
+            self._shared[n_envs] = {
+                "material": lay.new(n_envs * len(self.bodies), 4),
+                "gravity": lay.new(n_envs, 4),
+                "derived": lay.new(n_envs * len(self.bodies), 4),
+                "stage": lay.new(4 * items, 4),
+                "moved": lay.new(n_envs * self.capacity, 4),
+            }
+        return self._shared[n_envs]
+
+    def _adjoint_scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
+        shared = self._scratch(n_envs)
+        if "gx" not in shared:
+            lay, items = layout(), n_envs * self.n_particles
+            shared.update(
+                gmoved=lay.new(n_envs * self.capacity, 4),
+                memo=lay.new(max(1, 2 * n_envs * self.capacity * self.n_colliders), 4),
+                gx=lay.new(items, 3), gv=lay.new(items, 3), gC=lay.new(items, 9), gF=lay.new(items, 9),
+                gmaterial=lay.new(self.n_chunks * n_envs * len(self.bodies), 4),
+                ggravity=lay.new(self.n_chunks * n_envs, 4),
+            )  # fmt: skip
+        return shared
+
+    def allocate(self, frames: Frames) -> None:
+        lay, B, N = layout(), frames.n_envs, self.n_particles
+        items, grids = frames.n_frames * B * N, self._grids(frames.n_frames)
+        colliders = frames.of.get("colliders") or Colliders(*(lay.new(4, 4) for _ in range(4)))
+        s = self._scratch(B)
+        x, v, C, F = lay.new(items, 3), lay.new(items, 3), lay.new(items, 9), lay.new(items, 9)
+        grid, box, status = lay.new(grids * B * self.capacity, 4), lay.new_int(grids * B * 6), lay.new_int(B)
+        launch = bind(
+            fused(self.models, self.contact).advance,
+            self._size, self._num, self._body, self._model, self._volume, s["material"], s["gravity"], s["derived"], status,
+            x, v, C, F, grid, box, s["stage"], s["moved"],
+            colliders.poses, self.collider_shapes, colliders.impulse,
+        )  # fmt: skip
+        frames.of[self.name] = MPMFrames(x, v, C, F, grid, box, status, colliders, launch)
+
+    def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
+        s = self._sizes
+        values = [0] * slot.CELLS
+        values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, self._active
+        values[slot.N_PARTICLES], values[slot.N_BODIES] = self.n_particles, len(self.bodies)
+        values[slot.N_FRAMES], values[slot.N_GRIDS] = frames.n_frames, self._grids(frames.n_frames)
+        values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
+        values[slot.SUBSTEPS], values[slot.N_COLLIDERS], values[slot.N_CHUNKS] = self.substeps, self.n_colliders, self.n_chunks
+        s[: slot.CELLS] = torch.tensor(values, dtype=torch.int32)
+        self._size.copy_(s)
+
+    def _frame(self, frames: Frames, array: torch.Tensor, index: int) -> torch.Tensor:
+        rows = layout().rows(array)
+        return rows.unflatten(0, (frames.n_frames, frames.n_envs, self.n_particles))[index % frames.n_frames, : self._active]
+
+    def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
+        mine: MPMFrames = frames.of[self.name]
+        pos, vel, C, F, material, gravity = values
+        n = self._active = pos.shape[0]
+        self._frame(frames, mine.x, 0).copy_(pos)
+        self._frame(frames, mine.v, 0).copy_(vel)
+        self._frame(frames, mine.C, 0).copy_(C.flatten(2))
+        self._frame(frames, mine.F, 0).copy_(F.flatten(2))
+        rows, s = layout().rows, self._scratch(frames.n_envs)
+        rows(s["material"]).unflatten(0, (frames.n_envs, len(self.bodies)))[:n, :, :3].copy_(material)
+        rows(s["gravity"])[:n, :3].copy_(gravity)
+
+    def substep(self, frames: Frames, begin: int, end: int) -> None:
+        self._set_sizes(frames, begin, end)
+        frames.of[self.name].launch()
+
+    def store(self, frames: Frames) -> list[torch.Tensor]:
+        mine: MPMFrames = frames.of[self.name]
+        S = self.substeps
+        return [
+            self._frame(frames, mine.x, S).clone(),
+            self._frame(frames, mine.v, S).clone(),
+            self._frame(frames, mine.C, S).unflatten(2, (3, 3)).clone(),
+            self._frame(frames, mine.F, S).unflatten(2, (3, 3)).clone(),
+        ]
+
+    def failures(self, frames: Frames) -> torch.Tensor:
+        return frames.of[self.name].status[: self._active]
+
+    def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
+        mine: MPMFrames = frames.of[self.name]
+        s = self._adjoint_scratch(frames.n_envs)
+        if mine.launch_adjoint is None:
+            c = mine.colliders
+            mine.launch_adjoint = bind(
+                fused(self.models, self.contact).advance_adjoint,
+                self._size, self._num, self._body, self._model, self._volume, s["material"], s["gravity"], s["derived"],
+                mine.status, mine.x, mine.v, mine.C, mine.F, mine.grid, mine.box, s["moved"], s["gmoved"],
+                s["gx"], s["gv"], s["gC"], s["gF"], s["gmaterial"], s["ggravity"],
+                c.poses, self.collider_shapes, s["memo"], c.gimpulse, c.gposes,
+            )  # fmt: skip
+        for name, cotangent in zip(("gx", "gv", "gC", "gF"), cotangents, strict=True):
+            self._cotangent(frames, s[name]).copy_(cotangent.flatten(2))
+        s["gmaterial"].zero_()
+        s["ggravity"].zero_()
+
+    def _cotangent(self, frames: Frames, array: torch.Tensor) -> torch.Tensor:
+        return layout().rows(array).unflatten(0, (frames.n_envs, self.n_particles))[: self._active]
+
+    def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        self._set_sizes(frames, begin, end)
+        frames.of[self.name].launch_adjoint()
+
+    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+        s, rows, n = self._scratch(frames.n_envs), layout().rows, self._active
+        material = rows(s["gmaterial"]).unflatten(0, (self.n_chunks, frames.n_envs, len(self.bodies)))
+        gravity = rows(s["ggravity"]).unflatten(0, (self.n_chunks, frames.n_envs))
+        return [
+            self._cotangent(frames, s["gx"]).clone(),
+            self._cotangent(frames, s["gv"]).clone(),
+            self._cotangent(frames, s["gC"]).unflatten(2, (3, 3)).clone(),
+            self._cotangent(frames, s["gF"]).unflatten(2, (3, 3)).clone(),
+            material.sum(0)[:n, :, :3],
+            gravity.sum(0)[:n, :3],
+        ]

@@ -1,0 +1,126 @@
+"""Signed distances of the analytic shapes, in the body's own frame: distance, unit normal, and the normal's slope.
+
+Capsules and cylinders lie along local z; a plane is the local xy-plane with its normal along z.
+"""
+
+from typing import NamedTuple
+
+from genesis.compiler import Functions, layout, per_runtime, ti
+
+SHAPES = ("sphere", "capsule", "box", "cylinder", "plane")
+SPHERE, CAPSULE, BOX, CYLINDER, PLANE = range(5)
+
+
+class Shape(NamedTuple):
+    """One of SHAPES with its three numbers, metres.
+
+    sphere: radius; capsule: radius, half the straight part; box: half sizes; cylinder: radius, half height; plane: none.
+    """
+
+    kind: str
+    size: tuple[float, float, float]
+
+    @property
+    def reach(self) -> float:
+        """Radius of a sphere around the origin that holds the body (infinite for a plane)."""
+        a, b, c = self.size
+        return {
+            "sphere": a,
+            "capsule": a + b,
+            "box": (a * a + b * b + c * c) ** 0.5,
+            "cylinder": (a * a + b * b) ** 0.5,
+            "plane": float("inf"),
+        }[self.kind]
+
+
+@per_runtime
+def shapes() -> Functions:
+    lay = layout()
+    real, vec3 = lay.real, lay.vec3
+    tiny = 1e-12
+
+    @ti.func
+    def from_core(kind, size, y):
+        """Sphere, capsule, box outside: offset from the nearest point of a core, and the axes along which it can grow."""
+        t, free = y, vec3(1.0)
+        if kind == CAPSULE:
+            if ti.abs(y[2]) > size[1]:
+                t[2] = y[2] - size[1] * ti.math.sign(y[2])
+            else:
+                t[2] = 0.0
+                free[2] = 0.0
+        elif kind == BOX:
+            for d in ti.static(range(3)):
+                if ti.abs(y[d]) > size[d]:
+                    t[d] = y[d] - size[d] * ti.math.sign(y[d])
+                else:
+                    t[d] = 0.0
+                    free[d] = 0.0
+        return t, free
+
+    @ti.func
+    def in_box(size, y):
+        return ti.abs(y[0]) <= size[0] and ti.abs(y[1]) <= size[1] and ti.abs(y[2]) <= size[2]
+
+    @ti.func
+    def distance(kind, size, y):
+        """Signed distance (m, negative inside) and outward normal at y."""
+        d, n = ti.cast(0.0, real), vec3(0.0)
+        if kind == PLANE:
+            d = y[2]
+            n = vec3(0.0, 0.0, 1.0)
+        elif kind == CYLINDER:
+            rho = ti.max(ti.sqrt(y[0] * y[0] + y[1] * y[1]), tiny)
+            side, cap, up = rho - size[0], ti.abs(y[2]) - size[1], ti.math.sign(y[2])
+            if side > 0.0 and cap > 0.0:
+                d = ti.sqrt(side * side + cap * cap)
+                n = vec3(side / d * y[0] / rho, side / d * y[1] / rho, cap / d * up)
+            elif side > cap:
+                d = side
+                n = vec3(y[0] / rho, y[1] / rho, 0.0)
+            else:
+                d = cap
+                n = vec3(0.0, 0.0, up)
+        elif kind == BOX and in_box(size, y):
+            d = -1e30
+            for a in ti.static(range(3)):
+                depth = ti.abs(y[a]) - size[a]
+                if depth > d:
+                    d = depth
+                    n = vec3(0.0)
+                    n[a] = ti.math.sign(y[a])
+        else:
+            t, _free = from_core(kind, size, y)
+            length = ti.max(t.norm(), tiny)
+            n = t / length
+            d = length
+            if kind != BOX:
+                d -= size[0]
+        return d, n
+
+    @ti.func
+    def bend(kind, size, y, g):
+        """H g, where H is the (symmetric) slope of the normal with respect to y."""
+        out = vec3(0.0)
+        if kind == CYLINDER:
+            rho = ti.max(ti.sqrt(y[0] * y[0] + y[1] * y[1]), tiny)
+            side, cap, up = rho - size[0], ti.abs(y[2]) - size[1], ti.math.sign(y[2])
+            er = vec3(y[0] / rho, y[1] / rho, 0.0)
+            gr = g.dot(er)
+            around = vec3(g[0] - gr * er[0], g[1] - gr * er[1], 0.0)
+            if side > 0.0 and cap > 0.0:
+                d = ti.sqrt(side * side + cap * cap)
+                nr, nz = side / d, cap / d * up
+                along = nr * gr + nz * g[2]
+                out = ((gr - nr * along) / d) * er + (nr / rho) * around
+                out[2] = (g[2] - nz * along) / d
+            elif side > cap:
+                out = around / rho
+        elif kind != PLANE and not (kind == BOX and in_box(size, y)):
+            t, free = from_core(kind, size, y)
+            length = ti.max(t.norm(), tiny)
+            n = t / length
+            out = (free * g - n * n.dot(g)) / length
+        return out
+
+    return Functions(distance=distance, bend=bend)
