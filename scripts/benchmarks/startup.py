@@ -48,15 +48,13 @@ class Startup:
 
 
 def _child(env_id: str, num_envs: int) -> dict[str, float]:
-    import gymnasium as gym
-
-    import envs  # noqa: F401  (registers the environments)
     import genesis as gs
     from agents.bptt import BPTT, BPTTConfig
+    from scripts import make
 
     times = {"imported": time.time()}
     gs.init(backend=gs.cpu, precision="32", seed=0, logging_level="error")
-    env = gym.make_vec(env_id, num_envs=num_envs, output="torch", differentiable=True)
+    env = make.training_env(env_id, num_envs)
     times["built"] = time.time()
     agent = BPTT(BPTTConfig(), env, seed=0, total_steps=100_000)
     agent.update(env)
