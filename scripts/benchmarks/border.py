@@ -124,7 +124,7 @@ class _LaunchClock:
             self.seconds += time.perf_counter() - start
             self.launches += 1
 
-        compiler.Launch.__call__ = timed
+        compiler.Launch.__call__ = timed  # pyright: ignore[reportAttributeAccessIssue]
         return self
 
     def __exit__(self, *exc: object) -> None:
