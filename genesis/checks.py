@@ -1,4 +1,7 @@
-"""Checks of what users pass in, and the decorator of frozen option classes. Every message says what holds and what came."""
+"""Checks of what users pass in, and the decorator of frozen option classes.
+
+Every message says what must hold and what came.
+"""
 
 import math
 from collections.abc import Iterable
@@ -94,12 +97,13 @@ def choice(what: str, value: Any, valid: tuple[str, ...]) -> str:
 def optional_instance(what: str, value: Any, kind: type) -> None:
     if value is not None and not isinstance(value, kind):
         raise GenesisTypeError(
-            f"{what} must be a {kind.__module__.split('.')[-1]}.{kind.__name__}, got {type(value).__name__}. Construct one."
+            f"{what} must be a {kind.__module__.split('.')[-1]}.{kind.__name__}, got {type(value).__name__}. "
+            "Construct one."
         )
 
 
 def parameter(what: str, value: Any, low: float, high: float = math.inf, closed: bool = False) -> float | torch.Tensor:
-    """A physical parameter: a number, or a tensor () or (B,) whose entries obey the same law; tensors stay connected."""
+    """A physical parameter: a number, or a tensor () or (B,) whose entries obey the law; tensors stay connected."""
     if not isinstance(value, torch.Tensor | np.ndarray | list | tuple):
         return number(what, value, low, high, closed)
     tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, dtype=np.float64))

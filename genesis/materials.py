@@ -50,7 +50,7 @@ class MPM:
         """"corotation" (fixed corotated) or "neohooken"."""
 
         def __post_init__(self) -> None:
-            super(MPM.Elastic, self).__post_init__()
+            super().__post_init__()
             choice("Elastic.model", self.model, ("corotation", "neohooken"))
 
         @property
@@ -67,9 +67,11 @@ class MPM:
         """Not available yet."""
 
         def __post_init__(self) -> None:
-            super(MPM.Liquid, self).__post_init__()
+            super().__post_init__()
             if boolean("Liquid.viscous", self.viscous):
-                raise GenesisValueError("Liquid.viscous must be False, got True. Viscous liquids are not available yet.")
+                raise GenesisValueError(
+                    "Liquid.viscous must be False, got True. Viscous liquids are not available yet."
+                )
 
         @property
         def constitutive_model(self) -> str:

@@ -28,8 +28,8 @@ class Morph:
     def volume(self) -> float:
         """m^3."""
         raise GenesisTypeError(
-            f"the morph must be solid (Box, Sphere, Cylinder or Capsule), got {type(self).__name__}, which has no volume. "
-            "Choose a solid morph, or material Tool."
+            f"the morph must be solid (Box, Sphere, Cylinder or Capsule), got {type(self).__name__}, which has no "
+            "volume. Choose a solid morph, or material Tool."
         )
 
     @property
@@ -53,7 +53,7 @@ class OrientedMorph(Morph):
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        super(OrientedMorph, self).__post_init__()
+        super().__post_init__()
         if self.quat is not None and self.euler is not None:
             raise GenesisValueError(f"{name} must get one orientation, got quat and euler. Leave one out.")
         if self.euler is not None:
@@ -98,7 +98,7 @@ class Box(OrientedMorph):
             assign(self, "upper", upper)
             assign(self, "pos", tuple((a + b) / 2 for a, b in zip(lower, upper, strict=True)))
             assign(self, "size", tuple(b - a for a, b in zip(lower, upper, strict=True)))
-        super(Box, self).__post_init__()
+        super().__post_init__()
         size = vector("Box.size", self.size)
         for edge in size:
             number("every edge of Box", edge, 0.0)
@@ -125,7 +125,7 @@ class Sphere(Morph):
     """m."""
 
     def __post_init__(self) -> None:
-        super(Sphere, self).__post_init__()
+        super().__post_init__()
         assign(self, "radius", number("Sphere.radius", self.radius, 0.0))
 
     @property
@@ -150,7 +150,7 @@ class Cylinder(OrientedMorph):
     """m."""
 
     def __post_init__(self) -> None:
-        super(Cylinder, self).__post_init__()
+        super().__post_init__()
         assign(self, "height", number("Cylinder.height", self.height, 0.0))
         assign(self, "radius", number("Cylinder.radius", self.radius, 0.0))
 
@@ -176,7 +176,7 @@ class Capsule(OrientedMorph):
     """m."""
 
     def __post_init__(self) -> None:
-        super(Capsule, self).__post_init__()
+        super().__post_init__()
         assign(self, "height", number("Capsule.height", self.height, 0.0, closed=True))
         assign(self, "radius", number("Capsule.radius", self.radius, 0.0))
 
@@ -201,7 +201,7 @@ class Plane(Morph):
     """Outward direction, of any length but zero."""
 
     def __post_init__(self) -> None:
-        super(Plane, self).__post_init__()
+        super().__post_init__()
         normal = vector("Plane.normal", self.normal)
         length = math.hypot(*normal)
         if length < 1e-9:

@@ -33,8 +33,8 @@ def sample(morph: Morph, spacing: float, sampler: str, generator: np.random.Gene
         local = lattice[morph.contains(lattice)] if count >= 0.5 else lattice[:0]
     if len(local) == 0:
         raise GenesisValueError(
-            f"a body must hold at least one particle, got {type(morph).__name__} of {morph.volume:.3g} m^3 with particles "
-            f"{spacing:.3g} m apart. Enlarge it, or lower MPMOptions.particle_size."
+            f"a body must hold at least one particle, got {type(morph).__name__} of {morph.volume:.3g} m^3 with "
+            f"particles {spacing:.3g} m apart. Enlarge it, or lower MPMOptions.particle_size."
         )
     turn = torch.tensor(morph.orientation, dtype=torch.float64)
     return quaternion.rotate(turn, torch.from_numpy(local)).numpy() + np.array(morph.pos)

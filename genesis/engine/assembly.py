@@ -1,0 +1,138 @@
+"""From entities to solvers, and the laws that hold between their numbers."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from genesis import morphs
+from genesis.engine.coupling import Coupling
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.entities.tool import ToolEntity
+from genesis.engine.inputs import numeric
+from genesis.engine.parameters import Law, Parameter
+from genesis.errors import GenesisValueError
+from genesis.materials import E_RANGE, FRICTION_RANGE, MPM, NU_RANGE, RHO_RANGE, ParticleMaterial
+from genesis.options import MPMOptions, SimOptions
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver
+from genesis.solvers.tool.solver import ToolBody, ToolSolver
+
+COURANT = 0.5
+"""Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
+
+ParameterFields = dict[tuple[str, str], list[Parameter]]
+
+
+def couple(
+    entities: Sequence[Entity], sim: SimOptions, mpm: MPMOptions, n_envs: int, outputs: tuple[str, ...]
+) -> Coupling:
+    """The solvers that `entities` need, coupled."""
+    tools = [_tool_body(entity) for entity in entities if isinstance(entity, ToolEntity)]
+    bodies = [_particle_body(entity) for entity in entities if isinstance(entity, ParticleEntity)]
+    solvers = []
+    if tools:
+        solvers.append(ToolSolver(tools, sim.dt, sim.substeps, n_envs, "wrench" in outputs))
+    if bodies:
+        solvers.append(MPMSolver(bodies, mpm, sim.dt, sim.substeps, n_envs))
+    return Coupling(solvers)
+
+
+def _particle_body(entity: ParticleEntity) -> MPMBody:
+    material: ParticleMaterial = entity.material
+    return MPMBody(
+        name=entity.name,
+        positions=entity.initial_positions,
+        volume=entity.particle_volume,
+        model=material.constitutive_model,
+        E=material.E,
+        nu=material.nu,
+        rho=material.rho,
+    )
+
+
+def _tool_body(entity: ToolEntity) -> ToolBody:
+    morph = entity.morph
+    match morph:
+        case morphs.Sphere():
+            shape, size = "sphere", (morph.radius, 0.0, 0.0)
+        case morphs.Capsule():
+            shape, size = "capsule", (morph.radius, morph.height / 2, 0.0)
+        case morphs.Box():
+            shape, size = "box", morph.half_extent
+        case morphs.Cylinder():
+            shape, size = "cylinder", (morph.radius, morph.height / 2, 0.0)
+        case _:
+            shape, size = "plane", (0.0, 0.0, 0.0)
+    return ToolBody(
+        name=entity.name,
+        shape=shape,
+        size=size,
+        pos=np.array(morph.pos),
+        quat=np.array(morph.orientation),
+        friction=entity.material.friction,
+        softness=entity.material.coup_softness,
+    )
+
+
+def wave_speed(E: torch.Tensor, nu: torch.Tensor, rho: torch.Tensor, model: str) -> torch.Tensor:
+    """Speed of pressure waves, m/s: sqrt((lambda + 2 mu) / rho), for a liquid sqrt(lambda / rho)."""
+    lam = E * nu / ((1 + nu) * (1 - 2 * nu))
+    mu = torch.zeros_like(E) if model == "liquid" else E / (2 * (1 + nu))
+    return ((lam + 2 * mu).clamp_min(0.0) / rho).sqrt()
+
+
+def default_material() -> ParticleMaterial:
+    """Of an entity that is added without one."""
+    return MPM.Elastic()
+
+
+def parameters(entities: Sequence[Entity], sim: SimOptions, n_envs: int, scene: Any) -> ParameterFields:
+    """Every parameter field's numbers as options and materials say, in the solvers' row-major order."""
+    gravity = torch.tensor(sim.gravity, dtype=torch.float64)
+    anything = Law(-math.inf, math.inf)
+    fields = {("scene", "gravity"): [Parameter.of("gravity", "scene.set_gravity", anything, gravity, n_envs, (3,))]}
+
+    def add(
+        field: tuple[str, str], entity: Entity, name: str, low_high: tuple[float, float], setter: str, closed: bool
+    ):
+        what = f"{entity.name}.{name}"
+        value = numeric(what, getattr(entity.material, name), scene)
+        number = Parameter.of(what, f"{entity.name}.{setter}", Law(*low_high, closed), value, n_envs)
+        fields.setdefault(field, []).append(number)
+
+    for entity in entities:
+        if isinstance(entity, ParticleEntity):
+            for name, law in (("E", E_RANGE), ("nu", NU_RANGE), ("rho", RHO_RANGE)):
+                add(("mpm", "material"), entity, name, law, "set_material", False)
+        else:
+            add(("tool", "friction"), entity, "friction", FRICTION_RANGE, "set_friction", True)
+    return fields
+
+
+def stability_check(entities: Sequence[Entity], sim: SimOptions, mpm: MPMOptions) -> Callable[[ParameterFields], None]:
+    """A function that raises if any body is too stiff for the substep."""
+    bodies = [(entity.name, entity.material.constitutive_model) for entity in entities if entity.kind == "mpm"]
+    cpu = torch.device("cpu")
+
+    def check(fields: ParameterFields) -> None:
+        for k, (name, model) in enumerate(bodies):
+            numbers = fields["mpm", "material"][3 * k : 3 * k + 3]
+            E, nu, rho = (number.pack(torch.float64, cpu).detach() for number in numbers)
+            check_stable(name, wave_speed(E, nu, rho, model), sim, mpm)
+
+    return check
+
+
+def check_stable(what: str, c: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
+    """Raise if a substep is too long for waves of speed `c` (B,)."""
+    fastest = float(c.max())
+    limit = COURANT * mpm.dx / fastest if fastest > 0 else math.inf
+    if sim.substep_dt > limit:
+        raise GenesisValueError(
+            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {fastest:.3g} m/s on a "
+            f"grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. Use substeps={math.ceil(sim.dt / limit)} or more, or a "
+            f"dt of at most {limit * sim.substeps:.3g} s."
+        )

@@ -1,0 +1,66 @@
+"""What all entities have in common."""
+
+import uuid
+from typing import Any
+
+import torch
+
+from genesis.engine.inputs import Array, Environments, environments, numeric, real, rows
+from genesis.engine.values import Values
+from genesis.errors import GenesisRuntimeError
+from genesis.grad.tensor import Tensor
+from genesis.morphs import Morph
+from genesis.surfaces import Default
+
+
+class Entity:
+    """Abstract: a body of a scene. Made by `scene.add_entity`; its values exist from `scene.build` on."""
+
+    kind: str
+    """The solver that moves it."""
+
+    def __init__(self, idx: int, name: str, morph: Morph, material: Any, surface: Default) -> None:
+        self.uid = str(uuid.uuid4())
+        self.idx, self.name = idx, name
+        self.morph, self.material, self.surface = morph, material, surface
+        self._built: Values | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {type(self.morph).__name__}>"
+
+    @property
+    def _values(self) -> Values:
+        if self._built is None:
+            raise GenesisRuntimeError(
+                f"entity {self.name!r} must be built first, got a call before. Call scene.build()."
+            )
+        return self._built
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the scene has been built."""
+        return self._built is not None
+
+    def _chosen(self, envs_idx: Environments) -> torch.Tensor | None:
+        return environments(envs_idx, self._values.n_envs)
+
+    def _rows(
+        self, what: str, value: Array, items: tuple[tuple[int, ...], ...], envs: torch.Tensor | None
+    ) -> torch.Tensor:
+        """A checked value with a leading axis for each chosen environment."""
+        what = f"{self.name}.{what}"
+        return rows(what, real(what, value, self._values.scene), items, envs, self._values.n_envs)
+
+    def _pick(self, value: Tensor, envs_idx: Environments) -> Tensor:
+        envs = self._chosen(envs_idx)
+        return value if envs is None else value.index_select(0, envs)
+
+    def _set_parameters(self, key: tuple[str, str], given: dict[int, Any], envs: torch.Tensor | None) -> None:
+        """Set those numbers of a parameter field for which a value is given; all or none."""
+        values = self._values
+        changed = {}
+        for place, value in given.items():
+            if value is not None:
+                old = values.parameters(key)[place]
+                changed[place] = old.assign(numeric(old.what, value, values.scene), envs)
+        values.set_parameters(key, changed)

@@ -1,0 +1,131 @@
+"""Bodies of particles."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from genesis import runtime
+from genesis.engine.entities.base import Entity
+from genesis.engine.inputs import Array, Environments
+from genesis.engine.state import MPMState
+from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.grad.tensor import Tensor
+from genesis.options import MPMOptions
+
+
+class ParticleEntity(Entity):
+    """A body of the particle solver. World frame; setters and getters are differentiable."""
+
+    kind = "mpm"
+    initial_positions: np.ndarray
+    """(n, 3) m, at build time."""
+    particle_volume: float
+    """m^3."""
+
+    def _place(self, positions: np.ndarray, options: MPMOptions, begin: int, column: int) -> None:
+        """Give the body its particles: `begin` is its first particle in the solver, `column` its place among bodies."""
+        self.initial_positions = positions
+        self.particle_volume = self.morph.volume / len(positions)
+        self._begin, self._end, self._column = begin, begin + len(positions), column
+        self._options = options
+        self._check_inside(torch.from_numpy(positions))
+
+    @property
+    def n_particles(self) -> int:
+        """n."""
+        return self._end - self._begin
+
+    def set_position(self, pos: Array, envs_idx: Environments = None) -> None:
+        """Place the body at rest and undeformed (velocity and C zero, F one).
+
+        Args:
+            pos: (3,) or (B, 3): where the mean of the particles goes, each keeping its offset of build time. (n, 3) or
+                (B, n, 3): every particle. Metres. With `envs_idx`, a row for each chosen environment in place of B.
+            envs_idx: Environments to change, indices or a mask; None for all.
+
+        Raises:
+            GenesisValueError: A particle would be outside the domain; wrong shape; an entry not finite.
+        """
+        envs = self._chosen(envs_idx)
+        pos = self._rows("pos", pos, ((3,), (self.n_particles, 3)), envs)
+        if pos.dim() == 2:
+            centred = self.initial_positions - self.initial_positions.mean(0)
+            pos = pos[:, None, :] + torch.as_tensor(centred, dtype=pos.dtype, device=pos.device)
+        self._check_inside(pos.detach())
+        matrix = torch.eye(3, dtype=pos.dtype, device=pos.device).expand(*pos.shape, 3)
+        still = torch.zeros_like(pos, requires_grad=False)
+        for name, value in (("pos", pos), ("vel", still), ("C", torch.zeros_like(matrix)), ("F", matrix)):
+            self._write(name, value, envs)
+
+    def set_velocity(self, vel: Array, envs_idx: Environments = None) -> None:
+        """Set particle velocities, m/s; C keeps its value.
+
+        Args:
+            vel: (3,), (B, 3), (n, 3) or (B, n, 3), as in `set_position`.
+            envs_idx: Environments to change, indices or a mask; None for all.
+        """
+        envs = self._chosen(envs_idx)
+        vel = self._rows("vel", vel, ((3,), (self.n_particles, 3)), envs)
+        if vel.dim() == 2:
+            vel = vel[:, None, :].expand(-1, self.n_particles, 3)
+        self._write("vel", vel, envs)
+
+    def set_material(self, E: Any = None, nu: Any = None, rho: Any = None, envs_idx: Environments = None) -> None:
+        """Set Young's modulus (Pa), Poisson's ratio, density (kg/m^3): a number, or a tensor () or (B,).
+
+        A tensor that requires a gradient gets one. If it is a leaf, an optimiser's in-place step on it takes effect at
+        the next `scene.step()`; if it is computed, set it again after each `scene.detach_()`.
+
+        Raises:
+            GenesisValueError: Out of range, or too stiff for the scene's substep.
+        """
+        given = {"E": E, "nu": nu, "rho": rho}
+        if all(value is None for value in given.values()):
+            raise GenesisTypeError("set_material must get at least one of E, nu, rho, got none. Pass one by name.")
+        envs = self._chosen(envs_idx)
+        self._set_parameters(("mpm", "material"), {3 * self._column + i: v for i, v in enumerate(given.values())}, envs)
+
+    def get_state(self) -> MPMState:
+        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n) and active (B, n) int32 of this body."""
+        pos, vel, C, F = (self._read(name) for name in ("pos", "vel", "C", "F"))
+        active = torch.ones(pos.shape[:2], dtype=torch.int32, device=pos.device)
+        return MPMState(pos, vel, C, F, self._values.own(active.to(runtime.current().real)), active)
+
+    def get_particles_pos(self, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 3) m; with `envs_idx` only the chosen environments, in their order."""
+        return self._pick(self._read("pos"), envs_idx)
+
+    def get_particles_vel(self, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 3) m/s; with `envs_idx` only the chosen environments, in their order."""
+        return self._pick(self._read("vel"), envs_idx)
+
+    def get_mass(self) -> Tensor:
+        """(B,) kg."""
+        material = self._values.read("mpm", "material")
+        return material[:, self._column, 2] * (self.particle_volume * self.n_particles)
+
+    def _read(self, name: str) -> Tensor:
+        value = self._values.read("mpm", name)
+        whole = self.n_particles == value.shape[1]
+        return value if whole else value[:, self._begin : self._end]
+
+    def _write(self, name: str, value: torch.Tensor, envs: torch.Tensor | None) -> None:
+        self._values.write("mpm", name, value, envs, self._begin, self._end)
+
+    def _check_inside(self, pos: torch.Tensor) -> None:
+        """Raise unless all positions (…, 3) keep the padding's distance from the faces of the domain."""
+        padding = self._options.PADDING * self._options.dx
+        low = [bound + padding for bound in self._options.lower_bound]
+        high = [bound - padding for bound in self._options.upper_bound]
+        flat = pos.reshape(-1, 3)
+        least, most = flat.amin(0).tolist(), flat.amax(0).tolist()
+        slack = 1e-6 * self._options.dx
+        for axis in range(3):
+            if least[axis] < low[axis] - slack or most[axis] > high[axis] + slack:
+                raise GenesisValueError(
+                    f"particles of {self.name!r} must keep {padding:.4g} m from the faces of the domain: "
+                    f"{'xyz'[axis]} from {low[axis]:.4g} to {high[axis]:.4g} m, "
+                    f"got {least[axis]:.4g} to {most[axis]:.4g} m. "
+                    "Move or shrink the body, or enlarge MPMOptions.lower_bound and upper_bound."
+                )

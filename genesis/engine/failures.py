@@ -1,0 +1,42 @@
+"""What is recorded when an environment falls sick, and how sickness is told from health."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from genesis import runtime
+
+
+class Failure(NamedTuple):
+    """An environment fell sick. Numbers count from zero; `step` since the last reset of the whole scene."""
+
+    step: int
+    substep: int
+    env: int
+    field: str
+    """"solver.field", or "gradient of solver.field"."""
+
+
+def warn(failure: Failure) -> None:
+    """Log one failure."""
+    step, substep, env, field = failure
+    if field.startswith("gradient"):
+        consequence = "Its gradient is zero from here back. Look at the loss of this environment."
+    else:
+        consequence = "Its state is NaN until it is reset, and its gradient zero. Lower dt, or raise substeps."
+    runtime.logger.warning(
+        f"{field} must be finite and inside the domain, got a violation in step {step}, substep {substep}, "
+        f"environment {env}. {consequence}"
+    )
+
+
+def is_finite(tensors: Sequence[torch.Tensor]) -> bool:
+    """Whether all entries are finite. (A norm is NaN or infinite as soon as one entry is.)"""
+    norms = torch._foreach_norm(tensors, float("inf"))
+    return bool(torch.isfinite(torch.stack(norms).sum()))
+
+
+def sick_rows(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(B,) bool: environments in which any of `tensors` (B, …) has a non-finite entry."""
+    return torch.stack([~torch.isfinite(t.flatten(1)).all(1) for t in tensors]).any(0)

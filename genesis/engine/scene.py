@@ -1,0 +1,274 @@
+"""`Scene`: what users build, step, read and reset. The work is done by `Values` and below."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from genesis import runtime
+from genesis.checks import integer, optional_instance
+from genesis.engine import assembly
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.entities.tool import ToolEntity
+from genesis.engine.failures import Failure
+from genesis.engine.inputs import Array, Environments, environments, numeric, require_finite
+from genesis.engine.sampling import sample
+from genesis.engine.simulator import Simulator
+from genesis.engine.state import SceneState
+from genesis.engine.values import Values
+from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.grad.tensor import check_scene
+from genesis.materials import ParticleMaterial, Tool
+from genesis.morphs import Morph, Plane
+from genesis.options import MPMOptions, SimOptions, ToolOptions
+from genesis.surfaces import Default
+
+OUTPUTS = ("wrench",)
+
+
+@final
+class Scene:
+    """Bodies in a number of independent environments, and their simulation.
+
+    A step is a pure function of state, controls and parameters, and one node of torch's autograd graph. Setters act at
+    once, getters read the present. Both are differentiable if `SimOptions.requires_grad` is on; else nothing joins a
+    graph, and what setters are given is detached.
+
+    Args:
+        sim_options, mpm_options, tool_options: None for the defaults.
+        show_viewer: Must be False: there is no viewer.
+    """
+
+    def __init__(
+        self,
+        sim_options: SimOptions | None = None,
+        mpm_options: MPMOptions | None = None,
+        tool_options: ToolOptions | None = None,
+        show_viewer: bool = False,
+    ) -> None:
+        runtime.current()
+        optional_instance("sim_options", sim_options, SimOptions)
+        optional_instance("mpm_options", mpm_options, MPMOptions)
+        optional_instance("tool_options", tool_options, ToolOptions)
+        if show_viewer is not False:
+            raise GenesisValueError(
+                f"show_viewer must be False, got {show_viewer!r}. There is no viewer: leave it out."
+            )
+        self.uid = str(uuid.uuid4())
+        self.sim_options = sim_options or SimOptions()
+        self.mpm_options = mpm_options or MPMOptions()
+        self.tool_options = tool_options or ToolOptions()
+        self._entities: list[Entity] = []
+        self._built: Values | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self)} id: '{self.uid}'"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise GenesisRuntimeError(
+            f"a scene must not be copied or pickled, got {self!r}. Build another one, and hand over scene.get_state()."
+        )
+
+    # What it is.
+
+    @property
+    def entities(self) -> list[Entity]:
+        """In the order in which they were added."""
+        return list(self._entities)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether `build` has been called."""
+        return self._built is not None
+
+    @property
+    def n_envs(self) -> int:
+        """B, the number of environments."""
+        return self._values.n_envs
+
+    @property
+    def dt(self) -> float:
+        """Control step, s."""
+        return self.sim_options.dt
+
+    @property
+    def substeps(self) -> int:
+        """Solver substeps in a control step."""
+        return self.sim_options.substeps
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether steps and setters join torch's autograd graph."""
+        return self.sim_options.requires_grad
+
+    @property
+    def t(self) -> int:
+        """Steps since the scene was built, or all of it was reset."""
+        return self._values.t
+
+    @property
+    def failures(self) -> list[Failure]:
+        """(step, substep, env, field) of every environment that fell sick in the last step or a backward pass since."""
+        return list(self._values.simulator.failures)
+
+    # Building.
+
+    def add_entity(
+        self,
+        morph: Morph,
+        material: ParticleMaterial | Tool | None = None,
+        surface: Default | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Add a body and return it.
+
+        Args:
+            morph: Shape and pose.
+            material: Decides what moves it: `materials.MPM.…` particles (default: MPM.Elastic()), `materials.Tool` its
+                own velocity.
+            surface: Its looks.
+            name: Unique; default its class and number.
+        """
+        self._must_be_built(False)
+        for what, value, kind in (("morph", morph, Morph), ("surface", surface or Default(), Default)):
+            if not isinstance(value, kind):
+                raise GenesisTypeError(
+                    f"{what} must be one of genesis.{kind.__module__.split('.')[-1]}, got {type(value).__name__}. "
+                    "Construct one."
+                )
+        material = material if material is not None else assembly.default_material()
+        if not isinstance(material, ParticleMaterial | Tool):
+            raise GenesisTypeError(
+                f"material must be materials.MPM.Elastic, materials.MPM.Liquid or materials.Tool, "
+                f"got {type(material).__name__}. Construct one."
+            )
+        particles = isinstance(material, ParticleMaterial)
+        if particles and isinstance(morph, Plane):
+            raise GenesisTypeError("a body of particles must be solid, got a Plane. Choose a Box, or material Tool.")
+        idx = len(self._entities)
+        name = name if name is not None else f"{type(morph).__name__.lower()}_{idx}"
+        if not isinstance(name, str) or any(entity.name == name for entity in self._entities):
+            raise GenesisValueError(f"name must be a string that no other entity has, got {name!r}. Choose another.")
+        kind = ParticleEntity if particles else ToolEntity
+        entity = kind(idx, name, morph, material, surface or Default())
+        self._entities.append(entity)
+        return entity
+
+    def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
+        """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
+
+        Args:
+            outputs: Extra results of every step: "wrench" for `tool.get_wrench()`.
+
+        Raises:
+            GenesisRuntimeError: Built already, or no entities.
+            GenesisValueError: Particles outside the domain, a substep too long for a stiffness, per-environment values
+                for another number of environments.
+        """
+        self._must_be_built(False)
+        n_envs = max(1, integer("n_envs", n_envs, 0))
+        outputs = self._checked_outputs(outputs)
+        if not self._entities:
+            raise GenesisRuntimeError("a scene must have an entity before it is built, got none. Call add_entity.")
+        self._place_entities()
+        parameters = assembly.parameters(self._entities, self.sim_options, n_envs, self)
+        check = assembly.stability_check(self._entities, self.sim_options, self.mpm_options)
+        check(parameters)
+        coupling = assembly.couple(self._entities, self.sim_options, self.mpm_options, n_envs, outputs)
+        budget = self.sim_options.frame_budget_mb * 1e6 if self.requires_grad else 0.0
+        simulator = Simulator(coupling, n_envs, self.substeps, budget)
+        self._built = Values(self, simulator, parameters, check, self.requires_grad)
+        for entity in self._entities:
+            entity._built = self._built
+
+    # Living.
+
+    def step(self) -> None:
+        """Advance all environments by `dt`."""
+        self._values.step()
+
+    def get_state(self) -> SceneState:
+        """The present state: no copy, connected to the graph."""
+        return self._values.state()
+
+    def reset(self, state: SceneState | None = None, envs_idx: Environments = None) -> None:
+        """Set state and controls to those of build time, or to `state`, and outputs to zero.
+
+        Args:
+            state: Of this scene, from `get_state`; stays connected to its graph, so that several rollouts can branch
+                from it. Not copied.
+            envs_idx: Environments to reset, indices or a mask; None for all, and the step count too.
+        """
+        values = self._values
+        envs = environments(envs_idx, values.n_envs)
+        if state is not None:
+            self._check_state(state, envs)
+        values.reset(state, envs)
+
+    def detach_(self) -> None:
+        """Cut the graph: the state, controls and outputs of now become constants, and a new window begins.
+
+        Parameters stay connected. One that was computed from another tensor must be set again before the next step.
+        """
+        self._values.detach()
+
+    def set_gravity(self, gravity: Array, envs_idx: Environments = None) -> None:
+        """Set gravity, (3,) or (B, 3), m/s^2, world frame. A tensor that requires a gradient gets one."""
+        values = self._values
+        envs = environments(envs_idx, values.n_envs)
+        old = values.parameters(("scene", "gravity"))[0]
+        values.set_parameters(("scene", "gravity"), {0: old.assign(numeric("gravity", gravity, self), envs)})
+
+    # Within.
+
+    @property
+    def _values(self) -> Values:
+        self._must_be_built(True)
+        return self._built  # type: ignore[return-value]
+
+    def _must_be_built(self, wanted: bool) -> None:
+        if wanted and self._built is None:
+            raise GenesisRuntimeError("a scene must be built first, got a call before. Call scene.build().")
+        if not wanted and self._built is not None:
+            raise GenesisRuntimeError("this must be called before scene.build(), got a built scene. Make a new Scene.")
+
+    def _checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        for name in outputs:
+            if name not in OUTPUTS:
+                raise GenesisValueError(
+                    f"outputs must be among {', '.join(OUTPUTS)}, got {name!r}. Choose one of these."
+                )
+            if not any(isinstance(entity, ToolEntity) for entity in self._entities):
+                raise GenesisValueError(
+                    f"output {name!r} must come from a tool, got a scene without tools. Add a tool."
+                )
+        return outputs
+
+    def _place_entities(self) -> None:
+        generator = np.random.default_rng(runtime.current().seed)
+        tools = bodies = particles = 0
+        for entity in self._entities:
+            if isinstance(entity, ParticleEntity):
+                positions = sample(entity.morph, self.mpm_options.spacing, entity.material.sampler, generator)
+                entity._place(positions, self.mpm_options, particles, bodies)
+                particles += len(positions)
+                bodies += 1
+            elif isinstance(entity, ToolEntity):
+                entity._place(tools)
+                tools += 1
+
+    def _check_state(self, state: Any, envs: torch.Tensor | None) -> None:
+        if not isinstance(state, SceneState):
+            raise GenesisTypeError(f"state must come from scene.get_state(), got {type(state).__name__}. Pass that.")
+        for what, tensor, shape in self._values.entries_of(state):
+            check_scene(tensor, self, f"state {what}")
+            if tuple(tensor.shape) != shape or tensor.dtype != runtime.current().real:
+                raise GenesisValueError(
+                    f"state {what} must be {runtime.current().real} of shape {shape}, "
+                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from this scene's get_state()."
+                )
+            require_finite(f"state {what}", tensor if envs is None else tensor[envs])

@@ -1,0 +1,248 @@
+"""One control step of all solvers and its adjoint, on plain tensors: order of values, frames, groups, sickness.
+
+The canonical order of inputs is: state of every solver, controls of every solver, parameters of every solver, gravity.
+Results are: state of every solver, outputs of every solver. A simulator never refers to a scene, nor to a graph.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from genesis import runtime
+from genesis.engine.coupling import Coupling
+from genesis.engine.failures import Failure, is_finite, sick_rows, warn
+from genesis.errors import GenesisRuntimeError
+from genesis.solvers.base import Frames
+
+SCRATCH_BYTES = 512 * 2**20
+"""Memory that frames outside the frame budget may take; with more, environments are worked on in groups."""
+
+
+class Entry(NamedTuple):
+    """A value in the canonical order."""
+
+    solver: str
+    name: str
+    shape: tuple[int, ...]
+    """Without the leading environment axis."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """Frames of one recent step."""
+
+    frames: Frames
+    serial: int = 0
+    """Raised whenever the frames are overwritten."""
+    spent: bool = True
+    """Whether their adjoint has run, so that they are the first to be overwritten."""
+
+
+class Token(NamedTuple):
+    """Where a step left its frames; void once the serial differs."""
+
+    slot: Slot
+    serial: int
+
+
+class Simulator:
+    """Implements `genesis.grad.bridge.Stepper`.
+
+    Args:
+        coupling: The solvers, in forward order.
+        n_envs: B, at least 1.
+        substeps: S.
+        frame_budget: Bytes for frames of recent steps (S + 1 each); steps beyond are replayed in the backward pass.
+        scratch: Bytes for all other frames.
+    """
+
+    def __init__(
+        self, coupling: Coupling, n_envs: int, substeps: int, frame_budget: float, scratch: float = SCRATCH_BYTES
+    ) -> None:
+        self.coupling, self.n_envs, self.substeps = coupling, n_envs, substeps
+        self.failures: list[Failure] = []
+        solvers = coupling.solvers
+        parameters = [[f for f in solver.parameters if f.name != "gravity"] for solver in solvers]
+        self.state = [Entry(s.name, *f) for s in solvers for f in s.state]
+        self.controls = [Entry(s.name, *f) for s in solvers for f in s.controls]
+        self.parameters = [Entry(s.name, *f) for s, fields in zip(solvers, parameters, strict=True) for f in fields]
+        self.parameters.append(Entry("scene", "gravity", (3,)))
+        self.outputs = [Entry(s.name, *f) for s in solvers for f in s.outputs]
+        self.inputs = self.state + self.controls + self.parameters
+        self.results = self.state + self.outputs
+        place = {(entry.solver, entry.name): i for i, entry in enumerate(self.inputs)}
+        self._loads = [
+            [place.get((s.name, f.name), len(self.inputs) - 1) for f in (*s.state, *s.controls, *s.parameters)]
+            for s in solvers
+        ]
+        self._stores = [[i for i, entry in enumerate(self.results) if entry.solver == s.name] for s in solvers]
+        kept = coupling.frame_bytes(n_envs, substeps + 1)
+        self._n_slots = int(frame_budget // max(kept, 1))
+        self._slots: list[Slot] = []
+        """In the order in which they will be overwritten."""
+        self._forward_group = self._group(2, scratch)
+        self._replay_group = n_envs if self._n_slots else self._group(substeps + 1, scratch)
+        self._scratch: dict[int, Frames] = {}
+        self._zeros: list[torch.Tensor | None] = [None] * len(self.results)
+        self._generation = runtime.current().generation
+
+    def initial_values(self) -> list[list[torch.Tensor]]:
+        """Per solver: state, controls and parameters at build time (gravity left out)."""
+        return [solver.initial_values(self.n_envs) for solver in self.coupling.solvers]
+
+    def forward(self, values: Sequence[torch.Tensor], step: int, keep: bool) -> tuple[list[torch.Tensor], Token | None]:
+        """Results in fresh tensors, and a token of the frames if they were kept."""
+        self.check_runtime()
+        if self.failures:
+            self.failures = []
+        token = None
+        if keep and self._n_slots:
+            token = self._take_slot()
+            results = self._run(token.slot.frames, values, step, 0)
+        else:
+            frames = self._scratch_frames(2, self._forward_group)
+            parts = [self._run(frames, part, step, begin) for begin, part in self._groups(values, frames.n_envs)]
+            results = parts[0] if len(parts) == 1 else [torch.cat(rows) for rows in zip(*parts, strict=True)]
+        return results, token
+
+    def backward(
+        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None], step: int, token: Token | None
+    ) -> list[torch.Tensor]:
+        """Cotangents of `values`, in fresh tensors. None among `cotangents` means zero.
+
+        An environment whose frames or cotangents are not finite gets zeros, and so poisons neither a neighbour nor a
+        shared parameter.
+        """
+        self.check_runtime()
+        cotangents = self._complete(cotangents, step)
+        if token is not None and token.serial == token.slot.serial:
+            token.slot.spent = True
+            return self._pull(token.slot.frames, cotangents, step, 0)
+        if self._n_slots:
+            slot = self._take_slot().slot
+            slot.spent = True
+            frames = slot.frames
+        else:
+            frames = self._scratch_frames(self.substeps + 1, self._replay_group)
+        parts = []
+        groups = zip(self._groups(values, frames.n_envs), self._groups(cotangents, frames.n_envs), strict=True)
+        for (begin, part), (_, pull) in groups:
+            self._advance(frames, part)
+            parts.append(self._pull(frames, pull, step, begin))
+        return parts[0] if len(parts) == 1 else [torch.cat(rows) for rows in zip(*parts, strict=True)]
+
+    def check_runtime(self) -> None:
+        """Raise if `gs.destroy()` has ended the runtime in which this was built."""
+        if not runtime.is_initialized() or runtime.current().generation != self._generation:
+            raise GenesisRuntimeError(
+                "a scene must be used under the gs.init that it was built under, got a call after gs.destroy(). "
+                "Build a new scene."
+            )
+
+    # Below: substep by substep, for as many environments as the frames hold.
+
+    def _advance(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
+        for solver, indices in zip(self.coupling.solvers, self._loads, strict=True):
+            solver.load(frames, [values[i] for i in indices])
+        self.coupling.substep(frames, 0, self.substeps)
+
+    def _run(self, frames: Frames, values: Sequence[torch.Tensor], step: int, begin: int) -> list[torch.Tensor]:
+        self._advance(frames, values)
+        results: list[torch.Tensor] = [None] * len(self.results)  # type: ignore[list-item]
+        for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
+            for i, tensor in zip(indices, solver.store(frames), strict=True):
+                results[i] = tensor
+        codes = self.coupling.failures(frames)
+        if codes is not None and codes.any():
+            self._declare_sick(codes[: len(results[0])], values, results, step, begin)
+        return results
+
+    def _pull(self, frames: Frames, cotangents: Sequence[torch.Tensor], step: int, begin: int) -> list[torch.Tensor]:
+        for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
+            solver.load_adjoint(frames, [cotangents[i] for i in indices])
+        self.coupling.substep_adjoint(frames, 0, self.substeps)
+        grads: list[torch.Tensor | None] = [None] * len(self.inputs)
+        for solver, indices in zip(self.coupling.solvers, self._loads, strict=True):
+            for i, grad in zip(indices, solver.store_adjoint(frames), strict=True):
+                before = grads[i]
+                grads[i] = grad if before is None else before + grad  # gravity belongs to several solvers
+        if grads[-1] is None:
+            grads[-1] = cotangents[0].new_zeros(len(cotangents[0]), 3)
+        return self._healthy(grads, self.inputs, step, 0, begin)  # type: ignore[arg-type]
+
+    # Sick environments.
+
+    def _declare_sick(
+        self, codes: torch.Tensor, values: Sequence[torch.Tensor], results: list[torch.Tensor], step: int, begin: int
+    ) -> None:
+        """Report the environments that fell sick in this step, and fill all their results with NaN."""
+        sick = codes != 0
+        old = sick_rows(values[: len(self.state)])
+        for env in (sick & ~old).nonzero().flatten().tolist():
+            broken = (e for e, r in zip(self.state, results, strict=False) if not torch.isfinite(r[env]).all())
+            entry = next(broken, self.state[0])
+            self.failures.append(Failure(step, int(codes[env]) - 1, begin + env, f"{entry.solver}.{entry.name}"))
+            warn(self.failures[-1])
+        for result in results:
+            result[sick] = torch.nan
+
+    def _healthy(
+        self, cotangents: list[torch.Tensor], entries: Sequence[Entry], step: int, substep: int, begin: int
+    ) -> list[torch.Tensor]:
+        """The same cotangents, with zeros for environments where any is not finite, which are reported."""
+        if is_finite(cotangents):
+            return cotangents
+        sick = sick_rows(cotangents)
+        for env in sick.nonzero().flatten().tolist():
+            entry = next(e for e, c in zip(entries, cotangents, strict=True) if not torch.isfinite(c[env]).all())
+            self.failures.append(Failure(step, substep, begin + env, f"gradient of {entry.solver}.{entry.name}"))
+            warn(self.failures[-1])
+        return [c.masked_fill(sick.view(-1, *[1] * (c.dim() - 1)), 0.0) for c in cotangents]
+
+    def _complete(self, cotangents: Sequence[torch.Tensor | None], step: int) -> list[torch.Tensor]:
+        """Zeros in place of None, without memory of their own; sick rows cleared."""
+        given = [c for c in cotangents if c is not None]
+        entries = [e for e, c in zip(self.results, cotangents, strict=True) if c is not None]
+        healthy = iter(self._healthy(given, entries, step, self.substeps - 1, 0))
+        zero = given[0].new_zeros(())
+        return [
+            zero.expand(self.n_envs, *entry.shape) if c is None else next(healthy)
+            for c, entry in zip(cotangents, self.results, strict=True)
+        ]
+
+    # Frames and groups of environments.
+
+    def _group(self, n_frames: int, budget: float) -> int:
+        """The number of environments to work on at once so that their frames fit into `budget` bytes."""
+        groups = 1
+        while groups < self.n_envs:
+            size = -(-self.n_envs // groups)
+            if self.coupling.frame_bytes(size, n_frames) <= budget:
+                return size
+            groups += 1
+        return 1
+
+    @staticmethod
+    def _groups(values: Sequence[torch.Tensor], size: int) -> list[tuple[int, Sequence[torch.Tensor]]]:
+        n_envs = len(values[0])
+        if n_envs <= size:
+            return [(0, values)]
+        return [(b, [value[b : b + size] for value in values]) for b in range(0, n_envs, size)]
+
+    def _scratch_frames(self, n_frames: int, n_envs: int) -> Frames:
+        if n_frames not in self._scratch:
+            self._scratch[n_frames] = self.coupling.allocate(n_envs, n_frames)
+        return self._scratch[n_frames]
+
+    def _take_slot(self) -> Token:
+        """The slot to write next: a spent one, else a new one if the budget allows, else the oldest."""
+        if self._slots and (self._slots[0].spent or len(self._slots) == self._n_slots):
+            slot = self._slots.pop(0)
+        else:
+            slot = Slot(self.coupling.allocate(self.n_envs, self.substeps + 1))
+        slot.serial += 1
+        slot.spent = False
+        self._slots.append(slot)
+        return Token(slot, slot.serial)

@@ -1,0 +1,109 @@
+"""The bridge between torch's graph, which is the only tape, and the solvers. No other file has autograd Functions.
+
+`SimulatorStep` is one control step of all solvers as one node of the graph. Particles and tools have their poses and
+velocities in the state, so reading them is a slice; a second Function for read-outs comes with the first solver whose
+read-outs are computed (links of articulated bodies).
+
+What a node keeps: the simulator (which never refers to a scene), a token of the frames that its forward pass may have
+left behind, and the input values through `save_for_backward`, so that torch's own guards (freed graph, values edited
+in place) hold. Frames are plain memory outside the graph, and whether they are still there changes speed, not results.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from genesis.errors import GenesisRuntimeError
+
+
+class Stepper(Protocol):
+    """What the bridge asks of a simulator. Tensors are plain, detached, and in the simulator's canonical order."""
+
+    def forward(self, values: Sequence[torch.Tensor], step: int, keep: bool) -> tuple[list[torch.Tensor], Any]:
+        """Results (state', outputs) in fresh tensors, and a token for `backward`."""
+        ...
+
+    def backward(
+        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None], step: int, token: Any
+    ) -> list[torch.Tensor]:
+        """Cotangents of `values`, in fresh tensors."""
+        ...
+
+
+def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """One control step: state, controls and parameters to state' and outputs, all plain tensors.
+
+    Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
+
+    Raises:
+        GenesisRuntimeError: Inside a transform of torch.func.
+    """
+    refuse_transforms("scene.step")
+    if torch.is_grad_enabled():
+        for value in values:
+            if value.requires_grad:
+                return SimulatorStep.apply(simulator, step, *values)
+    return simulator.forward(values, step, False)[0]
+
+
+def refuse_transforms(what: str) -> None:
+    """Raise inside torch.func's transforms (grad, vmap, jvp, …), whose tensors have no memory to simulate in."""
+    if torch._C._are_functorch_transforms_active():
+        raise GenesisRuntimeError(
+            f"{what} must be called outside torch.func transforms, got a call inside one. "
+            "Use torch.autograd.grad or loss.backward(), and n_envs in place of vmap."
+        )
+
+
+class SimulatorStep(torch.autograd.Function):
+    """apply(simulator, step, *state, *controls, *parameters) -> (*state', *outputs)."""
+
+    @staticmethod
+    def forward(ctx: Any, simulator: Stepper, step: int, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*values)
+        ctx.simulator, ctx.step = simulator, step
+        # Detached: the solvers only copy out of these, and what they make is attached to the graph by this node.
+        results, ctx.token = simulator.forward([value.detach() for value in values], step, True)
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        values = ctx.saved_tensors
+        needs = ctx.needs_input_grad[2:]
+        if all(cotangent is None for cotangent in cotangents):
+            return (None,) * (2 + len(values))
+        # Detached: the adjoint below is the whole derivative of this node; a derivative of it is refused.
+        grads = ctx.simulator.backward(
+            [value.detach() for value in values],
+            [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
+            ctx.step,
+            ctx.token,
+        )
+        needed = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
+        if torch.is_grad_enabled():
+            needed = _refuse_second_derivative(needed)
+        return (None, None, *needed)
+
+
+class SecondDerivative(torch.autograd.Function):
+    """The identity, and an error if anyone differentiates it."""
+
+    @staticmethod
+    def forward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(grad.view_as(grad) for grad in grads)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        raise GenesisRuntimeError(
+            "gradients through scene.step must be of first order, got a second derivative. "
+            "Take the outer derivative by finite differences, or detach the inner gradient."
+        )
+
+
+def _refuse_second_derivative(grads: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+    """The same gradients; differentiating them raises, where they would else be taken for constants."""
+    present = [grad.requires_grad_() for grad in grads if grad is not None]
+    marked = iter(SecondDerivative.apply(*present) if present else ())
+    return [None if grad is None else next(marked) for grad in grads]
