@@ -47,6 +47,7 @@ def build(
         RuntimeError: the block came out with another number of particles than the case names.
     """
     spacing = 0.5 / case.grid
+    nx, ny, nz = case.block
     scene = gs.Scene(
         sim_options=gs.options.SimOptions(
             dt=case.substep_dt * case.substeps,
@@ -59,13 +60,12 @@ def build(
         ),
     )
     block = scene.add_entity(
-        morph=gs.morphs.Box(pos=(0.5, 0.5, 0.5), size=tuple(n * spacing for n in case.block)),
+        morph=gs.morphs.Box(pos=(0.5, 0.5, 0.5), size=(nx * spacing, ny * spacing, nz * spacing)),
         material=gs.materials.MPM.Elastic(
             E=case.youngs, nu=case.poisson, rho=case.density, model=model, sampler="regular"
         ),
     )
     scene.build(n_envs=case.envs)
-    nx, ny, nz = case.block
     if block.n_particles != nx * ny * nz:
         raise RuntimeError(f"the block must have {nx * ny * nz} particles, got {block.n_particles}.")
     return scene, block
