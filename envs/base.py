@@ -1,0 +1,368 @@
+"""The base of every environment: it owns stepping, resets, truncation, randomness and the two faces of a task."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+import genesis as gs
+from envs import faces, snapshot
+from envs.streams import Draw, Streams
+from genesis.errors import GenesisRuntimeError, GenesisValueError
+
+_LOG = logging.getLogger(__name__)
+
+
+class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
+    """A batch of environments whose rewards and observations are differentiable functions of the actions.
+
+    A task subclasses it, sets `single_observation_space` and `single_action_space` (finite boxes for actions) and
+    writes the hooks below. Nothing else of a task is called by anyone. Hooks read `self.scene`, `self.episode`
+    (what `sample_initial_state` returned, one row per environment), `self.action` (the action that acts now) and
+    `self.differentiable`; tensors in hooks are batched, (num_envs, ...).
+
+    Two faces of one core: `output="numpy"` takes and gives arrays (detached copies, rewards in float64), as every
+    consumer of Gymnasium expects; `output="torch"` takes and gives tensors, with a graph when `differentiable=True`.
+
+    Autoreset, in all of Gymnasium's modes. Under SAME_STEP the numpy face puts the last observations of finished
+    episodes into `info["final_obs"]` as an object array; on the torch face it is a dense, differentiable
+    (num_envs, O) tensor with every row's observation before any reset, in every step. `info["final_info"]` likewise
+    holds what `measure` said before the reset. `info["episode_return"]` and `info["episode_length"]` are valid where
+    `info["_episode_return"]` is set: in the step that ends an episode.
+
+    A row whose simulated state is no longer finite is put back to the scene's initial state before `observe` and
+    `reward` run; it is terminated with reward 0 and reported in `info["nonfinite"]`. No other row is touched, forward
+    or backward.
+
+    Actions outside the action space are clipped to it (so their gradient is zero there). Randomness is a function of
+    the seed, the global environment index, the episode and the step: see `envs.streams`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}
+    single_observation_space: gymnasium.spaces.Box
+    single_action_space: gymnasium.spaces.Box
+    scene: Any
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        *,
+        output: str = "numpy",
+        differentiable: bool = False,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        first_env_index: int = 0,
+        action_delay: int = 0,
+        action_noise: float = 0.0,
+        observation_noise: float = 0.0,
+        parameter_randomisation: float = 0.0,
+        render_mode: str | None = None,
+    ):
+        """Builds the scene. Calls `gs.init()` with its defaults, and logs it, if nobody has called it.
+
+        Args:
+            num_envs: Number of environments in the batch.
+            max_episode_steps: Steps after which an episode is truncated; None: never. `gymnasium.make_vec` fills it in.
+            output: "numpy" or "torch": what goes in and out.
+            differentiable: Keep the graph from actions to observations and rewards; needs `output="torch"`.
+            autoreset_mode: A member of `gymnasium.vector.AutoresetMode`, or its value.
+            first_env_index: Global index of the first environment, where a batch is split over several objects.
+            action_delay: Steps between an action and its effect; until then the space's middle acts.
+            action_noise: Standard deviation of the noise on actions, in action units; clipped to the space afterwards.
+            observation_noise: Standard deviation of the noise on observations, in observation units.
+            parameter_randomisation: Relative half-width, in [0, 1), of the task's physical parameters per episode.
+            render_mode: Only None.
+
+        Raises:
+            gs.GenesisException: An argument breaks its law.
+        """
+        faces.check_options(num_envs, max_episode_steps, output, differentiable, action_delay, render_mode)
+        faces.check_scales(action_noise, observation_noise, parameter_randomisation)
+        self.num_envs = num_envs
+        self.max_episode_steps = max_episode_steps
+        self.output = output
+        self.differentiable = differentiable
+        self.autoreset_mode = faces.autoreset_member(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = render_mode
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.action_delay = action_delay
+        self.action_noise = action_noise
+        self.observation_noise = observation_noise
+        self.parameter_randomisation = parameter_randomisation
+        self._check_randomisable()
+
+        if not gs.is_initialized():
+            gs.init()
+            _LOG.warning("gs.init() was called with its defaults by %s; call it first to choose.", type(self).__name__)
+        like = gs.zeros(1).as_subclass(torch.Tensor)
+        self.dtype, self.device = like.dtype, like.device
+        self._low = self.tensor(self.single_action_space.low)
+        self._high = self.tensor(self.single_action_space.high)
+
+        self.streams = Streams(num_envs, first_env_index)
+        self.episode: dict[str, torch.Tensor] = {}
+        self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
+        self._middle = (0.5 * (self._low + self._high)).expand(num_envs, -1)
+        self.action = self._middle
+        self._delayed = [self.action] * action_delay
+        self._returns = torch.zeros(num_envs, dtype=self.dtype, device=self.device)
+        self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self.scene = self.build_scene()
+
+    # ---- what a task writes ----
+
+    def build_scene(self) -> Any:
+        """Returns a built `gs.Scene` of `self.num_envs` environments; it records when `self.differentiable`."""
+        raise NotImplementedError
+
+    def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Places the bodies of the environments `envs_idx` (n,), and returns what else the episode fixes.
+
+        The scene's initial state has already been restored in these environments.
+
+        Returns:
+            Named tensors (n, ...), the goal for instance; they appear, for all environments, in `self.episode`.
+        """
+        raise NotImplementedError
+
+    def apply_action(self, action: torch.Tensor) -> None:
+        """Sets the scene's controls from a clipped action (num_envs, A), just before the scene steps."""
+        raise NotImplementedError
+
+    def observe(self) -> torch.Tensor:
+        """Observation (num_envs, O) of the present state, differentiable."""
+        raise NotImplementedError
+
+    def reward(self) -> torch.Tensor:
+        """Reward (num_envs,) of the present state and `self.action`, differentiable."""
+        raise NotImplementedError
+
+    def terminated(self) -> torch.Tensor:
+        """Whether the task ended, (num_envs,) bool; time limits are the base's matter."""
+        raise NotImplementedError
+
+    def measure(self) -> Mapping[str, torch.Tensor]:
+        """Named numbers or flags (num_envs,) for `info`; `success` (bool) is what `scripts.evaluate` counts."""
+        return {}
+
+    def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
+        """Sets physical parameters of the environments `envs_idx`, within a relative half-width."""
+        raise NotImplementedError
+
+    # ---- Gymnasium's interface ----
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts new episodes, in all environments or where `options["reset_mask"]` (num_envs,) says so.
+
+        Args:
+            seed: Starts the random streams of the environments that are reset; without it they go on.
+            options: Only `reset_mask` has a meaning to the base: a bool array (or, on the torch face, tensor).
+
+        Returns:
+            Observations (num_envs, O) and info.
+
+        Raises:
+            gs.GenesisException: The mask or seed breaks its law; nothing has been changed.
+        """
+        self._require_open()
+        mask = faces.checked_reset_mask(options, self.num_envs, self.output).to(self.device)
+        faces.check_seed(seed)
+        if not self._started and not bool(mask.all()):
+            raise GenesisRuntimeError(
+                "The first reset must be of all environments, got a reset_mask with False in it. Call reset() first."
+            )
+        super().reset(seed=seed)
+        if seed is not None or not self._started:
+            entropy = int(self.np_random.integers(2**62)) if seed is None else int(seed)
+            self.streams.seed(entropy, mask.cpu().numpy())
+        with self._grad_mode():
+            self._begin_episodes(mask)
+            observation = self._observation()
+            measured = self.measure()
+        return faces.convert(observation, self.output), faces.infos(measured, mask, self.output)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Advances all environments by one control step.
+
+        Args:
+            actions: (num_envs, A) array or tensor of floats; clipped to the action space. Differentiable.
+
+        Returns:
+            observation (num_envs, O), reward (num_envs,), terminated and truncated (num_envs,) bool, info.
+
+        Raises:
+            gs.GenesisException: Wrong shape, dtype or a NaN, or the environment is not ready; nothing has been changed.
+        """
+        self._require_ready()
+        same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
+        restarting = self._pending
+        action = faces.checked_action(actions, self._middle, ignored=restarting)
+        with self._grad_mode():
+            self._advance(torch.clamp(action, self._low, self._high))
+            nonfinite = self._replace_nonfinite_rows() & ~restarting
+            if bool(restarting.any()):
+                self._begin_episodes(restarting)
+            observation, measured = self._observation(), self.measure()
+            reward = torch.where(restarting | nonfinite, 0.0, self._checked(self.reward(), "reward"))
+            terminated = (self._checked(self.terminated(), "terminated") | nonfinite) & ~restarting
+            truncated = self._out_of_time() & ~restarting
+            done = terminated | truncated
+            self._returns = self._returns + reward.detach().as_subclass(torch.Tensor)
+            ended = {"episode_return": self._returns, "episode_length": self.elapsed.clone()}
+            info = faces.infos(ended, done, self.output)
+            if same_step and (self.output == "torch" or bool(done.any())):
+                info.update(faces.final_infos(observation, measured, done, self.output))
+            if same_step and bool(done.any()):
+                self._begin_episodes(done)
+                observation = torch.where(done[:, None], self._observation(), observation)
+                measured = self.measure()
+        self._pending = torch.zeros_like(done) if same_step else done
+        always = torch.ones_like(done)
+        info.update(faces.infos({**measured, "nonfinite": nonfinite}, always, self.output))
+        outputs = (faces.convert(x, self.output) for x in (observation, reward, terminated, truncated))
+        return *outputs, info
+
+    def render(self) -> Any:
+        """Raises: no render mode exists."""
+        raise GenesisRuntimeError("render() must have a render mode, got None. This task has no render modes.")
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Lets go of the scene; `close()` calls it once."""
+        self.scene = None
+
+    # ---- beyond Gymnasium ----
+
+    def tensor(self, values: Any) -> torch.Tensor:
+        """A plain tensor of the precision and device that `gs.init` chose."""
+        return torch.as_tensor(np.asarray(values), dtype=self.dtype, device=self.device)
+
+    def detach_(self) -> None:
+        """Cuts the graph here: the start of a window. Values stay the same."""
+        self._require_ready()
+        self.scene.detach_()
+        self.episode = {name: value.detach() for name, value in self.episode.items()}
+        self.action = self.action.detach()
+        self._delayed = [action.detach() for action in self._delayed]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the future depends on, as tensors and plain numbers; for `load_state_dict`."""
+        self._require_ready()
+        return snapshot.save(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on exactly where `state_dict` was taken, without a graph to before.
+
+        Raises:
+            GenesisValueError: The state is of another task or number of environments; nothing has been changed.
+        """
+        self._require_open()
+        snapshot.load(self, state)
+        if self.parameter_randomisation:
+            self._randomise(torch.ones_like(self._pending))
+
+    # ---- the core ----
+
+    def _advance(self, action: torch.Tensor) -> None:
+        """Delays and disturbs the action, applies it and steps the scene."""
+        self._delayed = [*self._delayed, action]
+        action, *self._delayed = self._delayed
+        if self.action_noise:
+            noise = self._draw("action noise").normal(self.action_noise, self.single_action_space.shape)
+            action = torch.clamp(action + self.tensor(noise), self._low, self._high)
+        self.action = action
+        self.apply_action(action)
+        self.scene.step()
+        self.elapsed = self.elapsed + 1
+
+    def _begin_episodes(self, mask: torch.Tensor) -> None:
+        """Puts the masked rows at the start of their next episode; the graph of every other row is kept."""
+        envs_idx = mask.nonzero().squeeze(1)
+        rows = mask.cpu().numpy()
+        self.streams.next_episode(rows)
+        self.elapsed = torch.where(mask, 0, self.elapsed)
+        self._returns = torch.where(mask, 0.0, self._returns)
+        self._pending = self._pending & ~mask
+        self.action = torch.where(mask[:, None], self._middle, self.action)
+        self._delayed = [torch.where(mask[:, None], self._middle, action) for action in self._delayed]
+        self.scene.reset(envs_idx=envs_idx)
+        if self.parameter_randomisation:
+            self._randomise(mask)
+        for name, value in self.sample_initial_state(self._draw("initial state", rows), envs_idx).items():
+            previous = self.episode.get(name, value)
+            self.episode[name] = value if len(envs_idx) == self.num_envs else previous.index_copy(0, envs_idx, value)
+
+    def _randomise(self, mask: torch.Tensor) -> None:
+        rows = mask.cpu().numpy()
+        draw = self.streams.draw("parameters", rows, np.zeros(int(rows.sum()), dtype=np.int64))
+        self.randomise_parameters(draw, mask.nonzero().squeeze(1), self.parameter_randomisation)
+
+    def _replace_nonfinite_rows(self) -> torch.Tensor:
+        """Restores the initial state where the state is not finite, so that no NaN enters `observe` or its gradient."""
+        sick = snapshot.nonfinite_rows(self.scene, self.num_envs)
+        if bool(sick.any()):
+            self.scene.reset(envs_idx=sick.nonzero().squeeze(1))
+            _LOG.warning("The state of environments %s was not finite; restored.", sick.nonzero().squeeze(1).tolist())
+        return sick
+
+    def _observation(self) -> torch.Tensor:
+        observation = self.observe()
+        expected = (self.num_envs, *self.single_observation_space.shape)
+        if observation.shape != expected:
+            raise GenesisValueError(f"observe() must return shape {expected}, got {tuple(observation.shape)}.")
+        if self.observation_noise:
+            noise = self._draw("observation noise").normal(self.observation_noise, self.single_observation_space.shape)
+            observation = observation + self.tensor(noise)
+        return observation
+
+    def _checked(self, value: torch.Tensor, hook: str) -> torch.Tensor:
+        if value.shape != (self.num_envs,):
+            raise GenesisValueError(f"{hook}() must return shape {(self.num_envs,)}, got {tuple(value.shape)}.")
+        return value
+
+    def _out_of_time(self) -> torch.Tensor:
+        if self.max_episode_steps is None:
+            return torch.zeros_like(self._pending)
+        return self.elapsed >= self.max_episode_steps
+
+    def _draw(self, purpose: str, rows: np.ndarray | None = None) -> Draw:
+        rows = np.ones(self.num_envs, dtype=bool) if rows is None else rows
+        return self.streams.draw(purpose, rows, self.elapsed.cpu().numpy()[rows])
+
+    def _grad_mode(self) -> AbstractContextManager:
+        return torch.set_grad_enabled(self.differentiable and torch.is_grad_enabled())
+
+    @property
+    def _started(self) -> bool:
+        return bool(self.streams.episodes.min() >= 0)
+
+    def _check_randomisable(self) -> None:
+        if self.parameter_randomisation and (
+            type(self).randomise_parameters is DifferentiableVectorEnv.randomise_parameters
+        ):
+            raise GenesisValueError(
+                f"parameter_randomisation must be 0 for {type(self).__name__}, got {self.parameter_randomisation}. "
+                "The task defines no randomise_parameters."
+            )
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise GenesisRuntimeError("The environment must be open, got a closed one. Make it again.")
+
+    def _require_ready(self) -> None:
+        self._require_open()
+        if not self._started:
+            raise GenesisRuntimeError("reset() must come before step(), got a fresh environment. Call reset().")
+        if self.autoreset_mode == AutoresetMode.DISABLED and bool(self._pending.any()):
+            finished = self._pending.nonzero().squeeze(1).tolist()
+            raise GenesisRuntimeError(
+                f"Environments {finished} must be reset before they step, got finished episodes with autoreset_mode "
+                'DISABLED. Call reset(options={"reset_mask": terminated | truncated}).'
+            )

@@ -1,0 +1,145 @@
+"""The border of an environment: what comes in is checked here once, what goes out is converted here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+
+import genesis as gs
+from genesis.errors import GenesisTypeError, GenesisValueError
+
+OUTPUTS = ("numpy", "torch")
+
+
+def check_options(
+    num_envs: int,
+    max_episode_steps: int | None,
+    output: str,
+    differentiable: bool,
+    action_delay: int,
+    render_mode: str | None,
+) -> None:
+    """Raises unless the constructor's options obey their laws."""
+    _check_whole("num_envs", num_envs, 1)
+    _check_whole("action_delay", action_delay, 0)
+    if max_episode_steps is not None:
+        _check_whole("max_episode_steps", max_episode_steps, 1)
+    if output not in OUTPUTS:
+        raise GenesisValueError(f"output must be one of {OUTPUTS}, got {output!r}.")
+    if differentiable and output != "torch":
+        raise GenesisValueError(
+            f'differentiable=True must come with output="torch", got output={output!r}. Arrays carry no gradient.'
+        )
+    if render_mode is not None:
+        raise GenesisValueError(f"render_mode must be None, got {render_mode!r}. This task has no render modes.")
+
+
+def check_scales(action_noise: float, observation_noise: float, parameter_randomisation: float) -> None:
+    """Raises unless the noises are finite and not negative and the randomisation lies in [0, 1)."""
+    for name, value in (("action_noise", action_noise), ("observation_noise", observation_noise)):
+        if not (np.isfinite(value) and value >= 0):
+            raise GenesisValueError(f"{name} must be a finite standard deviation >= 0, got {value!r}.")
+    if not 0 <= parameter_randomisation < 1:
+        raise GenesisValueError(f"parameter_randomisation must lie in [0, 1), got {parameter_randomisation!r}.")
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise GenesisValueError(f"{name} must be a whole number >= {least}, got {value!r}.")
+
+
+def autoreset_member(mode: AutoresetMode | str) -> AutoresetMode:
+    """The member that a member or its value names."""
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        valid = [member.value for member in AutoresetMode]
+        raise GenesisValueError(f"autoreset_mode must be one of {valid}, got {mode!r}.") from None
+
+
+def check_seed(seed: Any) -> None:
+    """Raises unless the seed is None or a whole number in [0, 2^63)."""
+    if seed is not None:
+        _check_whole("seed", seed, 0)
+        if seed >= 2**63:
+            raise GenesisValueError(f"seed must be below 2^63, got {seed}.")
+
+
+def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output: str) -> torch.Tensor:
+    """The rows to reset (num_envs,) bool; all of them without a mask."""
+    mask = (options or {}).get("reset_mask")
+    if mask is None:
+        return torch.ones(num_envs, dtype=torch.bool)
+    kinds = (np.ndarray, torch.Tensor) if output == "torch" else (np.ndarray,)
+    if not isinstance(mask, kinds):
+        raise GenesisTypeError(f'options["reset_mask"] must be a bool array, got {type(mask).__name__}.')
+    mask = torch.as_tensor(mask).as_subclass(torch.Tensor)
+    if mask.dtype != torch.bool or mask.shape != (num_envs,) or not bool(mask.any()):
+        raise GenesisValueError(
+            f'options["reset_mask"] must be bool of shape {(num_envs,)} with at least one True, '
+            f"got {mask.dtype} of shape {tuple(mask.shape)} with {int(mask.sum())} True."
+        )
+    return mask
+
+
+def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor) -> torch.Tensor:
+    """A tensor of the shape, dtype and device of `like`, with the gradient kept; `ignored` rows become those of `like`.
+
+    Raises:
+        GenesisTypeError: Not an array or tensor of floating-point numbers.
+        GenesisValueError: The wrong shape, or a NaN in a row that is not ignored.
+    """
+    if not isinstance(actions, (np.ndarray, torch.Tensor)):
+        raise GenesisTypeError(
+            f"actions must be a numpy array or torch tensor of floats, got {type(actions).__name__}. "
+            "Convert them with numpy.asarray."
+        )
+    action = torch.as_tensor(actions) if actions.dtype != object else None
+    if action is None or not action.is_floating_point():
+        raise GenesisTypeError(f"actions must be floating-point numbers, got {actions.dtype}. Convert them.")
+    if action.shape != like.shape:
+        raise GenesisValueError(f"actions must have shape {tuple(like.shape)}, got {tuple(action.shape)}.")
+    action = action.to(like)
+    bad = torch.isnan(action.detach().as_subclass(torch.Tensor)).any(dim=1) & ~ignored
+    if bool(bad.any()):
+        raise GenesisValueError(
+            f"actions must not be NaN, got NaN for environments {bad.nonzero().squeeze(1).tolist()}. "
+            "Look at the policy's inputs and weights."
+        )
+    return torch.where(ignored[:, None], like, action) if bool(ignored.any()) else action
+
+
+def convert(value: torch.Tensor, output: str) -> Any:
+    """A tensor for the torch face, a detached copy for the numpy face (rewards in float64, observations in float32)."""
+    if output == "torch":
+        return gs.from_torch(value, detach=False)
+    array = value.detach().cpu().as_subclass(torch.Tensor).numpy()
+    if array.dtype.kind != "f":
+        return array.copy()
+    return array.astype(np.float64 if array.ndim == 1 else np.float32, copy=True)
+
+
+def infos(values: Mapping[str, torch.Tensor], mask: torch.Tensor, output: str) -> dict[str, Any]:
+    """Gymnasium's layout: each name with a value per row, and `_name` with the rows where it is valid."""
+    info: dict[str, Any] = {}
+    for name, value in values.items():
+        info[name] = convert(value.clone() if output == "torch" else value, output)
+        info[f"_{name}"] = convert(mask.clone() if output == "torch" else mask, output)
+    return info
+
+
+def final_infos(
+    observation: torch.Tensor, measured: Mapping[str, torch.Tensor], done: torch.Tensor, output: str
+) -> dict[str, Any]:
+    """What finished episodes last saw, for SAME_STEP; the numpy face follows Gymnasium's object array."""
+    final_info = infos(measured, done, output)
+    final_obs = convert(observation, output)
+    if output == "numpy":
+        rows = np.full(len(final_obs), None, dtype=object)
+        for row in np.flatnonzero(done.cpu().numpy()):
+            rows[row] = final_obs[row]
+        final_obs = rows
+    masks = {key: convert(done, output) for key in ("_final_obs", "_final_info")}
+    return {"final_obs": final_obs, "final_info": final_info, **masks}

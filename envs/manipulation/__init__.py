@@ -1,0 +1,1 @@
+"""Tasks in which a body is brought to a goal."""

@@ -1,0 +1,74 @@
+"""The single-environment face of a task, for `gymnasium.make`."""
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from envs.base import DifferentiableVectorEnv
+from genesis.errors import GenesisValueError
+
+
+class SingleEnv(gymnasium.Env):
+    """One environment of a task as a `gymnasium.Env` of numpy arrays; the batch of one lives in `core`.
+
+    Time limits are Gymnasium's (`TimeLimit`, put on by `gymnasium.make`). Make a concrete class with `single_face`.
+    """
+
+    task: ClassVar[type[DifferentiableVectorEnv]]
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(
+        self,
+        *,
+        action_delay: int = 0,
+        action_noise: float = 0.0,
+        observation_noise: float = 0.0,
+        parameter_randomisation: float = 0.0,
+        render_mode: str | None = None,
+    ):
+        """Builds the task's scene; the options are those of `DifferentiableVectorEnv`."""
+        self.core = self.task(
+            num_envs=1,
+            autoreset_mode=AutoresetMode.DISABLED,
+            action_delay=action_delay,
+            action_noise=action_noise,
+            observation_noise=observation_noise,
+            parameter_randomisation=parameter_randomisation,
+            render_mode=render_mode,
+        )
+        self.render_mode = render_mode
+        self.observation_space = self.task.single_observation_space
+        self.action_space = self.task.single_action_space
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts an episode."""
+        super().reset(seed=seed)
+        if options and "reset_mask" in options:
+            raise GenesisValueError("options must not hold reset_mask, got one. There is only one environment.")
+        observation, info = self.core.reset(seed=seed)
+        return observation[0], _row(info)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Advances one control step; `action` (A,) is clipped to the action space."""
+        observation, reward, terminated, truncated, info = self.core.step(np.asarray(action)[None])
+        return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _row(info)
+
+    def render(self) -> Any:
+        """Raises: no render mode exists."""
+        return self.core.render()
+
+    def close(self) -> None:
+        """Lets go of the scene; calling it again does nothing."""
+        self.core.close()
+
+
+def single_face(task: type[DifferentiableVectorEnv]) -> type[SingleEnv]:
+    """The `gymnasium.Env` class of a task: what its `entry_point` names."""
+    return type(f"{task.__name__}Env", (SingleEnv,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})
+
+
+def _row(info: dict[str, Any]) -> dict[str, Any]:
+    """The values of the only row where they are valid, without the masks."""
+    return {name: value[0].item() for name, value in info.items() if not name.startswith("_") and info[f"_{name}"][0]}

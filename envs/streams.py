@@ -1,0 +1,114 @@
+"""Random numbers as a function of (seed, global environment index, episode, step), and of nothing else.
+
+A counter-based generator needs no hidden state, so how a batch is split over processes, in which order
+environments are reset and how many numbers another environment drew change nothing.
+
+Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Philox-4x32-10.
+"""
+
+import zlib
+
+import numpy as np
+
+_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+
+
+def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.ndarray:
+    """Scrambles counters to random words.
+
+    Args:
+        counter: (..., 4) 32-bit words held in uint64.
+        key: (..., 2) 32-bit words held in uint64.
+        rounds: Number of rounds; 10 is the published default.
+
+    Returns:
+        (..., 4) words below 2^32 held in uint64.
+    """
+    c0, c1, c2, c3 = np.moveaxis(counter, -1, 0)
+    k0, k1 = np.moveaxis(key, -1, 0)
+    for _ in range(rounds):
+        product0, product1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = (
+            (product1 >> _SHIFT) ^ c1 ^ k0,
+            product1 & _LOW,
+            (product0 >> _SHIFT) ^ c3 ^ k1,
+            product0 & _LOW,
+        )
+        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
+    return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1)
+
+
+class Draw:
+    """The random numbers of some rows at one moment; each call gives fresh ones."""
+
+    def __init__(self, keys: np.ndarray, env_ids: np.ndarray, episodes: np.ndarray, steps: np.ndarray):
+        """Takes (n, 2) keys and (n,) global environment indices, episode and step numbers."""
+        self._keys = keys
+        self._env_ids, self._episodes, self._steps = (x.astype(np.uint64) & _LOW for x in (env_ids, episodes, steps))
+        self._blocks = 0
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._keys)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Numbers uniform in [low, high), float64 of shape (n, *shape)."""
+        count = int(np.prod(shape, dtype=int))
+        unit = self._unit(count).reshape(len(self), *shape)
+        return low + (high - low) * unit
+
+    def normal(self, std: float = 1.0, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """Normal numbers of mean zero, float64 of shape (n, *shape). Source: Box and Muller (1958)."""
+        count = int(np.prod(shape, dtype=int))
+        unit = self._unit(2 * count)
+        radius = np.sqrt(-2.0 * np.log1p(-unit[:, :count]))
+        return (std * radius * np.cos(2.0 * np.pi * unit[:, count:])).reshape(len(self), *shape)
+
+    def _unit(self, count: int) -> np.ndarray:
+        """(n, count) numbers in [0, 1) of 53 random bits."""
+        blocks = -(-count // 2)
+        counter = np.empty((len(self), blocks, 4), dtype=np.uint64)
+        counter[..., 0] = np.arange(self._blocks, self._blocks + blocks, dtype=np.uint64)
+        counter[..., 1] = self._steps[:, None]
+        counter[..., 2] = self._env_ids[:, None]
+        counter[..., 3] = self._episodes[:, None]
+        self._blocks += blocks
+        words = philox4x32(counter, self._keys[:, None, :])
+        high, low = words[..., 0::2], words[..., 1::2]
+        unit = ((high >> np.uint64(5)) * 67108864.0 + (low >> np.uint64(6))) / 9007199254740992.0
+        return unit.reshape(len(self), 2 * blocks)[:, :count]
+
+
+class Streams:
+    """Seeds and episode numbers of a batch of environments; hands out `Draw`s."""
+
+    def __init__(self, num_envs: int, first_env_index: int):
+        """Starts unseeded: call `seed` before drawing."""
+        self.env_ids = np.arange(first_env_index, first_env_index + num_envs)
+        self.seeds = np.zeros(num_envs, dtype=np.int64)
+        self.episodes = np.full(num_envs, -1, dtype=np.int64)
+
+    def seed(self, seed: int, rows: np.ndarray) -> None:
+        """Gives the rows a seed; their next episode is number 0."""
+        self.seeds[rows] = seed
+        self.episodes[rows] = -1
+
+    def next_episode(self, rows: np.ndarray) -> None:
+        """Counts one more episode in the rows."""
+        self.episodes[rows] += 1
+
+    def draw(self, purpose: str, rows: np.ndarray, steps: np.ndarray) -> Draw:
+        """Random numbers for the rows (n,) at their steps (n,) of the episode; each purpose has its own stream."""
+        return Draw(self._keys(purpose)[rows], self.env_ids[rows], self.episodes[rows], steps)
+
+    def _keys(self, purpose: str) -> np.ndarray:
+        keys = {seed: _key(seed, purpose) for seed in set(self.seeds.tolist())}
+        return np.stack([keys[seed] for seed in self.seeds.tolist()])
+
+
+def _key(seed: int, purpose: str) -> np.ndarray:
+    words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(2, np.uint32)
+    return words.astype(np.uint64)
