@@ -1,0 +1,1 @@
+"""What several algorithms use unchanged: networks, returns, normaliser, checkpoints, evaluation."""

@@ -1,0 +1,60 @@
+"""How good a policy is, on episodes that no training saw."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+FRESH_ENV_INDEX = 1_000_000
+"""First global environment index of evaluations: far beyond those of training, so its random streams are others."""
+
+
+@torch.no_grad()
+def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: int, seed: int) -> dict[str, float]:
+    """Runs whole episodes, the same number in each environment, and averages.
+
+    Args:
+        act: Maps observations (B, O) to actions (B, A).
+        env: A vector environment with torch output and SAME_STEP autoreset.
+        episodes: At least so many episodes, rounded up to a multiple of the number of environments.
+        seed: Seed of the environments.
+
+    Returns:
+        episodes, return_mean, return_std, return_min, return_max, length_mean, nonfinite (rows that the simulator lost)
+        and, for each number NAME that the task measures, final_NAME: its mean at the episodes' ends. `success`, where
+        the task measures it, becomes success_rate.
+    """
+    per_env = -(-episodes // env.num_envs)
+    finished = torch.zeros(env.num_envs, dtype=torch.int64)
+    records: dict[str, list[torch.Tensor]] = {}
+    nonfinite = 0
+    observation, _ = env.reset(seed=seed)
+    while bool((finished < per_env).any()):
+        observation, _, _, _, info = env.step(act(observation))
+        ended = _plain(info["_episode_return"]) & (finished < per_env)
+        nonfinite += int(_plain(info["nonfinite"]).sum())
+        if bool(ended.any()):
+            measured = {k: v for k, v in info["final_info"].items() if not k.startswith("_")}
+            values = {"return": info["episode_return"], "length": info["episode_length"]}
+            values |= {f"final_{name}": value for name, value in measured.items()}
+            for name, value in values.items():
+                records.setdefault(name, []).append(_plain(value)[ended].to(torch.float64))
+        finished += ended
+    result = {name: torch.cat(value) for name, value in records.items()}
+    returns = result.pop("return")
+    summary = {
+        "episodes": float(len(returns)),
+        "return_mean": returns.mean().item(),
+        "return_std": returns.std(correction=0).item(),
+        "return_min": returns.min().item(),
+        "return_max": returns.max().item(),
+        "length_mean": result.pop("length").mean().item(),
+        "nonfinite": float(nonfinite),
+    }
+    if "final_success" in result:
+        summary["success_rate"] = result.pop("final_success").mean().item()
+    return summary | {name: value.mean().item() for name, value in result.items()}
+
+
+def _plain(value: torch.Tensor) -> torch.Tensor:
+    return value.as_subclass(torch.Tensor).cpu()

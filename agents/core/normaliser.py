@@ -1,0 +1,50 @@
+"""Observations brought to mean 0 and variance 1 by statistics that stand still within a window."""
+
+import torch
+from torch import nn
+
+
+class Normaliser(nn.Module):
+    """Running mean and variance in float64; what `forward` uses changes only at `freeze`."""
+
+    def __init__(self, size: int, like: torch.Tensor, epsilon: float = 1e-2, clip: float = 10.0):
+        """Starts as the identity.
+
+        Args:
+            size: Length O of an observation.
+            like: Gives dtype and device of the frozen statistics.
+            epsilon: Added to the variance, so that constants are not blown up.
+            clip: Bound of a normalised observation.
+        """
+        super().__init__()
+        self.epsilon, self.clip = epsilon, clip
+        live = {"dtype": torch.float64, "device": like.device}
+        frozen = {"dtype": like.dtype, "device": like.device}
+        self.register_buffer("count", torch.zeros((), **live))
+        self.register_buffer("live_mean", torch.zeros(size, **live))
+        self.register_buffer("live_variance", torch.ones(size, **live))
+        self.register_buffer("mean", torch.zeros(size, **frozen))
+        self.register_buffer("scale", torch.ones(size, **frozen))
+
+    @torch.no_grad()
+    def update(self, observation: torch.Tensor) -> None:
+        """Counts a batch (B, O) in; rows that are not finite are left out. Source: Chan et al. (1979)."""
+        rows = observation[torch.isfinite(observation).all(dim=1)].to(torch.float64)
+        if len(rows) == 0:
+            return
+        total = self.count + len(rows)
+        difference = rows.mean(dim=0) - self.live_mean
+        variance = self.live_variance * self.count + rows.var(dim=0, correction=0) * len(rows)
+        self.live_variance.copy_((variance + difference**2 * self.count * len(rows) / total) / total)
+        self.live_mean.add_(difference * (len(rows) / total))
+        self.count.copy_(total)
+
+    def freeze(self) -> None:
+        """Makes what has been counted so far the statistics in force."""
+        if self.count > 0:
+            self.mean.copy_(self.live_mean)
+            self.scale.copy_((self.live_variance + self.epsilon).rsqrt())
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        """Normalised observation (B, O); differentiable."""
+        return torch.clamp((observation - self.mean) * self.scale, -self.clip, self.clip)
