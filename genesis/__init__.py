@@ -1,12 +1,12 @@
 """A policy-learning toolkit on a differentiable simulator: `import genesis as gs`."""
 
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as _np
 import torch as _torch
 
+from genesis import materials, morphs, options, surfaces
 from genesis.errors import GenesisException
 from genesis.grad.creation import (
     arange,
@@ -43,6 +43,13 @@ from genesis.runtime import current as _current
 from genesis.runtime import destroy, init, is_initialized, logger
 
 __version__ = "0.1.0"
+__all__ = [
+    "GenesisException", "Scene", "Tensor", "cpu", "cuda", "destroy", "from_torch", "gpu", "init", "is_initialized",
+    "logger", "materials", "morphs", "options", "surfaces",
+    "arange", "as_strided", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye", "from_numpy", "full",
+    "full_like", "linspace", "logspace", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "randperm", "range", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
 
 cpu, cuda, gpu = _Backend.cpu, _Backend.cuda, _Backend.gpu
 
@@ -67,8 +74,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'genesis' has no attribute {name!r}.")
 
 
-for _name in ("options", "morphs", "materials", "surfaces"):
-    if find_spec(f"genesis.{_name}"):
-        import_module(f"genesis.{_name}")
 if find_spec("genesis.engine.scene"):
     from genesis.engine.scene import Scene

@@ -108,8 +108,8 @@ def init(
             device, otherwise the CPU.
         precision: "32" or "64", of every floating-point tensor and kernel. Integers are int32 at both.
         seed: Seeds torch, numpy, Python's `random` and the kernels; None leaves the first three as they are.
-        logging_level: Of the logger "genesis": a name ("debug", "info", "warning", "error", "critical") or number of the
-            logging module. None: "debug" with `debug`, otherwise "info".
+        logging_level: Of the logger "genesis": a name ("debug", "info", "warning", "error", "critical") or a number of
+            the logging module. None: "debug" with `debug`, otherwise "info".
         debug: Log more.
         eps: `gs.EPS` is the larger of this and the precision's machine epsilon.
         theme: Accepted for scripts written for the public engine; messages here have no colours.
@@ -132,7 +132,7 @@ def init(
     _start_compiler(chosen, precision, seed)
     if seed is not None:
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.manual_seed(seed)
     real = _REAL[precision]
     _slot.runtime = Runtime(

@@ -1,25 +1,26 @@
 """torch's creation ops under `gs.`: same names, on the device and in the precision of `gs.init`.
 
-All accept `dtype=`, `requires_grad=` and `scene=`, and pass other options on to torch; `device=` and `out=` are refused.
+All accept `dtype=`, `requires_grad=`, `scene=`, and pass other options on to torch; `device=` and `out=` are refused.
 
-- The kind is inferred as torch does, the width is the toolkit's: floats become `gs.tc_float`, integers int32 (one that does
-  not fit raises), booleans stay. `dtype=` takes `float`, `int`, `bool` or a torch dtype of that kind.
+- The kind is inferred as torch does, the width is the toolkit's: floats become `gs.tc_float`, integers int32 (one that
+  does not fit raises), booleans stay. `dtype=` takes `float`, `int`, `bool` or a torch dtype of that kind.
 - Values are computed in the target precision: `gs.tensor(0.1)` at precision "64" is 0.1, not float32's neighbour of it.
-- `tensor`, `from_numpy` and everything made from a numpy array copy; `asarray`, `as_tensor` and `as_strided` share a torch
-  tensor's memory and graph where dtype and device fit, as torch's do.
+- `tensor`, `from_numpy` and everything made from a numpy array copy (an edit of shared memory could not be noticed);
+  `asarray`, `as_tensor` and `as_strided` share a torch tensor's memory where dtype and device fit, as torch's do.
 - Random ops draw from torch's default generator, which `gs.init(seed=…)` seeds.
 """
 
 import builtins
 import warnings
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
 from genesis import runtime
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.grad.tensor import Tensor, check_scene, plain_of, remember
+from genesis.grad.tensor import Tensor, adopt, check_scene, plain_of, remember
 
 _KINDS: dict[Any, type] = {
     builtins.float: builtins.float,
@@ -30,6 +31,10 @@ _KINDS: dict[Any, type] = {
     torch.int64: builtins.int,
     builtins.bool: builtins.bool,
     torch.bool: builtins.bool,
+}
+_INTEGERS = {
+    *(torch.int8, torch.int16, torch.int32, torch.int64),
+    *(torch.uint8, torch.uint16, torch.uint32, torch.uint64),
 }
 _INT32 = torch.iinfo(torch.int32)
 
@@ -46,8 +51,8 @@ def from_torch(
     Args:
         tensor: Any torch tensor; where it is a `Tensor`, `detach=False` keeps its scene.
         dtype: `float`, `int`, `bool` or a torch dtype of that kind. None: inferred.
-        requires_grad: Whether the result is to collect a gradient. With `detach=False` a result of a tensor that requires
-            a gradient always does.
+        requires_grad: Whether the result is to collect a gradient. With `detach=False` it always does where `tensor`
+            requires one.
         detach: True: a new leaf with memory of its own. False: connected upstream, differentiable, and without a copy
             where dtype and device fit already.
         scene: The scene to remember.
@@ -58,31 +63,34 @@ def from_torch(
     """
     if not isinstance(tensor, torch.Tensor):
         raise GenesisTypeError(f"tensor must be a torch.Tensor, got {type(tensor).__name__}. Use gs.tensor(data).")
-    source = remember(tensor.detach(), None) if detach else tensor
-    result = _convert(source, dtype)
-    return _finish(result.clone() if detach and _shares(result, source) else result, requires_grad, scene)
+    if detach:
+        return _finish(_copy(tensor, dtype), requires_grad, scene, fresh=True)
+    return _finish(_convert(tensor, dtype), requires_grad, scene)
 
 
 def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, scene: Any = None, **options: Any) -> Tensor:
     """A new leaf with a copy of `data` (nested sequences, numpy arrays, tensors, numbers). See `torch.tensor`."""
     _refuse(options)
-    return _finish(_new(data, dtype, options), requires_grad, scene)
+    return _finish(_new(data, dtype, options), requires_grad, scene, fresh=True)
 
 
 def asarray(data: Any, *, dtype: Any = None, requires_grad: bool = False, scene: Any = None, **options: Any) -> Tensor:
-    """`data` as a `Tensor`, sharing a torch tensor's memory where possible unless `copy=True`. See `torch.asarray`."""
+    """`data` as a `Tensor`, sharing a torch tensor's memory where possible unless `copy=True`; connected to its graph
+    only with `requires_grad=True`. See `torch.asarray`."""
     _refuse(options)
     if isinstance(data, torch.Tensor):
         run, target = runtime.current(), _dtype_of(data, dtype)
         _check_range(data, target)
-        result = torch.asarray(data, dtype=target, device=run.device, **options)
+        result = torch.asarray(data, dtype=target, device=run.device, requires_grad=requires_grad, **options)
         return _finish(result, requires_grad, scene)
     if options.pop("copy", None) is False:
         raise GenesisValueError("copy must be None or True for data that is no torch tensor, got False.")
-    return _finish(_new(data, dtype, options), requires_grad, scene)
+    return _finish(_new(data, dtype, options), requires_grad, scene, fresh=True)
 
 
-def as_tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, scene: Any = None, **options: Any) -> Tensor:
+def as_tensor(
+    data: Any, *, dtype: Any = None, requires_grad: bool = False, scene: Any = None, **options: Any
+) -> Tensor:
     """`data` as a `Tensor`, sharing a torch tensor's memory and graph where possible. See `torch.as_tensor`."""
     _refuse(options)
     result = _convert(data, dtype) if isinstance(data, torch.Tensor) else _new(data, dtype, options)
@@ -90,11 +98,11 @@ def as_tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, scen
 
 
 def from_numpy(array: np.ndarray, *, dtype: Any = None, requires_grad: bool = False, scene: Any = None) -> Tensor:
-    """A new leaf with a copy of a numpy array (an edit of shared memory could not be noticed). See `torch.from_numpy`."""
+    """A new leaf with a copy of a numpy array (it never shares memory). See `torch.from_numpy`."""
     runtime.current()
     if not isinstance(array, np.ndarray):
         raise GenesisTypeError(f"array must be a numpy array, got {type(array).__name__}. Use gs.tensor(data).")
-    return _finish(_new(array, dtype, {}), requires_grad, scene)
+    return _finish(_new(array, dtype, {}), requires_grad, scene, fresh=True)
 
 
 def as_strided(
@@ -115,9 +123,7 @@ def _filled(name: str, infer: Callable[..., type] | None = None) -> Callable[...
     """The op `torch.<name>`, whose kind of number is a float unless `infer` says otherwise from the arguments."""
     op = getattr(torch, name)
 
-    def create(
-        *args: Any, dtype: Any = None, requires_grad: bool = False, scene: Any = None, **options: Any
-    ) -> Tensor:
+    def create(*args: Any, dtype: Any = None, requires_grad: bool = False, scene: Any = None, **options: Any) -> Tensor:
         _refuse(options)
         run = runtime.current()
         kind = _kind(dtype) if dtype is not None else (infer(*args, **options) if infer else builtins.float)
@@ -126,7 +132,7 @@ def _filled(name: str, infer: Callable[..., type] | None = None) -> Callable[...
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.range is deprecated")
             result = op(*args, dtype=wide, device=run.device, **options)
-        return _finish(_convert(result, kind), requires_grad, scene)
+        return _finish(_convert(result, kind), requires_grad, scene, fresh=True)
 
     create.__name__ = create.__qualname__ = name
     create.__doc__ = f"`torch.{name}` on the device and in the precision of `gs.init`, and in range: see the module."
@@ -179,8 +185,8 @@ def _refuse(options: dict[str, Any]) -> None:
     run = runtime.current()
     if "device" in options:
         raise GenesisTypeError(
-            f"device= must not be given, got {options['device']!r}. Every tensor lives on the device that gs.init chose, "
-            f"here {str(run.device)!r}."
+            f"device= must not be given, got {options['device']!r}. "
+            f"Every tensor lives on the device that gs.init chose, here {str(run.device)!r}."
         )
     if "out" in options:
         raise GenesisTypeError("out= must not be given: a creation op makes a new tensor. Use .copy_() on the old one.")
@@ -202,9 +208,9 @@ def _kind_of(data: Any) -> type:
         return builtins.bool
     if dtype.is_floating_point:
         return builtins.float
-    if dtype.is_complex or dtype.is_quantized if hasattr(dtype, "is_quantized") else dtype.is_complex:
-        raise GenesisTypeError(f"Unsupported dtype: data must be real numbers or booleans, got {dtype}.")
-    return builtins.int
+    if dtype in _INTEGERS:
+        return builtins.int
+    raise GenesisTypeError(f"Unsupported dtype: data must be real numbers or booleans, got {dtype}.")
 
 
 def _probe(data: Any) -> torch.Tensor:
@@ -230,17 +236,22 @@ def _new(data: Any, dtype: Any, options: dict[str, Any]) -> torch.Tensor:
     """A tensor with a copy of `data`."""
     run = runtime.current()
     if isinstance(data, np.ndarray):
-        data = torch.from_numpy(np.array(data, order="C"))  # a copy: torch refuses negative strides
+        data = torch.from_numpy(np.array(data, order="C"))  # torch refuses negative strides
     if isinstance(data, torch.Tensor):
-        target = _dtype_of(data, dtype)
-        _check_range(data, target)
-        return plain_of(data).detach().to(run.device, target, copy=True)
+        return _copy(data, dtype)
     target = _dtype_of(data, dtype)
-    if target == run.integer:
-        wide = _probe(data)
-        _check_range(wide, target)
-        return torch.tensor(data, dtype=wide.dtype, device=run.device, **options).to(target)
-    return torch.tensor(data, dtype=target, device=run.device, **options)
+    if target != run.integer:
+        return torch.tensor(data, dtype=target, device=run.device, **options)
+    wide = _probe(data)
+    _check_range(wide, target)
+    return torch.tensor(data, dtype=wide.dtype, device=run.device, **options).to(target)
+
+
+def _copy(data: torch.Tensor, dtype: Any) -> torch.Tensor:
+    """A plain copy of `data`, detached, on the right device and in the right dtype."""
+    run, target = runtime.current(), _dtype_of(data, dtype)
+    _check_range(data, target)
+    return plain_of(data).detach().to(run.device, target, copy=True)
 
 
 def _convert(data: torch.Tensor, dtype: Any) -> torch.Tensor:
@@ -260,19 +271,11 @@ def _check_range(data: torch.Tensor, target: torch.dtype) -> None:
             raise GenesisValueError(f"integers must fit into int32, got values from {low} to {high}. Use dtype=float.")
 
 
-def _shares(result: torch.Tensor, source: torch.Tensor) -> bool:
-    return result.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
-
-
-def _finish(result: torch.Tensor, requires_grad: bool, scene: Any) -> Tensor:
-    """`result` as a `Tensor` of `scene`, or of the scene it already has."""
+def _finish(result: torch.Tensor, requires_grad: bool, scene: Any, fresh: bool = False) -> Tensor:
+    """`result` as a `Tensor` of `scene`, or of the scene it already has; `fresh` if nobody else holds it."""
     if scene is not None:
         check_scene(result, scene)
-    wrapped = remember(result, scene)
-    if scene is None and isinstance(result, Tensor) and result._scene is not None:
-        wrapped._scene = result._scene
-    if requires_grad:
-        if not wrapped.is_floating_point():
-            raise GenesisValueError(f"a tensor that requires_grad must be of floats, got {wrapped.dtype}. Use dtype=float.")
-        wrapped.requires_grad_()
-    return wrapped
+    if requires_grad and not result.is_floating_point():
+        raise GenesisValueError(f"a tensor that requires_grad must be of floats, got {result.dtype}. Use dtype=float.")
+    wrapped = adopt(result, scene) if fresh else remember(result, scene)
+    return wrapped.requires_grad_() if requires_grad else wrapped

@@ -14,17 +14,33 @@ from genesis import runtime
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 
 _Plain = torch.Tensor
-_run_plain = torch._C._disabled_torch_function_impl
+_run_plain: Any = torch._C._disabled_torch_function_impl
+"""Runs an operation as if its operands were plain tensors."""
 _CONTAINERS = (tuple, list, dict)
-_GRADIENTS = {  # gradients are plain, and losses of several scenes may be differentiated together
-    _Plain.grad.__get__,
-    _Plain.grad.__set__,
-    _Plain._grad.__get__,  # type: ignore[attr-defined]
-    _Plain._base.__get__,
-    _Plain.backward,
-    torch.autograd.grad,
+_GRADIENTS = torch.overrides.get_default_nowrap_functions() | {
+    torch.Tensor.backward,
     torch.autograd.backward,
+    torch.autograd.grad,
 }
+"""Gradients are plain tensors, and losses of several scenes may be differentiated together."""
+
+
+class _Origin:
+    """A scene, referred to weakly. (A bare weak reference would not survive `torch.compile`.)"""
+
+    def __init__(self, scene: Any) -> None:
+        try:
+            self.scene = weakref.ref(scene)
+        except TypeError:
+            raise GenesisTypeError(f"scene must be a Scene or None, got {scene!r}.") from None
+
+    def same(self, other: "_Origin") -> bool:
+        mine, theirs = self.scene(), other.scene()
+        return self.scene is other.scene if mine is theirs is None else mine is theirs
+
+    def __repr__(self) -> str:
+        scene = self.scene()
+        return "a scene that no longer exists" if scene is None else repr(scene)
 
 
 @final
@@ -34,15 +50,16 @@ class Tensor(torch.Tensor):
     Make one with a creation op (`gs.tensor`, `gs.zeros`, …) or `gs.from_torch`. `gs.Tensor(data)` and `gs.Tensor(2, 3)`
     (sizes, uninitialized memory) work as for `torch.Tensor`, on the device and in the precision of `gs.init`.
 
-    - Operations on tensors of two scenes raise; `sceneless()` is the remedy. A scene is remembered weakly: a tensor keeps
-      no scene alive, and `.scene` is None once the scene is gone (a mix with another scene still raises).
-    - In-place operations on a plain torch tensor leave it plain, on a sceneless `Tensor` give it the scene of its operands.
-    - `.grad` and the results of `torch.autograd.grad` are plain torch tensors.
-    - Pickles and `torch.save` hold a plain torch tensor without the scene, so `torch.load(weights_only=True)` reads them;
-      `copy.deepcopy` shares the scene.
+    - Operations on tensors of two scenes raise; `sceneless()` is the remedy. A scene is remembered weakly: a tensor
+      keeps no scene alive, and `.scene` is None once it is gone (a mix with another scene still raises).
+    - In-place operations leave a plain torch tensor plain, and give a sceneless `Tensor` the scene of their operands.
+    - `.grad`, the results of `torch.autograd.grad` and what comes out of `torch.vmap` or `torch.func.grad` are plain.
+    - Pickles and `torch.save` hold a plain torch tensor without the scene, so `torch.load(weights_only=True)` reads
+      them; `copy.deepcopy` shares the scene.
+    - The class is final: torch's own subclasses (`nn.Parameter`) are marks on it.
     """
 
-    _scene: "weakref.ref[Any] | None" = None
+    _origin: _Origin | None = None
 
     def __new__(cls, *data: Any, scene: Any = None) -> "Tensor":
         run = runtime.current()
@@ -51,10 +68,10 @@ class Tensor(torch.Tensor):
         elif len(data) != 1:
             raise GenesisTypeError(f"Tensor must be given sizes or one array-like, got {len(data)} arguments.")
         elif isinstance(data[0], torch.Tensor):
-            plain = plain_of(data[0]).detach().to(run.device, run.real)
+            plain = plain_of(data[0]).detach().to(run.device, run.real, copy=True)
         else:
             plain = torch.tensor(data[0], dtype=run.real, device=run.device)
-        return remember(plain, scene)
+        return adopt(plain, scene)
 
     def __init__(self, *data: Any, scene: Any = None) -> None:
         super().__init__()
@@ -63,13 +80,15 @@ class Tensor(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in _GRADIENTS:
             return _run_plain(func, types, args, kwargs or {})
+        if torch.compiler.is_dynamo_compiling():
+            return _traced(super().__torch_function__(func, types, args, kwargs or {}), args, kwargs)
         origin = None
         nested = False
         for value in args:
             kind = type(value)
             if kind is Tensor:
-                if value._scene is not None and value._scene is not origin:
-                    origin = _merge(origin, value._scene)
+                if value._origin is not None and value._origin is not origin:
+                    origin = _merge(origin, value._origin)
             elif kind is not _Plain and isinstance(value, _CONTAINERS):
                 origin = _search(value, origin)
                 nested = True
@@ -84,24 +103,22 @@ class Tensor(torch.Tensor):
             for value in args:
                 if value is result:
                     return result
-            if nested and id(result) in _plain_inputs((args, kwargs), set()):
+            if nested and id(result) in _identities((args, kwargs), set()):
                 return result
-            result.__class__ = Tensor
-            if origin is not None:
-                result._scene = origin
-        elif kind is Tensor:
-            if origin is not None and result._scene is None and _writes(func, kwargs):
-                result._scene = origin
+            return _adopt(result, origin)
+        if kind is Tensor:
+            if origin is not None and result._origin is None and _writes(func, kwargs):
+                result._origin = origin
         elif isinstance(result, _CONTAINERS):
-            _stamp(result, origin, _plain_inputs((args, kwargs), set()))
+            _stamp(result, origin, _identities((args, kwargs), set()), _writes(func, kwargs))
         elif result is None and origin is not None and type(args[0]) is Tensor and _writes(func, kwargs):
-            args[0]._scene = origin
+            args[0]._origin = origin
         return result
 
     @property
     def scene(self) -> Any:
         """The scene that this tensor comes from, or None."""
-        return None if self._scene is None else self._scene()
+        return None if self._origin is None else self._origin.scene()
 
     def zero_grad(self) -> None:
         """Set the gradient, if there is one, to zero in place."""
@@ -110,11 +127,7 @@ class Tensor(torch.Tensor):
 
     def detach(self, *, sceneless: bool = True) -> "Tensor":
         """Cut the autograd graph, sharing memory. The result forgets the scene, unless `sceneless` is False."""
-        result = _run_plain(_Plain.detach, (), (self,))
-        result.__class__ = Tensor
-        if not sceneless and self._scene is not None:
-            result._scene = self._scene
-        return result
+        return _adopt(_run_plain(_Plain.detach, (), (self,)), None if sceneless else self._origin)
 
     def sceneless(self) -> "Tensor":
         """The same values without the scene: gradients flow on, memory is shared."""
@@ -130,29 +143,37 @@ class Tensor(torch.Tensor):
 
     def assert_sceneless(self) -> None:
         """Raise if the tensor comes from a scene."""
-        if self._scene is not None:
-            raise GenesisValueError(f"tensor must be sceneless, got one of {_name(self._scene)}. Use .sceneless().")
+        if self._origin is not None:
+            raise GenesisValueError(f"tensor must be sceneless, got one of {self._origin!r}. Use .sceneless().")
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
-        with torch._C.DisableTorchFunctionSubclass():
-            text = torch._tensor_str._str(self, tensor_contents=tensor_contents)
-        return text if self._scene is None else f"{text[:-1]}, scene={_name(self._scene)})"
+        text = _run_plain(_Plain.__repr__, (), (self,), {"tensor_contents": tensor_contents})
+        return text if self._origin is None else f"{text[:-1]}, scene={self._origin!r})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.dim() == 0 else object.__format__(self, spec)
+
+    def __copy__(self) -> "Tensor":
+        twin = adopt(copy.copy(plain_of(self.detach())))
+        vars(twin).update(vars(self))
+        return twin.requires_grad_(self.requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if id(self) in memo:
             return memo[id(self)]
         if not self.is_leaf:
             raise GenesisRuntimeError("only graph leaves can be deep-copied, got a result. Use .detach() or .clone().")
-        twin = copy.deepcopy(plain_of(self.detach()), memo)
-        twin.__class__ = Tensor
-        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))  # copies of a weak reference are itself
+        twin = adopt(copy.deepcopy(plain_of(self.detach()), memo))
+        vars(twin).update(copy.deepcopy(vars(self), memo))  # the copy of a weak reference is itself
         twin.requires_grad_(self.requires_grad)
         twin.grad = copy.deepcopy(self.grad, memo)
         memo[id(self)] = twin
         return twin
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Have autograd collect a gradient in `.grad`, in place. See `torch.Tensor.requires_grad_`."""
+        _run_plain(_Plain.requires_grad_, (), (self, requires_grad))
+        return self
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         plain = plain_of(self.detach()).requires_grad_(self.requires_grad)
@@ -161,12 +182,21 @@ class Tensor(torch.Tensor):
         return plain.__reduce_ex__(protocol)
 
 
+def adopt(fresh: torch.Tensor, scene: Any = None) -> Tensor:
+    """Turn a new tensor, to which nobody else holds a reference, into a `Tensor` of `scene` (None: of the one it has).
+
+    Cheaper than `remember`.
+    """
+    return _adopt(fresh, None if scene is None else _Origin(scene))
+
+
 def remember(tensor: torch.Tensor, scene: Any) -> Tensor:
-    """An alias of `tensor` (same memory, version counter and place in the graph) that remembers `scene` (None: nothing)."""
-    result = tensor.as_subclass(Tensor)
-    if scene is not None:
-        result._scene = _reference(scene)
-    return result
+    """An alias of `tensor` (same memory, version counter and place in the graph) that remembers `scene`.
+
+    With None it remembers the scene that `tensor` has, if any.
+    """
+    origin = _Origin(scene) if scene is not None else tensor._origin if isinstance(tensor, Tensor) else None
+    return _adopt(tensor.as_subclass(Tensor), origin)
 
 
 def plain_of(tensor: torch.Tensor) -> torch.Tensor:
@@ -176,30 +206,18 @@ def plain_of(tensor: torch.Tensor) -> torch.Tensor:
 
 def check_scene(tensor: Any, scene: Any, what: str = "tensor") -> None:
     """Raise if `tensor` is a `Tensor` of another scene than `scene`; `what` names it in the message."""
-    if isinstance(tensor, Tensor) and tensor._scene is not None and tensor._scene is not _reference(scene):
+    if isinstance(tensor, Tensor) and tensor._origin is not None and tensor._origin.scene() is not scene:
         raise GenesisValueError(
-            f"{what} must be sceneless or of this scene, {scene!r}, got one of {_name(tensor._scene)}. Use .sceneless()."
+            f"{what} must be sceneless or of this scene, {scene!r}, got one of {tensor._origin!r}. Use .sceneless()."
         )
-
-
-def _reference(scene: Any) -> "weakref.ref[Any]":
-    try:
-        return weakref.ref(scene)
-    except TypeError:
-        raise GenesisTypeError(f"scene must be a Scene or None, got {scene!r}.") from None
-
-
-def _name(origin: "weakref.ref[Any]") -> str:
-    scene = origin()
-    return "a scene that no longer exists" if scene is None else repr(scene)
 
 
 def _merge(first: Any, second: Any) -> Any:
     """The scene of an operation on tensors of these two scenes."""
-    if first is None or first is second:
+    if first is None or first is second or first.same(second):
         return second
     raise GenesisValueError(
-        f"tensors of one operation must come from one scene, got {_name(first)} and {_name(second)}. "
+        f"tensors of one operation must come from one scene, got {first!r} and {second!r}. "
         "Use .sceneless() on one of them."
     )
 
@@ -207,36 +225,59 @@ def _merge(first: Any, second: Any) -> Any:
 def _search(container: Any, origin: Any) -> Any:
     """`origin`, or else the scene of the tensors anywhere in `container`."""
     for value in container.values() if isinstance(container, dict) else container:
-        if isinstance(value, Tensor):
-            if value._scene is not None:
-                origin = _merge(origin, value._scene)
-        elif isinstance(value, _CONTAINERS):
+        kind = type(value)
+        if kind is Tensor:
+            if value._origin is not None and value._origin is not origin:
+                origin = _merge(origin, value._origin)
+        elif kind is not _Plain and isinstance(value, _CONTAINERS):
             origin = _search(value, origin)
     return origin
 
 
-def _plain_inputs(container: Any, found: set[int]) -> set[int]:
-    """Identities of the plain tensors anywhere in `container`: they are the user's and stay plain."""
+def _identities(container: Any, found: set[int]) -> set[int]:
+    """Identities of the tensors anywhere in `container`."""
     for value in container.values() if isinstance(container, dict) else container:
-        if isinstance(value, torch.Tensor):
+        kind = type(value)
+        if kind is _Plain or kind is Tensor:
             found.add(id(value))
         elif isinstance(value, _CONTAINERS):
-            _plain_inputs(value, found)
+            _identities(value, found)
     return found
 
 
-def _stamp(container: Any, origin: Any, inputs: set[int]) -> None:
-    """Make every new tensor in a result a `Tensor` of scene `origin`."""
+def _adopt(fresh: torch.Tensor, origin: Any) -> Tensor:
+    """Make a plain tensor that nobody else holds a `Tensor` of scene `origin`.
+
+    Unlike `as_subclass` this adds no view and no node to the graph.
+    """
+    fresh.__class__ = Tensor
+    if origin is not None:
+        fresh._origin = origin  # type: ignore[attr-defined]
+    return fresh  # type: ignore[return-value]
+
+
+def _stamp(container: Any, origin: Any, inputs: set[int], writes: bool) -> None:
+    """Adopt every tensor in a result that is not one of the operation's inputs: those are the caller's.
+
+    A `Tensor` that was written into (`out=`) inherits the scene.
+    """
     for value in container.values() if isinstance(container, dict) else container:
-        if type(value) is _Plain and id(value) not in inputs:
-            value.__class__ = Tensor
-            if origin is not None:
-                value._scene = origin  # type: ignore[attr-defined]
-        elif type(value) is Tensor:
-            if origin is not None and value._scene is None and id(value) not in inputs:
-                value._scene = origin
+        kind = type(value)
+        if kind is _Plain or kind is Tensor:
+            if id(value) not in inputs or (writes and kind is Tensor):
+                _adopt(value, origin)
         elif isinstance(value, _CONTAINERS):
-            _stamp(value, origin, inputs)
+            _stamp(value, origin, inputs, writes)
+
+
+def _traced(result: Any, args: Any, kwargs: Any) -> Any:
+    """`result` of an operation that `torch.compile` traces, with the scene of the operands."""
+    origin = _search((args, kwargs or {}), None)
+    if origin is not None:
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, Tensor):
+                value._origin = origin
+    return result
 
 
 def _writes(func: Any, kwargs: Any) -> bool:
@@ -245,6 +286,6 @@ def _writes(func: Any, kwargs: Any) -> bool:
     return bool(kwargs and "out" in kwargs) or name in _WRITERS or (name.endswith("_") and not name.endswith("__"))
 
 
-_WRITERS = {f"__i{op}__" for op in "add sub mul truediv floordiv mod pow and or xor lshift rshift".split()} | {
-    "__setitem__"
+_WRITERS = {"__setitem__"} | {
+    f"__i{op}__" for op in "add sub mul truediv floordiv mod pow and or xor lshift rshift".split()
 }

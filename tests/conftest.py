@@ -1,0 +1,33 @@
+"""One `gs.init` for the whole run, at the precision that GENESIS_TEST_PRECISION names ("32" or "64")."""
+
+import os
+
+import pytest
+import torch
+
+import genesis as gs
+
+PRECISION = os.environ.get("GENESIS_TEST_PRECISION", "64")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toolkit():
+    """The running toolkit. A test that needs another one starts it in a process of its own."""
+    gs.init(backend=gs.cpu, precision=PRECISION, seed=0, logging_level="warning")
+    yield
+    gs.destroy()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Every test draws the same numbers, alone or in company."""
+    torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for marker in item.iter_markers("precision"):
+            if marker.args != (PRECISION,):
+                item.add_marker(pytest.mark.skip(reason=f"runs at precision {marker.args}"))
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
