@@ -24,7 +24,7 @@ def engine() -> str:
             return f"{name} {version(name)}"
         except PackageNotFoundError:
             continue
-    return "unknown"
+    return f"genesis {gs.__version__}"
 
 
 def build(n_envs: int):
