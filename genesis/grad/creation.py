@@ -217,7 +217,7 @@ def _probe(data: Any) -> torch.Tensor:
     """`data` as a torch tensor in torch's own dtype."""
     try:
         return torch.as_tensor(data)
-    except (OverflowError, RuntimeError) as error:
+    except (OverflowError, RuntimeError, ValueError) as error:
         if "overflow" in str(error).lower():
             raise GenesisValueError(f"integers must fit into int32, got {data!r}. Use dtype=float.") from None
         raise
@@ -240,11 +240,9 @@ def _new(data: Any, dtype: Any, options: dict[str, Any]) -> torch.Tensor:
     if isinstance(data, torch.Tensor):
         return _copy(data, dtype)
     target = _dtype_of(data, dtype)
-    if target != run.integer:
-        return torch.tensor(data, dtype=target, device=run.device, **options)
-    wide = _probe(data)
-    _check_range(wide, target)
-    return torch.tensor(data, dtype=wide.dtype, device=run.device, **options).to(target)
+    if target == run.integer:
+        _check_range(_probe(data), target)
+    return torch.tensor(data, dtype=target, device=run.device, **options)
 
 
 def _copy(data: torch.Tensor, dtype: Any) -> torch.Tensor:
