@@ -1,12 +1,12 @@
 """A policy-learning toolkit on a differentiable simulator: `import genesis as gs`."""
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as _np
 import torch as _torch
 
 from genesis import materials, morphs, options, surfaces
+from genesis.engine.scene import Scene
 from genesis.errors import GenesisException
 from genesis.grad.creation import (
     arange,
@@ -72,7 +72,3 @@ def __getattr__(name: str) -> Any:
     if name in _RUNNING:
         return _RUNNING[name](_current())
     raise AttributeError(f"module 'genesis' has no attribute {name!r}.")
-
-
-if find_spec("genesis.engine.scene"):
-    from genesis.engine.scene import Scene
