@@ -18,7 +18,8 @@ import torch
 
 from genesis.errors import GenesisImportError, GenesisRuntimeError
 
-os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")  # no banner
+os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # no message, nor a detour of every launch, where stdout is captured
 try:
     import taichi as ti
     from taichi.lang import impl
