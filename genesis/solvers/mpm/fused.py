@@ -2,7 +2,7 @@
 
 from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.solvers.mpm.physics import (
-    ACTIVE, BEGIN, CAPACITY, END, INV_DX, LIGHTEST, N_BODIES, N_COLLIDERS, N_ENVS, N_FRAMES, N_GRIDS, N_PARTICLES, SUBSTEPS,
+    ACTIVE, BEGIN, CAPACITY, END, N_BODIES, N_COLLIDERS, N_ENVS, N_FRAMES, N_GRIDS, N_PARTICLES, SUBSTEPS,
     physics,
 )  # fmt: skip
 
@@ -10,32 +10,8 @@ from genesis.solvers.mpm.physics import (
 @per_runtime
 def fused(models: tuple[str, ...], contact: Functions) -> Functions:
     lay, ph = layout(), physics(models, contact)
-    A1, A3, A4, A33, I1 = lay.A1, lay.A3, lay.A4, lay.A33, lay.I1
-    vec4 = lay.vec4
-    get3, get4, put4, add4 = lay.get3, lay.get4, lay.put4, lay.add4
-
-    @ti.func
-    def lightest(derived: ti.template(), b, size: ti.template()):
-        """Mass below which a node of environment b counts as empty."""
-        m = get4(derived, b * size[N_BODIES])[2]
-        for e in range(1, size[N_BODIES]):
-            m = ti.min(m, get4(derived, b * size[N_BODIES] + e)[2])
-        return LIGHTEST * m
-
-    @ti.func
-    def bounds(x: ti.template(), q0, num: ti.template(), size: ti.template()):
-        """Whether all particles are inside, and the box of nodes around them [low, high)."""
-        low, high = get3(x, q0), get3(x, q0)
-        good = True
-        for p in range(size[N_PARTICLES]):
-            xp = get3(x, q0 + p)
-            good = good and ph.inside(xp, num, size)
-            low, high = ti.min(low, xp), ti.max(high, xp)
-        first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
-        if good:
-            first = ph.cell(low, ph.origin(num), num[INV_DX])
-            last = ph.cell(high, ph.origin(num), num[INV_DX]) + 3
-        return good, first, last
+    A1, A3, A4, A33, I1, vec4 = lay.A1, lay.A3, lay.A4, lay.A33, lay.I1, lay.vec4
+    get4, put4 = lay.get4, lay.put4
 
     @ti.kernel
     def advance(
@@ -52,13 +28,13 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                 if size[BEGIN] == 0:
                     status[b] = 0
                     ph.derive(material, volume, derived, b, size)
-                light = lightest(derived, b, size)
+                light = ph.lightest(derived, b, size)
                 for s in range(size[BEGIN], size[END]):
                     q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n
                     q1 = (((s + 1) % size[N_FRAMES]) * size[N_ENVS] + b) * n
                     slot = (s % size[N_GRIDS]) * size[N_ENVS] + b
                     at, to = slot * size[CAPACITY], b * size[CAPACITY]
-                    good, low, high = bounds(x, q0, num, size)
+                    good, low, high = ph.bounds(x, q0, q0 + n, num, size)
                     if status[b] == 0 and not good:
                         status[b] = 1 + s
                     if status[b] != 0:
@@ -87,7 +63,8 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                     for p in range(n):
                         ph.advance_particle(x, v, C, stage, num, q0 + p, q1 + p, b * n + p)
                 if status[b] == 0 and size[END] == size[SUBSTEPS]:
-                    good, low, high = bounds(x, ((size[END] % size[N_FRAMES]) * size[N_ENVS] + b) * n, num, size)
+                    last = ((size[END] % size[N_FRAMES]) * size[N_ENVS] + b) * n
+                    good, low, high = ph.bounds(x, last, last + n, num, size)
                     if not good:
                         status[b] = size[END]
 
@@ -106,7 +83,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                 g = get4(gravity, b)[:3]
                 if size[BEGIN] == 0:
                     ph.derive(material, volume, derived, b, size)
-                light = lightest(derived, b, size)
+                light = ph.lightest(derived, b, size)
                 skip = True
                 if status[b] == 0:
                     for p in range(n):
@@ -135,6 +112,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                     for p in range(n):
                         ph.project_particle(x, moved, gmoved, gx, gv, gC, num, q0 + p, b * n + p, to, to,
                                             low, shape[1], shape[2])  # fmt: skip
+                    ggravity_sum = get4(ggravity, b)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):
@@ -145,7 +123,8 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                                     gimpulse, gcolliders, pose, pose, b * size[N_COLLIDERS],
                                     (to + c) * size[N_COLLIDERS])  # fmt: skip
                                 put4(gmoved, to + c, gnode)
-                                add4(ggravity, b, vec4(gg[0], gg[1], gg[2], 0.0))
+                                ggravity_sum += vec4(gg[0], gg[1], gg[2], 0.0)
+                    put4(ggravity, b, ggravity_sum)
                     for p in range(n):
                         e = body[p]
                         ph.release_particle(x, v, C, F, gmoved, gx, gv, gC, gF, derived, gmaterial, model, num,
@@ -153,6 +132,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                                             to, low, shape[1], shape[2])  # fmt: skip
                 if not skip and size[BEGIN] == 0:
                     for e in range(size[N_BODIES]):
-                        ph.derive_adjoint(material, volume, gmaterial, b * size[N_BODIES] + e, e)
+                        c = b * size[N_BODIES] + e
+                        ph.derive_adjoint(material, volume, gmaterial, c, c, e)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

@@ -52,14 +52,22 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
             put4(derived, c, vec4(mu, lam, m[2] * volume[e], volume[e]))
 
     @ti.func
-    def derive_adjoint(material_in: ti.template(), volume: ti.template(), gmaterial: ti.template(), c, e):
+    def derive_adjoint(material_in: ti.template(), volume: ti.template(), gmaterial: ti.template(), c, gc, e):
         """In place: cotangent of (mu, lam, mass) -> of (E, nu, rho)."""
-        m, g = get4(material_in, c), get4(gmaterial, c)
+        m, g = get4(material_in, c), get4(gmaterial, gc)
         E, nu = m[0], m[1]
         a, d = 1.0 + nu, 1.0 - 2.0 * nu
         gE = g[0] / (2.0 * a) + g[1] * nu / (a * d)
         gnu = -g[0] * E / (2.0 * a * a) + g[1] * E * (1.0 + 2.0 * nu * nu) / (a * a * d * d)
-        put4(gmaterial, c, vec4(gE, gnu, g[2] * volume[e], 0.0))
+        put4(gmaterial, gc, vec4(gE, gnu, g[2] * volume[e], 0.0))
+
+    @ti.func
+    def lightest(derived: ti.template(), b, size: ti.template()):
+        """Mass below which a node of environment b counts as empty."""
+        m = get4(derived, b * size[N_BODIES])[2]
+        for e in range(1, size[N_BODIES]):
+            m = ti.min(m, get4(derived, b * size[N_BODIES] + e)[2])
+        return LIGHTEST * m
 
     @ti.func
     def first_node(x, num: ti.template(), low, ny, nz):
@@ -76,6 +84,21 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
             if not (g[d] > 0.5 and g[d] < ti.cast(size[CELLS + d], real) - 0.5):
                 good = False
         return good
+
+    @ti.func
+    def bounds(x: ti.template(), begin, end, num: ti.template(), size: ti.template()):
+        """Whether particles [begin, end) are inside, and the box of nodes around them [low, high) (empty if not)."""
+        low, high = get3(x, begin), get3(x, begin)
+        good = True
+        for q in range(begin, end):
+            xp = get3(x, q)
+            good = good and inside(xp, num, size)
+            low, high = ti.min(low, xp), ti.max(high, xp)
+        first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
+        if good:
+            first = t.cell(low, origin(num), num[INV_DX])
+            last = t.cell(high, origin(num), num[INV_DX]) + 3
+        return good, first, last
 
     @ti.func
     def stage_particle(
@@ -230,7 +253,7 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
         )  # fmt: skip
 
     return Functions(
-        inside=inside, derive=derive, derive_adjoint=derive_adjoint, cell=t.cell, origin=origin,
+        inside=inside, bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node, gather_particle=gather_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
         release_particle=release_particle, pulled=pulled,

@@ -9,7 +9,10 @@ import torch
 from genesis.compiler import Functions, Launch, bind, layout
 from genesis.solvers.base import Field, Frames, Solver
 from genesis.solvers.mpm import physics as slot
+from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
+from genesis.solvers.mpm.parallel import parallel
+from genesis.solvers.mpm.prepare import prepare
 from genesis.solvers.mpm.stress import MODELS
 
 
@@ -33,6 +36,14 @@ class GridOptions(Protocol):
     grid_density: float
     lower_bound: Sequence[float]
     upper_bound: Sequence[float]
+
+
+def count_chunks(n_envs: int, n_particles: int) -> int:
+    """Pieces that the chunked driver cuts an environment into; 1 means environment per thread.
+
+    A function of the scene, never of the machine: sums are taken in the same order everywhere.
+    """
+    return 1 if n_envs >= 8 else max(1, min(8, n_particles // 1000))
 
 
 @dataclass
@@ -62,6 +73,7 @@ class MPMFrames:
     colliders: Colliders
     launch: Launch
     launch_adjoint: Launch | None = None
+    launch_prepare: Launch | None = None
 
 
 class MPMSolver(Solver):
@@ -79,8 +91,10 @@ class MPMSolver(Solver):
         N = self.n_particles
         self.state = (Field("pos", (N, 3)), Field("vel", (N, 3)), Field("C", (N, 3, 3)), Field("F", (N, 3, 3)))
         self.parameters = (Field("material", (len(self.bodies), 3)), Field("gravity", (3,)))
-        self.n_chunks = 1
         lay = layout()
+        self.n_chunks = 1 if lay.atomic else count_chunks(n_envs, N)
+        self.per_substep = lay.atomic or self.n_chunks > 1
+        """Whether the driver is launched once per substep (chunked, parallel) or once per step (fused)."""
         lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
         self.dx = 1.0 / options.grid_density
         cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int) + 2 * slot.WALL
@@ -142,6 +156,8 @@ class MPMSolver(Solver):
                 "derived": lay.new(n_envs * len(self.bodies), 4),
                 "stage": lay.new(4 * items, 4),
                 "moved": lay.new(n_envs * self.capacity, 4),
+                "parts": lay.new(self.n_chunks * n_envs * self.capacity if self.n_chunks > 1 else 1, 4),
+                "pulled": lay.new_int(n_envs),
             }
         return self._shared[n_envs]
 
@@ -164,14 +180,20 @@ class MPMSolver(Solver):
         colliders = frames.of.get("colliders") or Colliders(*(lay.new(4, 4) for _ in range(4)))
         s = self._scratch(B)
         x, v, C, F = lay.new(items, 3), lay.new(items, 3), lay.new(items, 9), lay.new(items, 9)
-        grid, box, status = lay.new(grids * B * self.capacity, 4), lay.new_int(grids * B * 6), lay.new_int(B)
+        grid, status = lay.new(grids * B * self.capacity, 4), lay.new_int(B)
+        box = lay.new_int(grids * B * self.n_chunks * 6)
+        parts = (s["parts"],) if self.per_substep else ()
         launch = bind(
-            fused(self.models, self.contact).advance,
+            self._kernels().advance,
             self._size, self._num, self._body, self._model, self._volume, s["material"], s["gravity"], s["derived"], status,
-            x, v, C, F, grid, box, s["stage"], s["moved"],
+            x, v, C, F, grid, box, s["stage"], s["moved"], *parts,
             colliders.poses, self.collider_shapes, colliders.impulse,
         )  # fmt: skip
         frames.of[self.name] = MPMFrames(x, v, C, F, grid, box, status, colliders, launch)
+
+    def _kernels(self) -> Functions:
+        driver = parallel if layout().atomic else chunked if self.n_chunks > 1 else fused
+        return driver(self.models, self.contact)
 
     def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
         s = self._sizes
@@ -201,8 +223,14 @@ class MPMSolver(Solver):
         rows(s["gravity"])[:n, :3].copy_(gravity)
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
+        mine: MPMFrames = frames.of[self.name]
         self._set_sizes(frames, begin, end)
-        frames.of[self.name].launch()
+        if not self.per_substep:
+            mine.launch()
+            return
+        for s in range(begin, end):
+            self._size[slot.BEGIN] = s
+            mine.launch()
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
         mine: MPMFrames = frames.of[self.name]
@@ -222,10 +250,18 @@ class MPMSolver(Solver):
         s = self._adjoint_scratch(frames.n_envs)
         if mine.launch_adjoint is None:
             c = mine.colliders
+            if self.per_substep:
+                mine.launch_prepare = bind(
+                    prepare(self.models, self.contact).prepare_adjoint,
+                    self._size, self._volume, s["material"], s["derived"], mine.status, s["pulled"],
+                    s["gx"], s["gv"], s["gC"], s["gF"], c.gimpulse,
+                )  # fmt: skip
+            parts = (s["parts"],) if self.per_substep else ()
             mine.launch_adjoint = bind(
-                fused(self.models, self.contact).advance_adjoint,
+                self._kernels().advance_adjoint,
                 self._size, self._num, self._body, self._model, self._volume, s["material"], s["gravity"], s["derived"],
-                mine.status, mine.x, mine.v, mine.C, mine.F, mine.grid, mine.box, s["moved"], s["gmoved"],
+                s["pulled"] if self.per_substep else mine.status,
+                mine.x, mine.v, mine.C, mine.F, mine.grid, mine.box, s["moved"], s["gmoved"], *parts,
                 s["gx"], s["gv"], s["gC"], s["gF"], s["gmaterial"], s["ggravity"],
                 c.poses, self.collider_shapes, s["memo"], c.gimpulse, c.gposes,
             )  # fmt: skip
@@ -238,8 +274,15 @@ class MPMSolver(Solver):
         return layout().rows(array).unflatten(0, (frames.n_envs, self.n_particles))[: self._active]
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        mine: MPMFrames = frames.of[self.name]
         self._set_sizes(frames, begin, end)
-        frames.of[self.name].launch_adjoint()
+        if not self.per_substep:
+            mine.launch_adjoint()
+            return
+        mine.launch_prepare()
+        for s in range(end - 1, begin - 1, -1):
+            self._size[slot.END] = s + 1
+            mine.launch_adjoint()
 
     def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
         s, rows, n = self._scratch(frames.n_envs), layout().rows, self._active
