@@ -132,7 +132,7 @@ def check_stable(what: str, c: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -
     limit = COURANT * mpm.dx / fastest if fastest > 0 else math.inf
     if sim.substep_dt > limit:
         raise GenesisValueError(
-            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {fastest:.3g} m/s on a "
-            f"grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. Use substeps={math.ceil(sim.dt / limit)} or more, or a "
-            f"dt of at most {limit * sim.substeps:.3g} s."
+            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {fastest:.3g} m/s "
+            f"on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
+            f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s."
         )

@@ -156,7 +156,7 @@ class Simulator:
                 results[i] = tensor
         codes = self.coupling.failures(frames)
         if codes is not None and codes.any():
-            self._declare_sick(codes[: len(results[0])], values, results, step, begin)
+            self._declare_sick(codes[: len(results[0])], self._fragile(frames), values, results, step, begin)
         return results
 
     def _pull(self, frames: Frames, cotangents: Sequence[torch.Tensor], step: int, begin: int) -> list[torch.Tensor]:
@@ -174,15 +174,25 @@ class Simulator:
 
     # Sick environments.
 
+    def _fragile(self, frames: Frames) -> list[int]:
+        """Indices of the state entries of solvers that can fail."""
+        names = [solver.name for solver in self.coupling.solvers if solver.failures(frames) is not None]
+        return [i for i, entry in enumerate(self.state) if entry.solver in names]
+
     def _declare_sick(
-        self, codes: torch.Tensor, values: Sequence[torch.Tensor], results: list[torch.Tensor], step: int, begin: int
+        self,
+        codes: torch.Tensor,
+        fragile: list[int],
+        values: Sequence[torch.Tensor],
+        results: list[torch.Tensor],
+        step: int,
+        begin: int,
     ) -> None:
         """Report the environments that fell sick in this step, and fill all their results with NaN."""
         sick = codes != 0
         old = sick_rows(values[: len(self.state)])
         for env in (sick & ~old).nonzero().flatten().tolist():
-            broken = (e for e, r in zip(self.state, results, strict=False) if not torch.isfinite(r[env]).all())
-            entry = next(broken, self.state[0])
+            entry = self.state[next((i for i in fragile if not torch.isfinite(results[i][env]).all()), fragile[0])]
             self.failures.append(Failure(step, int(codes[env]) - 1, begin + env, f"{entry.solver}.{entry.name}"))
             warn(self.failures[-1])
         for result in results:

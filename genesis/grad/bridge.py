@@ -40,10 +40,11 @@ def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> 
         GenesisRuntimeError: Inside a transform of torch.func.
     """
     refuse_transforms("scene.step")
-    if torch.is_grad_enabled():
-        for value in values:
-            if value.requires_grad:
-                return SimulatorStep.apply(simulator, step, *values)
+    if any(value.requires_grad for value in values):
+        if torch.is_grad_enabled():
+            return SimulatorStep.apply(simulator, step, *values)
+        # Detached: grad mode is off, so the caller wants constants.
+        values = [value.detach() for value in values]
     return simulator.forward(values, step, False)[0]
 
 

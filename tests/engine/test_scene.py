@@ -1,0 +1,108 @@
+"""Building scenes, and what is refused."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+import genesis as gs
+
+
+def scene_with(*bodies, **options):
+    scene = gs.Scene(mpm_options=gs.options.MPMOptions(grid_density=10), **options)
+    for morph, material in bodies:
+        scene.add_entity(morph=morph, material=material)
+    return scene
+
+
+def cube(pos=(0.0, 0.0, 0.5)):
+    return gs.morphs.Box(pos=pos, size=(0.1, 0.1, 0.1))
+
+
+def test_name_and_properties(make):
+    scene, (body,), (tool,) = make(n_envs=0)
+    assert repr(scene) == str(scene) == f"<class 'genesis.engine.scene.Scene'> id: '{scene.uid}'"
+    assert (scene.n_envs, scene.dt, scene.substeps, scene.t, scene.requires_grad) == (1, 0.02, 3, 0, True)
+    assert scene.entities == [body, tool] and scene.is_built and body.n_particles == 8
+    scene.step()
+    assert scene.t == 1 and scene.failures == []
+
+
+def test_nothing_works_before_build():
+    scene = gs.Scene()
+    body = scene.add_entity(morph=cube())
+    for act in (scene.step, scene.get_state, scene.reset, scene.detach_, lambda: scene.t, lambda: body.get_state()):
+        with pytest.raises(gs.GenesisException, match=r"must be built first.*build\(\)"):
+            act()
+    assert not scene.is_built and not scene.requires_grad
+
+
+def test_build_is_once_and_last(make):
+    scene, *_ = make()
+    for act in (scene.build, lambda: scene.add_entity(morph=cube())):
+        with pytest.raises(gs.GenesisException, match=r"before scene\.build"):
+            act()
+
+
+def test_copies_are_refused(make):
+    scene, *_ = make()
+    for act in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(gs.GenesisException, match="must not be copied or pickled"):
+            act(scene)
+
+
+@pytest.mark.parametrize(
+    "act, message",
+    [
+        (lambda: gs.Scene().build(), "must have an entity"),
+        (lambda: gs.Scene(show_viewer=True), "show_viewer must be False"),
+        (lambda: gs.Scene(sim_options={"dt": 1.0}), "sim_options must be a options.SimOptions, got dict"),
+        (lambda: gs.Scene().add_entity(morph="box"), "morph must be one of genesis.morphs, got str"),
+        (lambda: gs.Scene().add_entity(morph=cube(), material=3), "material must be"),
+        (lambda: gs.Scene().add_entity(morph=cube(), surface=3), "surface must be"),
+        (lambda: gs.Scene().add_entity(morph=gs.morphs.Plane()), "must be solid"),
+        (lambda: scene_with((cube(), None)).build(n_envs=-1), "n_envs must be at least 0, got -1"),
+        (lambda: scene_with((cube(), None)).build(n_envs=1.0), "n_envs must be an integer"),
+        (lambda: scene_with((cube(), None)).build(outputs=("force",)), "outputs must be among wrench, got 'force'"),
+        (lambda: scene_with((cube(), None)).build(outputs=("wrench",)), "must come from a tool"),
+        (lambda: scene_with((cube((0.0, 0.0, 0.1)), None)).build(), "must keep 0.3 m from the faces"),
+        (
+            lambda: scene_with((cube(), gs.materials.MPM.Elastic(E=torch.ones(2)))).build(n_envs=3),
+            r"box_0\.E must have shape \(\) or \(3,\), got \(2,\)",
+        ),
+        (
+            lambda: scene_with((cube(), gs.materials.MPM.Elastic(E=1e9))).build(),
+            r"substep of box_0 must be at most .*stiffness.*Use substeps=\d+ or more",
+        ),
+    ],
+)
+def test_bad_scenes(act, message):
+    with pytest.raises(gs.GenesisException, match=message):
+        act()
+
+
+def test_two_entities_need_two_names():
+    scene = gs.Scene()
+    scene.add_entity(morph=cube(), name="a")
+    with pytest.raises(gs.GenesisException, match="no other entity has"):
+        scene.add_entity(morph=cube(), name="a")
+
+
+def test_largest_stable_step_of_the_message_is_stable():
+    import re
+
+    scene = scene_with((cube(), gs.materials.MPM.Elastic(E=1e7)))
+    with pytest.raises(gs.GenesisException) as caught:
+        scene.build()
+    substeps = int(re.search(r"substeps=(\d+)", str(caught.value))[1])
+    from genesis.engine import assembly
+
+    fields = assembly.parameters(scene.entities, scene.sim_options, 1, scene)
+    for n, stable in ((substeps, True), (substeps - 1, False)):
+        check = assembly.stability_check(scene.entities, gs.options.SimOptions(substeps=n), scene.mpm_options)
+        if stable:
+            check(fields)
+        else:
+            with pytest.raises(gs.GenesisException):
+                check(fields)

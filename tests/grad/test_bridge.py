@@ -1,0 +1,131 @@
+"""The bridge alone, on a simulator of three lines: x' = x + u², with a hand-written adjoint."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+import genesis as gs
+from genesis.grad.bridge import take_step
+
+pytestmark = pytest.mark.precision("64")
+
+
+class Square:
+    """A `Stepper` that records its calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    def forward(self, values, step, keep):
+        assert not any(value.requires_grad for value in values)
+        self.calls.append(("forward", step, keep))
+        x, u = values
+        return [x + u**2, u.clone()], ("token", step)
+
+    def backward(self, values, cotangents, step, token):
+        assert token == ("token", step)
+        self.calls.append(("backward", step, tuple(c is not None for c in cotangents)))
+        x, u = values
+        gx, gy = (torch.zeros_like(x) if c is None else c for c in cotangents)
+        return [gx.clone(), 2 * u * gx + gy]
+
+
+def leaves():
+    return torch.randn(3, dtype=torch.float64, requires_grad=True), torch.randn(
+        3, dtype=torch.float64, requires_grad=True
+    )
+
+
+def test_gradcheck():
+    x, u = leaves()
+    simulator = Square()
+    assert torch.autograd.gradcheck(lambda x, u: take_step(simulator, 0, take_step(simulator, 0, (x, u))), (x, u))
+
+
+def test_no_graph_where_none_is_needed():
+    simulator = Square()
+    x, u = leaves()
+    for values in ((x.detach(), u.detach()),):
+        assert not take_step(simulator, 0, values)[0].requires_grad
+    with torch.no_grad():
+        assert not take_step(simulator, 0, (x, u))[0].requires_grad
+    assert [call[2] for call in simulator.calls] == [False, False]
+
+
+def test_missing_cotangents_stay_missing():
+    simulator = Square()
+    x, u = leaves()
+    torch.autograd.grad(take_step(simulator, 7, (x, u))[0].sum(), u)
+    assert simulator.calls == [("forward", 7, True), ("backward", 7, (True, False))]
+
+
+def test_only_needed_gradients_are_returned():
+    simulator = Square()
+    x, u = leaves()
+    out = take_step(simulator, 0, (x.detach(), u))
+    out[0].sum().backward()
+    assert x.grad is None and u.grad is not None
+
+
+def test_cotangents_of_other_layouts():
+    simulator = Square()
+    x, u = leaves()
+    out = take_step(simulator, 0, (x, u))
+    out[0].backward(torch.ones((), dtype=torch.float64).expand(3), retain_graph=True)
+    assert torch.equal(x.grad, torch.ones(3, dtype=torch.float64))
+    (out[0].float() * 2).sum().backward()
+    assert torch.equal(x.grad, torch.full((3,), 3.0, dtype=torch.float64))
+
+
+def test_inputs_edited_in_place_are_torchs_error():
+    simulator = Square()
+    x, u = leaves()
+    y = u * 1.0
+    out = take_step(simulator, 0, (x, y))
+    y.detach().add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out[0].sum().backward()
+
+
+def test_freed_graph_is_torchs_error():
+    simulator = Square()
+    out = take_step(simulator, 0, leaves())[0].sum()
+    out.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        out.backward()
+
+
+def test_a_derivative_of_the_derivative_is_refused():
+    simulator = Square()
+    x, u = leaves()
+    (grad,) = torch.autograd.grad(take_step(simulator, 0, (x, u))[0].sum(), u, create_graph=True)
+    assert torch.equal(grad, 2 * u)
+    with pytest.raises(gs.GenesisException, match="must be of first order, got a second derivative"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: torch.func.grad(lambda x: f(x).sum())(torch.ones(3)),
+        lambda f: torch.vmap(f)(torch.ones(2, 3)),
+        lambda f: torch.func.jvp(f, (torch.ones(3),), (torch.ones(3),)),
+    ],
+)
+def test_transforms_are_refused(transform):
+    simulator = Square()
+    with pytest.raises(gs.GenesisException, match=r"outside torch\.func transforms.*torch\.autograd\.grad"):
+        transform(lambda x: take_step(simulator, 0, (x, x))[0])
+
+
+def test_the_graph_holds_no_more_than_it_must():
+    simulator = Square()
+    out = take_step(simulator, 0, leaves())[0]
+    found = weakref.ref(simulator)
+    del simulator
+    out.sum().backward()
+    del out
+    gc.collect()
+    assert found() is None
