@@ -43,8 +43,3 @@ def policy():
     """Features of a state (B, 6) to a tool velocity (B, 3)."""
     torch.manual_seed(1)
     return torch.nn.Linear(6, 3).to(gs.tc_float)
-
-
-def features(state):
-    """(B, 6): means of positions and velocities, plain."""
-    return torch.cat([state.pos.mean(1), state.vel.mean(1)], -1).as_subclass(torch.Tensor)

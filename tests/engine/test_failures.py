@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 import toy
-from conftest import features
+from toy import features
 
 import genesis as gs
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 import toy
-from conftest import features
 from torch.utils.checkpoint import checkpoint
+from toy import features
 
 import genesis as gs
 

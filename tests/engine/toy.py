@@ -198,3 +198,8 @@ def couple(entities, sim, mpm, n_envs, outputs):
         [*pose, torch.zeros(T, 3), torch.zeros(T, 3)],
     )
     return ToyCoupling([tool, particles], sim.dt / sim.substeps)
+
+
+def features(state):
+    """(B, 6): means of positions and velocities, plain."""
+    return torch.cat([state.pos.mean(1), state.vel.mean(1)], -1).as_subclass(torch.Tensor)
