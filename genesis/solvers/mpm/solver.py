@@ -97,9 +97,7 @@ class MPMSolver(Solver):
         """Whether the driver is launched once per substep (chunked, parallel) or once per step (fused)."""
         lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
         self.dx = 1.0 / options.grid_density
-        cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int) + 2 * slot.WALL
-        self.cells = cells
-        origin = lower - slot.WALL * self.dx
+        cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
         self.capacity = int(np.prod(cells + 1))
         models = tuple(m for m in MODELS if any(b.model == m for b in self.bodies))
         self.models = models
@@ -110,7 +108,7 @@ class MPMSolver(Solver):
         self._body = ints(np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)]))
         self._model = ints([models.index(b.model) for b in self.bodies])
         self._volume = torch.tensor([b.volume for b in self.bodies], dtype=lay.dtype, device=lay.device)
-        numbers = [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *origin]
+        numbers = [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]
         self._num = torch.tensor(numbers, dtype=lay.dtype, device=lay.device)
         self._size = lay.new_int(slot.N_SIZES)
         self._sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
