@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch._functorch import config as compile_config
 
 from genesis import compiler
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
@@ -134,6 +135,9 @@ def init(
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.manual_seed(seed)
+    if hasattr(compile_config, "check_custom_op_aliasing"):
+        # This check of torch.compile, in the first call, fails on any subclass of Tensor (torch 2.13).
+        compile_config.check_custom_op_aliasing = False
     real = _REAL[precision]
     _slot.runtime = Runtime(
         backend=chosen,

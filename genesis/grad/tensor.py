@@ -56,10 +56,13 @@ class Tensor(torch.Tensor):
     - `.grad`, the results of `torch.autograd.grad` and what comes out of `torch.vmap` or `torch.func.grad` are plain.
     - Pickles and `torch.save` hold a plain torch tensor without the scene, so `torch.load(weights_only=True)` reads
       them; `copy.deepcopy` shares the scene.
-    - The class is final: torch's own subclasses (`nn.Parameter`) are marks on it.
+    - The class is final (an `nn.Parameter` made of one is a `Tensor` with torch's mark on it).
     """
 
     _origin: _Origin | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        raise GenesisTypeError("genesis.Tensor must not be subclassed. Hold a Tensor in an attribute.")
 
     def __new__(cls, *data: Any, scene: Any = None) -> "Tensor":
         run = runtime.current()

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import genesis as gs
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import adopt, plain_of, remember
 
 
@@ -250,10 +250,12 @@ def test_parameter_and_module(x, scene):
     assert torch.func.functional_call(module, {"gain": gs.zeros(3)}, x.detach().float()).abs().sum() == 0
 
 
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.parametrize("fullgraph", [False, True])
-def test_compiled_modules(x, scene, fullgraph):
+def test_compiled_modules(x, scene, backend, fullgraph):
+    torch.compiler.reset()
     module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).to(gs.tc_float)
-    compiled = torch.compile(module, backend="eager", fullgraph=fullgraph)
+    compiled = torch.compile(module, backend=backend, fullgraph=fullgraph)
     expected, found = module(x), compiled(x)
     assert torch.equal(plain_of(found), plain_of(expected))
     assert found.scene is scene
@@ -319,3 +321,20 @@ def test_tensor_class_as_constructor(scene):
     assert gs.Tensor(np.ones(2, np.float32)).dtype == gs.Tensor(torch.ones(2)).dtype == gs.tc_float
     with pytest.raises(gs.GenesisException, match="sizes or one array-like"):
         gs.Tensor([1.0], [2.0])
+
+
+def test_the_class_is_final():
+    with pytest.raises(GenesisTypeError, match="must not be subclassed"):
+        type("Other", (gs.Tensor,), {})
+
+
+def test_distributions_and_attention(x, scene):
+    policy = torch.distributions.Normal(x, x.exp())
+    action = policy.rsample()
+    assert action.scene is scene and policy.log_prob(action).sum(-1).scene is scene and policy.entropy().scene is scene
+    attended, _ = nn.MultiheadAttention(3, 1, dtype=gs.tc_float)(x, x, x)
+    assert attended.scene is scene
+    layer = nn.TransformerEncoderLayer(3, 1, 8, dtype=gs.tc_float, dropout=0.0)
+    assert layer(x).scene is scene
+    packed = nn.utils.rnn.pack_padded_sequence(x[None], [2], batch_first=True)
+    assert packed.data.scene is scene
