@@ -37,7 +37,7 @@ class BPTTConfig:
     """Control steps in a window, H."""
     gamma: float = 0.99
     """Discount per control step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-2
     """Adam's learning rate at the start."""
     final_learning_rate: float = 1e-5
     """Learning rate at the end; linear in between."""

@@ -35,7 +35,7 @@ class TrainConfig:
     """Name of the agent; its own options are shown below as --hyper.*."""
     seed: int = 0
     """Seed of the weights and of all episodes."""
-    total_steps: int = 200_000
+    total_steps: int = 80_000
     """Environment steps to train for, summed over the batch."""
     max_minutes: float | None = None
     """Stop early after so many minutes of training; None: no limit."""

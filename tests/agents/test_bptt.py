@@ -1,4 +1,4 @@
-"""BPTT on the torch task: its objective by hand and by finite differences, survival of NaN, reproducibility, learning."""
+"""BPTT on the torch task: objective by hand and by finite differences, NaN survival, reproducibility, learning."""
 
 import copy
 
