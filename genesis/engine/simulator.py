@@ -116,7 +116,7 @@ class Simulator:
         shared parameter.
         """
         self.check_runtime()
-        cotangents = self._complete(cotangents, step)
+        cotangents = self._complete(cotangents)
         if token is not None and token.serial == token.slot.serial:
             token.slot.spent = True
             return self._pull(token.slot.frames, cotangents, step, 0)
@@ -170,7 +170,10 @@ class Simulator:
                 grads[i] = grad if before is None else before + grad  # gravity belongs to several solvers
         if grads[-1] is None:
             grads[-1] = cotangents[0].new_zeros(len(cotangents[0]), 3)
-        return self._healthy(grads, self.inputs, step, 0, begin)  # type: ignore[arg-type]
+        complete: list[torch.Tensor] = grads  # type: ignore[assignment]
+        if not is_finite(complete):
+            self._clear_sick(complete, cotangents, step, begin)
+        return complete
 
     # Sick environments.
 
@@ -198,29 +201,35 @@ class Simulator:
         for result in results:
             result[sick] = torch.nan
 
-    def _healthy(
-        self, cotangents: list[torch.Tensor], entries: Sequence[Entry], step: int, substep: int, begin: int
-    ) -> list[torch.Tensor]:
-        """The same cotangents, with zeros for environments where any is not finite, which are reported."""
-        if is_finite(cotangents):
-            return cotangents
-        sick = sick_rows(cotangents)
-        for env in sick.nonzero().flatten().tolist():
-            entry = next(e for e, c in zip(entries, cotangents, strict=True) if not torch.isfinite(c[env]).all())
+    def _clear_sick(
+        self,
+        grads: list[torch.Tensor],
+        cotangents: Sequence[torch.Tensor],
+        step: int,
+        begin: int,
+    ) -> None:
+        """Report environments whose cotangents, come in or gone out, are not finite, and zero their gradients.
+
+        Environments do not mix in the adjoint, so a sick cotangent has spoilt nothing but its own environment.
+        """
+        sick_before, sick_after = sick_rows(cotangents), sick_rows(grads)
+        for env in sick_after.nonzero().flatten().tolist():
+            tensors, entries, substep = grads, self.inputs, 0
+            if sick_before[env]:
+                tensors, entries, substep = cotangents, self.results, self.substeps - 1
+            entry = next(e for e, t in zip(entries, tensors, strict=True) if not torch.isfinite(t[env]).all())
             self.failures.append(Failure(step, substep, begin + env, f"gradient of {entry.solver}.{entry.name}"))
             warn(self.failures[-1])
-        return [c.masked_fill(sick.view(-1, *[1] * (c.dim() - 1)), 0.0) for c in cotangents]
+        for grad in grads:
+            grad[sick_after] = 0.0
 
-    def _complete(self, cotangents: Sequence[torch.Tensor | None], step: int) -> list[torch.Tensor]:
-        """Zeros in place of None, without memory of their own; sick rows cleared."""
-        given = [c for c in cotangents if c is not None]
-        entries = [e for e, c in zip(self.results, cotangents, strict=True) if c is not None]
-        healthy = iter(self._healthy(given, entries, step, self.substeps - 1, 0))
-        zero = given[0].new_zeros(())
-        return [
-            zero.expand(self.n_envs, *entry.shape) if c is None else next(healthy)
-            for c, entry in zip(cotangents, self.results, strict=True)
-        ]
+    def _complete(self, cotangents: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:
+        """Zeros in place of None, without memory of their own."""
+        for i, cotangent in enumerate(cotangents):
+            if cotangent is None and self._zeros[i] is None:
+                given = next(c for c in cotangents if c is not None)
+                self._zeros[i] = given.new_zeros(()).expand(self.n_envs, *self.results[i].shape)
+        return [zero if c is None else c for c, zero in zip(cotangents, self._zeros, strict=True)]  # type: ignore[misc]
 
     # Frames and groups of environments.
 
@@ -248,8 +257,9 @@ class Simulator:
 
     def _take_slot(self) -> Token:
         """The slot to write next: a spent one, else a new one if the budget allows, else the oldest."""
-        if self._slots and (self._slots[0].spent or len(self._slots) == self._n_slots):
-            slot = self._slots.pop(0)
+        spent = next((i for i, slot in enumerate(self._slots) if slot.spent), None)
+        if spent is not None or len(self._slots) == self._n_slots:
+            slot = self._slots.pop(spent or 0)
         else:
             slot = Slot(self.coupling.allocate(self.n_envs, self.substeps + 1))
         slot.serial += 1

@@ -56,10 +56,13 @@ class Values:
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
+        self._derived: dict[int, torch.Tensor] = {}
+        """By identity: results of graphs that own a parameter."""
         self._stale: Parameter | None = None
         for key, numbers in parameters.items():
             self._parameters[key] = numbers if requires_grad else [number.detached() for number in numbers]
             self._repack(key)
+        self._find_stale()
 
     # Reading.
 
@@ -85,7 +88,8 @@ class Values:
         handle = self._handles.get(place)
         if handle is None:
             handle = self._handles[place] = remember(self._values[place], self._scene())
-            self._values[place] = plain_of(handle)
+            if self._values[place].requires_grad:
+                self._values[place] = plain_of(handle)
         return handle
 
     def state(self) -> SceneState:
@@ -192,10 +196,9 @@ class Values:
         self._check_versions()
         for place in (*range(self._n_held), *range(self._n_inputs, len(self._values))):
             self._put(place, self._values[place].detach())
-        for key, numbers in self._parameters.items():
-            self._used.update({id(source): source for number in numbers for source in number.derived})
-            self._repack(key)
-        self._find_stale()
+        if self._derived:
+            self._used = dict(self._derived)
+            self._find_stale()
 
     def parameters(self, key: tuple[str, str]) -> list[Parameter]:
         """The numbers of one parameter field."""
@@ -267,8 +270,8 @@ class Values:
 
     def _find_stale(self) -> None:
         numbers = [number for field in self._parameters.values() for number in field]
-        owners = {id(source) for number in numbers for source in number.derived}
-        self._used = {key: source for key, source in self._used.items() if key in owners}
+        self._derived = {id(source): source for number in numbers for source in number.derived}
+        self._used = {key: source for key, source in self._used.items() if key in self._derived}
         self._stale = next((n for n in numbers if any(id(source) in self._used for source in n.derived)), None)
 
     def _raise_stale(self, number: Parameter) -> None:

@@ -49,11 +49,23 @@ def test_poison_stays_in_its_environment(make, policy, budget, scratch):
     got = torch.autograd.grad(loss, leaves, retain_graph=True)
     for a, b in zip(got, wanted, strict=True):
         assert torch.equal(a, b)
-    # A loss that includes the sick environment: its cotangent is NaN.
+    # A loss that includes the sick environment: its cotangent is NaN, and its sickness is known already.
+    before = scene.failures
     got = torch.autograd.grad(every.sum(), leaves)
     for a, b in zip(got, wanted, strict=True):
         assert torch.equal(a, b)
-    assert any(f.env == 1 and f.step == 3 and f.field.startswith("gradient of mpm.") for f in scene.failures)
+    assert scene.failures == before
+
+
+@pytest.mark.parametrize("budget, scratch", [(256.0, None), (0.0, None), (0.0, 1.0)])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_sick_cotangent_stays_in_its_environment(make, policy, value, budget, scratch):
+    scene, _, loss, every, leaves = roll(make, policy, False, budget, scratch)
+    wanted = torch.autograd.grad(loss, leaves, retain_graph=True)
+    got = torch.autograd.grad(every @ torch.tensor([1.0, value, 1.0], dtype=every.dtype), leaves)
+    for a, b in zip(got, wanted, strict=True):
+        assert torch.equal(a, b)
+    assert scene.failures == [(3, 2, 1, "gradient of mpm.pos")]
 
 
 def test_failure_is_named_once(make, policy, caplog):
