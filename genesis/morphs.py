@@ -137,7 +137,7 @@ class Sphere(Morph):
         return 4 / 3 * math.pi * self.radius**3
 
     def contains(self, points: np.ndarray) -> np.ndarray:
-        return (points**2).sum(1) <= self.radius**2
+        return np.asarray((points**2).sum(1) <= self.radius**2)
 
 
 @record

@@ -39,7 +39,7 @@ def is_finite(tensors: list[torch.Tensor]) -> bool:
     """
     device = tensors[0].device
     found, one = torch.zeros(1, device=device), torch.ones(1, device=device)
-    torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
+    torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)  # type: ignore[attr-defined]
     return found.item() == 0.0
 
 

@@ -172,7 +172,7 @@ class Simulator:
             grads[-1] = cotangents[0].new_zeros(len(cotangents[0]), 3)
         complete: list[torch.Tensor] = grads  # type: ignore[assignment]
         if not is_finite(complete):
-            self._clear_sick(complete, cotangents, step, begin)
+            self._clear_sick(frames, complete, cotangents, step, begin)
         return complete
 
     # Sick environments.
@@ -203,17 +203,20 @@ class Simulator:
 
     def _clear_sick(
         self,
+        frames: Frames,
         grads: list[torch.Tensor],
         cotangents: Sequence[torch.Tensor],
         step: int,
         begin: int,
     ) -> None:
-        """Report environments whose cotangents, come in or gone out, are not finite, and zero their gradients.
+        """Zero the gradients of environments where they are not finite; report those that were healthy going forward.
 
         Environments do not mix in the adjoint, so a sick cotangent has spoilt nothing but its own environment.
         """
         sick_before, sick_after = sick_rows(cotangents), sick_rows(grads)
-        for env in sick_after.nonzero().flatten().tolist():
+        codes = self.coupling.failures(frames)
+        known = torch.zeros_like(sick_after) if codes is None else codes[: len(sick_after)] != 0
+        for env in (sick_after & ~known).nonzero().flatten().tolist():
             tensors, entries, substep = grads, self.inputs, 0
             if sick_before[env]:
                 tensors, entries, substep = cotangents, self.results, self.substeps - 1

@@ -1,7 +1,7 @@
 """What all entities have in common."""
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -51,9 +51,9 @@ class Entity:
         what = f"{self.name}.{what}"
         return rows(what, real(what, value, self._values.scene), items, envs, self._values.n_envs)
 
-    def _pick(self, value: Tensor, envs_idx: Environments) -> Tensor:
+    def _pick(self, value: torch.Tensor, envs_idx: Environments) -> Tensor:
         envs = self._chosen(envs_idx)
-        return value if envs is None else value.index_select(0, envs)
+        return cast(Tensor, value if envs is None else value.index_select(0, envs))
 
     def _set_parameters(self, key: tuple[str, str], given: dict[int, Any], envs: torch.Tensor | None) -> None:
         """Set those numbers of a parameter field for which a value is given; all or none."""

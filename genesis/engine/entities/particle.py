@@ -1,6 +1,6 @@
 """Bodies of particles."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -103,12 +103,12 @@ class ParticleEntity(Entity):
     def get_mass(self) -> Tensor:
         """(B,) kg."""
         material = self._values.read("mpm", "material")
-        return material[:, self._column, 2] * (self.particle_volume * self.n_particles)
+        return cast(Tensor, material[:, self._column, 2] * (self.particle_volume * self.n_particles))
 
     def _read(self, name: str) -> Tensor:
         value = self._values.read("mpm", name)
         whole = self.n_particles == value.shape[1]
-        return value if whole else value[:, self._begin : self._end]
+        return value if whole else cast(Tensor, value[:, self._begin : self._end])
 
     def _write(self, name: str, value: torch.Tensor, envs: torch.Tensor | None) -> None:
         self._values.write("mpm", name, value, envs, self._begin, self._end)
