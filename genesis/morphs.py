@@ -114,7 +114,7 @@ class Box(OrientedMorph):
         return 8 * math.prod(self.half_extent)
 
     def contains(self, points: np.ndarray) -> np.ndarray:
-        return (np.abs(points) <= self.half_extent).all(1)
+        return np.asarray((np.abs(points) <= self.half_extent).all(1))
 
 
 @record
