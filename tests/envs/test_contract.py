@@ -1,4 +1,4 @@
-"""The contract of every registered environment: Gymnasium's, and that of a differentiable one. Registering is enough."""
+"""The contract of every registered environment: Gymnasium's, and that of a differentiable one."""
 
 import gymnasium as gym
 import numpy as np

@@ -1,0 +1,187 @@
+"""The commands end to end on the torch task: folders, checkpoints, resume, interruption, refusals."""
+
+import json
+import sys
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import envs
+import genesis as gs
+from agents.bptt import BPTT, BPTTConfig
+from agents.core import checkpoint
+from scripts import evaluate, train
+
+ENV = "genesis/TestPointMass-v0"
+SCALARS = {
+    "charts/episodic_return",
+    "losses/policy_loss",
+    "gradients/norm_before_clip",
+    "gradients/norm_after_clip",
+    "time/forward_s",
+    "time/backward_s",
+    "time/env_steps_per_second",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def task():
+    envs.register_task(ENV, "tests.envs.point_mass", "PointMass", max_episode_steps=10)
+    yield
+    envs.ENV_IDS.remove(ENV)
+
+
+def run_train(monkeypatch, tmp_path, *options):
+    base = ["--env", ENV, "--num-envs", "4", "--run-dir", str(tmp_path / "runs"), "--precision", precision()]
+    hyper = ["--hyper.window", "5", "--hyper.hidden", "8", "--eval-episodes", "4"]
+    monkeypatch.setattr(sys, "argv", ["train", *base, *hyper, *options])
+    code = train.main()
+    runs = sorted((tmp_path / "runs").glob("*"), key=lambda path: path.stat().st_mtime)
+    return code, runs[-1] if runs else None
+
+
+def precision():
+    return "64" if gs.tc_float == torch.float64 else "32"
+
+
+def run_evaluate(monkeypatch, capsys, path, *options):
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--checkpoint", str(path), "--episodes", "4", *options])
+    capsys.readouterr()
+    return evaluate.main(), capsys.readouterr()
+
+
+def policy(path):
+    return checkpoint.load(path)["agent_state"]["policy"]
+
+
+def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "200")
+    printed = capsys.readouterr().out
+    assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
+    assert str(run / "checkpoints" / "latest.pt") in printed and f"tensorboard --logdir {run}" in printed
+    assert "untrained: return" in printed and "trained:   return" in printed and "success" in printed
+    config = json.loads((run / "config.json").read_text())
+    assert config["config"]["train"]["env"] == ENV and config["config"]["hyper"]["window"] == 5 and config["git"]
+    assert not list((run / "checkpoints").glob(".*"))  # no half-written file is left
+    events = EventAccumulator(str(run)).Reload()
+    assert set(events.Tags()["scalars"]) >= SCALARS
+    assert events.Scalars("losses/policy_loss")[-1].step == 200
+
+    code, output = run_evaluate(monkeypatch, capsys, run, "--json")
+    result = json.loads(output.out)
+    assert code == 0 and result["episodes"] == 4 and result["trained_steps"] == 200
+    assert {"return_mean", "return_std", "success_rate", "final_distance"} <= set(result)
+    code, output = run_evaluate(monkeypatch, capsys, run / "checkpoints" / "latest.pt", "--env", ENV)
+    assert code == 0 and "return_mean" in output.out
+
+
+def test_the_same_seed_gives_the_same_policy(monkeypatch, tmp_path):
+    runs = [run_train(monkeypatch, tmp_path / str(i), "--total-steps", "100")[1] for i in range(2)]
+    first, second = (policy(run) for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_resume_goes_on_exactly(monkeypatch, tmp_path):
+    whole = run_train(monkeypatch, tmp_path / "whole", "--total-steps", "200")[1]
+    update, count = BPTT.update, [0]
+
+    def interrupting(self, env):
+        count[0] += 1
+        if count[0] == 6:
+            raise KeyboardInterrupt
+        return update(self, env)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BPTT, "update", interrupting)
+        code, part = run_train(monkeypatch, tmp_path / "part", "--total-steps", "200")
+    assert code == 130 and checkpoint.load(part)["agent_state"]["steps"] == 100
+    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(part)])
+    assert train.main() == 0
+    first, second = policy(whole), policy(part)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_max_minutes_ends_a_run(monkeypatch, tmp_path):
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "100000000", "--max-minutes", "0.01")
+    assert code == 0 and 0 < checkpoint.load(run)["agent_state"]["steps"] < 100000000
+
+
+BAD_OPTIONS = [
+    (["--env", "genesis/Nothing-v0"], "genesis/SoftPush-v0"),
+    (["--agent", "nobody"], "bptt"),
+    (["--total-steps", "0"], "total_steps"),
+    (["--num-envs", "0"], "num_envs"),
+    (["--max-minutes", "-1"], "max_minutes"),
+    (["--resume", "/nowhere"], "resume"),
+]
+
+
+@pytest.mark.parametrize("options, message", BAD_OPTIONS)
+def test_bad_options_end_in_one_sentence(monkeypatch, tmp_path, capsys, options, message):
+    code, run = run_train(monkeypatch, tmp_path, *options)
+    assert code == 1 and run is None
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and message in error
+
+
+def test_help_names_defaults_and_agent_options(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train", "--help"])
+    with pytest.raises(SystemExit) as end:
+        train.main()
+    text = capsys.readouterr().out
+    assert end.value.code == 0 and "--hyper.learning-rate" in text and "default: genesis/SoftPush-v0" in text
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    return run_train(monkeypatch, tmp_path, "--total-steps", "20")[1]
+
+
+def edited(run, **changes):
+    payload = checkpoint.load(run) | changes
+    path = run / "edited.pt"
+    torch.save(payload, path)
+    return path
+
+
+def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
+    cases = [
+        (run, ["--env", "genesis/SoftPush-v0"], "must be of env 'genesis/SoftPush-v0'"),
+        (run, ["--agent", "sac"], "must be of agent 'sac'"),
+        (edited(run, format=999), [], "must have format 1, got 999"),
+        (run / "config.json", [], "must be readable"),
+        (run / "nothing.pt", [], "must exist"),
+    ]
+    for path, options, message in cases:
+        code, output = run_evaluate(monkeypatch, capsys, path, *options)
+        assert code == 1 and message in output.err, message
+    code, output = run_evaluate(monkeypatch, capsys, edited(run, observation_size=99), *[])
+    assert code == 1 and "observations and actions of sizes" in output.err
+    code, output = run_evaluate(monkeypatch, capsys, edited(run, env="genesis/Gone-v0"))
+    assert code == 1 and "genesis/SoftPush-v0" in output.err
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):
+    before = checkpoint.load(run)["agent_state"]["steps"]
+
+    def fail(payload, file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError):
+        checkpoint.save(run / "checkpoints" / "latest.pt", {"agent_state": None})
+    monkeypatch.undo()
+    assert checkpoint.load(run)["agent_state"]["steps"] == before
+    assert not list((run / "checkpoints").glob(".*"))
+
+
+@pytest.mark.learning
+@pytest.mark.precision("32")
+def test_the_default_training_learns_to_push(tmp_path):
+    """The project's bar: 80 % of 100 fresh episodes after the default training, below 10 % before."""
+    result = train.train(train.TrainConfig(run_dir=tmp_path), BPTTConfig())
+    assert result["untrained"]["success_rate"] < 0.1
+    assert result["trained"]["success_rate"] >= 0.8
+    assert result["trained"]["episodes"] == 100
