@@ -8,6 +8,7 @@ Layout is decided here: on CPU the components of a vector lie side by side (arra
 is a row of its own (structure of arrays). Physics code only calls `layout.get3(a, i)`, `layout.put3(a, i, v)`, ….
 """
 
+import atexit
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,8 +55,9 @@ def start(arch: str, precision: str, seed: int) -> None:
     )
 
 
+@atexit.register
 def stop() -> None:
-    """Drop every compiled kernel and stop the compiler."""
+    """Drop every compiled kernel and stop the compiler. Also at exit: only then are compiled kernels written to disk."""
     for cache in _caches:
         cache.cache_clear()
     ti.reset()

@@ -33,9 +33,12 @@ class MPMBody:
 class GridOptions(Protocol):
     """What this solver reads of `genesis.options.MPMOptions`."""
 
-    grid_density: float
-    lower_bound: Sequence[float]
-    upper_bound: Sequence[float]
+    @property
+    def grid_density(self) -> float: ...
+    @property
+    def lower_bound(self) -> Sequence[float]: ...
+    @property
+    def upper_bound(self) -> Sequence[float]: ...
 
 
 def count_chunks(n_envs: int, n_particles: int) -> int:
@@ -61,8 +64,12 @@ class Colliders:
 
 @dataclass
 class MPMFrames:
-    """State of every frame, and the grid before its operation of every substep, with the box of nodes it covers."""
+    """State of every frame, the grid before its operation of every substep with the box of nodes it covers, and the
+    parameters of the step: all that its adjoint reads. `active` environments are in use."""
 
+    material: torch.Tensor
+    gravity: torch.Tensor
+    derived: torch.Tensor
     x: torch.Tensor
     v: torch.Tensor
     C: torch.Tensor
@@ -72,6 +79,7 @@ class MPMFrames:
     status: torch.Tensor
     colliders: Colliders
     launch: Launch
+    active: int = 0
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
 
@@ -149,9 +157,6 @@ class MPMSolver(Solver):
         if n_envs not in self._shared:
             lay, items = layout(), n_envs * self.n_particles
             self._shared[n_envs] = {
-                "material": lay.new(n_envs * len(self.bodies), 4),
-                "gravity": lay.new(n_envs, 4),
-                "derived": lay.new(n_envs * len(self.bodies), 4),
                 "stage": lay.new(4 * items, 4),
                 "moved": lay.new(n_envs * self.capacity, 4),
                 "parts": lay.new(self.n_chunks * n_envs * self.capacity if self.n_chunks > 1 else 1, 4),
@@ -177,17 +182,20 @@ class MPMSolver(Solver):
         items, grids = frames.n_frames * B * N, self._grids(frames.n_frames)
         colliders = frames.of.get("colliders") or Colliders(*(lay.new(4, 4) for _ in range(4)))
         s = self._scratch(B)
+        material, gravity, derived = lay.new(B * len(self.bodies), 4), lay.new(B, 4), lay.new(B * len(self.bodies), 4)
         x, v, C, F = lay.new(items, 3), lay.new(items, 3), lay.new(items, 9), lay.new(items, 9)
         grid, status = lay.new(grids * B * self.capacity, 4), lay.new_int(B)
         box = lay.new_int(grids * B * self.n_chunks * 6)
         parts = (s["parts"],) if self.per_substep else ()
         launch = bind(
             self._kernels().advance,
-            self._size, self._num, self._body, self._model, self._volume, s["material"], s["gravity"], s["derived"], status,
+            self._size, self._num, self._body, self._model, self._volume, material, gravity, derived, status,
             x, v, C, F, grid, box, s["stage"], s["moved"], *parts,
             colliders.poses, self.collider_shapes, colliders.impulse,
         )  # fmt: skip
-        frames.of[self.name] = MPMFrames(x, v, C, F, grid, box, status, colliders, launch)
+        frames.of[self.name] = MPMFrames(
+            material, gravity, derived, x, v, C, F, grid, box, status, colliders, launch
+        )
 
     def _kernels(self) -> Functions:
         driver = parallel if layout().atomic else chunked if self.n_chunks > 1 else fused
@@ -196,7 +204,7 @@ class MPMSolver(Solver):
     def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
         s = self._sizes
         values = [0] * slot.CELLS
-        values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, self._active
+        values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, frames.of[self.name].active
         values[slot.N_PARTICLES], values[slot.N_BODIES] = self.n_particles, len(self.bodies)
         values[slot.N_FRAMES], values[slot.N_GRIDS] = frames.n_frames, self._grids(frames.n_frames)
         values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
@@ -206,19 +214,19 @@ class MPMSolver(Solver):
 
     def _frame(self, frames: Frames, array: torch.Tensor, index: int) -> torch.Tensor:
         rows = layout().rows(array)
-        return rows.unflatten(0, (frames.n_frames, frames.n_envs, self.n_particles))[index % frames.n_frames, : self._active]
+        return rows.unflatten(0, (frames.n_frames, frames.n_envs, self.n_particles))[index % frames.n_frames, : frames.of[self.name].active]
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]
         pos, vel, C, F, material, gravity = values
-        n = self._active = pos.shape[0]
+        n = mine.active = pos.shape[0]
         self._frame(frames, mine.x, 0).copy_(pos)
         self._frame(frames, mine.v, 0).copy_(vel)
         self._frame(frames, mine.C, 0).copy_(C.flatten(2))
         self._frame(frames, mine.F, 0).copy_(F.flatten(2))
-        rows, s = layout().rows, self._scratch(frames.n_envs)
-        rows(s["material"]).unflatten(0, (frames.n_envs, len(self.bodies)))[:n, :, :3].copy_(material)
-        rows(s["gravity"])[:n, :3].copy_(gravity)
+        rows = layout().rows
+        rows(mine.material).unflatten(0, (frames.n_envs, len(self.bodies)))[:n, :, :3].copy_(material)
+        rows(mine.gravity)[:n, :3].copy_(gravity)
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]
@@ -241,7 +249,8 @@ class MPMSolver(Solver):
         ]
 
     def failures(self, frames: Frames) -> torch.Tensor:
-        return frames.of[self.name].status[: self._active]
+        mine: MPMFrames = frames.of[self.name]
+        return mine.status[: mine.active]
 
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]
@@ -251,13 +260,13 @@ class MPMSolver(Solver):
             if self.per_substep:
                 mine.launch_prepare = bind(
                     prepare(self.models, self.contact).prepare_adjoint,
-                    self._size, self._volume, s["material"], s["derived"], mine.status, s["pulled"],
+                    self._size, self._volume, mine.material, mine.derived, mine.status, s["pulled"],
                     s["gx"], s["gv"], s["gC"], s["gF"], c.gimpulse,
                 )  # fmt: skip
             parts = (s["parts"],) if self.per_substep else ()
             mine.launch_adjoint = bind(
                 self._kernels().advance_adjoint,
-                self._size, self._num, self._body, self._model, self._volume, s["material"], s["gravity"], s["derived"],
+                self._size, self._num, self._body, self._model, self._volume, mine.material, mine.gravity, mine.derived,
                 s["pulled"] if self.per_substep else mine.status,
                 mine.x, mine.v, mine.C, mine.F, mine.grid, mine.box, s["moved"], s["gmoved"], *parts,
                 s["gx"], s["gv"], s["gC"], s["gF"], s["gmaterial"], s["ggravity"],
@@ -269,7 +278,7 @@ class MPMSolver(Solver):
         s["ggravity"].zero_()
 
     def _cotangent(self, frames: Frames, array: torch.Tensor) -> torch.Tensor:
-        return layout().rows(array).unflatten(0, (frames.n_envs, self.n_particles))[: self._active]
+        return layout().rows(array).unflatten(0, (frames.n_envs, self.n_particles))[: frames.of[self.name].active]
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]
@@ -283,7 +292,7 @@ class MPMSolver(Solver):
             mine.launch_adjoint()
 
     def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
-        s, rows, n = self._scratch(frames.n_envs), layout().rows, self._active
+        s, rows, n = self._scratch(frames.n_envs), layout().rows, frames.of[self.name].active
         material = rows(s["gmaterial"]).unflatten(0, (self.n_chunks, frames.n_envs, len(self.bodies)))
         gravity = rows(s["ggravity"]).unflatten(0, (self.n_chunks, frames.n_envs))
         return [

@@ -45,6 +45,7 @@ class ToolFrames:
     gimpulse: torch.Tensor
     result: torch.Tensor
     launch: Launch
+    active: int = 0
     launch_adjoint: Launch | None = None
 
 
@@ -170,7 +171,7 @@ class ToolSolver(Solver):
         first[:, :, 2, :3].copy_(vel)
         first[:, :, 3, :3].copy_(ang)
         mine.impulse.zero_()
-        self._active = pos.shape[0]
+        mine.active = pos.shape[0]
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         self._set_range(frames, begin, end)
@@ -178,10 +179,10 @@ class ToolSolver(Solver):
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
         mine: ToolFrames = frames.of[self.name]
-        last = self._blocks(mine.poses, self.substeps + 1, frames.n_envs, len(self.bodies), 4)[-1, : self._active]
+        last = self._blocks(mine.poses, self.substeps + 1, frames.n_envs, len(self.bodies), 4)[-1, : mine.active]
         out = [last[:, :, 0, :3].clone(), last[:, :, 1].clone()]
         if self.outputs:
-            sums = self._blocks(mine.impulse, self.n_chunks, frames.n_envs, len(self.bodies), 2).sum(0)[: self._active]
+            sums = self._blocks(mine.impulse, self.n_chunks, frames.n_envs, len(self.bodies), 2).sum(0)[: mine.active]
             out.append(sums[..., :3].flatten(2) / self.dt)
         return out
 
@@ -211,5 +212,6 @@ class ToolSolver(Solver):
 
     def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
         mine: ToolFrames = frames.of[self.name]
-        g = self._blocks(mine.result, frames.n_envs, len(self.bodies), 4)[: self._active]
-        return [g[:, :, 0, :3].clone(), g[:, :, 1].clone(), g[:, :, 2, :3].clone(), g[:, :, 3, :3].clone(), g[:, :, 0, 3].clone()]
+        g = self._blocks(mine.result, frames.n_envs, len(self.bodies), 4)[: mine.active]
+        pos, quat, vel, ang = g.unbind(2)
+        return [pos[..., :3].clone(), quat.clone(), vel[..., :3].clone(), ang[..., :3].clone(), pos[..., 3].clone()]
