@@ -62,7 +62,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
 
     @ti.kernel
     def advance(
-        size: I1, num: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
+        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
         x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, stage: A4, moved: A4, parts: A4,
         colliders: A4, shapes: A4, impulse: A4,
     ):  # fmt: skip
@@ -73,6 +73,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and status[b] == 0:
                 s, n = size[BEGIN], size[N_PARTICLES]
                 q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n
@@ -97,6 +98,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and status[b] == 0:
                 s, g, light = size[BEGIN], get4(gravity, b)[:3], ph.lightest(derived, b, size)
                 slot = (s % size[N_GRIDS]) * size[N_ENVS] + b
@@ -115,6 +117,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and status[b] == 0:
                 s, n = size[BEGIN], size[N_PARTICLES]
                 q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n
@@ -127,6 +130,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and status[b] == 0 and size[BEGIN] + 1 == size[SUBSTEPS]:
                 q1 = ((size[SUBSTEPS] % size[N_FRAMES]) * size[N_ENVS] + b) * size[N_PARTICLES]
                 good, low, high = ph.bounds(x, q1 + share(chunk, size), q1 + share(chunk + 1, size), num, size)
@@ -135,7 +139,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
 
     @ti.kernel
     def advance_adjoint(
-        size: I1, num: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, pulled: I1,
+        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, pulled: I1,
         x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, moved: A4, gmoved: A4, parts: A4,
         gx: A3, gv: A3, gC: A33, gF: A33, gmaterial: A4, ggravity: A4,
         colliders: A4, shapes: A4, memo: A4, gimpulse: A4, gcolliders: A4,
@@ -144,6 +148,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and pulled[b] != 0:
                 s, g, light = size[END] - 1, get4(gravity, b)[:3], ph.lightest(derived, b, size)
                 slot = (s % size[N_GRIDS]) * size[N_ENVS] + b
@@ -160,6 +165,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and pulled[b] != 0:
                 s, n = size[END] - 1, size[N_PARTICLES]
                 q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n
@@ -172,6 +178,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and pulled[b] != 0:
                 s, g, light = size[END] - 1, get4(gravity, b)[:3], ph.lightest(derived, b, size)
                 slot = (s % size[N_GRIDS]) * size[N_ENVS] + b
@@ -197,6 +204,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]
+            num = ph.numbers(nums)
             if item % STRIDE == 0 and pulled[b] != 0:
                 s, n = size[END] - 1, size[N_PARTICLES]
                 q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n

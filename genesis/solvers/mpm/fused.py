@@ -15,7 +15,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
 
     @ti.kernel
     def advance(
-        size: I1, num: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
+        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
         x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, stage: A4, moved: A4,
         colliders: A4, shapes: A4, impulse: A4,
     ):  # fmt: skip
@@ -23,7 +23,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
         for item in range(size[ACTIVE] * STRIDE):
             b = item // STRIDE
             if item % STRIDE == 0:
-                n = size[N_PARTICLES]
+                n, num = size[N_PARTICLES], ph.numbers(nums)
                 g = get4(gravity, b)[:3]
                 if size[BEGIN] == 0:
                     status[b] = 0
@@ -70,7 +70,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
 
     @ti.kernel
     def advance_adjoint(
-        size: I1, num: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
+        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
         x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, moved: A4, gmoved: A4,
         gx: A3, gv: A3, gC: A33, gF: A33, gmaterial: A4, ggravity: A4,
         colliders: A4, shapes: A4, memo: A4, gimpulse: A4, gcolliders: A4,
@@ -79,7 +79,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
         for item in range(size[ACTIVE] * STRIDE):
             b = item // STRIDE
             if item % STRIDE == 0:
-                n = size[N_PARTICLES]
+                n, num = size[N_PARTICLES], ph.numbers(nums)
                 g = get4(gravity, b)[:3]
                 if size[BEGIN] == 0:
                     ph.derive(material, volume, derived, b, size)

@@ -27,7 +27,7 @@ def parallel(models: tuple[str, ...], contact: Functions) -> Functions:
 
     @ti.kernel
     def advance(
-        size: I1, num: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
+        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
         x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, stage: A4, moved: A4, parts: A4,
         colliders: A4, shapes: A4, impulse: A4,
     ):  # fmt: skip
@@ -40,37 +40,37 @@ def parallel(models: tuple[str, ...], contact: Functions) -> Functions:
         for i in range(size[ACTIVE] * size[N_PARTICLES]):
             b, p = i // size[N_PARTICLES], i % size[N_PARTICLES]
             q = frame(size[BEGIN], b, size) + p
-            if status[b] == 0 and not ph.inside(get3(x, q), num, size):
+            if status[b] == 0 and not ph.inside(get3(x, q), nums, size):
                 status[b] = 1 + size[BEGIN]
             e = body[p]
-            ph.stage_particle(v, C, F, stage, derived, model, num, q, frame(size[BEGIN] + 1, b, size) + p, i,
+            ph.stage_particle(v, C, F, stage, derived, model, nums, q, frame(size[BEGIN] + 1, b, size) + p, i,
                               b * size[N_BODIES] + e, e)  # fmt: skip
         for i in range(size[ACTIVE] * size[N_PARTICLES]):
             b, p = i // size[N_PARTICLES], i % size[N_PARTICLES]
             if status[b] == 0:
                 at = ((size[BEGIN] % size[N_GRIDS]) * size[N_ENVS] + b) * size[CAPACITY]
-                ph.scatter_particle(x, stage, grid, num, frame(size[BEGIN], b, size) + p, i, at, ti.Vector([0, 0, 0]),
+                ph.scatter_particle(x, stage, grid, nums, frame(size[BEGIN], b, size) + p, i, at, ti.Vector([0, 0, 0]),
                                     size[CELLS + 1] + 1, size[CELLS + 2] + 1)  # fmt: skip
         for c in range(size[ACTIVE] * size[CAPACITY]):
             b = c // size[CAPACITY]
             at = (size[BEGIN] % size[N_GRIDS]) * size[N_ENVS] * size[CAPACITY] + c
             pose = (size[BEGIN] * size[N_ENVS] + b) * size[N_COLLIDERS]
             put4(moved, c, ph.node(get4(grid, at), coordinates(c % size[CAPACITY], size), get4(gravity, b)[:3],
-                 ph.lightest(derived, b, size), num, size, colliders, shapes, impulse, pose,
+                 ph.lightest(derived, b, size), nums, size, colliders, shapes, impulse, pose,
                  b * size[N_COLLIDERS]))  # fmt: skip
         for i in range(size[ACTIVE] * size[N_PARTICLES]):
             b, p = i // size[N_PARTICLES], i % size[N_PARTICLES]
             if status[b] == 0:
                 q, q1 = frame(size[BEGIN], b, size) + p, frame(size[BEGIN] + 1, b, size) + p
-                ph.gather_particle(x, stage, moved, num, q, i, b * size[CAPACITY], ti.Vector([0, 0, 0]),
+                ph.gather_particle(x, stage, moved, nums, q, i, b * size[CAPACITY], ti.Vector([0, 0, 0]),
                                    size[CELLS + 1] + 1, size[CELLS + 2] + 1)  # fmt: skip
-                ph.advance_particle(x, v, C, stage, num, q, q1, i)
-                if size[BEGIN] + 1 == size[SUBSTEPS] and not ph.inside(get3(x, q1), num, size):
+                ph.advance_particle(x, v, C, stage, nums, q, q1, i)
+                if size[BEGIN] + 1 == size[SUBSTEPS] and not ph.inside(get3(x, q1), nums, size):
                     status[b] = size[SUBSTEPS]
 
     @ti.kernel
     def advance_adjoint(
-        size: I1, num: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, pulled: I1,
+        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, pulled: I1,
         x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, moved: A4, gmoved: A4, parts: A4,
         gx: A3, gv: A3, gC: A33, gF: A33, gmaterial: A4, ggravity: A4,
         colliders: A4, shapes: A4, memo: A4, gimpulse: A4, gcolliders: A4,
@@ -83,13 +83,13 @@ def parallel(models: tuple[str, ...], contact: Functions) -> Functions:
             pose = (s * size[N_ENVS] + b) * size[N_COLLIDERS]
             put4(gmoved, c, vec4(0.0))
             put4(moved, c, ph.trace_node(get4(grid, at), coordinates(c % size[CAPACITY], size), get4(gravity, b)[:3],
-                 ph.lightest(derived, b, size), num, size, colliders, shapes, memo, pose,
+                 ph.lightest(derived, b, size), nums, size, colliders, shapes, memo, pose,
                  c * size[N_COLLIDERS]))  # fmt: skip
         for i in range(size[ACTIVE] * size[N_PARTICLES]):
             b, p = i // size[N_PARTICLES], i % size[N_PARTICLES]
             if pulled[b] != 0:
                 at = b * size[CAPACITY]
-                ph.project_particle(x, moved, gmoved, gx, gv, gC, num, frame(size[END] - 1, b, size) + p, i, at, at,
+                ph.project_particle(x, moved, gmoved, gx, gv, gC, nums, frame(size[END] - 1, b, size) + p, i, at, at,
                                     ti.Vector([0, 0, 0]), size[CELLS + 1] + 1, size[CELLS + 2] + 1)  # fmt: skip
         for c in range(size[ACTIVE] * size[CAPACITY]):
             b = c // size[CAPACITY]
@@ -99,7 +99,7 @@ def parallel(models: tuple[str, ...], contact: Functions) -> Functions:
             if pulled[b] != 0 and get4(grid, at)[3] > 0.0:
                 gnode, gg = ph.release_node(
                     get4(grid, at), get4(moved, c), get4(gmoved, c), coordinates(c % size[CAPACITY], size),
-                    get4(gravity, b)[:3], ph.lightest(derived, b, size), num, size, colliders, shapes, memo, gimpulse,
+                    get4(gravity, b)[:3], ph.lightest(derived, b, size), nums, size, colliders, shapes, memo, gimpulse,
                     gcolliders, pose, pose, b * size[N_COLLIDERS], c * size[N_COLLIDERS])  # fmt: skip
                 put4(gmoved, c, gnode)
                 add4(ggravity, b, vec4(gg[0], gg[1], gg[2], 0.0))
@@ -108,7 +108,7 @@ def parallel(models: tuple[str, ...], contact: Functions) -> Functions:
             if pulled[b] != 0:
                 e = body[p]
                 c = b * size[N_BODIES] + e
-                ph.release_particle(x, v, C, F, gmoved, gx, gv, gC, gF, derived, gmaterial, model, num,
+                ph.release_particle(x, v, C, F, gmoved, gx, gv, gC, gF, derived, gmaterial, model, nums,
                                     frame(size[END] - 1, b, size) + p, i, c, c, e, b * size[CAPACITY],
                                     ti.Vector([0, 0, 0]), size[CELLS + 1] + 1, size[CELLS + 2] + 1)  # fmt: skip
         for c in range(size[ACTIVE] * size[N_BODIES]):

@@ -38,6 +38,11 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
     )  # fmt: skip
 
     @ti.func
+    def numbers(num: ti.template()):
+        """The numbers in registers: in an array they would be read again after every store."""
+        return ti.Vector([num[i] for i in ti.static(range(N_NUMBERS))], dt=real)
+
+    @ti.func
     def origin(num: ti.template()):
         return vec3(num[ORIGIN], num[ORIGIN + 1], num[ORIGIN + 2])
 
@@ -253,7 +258,7 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
         )  # fmt: skip
 
     return Functions(
-        inside=inside, bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
+        numbers=numbers, inside=inside, bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node, gather_particle=gather_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
         release_particle=release_particle, pulled=pulled,

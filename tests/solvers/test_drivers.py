@@ -1,0 +1,200 @@
+"""The three MPM drivers against each other and against central differences, below autograd, scenes and entities."""
+
+import numpy as np
+import pytest
+import torch
+
+from genesis import compiler
+from genesis.engine.coupling import Coupling
+from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
+from genesis.solvers.tool.solver import ToolBody, ToolSolver
+
+pytestmark = pytest.mark.precision("64")
+
+ENVS, SUBSTEPS, DT = 2, 4, 1e-3
+
+
+class Grid:
+    grid_density = 32.0
+    lower_bound = (0.0, 0.0, 0.0)
+    upper_bound = (1.0, 1.0, 1.0)
+
+
+def make_coupling(models=("neohookean",)):
+    rng = np.random.default_rng(0)
+    bodies = [
+        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + 0.1 * rng.random((60, 3)), 1e-6, model, 5e3, 0.2, 1e3)
+        for i, model in enumerate(models)
+    ]
+    upright = np.array([1.0, 0.0, 0.0, 0.0])
+    tools = [
+        ToolBody(shape, shape, size, np.array(pos), upright, friction, 0.01)
+        for shape, size, pos, friction in [
+            ("sphere", (0.03, 0.0, 0.0), (0.44, 0.5, 0.5), 0.5),
+            ("capsule", (0.02, 0.05, 0.0), (0.56, 0.5, 0.5), 0.2),
+            ("box", (0.03, 0.04, 0.02), (0.5, 0.44, 0.5), 0.0),
+            ("cylinder", (0.03, 0.03, 0.0), (0.5, 0.57, 0.5), 0.8),
+            ("plane", (0.0, 0.0, 0.0), (0.5, 0.5, 0.45), 0.5),
+        ]
+    ]
+    return Coupling([MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS), ToolSolver(tools, DT, SUBSTEPS, ENVS, True)])
+
+
+def make_values(coupling):
+    """Per solver its inputs, shaken so that nothing is symmetric, still or undeformed."""
+    generator = torch.Generator().manual_seed(1)
+    shake = {"vel": 0.3, "C": 1.0, "F": 0.03, "ang": 3.0, "quat": 0.3}
+    values = []
+    for solver in coupling.solvers:
+        fields = (*solver.state, *solver.controls, *solver.parameters)
+        initial = solver.initial_values(ENVS)
+        if solver.name == "mpm":
+            initial.append(torch.tensor([0.0, 0.0, -9.81], dtype=torch.float64).expand(ENVS, 3))
+        values.append(
+            [
+                value + shake.get(field.name, 0.0) * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+                for value, field in zip(initial, fields, strict=True)
+            ]
+        )
+    return values
+
+
+def forward(coupling, frames, values):
+    for solver, own in zip(coupling.solvers, values, strict=True):
+        solver.load(frames, own)
+    coupling.substep(frames, 0, SUBSTEPS)
+    return [solver.store(frames) for solver in coupling.solvers]
+
+
+def backward(coupling, frames, cotangents):
+    for solver, own in zip(coupling.solvers, cotangents, strict=True):
+        solver.load_adjoint(frames, own)
+    coupling.substep_adjoint(frames, 0, SUBSTEPS)
+    return [solver.store_adjoint(frames) for solver in coupling.solvers]
+
+
+def cotangents_of(results):
+    generator = torch.Generator().manual_seed(2)
+    return [[torch.randn(r.shape, generator=generator, dtype=r.dtype) for r in own] for own in results]
+
+
+def flat(nested):
+    return [tensor for own in nested for tensor in own]
+
+
+@pytest.fixture(params=["fused", "chunked", "parallel"])
+def driver(request, monkeypatch):
+    """Makes every solver built in the test use this driver; the GPU's layout and atomics run on the CPU."""
+    yield from use_driver(request.param, monkeypatch)
+
+
+def use_driver(name, monkeypatch):
+    monkeypatch.setattr(mpm_module, "count_chunks", lambda n_envs, n_particles: 4 if name == "chunked" else 1)
+    make = compiler.make_layout
+    if name == "parallel":
+        wanted = {"structure_of_arrays": True, "atomic": True}
+        monkeypatch.setattr(compiler, "make_layout", lambda real, **choice: make(real, **{**choice, **wanted}))
+        clear_caches()
+    yield name
+    if name == "parallel":
+        monkeypatch.setattr(compiler, "make_layout", make)
+        clear_caches()
+
+
+def clear_caches():
+    for cache in compiler._caches:
+        cache.cache_clear()
+
+
+def run_all(models=("neohookean",)):
+    coupling = make_coupling(models)
+    values = make_values(coupling)
+    frames = coupling.allocate(ENVS, SUBSTEPS + 1)
+    results = forward(coupling, frames, values)
+    return flat(results), flat(backward(coupling, frames, cotangents_of(results)))
+
+
+def test_adjoint_is_the_derivative(driver):
+    assert compiler.layout().soa == (driver == "parallel")
+    coupling = make_coupling()
+    values = make_values(coupling)
+    frames = coupling.allocate(ENVS, SUBSTEPS + 1)
+    results = forward(coupling, frames, values)
+    assert not coupling.failures(frames).any()
+    cotangents = cotangents_of(results)
+    gradients = backward(coupling, frames, cotangents)
+
+    def loss(changed):
+        pairs = zip(flat(forward(coupling, frames, changed)), flat(cotangents), strict=True)
+        return sum(float((result * cotangent).sum()) for result, cotangent in pairs)
+
+    generator = torch.Generator().manual_seed(3)
+    for i, own in enumerate(values):
+        for k, value in enumerate(own):
+            scale = value.abs().flatten(0, -2).amax(0).clamp(min=0.1)  # E, nu and rho differ by orders
+            direction = scale * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            expected = float((gradients[i][k] * direction).sum())
+            errors = []
+            for h in (1e-4, 1e-5, 1e-6, 1e-7):
+                ends = []
+                for sign in (1.0, -1.0):
+                    changed = [list(row) for row in values]
+                    changed[i][k] = value + sign * h * direction
+                    ends.append(loss(changed))
+                errors.append(abs((ends[0] - ends[1]) / (2 * h) - expected) / abs(expected))
+            assert min(errors) < 1e-6, (coupling.solvers[i].name, k, errors)
+
+
+def test_drivers_agree(monkeypatch):
+    found = {}
+    for name in ("fused", "chunked", "parallel"):
+        with monkeypatch.context() as patch:
+            for _ in use_driver(name, patch):
+                found[name] = run_all()
+    for name in ("chunked", "parallel"):
+        for mine, theirs in zip(flat(found[name]), flat(found["fused"]), strict=True):
+            assert torch.allclose(mine, theirs, rtol=1e-11, atol=1e-11 * float(theirs.abs().max()))
+
+
+def test_two_frames_and_all_frames_give_the_same_bits(driver):
+    coupling = make_coupling(("neohookean", "corotated", "liquid"))
+    values = make_values(coupling)
+    kept = forward(coupling, coupling.allocate(ENVS, SUBSTEPS + 1), values)
+    used_in_turn = forward(coupling, coupling.allocate(ENVS, 2), values)
+    for a, b in zip(flat(kept), flat(used_in_turn), strict=True):
+        # Atomics add in any order.
+        assert torch.allclose(a, b, rtol=1e-12, atol=1e-12) if driver == "parallel" else torch.equal(a, b)
+
+
+def test_frames_hold_the_parameters_of_their_own_step():
+    """A later step with another stiffness must not change what an earlier step's adjoint sees."""
+    coupling = make_coupling()
+    values = make_values(coupling)
+    first, second = coupling.allocate(ENVS, SUBSTEPS + 1), coupling.allocate(ENVS, SUBSTEPS + 1)
+    results = forward(coupling, first, values)
+    alone = flat(backward(coupling, first, cotangents_of(results)))
+    forward(coupling, first, values)
+    stiffer = [list(own) for own in values]
+    stiffer[-1][-2] = stiffer[-1][-2] * 2.0
+    stiffer[-1][-1] = stiffer[-1][-1] * 3.0
+    forward(coupling, second, stiffer)
+    for a, b in zip(flat(backward(coupling, first, cotangents_of(results))), alone, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_fewer_environments_than_the_frames_hold():
+    coupling = make_coupling()
+    values = make_values(coupling)
+    frames = coupling.allocate(ENVS, SUBSTEPS + 1)
+    whole = forward(coupling, frames, values)
+    gradients = backward(coupling, frames, cotangents_of(whole))
+    part = forward(coupling, frames, [[value[:1] for value in own] for own in values])
+    pulled = backward(coupling, frames, [[c[:1] for c in own] for own in cotangents_of(whole)])
+    for a, b in zip(flat(part) + flat(pulled), flat(whole) + flat(gradients), strict=True):
+        assert torch.equal(a, b[:1])
+
+
+def test_the_number_of_chunks_depends_on_the_scene_alone():
+    assert [count_chunks(1, n) for n in (100, 2_000, 50_000)] == [1, 2, 8]
+    assert count_chunks(8, 50_000) == 1
