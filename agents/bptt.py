@@ -122,7 +122,7 @@ class BPTT:
             self.observation = _plain(env.reset(seed=self.seed)[0])
             self.normaliser.update(self.observation)
         started = time.perf_counter()
-        window = self._roll_out(env)
+        window = self._roll_out(env, self.observation)
         loss = -window_return(window.reward, window.done, window.valid, self.config.gamma)
         rolled_out = time.perf_counter()
         norm = self._step(loss)
@@ -148,11 +148,10 @@ class BPTT:
             scalars["charts/success_rate"] = float(np.mean(window.successes))
         return scalars
 
-    def _roll_out(self, env: Any) -> Window:
+    def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
         """s_t+1 = f(s_t, pi(o(s_t))) from a state without history."""
         env.detach_()
         self.normaliser.freeze()
-        observation = self.observation.detach()
         rewards, dones, valids = [], [], []
         window = Window(observation, observation, observation, [], [], [])
         for _ in range(self.config.window):

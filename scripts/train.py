@@ -74,15 +74,15 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     if config.resume is None:
         folder = RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed)
         folder.write_config(RunConfig(config, hyper))
-        untrained = _evaluation(agent, config)
+        untrained, best = _evaluation(agent, config), float("-inf")
     else:
         folder = RunFolder(config.resume)
         saved = checkpoint.load(config.resume, config.env, config.agent)
         agent.load_state_dict(saved["agent_state"])
         env.load_state_dict(saved["env_state"])
-        untrained = saved["untrained"]
+        untrained, best = saved["untrained"], saved["best"]
     print(f"run: {folder.path}", flush=True)
-    loop = TrainLoop(agent, env, folder, config, hyper, untrained)
+    loop = TrainLoop(agent, env, folder, config, hyper, untrained, best=best)
     interrupted = loop.run()
     trained = None if interrupted else _evaluation(agent, config)
     if trained:
@@ -200,16 +200,17 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     parsed = tyro.cli(cli, args=arguments)
     if parsed.config.resume is None:
         return parsed.config, parsed.hyper
-    return _resumed(parsed.config)
+    return _resumed(parsed.config, parsed.config.resume)
 
 
-def _resumed(config: TrainConfig) -> tuple[TrainConfig, Any]:
-    path = config.resume / "config.json"
+def _resumed(config: TrainConfig, run: Path) -> tuple[TrainConfig, Any]:
+    """The configuration of an earlier run, to go on with."""
+    path = run / "config.json"
     if not path.is_file():
-        raise GenesisValueError(f"resume must be the folder of a run, got {config.resume} without a config.json.")
+        raise GenesisValueError(f"resume must be the folder of a run, got {run} without a config.json.")
     saved = json.loads(path.read_text())["config"]
-    saved["train"].update(resume=config.resume, max_minutes=config.max_minutes, run_dir=Path(saved["train"]["run_dir"]))
-    hyper = {name: tuple(x) if isinstance(x, list) else x for name, x in saved["hyper"].items()}
+    saved["train"].update(resume=run, max_minutes=config.max_minutes, run_dir=Path(saved["train"]["run_dir"]))
+    hyper: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in saved["hyper"].items()}
     return TrainConfig(**saved["train"]), AGENTS[saved["train"]["agent"]][1](**hyper)
 
 

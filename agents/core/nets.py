@@ -10,6 +10,9 @@ from torch import nn
 class SquashedPolicy(nn.Module):
     """A deterministic policy: a multilayer perceptron whose tanh output spans the action space."""
 
+    middle: torch.Tensor
+    half_width: torch.Tensor
+
     def __init__(self, observation_size: int, low: torch.Tensor, high: torch.Tensor, hidden: Sequence[int], seed: int):
         """Weights come from the seed alone; torch's global generator is left as it was.
 

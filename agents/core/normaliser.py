@@ -7,6 +7,12 @@ from torch import nn
 class Normaliser(nn.Module):
     """Running mean and variance in float64; what `forward` uses changes only at `freeze`."""
 
+    count: torch.Tensor
+    live_mean: torch.Tensor
+    live_variance: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+
     def __init__(self, size: int, like: torch.Tensor, epsilon: float = 1e-2, clip: float = 10.0):
         """Starts as the identity.
 

@@ -51,8 +51,8 @@ def test_gradient_of_the_objective_against_finite_differences():
 
     def objective():
         env.load_state_dict(start)
-        agent.observation, agent.normaliser = observation, copy.deepcopy(normaliser)
-        window = agent._roll_out(env)
+        agent.normaliser = copy.deepcopy(normaliser)
+        window = agent._roll_out(env, observation)
         return window_return(window.reward, window.done, window.valid, agent.config.gamma)
 
     parameters = list(agent.policy.parameters())

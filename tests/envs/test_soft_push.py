@@ -107,3 +107,25 @@ def test_randomised_parameters_change_the_motion():
             observation = env.step(forward(2))[0]
         ends.append(observation)
     assert torch.equal(ends[1], ends[2]) and not torch.allclose(ends[0], ends[1], atol=1e-4)
+
+
+def test_a_sick_environment_poisons_no_other():
+    """An absurd velocity drives one environment's state out of bounds; gradients of the others keep their bits."""
+    gradients = []
+    for absurd in (False, True):
+        env = make(3, differentiable=True, autoreset_mode="SameStep")
+        env.reset(seed=0)
+        action = forward(3).to(gs.tc_float).requires_grad_()
+        total, sick = 0.0, []
+        for step in range(4):
+            if absurd and step == 2:
+                env.block.set_velocity(torch.tensor([1e30, 0.0, 0.0]), envs_idx=[1])
+            observation, reward, terminated, _, info = env.step(action)
+            assert torch.isfinite(observation).all() and torch.isfinite(reward).all()
+            sick.append(info["nonfinite"].tolist())
+            assert torch.equal(terminated, info["nonfinite"])
+            total = total + reward.sum()
+        assert sick[2] == [False, absurd, False] and not any(sick[3])
+        gradients += torch.autograd.grad(total, action)
+    healthy, poisoned = gradients
+    assert torch.isfinite(poisoned).all() and torch.equal(healthy[[0, 2]], poisoned[[0, 2]])
