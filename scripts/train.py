@@ -2,9 +2,13 @@
 
 import dataclasses
 import json
+import signal
 import sys
+import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,14 +128,14 @@ class TrainLoop:
     best: float = float("-inf")
 
     def run(self) -> bool:
-        """Returns whether Ctrl-C ended it; the state is saved in any case."""
+        """Returns whether Ctrl-C ended it; the state is saved in any case, between two updates."""
         progress = Progress(self.config.total_steps)
         started = saved = time.perf_counter()
         limit = float("inf") if self.config.max_minutes is None else 60.0 * self.config.max_minutes
         recent: deque[float] = deque(maxlen=8)
-        interrupted, better = False, False
-        try:
-            while self.agent.steps < self.config.total_steps and time.perf_counter() - started < limit:
+        better = False
+        with deferred_interrupt() as interrupted:
+            while self._goes_on(started, limit) and not interrupted:
                 scalars = self.agent.update(self.env)
                 self.folder.log(scalars, self.agent.steps)
                 if "charts/episodic_return" in scalars:
@@ -143,12 +147,13 @@ class TrainLoop:
                 if time.perf_counter() - saved > self.config.save_every_s:
                     self.save(better)
                     saved, better = time.perf_counter(), False
-        except KeyboardInterrupt:
-            interrupted = True
         progress.close()
         self.seconds = time.perf_counter() - started
         self.save(better)
-        return interrupted
+        return bool(interrupted)
+
+    def _goes_on(self, started: float, limit: float) -> bool:
+        return self.agent.steps < self.config.total_steps and time.perf_counter() - started < limit
 
     def save(self, better: bool) -> None:
         """Writes a checkpoint that `--resume` and `scripts.evaluate` read."""
@@ -168,6 +173,27 @@ class TrainLoop:
             "best": self.best,
         }
         self.folder.save(payload, better)
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[list[int]]:
+    """Within it the first Ctrl-C only fills the list, so that an update is never torn; the second one raises."""
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        print("stopping after this update; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        received.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is threading.main_thread() and before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield received
+        finally:
+            signal.signal(signal.SIGINT, before)
+    else:
+        yield received
 
 
 def main() -> int:
