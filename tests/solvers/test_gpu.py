@@ -1,0 +1,49 @@
+"""The same rollout and its gradients on a GPU and on the CPU."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+ROLLOUT = """
+import json, sys
+import torch
+import genesis as gs
+
+gs.init(backend=getattr(gs, sys.argv[1]), precision="64", seed=0, logging_level="warning")
+scene = gs.Scene(
+    sim_options=gs.options.SimOptions(dt=4e-3, substeps=4, requires_grad=True),
+    mpm_options=gs.options.MPMOptions(grid_density=32, lower_bound=(0, 0, 0), upper_bound=(1, 1, 1)),
+)
+E = gs.tensor([1e4, 2e4, 3e4], requires_grad=True)
+block = scene.add_entity(gs.morphs.Box(pos=(0.5, 0.5, 0.2), size=(0.1, 0.1, 0.1)),
+                         gs.materials.MPM.Elastic(E=E, rho=500.0, model="neohooken"))
+stick = scene.add_entity(gs.morphs.Capsule(pos=(0.42, 0.5, 0.2), radius=0.03, height=0.1), gs.materials.Tool(friction=0.5))
+scene.build(n_envs=3, outputs=("wrench",))
+torch.manual_seed(0)
+weight = torch.full((3, 3), 0.5, dtype=torch.float64, device=gs.device, requires_grad=True)
+loss = 0.0
+for _ in range(4):
+    state = scene.get_state()
+    stick.set_velocity(vel=gs.from_torch(state.pos.mean(1) @ weight, detach=False))
+    scene.step()
+    loss = loss + scene.get_state().pos.square().mean() + 1e-3 * stick.get_wrench().square().mean()
+loss.backward()
+print(json.dumps([float(loss), weight.grad.flatten().tolist(), E.grad.tolist()]))
+"""
+
+
+def rollout(backend: str) -> list:
+    done = subprocess.run([sys.executable, "-c", ROLLOUT, backend], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.gpu
+@pytest.mark.precision("64")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_gpu_agrees_with_the_cpu():
+    for ours, theirs in zip(rollout("cuda"), rollout("cpu"), strict=True):
+        assert torch.allclose(torch.tensor(ours), torch.tensor(theirs), rtol=1e-8)
