@@ -20,7 +20,7 @@ from genesis.options import MPMOptions, SimOptions
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 
-COURANT = 0.5
+COURANT = 0.7
 """Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
 
 ParameterFields = dict[tuple[str, str], list[Parameter]]
