@@ -4,8 +4,9 @@ Kernels take flat arrays and nothing else. An array is a torch tensor whose memo
 launching a bound kernel then costs some 35 us whatever the number of its arguments (a plain Taichi call with nine torch
 tensors costs 330 us). Numbers that change travel in arrays too, so nothing is ever recompiled.
 
-Layout is decided here: on CPU the components of a vector lie side by side (array of structures), on a GPU each component
-is a row of its own (structure of arrays). Physics code only calls `layout.get3(a, i)`, `layout.put3(a, i, v)`, ….
+Layout is decided here: on CPU the components of a vector lie side by side (array of structures), on a GPU each
+component is a row of its own (structure of arrays). Physics code only calls `layout.get3(a, i)`,
+`layout.put3(a, i, v)`, ….
 """
 
 import atexit
@@ -57,7 +58,10 @@ def start(arch: str, precision: str, seed: int) -> None:
 
 @atexit.register
 def stop() -> None:
-    """Drop every compiled kernel and stop the compiler. Also at exit: only then are compiled kernels written to disk."""
+    """Drop every compiled kernel and stop the compiler.
+
+    Also at exit: only then are compiled kernels written to disk.
+    """
     for cache in _caches:
         cache.cache_clear()
     ti.reset()
@@ -95,7 +99,7 @@ class Launch:
 
 
 def bind(kernel: Callable[..., None], *arrays: torch.Tensor) -> Launch:
-    """Compile `kernel` for `arrays` (contiguous tensors laid out as its annotations say) and bind it to their memory."""
+    """Compile `kernel` for `arrays` (contiguous, laid out as its annotations say) and bind it to their memory."""
     primal = kernel._primal  # type: ignore[attr-defined]
     compiled = primal.compiled_kernels[primal.ensure_compiled(*arrays)]
     program = impl.get_runtime().prog
@@ -117,7 +121,8 @@ def layout() -> SimpleNamespace:
     """Types, array annotations, allocation and element access for the running precision and architecture.
 
     `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them and `I1` arrays of
-    integers. `new(count, k)` allocates an array of `count` elements with k components (not cleared: pages cost memory when touched), `rows(array)` views any array as
+    integers. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
+    when touched); `rows(array)` views any array as
     (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU.
     """
     config = impl.current_cfg()

@@ -102,7 +102,7 @@ def contact() -> Functions:
 
     @ti.func
     def trace(v, x, colliders: ti.template(), shape_rows: ti.template(), memo: ti.template(), pose, row, count):
-        """As `push`, for the adjoint: notes (normal, influence) and (local position, slope) of each collider in memo."""
+        """As `push`, for the adjoint: notes each collider's (normal, influence) and (local position, slope)."""
         out = v
         for k in range(count):
             a, slope, n, y = near(x, colliders, shape_rows, pose + k, k)

@@ -24,8 +24,8 @@ class Grid:
 def make_coupling(models=("neohookean",)):
     rng = np.random.default_rng(0)
     bodies = [
-        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + 0.1 * rng.random((60, 3)), 1e-6, model, 5e3, 0.2, 1e3)
-        for i, model in enumerate(models)
+        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box, 1e-6, model, 5e3, 0.2, 1e3)
+        for i, (model, box) in enumerate((model, 0.1 * rng.random((60, 3))) for model in models)
     ]
     upright = np.array([1.0, 0.0, 0.0, 0.0])
     tools = [

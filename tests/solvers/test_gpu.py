@@ -20,7 +20,8 @@ scene = gs.Scene(
 E = gs.tensor([1e4, 2e4, 3e4], requires_grad=True)
 block = scene.add_entity(gs.morphs.Box(pos=(0.5, 0.5, 0.2), size=(0.1, 0.1, 0.1)),
                          gs.materials.MPM.Elastic(E=E, rho=500.0, model="neohooken"))
-stick = scene.add_entity(gs.morphs.Capsule(pos=(0.42, 0.5, 0.2), radius=0.03, height=0.1), gs.materials.Tool(friction=0.5))
+stick = scene.add_entity(gs.morphs.Capsule(pos=(0.42, 0.5, 0.2), radius=0.03, height=0.1),
+                         gs.materials.Tool(friction=0.5))
 scene.build(n_envs=3, outputs=("wrench",))
 torch.manual_seed(0)
 weight = torch.full((3, 3), 0.5, dtype=torch.float64, device=gs.device, requires_grad=True)

@@ -8,5 +8,6 @@ Glossary (the symbols used in kernels):
     fx           offset of a particle from the lowest node of its 3x3x3 stencil, in cells (0.5 to 1.5)
     node         (momentum, mass) on the grid before its operation, (velocity, mass) after it
     g*, a*       cotangent (adjoint) of *
-Source: Hu et al. 2018, "A Moving Least Squares Material Point Method", eqs. 16-18 and section 4; Jiang et al. 2015 (APIC).
+Source: Hu et al. 2018, "A Moving Least Squares Material Point Method", eqs. 16-18 and section 4; Jiang et al. 2015,
+"The Affine Particle-In-Cell Method".
 """

@@ -7,8 +7,20 @@ indexed by the whole domain; only nodes in the boxes around the chunks are touch
 
 from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.solvers.mpm.physics import (
-    ACTIVE, BEGIN, CAPACITY, CELLS, END, N_BODIES, N_CHUNKS, N_COLLIDERS, N_ENVS, N_FRAMES, N_GRIDS, N_PARTICLES,
-    SUBSTEPS, physics,
+    ACTIVE,
+    BEGIN,
+    CAPACITY,
+    CELLS,
+    END,
+    N_BODIES,
+    N_CHUNKS,
+    N_COLLIDERS,
+    N_ENVS,
+    N_FRAMES,
+    N_GRIDS,
+    N_PARTICLES,
+    SUBSTEPS,
+    physics,
 )  # fmt: skip
 
 

@@ -2,7 +2,17 @@
 
 from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.solvers.mpm.physics import (
-    ACTIVE, BEGIN, CAPACITY, END, N_BODIES, N_COLLIDERS, N_ENVS, N_FRAMES, N_GRIDS, N_PARTICLES, SUBSTEPS,
+    ACTIVE,
+    BEGIN,
+    CAPACITY,
+    END,
+    N_BODIES,
+    N_COLLIDERS,
+    N_ENVS,
+    N_FRAMES,
+    N_GRIDS,
+    N_PARTICLES,
+    SUBSTEPS,
     physics,
 )  # fmt: skip
 
@@ -106,8 +116,9 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                put4(moved, to + c, ph.trace_node(get4(grid, at + c), low + ti.Vector([i, j, k]), g, light,
-                                     num, size, colliders, shapes, memo, pose, (to + c) * size[N_COLLIDERS]))  # fmt: skip
+                                put4(moved, to + c, ph.trace_node(
+                                    get4(grid, at + c), low + ti.Vector([i, j, k]), g, light, num, size,
+                                    colliders, shapes, memo, pose, (to + c) * size[N_COLLIDERS]))  # fmt: skip
                                 put4(gmoved, to + c, vec4(0.0))
                     for p in range(n):
                         ph.project_particle(x, moved, gmoved, gx, gv, gC, num, q0 + p, b * n + p, to, to,

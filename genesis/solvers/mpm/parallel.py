@@ -1,11 +1,23 @@
-"""Driver: every particle and node of every environment in parallel, adding with atomics. For GPUs. One launch per substep.
+"""Driver: every particle and node of every environment in parallel, adding with atomics. For GPUs.
 
+One launch per substep.
 Grids are indexed by the whole domain and cleared whole. Sums differ from run to run by rounding.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.solvers.mpm.physics import (
-    ACTIVE, BEGIN, CAPACITY, CELLS, END, N_BODIES, N_COLLIDERS, N_ENVS, N_FRAMES, N_GRIDS, N_PARTICLES, SUBSTEPS,
+    ACTIVE,
+    BEGIN,
+    CAPACITY,
+    CELLS,
+    END,
+    N_BODIES,
+    N_COLLIDERS,
+    N_ENVS,
+    N_FRAMES,
+    N_GRIDS,
+    N_PARTICLES,
+    SUBSTEPS,
     physics,
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One substep, per particle and per grid node, and its adjoint. Drivers (fused, chunked, parallel) only loop over these.
+"""One substep, per particle and per grid node, and its adjoint. Drivers (fused, chunked, parallel) only loop over them.
 
 Forward                                        Adjoint, in reverse
     stage_particle    stress, momentum             release_particle  of scatter and stage
@@ -17,7 +17,8 @@ from genesis.solvers.mpm.transfer import transfer
 
 # Slots of the integer array `size` and of the real array `num` that every kernel gets.
 # N_ENVS is what the arrays hold, ACTIVE how many of them are in use; CELLS and its two successors count cells per axis.
-N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END, SUBSTEPS, N_COLLIDERS, N_CHUNKS = range(12)
+N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
+SUBSTEPS, N_COLLIDERS, N_CHUNKS = range(9, 12)
 CELLS = 12
 N_SIZES = CELLS + 3
 DT, DX, INV_DX, ZERO, ORIGIN = range(5)
@@ -259,7 +260,8 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
 
     return Functions(
         numbers=numbers, inside=inside, bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
-        stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node, gather_particle=gather_particle,
+        stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node,
+        gather_particle=gather_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
         release_particle=release_particle, pulled=pulled,
     )  # fmt: skip

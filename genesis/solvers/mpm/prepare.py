@@ -1,4 +1,4 @@
-"""What the drivers with a launch per substep launch once before an adjoint: which environments have something to pull."""
+"""What drivers with a launch per substep launch once before an adjoint: which environments have something to pull."""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.solvers.mpm.physics import ACTIVE, N_COLLIDERS, N_PARTICLES, physics

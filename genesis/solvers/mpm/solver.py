@@ -1,7 +1,7 @@
 """MPM solver: arrays, launches and the choice of driver."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Sequence
+from typing import Protocol, Sequence
 
 import numpy as np
 import torch
@@ -208,13 +208,14 @@ class MPMSolver(Solver):
         values[slot.N_PARTICLES], values[slot.N_BODIES] = self.n_particles, len(self.bodies)
         values[slot.N_FRAMES], values[slot.N_GRIDS] = frames.n_frames, self._grids(frames.n_frames)
         values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
-        values[slot.SUBSTEPS], values[slot.N_COLLIDERS], values[slot.N_CHUNKS] = self.substeps, self.n_colliders, self.n_chunks
+        values[slot.SUBSTEPS], values[slot.N_COLLIDERS] = self.substeps, self.n_colliders
+        values[slot.N_CHUNKS] = self.n_chunks
         s[: slot.CELLS] = torch.tensor(values, dtype=torch.int32)
         self._size.copy_(s)
 
     def _frame(self, frames: Frames, array: torch.Tensor, index: int) -> torch.Tensor:
-        rows = layout().rows(array)
-        return rows.unflatten(0, (frames.n_frames, frames.n_envs, self.n_particles))[index % frames.n_frames, : frames.of[self.name].active]
+        rows = layout().rows(array).unflatten(0, (frames.n_frames, frames.n_envs, self.n_particles))
+        return rows[index % frames.n_frames, : frames.of[self.name].active]
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]

@@ -12,7 +12,7 @@ from genesis.compiler import layout, per_runtime, ti
 @per_runtime
 def transfer() -> SimpleNamespace:
     lay = layout()
-    real, vec3, vec4, mat3 = lay.real, lay.vec3, lay.vec4, lay.mat3
+    real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     get4, add4 = lay.get4, lay.add4
 
     @ti.func

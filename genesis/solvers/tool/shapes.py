@@ -14,7 +14,8 @@ SPHERE, CAPSULE, BOX, CYLINDER, PLANE = range(5)
 class Shape(NamedTuple):
     """One of SHAPES with its three numbers, metres.
 
-    sphere: radius; capsule: radius, half the straight part; box: half sizes; cylinder: radius, half height; plane: none.
+    sphere: radius; capsule: radius, half the straight part; box: half sizes; cylinder: radius, half height;
+    plane: none.
     """
 
     kind: str
@@ -41,7 +42,7 @@ def shapes() -> Functions:
 
     @ti.func
     def from_core(kind, size, y):
-        """Sphere, capsule, box outside: offset from the nearest point of a core, and the axes along which it can grow."""
+        """Sphere, capsule, box outside: offset from the nearest point of a core, and the axes on which it can grow."""
         t, free = y, vec3(1.0)
         if kind == CAPSULE:
             if ti.abs(y[2]) > size[1]:
