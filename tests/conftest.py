@@ -13,6 +13,7 @@ PRECISION = os.environ.get("GENESIS_TEST_PRECISION", "64")
 @pytest.fixture(scope="session", autouse=True)
 def toolkit():
     """The running toolkit. A test that needs another one starts it in a process of its own."""
+    torch.set_num_threads(1)  # tiny tensors: threads only get into each other's way
     gs.init(backend=gs.cpu, precision=PRECISION, seed=0, logging_level="warning")
     yield
     gs.destroy()

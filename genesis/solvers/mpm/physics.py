@@ -84,11 +84,12 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
     @ti.func
     def inside(x, num: ti.template(), size: ti.template()):
         """Whether the particle's stencil lies in the grid. False for NaN."""
-        g = (x - origin(num)) * num[INV_DX]
-        good = True
-        for d in ti.static(range(3)):
-            if not (g[d] > 0.5 and g[d] < ti.cast(size[CELLS + d], real) - 0.5):
-                good = False
+        good = lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
+        if good:
+            g = (x - origin(num)) * num[INV_DX]
+            for d in ti.static(range(3)):
+                if g[d] <= 0.5 or g[d] >= ti.cast(size[CELLS + d], real) - 0.5:
+                    good = False
         return good
 
     @ti.func
