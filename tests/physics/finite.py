@@ -61,7 +61,8 @@ def compare(
     Args:
         most: Directions for each input: its coordinates if they are no more, else random ones.
         scales: Size of each input, which steps are relative to; default its largest entry, or 1.
-        bar: Derivatives that agree better than this share of all derivatives' size end the sweep, and are on no kink.
+        bar: What will be asked for. A derivative ten times closer, relative to the size of all, ends the sweep; one
+            that is close enough is on no kink.
     """
     value = loss(*inputs)
     grads = torch.autograd.grad(value, inputs)

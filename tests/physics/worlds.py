@@ -22,6 +22,7 @@ class World:
     scene: gs.Scene
     bodies: list[Any]
     tools: list[Any]
+    outputs: Sequence[str] = ()
 
     @property
     def body(self) -> Any:
@@ -91,7 +92,7 @@ def build(
     stuff = gs.materials.Tool(friction=friction, coup_softness=softness)
     tools = [scene.add_entity(morph=morph, material=stuff) for morph in tools or [tool_morph(s) for s in shapes]]
     scene.build(n_envs=n_envs, outputs=outputs)
-    return World(scene, bodies, tools)
+    return World(scene, bodies, tools, outputs)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,0 +1,118 @@
+"""Gradients of a policy's weights in closed loop: environments, bodies, resets, both ways to keep frames, both drivers."""
+
+import pytest
+import torch
+from finite import compare
+from worlds import F64, MODELS, build, everything, fresh, plain, probe, tool_morph
+
+import genesis as gs
+
+pytestmark = pytest.mark.precision("64")
+SMOOTH, CONTACT = 1e-6, 1e-4
+
+
+def policy_for(world, n_out, seed=1):
+    """Two layers, tanh, from body centres and velocities and the tool's position to `n_out` actions."""
+    torch.manual_seed(seed)
+    n_in = 6 * len(world.bodies) + (3 if world.tools else 0)
+    return torch.nn.Sequential(torch.nn.Linear(n_in, 5), torch.nn.Tanh(), torch.nn.Linear(5, n_out)).to(F64)
+
+
+def seen(world):
+    parts = [f.mean(1) for b in world.bodies for f in (b.get_particles_pos(), b.get_particles_vel())]
+    return torch.cat([plain(p) for p in [*parts, *(t.get_pos() for t in world.tools[:1])]], -1)
+
+
+def in_gravity(world, policy):
+    """The policy tilts gravity: smooth."""
+    world.scene.set_gravity(6.0 * policy(seen(world)))
+
+
+def with_a_tool(world, policy):
+    """The policy drives the tool, as an agent does."""
+    action = gs.from_torch(policy(seen(world)), detach=False)
+    base = torch.tensor([0.1, 0.05, 0.6], dtype=F64)
+    world.tool.set_velocity(base + 0.3 * action[:, :3], action[:, 3:])
+
+
+def rollout(world, policy, act, steps=6, reset_at=None):
+    fresh(world)
+    total = torch.zeros((), dtype=F64)
+    for t in range(steps):
+        act(world, policy)
+        world.scene.step()
+        if t == reset_at:
+            world.scene.reset(envs_idx=[1])
+            for body in world.bodies:
+                body.set_velocity([0.1, -0.1, -0.2], envs_idx=[1])
+        total = total + probe(*everything(world), seed=t)
+        if "wrench" in world.outputs:
+            total = total + probe(0.02 * world.tool.get_wrench(), seed=t)
+    return total
+
+
+def check(world, act, bar, most=6, n_out=None, **how):
+    policy = policy_for(world, n_out or (3 if act is in_gravity else 6))
+    weights = list(policy.parameters())
+    found = compare(lambda *_: rollout(world, policy, act, **how), weights, most=most, scales=[1.0] * 4, bar=bar)
+    samples, kinks = sum(f.samples for f in found), sum(f.kinks for f in found)
+    print("; ".join(f"{f.error:.1e}" for f in found), f"({samples} samples, {kinks} on a kink)")
+    assert kinks <= 0.05 * samples
+    for f in found:
+        assert f.size > 0 and f.error < bar, str(f)
+    return torch.autograd.grad(rollout(world, policy, act, **how), weights)
+
+
+BUDGETS = {"frames run again": 0.0, "frames kept": 256.0}
+
+
+@pytest.mark.parametrize("reset_at", [None, 2])
+@pytest.mark.parametrize("n_envs", [1, 3, 9])
+def test_smooth(n_envs, reset_at):
+    """Three models in one scene, which touch each other through the grid; equal to the bit both ways."""
+    if reset_at is not None and n_envs == 1:
+        pytest.skip("there is no other environment to keep")
+    far = gs.morphs.Box(pos=(0.8, 0.8, 0.2), size=(0.1, 0.1, 0.1))
+    grads = []
+    for budget in BUDGETS.values():
+        world = build(MODELS, n_envs=n_envs, tools=[far], frame_budget_mb=budget)
+        grads.append(check(world, in_gravity, SMOOTH, reset_at=reset_at))
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("reset_at", [None, 2])
+@pytest.mark.parametrize("shape", ["sphere", "capsule", "box", "cylinder", "plane"])
+def test_through_contact(shape, reset_at):
+    grads = []
+    for budget in BUDGETS.values():
+        world = build(shapes=(shape,), n_envs=3, outputs=("wrench",), frame_budget_mb=budget)
+        grads.append(check(world, with_a_tool, CONTACT, reset_at=reset_at))
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+def test_every_weight_through_contact():
+    """All 86 weights, one by one, nine environments of which one is set back in the middle."""
+    world = build(shapes=("capsule",), n_envs=9, outputs=("wrench",))
+    check(world, with_a_tool, CONTACT, most=100, reset_at=2)
+
+
+def test_long_rollout_through_contact():
+    """24 steps, 96 substeps: the block is hit and pushed along."""
+    world = build(shapes=("box",), n_envs=2, outputs=("wrench",))
+    check(world, with_a_tool, CONTACT, most=4, steps=24)
+
+
+def test_several_bodies_and_tools():
+    world = build(MODELS, tools=[tool_morph("sphere"), tool_morph("plane")], n_envs=3, outputs=("wrench",))
+    check(world, with_a_tool, CONTACT)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_one_large_environment(budget):
+    """2,000 particles and more in few environments run in chunks."""
+    world = build(
+        shapes=("sphere",), n_envs=2, size=0.34, particle_size=0.026, outputs=("wrench",),
+        centres=[(0.8, 0.8, 0.89)], frame_budget_mb=BUDGETS[budget], substeps=3, dt=6e-3,
+    )  # fmt: skip
+    assert world.body.n_particles >= 2000
+    check(world, with_a_tool, CONTACT, most=3, steps=4, reset_at=1)
