@@ -140,7 +140,8 @@ def test_friction_takes_mu_times_what_the_support_gives(slider):
     """While it slides, v_x(t) = v0 - mu (g t + v_z(t)), whatever the block does meanwhile.
 
     Exact but for nodes that are too light to count: these are 1e-8 of a particle each, and their share in a derivative
-    with respect to position 1e-8^(2/3), for a weight is the product of three parabolas. The wrench's direction is exact.
+    with respect to position 1e-8^(2/3), for a weight is the product of three parabolas. The wrench's direction is
+    exact.
     """
     v0, mu = leaf(V_SLIDE), leaf(MU)
     slide(slider, v0, mu)
