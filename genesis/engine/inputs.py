@@ -41,6 +41,9 @@ def numeric(what: str, value: Array, scene: Any) -> torch.Tensor:
         if array.dtype.kind not in "fiu":
             raise GenesisTypeError(f"{what} must hold numbers, got {array.dtype}. Convert it to float.")
         tensor = torch.from_numpy(array)
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        raise GenesisTypeError(f"{what} must be a dense tensor with data, got {tensor.layout}, {tensor.dtype} on "
+                               f"{tensor.device}. Convert it with .to_dense() or .dequantize().")  # fmt: skip
     if tensor.is_complex() or tensor.dtype == torch.bool:
         raise GenesisTypeError(f"{what} must hold real numbers, got {tensor.dtype}. Convert it with .float().")
     return tensor
@@ -67,7 +70,12 @@ def environments(envs_idx: Environments, n_envs: int) -> torch.Tensor | None:
     if isinstance(envs_idx, torch.Tensor | np.ndarray):
         chosen = torch.as_tensor(envs_idx).detach().as_subclass(torch.Tensor)
     else:
-        chosen = torch.as_tensor([envs_idx] if isinstance(envs_idx, int) else list(envs_idx))
+        try:
+            chosen = torch.as_tensor([int(envs_idx)] if isinstance(envs_idx, int | np.integer) else list(envs_idx))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise GenesisTypeError(
+                f"envs_idx must be integers or a mask, got {envs_idx!r}. Pass indices of environments."
+            ) from error
         chosen = chosen if chosen.numel() else chosen.long()
     if chosen.dtype == torch.bool:
         if chosen.shape != (n_envs,):

@@ -236,6 +236,8 @@ class Scene:
             raise GenesisRuntimeError("this must be called before scene.build(), got a built scene. Make a new Scene.")
 
     def _checked_outputs(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        if not isinstance(outputs, Sequence):
+            raise GenesisTypeError(f"outputs must be a sequence of names, got {outputs!r}. Leave it out for none.")
         outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         for name in outputs:
             if name not in OUTPUTS:

@@ -3,10 +3,12 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
 import genesis as gs
+from genesis.engine.inputs import environments, numeric
 
 
 def scene_with(*bodies, **options):
@@ -106,3 +108,30 @@ def test_largest_stable_step_of_the_message_is_stable():
         else:
             with pytest.raises(gs.GenesisException):
                 check(fields)
+
+
+def test_environments_that_are_no_indices_are_refused():
+    for wrong in ("0", slice(0, 1), [None], [2**70]):
+        with pytest.raises(TypeError, match="envs_idx must be integers or a mask"):
+            environments(wrong, 3)
+    assert environments(np.int64(1), 3).tolist() == [1]
+
+
+def test_tensors_without_dense_data_are_refused():
+    for wrong in (torch.zeros(3, 3).to_sparse(), torch.zeros(3, device="meta")):
+        with pytest.raises(TypeError, match="must be a dense tensor"):
+            numeric("pos", wrong, None)
+
+
+def test_what_a_body_only_has_after_build_says_so():
+    scene = gs.Scene()
+    block = scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)))
+    tool = scene.add_entity(gs.morphs.Sphere(radius=0.1), material=gs.materials.Tool())
+    calls = (lambda: block.n_particles, lambda: block.initial_positions, lambda: block.particle_volume)
+    for call in (*calls, lambda: tool.set_friction(0.5)):
+        with pytest.raises(RuntimeError, match="must be built first"):
+            call()
+    assert not hasattr(block, "no_such_thing")
+    for wrong in (None, 3):
+        with pytest.raises(TypeError, match="outputs must be a sequence"):
+            scene.build(outputs=wrong)

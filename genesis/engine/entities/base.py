@@ -18,12 +18,20 @@ class Entity:
 
     kind: str
     """The solver that moves it."""
+    PLACED: tuple[str, ...] = ()
+    """What it only has once the scene is built."""
 
     def __init__(self, idx: int, name: str, morph: Morph, material: Any, surface: Default) -> None:
         self.uid = str(uuid.uuid4())
         self.idx, self.name = idx, name
         self.morph, self.material, self.surface = morph, material, surface
         self._built: Values | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is missing: before the scene is built that is what `_place` sets."""
+        if self.__dict__.get("_built") is None and name in type(self).PLACED:
+            return self._values  # raises
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} of {type(self.morph).__name__}>"

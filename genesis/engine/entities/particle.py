@@ -18,6 +18,7 @@ class ParticleEntity(Entity):
     """A body of the particle solver. World frame; setters and getters are differentiable."""
 
     kind = "mpm"
+    PLACED = ("initial_positions", "particle_volume", "_begin", "_end", "_column", "_options")
     initial_positions: np.ndarray
     """(n, 3) m, at build time."""
     particle_volume: float

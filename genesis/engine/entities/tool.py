@@ -19,6 +19,7 @@ class ToolEntity(Entity):
     """
 
     kind = "tool"
+    PLACED = ("_column",)
 
     def _place(self, column: int) -> None:
         """`column` is its place among the tools."""
