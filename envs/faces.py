@@ -96,7 +96,10 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor) -> t
             f"actions must be a numpy array or torch tensor of floats, got {type(actions).__name__}. "
             "Convert them with numpy.asarray."
         )
-    action = torch.as_tensor(actions) if actions.dtype != object else None
+    if isinstance(actions, np.ndarray) and actions.dtype.kind == "f":
+        # A copy in plain memory: torch refuses negative strides and foreign byte orders.
+        actions = np.array(actions, dtype=np.float64 if actions.dtype.itemsize > 4 else np.float32, order="C")
+    action = torch.as_tensor(actions) if isinstance(actions, torch.Tensor) or actions.dtype.kind == "f" else None
     if action is None or not action.is_floating_point():
         raise GenesisTypeError(f"actions must be floating-point numbers, got {actions.dtype}. Convert them.")
     if action.shape != like.shape:

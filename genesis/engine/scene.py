@@ -267,10 +267,21 @@ class Scene:
         if not isinstance(state, SceneState):
             raise GenesisTypeError(f"state must come from scene.get_state(), got {type(state).__name__}. Pass that.")
         for what, tensor, shape in self._values.entries_of(state):
+            if not isinstance(tensor, torch.Tensor):
+                raise GenesisTypeError(
+                    f"state {what} must be a tensor, got {type(tensor).__name__}. Take it from get_state()."
+                )
             check_scene(tensor, self, f"state {what}")
             if tuple(tensor.shape) != shape or tensor.dtype != runtime.current().real:
                 raise GenesisValueError(
                     f"state {what} must be {runtime.current().real} of shape {shape}, "
                     f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from this scene's get_state()."
                 )
-            require_finite(f"state {what}", tensor if envs is None else tensor[envs])
+            rows = tensor.detach() if envs is None else tensor.detach()[envs]
+            require_finite(f"state {what}", rows)
+            if what == "tool.quat" and rows.numel() and rows.norm(dim=-1).min() < 1e-6:
+                raise GenesisValueError("state tool.quat must not be zero, got length 0. The identity is (1, 0, 0, 0).")
+            if what == "mpm.pos":
+                for entity in self._entities:
+                    if isinstance(entity, ParticleEntity):
+                        entity._check_on_grid(rows)

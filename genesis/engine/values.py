@@ -154,6 +154,7 @@ class Values:
             envs: (K,) indices, or None for all.
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
         """
+        self.simulator.check_runtime()
         refuse_transforms("a setter")
         place = self._place[solver, name]
         old = self._values[place]
@@ -172,6 +173,7 @@ class Values:
 
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
+        self.simulator.check_runtime()
         refuse_transforms("scene.reset")
         if state is None:
             new = [value.clone() for value in self._initial_values]
@@ -206,6 +208,7 @@ class Values:
 
     def set_parameters(self, key: tuple[str, str], changed: dict[int, Parameter]) -> None:
         """Replace some numbers of one parameter field."""
+        self.simulator.check_runtime()
         refuse_transforms("a setter")
         numbers = list(self._parameters[key])
         for i, number in changed.items():

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,3 +136,23 @@ def test_what_a_body_only_has_after_build_says_so():
     for wrong in (None, 3):
         with pytest.raises(TypeError, match="outputs must be a sequence"):
             scene.build(outputs=wrong)
+
+
+def test_states_that_break_a_law_are_not_taken():
+    sim, grid = gs.options.SimOptions(dt=1e-3), gs.options.MPMOptions(grid_density=16)
+    scene = gs.Scene(sim_options=sim, mpm_options=grid)
+    scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)))
+    tool = scene.add_entity(gs.morphs.Sphere(radius=0.1), material=gs.materials.Tool())
+    scene.build(n_envs=2)
+    state = scene.get_state()
+    wrong = {
+        "quat must not be zero": replace(state, tool=replace(state.tool, quat=0 * state.tool.quat)),
+        "must be inside the domain": replace(state, mpm=replace(state.mpm, pos=state.mpm.pos + 5.0)),
+        "must be a tensor": replace(state, mpm=replace(state.mpm, pos=None)),
+    }
+    for message, changed in wrong.items():
+        with pytest.raises((TypeError, ValueError), match=message):
+            scene.reset(changed)
+    with pytest.raises(TypeError, match="friction must be a number"):
+        tool.set_friction(None)
+    assert torch.equal(scene.get_state().pos, state.pos)

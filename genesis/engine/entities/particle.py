@@ -114,6 +114,17 @@ class ParticleEntity(Entity):
     def _write(self, name: str, value: torch.Tensor, envs: torch.Tensor | None) -> None:
         self._values.write("mpm", name, value, envs, self._begin, self._end)
 
+    def _check_on_grid(self, pos: torch.Tensor) -> None:
+        """Raise unless this body's particles in the solver's positions (K, N, 3) are on the grid."""
+        options = self._options
+        mine = pos[:, self._begin : self._end]
+        low, high = mine.new_tensor(options.lower_bound), mine.new_tensor(options.upper_bound)
+        if bool(((mine < low) | (mine > high)).any()):
+            raise GenesisValueError(
+                f"particles of {self.name!r} must be inside the domain, got some outside. "
+                "Take the state from this scene's get_state(), or enlarge MPMOptions.lower_bound and upper_bound."
+            )
+
     def _check_inside(self, pos: torch.Tensor) -> None:
         """Raise unless all positions (…, 3) keep the padding's distance from the faces of the domain."""
         padding = self._options.PADDING * self._options.dx
