@@ -52,6 +52,9 @@ def save(env: "DifferentiableVectorEnv") -> dict[str, Any]:
 
 def load(env: "DifferentiableVectorEnv", state: Mapping[str, Any]) -> None:
     """Puts saved values back, checked before anything changes."""
+    missing = [name for name in save(env) if name not in state] if isinstance(state, Mapping) else ["everything"]
+    if missing:
+        raise GenesisValueError(f"The saved state must come from state_dict(), got one without {', '.join(missing)}.")
     expected = {
         "format": FORMAT,
         "task": type(env).__name__,
@@ -66,6 +69,17 @@ def load(env: "DifferentiableVectorEnv", state: Mapping[str, Any]) -> None:
     saved = {name: tensor.shape for name, tensor in state["scene"].items()}
     if present != saved:
         raise GenesisValueError(f"The saved state must be of a scene with the fields {present}, got {saved}.")
+    rows = {name: state[name] for name in ("action", "returns", "elapsed", "pending", "seeds", "episodes")}
+    rows |= {f"episode.{name}": value for name, value in state["episode"].items()}
+    for name, value in rows.items():
+        if len(value) != env.num_envs:
+            raise GenesisValueError(f"The saved {name} must have a row for each of {env.num_envs} environments, "
+                                    f"got {len(value)}. Take the state from state_dict().")  # fmt: skip
+    if env.episode and set(state["episode"]) != set(env.episode):
+        raise GenesisValueError(
+            f"The saved episode must hold {sorted(env.episode)}, got {sorted(state['episode'])}. "
+            "Take the state from state_dict()."
+        )
     env.scene.reset(state=_rebuilt(env.scene, state["scene"]))
     env.episode = {name: _to(value, env) for name, value in state["episode"].items()}
     env.action = _to(state["action"], env)

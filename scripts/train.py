@@ -234,10 +234,16 @@ def _resumed(config: TrainConfig, run: Path) -> tuple[TrainConfig, Any]:
     path = run / "config.json"
     if not path.is_file():
         raise GenesisValueError(f"resume must be the folder of a run, got {run} without a config.json.")
-    saved = json.loads(path.read_text())["config"]
-    saved["train"].update(resume=run, max_minutes=config.max_minutes, run_dir=Path(saved["train"]["run_dir"]))
-    hyper: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in saved["hyper"].items()}
-    return TrainConfig(**saved["train"]), AGENTS[saved["train"]["agent"]][1](**hyper)
+    try:
+        saved = json.loads(path.read_text())["config"]
+        saved["train"].update(resume=run, max_minutes=config.max_minutes, run_dir=Path(saved["train"]["run_dir"]))
+        hyper: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in saved["hyper"].items()}
+        return TrainConfig(**saved["train"]), AGENTS[saved["train"]["agent"]][1](**hyper)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GenesisValueError(
+            f"{path} must be the configuration that a run wrote, got one that cannot be read ({error!r}). "
+            "Resume another run, or start anew."
+        ) from error
 
 
 def _agent_name(arguments: list[str]) -> str:

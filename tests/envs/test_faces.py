@@ -1,6 +1,8 @@
 """What the two faces of an environment take from their users."""
 
+import gymnasium as gym
 import numpy as np
+import pytest
 import torch
 
 from envs.faces import checked_action
@@ -11,3 +13,16 @@ def test_actions_of_any_strides_and_byte_order():
     like, ignored = torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool)
     for odd in (actions[::-1], actions.astype(">f8"), np.asfortranarray(actions)):
         assert torch.equal(checked_action(odd, like, ignored), torch.tensor(odd.astype(np.float32).copy()))
+
+
+def test_a_saved_state_is_checked_before_anything_changes():
+    env = gym.make_vec("envs:genesis/SoftPush-v0", num_envs=2)
+    env.reset(seed=0)
+    saved = env.unwrapped.state_dict()
+    wrong = [None, {}, {**saved, "elapsed": torch.zeros(5)}, {**saved, "episode": {}}]
+    wrong += [{name: value for name, value in saved.items() if name != gone} for gone in saved]
+    for state in wrong:
+        with pytest.raises(ValueError, match="The saved"):
+            env.unwrapped.load_state_dict(state)
+    env.unwrapped.load_state_dict(saved)
+    env.close()

@@ -186,3 +186,10 @@ def test_the_default_training_learns_to_push(tmp_path):
     assert result["untrained"]["success_rate"] < 0.1
     assert result["trained"]["success_rate"] >= 0.8
     assert result["trained"]["episodes"] == 100
+
+
+def test_resuming_a_folder_whose_configuration_is_broken_says_so(tmp_path):
+    for text in ("{", '{"config": {}}', '{"config": {"train": {"run_dir": "x"}}}'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(ValueError, match="must be the configuration that a run wrote"):
+            train._resumed(train.TrainConfig(), tmp_path)
