@@ -24,13 +24,16 @@ def invert(world):
 HARMS = {"escape": escape, "invert": invert}
 
 
-def run(n_envs, harm, budget, models=("neohooken",), steps=5, heal=False):
+def run(n_envs, harm, budget, models=("neohooken",), steps=5, heal=False, **how):
     """A policy drives the tool; `harm` is done before step 2. Returns losses (steps, B)."""
-    world = build(models, shapes=("sphere",), n_envs=n_envs, outputs=("wrench",), frame_budget_mb=budget)
+    world = build(models, shapes=("sphere",), n_envs=n_envs, outputs=("wrench",), frame_budget_mb=budget, **how)
     torch.manual_seed(4)
     policy = torch.nn.Linear(3, 3).to(F64)
     shared = {"E": leaf(1e4), "friction": leaf(0.4), "gravity": leaf([0.3, -0.2, -2.0])}
-    own = {"vel": leaf(0.4 * noise(n_envs, 27, 3)), "rho": leaf(torch.linspace(900, 1100, n_envs, dtype=F64))}
+    own = {
+        "vel": leaf(0.4 * noise(n_envs, world.body.n_particles, 3)),
+        "rho": leaf(torch.linspace(900, 1100, n_envs, dtype=F64)),
+    }
     world.body.set_velocity(own["vel"])
     world.body.set_material(E=shared["E"], rho=own["rho"])
     world.tool.set_friction(shared["friction"])
@@ -54,15 +57,15 @@ def run(n_envs, harm, budget, models=("neohooken",), steps=5, heal=False):
     return world, failures, torch.stack(losses), healthy, leaves
 
 
-def compare_with_health(n_envs, harm, budget, models=("neohooken",)):
+def compare_with_health(n_envs, harm, budget, models=("neohooken",), **how):
     """Runs with and without the harm: all that does not come after it must be equal."""
-    _, failures, losses, healthy, leaves = run(n_envs, None, budget, models)
+    _, failures, losses, healthy, leaves = run(n_envs, None, budget, models, **how)
     assert failures == []
     untouched, before = losses[:, healthy].sum(), losses[:2, BAD].sum()
     wanted = losses[:, healthy].detach()
     wanted_without = torch.autograd.grad(untouched, leaves, retain_graph=True)
     wanted_with = torch.autograd.grad(untouched + before, leaves)
-    world, failures, losses, healthy, leaves = run(n_envs, harm, budget, models)
+    world, failures, losses, healthy, leaves = run(n_envs, harm, budget, models, **how)
     assert torch.equal(losses[:, healthy], wanted)
     assert not torch.isfinite(losses[2:, BAD]).any()
     # Whether the loss leaves the sick environment out, or is itself sick: what came before the event still counts.
@@ -86,6 +89,14 @@ def test_neighbours_keep_every_bit(harm, n_envs, budget):
 def test_sick_among_three_models():
     """The sick environment's liquid and corotated bodies go with it; those of the others stay."""
     assert compare_with_health(3, escape, 256.0, MODELS)
+
+
+@pytest.mark.parametrize("budget", [0.0, 256.0])
+def test_sick_large_environment(budget):
+    """2,000 particles and more in few environments run in chunks, and fall sick by themselves all the same."""
+    large = {"size": 0.34, "particle_size": 0.026, "centres": [(0.8, 0.8, 0.89)]}
+    failures = compare_with_health(2, escape, budget, **large)
+    assert [(f.step, f.env) for f in failures] == [(2, BAD)]
 
 
 @pytest.mark.parametrize("substeps", [1, 2, 5])
