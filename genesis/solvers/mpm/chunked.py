@@ -106,7 +106,7 @@ def chunked(models: tuple[str, ...], contact: Functions) -> Functions:
                         ph.scatter_particle(x, stage, parts, num, q0 + p, b * n + p, start, ti.Vector([0, 0, 0]),
                                             size[CELLS + 1] + 1, size[CELLS + 2] + 1)  # fmt: skip
                 else:
-                    status[b] = 1 + s
+                    status[b] = ti.max(s, 1)  # the substep before made it
         ti.loop_config(block_dim=1)
         for item in range(size[ACTIVE] * size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // size[N_CHUNKS], item // STRIDE % size[N_CHUNKS]

@@ -46,7 +46,7 @@ def fused(models: tuple[str, ...], contact: Functions) -> Functions:
                     at, to = slot * size[CAPACITY], b * size[CAPACITY]
                     good, low, high = ph.bounds(x, q0, q0 + n, num, size)
                     if status[b] == 0 and not good:
-                        status[b] = 1 + s
+                        status[b] = ti.max(s, 1)  # the substep before made it
                     if status[b] != 0:
                         break
                     shape = high - low

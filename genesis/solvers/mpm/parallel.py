@@ -53,7 +53,7 @@ def parallel(models: tuple[str, ...], contact: Functions) -> Functions:
             b, p = i // size[N_PARTICLES], i % size[N_PARTICLES]
             q = frame(size[BEGIN], b, size) + p
             if status[b] == 0 and not ph.inside(get3(x, q), nums, size):
-                status[b] = 1 + size[BEGIN]
+                status[b] = ti.max(size[BEGIN], 1)  # the substep before made it
             e = body[p]
             ph.stage_particle(v, C, F, stage, derived, model, nums, q, frame(size[BEGIN] + 1, b, size) + p, i,
                               b * size[N_BODIES] + e, e)  # fmt: skip
