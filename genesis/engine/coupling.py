@@ -4,6 +4,7 @@ A collider is a posed body with a velocity. Per frame and environment it is four
 quaternion wxyz, velocity, angular velocity; its shape is two vec4, the same for all: kind and size, softness and reach.
 """
 
+import math
 from typing import Sequence
 
 import torch
@@ -12,11 +13,7 @@ from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.kernels import rotations
 from genesis.solvers.base import Frames, Solver
 from genesis.solvers.mpm.solver import Colliders
-from genesis.solvers.tool.shapes import PLANE, shapes
-
-FADE = 8.0
-"""A tool's influence falls as exp(-distance / softness) and is shifted to reach zero, continuously, at this many
-softness lengths."""
+from genesis.solvers.tool.shapes import FADE, PLANE, shapes
 
 
 @per_runtime
@@ -31,7 +28,7 @@ def contact() -> Functions:
     lay, shape, turn = layout(), shapes(), rotations()
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     get4, put4, add4 = lay.get4, lay.put4, lay.add4
-    floor = 0.00033546262790251185  # exp(-FADE)
+    floor = math.exp(-FADE)
 
     @ti.func
     def near(x, colliders: ti.template(), shape_rows: ti.template(), at, k):

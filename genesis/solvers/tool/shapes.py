@@ -9,6 +9,9 @@ from genesis.compiler import Functions, layout, per_runtime, ti
 
 SHAPES = ("sphere", "capsule", "box", "cylinder", "plane")
 SPHERE, CAPSULE, BOX, CYLINDER, PLANE = range(5)
+FADE = 8.0
+"""A tool's influence falls as exp(-distance / softness) and is shifted to reach zero, continuously, at this many
+softness lengths."""
 
 
 class Shape(NamedTuple):

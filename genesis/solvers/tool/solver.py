@@ -14,7 +14,7 @@ import torch
 from genesis.compiler import Functions, Launch, bind, layout, per_runtime, ti
 from genesis.math.kernels import rotations
 from genesis.solvers.base import Field, Frames, Solver
-from genesis.solvers.tool.shapes import SHAPES, Shape
+from genesis.solvers.tool.shapes import FADE, SHAPES, Shape
 
 ENVS, TOOLS, BEGIN, END, CHUNKS = range(5)
 
@@ -122,7 +122,7 @@ class ToolSolver(Solver):
         rows = lay.rows(self.shape_rows)
         for k, body in enumerate(self.bodies):
             shape = Shape(body.shape, body.size)
-            reach = (shape.reach + 8.0 * body.softness) ** 2
+            reach = (shape.reach + FADE * body.softness) ** 2
             rows[2 * k] = torch.tensor([SHAPES.index(body.shape), *body.size])
             rows[2 * k + 1] = torch.tensor([body.softness, min(reach, 1e30), 0.0, 0.0])
 
