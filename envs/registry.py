@@ -25,3 +25,13 @@ def register_task(env_id: str, module: str, task: str, max_episode_steps: int) -
 
 
 register_task("genesis/SoftPush-v0", "envs.manipulation.soft_push", "SoftPush", max_episode_steps=75)
+register_task(
+    "genesis/CartPoleSwingUp-v0", "envs.locomotion.cartpole_swing_up", "CartPoleSwingUp", max_episode_steps=240
+)
+register_task("genesis/Pendulum-v0", "envs.locomotion.pendulum", "Pendulum", max_episode_steps=200)
+register_task("genesis/Hopper-v0", "envs.locomotion.hopper", "Hopper", max_episode_steps=1000)
+register_task("genesis/HalfCheetah-v0", "envs.locomotion.half_cheetah", "HalfCheetah", max_episode_steps=1000)
+register_task("genesis/Walker2d-v0", "envs.locomotion.walker2d", "Walker2d", max_episode_steps=1000)
+register_task("genesis/Ant-v0", "envs.locomotion.ant", "Ant", max_episode_steps=1000)
+register_task("genesis/Humanoid-v0", "envs.locomotion.humanoid", "Humanoid", max_episode_steps=1000)
+register_task("genesis/Quadrotor-v0", "envs.locomotion.quadrotor", "Quadrotor", max_episode_steps=300)

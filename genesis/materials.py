@@ -1,6 +1,6 @@
 """What bodies are made of: frozen, checked when constructed, SI units.
 
-E, nu, rho and friction take a float, or a tensor () or (n_envs,) that may require a gradient.
+E, nu, friction and the rho of particles take a float, or a tensor () or (n_envs,) that may require a gradient.
 """
 
 import torch
@@ -90,3 +90,19 @@ class Tool:
     def __post_init__(self) -> None:
         assign(self, "friction", parameter("Tool.friction", self.friction, *FRICTION_RANGE, closed=True))
         assign(self, "coup_softness", number("Tool.coup_softness", self.coup_softness, 0.0, closed=True))
+
+
+@record
+class Rigid:
+    """A rigid body, or a robot of several; a Plane or a Terrain made of it is the ground of rigid bodies."""
+
+    rho: float = 1000.0
+    """Density of a Box, Sphere, Cylinder or Capsule, kg/m^3. Robots from files have the masses of their file."""
+    friction: Parameter | None = None
+    """Coulomb coefficient of all links. The larger one of two surfaces counts. Default: that of the robot's file;
+    0.7 for a Box, Sphere, Cylinder or Capsule; 0 for a Plane or a Terrain, so that the bodies' own counts."""
+
+    def __post_init__(self) -> None:
+        assign(self, "rho", number("Rigid.rho", self.rho, 0.0))
+        if self.friction is not None:
+            assign(self, "friction", parameter("Rigid.friction", self.friction, *FRICTION_RANGE, closed=True))

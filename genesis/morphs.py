@@ -1,20 +1,25 @@
-"""Shapes and where they stand: frozen, checked when constructed, metres. The pose is that at build time."""
+"""Shapes, robots and grounds, and where they stand: frozen, checked when constructed, metres.
+
+The pose is that at build time.
+"""
 
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 
-from genesis.checks import assign, number, record, vector
+from genesis.checks import assign, boolean, number, record, vector
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.math import quaternion
 
 
 @record
 class Morph:
-    """Abstract: a shape at a pose. A solid morph also has a volume and can say which points are inside."""
+    """Abstract: a shape at a pose."""
 
     pos: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Centre, world frame, m."""
+    """Where it stands (of shapes: their centre), world frame, m."""
 
     def __post_init__(self) -> None:
         assign(self, "pos", vector(f"{type(self).__name__}.pos", self.pos))
@@ -24,21 +29,30 @@ class Morph:
         """Quaternion wxyz from the shape's frame to the world frame."""
         return (1.0, 0.0, 0.0, 0.0)
 
+
+@record
+class SolidMorph(Morph):
+    """Abstract: a shape with an inside."""
+
+    fixed: bool = False
+    """With material Rigid: whether it is fixed to the world. With any other material it must be False."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        boolean(f"{type(self).__name__}.fixed", self.fixed)
+
     @property
     def volume(self) -> float:
         """m^3."""
-        raise GenesisTypeError(
-            f"the morph must be solid (Box, Sphere, Cylinder or Capsule), got {type(self).__name__}, which has no "
-            "volume. Choose a solid morph, or material Tool."
-        )
+        raise NotImplementedError
 
     @property
     def half_extent(self) -> tuple[float, float, float]:
-        """Half sizes of the bounding box in the shape's frame, m. Solid morphs only."""
+        """Half sizes of the bounding box in the shape's frame, m."""
         raise NotImplementedError
 
     def contains(self, points: np.ndarray) -> np.ndarray:
-        """Which of `points` (n, 3), in the shape's frame, are inside. Solid morphs only."""
+        """Which of `points` (n, 3), in the shape's frame, are inside."""
         raise NotImplementedError
 
 
@@ -73,7 +87,7 @@ class OrientedMorph(Morph):
 
 
 @record
-class Box(OrientedMorph):
+class Box(SolidMorph, OrientedMorph):
     """A cuboid, given by centre and size, or by two corners."""
 
     size: tuple[float, float, float] | None = None
@@ -118,7 +132,7 @@ class Box(OrientedMorph):
 
 
 @record
-class Sphere(Morph):
+class Sphere(SolidMorph):
     """A ball."""
 
     radius: float = 0.5
@@ -141,7 +155,7 @@ class Sphere(Morph):
 
 
 @record
-class Cylinder(OrientedMorph):
+class Cylinder(SolidMorph, OrientedMorph):
     """A cylinder about its local z axis."""
 
     height: float = 1.0
@@ -167,7 +181,7 @@ class Cylinder(OrientedMorph):
 
 
 @record
-class Capsule(OrientedMorph):
+class Capsule(SolidMorph, OrientedMorph):
     """A cylinder about its local z axis with half a ball on either end."""
 
     height: float = 1.0
@@ -195,7 +209,7 @@ class Capsule(OrientedMorph):
 
 @record
 class Plane(Morph):
-    """The half space below a plane through `pos`. For tools only."""
+    """The half space below a plane through `pos`: a tool, or the ground of rigid bodies."""
 
     normal: tuple[float, float, float] = (0.0, 0.0, 1.0)
     """Outward direction, of any length but zero."""
@@ -211,3 +225,86 @@ class Plane(Morph):
     @property
     def orientation(self) -> tuple[float, float, float, float]:
         return quaternion.from_z_axis(self.normal)
+
+
+@record
+class Terrain(Morph):
+    """A height field, the ground of rigid bodies: smooth through its heights, and level beyond its edges."""
+
+    heights: np.ndarray | None = None
+    """(nx, ny) m above `pos`, along x, then y; at least 3 x 3. A quadratic B-spline with these control values, which
+    meets constant and linear heights exactly and rounds peaks off."""
+    spacing: float = 0.1
+    """Distance of neighbouring heights along x and y, m. `pos` is where heights[0, 0] stands."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assign(self, "spacing", number("Terrain.spacing", self.spacing, 0.0))
+        try:
+            heights = np.array(self.heights, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise GenesisTypeError(f"Terrain.heights must be an array of numbers, got {error}. Pass one.") from None
+        if heights.ndim != 2 or min(heights.shape) < 3 or not np.isfinite(heights).all():
+            raise GenesisValueError(
+                "Terrain.heights must be finite numbers (nx, ny), at least 3 x 3, "
+                f"got shape {heights.shape}{'' if np.isfinite(heights).all() else ' with NaN or inf'}. Change it."
+            )
+        heights.setflags(write=False)
+        assign(self, "heights", heights)
+
+
+@record
+class FileMorph(OrientedMorph):
+    """Abstract: a robot from a file. `pos`, `quat` and `euler` move it as a whole from where the file puts it."""
+
+    file: str | os.PathLike[str] | None = None
+    """Path of the model file."""
+    fixed: bool = False
+    """Whether to take free joints away, so that the base stands where the file and this pose put it."""
+    allow: tuple[str, ...] = ()
+    """Unsupported elements of the file to leave out with a warning; any other is an error that names it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        boolean(f"{name}.fixed", self.fixed)
+        if not isinstance(self.file, str | os.PathLike) or not os.fspath(self.file):
+            raise GenesisTypeError(f"{name}.file must be a path, got {self.file!r}. Pass the path of a model file.")
+        if not Path(self.file).is_file():
+            raise GenesisValueError(f"{name}.file must be an existing file, got {str(self.file)!r}. Mend the path.")
+        if isinstance(self.allow, str) or not all(isinstance(entry, str) for entry in self.allow):
+            raise GenesisTypeError(f"{name}.allow must be names of elements, got {self.allow!r}. Pass a tuple.")
+        assign(self, "allow", tuple(self.allow))
+
+
+@record
+class MJCF(FileMorph):
+    """A robot from a MuJoCo model file, in which free joints say what is free."""
+
+    ground: bool = True
+    """Whether planes and height fields of the file become grounds of the scene. They are not moved with the robot."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        boolean("MJCF.ground", self.ground)
+
+
+@record
+class URDF(FileMorph):
+    """A robot from a URDF file. Its base is on a free joint, unless it is `fixed` or named "world"."""
+
+
+@record
+class Robot(OrientedMorph):
+    """One of the robots that come with this package, by name. `pos`, `quat` and `euler` move it as a whole."""
+
+    name: str = ""
+    """Such as "ant"; an unknown name is answered with the list of known ones."""
+    ground: bool = True
+    """Whether planes of its model become grounds of the scene. They are not moved with the robot."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        boolean("Robot.ground", self.ground)
+        if not isinstance(self.name, str):
+            raise GenesisTypeError(f"Robot.name must be a string, got {type(self.name).__name__}. Pass a name.")

@@ -81,3 +81,50 @@ class MPMOptions:
 @record
 class ToolOptions:
     """Options of the tool solver. There are none yet."""
+
+
+@record
+class RigidOptions:
+    """Options of the solver of articulated rigid bodies. None means: derived from the bodies' masses and sizes."""
+
+    contact_sag: float | None = None
+    """How deep a robot sinks that rests on one contact point, m; its weight then gives the contact stiffness.
+    Default 0.5 % of the robot's extent."""
+    contact_stiffness: float | None = None
+    """The same N/m at every link in place of `contact_sag`."""
+    contact_dissipation: float | None = None
+    """Damping force per elastic force and m/s of approach, s/m."""
+    contact_smoothing: float | None = None
+    """Half the width of the rounded corner of the force at the surface, m."""
+    friction_velocity: float = 0.05
+    """Sliding velocity below which friction fades to zero, m/s: bodies at rest creep at a fraction of it."""
+    limit_stiffness: float | None = None
+    """Of every joint limit, N m/rad (N/m of slides)."""
+    limit_damping: float | None = None
+    """Of every joint limit, N m s/rad (N s/m of slides), while the joint is beyond its range."""
+    limit_smoothing: float = 0.01
+    """Half the width of the rounded corner of the force at a limit, rad (m of slides)."""
+    self_collision: bool = False
+    """Whether the links of one entity touch each other. Links of different entities always do."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for field, closed in (
+            ("contact_sag", False),
+            ("contact_stiffness", False),
+            ("contact_dissipation", True),
+            ("contact_smoothing", False),
+            ("limit_stiffness", False),
+            ("limit_damping", True),
+        ):
+            value = getattr(self, field)
+            if value is not None:
+                assign(self, field, number(f"{name}.{field}", value, 0.0, closed=closed))
+        if self.contact_sag is not None and self.contact_stiffness is not None:
+            raise GenesisValueError(
+                f"{name} must get contact_sag or contact_stiffness, got {self.contact_sag} and "
+                f"{self.contact_stiffness}. Leave one out."
+            )
+        for field in ("friction_velocity", "limit_smoothing"):
+            assign(self, field, number(f"{name}.{field}", getattr(self, field), 0.0))
+        assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))

@@ -26,6 +26,7 @@ LAYERS = (
     "grad.bridge",
     "engine.values",
     "engine.entities",
+    "engine.articulated",
     "engine.assembly",
     "engine.scene",
 )

@@ -8,17 +8,20 @@ import numpy as np
 import torch
 
 from genesis import morphs
+from genesis.engine import articulated
+from genesis.engine.articulated import World
 from genesis.engine.coupling import Coupling
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.inputs import numeric
 from genesis.engine.parameters import Law, Parameter
-from genesis.errors import GenesisValueError
-from genesis.materials import E_RANGE, FRICTION_RANGE, MPM, NU_RANGE, RHO_RANGE, ParticleMaterial
+from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.materials import E_RANGE, FRICTION_RANGE, MPM, NU_RANGE, RHO_RANGE, ParticleMaterial, Rigid, Tool
 from genesis.options import MPMOptions, SimOptions
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
+from genesis.surfaces import Default
 
 COURANT = 0.7
 """Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
@@ -26,8 +29,44 @@ COURANT = 0.7
 ParameterFields = dict[tuple[str, str], list[Parameter]]
 
 
+def entities_of(idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default) -> list[Entity]:
+    """The entity of a morph, and after it those that come with it.
+
+    Raises:
+        GenesisTypeError: The material does not go with the morph.
+    """
+    if material is None:
+        material = MPM.Elastic() if isinstance(morph, morphs.SolidMorph) else Rigid()
+    if not isinstance(material, ParticleMaterial | Tool | Rigid):
+        raise GenesisTypeError(
+            "material must be materials.MPM.Elastic, materials.MPM.Liquid, materials.Tool or materials.Rigid, "
+            f"got {type(material).__name__}. Construct one."
+        )
+    if isinstance(material, Rigid):
+        return articulated.entities_of(idx, name, morph, material, surface)
+    kind = type(morph).__name__
+    if not isinstance(morph, morphs.SolidMorph) and (
+        isinstance(material, ParticleMaterial) or not isinstance(morph, morphs.Plane)
+    ):
+        what = "a tool" if isinstance(material, Tool) else "a body of particles"
+        raise GenesisTypeError(
+            f"{what} must be solid (Box, Sphere, Cylinder or Capsule), got a {kind}. Choose one, or material Rigid."
+        )
+    if isinstance(morph, morphs.SolidMorph) and morph.fixed:
+        raise GenesisTypeError(
+            f"{kind}.fixed must be False with material {type(material).__name__}, got True. "
+            "Leave it out, or choose material Rigid."
+        )
+    return [(ToolEntity if isinstance(material, Tool) else ParticleEntity)(idx, name, morph, material, surface)]
+
+
 def couple(
-    entities: Sequence[Entity], sim: SimOptions, mpm: MPMOptions, n_envs: int, outputs: tuple[str, ...]
+    entities: Sequence[Entity],
+    sim: SimOptions,
+    mpm: MPMOptions,
+    n_envs: int,
+    outputs: tuple[str, ...],
+    world: World | None = None,
 ) -> Coupling:
     """The solvers that `entities` need, coupled."""
     tools = [_tool_body(entity) for entity in entities if isinstance(entity, ToolEntity)]
@@ -37,6 +76,8 @@ def couple(
         solvers.append(ToolSolver(tools, sim.dt, sim.substeps, n_envs, "wrench" in outputs))
     if bodies:
         solvers.append(MPMSolver(bodies, mpm, sim.dt, sim.substeps, n_envs))
+    if world is not None:
+        solvers.append(articulated.solver(world, sim, n_envs, outputs))
     return Coupling(solvers)
 
 
@@ -84,12 +125,9 @@ def wave_speed(E: torch.Tensor, nu: torch.Tensor, rho: torch.Tensor, model: str)
     return ((lam + 2 * mu).clamp_min(0.0) / rho).sqrt()
 
 
-def default_material() -> ParticleMaterial:
-    """Of an entity that is added without one."""
-    return MPM.Elastic()
-
-
-def parameters(entities: Sequence[Entity], sim: SimOptions, n_envs: int, scene: Any) -> ParameterFields:
+def parameters(
+    entities: Sequence[Entity], sim: SimOptions, n_envs: int, scene: Any, world: World | None = None
+) -> ParameterFields:
     """Every parameter field's numbers as options and materials say, in the solvers' row-major order."""
     gravity = torch.tensor(sim.gravity, dtype=torch.float64)
     anything = Law(-math.inf, math.inf)
@@ -107,21 +145,28 @@ def parameters(entities: Sequence[Entity], sim: SimOptions, n_envs: int, scene: 
         if isinstance(entity, ParticleEntity):
             for name, law in (("E", E_RANGE), ("nu", NU_RANGE), ("rho", RHO_RANGE)):
                 add(("mpm", "material"), entity, name, law, "set_material", False)
-        else:
+        elif isinstance(entity, ToolEntity):
             add(("tool", "friction"), entity, "friction", FRICTION_RANGE, "set_friction", True)
+    if world is not None:
+        fields["rigid", "model"] = articulated.parameters(world, sim, n_envs, scene)
     return fields
 
 
-def stability_check(entities: Sequence[Entity], sim: SimOptions, mpm: MPMOptions) -> Callable[[ParameterFields], None]:
+def stability_check(
+    entities: Sequence[Entity], sim: SimOptions, mpm: MPMOptions, world: World | None = None
+) -> Callable[[ParameterFields], None]:
     """A function that raises if any body is too stiff for the substep."""
     bodies = [(entity.name, entity.material.constitutive_model) for entity in entities if entity.kind == "mpm"]
     cpu = torch.device("cpu")
+    check_bodies = None if world is None else articulated.stability_check(world, sim)
 
     def check(fields: ParameterFields) -> None:
         for k, (name, model) in enumerate(bodies):
             numbers = fields["mpm", "material"][3 * k : 3 * k + 3]
             E, nu, rho = (number.pack(torch.float64, cpu).detach() for number in numbers)
             check_stable(name, wave_speed(E, nu, rho, model), sim, mpm)
+        if check_bodies is not None:
+            check_bodies(fields["rigid", "model"])
 
     return check
 

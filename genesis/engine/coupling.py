@@ -195,7 +195,7 @@ class Coupling:
     """The solvers of a scene, in the order in which they advance, and what one hands to the next."""
 
     def __init__(self, solvers: Sequence[Solver]):
-        order = {"tool": 0, "mpm": 1}
+        order = {"tool": 0, "rigid": 1, "mpm": 2}
         self.solvers = sorted(solvers, key=lambda solver: order[solver.name])
         by_name = {solver.name: solver for solver in self.solvers}
         self._tool, self._mpm = by_name.get("tool"), by_name.get("mpm")
@@ -228,5 +228,9 @@ class Coupling:
             solver.substep_adjoint(frames, begin, end)
 
     def failures(self, frames: Frames) -> torch.Tensor | None:
-        """(n_envs,) int32: 0 where healthy, else 1 + the substep that went wrong."""
-        return None if self._mpm is None else self._mpm.failures(frames)
+        """(n_envs,) int32: 0 where healthy, else 1 + the substep that went wrong. None if no solver can fail."""
+        codes = [code for code in (solver.failures(frames) for solver in self.solvers) if code is not None]
+        if len(codes) < 2:
+            return codes[0] if codes else None
+        first = torch.stack([torch.where(code == 0, torch.iinfo(code.dtype).max, code) for code in codes]).amin(0)
+        return torch.where(first == torch.iinfo(first.dtype).max, 0, first)

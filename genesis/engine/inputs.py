@@ -1,6 +1,7 @@
 """What users hand to setters, made into checked tensors before anything changes. Gradients stay connected."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,38 @@ def environments(envs_idx: Environments, n_envs: int) -> torch.Tensor | None:
     if len(set(indices)) != len(indices):
         raise GenesisValueError(f"envs_idx must hold no environment twice, got {indices}. Remove the duplicates.")
     return chosen.reshape(-1).to(runtime.current().device, torch.int64)
+
+
+def indices(what: str, chosen: Any, n: int, noun: str) -> Sequence[int]:
+    """Indices 0 … n - 1 in the given order; all of them for None.
+
+    Args:
+        chosen: An integer, integers, a slice, or None.
+        noun: What there are `n` of.
+    """
+    if chosen is None:
+        return range(n)
+    if isinstance(chosen, slice):
+        return range(n)[chosen]
+    if isinstance(chosen, torch.Tensor | np.ndarray):
+        chosen = chosen.tolist()
+    try:
+        found = [operator.index(chosen)] if not isinstance(chosen, Iterable) else [operator.index(i) for i in chosen]
+    except TypeError as error:
+        raise GenesisTypeError(f"{what} must be integers, got {chosen!r}. Pass indices of {noun}.") from error
+    if any(isinstance(i, bool) for i in (chosen if isinstance(chosen, Iterable) else (chosen,))):
+        raise GenesisTypeError(f"{what} must be integers, got a mask. Pass indices of {noun}.")
+    for index in found:
+        if not 0 <= index < n:
+            raise GenesisValueError(f"{what} must lie in 0 … {n - 1}, got {index}. There are {n} {noun}.")
+    if len(set(found)) != len(found):
+        raise GenesisValueError(f"{what} must hold nothing twice, got {found}. Remove the duplicates.")
+    return found
+
+
+def is_run(chosen: Sequence[int]) -> bool:
+    """Whether indices follow each other without a gap, so that they are a slice."""
+    return len(chosen) > 0 and all(b == a + 1 for a, b in zip(chosen, chosen[1:], strict=False))
 
 
 def rows(

@@ -1,10 +1,11 @@
-"""Parameters of the physics, one number (or vector) per environment, remembered as they were given.
+"""Parameters of the physics, a number (or an array) per environment, remembered as they were given.
 
 A tensor that requires a gradient is kept itself, so that gradients arrive at it in every window, and an optimiser's
 in-place step on it takes effect at the next `scene.step()`. Packing uses only operations that save no tensors (to,
-expand, select, stack, view), so the same packed tensor serves several backward passes.
+expand, select, stack, cat, view), so the same packed tensor serves several backward passes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,9 @@ from genesis.checks import check_range
 from genesis.errors import GenesisValueError
 from genesis.grad.tensor import plain_of
 
+SLACK = 1e-6
+"""Relative rounding that the triangle inequality of principal moments is allowed."""
+
 
 @dataclass(frozen=True)
 class Law:
@@ -22,6 +26,27 @@ class Law:
     low: float
     high: float
     closed: bool = False
+    inertia: bool = False
+    """Whether each six numbers must be the inertia xx, yy, zz, xy, xz, yz of a body instead: positive definite, or
+    if `closed` semi-definite, and no principal moment larger than the sum of the others."""
+
+    def check(self, what: str, value: torch.Tensor) -> None:
+        """Raise unless every entry of `value` obeys the law and is finite."""
+        if not self.inertia:
+            check_range(what, value, self.low, self.high, self.closed)
+            return
+        check_range(what, value, -math.inf)
+        matrix = (
+            plain_of(value).detach().to("cpu", torch.float64)[..., [0, 3, 4, 3, 1, 5, 4, 5, 2]].unflatten(-1, (3, 3))
+        )
+        moments = torch.linalg.eigvalsh(matrix).reshape(-1, 3)
+        a, b, c = moments.unbind(1)
+        wrong = (a < 0 if self.closed else a <= 0) | (c > (a + b) * (1 + SLACK))
+        if bool(wrong.any()):
+            raise GenesisValueError(
+                f"{what} must be positive definite with principal moments a + b >= c, got moments "
+                f"{tuple(round(m, 9) for m in moments[wrong][0].tolist())}. Its six entries are xx, yy, zz, xy, xz, yz."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,35 +61,80 @@ class Parameter:
     item: tuple[int, ...]
     """Shape for one environment."""
     owners: tuple[tuple[torch.Tensor, int | None], ...]
+    units: bool = False
+    """Whether the first axis of `item` runs over links or dofs, for all of which one unit's value may be given."""
 
     @staticmethod
     def of(
-        what: str, remedy: str, law: Law, value: torch.Tensor, n_envs: int, item: tuple[int, ...] = ()
+        what: str,
+        remedy: str,
+        law: Law,
+        value: torch.Tensor,
+        n_envs: int,
+        item: tuple[int, ...] = (),
+        units: bool = False,
+        per_env: bool = False,
     ) -> "Parameter":
-        """The same value, or one row each, for all environments."""
-        blank = Parameter(what, remedy, law, item, ((torch.zeros(item), None),) * n_envs)
-        return blank.assign(value, None)
+        """The same value, or one row each, for all environments; see `assign`."""
+        blank = Parameter(what, remedy, law, item, ((torch.zeros(item), None),) * n_envs, units)
+        return blank.assign(value, None, per_env)
 
-    def assign(self, value: torch.Tensor, envs: torch.Tensor | None) -> "Parameter":
-        """A parameter with new values in the chosen environments. `value` is item-shaped or has a row for each."""
+    def assign(self, value: torch.Tensor, envs: torch.Tensor | None, per_env: bool = False) -> "Parameter":
+        """A parameter with new values in the chosen environments.
+
+        Args:
+            value: Item-shaped, or with a row for each environment; with `units`, one unit's value in place of all
+                units', that is without the axis of units or, in rows, with a length of 1 on it.
+            per_env: Whether to read (B,) as a number for each environment, for all units.
+        """
         n_envs = len(self.owners)
         chosen = range(n_envs) if envs is None else envs.tolist()
-        single, several, every = self.item, (len(chosen), *self.item), (n_envs, *self.item)
-        if value.shape not in (single, several, every):
+        single = [self.item]
+        several = [(len(chosen), *self.item), (n_envs, *self.item)]
+        if self.units:
+            unit = self.item[1:]
+            single = [unit] if per_env else [self.item, unit]
+            several += [(len(chosen), 1, *unit), (n_envs, 1, *unit)]
+            if per_env or self.item[0] == 1:
+                several += [(len(chosen), *unit), (n_envs, *unit)]
+        shape = tuple(value.shape)
+        if shape not in single and shape not in several:
             raise GenesisValueError(
-                f"{self.what} must have shape {single} or {several}, got {tuple(value.shape)}. "
-                "Give one value, or one for each environment."
+                f"{self.what} must have shape {' or '.join(map(str, dict.fromkeys(single + several[::2])))}, "
+                f"got {shape}. Give one value{f', or one for each of the {self.item[0]},' if self.units else ''} "
+                "or one for each environment."
             )
-        check_range(self.what, value, self.law.low, self.law.high, self.law.closed)
+        self.law.check(self.what, value)
         if not value.requires_grad:
             value = plain_of(value).clone()
         owners = list(self.owners)
+        alike = shape in single
         for k, env in enumerate(chosen):
-            row = None if value.shape == single else (k if value.shape == several else env)
-            owners[env] = (value, row)
+            owners[env] = (value, None if alike else k if shape[0] == len(chosen) else env)
         result = replace(self, owners=tuple(owners))
         many = len(result.sources) > 1
         return result.detached() if many and not any(s.requires_grad for s in result.sources) else result
+
+    def assign_units(self, value: torch.Tensor, units: Sequence[int], envs: torch.Tensor | None) -> "Parameter":
+        """A parameter with new values in some units (links or dofs) of the chosen environments.
+
+        Args:
+            value: For n units: as in `assign` for an item with n units. A result is computed from it, so a tensor that
+                requires a gradient is set again after each `scene.detach_()`.
+        """
+        if envs is not None and not len(envs):
+            return self
+        part = replace(
+            self, item=(len(units), *self.item[1:]), owners=tuple((torch.zeros(()), None) for _ in self.owners)
+        )
+        double, cpu = torch.float64, torch.device("cpu")
+        with torch.enable_grad():
+            new = part.assign(value, envs).pack(double, cpu).unbind(1)
+            columns = list(self.pack(double, cpu).unbind(1))
+            for unit, column in zip(units, new, strict=True):
+                columns[unit] = column
+            whole = torch.stack(columns, 1)
+            return self.assign(whole if envs is None else torch.stack([whole[env] for env in envs.tolist()]), envs)
 
     def pack(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
         """(B, *item), connected to the owners."""
@@ -74,9 +144,11 @@ class Parameter:
         if len(sources) == 1 and row is None:
             return plain_of(first).to(device, dtype).expand(n_envs, *self.item)
         if len(sources) == 1 and len(first) == n_envs and [r for _, r in self.owners] == list(range(n_envs)):
-            return plain_of(first).to(device, dtype)
+            rows = plain_of(first).to(device, dtype)
+            return (rows if rows.dim() > len(self.item) else rows.unsqueeze(1)).expand(n_envs, *self.item)
         converted = {id(s): plain_of(s).to(device, dtype) for s in sources}
-        return torch.stack([converted[id(s)] if r is None else converted[id(s)][r] for s, r in self.owners])
+        owned = [converted[id(s)] if r is None else converted[id(s)][r] for s, r in self.owners]
+        return torch.stack([row if row.shape == self.item else row.expand(self.item) for row in owned])
 
     @property
     def sources(self) -> list[torch.Tensor]:
@@ -96,7 +168,7 @@ class Parameter:
     def check(self) -> None:
         """Raise unless all values obey the law; after an optimiser's step."""
         for source in self.watched:
-            check_range(self.what, source, self.law.low, self.law.high, self.law.closed)
+            self.law.check(self.what, source)
 
     def detached(self) -> "Parameter":
         """The same values, without gradients, in one tensor."""
@@ -107,10 +179,10 @@ class Parameter:
 def pack_field(
     parameters: Sequence[Parameter], shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> torch.Tensor:
-    """One solver's parameter value (B, *shape) from its numbers in row-major order.
+    """One solver's parameter value (B, *shape) from its numbers, whose items follow each other in row-major order.
 
     In memory of its own. Grad mode is on whatever the caller's: the packed value outlives the call.
     """
     with torch.enable_grad():
-        packed = torch.stack([parameter.pack(dtype, device) for parameter in parameters], 1)
-        return packed.view(len(packed), *shape)
+        rows = [p.pack(dtype, device).reshape(len(p.owners), math.prod(p.item)) for p in parameters]
+        return torch.cat(rows, 1).view(len(rows[0]), *shape)

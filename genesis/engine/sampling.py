@@ -7,10 +7,10 @@ import torch
 
 from genesis.errors import GenesisValueError
 from genesis.math import quaternion
-from genesis.morphs import Morph
+from genesis.morphs import SolidMorph
 
 
-def sample(morph: Morph, spacing: float, sampler: str, generator: np.random.Generator) -> np.ndarray:
+def sample(morph: SolidMorph, spacing: float, sampler: str, generator: np.random.Generator) -> np.ndarray:
     """Particle positions (n, 3) in the world frame, float64.
 
     Args:
@@ -40,7 +40,7 @@ def sample(morph: Morph, spacing: float, sampler: str, generator: np.random.Gene
     return quaternion.rotate(turn, torch.from_numpy(local)).numpy() + np.array(morph.pos)
 
 
-def _uniform(morph: Morph, half: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+def _uniform(morph: SolidMorph, half: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """`count` points drawn uniformly inside the shape, in its frame."""
     found = np.empty((0, 3))
     while len(found) < count:

@@ -9,9 +9,10 @@ import torch
 
 from genesis import runtime
 from genesis.checks import integer, optional_instance
-from genesis.engine import assembly
+from genesis.engine import articulated, assembly
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.failures import Failure
 from genesis.engine.inputs import Array, Environments, environments, numeric, require_finite
@@ -21,12 +22,18 @@ from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import check_scene
-from genesis.materials import ParticleMaterial, Tool
-from genesis.morphs import Morph, Plane
-from genesis.options import MPMOptions, SimOptions, ToolOptions
+from genesis.materials import ParticleMaterial, Rigid, Tool
+from genesis.morphs import Morph
+from genesis.options import MPMOptions, RigidOptions, SimOptions, ToolOptions
 from genesis.surfaces import Default
 
-OUTPUTS = ("wrench",)
+OUTPUTS = {
+    "wrench": (ToolEntity, "tool"),
+    "contacts": (RigidEntity, "rigid body"),
+    "link_wrench": (RigidEntity, "rigid body"),
+    "link_acceleration": (RigidEntity, "rigid body"),
+}
+"""What a step can also compute, and whose it is."""
 
 
 @final
@@ -38,7 +45,7 @@ class Scene:
     graph, and what setters are given is detached.
 
     Args:
-        sim_options, mpm_options, tool_options: None for the defaults.
+        sim_options, mpm_options, tool_options, rigid_options: None for the defaults.
         show_viewer: Must be False: there is no viewer.
     """
 
@@ -47,12 +54,14 @@ class Scene:
         sim_options: SimOptions | None = None,
         mpm_options: MPMOptions | None = None,
         tool_options: ToolOptions | None = None,
+        rigid_options: RigidOptions | None = None,
         show_viewer: bool = False,
     ) -> None:
         runtime.current()
         optional_instance("sim_options", sim_options, SimOptions)
         optional_instance("mpm_options", mpm_options, MPMOptions)
         optional_instance("tool_options", tool_options, ToolOptions)
+        optional_instance("rigid_options", rigid_options, RigidOptions)
         if show_viewer is not False:
             raise GenesisValueError(
                 f"show_viewer must be False, got {show_viewer!r}. There is no viewer: leave it out."
@@ -61,6 +70,7 @@ class Scene:
         self.sim_options = sim_options or SimOptions()
         self.mpm_options = mpm_options or MPMOptions()
         self.tool_options = tool_options or ToolOptions()
+        self.rigid_options = rigid_options or RigidOptions()
         self._entities: list[Entity] = []
         self._built: Values | None = None
 
@@ -119,18 +129,23 @@ class Scene:
     def add_entity(
         self,
         morph: Morph,
-        material: ParticleMaterial | Tool | None = None,
+        material: ParticleMaterial | Tool | Rigid | None = None,
         surface: Default | None = None,
         name: str | None = None,
     ) -> Any:
-        """Add a body and return it.
+        """Add a body and return it. Planes and height fields of a robot's file become entities after it.
 
         Args:
             morph: Shape and pose.
-            material: Decides what moves it: `materials.MPM.…` particles (default: MPM.Elastic()), `materials.Tool` its
-                own velocity.
+            material: Decides what moves it: `materials.MPM.…` particles (the default of solid shapes: MPM.Elastic()),
+                `materials.Tool` its own velocity, `materials.Rigid` its joints and what it touches (the default of
+                everything else). A Plane or a Terrain with material Rigid is the ground of rigid bodies.
             surface: Its looks.
             name: Unique; default its class and number.
+
+        Raises:
+            GenesisTypeError: The material does not go with the morph.
+            GenesisValueError: A model file that cannot be read, or with elements that are not supported.
         """
         self._must_be_built(False)
         for what, value, kind in (("morph", morph, Morph), ("surface", surface or Default(), Default)):
@@ -139,32 +154,24 @@ class Scene:
                     f"{what} must be one of genesis.{kind.__module__.split('.')[-1]}, got {type(value).__name__}. "
                     "Construct one."
                 )
-        material = material if material is not None else assembly.default_material()
-        if not isinstance(material, ParticleMaterial | Tool):
-            raise GenesisTypeError(
-                f"material must be materials.MPM.Elastic, materials.MPM.Liquid or materials.Tool, "
-                f"got {type(material).__name__}. Construct one."
-            )
-        particles = isinstance(material, ParticleMaterial)
-        if particles and isinstance(morph, Plane):
-            raise GenesisTypeError("a body of particles must be solid, got a Plane. Choose a Box, or material Tool.")
         idx = len(self._entities)
         name = name if name is not None else f"{type(morph).__name__.lower()}_{idx}"
         if not isinstance(name, str) or any(entity.name == name for entity in self._entities):
             raise GenesisValueError(f"name must be a string that no other entity has, got {name!r}. Choose another.")
-        kind = ParticleEntity if particles else ToolEntity
-        entity = kind(idx, name, morph, material, surface or Default())
-        self._entities.append(entity)
-        return entity
+        entities = assembly.entities_of(idx, name, morph, material, surface or Default())
+        self._entities += entities
+        return entities[0]
 
     def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
         """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
 
         Args:
-            outputs: Extra results of every step: "wrench" for `tool.get_wrench()`.
+            outputs: Extra results of every step: "wrench" for `tool.get_wrench()`; of rigid bodies "contacts" for
+                `get_contacts()`, "link_wrench" for `get_links_wrench()` and `get_force_torque()`,
+                "link_acceleration" for `get_links_acceleration()` and `get_imu()`.
 
         Raises:
-            GenesisRuntimeError: Built already, or no entities.
+            GenesisRuntimeError: Built already, no entities, or rigid bodies together with particles or tools.
             GenesisValueError: Particles outside the domain, a substep too long for a stiffness, per-environment values
                 for another number of environments.
         """
@@ -173,11 +180,12 @@ class Scene:
         outputs = self._checked_outputs(outputs)
         if not self._entities:
             raise GenesisRuntimeError("a scene must have an entity before it is built, got none. Call add_entity.")
+        world = articulated.assemble(self._entities, self.rigid_options, self.dt)
         self._place_entities()
-        parameters = assembly.parameters(self._entities, self.sim_options, n_envs, self)
-        check = assembly.stability_check(self._entities, self.sim_options, self.mpm_options)
+        parameters = assembly.parameters(self._entities, self.sim_options, n_envs, self, world)
+        check = assembly.stability_check(self._entities, self.sim_options, self.mpm_options, world)
         check(parameters)
-        coupling = assembly.couple(self._entities, self.sim_options, self.mpm_options, n_envs, outputs)
+        coupling = assembly.couple(self._entities, self.sim_options, self.mpm_options, n_envs, outputs, world)
         budget = self.sim_options.frame_budget_mb * 1e6 if self.requires_grad else 0.0
         simulator = Simulator(coupling, n_envs, self.substeps, budget)
         self._built = Values(self, simulator, parameters, check, self.requires_grad)
@@ -244,9 +252,10 @@ class Scene:
                 raise GenesisValueError(
                     f"outputs must be among {', '.join(OUTPUTS)}, got {name!r}. Choose one of these."
                 )
-            if not any(isinstance(entity, ToolEntity) for entity in self._entities):
+            kind, noun = OUTPUTS[name]
+            if not any(isinstance(entity, kind) for entity in self._entities):
                 raise GenesisValueError(
-                    f"output {name!r} must come from a tool, got a scene without tools. Add a tool."
+                    f"output {name!r} must come from a {noun}, got a scene without one. Add one, or leave it out."
                 )
         return outputs
 
@@ -281,7 +290,8 @@ class Scene:
             require_finite(f"state {what}", rows)
             if what == "tool.quat" and rows.numel() and rows.norm(dim=-1).min() < 1e-6:
                 raise GenesisValueError("state tool.quat must not be zero, got length 0. The identity is (1, 0, 0, 0).")
-            if what == "mpm.pos":
-                for entity in self._entities:
-                    if isinstance(entity, ParticleEntity):
-                        entity._check_on_grid(rows)
+            for entity in self._entities:
+                if what == "mpm.pos" and isinstance(entity, ParticleEntity):
+                    entity._check_on_grid(rows)
+                if what == "rigid.qpos" and isinstance(entity, RigidEntity):
+                    entity._check_unit(rows)

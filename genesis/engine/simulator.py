@@ -6,7 +6,7 @@ Results are: state of every solver, outputs of every solver. A simulator never r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -48,7 +48,7 @@ class Token(NamedTuple):
 
 
 class Simulator:
-    """Implements `genesis.grad.bridge.Stepper`.
+    """Implements `Stepper` and `Reader` of `genesis.grad.bridge`.
 
     Args:
         coupling: The solvers, in forward order.
@@ -86,6 +86,8 @@ class Simulator:
         self._replay_group = n_envs if self._n_slots else self._group(substeps + 1, scratch)
         self._scratch: dict[int, Frames] = {}
         self._zeros: list[torch.Tensor | None] = [None] * len(self.results)
+        self._rigid: Any = next((solver for solver in solvers if solver.name == "rigid"), None)
+        self._n_links = next((e.shape[0] for e in self.controls if e[:2] == ("rigid", "wrench")), 0)
         self._generation = runtime.current().generation
 
     def initial_values(self) -> list[list[torch.Tensor]]:
@@ -132,6 +134,26 @@ class Simulator:
             self._advance(frames, part)
             parts.append(self._pull(frames, pull, step, begin))
         return parts[0] if len(parts) == 1 else [torch.cat(rows) for rows in zip(*parts, strict=True)]
+
+    def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """From qpos (B, Q) and dofs_vel (B, D): links' positions, quaternions, velocities, angular velocities."""
+        self.check_runtime()
+        return list(self._rigid.readout(*values))
+
+    def readout_adjoint(
+        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
+    ) -> list[torch.Tensor]:
+        """Cotangents of qpos and dofs_vel; zero in environments whose state is not finite. None means zero."""
+        self.check_runtime()
+        complete = [
+            values[0].new_zeros(self.n_envs, self._n_links, 4 if k == 1 else 3) if c is None else c.contiguous()
+            for k, c in enumerate(cotangents)
+        ]
+        grads = list(self._rigid.readout_adjoint(*values, *complete))
+        if not is_finite(grads):
+            for grad in grads:
+                grad[sick_rows(values)] = 0.0
+        return grads
 
     def check_runtime(self) -> None:
         """Raise if `gs.destroy()` has ended the runtime in which this was built."""

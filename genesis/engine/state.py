@@ -46,11 +46,61 @@ class ToolState:
 
 
 @dataclass(frozen=True, eq=False)
+class RigidState:
+    """All articulated bodies of the rigid solver, in the order in which their entities were added."""
+
+    qpos: Tensor
+    """(B, Q) joint positions: m, rad, quaternions wxyz."""
+    dofs_vel: Tensor
+    """(B, D) joint velocities, m/s and rad/s."""
+    dofs: Tensor
+    """(B, D, 5) controls, held until set again: force (N, N m), target position, target velocity, and whether each of
+    the two targets is followed (1) or not (0)."""
+    wrench: Tensor
+    """(B, L, 6) external force (N) and torque (N m) on each link at its centre of mass, world frame; held likewise."""
+
+
+@dataclass(frozen=True, eq=False)
+class RigidEntityState:
+    """One articulated body. World frame."""
+
+    pos: Tensor
+    """(B, 3) of the root link, m."""
+    quat: Tensor
+    """(B, 4) of the root link, wxyz."""
+    qpos: Tensor
+    """(B, n_qs)."""
+    dofs_vel: Tensor
+    """(B, n_dofs), m/s and rad/s."""
+    links_pos: Tensor
+    """(B, n_links, 3) m."""
+    links_quat: Tensor
+    """(B, n_links, 4) wxyz."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """How the ground touched an articulated body during the last step, per contact point (C). World frame."""
+
+    force: Tensor
+    """(B, C, 3) mean force on the body's link, N; zero where nothing touched."""
+    position: Tensor
+    """(B, C, 3) mean position, m."""
+    impulse: Tensor
+    """(B, C, 3) the force times the length of the step, N s."""
+    link_idx: torch.Tensor
+    """(C,) int64: the link of each point, an index among those of the entity."""
+    geom_names: tuple[str, ...]
+    """The shape that each point is on."""
+
+
+@dataclass(frozen=True, eq=False)
 class SceneState:
     """State of all solvers. Give it back to `scene.reset(state)` to go on from here, connected to its graph."""
 
     mpm: MPMState | None
     tool: ToolState | None
+    rigid: RigidState | None
     t: int
     """Steps since the scene was built or reset."""
     _scene: "weakref.ref[Any]"
@@ -61,9 +111,9 @@ class SceneState:
         return self._scene()
 
     @property
-    def solvers_state(self) -> list[MPMState | ToolState]:
+    def solvers_state(self) -> list[MPMState | ToolState | RigidState]:
         """States of the solvers that the scene has."""
-        return [state for state in (self.tool, self.mpm) if state is not None]
+        return [state for state in (self.tool, self.mpm, self.rigid) if state is not None]
 
     @property
     def pos(self) -> Tensor:
@@ -93,6 +143,6 @@ class SceneState:
     def _particles(self, name: str) -> MPMState:
         if self.mpm is None:
             raise GenesisRuntimeError(
-                f"state.{name} must come from a scene with particles, got one without. Read state.tool."
+                f"state.{name} must come from a scene with particles, got one without. Read state.tool or state.rigid."
             )
         return self.mpm

@@ -1,7 +1,7 @@
 """The current values of a built scene, and every way to change them. Entities hold this, never the scene."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,10 +9,10 @@ import torch
 from genesis import runtime
 from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
-from genesis.engine.state import MPMState, SceneState, ToolState
+from genesis.engine.state import MPMState, RigidState, SceneState, ToolState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import refuse_transforms, take_step
-from genesis.grad.tensor import Tensor, plain_of, remember
+from genesis.grad.bridge import Pulled, refuse_transforms, take_readout, take_step
+from genesis.grad.tensor import Tensor, adopt, plain_of, remember
 
 
 class Values:
@@ -45,14 +45,16 @@ class Values:
         for i, entry in enumerate(simulator.outputs):
             self._place[entry.solver, entry.name] = self._n_inputs + i
         self._parameters, self._check_parameters = dict(parameters), check_parameters
-        self._device, self._dtype = runtime.current().device, runtime.current().real
+        self.device, self.dtype = runtime.current().device, runtime.current().real
         initial = self._initial()
         self._initial_values = [value.clone() for value in initial]
-        blank = [torch.zeros(1, dtype=self._dtype, device=self._device)] * (self._n_inputs - self._n_held)
+        blank = [torch.zeros(1, dtype=self.dtype, device=self.device)] * (self._n_inputs - self._n_held)
         self._values: list[torch.Tensor] = initial + blank + self._no_outputs()
         self._versions = [value._version for value in self._values]
         self._handles: dict[int, Tensor] = {}
         self._state: SceneState | None = None
+        self._readout: tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool] | None = None
+        """State, what was read from it, the versions of that, whether it was differentiated, whether it can be."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
@@ -92,18 +94,39 @@ class Values:
                 self._values[place] = plain_of(handle)
         return handle
 
+    def links(self) -> Sequence[torch.Tensor]:
+        """Positions (B, L, 3), quaternions (B, L, 4), velocities and angular velocities (B, L, 3) of all links.
+
+        Computed once for a state; the results remember the scene.
+        """
+        for name in ("qpos", "dofs_vel"):
+            self.read("rigid", name)  # handed out first, so that it stays upstream
+        state = [self._values[self._place["rigid", name]] for name in ("qpos", "dofs_vel")]
+        keep = torch.is_grad_enabled() and any(value.requires_grad for value in state)
+        if self._readout is not None:
+            of, results, versions, pulled, kept = self._readout
+            alike = all(a is b for a, b in zip(of, state, strict=True)) and kept == keep and not pulled.yet
+            if alike and versions == [result._version for result in results]:
+                return results
+        results, pulled = take_readout(self.simulator, state)
+        results = [adopt(result, self._scene()) for result in results]
+        self._readout = (state, results, [result._version for result in results], pulled, keep)
+        return results
+
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()
         if self._state is None:
-            mpm = tool = None
+            mpm = tool = rigid = None
             if ("mpm", "pos") in self._place:
                 pos, vel, C, F = (self.read("mpm", name) for name in ("pos", "vel", "C", "F"))
-                ones = torch.ones(pos.shape[:2], dtype=self._dtype, device=self._device)
+                ones = torch.ones(pos.shape[:2], dtype=self.dtype, device=self.device)
                 mpm = MPMState(pos, vel, C, F, remember(ones, self._scene()), ones.bool())
             if ("tool", "pos") in self._place:
                 tool = ToolState(*(self.read("tool", name) for name in ("pos", "quat", "vel", "ang")))
-            self._state = SceneState(mpm, tool, self.t, self._scene)
+            if ("rigid", "qpos") in self._place:
+                rigid = RigidState(*(self.read("rigid", name) for name in ("qpos", "dofs_vel", "dofs", "wrench")))
+            self._state = SceneState(mpm, tool, rigid, self.t, self._scene)
         return self._state
 
     def entries_of(self, state: SceneState) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]:
@@ -134,7 +157,7 @@ class Values:
         for i in (*range(self._n_state), *range(self._n_inputs, len(values))):
             versions[i] = values[i]._version
             self._handles.pop(i, None)
-        self._state = None
+        self._state = self._readout = None
         self.t += 1
 
     def write(
@@ -232,7 +255,7 @@ class Values:
 
     def _no_outputs(self) -> list[torch.Tensor]:
         return [
-            torch.zeros(self.n_envs, *entry.shape, dtype=self._dtype, device=self._device)
+            torch.zeros(self.n_envs, *entry.shape, dtype=self.dtype, device=self.device)
             for entry in self.simulator.outputs
         ]
 
@@ -240,7 +263,7 @@ class Values:
         self._values[place] = value
         self._versions[place] = value._version
         self._handles.pop(place, None)
-        self._state = None
+        self._state = self._readout = None
 
     def _check_versions(self) -> None:
         for value, version in zip(self._values, self._versions, strict=True):
@@ -255,7 +278,7 @@ class Values:
     def _repack(self, key: tuple[str, str]) -> None:
         place = self._place[key]
         shape = self.simulator.inputs[place].shape
-        self._put(place, pack_field(self._parameters[key], shape, self._dtype, self._device))
+        self._put(place, pack_field(self._parameters[key], shape, self.dtype, self.device))
         self._watched = [entry for entry in self._watched if entry[2] != key]
         for number in self._parameters[key]:
             self._watched += [(source, source._version, key) for source in number.watched]

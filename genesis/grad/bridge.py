@@ -1,8 +1,8 @@
 """The bridge between torch's graph, which is the only tape, and the solvers. No other file has autograd Functions.
 
-`SimulatorStep` is one control step of all solvers as one node of the graph. Particles and tools have their poses and
-velocities in the state, so reading them is a slice; a second Function for read-outs comes with the first solver whose
-read-outs are computed (links of articulated bodies).
+`SimulatorStep` is one control step of all solvers as one node of the graph. `SimulatorReadout` is what can be computed
+from a state alone: poses and velocities of the links of articulated bodies. (Particles and tools have theirs in the
+state, so that reading them is a slice.)
 
 What a node keeps: the simulator (which never refers to a scene), a token of the frames that its forward pass may have
 left behind, and the input values through `save_for_backward`, so that torch's own guards (freed graph, values edited
@@ -31,6 +31,26 @@ class Stepper(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """What the bridge asks of a simulator with computed read-outs. Tensors are plain and detached."""
+
+    def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Results in fresh tensors."""
+        ...
+
+    def readout_adjoint(
+        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
+    ) -> list[torch.Tensor]:
+        """Cotangents of `values`, in fresh tensors."""
+        ...
+
+
+class Pulled:
+    """Whether a backward pass has run through a read-out, and so perhaps freed it."""
+
+    yet = False
+
+
 def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
     """One control step: state, controls and parameters to state' and outputs, all plain tensors.
 
@@ -46,6 +66,21 @@ def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> 
         # Detached: grad mode is off, so the caller wants constants.
         values = [value.detach() for value in values]
     return simulator.forward(values, step, False)[0]
+
+
+def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Sequence[torch.Tensor], Pulled]:
+    """What can be read from state `values`, as plain tensors, and a mark that its backward pass will set.
+
+    Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
+
+    Raises:
+        GenesisRuntimeError: Inside a transform of torch.func.
+    """
+    refuse_transforms("a getter")
+    pulled = Pulled()
+    if torch.is_grad_enabled() and any(value.requires_grad for value in values):
+        return SimulatorReadout.apply(simulator, pulled, *values), pulled
+    return simulator.readout([value.detach() for value in values]), pulled
 
 
 def refuse_transforms(what: str) -> None:
@@ -88,6 +123,32 @@ class SimulatorStep(torch.autograd.Function):
         return (None, None, *needed)
 
 
+class SimulatorReadout(torch.autograd.Function):
+    """apply(simulator, pulled, *values) -> read-outs."""
+
+    @staticmethod
+    def forward(ctx: Any, simulator: Reader, pulled: Pulled, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*values)
+        ctx.simulator, ctx.pulled = simulator, pulled
+        # Detached: this node attaches the results to the graph.
+        return tuple(simulator.readout([value.detach() for value in values]))
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        values = ctx.saved_tensors
+        ctx.pulled.yet = True
+        if all(cotangent is None for cotangent in cotangents):
+            return (None,) * (2 + len(values))
+        # Detached: the adjoint is the whole derivative of this node; a derivative of it is refused.
+        grads = ctx.simulator.readout_adjoint(
+            [value.detach() for value in values],
+            [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
+        )
+        needed = [grad if need else None for grad, need in zip(grads, ctx.needs_input_grad[2:], strict=True)]
+        return (None, None, *(_refuse_second_derivative(needed) if torch.is_grad_enabled() else needed))
+
+
 class SecondDerivative(torch.autograd.Function):
     """The identity, and an error if anyone differentiates it."""
 
@@ -98,7 +159,7 @@ class SecondDerivative(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor, ...]:
         raise GenesisRuntimeError(
-            "gradients through scene.step must be of first order, got a second derivative. "
+            "gradients through a scene must be of first order, got a second derivative. "
             "Take the outer derivative by finite differences, or detach the inner gradient."
         )
 

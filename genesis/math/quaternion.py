@@ -46,3 +46,30 @@ def rotate(quat: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
     v, vectors = torch.broadcast_tensors(v, vectors)
     twice = 2 * torch.cross(v, vectors, dim=-1)
     return vectors + w * twice + torch.cross(v, twice, dim=-1)
+
+
+def conjugate(quat: torch.Tensor) -> torch.Tensor:
+    """The inverse of the unit quaternions `quat` (..., 4)."""
+    return torch.cat([quat[..., :1], -quat[..., 1:]], -1)
+
+
+def from_rotation_vector(vector: torch.Tensor) -> torch.Tensor:
+    """Unit quaternion (..., 4) of the rotation about `vector` (..., 3) by its length, rad. Smooth at zero."""
+    square = (vector * vector).sum(-1, keepdim=True)
+    small = square < 1e-6
+    angle = torch.where(small, 1.0, square).sqrt()
+    scalar = torch.where(small, 1 - square / 8 + square * square / 384, torch.cos(angle / 2))
+    factor = torch.where(small, 0.5 - square / 48 + square * square / 3840, torch.sin(angle / 2) / angle)
+    return torch.cat([scalar, factor * vector], -1)
+
+
+def to_rotation_vector(quat: torch.Tensor) -> torch.Tensor:
+    """Rotation vector (..., 3), rad, of length at most pi, of the unit quaternions `quat` (..., 4). Smooth at zero."""
+    quat = torch.where(quat[..., :1] < 0, -quat, quat)
+    w, v = quat[..., :1], quat[..., 1:]
+    square = (v * v).sum(-1, keepdim=True)
+    small = square < 1e-6
+    length = torch.where(small, 1.0, square).sqrt()
+    ratio = torch.where(small, square, 0.0) / torch.where(small, w * w, 1.0)
+    near = 2 / torch.where(small, w, 1.0) * (1 - ratio / 3 + ratio * ratio / 5)
+    return torch.where(small, near, 2 * torch.atan2(length, w) / length) * v

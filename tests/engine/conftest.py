@@ -1,6 +1,7 @@
 """Scenes on the toy solvers."""
 
 import pytest
+import rigid_scenes
 import torch
 import toy
 
@@ -43,3 +44,9 @@ def policy():
     """Features of a state (B, 6) to a tool velocity (B, 3)."""
     torch.manual_seed(1)
     return torch.nn.Linear(6, 3).to(gs.tc_float)
+
+
+@pytest.fixture
+def rigid(monkeypatch):
+    """Scenes with a robot that has every kind of joint; see `rigid_scenes.builder`."""
+    return rigid_scenes.builder(monkeypatch)

@@ -170,7 +170,7 @@ class ToyCoupling:
             ]
 
 
-def couple(entities, sim, mpm, n_envs, outputs):
+def couple(entities, sim, mpm, n_envs, outputs, world=None):
     """In place of `genesis.engine.assembly.couple`; the scene must have particles and tools."""
     bodies = [e for e in entities if e.kind == "mpm"]
     tools = [e for e in entities if e.kind == "tool"]

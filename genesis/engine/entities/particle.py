@@ -11,6 +11,7 @@ from genesis.engine.inputs import Array, Environments
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor
+from genesis.morphs import SolidMorph
 from genesis.options import MPMOptions
 
 
@@ -18,6 +19,7 @@ class ParticleEntity(Entity):
     """A body of the particle solver. World frame; setters and getters are differentiable."""
 
     kind = "mpm"
+    morph: SolidMorph
     PLACED = ("initial_positions", "particle_volume", "_begin", "_end", "_column", "_options")
     initial_positions: np.ndarray
     """(n, 3) m, at build time."""

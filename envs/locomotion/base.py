@@ -1,0 +1,180 @@
+"""What all robot tasks share: the scene, torques, contact presets, randomised parameters, and the single face."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from gymnasium.vector import AutoresetMode
+
+import genesis as gs
+from envs.base import DifferentiableVectorEnv
+from envs.single import SingleEnv
+from envs.streams import Draw
+from genesis.errors import GenesisValueError
+
+STRICT = gs.options.RigidOptions()
+"""Contact stiffness from the robot's mass and stiff, damped limits: physics to be believed at finer substeps too."""
+
+
+def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) -> gs.options.RigidOptions:
+    """The soft constants of the published environments, for comparable numbers.
+
+    Args:
+        ke: Contact stiffness, N/m.
+        kd: Contact damping, N s/m; becomes the dissipation kd / ke.
+        limit_ke: Stiffness of joint limits, N m/rad (N/m).
+        limit_kd: Damping of joint limits, N m s/rad (N s/m).
+    """
+    return gs.options.RigidOptions(
+        contact_stiffness=ke,
+        contact_dissipation=kd / ke,
+        friction_velocity=0.1,
+        limit_stiffness=limit_ke,
+        limit_damping=limit_kd,
+    )
+
+
+class RobotTask(DifferentiableVectorEnv):
+    """Abstract: a robot that comes with genesis, moved by its motors. A task states the constants and the base's hooks.
+
+    The robot brings its strengths, armatures and joint damping. Action 1 is a motor's full strength.
+
+    Most tasks have two presets of contact and joint limits: "strict", and "reference", which is as soft as published
+    environments are, so that returns compare (feet sink in, joints leave their ranges).
+    """
+
+    CONTROL_DT: ClassVar[float] = 1.0 / 60.0  # s
+    SUBSTEPS: ClassVar[int] = 16
+    ROBOT: ClassVar[str]  # name for gs.morphs.Robot
+    FRICTION: ClassVar[float | None] = None  # of the robot on the ground; None: there is no ground
+    CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {"strict": STRICT}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        *,
+        contact: str = "strict",
+        output: str = "numpy",
+        differentiable: bool = False,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        first_env_index: int = 0,
+        action_delay: int = 0,
+        action_noise: float = 0.0,
+        observation_noise: float = 0.0,
+        parameter_randomisation: float = 0.0,
+        render_mode: str | None = None,
+    ):
+        """Builds the scene; `contact` names one of the task's `CONTACTS`, the rest is as in `DifferentiableVectorEnv`.
+
+        Raises:
+            gs.GenesisException: An argument breaks its law.
+        """
+        if contact not in self.CONTACTS:
+            raise GenesisValueError(f"contact must be one of {sorted(self.CONTACTS)}, got {contact!r}.")
+        self.contact = contact
+        super().__init__(
+            num_envs,
+            max_episode_steps,
+            output=output,
+            differentiable=differentiable,
+            autoreset_mode=autoreset_mode,
+            first_env_index=first_env_index,
+            action_delay=action_delay,
+            action_noise=action_noise,
+            observation_noise=observation_noise,
+            parameter_randomisation=parameter_randomisation,
+            render_mode=render_mode,
+        )
+
+    def build_scene(self) -> gs.Scene:
+        """The robot in its rest pose, over level ground if it has any."""
+        scene = gs.Scene(
+            sim_options=gs.options.SimOptions(
+                dt=self.CONTROL_DT, substeps=self.SUBSTEPS, requires_grad=self.differentiable
+            ),
+            rigid_options=self.CONTACTS[self.contact],
+        )
+        if self.FRICTION is not None:
+            scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(), name="ground")
+        material = gs.materials.Rigid(friction=self.FRICTION)
+        self.robot = scene.add_entity(gs.morphs.Robot(name=self.ROBOT), material=material, name=self.ROBOT)
+        scene.build(n_envs=self.num_envs)
+        self.rest = self.qpos()[0]
+        """(Q,) the robot's rest pose."""
+        self.strength = self._full_strength().expand(self.num_envs, -1)
+        """(B, motors) torque (N m; of slides force, N) at action 1."""
+        self._motor_dofs = [motor.dof for motor in self.robot.actuators]
+        return scene
+
+    def apply_action(self, action: torch.Tensor) -> None:
+        """Torques in proportion to the action."""
+        self.robot.control_dofs_force(self.strength * action, dofs_idx_local=self._motor_dofs)
+
+    def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
+        """Scales, one per environment each: masses with inertias, friction, joint damping, strength."""
+        mass, friction, damping, strength = (self.tensor(draw.uniform(1 - width, 1 + width, (1,))) for _ in range(4))
+        nominal = {name: self.tensor(getattr(self.robot.model, name).copy()) for name in ("mass", "inertia", "damping")}
+        self.robot.set_mass(mass * nominal["mass"], envs_idx=envs_idx)
+        self.robot.set_inertia(mass[..., None] * nominal["inertia"], envs_idx=envs_idx)
+        self.robot.set_dofs_damping(damping * nominal["damping"], envs_idx=envs_idx)
+        if self.FRICTION is not None:
+            self.robot.set_friction(friction * self.FRICTION, envs_idx=envs_idx)
+        self.strength = self.strength.index_copy(0, envs_idx, strength * self._full_strength())
+
+    def place(self, qpos: torch.Tensor, dofs_vel: torch.Tensor, envs_idx: torch.Tensor) -> None:
+        """Puts the robots of `envs_idx` (n,) at `qpos` (n, Q) with velocities (n, D)."""
+        self.robot.set_qpos(qpos, envs_idx=envs_idx)
+        self.robot.set_dofs_velocity(dofs_vel, envs_idx=envs_idx)
+
+    def qpos(self) -> torch.Tensor:
+        """Generalised positions (B, Q), a plain tensor, differentiable."""
+        return self.robot.get_qpos().as_subclass(torch.Tensor)
+
+    def dofs_vel(self) -> torch.Tensor:
+        """Generalised velocities (B, D), a plain tensor, differentiable."""
+        return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)
+
+    def effort(self) -> torch.Tensor:
+        """Squared length (B,) of the action that acts now."""
+        return self.action.as_subclass(torch.Tensor).square().sum(dim=1)
+
+    def _full_strength(self) -> torch.Tensor:
+        """(1, motors), of the robot as it comes."""
+        return self.tensor([[motor.gear for motor in self.robot.actuators]])
+
+
+class RobotEnv(SingleEnv):
+    """One environment of a robot task; make a concrete class with `robot_face`."""
+
+    task: ClassVar[type[RobotTask]]
+
+    def __init__(
+        self,
+        *,
+        contact: str = "strict",
+        action_delay: int = 0,
+        action_noise: float = 0.0,
+        observation_noise: float = 0.0,
+        parameter_randomisation: float = 0.0,
+        render_mode: str | None = None,
+    ):
+        """Builds the task's scene; the options are those of `RobotTask`."""
+        self.core = self.task(
+            num_envs=1,
+            contact=contact,
+            autoreset_mode=AutoresetMode.DISABLED,
+            action_delay=action_delay,
+            action_noise=action_noise,
+            observation_noise=observation_noise,
+            parameter_randomisation=parameter_randomisation,
+            render_mode=render_mode,
+        )
+        self.render_mode = render_mode
+        self.observation_space = self.task.single_observation_space
+        self.action_space = self.task.single_action_space
+
+
+def robot_face(task: type[RobotTask]) -> type[RobotEnv]:
+    """The `gymnasium.Env` class of a task: what its `entry_point` names."""
+    return type(f"{task.__name__}Env", (RobotEnv,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})

@@ -1,0 +1,47 @@
+"""What the robots that live in a vertical plane share: coordinates, observation, start."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+
+from envs.locomotion.base import RobotTask
+from envs.streams import Draw
+
+
+class PlanarTask(RobotTask):
+    """Abstract: a robot whose coordinates are forward, up (m), the torso's angle about y, then its joints (rad).
+
+    Observation: the coordinates from the rest pose without the forward one, then all velocities.
+    """
+
+    START_HEIGHT: ClassVar[float] = 0.0  # m over the rest height
+    START_NOISE: ClassVar[float]  # half-width of every coordinate at the start, m and rad
+    START_VELOCITY_NOISE: ClassVar[float]  # half-width of every velocity at the start, m/s and rad/s
+
+    def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """Near the rest pose, nearly at rest."""
+        qpos = self.rest + self.tensor(draw.uniform(-self.START_NOISE, self.START_NOISE, tuple(self.rest.shape)))
+        qpos[:, 1] += self.START_HEIGHT
+        velocity = draw.uniform(-self.START_VELOCITY_NOISE, self.START_VELOCITY_NOISE, tuple(self.rest.shape))
+        self.place(qpos, self.tensor(velocity), envs_idx)
+        return {}
+
+    def torso(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Height over the rest height (m) and angle about y from the rest pose (rad, positive forwards), (B,) each."""
+        _, height, angle = (self.qpos() - self.rest)[:, :3].unbind(dim=1)
+        return height, angle
+
+    def forward_velocity(self) -> torch.Tensor:
+        """Of the torso (B,), m/s."""
+        return self.dofs_vel()[:, 0]
+
+    def observe(self) -> torch.Tensor:
+        """See the class."""
+        return torch.cat([(self.qpos() - self.rest)[:, 1:], self.dofs_vel()], dim=1)
+
+    def measure(self) -> Mapping[str, torch.Tensor]:
+        """Forward velocity (m/s), height over the rest height (m), cosine of the torso's angle."""
+        height, angle = (value.detach() for value in self.torso())
+        velocity = self.forward_velocity().detach()
+        return {"forward_velocity": velocity, "height": height, "upright": torch.cos(angle)}

@@ -1,0 +1,252 @@
+"""From morphs to articulated bodies and grounds, and from these to the numbers of the rigid solver."""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from genesis import morphs
+from genesis.engine.entities.articulated import Share
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.ground import GroundEntity
+from genesis.engine.entities.rigid import RigidEntity
+from genesis.engine.inputs import numeric
+from genesis.engine.parameters import Law, Parameter, pack_field
+from genesis.errors import GenesisRuntimeError, GenesisValueError
+from genesis.loaders.files import load_mjcf, load_urdf
+from genesis.loaders.library import load_robot
+from genesis.loaders.model import GroundGeom, RigidModel, fuse, place, primitive
+from genesis.materials import FRICTION_RANGE, Rigid
+from genesis.options import RigidOptions, SimOptions
+from genesis.solvers.rigid import pair_list, prepare
+from genesis.solvers.rigid.layout import parameter_blocks
+from genesis.solvers.rigid.solver import RigidSolver
+from genesis.surfaces import Default
+
+FRICTION = 0.7
+"""Coulomb coefficient of a primitive whose material has none."""
+EVERYTHING = 2**31 - 1
+"""Group and mask of a ground that touches every shape that touches anything."""
+POSITIVE = Law(0.0, math.inf)
+NOT_NEGATIVE = Law(0.0, math.inf, closed=True)
+SETTERS = {
+    "mass": "set_mass",
+    "inertia": "set_inertia",
+    "friction": "set_friction",
+    "contact_stiffness": "set_contact_stiffness",
+    "damping": "set_dofs_damping",
+    "armature": "set_dofs_armature",
+    "stiffness": "set_dofs_stiffness",
+    "kp": "set_dofs_kp",
+    "kv": "set_dofs_kv",
+}
+LINK_BLOCKS = ("mass", "inertia", "friction", "contact_stiffness")
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """All that the rigid solver moves, and what it stands on."""
+
+    bodies: list[RigidEntity]
+    grounds: list[GroundEntity]
+    model: RigidModel
+    """All bodies in one."""
+    options: RigidOptions
+
+    @property
+    def blocks(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Name -> (first index, shape) of the solver's parameters."""
+        return parameter_blocks(self.model.n_links, self.model.n_dofs, len(self.grounds))
+
+
+def entities_of(idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
+    """The body or ground of a morph with material Rigid, and after it the grounds of its file."""
+    if isinstance(morph, morphs.Plane | morphs.Terrain):
+        return [GroundEntity(idx, name, morph, material, surface, _ground_geom(name, morph))]
+    model, grounds = load(morph, material)
+    body = RigidEntity(idx, name, morph, material, surface, replace(model, name=name, grounds=tuple(grounds)))
+    found: list[Entity] = [body]
+    for geom in grounds:
+        found.append(GroundEntity(idx + len(found), f"{name}/{geom.name}", _morph_of(geom), material, surface, geom))
+    return found
+
+
+def load(morph: morphs.Morph, material: Rigid) -> tuple[RigidModel, Sequence[GroundGeom]]:
+    """The robot of a morph at its pose, and the grounds that come with it."""
+    match morph:
+        case morphs.MJCF():
+            model = load_mjcf(_path(morph), morph.fixed, morph.allow)
+        case morphs.URDF():
+            model = load_urdf(_path(morph), morph.fixed, morph.allow)
+        case morphs.Robot():
+            model = load_robot(morph.name)
+        case _:
+            model = _primitive(morph, material)
+    grounds = () if isinstance(morph, morphs.MJCF | morphs.Robot) and not morph.ground else model.grounds
+    return place(model, morph.pos, morph.orientation), grounds
+
+
+def _path(morph: morphs.FileMorph) -> str:
+    return os.fspath(morph.file or "")
+
+
+def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
+    kind, size = "sphere", [0.0]
+    match morph:
+        case morphs.Sphere():
+            kind, size = "sphere", [morph.radius]
+        case morphs.Capsule():
+            kind, size = "capsule", [morph.radius, morph.height / 2]
+        case morphs.Box():
+            kind, size = "box", list(morph.half_extent)
+        case morphs.Cylinder():
+            kind, size = "cylinder", [morph.radius, morph.height / 2]
+    assert isinstance(morph, morphs.SolidMorph)
+    return primitive(kind, size, material.rho * morph.volume, FRICTION, morph.fixed)
+
+
+def _ground_geom(name: str, morph: morphs.Plane | morphs.Terrain) -> GroundGeom:
+    if isinstance(morph, morphs.Plane):
+        return GroundGeom(name, "plane", morph.pos, morph.normal, 0.0, EVERYTHING, EVERYTHING)
+    up, heights = (0.0, 0.0, 1.0), np.asarray(morph.heights)
+    return GroundGeom(name, "heightfield", morph.pos, up, 0.0, EVERYTHING, EVERYTHING, heights, morph.spacing)
+
+
+def _morph_of(geom: GroundGeom) -> morphs.Morph:
+    if geom.kind == "plane":
+        return morphs.Plane(pos=geom.pos, normal=geom.normal)
+    return morphs.Terrain(pos=geom.pos, heights=geom.heights, spacing=geom.spacing)
+
+
+def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float) -> World | None:
+    """The world of the rigid entities, each of which learns its share of it; None if there are none.
+
+    Raises:
+        GenesisRuntimeError: Rigid bodies together with particles or tools, or grounds without bodies.
+        GenesisValueError: Two planes in one place.
+    """
+    bodies = [entity for entity in entities if isinstance(entity, RigidEntity)]
+    grounds = [entity for entity in entities if isinstance(entity, GroundEntity)]
+    if not bodies and not grounds:
+        return None
+    other = next((entity for entity in entities if entity.kind in ("mpm", "tool")), None)
+    if other is not None:
+        raise GenesisRuntimeError(
+            "rigid bodies and grounds must be in a scene without particles and tools, got "
+            f"{(bodies + grounds)[0].name!r} and {other.name!r}, which would pass through each other. "
+            "Give them scenes of their own, or push the particles with bodies of material Tool."
+        )
+    if not bodies:
+        raise GenesisRuntimeError(
+            f"a scene with a ground must have a rigid body, got {grounds[0].name!r} alone. Add one with material Rigid."
+        )
+    _check_apart(grounds)
+    world = World(bodies, grounds, fuse([body.model for body in bodies]), options)
+    _share_out(world, dt)
+    return world
+
+
+def _check_apart(grounds: Sequence[GroundEntity]) -> None:
+    planes: list[tuple[GroundEntity, np.ndarray]] = []
+    for ground in grounds:
+        if ground.geom.kind == "plane":
+            normal = np.array(ground.geom.normal)
+            plane = np.append(normal, normal @ np.array(ground.geom.pos))
+            twin = next((other for other, there in planes if np.allclose(plane, there, atol=1e-9)), None)
+            if twin is not None:
+                raise GenesisValueError(
+                    f"grounds must not lie in one plane, got {twin.name!r} and {ground.name!r}, which would push "
+                    "twice. Leave one out; that of a model file with ground=False."
+                )
+            planes.append((ground, plane))
+
+
+def _share_out(world: World, dt: float) -> None:
+    """Tell every entity where its numbers are."""
+    points = prepare.contact_points(world.model)
+    n_bodies = len(world.bodies)
+    q = dof = link = 0
+    for k, body in enumerate(world.bodies):
+        blocks, numbers = {}, {}
+        for b, (name, (begin, shape)) in enumerate(_body_blocks(world)):
+            offset = link if name in LINK_BLOCKS else dof
+            blocks[name], numbers[name] = begin + offset * math.prod(shape[1:]), b * n_bodies + k
+        mine = [i for i, point in enumerate(points) if link <= point.link < link + body.n_links]
+        prefix = f"{body.model.name}[{k}]/" if n_bodies > 1 else ""
+        at = tuple(mine), tuple(points[i].link - link for i in mine)
+        names = tuple(points[i].geom.removeprefix(prefix) for i in mine)
+        body._place(Share(q, dof, link, dt, blocks, numbers, (*at, names)))
+        q, dof, link = q + body.n_qs, dof + body.n_dofs, link + body.n_links
+    first = world.blocks["ground_friction"][0]
+    for g, ground in enumerate(world.grounds):
+        ground._place(first + g, len(_body_blocks(world)) * n_bodies + g)
+
+
+def _body_blocks(world: World) -> list[tuple[str, tuple[int, tuple[int, ...]]]]:
+    return [(name, place) for name, place in world.blocks.items() if name != "ground_friction"]
+
+
+def parameters(world: World, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
+    """The numbers of the solver's parameters as models and materials say, in its order."""
+    stiffness = prepare.contact_stiffness(world.model, world.options, sim.gravity)
+    found = []
+    for name, (_, shape) in _body_blocks(world):
+        link = 0
+        for body in world.bodies:
+            n = body.n_links if name in LINK_BLOCKS else body.n_dofs
+            given = body.material.friction if name == "friction" else None
+            value = _initial(body, name) if name != "contact_stiffness" else stiffness[link : link + n]
+            what, remedy = f"{body.name}.{name}", f"{body.name}.{SETTERS[name]}"
+            law = _law(name, bool(body.model.moving.all()))
+            tensor = torch.as_tensor(np.array(value)) if given is None else numeric(what, given, scene)
+            per_env = given is not None and tensor.dim() == 1
+            found.append(Parameter.of(what, remedy, law, tensor, n_envs, (n, *shape[1:]), True, per_env))
+            link += body.n_links
+    for ground in world.grounds:
+        given = ground.material.friction
+        value = numeric(f"{ground.name}.friction", ground.geom.friction if given is None else given, scene)
+        what, remedy = f"{ground.name}.friction", f"{ground.name}.set_friction"
+        found.append(Parameter.of(what, remedy, Law(*FRICTION_RANGE, closed=True), value, n_envs))
+    return found
+
+
+def _law(name: str, all_move: bool) -> Law:
+    if name == "inertia":
+        return Law(-math.inf, math.inf, closed=not all_move, inertia=True)
+    if name == "contact_stiffness" or (name == "mass" and all_move):
+        return POSITIVE
+    return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
+
+
+def _initial(body: RigidEntity, name: str) -> np.ndarray:
+    if name in ("kp", "kv"):
+        return body.model.dof_gains()[("kp", "kv").index(name)]
+    if name == "friction":
+        largest = np.zeros(body.n_links)
+        for geom in body.model.geoms:
+            largest[geom.link] = max(largest[geom.link], geom.friction)
+        return largest
+    return getattr(body.model, name)
+
+
+def solver(world: World, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -> RigidSolver:
+    """The solver, in which `sim` says how long a step is."""
+    geoms = [ground.geom for ground in world.grounds]
+    return RigidSolver(world.model, geoms, world.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity)
+
+
+def stability_check(world: World, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
+    """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
+    model, options, n_grounds = world.model, world.options, len(world.grounds)
+    size = sum(math.prod(shape) for _, shape in world.blocks.values())
+
+    def check(numbers: Sequence[Parameter]) -> None:
+        if options.contact_stiffness is not None:  # what follows from the sag is lowered to what is stable
+            packed = pack_field(numbers, (size,), torch.float64, torch.device("cpu")).detach()
+            pair_list.check_stability(model, packed, sim.substep_dt, options, n_grounds)
+
+    return check

@@ -1,0 +1,215 @@
+"""What the parts of a rigid entity share: its sizes, links and joints, and its part of the solver's values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.coordinates import Coordinates
+from genesis.engine.inputs import Array, Environments, indices, is_run, numeric
+from genesis.errors import GenesisKeyError, GenesisTypeError
+from genesis.grad.tensor import Tensor, plain_of
+from genesis.loaders.model import FREE, JOINT_SIZES, Actuator, RigidModel
+from genesis.morphs import Morph
+from genesis.surfaces import Default
+
+Units = Sequence[int] | torch.Tensor | int | slice | None
+"""Indices of links or degrees of freedom of one entity; None for all."""
+
+
+@dataclass(frozen=True)
+class RigidJoint:
+    """A joint of an entity. Indices count within the entity."""
+
+    name: str
+    kind: str
+    """"free", "ball", "hinge" or "slide"."""
+    idx_local: int
+    link_idx_local: int
+    """The link that it moves."""
+    dofs_idx_local: tuple[int, ...]
+    """Its degrees of freedom."""
+    qs_idx_local: tuple[int, ...]
+    """Its numbers in qpos."""
+    limits: tuple[tuple[float, float], ...]
+    """Range of each degree of freedom, m or rad; infinite where there is none."""
+
+
+@dataclass(frozen=True)
+class RigidLink:
+    """A link of an entity. Indices count within the entity."""
+
+    name: str
+    idx_local: int
+    parent_idx_local: int
+    """-1: the world."""
+    joints: tuple[RigidJoint, ...]
+    """Those that move it against its parent."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Where an entity's numbers are in those of the solver."""
+
+    q: int
+    dof: int
+    link: int
+    dt: float
+    """Length of a step, s."""
+    blocks: dict[str, int]
+    """Name of a block of parameters -> first of the entity's numbers in the packed parameters."""
+    numbers: dict[str, int]
+    """The same -> index of its `Parameter`."""
+    points: tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
+    """Contact points: index among the solver's, link within the entity, name of the shape."""
+
+
+class ArticulatedBody(Entity):
+    """Abstract: a body of the rigid solver. World frame. L links, Q numbers of q, D degrees of freedom."""
+
+    kind = "rigid"
+    PLACED = ("_share",)
+    _share: Share
+
+    def __init__(self, idx: int, name: str, morph: Morph, material: Any, surface: Default, model: RigidModel) -> None:
+        super().__init__(idx, name, morph, material, surface)
+        self.model = model
+        """Everything that is known of it at build time; its pose is that of the morph."""
+        self._coordinates = Coordinates(model)
+        self._free = next((joint for joint in model.joints if joint.kind == FREE), None)
+        self._root = 0 if self._free is None else self._free.link
+        self.joints = tuple(
+            RigidJoint(
+                joint.name,
+                joint.kind,
+                i,
+                joint.link,
+                tuple(dofs := range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])),
+                tuple(range(joint.q, joint.q + JOINT_SIZES[joint.kind][0])),
+                tuple((float(model.limit_low[dof]), float(model.limit_high[dof])) for dof in dofs),
+            )
+            for i, joint in enumerate(model.joints)
+        )
+        self.links = tuple(
+            RigidLink(link, i, int(model.parent[i]), tuple(joint for joint in self.joints if joint.link_idx_local == i))
+            for i, link in enumerate(model.link_names)
+        )
+
+    def _place(self, share: Share) -> None:
+        self._share = share
+
+    # What it is.
+
+    @property
+    def n_links(self) -> int:
+        """L."""
+        return self.model.n_links
+
+    @property
+    def n_joints(self) -> int:
+        return len(self.joints)
+
+    @property
+    def n_qs(self) -> int:
+        """Q."""
+        return self.model.n_qs
+
+    @property
+    def n_dofs(self) -> int:
+        """D."""
+        return self.model.n_dofs
+
+    @property
+    def actuators(self) -> tuple[Actuator, ...]:
+        """Motors of the robot's file, with their gears and ranges. `control_dofs_…` is what drives them."""
+        return self.model.actuators
+
+    @property
+    def base_link(self) -> RigidLink:
+        """The link of the first free joint, else the first link: whose pose is that of the entity."""
+        return self.links[self._root]
+
+    def get_link(self, name: str) -> RigidLink:
+        """The link of that name.
+
+        Raises:
+            GenesisKeyError: There is none.
+        """
+        for link in self.links:
+            if link.name == name:
+                return link
+        at = self.model.aliases.get(name)
+        if at is not None:
+            owner = "the world" if at[0] < 0 else f"link {self.links[at[0]].name!r}"
+            raise GenesisKeyError(
+                f"link must be one that joints move, got {name!r}, which is fixed to {owner} at {at[1]} m. "
+                "Take that link."
+            )
+        raise GenesisKeyError(
+            f"link must be one of {', '.join(link.name for link in self.links)}, got {name!r}. Choose one of these."
+        )
+
+    def get_joint(self, name: str) -> RigidJoint:
+        """The joint of that name.
+
+        Raises:
+            GenesisKeyError: There is none.
+        """
+        for joint in self.joints:
+            if joint.name == name:
+                return joint
+        raise GenesisKeyError(
+            f"joint must be one of {', '.join(joint.name for joint in self.joints)}, got {name!r}. Choose one of these."
+        )
+
+    # Within: indices, and this entity's share of the solver's values.
+
+    def _links_idx(self, chosen: Units) -> Sequence[int]:
+        return indices(f"{self.name}.links_idx_local", chosen, self.n_links, "links")
+
+    def _dofs_idx(self, chosen: Units) -> Sequence[int]:
+        return indices(f"{self.name}.dofs_idx_local", chosen, self.n_dofs, "degrees of freedom")
+
+    def _link(self, link: RigidLink | str | int) -> int:
+        if isinstance(link, RigidLink):
+            return link.idx_local
+        if isinstance(link, str):
+            return self.get_link(link).idx_local
+        if isinstance(link, int) and not isinstance(link, bool):
+            return self._links_idx(link)[0]
+        raise GenesisTypeError(f"link must be a link, its name or its index, got {type(link).__name__}. Pass one.")
+
+    def _unit_rows(
+        self, what: str, value: Array, n: int, envs: torch.Tensor | None, item: tuple[int, ...] = ()
+    ) -> torch.Tensor:
+        """A checked value (K, n, *item), from one item for all units, (n, *item) or (K, n, *item)."""
+        tensor = numeric(f"{self.name}.{what}", value, self._values.scene)
+        if tuple(tensor.shape) == item:
+            tensor = tensor.expand(n, *item)
+        return self._rows(what, tensor, ((n, *item),), envs)
+
+    def _read(self, name: str, begin: int, n: int) -> Tensor:
+        """This entity's columns of a value of the solver."""
+        value = self._values.read("rigid", name)
+        return value if n == value.shape[1] else cast(Tensor, value[:, begin : begin + n])
+
+    def _columns(self, value: torch.Tensor, chosen: Sequence[int], envs_idx: Environments) -> Tensor:
+        """Some of the units on axis 1, for some environments."""
+        if len(chosen) != value.shape[1] or not is_run(chosen):
+            value = value[:, chosen[0] : chosen[-1] + 1] if is_run(chosen) else value[:, list(chosen)]
+        return self._pick(value, envs_idx)
+
+    def _write_units(
+        self, name: str, rows: torch.Tensor, chosen: Sequence[int], begin: int, n: int, envs: torch.Tensor | None
+    ) -> None:
+        """Overwrite some of this entity's n units, which begin at `begin` in the solver, by rows (K, n chosen, …)."""
+        if is_run(chosen):
+            first = begin + chosen[0]
+            self._values.write("rigid", name, rows, envs, first, first + len(chosen))
+        elif chosen:
+            old = plain_of(self._values.read("rigid", name))[:, begin : begin + n]
+            old = old if envs is None else old.index_select(0, envs)
+            at = torch.tensor(list(chosen), device=old.device)
+            self._values.write("rigid", name, old.index_copy(1, at, rows), envs, begin, begin + n)

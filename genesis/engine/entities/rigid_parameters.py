@@ -1,0 +1,142 @@
+"""Physical parameters of a rigid entity: setters and getters.
+
+A value is a number or a tensor: () for all chosen links or degrees of freedom, (n,) for each of them, (B, n) or (B, 1)
+also per environment, with `envs_idx` a row for each chosen environment. A tensor that requires a gradient gets one. If
+it is a leaf that is given for all of the entity's links or degrees of freedom, it is kept: later windows reach it too,
+and an optimiser's in-place step on it takes effect at the next `scene.step()`. Everything else (computed tensors, and
+values for only some links or degrees of freedom) must be set again after each `scene.detach_()`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+
+from genesis.engine.entities.articulated import ArticulatedBody, Units
+from genesis.engine.inputs import Environments, numeric
+from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.grad.tensor import Tensor
+
+MODEL = ("rigid", "model")
+
+
+class RigidParameters(ArticulatedBody):
+    """Abstract: the part of a rigid entity that has to do with its parameters."""
+
+    def set_mass(self, mass: Any, links_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set masses of links, kg, > 0. Inertias and centres of mass keep their values: see `set_inertia`."""
+        self._set("mass", mass, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
+
+    def set_inertia(self, inertia: Any, links_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set inertias of links, kg m^2, about their centre of mass, along the link's axes.
+
+        Positive definite, and no principal moment larger than the sum of the other two.
+
+        Args:
+            inertia: Six numbers xx, yy, zz, xy, xz, yz in place of each one: (6,), (n, 6), (B, n, 6) or (B, 1, 6).
+        """
+        self._set("inertia", inertia, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
+
+    def set_friction(self, friction: Any, links_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set Coulomb coefficients of links, >= 0. The larger one of two surfaces that touch counts."""
+        self._set("friction", friction, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
+
+    def set_contact_stiffness(
+        self, stiffness: Any, links_idx_local: Units = None, envs_idx: Environments = None
+    ) -> None:
+        """Set the force per penetration depth of links, N/m, > 0.
+
+        Raises:
+            GenesisValueError: Also if contact between bodies would be unstable at the scene's substep.
+        """
+        self._set("contact_stiffness", stiffness, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
+
+    def set_dofs_kp(self, kp: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set gains of `control_dofs_position`, N/m or N m/rad, >= 0."""
+        self._set("kp", kp, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def set_dofs_kv(self, kv: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set gains of `control_dofs_velocity`, which also damp position control, N s/m or N m s/rad, >= 0."""
+        self._set("kv", kv, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def set_dofs_damping(self, damping: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set damping, N s/m or N m s/rad, >= 0."""
+        self._set("damping", damping, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def set_dofs_armature(self, armature: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set what rotors add to the inertia, kg or kg m^2, >= 0."""
+        self._set("armature", armature, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def set_dofs_stiffness(self, stiffness: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set stiffness of springs, N/m or N m/rad, >= 0; what they pull to is the model's `spring_ref`.
+
+        Free joints have no springs: theirs must be zero.
+        """
+        self._set("stiffness", stiffness, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def get_mass(self, envs_idx: Environments = None) -> Tensor:
+        """(B,) mass of all links, kg."""
+        return cast(Tensor, self.get_links_mass(envs_idx=envs_idx).sum(1))
+
+    def get_links_mass(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) kg."""
+        return self._get("mass", self._links_idx(links_idx_local), self.n_links, envs_idx)
+
+    def get_links_inertia(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 6) xx, yy, zz, xy, xz, yz about the centre of mass along the link's axes, kg m^2."""
+        return self._get("inertia", self._links_idx(links_idx_local), self.n_links, envs_idx, (6,))
+
+    def get_friction(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) Coulomb coefficients."""
+        return self._get("friction", self._links_idx(links_idx_local), self.n_links, envs_idx)
+
+    def get_contact_stiffness(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) N/m."""
+        return self._get("contact_stiffness", self._links_idx(links_idx_local), self.n_links, envs_idx)
+
+    def get_dofs_kp(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) N/m or N m/rad."""
+        return self._get("kp", self._dofs_idx(dofs_idx_local), self.n_dofs, envs_idx)
+
+    def get_dofs_kv(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) N s/m or N m s/rad."""
+        return self._get("kv", self._dofs_idx(dofs_idx_local), self.n_dofs, envs_idx)
+
+    def get_dofs_damping(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) N s/m or N m s/rad."""
+        return self._get("damping", self._dofs_idx(dofs_idx_local), self.n_dofs, envs_idx)
+
+    def get_dofs_armature(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) kg or kg m^2."""
+        return self._get("armature", self._dofs_idx(dofs_idx_local), self.n_dofs, envs_idx)
+
+    def get_dofs_stiffness(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) N/m or N m/rad."""
+        return self._get("stiffness", self._dofs_idx(dofs_idx_local), self.n_dofs, envs_idx)
+
+    # Within.
+
+    def _set(self, block: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments) -> None:
+        values, place = self._values, self._share.numbers[block]
+        envs = self._chosen(envs_idx)
+        old = values.parameters(MODEL)[place]
+        if value is None:
+            raise GenesisTypeError(f"{old.what} must be a number or a tensor, got None. Give one.")
+        tensor = numeric(old.what, value, values.scene)
+        whole = whole or list(chosen) == list(range(old.item[0]))
+        changed = old.assign(tensor, envs) if whole else old.assign_units(tensor, chosen, envs)
+        if block == "stiffness" and self._coordinates.free:
+            packed = changed.pack(torch.float64, torch.device("cpu")).detach()[:, list(self._coordinates.free)]
+            if packed.any():
+                raise GenesisValueError(
+                    f"{old.what} must be zero at free joints, got {packed.max().item():.4g}. "
+                    "Choose other degrees of freedom with dofs_idx_local."
+                )
+        values.set_parameters(MODEL, {place: changed})
+
+    def _get(
+        self, block: str, chosen: Sequence[int], n: int, envs_idx: Environments, item: tuple[int, ...] = ()
+    ) -> Tensor:
+        first, size = self._share.blocks[block], n * (item[0] if item else 1)
+        packed = self._values.read("rigid", "model")[:, first : first + size]
+        return self._columns(packed.unflatten(1, (n, *item)) if item else packed, chosen, envs_idx)

@@ -1,0 +1,123 @@
+"""What a rigid entity measures: links, contacts, sensors. World frame unless said otherwise; all differentiable.
+
+Contacts, wrenches and accelerations are averages over the last step. They are zero after a reset, and must be asked for
+at build: `scene.build(outputs=("contacts", "link_wrench", "link_acceleration"))`.
+"""
+
+from typing import cast
+
+import torch
+
+from genesis.engine.entities.articulated import ArticulatedBody, RigidLink, Units
+from genesis.engine.inputs import Environments
+from genesis.engine.state import Contacts
+from genesis.errors import GenesisRuntimeError
+from genesis.grad.tensor import Tensor
+from genesis.math import quaternion
+
+POS, QUAT, VEL, ANG = range(4)
+
+
+class RigidSensors(ArticulatedBody):
+    """Abstract: the part of a rigid entity that has to do with what is computed from state and step."""
+
+    def get_links_pos(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 3) of the links' frames, m."""
+        return self._readout(POS, links_idx_local, envs_idx)
+
+    def get_links_quat(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 4) wxyz, from the link's frame to the world's."""
+        return self._readout(QUAT, links_idx_local, envs_idx)
+
+    def get_links_vel(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 3) of the origins of the links' frames, m/s."""
+        return self._readout(VEL, links_idx_local, envs_idx)
+
+    def get_links_ang(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 3) rad/s."""
+        return self._readout(ANG, links_idx_local, envs_idx)
+
+    def get_contacts(self, envs_idx: Environments = None) -> Contacts:
+        """Mean force of the ground and position at every contact point of this entity over the last step.
+
+        Forces between bodies are not among them.
+
+        Raises:
+            GenesisRuntimeError: "contacts" was not asked for at build.
+        """
+        self._must_have("contacts", "get_contacts")
+        columns, links, names = self._share.points
+        packed = self._pick(self._columns(self._values.read("rigid", "contacts"), columns, None), envs_idx)
+        force, position = packed[..., :3], packed[..., 3:]
+        link_idx = torch.tensor(links, dtype=torch.int64, device=packed.device)
+        impulse = force * self._share.dt
+        return Contacts(cast(Tensor, force), cast(Tensor, position), cast(Tensor, impulse), link_idx, names)
+
+    def get_links_wrench(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 6) mean force (N) and torque about the link's frame (N m) that its parent exerts on it by the joints.
+
+        Raises:
+            GenesisRuntimeError: "link_wrench" was not asked for at build.
+        """
+        self._must_have("link_wrench", "get_links_wrench")
+        whole = self._read("link_wrench", self._share.link, self.n_links)
+        return self._columns(whole, self._links_idx(links_idx_local), envs_idx)
+
+    def get_links_acceleration(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 6) mean linear (m/s^2, of the frame's origin) and angular (rad/s^2) acceleration.
+
+        Raises:
+            GenesisRuntimeError: "link_acceleration" was not asked for at build.
+        """
+        self._must_have("link_acceleration", "get_links_acceleration")
+        whole = self._read("link_acceleration", self._share.link, self.n_links)
+        return self._columns(whole, self._links_idx(links_idx_local), envs_idx)
+
+    def get_force_torque(self, link: RigidLink | str | int, envs_idx: Environments = None) -> Tensor:
+        """(B, 6) what a force-torque sensor between a link and its parent reads, in the link's frame, N and N m.
+
+        The mean force on the link over the last step and its torque about the frame's origin.
+
+        Raises:
+            GenesisRuntimeError: "link_wrench" was not asked for at build.
+        """
+        index = self._link(link)
+        wrench = self.get_links_wrench(index, envs_idx)[:, 0].unflatten(1, (2, 3))
+        return cast(Tensor, self._into_link(index, wrench, envs_idx).flatten(1))
+
+    def get_imu(self, link: RigidLink | str | int, envs_idx: Environments = None) -> tuple[Tensor, Tensor]:
+        """What an inertial measurement unit at the origin of a link reads, in the link's frame.
+
+        Returns:
+            (B, 3) mean acceleration over the last step less gravity, m/s^2 (at rest: 9.81 upwards); (B, 3) present
+            angular velocity, rad/s.
+
+        Raises:
+            GenesisRuntimeError: "link_acceleration" was not asked for at build.
+        """
+        index = self._link(link)
+        acceleration = self.get_links_acceleration(index, envs_idx)[:, 0, :3]
+        felt = acceleration - self._pick(self._values.read("scene", "gravity"), envs_idx)
+        both = torch.stack([felt, self.get_links_ang(index, envs_idx)[:, 0]], 1)
+        felt, ang = self._into_link(index, both, envs_idx).unbind(1)
+        return cast(Tensor, felt), cast(Tensor, ang)
+
+    # Within.
+
+    def _into_link(self, index: int, vectors: torch.Tensor, envs_idx: Environments) -> torch.Tensor:
+        """Vectors (B, k, 3) of the world's frame in that of a link, as it stands now."""
+        quat = self.get_links_quat(index, envs_idx)
+        return quaternion.rotate(quaternion.conjugate(quat), vectors)
+
+    def _readout(self, which: int, links_idx_local: Units, envs_idx: Environments) -> Tensor:
+        chosen = self._links_idx(links_idx_local)
+        whole = self._values.links()[which]
+        if self.n_links != whole.shape[1]:
+            whole = whole[:, self._share.link : self._share.link + self.n_links]
+        return self._columns(whole, chosen, envs_idx)
+
+    def _must_have(self, output: str, call: str) -> None:
+        if not self._values.has("rigid", output):
+            raise GenesisRuntimeError(
+                f'{call} must be asked for at build, got a scene without it. Call scene.build(outputs=("{output}",)).'
+            )

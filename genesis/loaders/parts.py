@@ -1,0 +1,125 @@
+"""The parts of a robot: joints, geoms, actuators, and the grounds that its file brings along. Plain frozen records.
+
+SI units and radians; quaternions w, x, y, z; poses in the frame of the link that a part belongs to.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+FREE, BALL, HINGE, SLIDE = "free", "ball", "hinge", "slide"
+JOINT_KINDS = (FREE, BALL, HINGE, SLIDE)
+JOINT_SIZES = {FREE: (7, 6), BALL: (4, 3), HINGE: (1, 1), SLIDE: (1, 1)}
+"""Numbers of q and of degrees of freedom of each joint."""
+
+GEOM_KINDS = ("sphere", "capsule", "box", "cylinder", "ellipsoid", "hull")
+ACTUATOR_KINDS = ("force", "position", "velocity")
+GROUND_KINDS = ("plane", "heightfield")
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
+ORIGIN: Vector = (0.0, 0.0, 0.0)
+
+
+def _empty(columns: int) -> np.ndarray:
+    return np.zeros((0, columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """One joint between a link and its parent. Joints of one link act in the order of the tuple, MuJoCo's.
+
+    Attributes:
+        kind: "free" | "ball" | "hinge" | "slide".
+        link: the link that it moves.
+        axis: unit vector, link frame (hinge, slide; else zeros).
+        anchor: a point of the rotation axis or the ball's centre, link frame, m (else zeros).
+        q: index of its first number in qpos.
+        dof: index of its first degree of freedom.
+    """
+
+    name: str
+    kind: str
+    link: int
+    axis: Vector
+    anchor: Vector
+    q: int
+    dof: int
+
+
+@dataclass(frozen=True, eq=False)
+class Geom:
+    """A shape that touches.
+
+    Attributes:
+        kind: "sphere" | "capsule" | "box" | "cylinder" | "ellipsoid" | "hull".
+        pos, quat: its pose in the link frame; the axis of capsules and cylinders is z.
+        size: m. sphere: (r, 0, 0); capsule: (r, half length of the straight part, 0); box: half edges;
+            cylinder: (r, half height, 0); ellipsoid: semi-axes; hull: zeros.
+        friction: Coulomb's coefficient.
+        group, mask: bit fields; two geoms may touch if the group of one meets the mask of the other
+            (MuJoCo's contype and conaffinity).
+        vertices: (n, 3) corners of the convex hull in the geom's frame, m (hull only, else (0, 3)).
+    """
+
+    name: str
+    kind: str
+    link: int
+    pos: Vector
+    quat: Quaternion
+    size: Vector
+    friction: float
+    group: int = 1
+    mask: int = 1
+    vertices: np.ndarray = field(default_factory=lambda: _empty(3))
+
+
+@dataclass(frozen=True, eq=False)
+class Actuator:
+    """What turns a control c into a force on one degree of freedom with elastic coordinate y and velocity v.
+
+    force: gear * c. position: gear * (kp * (c - gear * y) - kv * gear * v). velocity: gear * kv * (c - gear * v).
+    The limits of the force are the degree of freedom's own (`RigidModel.force_low`, `force_high`).
+
+    Attributes:
+        dof: the degree of freedom.
+        gear: N or N m per unit of actuator force; also units of actuator length per m or rad.
+        kind: "force" | "position" | "velocity".
+        kp, kv: gains in the actuator's own units; zero where the kind does not use them.
+        low, high: range of the control, -inf and inf where it has none.
+    """
+
+    name: str
+    dof: int
+    gear: float
+    kind: str
+    kp: float
+    kv: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class GroundGeom:
+    """A plane or a height field that a model file fixes to the world. The scene's grounds are made from these.
+
+    Attributes:
+        kind: "plane" | "heightfield".
+        pos: plane: a point of it; heightfield: where heights[0, 0] stands above; world frame, m.
+        normal: unit vector out of the ground, world frame (heightfield: always +z).
+        friction: Coulomb's coefficient.
+        group, mask: as of `Geom`.
+        heights: (nx, ny) m above pos, along x then y (heightfield only, else (0, 0)).
+        spacing: m between neighbouring heights (heightfield only, else 0).
+    """
+
+    name: str
+    kind: str
+    pos: Vector
+    normal: Vector
+    friction: float
+    group: int = 1
+    mask: int = 1
+    heights: np.ndarray = field(default_factory=lambda: _empty(0))
+    spacing: float = 0.0

@@ -1,0 +1,194 @@
+"""Contact of a link's point with the ground: planes and smooth height fields. The law, and its adjoint below it.
+
+A contact point is a sphere (a point has radius 0) or an ellipsoid, fixed to its link. With x the penetration along the
+ground's normal n, V the old and U the new velocity of the touching material point, u its part along n:
+
+    P = k psi(x)            psi(x): max(x, 0) rounded over the contact smoothing
+    G = k (dt psi'(x) + d psi(x))
+    N(u) = P g(1 - G u / P)         g(z): max(z, 0) rounded over -1/2 … 1/2, so that the ground never pulls
+    normal force    N(u_old) + N'(u_old) (u - u_old)                 linear in the new velocity: one linear solve
+                    zero if that came out negative: the point is then released, and the substep solved again
+    friction       -mu N(u_old) U_t / sqrt(|V_t|^2 + friction_velocity^2)
+
+The derivative of the force by -U is symmetric and positive semi-definite: dt times it is apparent inertia of the link.
+Kinks: the ends of both roundings. Height fields are biquadratic B-splines of their samples: normals are continuous.
+"""
+
+from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.solvers.rigid.layout import Features
+from genesis.solvers.rigid.spatial import spatial
+
+POINT_ROWS, GROUND_ROWS = 3, 2
+"""A4 rows of a point: (centre, radius), and of an ellipsoid its squared semi-axes as a symmetric matrix in the link's
+frame, (diagonal, 1), (off-diagonal, -); of a ground: (normal, offset), (0, …) or
+(corner, spacing), (1, samples along x, along y, first sample)."""
+
+
+@per_runtime
+def grounds(features: Features) -> Functions:
+    lay, sp = layout(), spatial()
+    real, vec3 = lay.real, lay.vec3
+    get4 = lay.get4
+
+    @ti.func
+    def weights(f):
+        """Quadratic B-spline at f in -1/2 … 1/2 from the middle sample: value, slope, curvature."""
+        return (vec3(0.5 * (0.5 - f) ** 2, 0.75 - f * f, 0.5 * (0.5 + f) ** 2), vec3(f - 0.5, -2.0 * f, f + 0.5),
+                vec3(1.0, -2.0, 1.0))  # fmt: skip
+
+    @ti.func
+    def heights_at(x, corner, info, heights: ti.template()):
+        """Height over the corner, its gradient (x, y, -) and its Hessian (xx, xy, yy). Constant beyond the edge."""
+        spacing = corner[3]
+        nx, ny, first = ti.cast(info[1], ti.i32), ti.cast(info[2], ti.i32), ti.cast(info[3], ti.i32)
+        s, t = (x[0] - corner[0]) / spacing, (x[1] - corner[1]) / spacing
+        s_in, t_in = ti.min(ti.max(s, 0.5), nx - 1.5), ti.min(ti.max(t, 0.5), ny - 1.5)
+        i = ti.min(ti.cast(ti.floor(s_in + 0.5), ti.i32), nx - 2)
+        j = ti.min(ti.cast(ti.floor(t_in + 0.5), ti.i32), ny - 2)
+        wx, dx, ddx = weights(s_in - i)
+        wy, dy, ddy = weights(t_in - j)
+        ix, iy = 1.0 / spacing, 1.0 / spacing
+        if s != s_in:
+            ix = 0.0
+        if t != t_in:
+            iy = 0.0
+        # along y first: values, slopes and curvatures of three lines, then along x
+        v, vy, vyy = vec3(0.0), vec3(0.0), vec3(0.0)
+        for a in ti.static(range(3)):
+            line = first + (i + a - 1) * ny + j
+            three = vec3(heights[line - 1], heights[line], heights[line + 1])
+            v[a], vy[a], vyy[a] = three.dot(wy), three.dot(dy), three.dot(ddy)
+        return (v.dot(wx), vec3(v.dot(dx) * ix, vy.dot(wx) * iy, 0.0),
+                vec3(v.dot(ddx) * ix * ix, vy.dot(dx) * ix * iy, vyy.dot(wx) * iy * iy))  # fmt: skip
+
+    @ti.func
+    def surface(g, x, ground: ti.template(), heights: ti.template()):
+        """Distance of x from ground g, along its normal there, and that normal."""
+        head, info = get4(ground, GROUND_ROWS * g), get4(ground, GROUND_ROWS * g + 1)
+        n = head[:3]
+        distance = n.dot(x) - head[3]
+        if ti.static(features.terrain):
+            if info[0] > 0.5:
+                h, grad, _hess = heights_at(x, head, info, heights)
+                c = 1.0 / ti.sqrt(1.0 + grad.dot(grad))
+                n = c * vec3(-grad[0], -grad[1], 1.0)
+                distance = c * (x[2] - head[2] - h)
+        return distance, n
+
+    @ti.func
+    def near(g, x, reach, ground: ti.template()):
+        """Whether ground g may be closer to x than `reach`."""
+        head = get4(ground, GROUND_ROWS * g)
+        close = head[:3].dot(x) - head[3] < reach
+        if ti.static(features.terrain):
+            close = close or get4(ground, GROUND_ROWS * g + 1)[0] > 0.5
+        return close
+
+    @ti.func
+    def surface_adjoint(g, x, gdistance, gn, ground: ti.template(), heights: ti.template()):
+        """Cotangent of x."""
+        head, info = get4(ground, GROUND_ROWS * g), get4(ground, GROUND_ROWS * g + 1)
+        gx = gdistance * head[:3]
+        if ti.static(features.terrain):
+            if info[0] > 0.5:
+                h, grad, hess = heights_at(x, head, info, heights)
+                c = 1.0 / ti.sqrt(1.0 + grad.dot(grad))
+                gc = gdistance * (x[2] - head[2] - h) - grad[0] * gn[0] - grad[1] * gn[1] + gn[2]
+                gh = -gdistance * c
+                ga = -c * gn[0] - gc * c * c * c * grad[0]
+                gb = -c * gn[1] - gc * c * c * c * grad[1]
+                gx = vec3(gh * grad[0] + ga * hess[0] + gb * hess[1], gh * grad[1] + ga * hess[1] + gb * hess[2],
+                          gdistance * c)  # fmt: skip
+        return gx
+
+    @ti.func
+    def support(k, R, n, point: ti.template()):
+        """s = centre - lowest point, in world axes; the penetration is s.n minus the centre's distance."""
+        s = get4(point, POINT_ROWS * k)[3] * n
+        d = get4(point, POINT_ROWS * k + 1)
+        if d[3] > 0.5:  # s = E n / sqrt(n.E n), with E the squared semi-axes
+            local = R.transpose() @ n
+            m = sp.times(d[:3], get4(point, POINT_ROWS * k + 2)[:3], local)
+            s = R @ m / ti.sqrt(local.dot(m))
+        return s
+
+    @ti.func
+    def support_adjoint(k, R, n, s, gs, point: ti.template()):
+        """Cotangents of the link's rotation vector and of n from that of s."""
+        gturn, gn = vec3(0.0), get4(point, POINT_ROWS * k)[3] * gs
+        d = get4(point, POINT_ROWS * k + 1)
+        if d[3] > 0.5:
+            length = s.dot(n)
+            Eg = R @ sp.times(d[:3], get4(point, POINT_ROWS * k + 2)[:3], R.transpose() @ gs)
+            gn = (Eg - s.dot(gs) * s) / length
+            gturn = s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
+        return gturn, gn
+
+    @ti.func
+    def normal_law(x, u, k, d, smoothing, dt):
+        """P, G, their slopes in x, and g(1 - G u / P) with slope and curvature. All zero out of reach."""
+        psi, slope, curvature = sp.ramp(x, smoothing)
+        P, G = k * psi, k * (dt * slope + d * psi)
+        dP, dG = k * slope, k * (dt * curvature + d * slope)
+        g0, g1, g2 = ti.cast(0.0, real), ti.cast(0.0, real), ti.cast(0.0, real)
+        if P > 0.0:
+            g0, g1, g2 = sp.ramp(1.0 - G * u / P, ti.cast(0.5, real))
+        return P, G, dP, dG, g0, g1, g2
+
+    @ti.func
+    def coefficients(x, V, n, k, d, smoothing, mu, slip, dt, hold):
+        """Normal force at the old velocity, its slope by -u, and friction per tangential velocity."""
+        u = V.dot(n)
+        P, G, _dP, _dG, g0, g1, _g2 = normal_law(x, u, k, d, smoothing, dt)
+        return hold * P * g0, hold * G * g1, mu * P * g0 / ti.sqrt(V.dot(V) - u * u + slip * slip)
+
+    @ti.func
+    def force(normal, damping, friction, n, V, U):
+        """On the link, at the new velocity U."""
+        return (normal - damping * n.dot(U - V) + friction * n.dot(U)) * n - friction * U
+
+    @ti.func
+    def power_adjoint(x, N, V, U, n, k, d, smoothing, mu, slip, dt, hold):
+        """The force, and derivatives of -N.force by x, V, U, n, mu and log k. The one by N is -force.
+
+        `hold` is 0 for a point that has been released, else 1.
+        """
+        u0, u, reach = V.dot(n), U.dot(n), N.dot(n)
+        P, G, dP, dG, g0, g1, g2 = normal_law(x, u0, k, d, smoothing, dt)
+        s2 = V.dot(V) - u0 * u0 + slip * slip
+        per = 1.0 / ti.sqrt(s2)
+        friction = mu * P * g0 * per
+        slid = N.dot(U) - reach * u
+        ratio, bent = ti.cast(0.0, real), ti.cast(0.0, real)
+        if P > 0.0:
+            ratio = G / P
+            bent = -(dG - ratio * dP) / P * u0  # slope of 1 - G u0 / P in x
+        ahead = u - u0
+        normal = hold * (P * g0 - G * g1 * ahead)
+        dnormal = hold * (dP * g0 + P * g1 * bent - dG * g1 * ahead - G * g2 * bent * ahead)
+        gx = -reach * dnormal + slid * mu * per * (dP * g0 + P * g1 * bent)
+        gu0 = -reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1 + slid * friction * u0 / s2
+        gu, greach = reach * (hold * G * g1 - friction), -normal - friction * u
+        gV = gu0 * n - (slid * friction / s2) * V
+        gU = gu * n + friction * N
+        gn = gu0 * V + gu * U + greach * N
+        F = (normal + friction * u) * n - friction * U
+        return F, gx, gV, gU, gn, slid * P * g0 * per, -reach * normal + slid * friction
+
+    @ti.func
+    def pair_friction(a, b):
+        return ti.max(a, b)
+
+    @ti.func
+    def share(a, b):
+        """Slope of `pair_friction` in a; one half at the kink, as a central difference would say."""
+        out = ti.cast(0.5, real)
+        if a != b:
+            out = 0.0
+            if a > b:
+                out = 1.0
+        return out
+
+    return Functions(near=near, surface=surface, surface_adjoint=surface_adjoint, support=support,
+                     support_adjoint=support_adjoint, coefficients=coefficients, force=force,
+                     power_adjoint=power_adjoint, pair_friction=pair_friction, share=share)  # fmt: skip

@@ -1,0 +1,158 @@
+"""Which bodies may touch each other, with which samples, and how stiffly at most.
+
+Contact between bodies is explicit, so its stiffness is bounded by the substep: with m the reduced mass of the two links
+and n the samples that may touch at once, dt^2 n k / m must stay below `LARGEST`. Stiffness that follows from a sag is
+lowered to that; one that a user chose is refused above it.
+"""
+
+import itertools
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from genesis.errors import GenesisValueError
+from genesis.loaders import rotations
+from genesis.loaders.model import RigidModel
+from genesis.loaders.parts import Geom
+from genesis.solvers.rigid import prepare
+from genesis.solvers.rigid.layout import parameter_blocks
+from genesis.solvers.rigid.pairs import BOX, ROUND
+
+LARGEST = 0.25
+"""Of dt^2 n k / m. An undamped explicit spring is stable up to 4."""
+BEST_DISSIPATION = 0.25
+"""Of dt g d: how much of a body's own weight damping may turn around in a substep."""
+_LOG = logging.getLogger("genesis")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Samples of geom a against the shape of geom b."""
+
+    a: Geom
+    b: Geom
+
+
+def touching(model: RigidModel, self_collision: bool) -> list[Pair]:
+    """Pairs of geoms on different links that may touch: of different trees, or of one tree if asked for."""
+    root, moving = prepare.roots(model), model.moving
+    pairs, blind = [], set()
+    for i, a in enumerate(model.geoms):
+        for b in model.geoms[i + 1 :]:
+            links = (min(a.link, b.link), max(a.link, b.link))
+            apart = root[a.link] != root[b.link]
+            meet = bool(a.group & b.mask or b.group & a.mask)
+            if a.link == b.link or links in model.excluded or not meet or not (apart or self_collision):
+                continue
+            if not (moving[a.link] or moving[b.link]):
+                continue
+            unseen = {g.kind for g in (a, b)} - {"sphere", "capsule", "box"}
+            if unseen:
+                blind |= unseen
+                continue
+            pairs += _sampled(a, b)
+    if blind:
+        _LOG.warning(
+            "geoms of kind %s touch the ground only, and pass through other bodies; approximate them by spheres, "
+            "capsules or boxes.", ", ".join(sorted(blind)),
+        )  # fmt: skip
+    return pairs
+
+
+def _sampled(a: Geom, b: Geom) -> list[Pair]:
+    if a.kind == b.kind == "box":
+        return [Pair(a, b), Pair(b, a)]
+    if "box" in (a.kind, b.kind):
+        return [Pair(b, a) if a.kind == "box" else Pair(a, b)]
+    return [Pair(a, b) if _length(a) <= _length(b) else Pair(b, a)]
+
+
+def _length(geom: Geom) -> float:
+    return geom.size[1] if geom.kind == "capsule" else 0.0
+
+
+def samples(geom: Geom) -> np.ndarray:
+    """(n, 4): centre in the geom's frame and radius. Of a box: corners, middles of edges and of faces."""
+    if geom.kind == "box":
+        grid = np.array([v for v in itertools.product((-1, 0, 1), repeat=3) if any(v)])
+        return np.concatenate([grid * np.asarray(geom.size), np.zeros((26, 1))], 1)
+    radius, half = geom.size[0], _length(geom)
+    n = 1 if half == 0.0 else min(9, math.ceil(2 * half / radius) + 1)
+    along = np.linspace(-half, half, n) if n > 1 else np.zeros(1)
+    return np.stack([np.zeros(n), np.zeros(n), along, np.full(n, radius)], 1)
+
+
+def reduced_mass(model: RigidModel, mass: np.ndarray, pair: Pair) -> float:
+    """kg; a link that cannot move counts as infinitely heavy."""
+    inverse = sum(1.0 / mass[g.link] for g in (pair.a, pair.b) if model.moving[g.link])
+    return 1.0 / inverse
+
+
+def at_once(pair: Pair) -> int:
+    """How many samples may touch at once."""
+    return 18 if pair.a.kind == pair.b.kind == "box" else 9 if pair.a.kind == "box" else len(samples(pair.a))
+
+
+def pack(
+    model: RigidModel, pairs: Sequence[Pair], options: prepare.Options, stiffness: np.ndarray, contact: np.ndarray,
+    substep_dt: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """`pair` and `shape` of `pairs`."""
+    rows: list[Sequence[float]] = []
+    ints: list[list[int]] = []
+    first_shape: dict[int, int] = {}
+    first_sample: dict[int, int] = {}
+    for pair in pairs:
+        for geom in (pair.a, pair.b):
+            if id(geom) not in first_shape:
+                first_shape[id(geom)] = len(rows)
+                round_ = geom.kind != "box"
+                size = (geom.size[0], _length(geom), 0.0) if round_ else geom.size
+                bound = float(np.linalg.norm(prepare.bounding_box(geom)))
+                rows += [(*geom.pos, ROUND if round_ else BOX), tuple(geom.quat), (*size, bound)]
+        if id(pair.a) not in first_sample:
+            first_sample[id(pair.a)] = len(rows)
+            for sample in samples(pair.a):
+                centre = np.asarray(pair.a.pos) + rotations.rotate(np.asarray(pair.a.quat), sample[:3])
+                rows.append((*centre, sample[3]))
+    for pair in pairs:
+        la, lb = pair.a.link, pair.b.link
+        series = stiffness[la] * stiffness[lb] / (stiffness[la] + stiffness[lb])
+        largest = LARGEST * reduced_mass(model, model.mass, pair) / (at_once(pair) * substep_dt**2)
+        factor = 1.0 if options.contact_stiffness is not None else min(1.0, largest / series)
+        dissipation = 0.5 * (contact[la, 0] + contact[lb, 0])
+        if options.contact_dissipation is None:
+            dissipation = min(dissipation, BEST_DISSIPATION / (9.81 * substep_dt))
+        smoothing = min(contact[la, 1], contact[lb, 1])
+        ints.append([la, lb, len(rows), first_shape[id(pair.a)], first_shape[id(pair.b)], first_sample[id(pair.a)],
+                     len(samples(pair.a))])  # fmt: skip
+        rows.append((factor, dissipation, smoothing, 4.0 * smoothing))
+    return np.array(ints, int).reshape(-1), np.array(rows or [(0.0,) * 4], float)
+
+
+def check_stability(
+    model: RigidModel, parameters: torch.Tensor, substep_dt: float, options: prepare.Options, n_grounds: int
+) -> None:
+    """Raise if contact between two bodies is too stiff for the substep. `parameters`: (B, P), the solver's `model`."""
+    if options.contact_stiffness is None:
+        return
+    blocks = parameter_blocks(model.n_links, model.n_dofs, n_grounds)
+    stiffness, mass = (
+        parameters[:, blocks[name][0] : blocks[name][0] + model.n_links].detach().cpu().double().numpy()
+        for name in ("contact_stiffness", "mass")
+    )
+    k, light = stiffness.max(0), mass.min(0)
+    for pair in touching(model, options.self_collision):
+        ka, kb = k[pair.a.link], k[pair.b.link]
+        rate = at_once(pair) * ka * kb / (ka + kb) / reduced_mass(model, light, pair)
+        if substep_dt**2 * rate > 16 * LARGEST:
+            names = [model.link_names[g.link] for g in (pair.a, pair.b)]
+            limit = math.sqrt(16 * LARGEST / rate)
+            raise GenesisValueError(
+                f"the substep must be at most {limit:.3g} s for the contact stiffness between {names[0]!r} and "
+                f"{names[1]!r}, got {substep_dt:.3g} s. Use more substeps, or lower RigidOptions.contact_stiffness."
+            )

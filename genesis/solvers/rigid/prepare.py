@@ -1,0 +1,296 @@
+"""From a `RigidModel` to the numbers that kernels read: packed constants, contact points, default stiffnesses."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from genesis.errors import GenesisValueError
+from genesis.loaders import rotations
+from genesis.loaders.mass_matrix import mass_matrix
+from genesis.loaders.model import BALL, FREE, HINGE, RigidModel
+from genesis.loaders.parts import Geom, GroundGeom
+from genesis.solvers.rigid import layout as slot
+
+UNLIMITED = 1e30
+"""Stands for infinity in kernels, which are compiled under the assumption that there is none."""
+LIMIT_RATE = 300.0
+"""rad/s: a joint that arrives at its limit at 30 rad/s exceeds it by some 0.04 rad."""
+RIM = 16
+"""Contact points on each rim of a cylinder; between two of them it sinks 2 % of its radius deeper."""
+
+
+class Options(Protocol):
+    """What this solver reads of `genesis.options.RigidOptions`; see there."""
+
+    @property
+    def contact_sag(self) -> float | None: ...
+    @property
+    def contact_stiffness(self) -> float | None: ...
+    @property
+    def contact_dissipation(self) -> float | None: ...
+    @property
+    def contact_smoothing(self) -> float | None: ...
+    @property
+    def friction_velocity(self) -> float: ...
+    @property
+    def limit_stiffness(self) -> float | None: ...
+    @property
+    def limit_damping(self) -> float | None: ...
+    @property
+    def limit_smoothing(self) -> float: ...
+    @property
+    def self_collision(self) -> bool: ...
+
+
+class ContactPoint(NamedTuple):
+    """A sphere (radius 0: a point) or an ellipsoid (axes given) fixed to a link, in the link frame, m."""
+
+    link: int
+    geom: str
+    centre: np.ndarray
+    radius: float
+    axes: np.ndarray | None = None
+    quat: np.ndarray | None = None
+
+
+def contact_points(model: RigidModel) -> list[ContactPoint]:
+    """What touches the ground, ordered by link."""
+    points = [point for geom in model.geoms for point in _points_of(geom)]
+    return sorted(points, key=lambda point: point.link)
+
+
+def _points_of(geom: Geom) -> list[ContactPoint]:
+    size, pos, quat = np.asarray(geom.size), np.asarray(geom.pos), np.asarray(geom.quat)
+    radius = 0.0
+    if geom.kind == "ellipsoid":
+        return [ContactPoint(geom.link, geom.name, pos, 0.0, size, quat)]
+    if geom.kind == "sphere":
+        local, radius = np.zeros((1, 3)), size[0]
+    elif geom.kind == "capsule":
+        local, radius = np.array([[0, 0, size[1]], [0, 0, -size[1]]]), size[0]
+    elif geom.kind == "box":
+        local = size * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    elif geom.kind == "cylinder":
+        angles = 2 * math.pi * np.arange(RIM) / RIM
+        rim = np.stack([size[0] * np.cos(angles), size[0] * np.sin(angles), np.zeros(RIM)], 1)
+        local = np.concatenate([rim + [0, 0, size[1]], rim - [0, 0, size[1]]])
+    else:
+        local = np.asarray(geom.vertices)
+    return [ContactPoint(geom.link, geom.name, pos + rotations.rotate(quat, v), float(radius)) for v in local]
+
+
+def roots(model: RigidModel) -> np.ndarray:
+    """(L,) the root link of each link's tree."""
+    root = np.arange(model.n_links)
+    for link, parent in enumerate(model.parent):
+        if parent >= 0:
+            root[link] = root[parent]
+    return root
+
+
+def sag(model: RigidModel, options: Options) -> np.ndarray:
+    """(L,) m: how deep a tree would sink on one contact point: `contact_sag`, else 0.5 % of the tree's extent."""
+    root = roots(model)
+    if options.contact_sag is not None:
+        return np.full(model.n_links, options.contact_sag)
+    poses = link_poses(model)
+    out = np.full(model.n_links, 0.01)
+    for tree in set(root.tolist()):
+        corners = []
+        for geom in model.geoms:
+            if root[geom.link] == tree:
+                pos, quat = rotations.compose(poses[geom.link], (np.asarray(geom.pos), np.asarray(geom.quat)))
+                half = bounding_box(geom)
+                signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+                corners += [pos + rotations.rotate(quat, sign * half) for sign in signs]
+        if corners:
+            out[root == tree] = 0.005 * np.linalg.norm(np.ptp(corners, axis=0)) / math.sqrt(3)
+    return out
+
+
+def bounding_box(geom: Geom) -> np.ndarray:
+    """(3,) half edges of a box about the geom's centre that holds it, in its frame, m."""
+    size = np.asarray(geom.size, float)
+    if geom.kind == "sphere":
+        return np.full(3, size[0])
+    if geom.kind == "capsule":
+        return np.array([size[0], size[0], size[0] + size[1]])
+    if geom.kind == "cylinder":
+        return np.array([size[0], size[0], size[1]])
+    if geom.kind == "hull":
+        return np.abs(geom.vertices).max(0)
+    return size
+
+
+def link_poses(model: RigidModel) -> list[tuple[np.ndarray, np.ndarray]]:
+    """World pose of every link in the rest configuration."""
+    poses: list[tuple[np.ndarray, np.ndarray]] = []
+    free = {joint.link: joint.q for joint in model.joints if joint.kind == FREE}
+    for link, parent in enumerate(model.parent):
+        if link in free:
+            q = model.qpos0[free[link] : free[link] + 7]
+            poses.append((q[:3], q[3:]))
+            continue
+        pose = (model.link_pos[link], model.link_quat[link])
+        poses.append(rotations.compose(poses[parent], pose) if parent >= 0 else pose)
+    return poses
+
+
+def tree_mass(model: RigidModel) -> np.ndarray:
+    """(L,) kg: mass of the whole tree that a link belongs to."""
+    root = roots(model)
+    return np.bincount(root, model.mass, model.n_links)[root]
+
+
+def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[float]) -> np.ndarray:
+    """(L,) N/m: a tree on a single contact point sinks by its sag. Weightless scenes are taken at 9.81 m/s^2."""
+    if options.contact_stiffness is not None:
+        return np.full(model.n_links, options.contact_stiffness)
+    g = float(np.linalg.norm(gravity)) or 9.81
+    return np.maximum(tree_mass(model) * g / sag(model, options), 1e-6)
+
+
+def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
+    """(L, 4): dissipation (s/m), smoothing (m), reach of the contact points from the link's origin (m), 0.
+
+    The default dissipation damps a tree on one contact point critically: 2 / sqrt(g sag).
+    """
+    depth = sag(model, options)
+    rows = np.zeros((model.n_links, 4))
+    rows[:, 0] = 2.0 / np.sqrt(9.81 * depth) if options.contact_dissipation is None else options.contact_dissipation
+    rows[:, 1] = 0.4 * depth if options.contact_smoothing is None else options.contact_smoothing
+    rows[:, 2] = -UNLIMITED
+    for point in points:
+        far = np.linalg.norm(point.centre) + (point.radius if point.axes is None else np.max(point.axes))
+        rows[point.link, 2] = max(rows[point.link, 2], UNLIMITED if uneven else far + rows[point.link, 1])
+    return rows
+
+
+def limit_laws(model: RigidModel, options: Options, substep_dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """(D,) stiffness and damping of joint limits.
+
+    The default stiffness holds the actuators' strength within 0.01 (rad or m), or makes the joint swing at
+    `LIMIT_RATE`, whichever is more; the default damping is critical.
+    """
+    inertia = np.diag(mass_matrix(model, model.qpos0)) if model.n_dofs else np.zeros(0)
+    strength = np.zeros(model.n_dofs)
+    for side in (model.force_low, model.force_high):
+        strength = np.maximum(strength, np.where(np.isfinite(side), np.abs(side), 0.0))
+    for actuator in model.actuators:
+        for end in (actuator.low, actuator.high):
+            if actuator.kind == "force" and math.isfinite(end):
+                strength[actuator.dof] = max(strength[actuator.dof], abs(actuator.gear * end))
+    stiffness = np.maximum(strength / 0.01, inertia * LIMIT_RATE**2)
+    if options.limit_stiffness is not None:
+        stiffness = np.full(model.n_dofs, options.limit_stiffness)
+    damping = 2.0 * np.sqrt(stiffness * inertia)
+    if options.limit_damping is not None:
+        damping = np.full(model.n_dofs, options.limit_damping)
+    return stiffness, damping
+
+
+def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.ndarray, int]:
+    """The integers of `layout`, and the number of entries of a mass matrix."""
+    L, D = model.n_links, model.n_dofs
+    links = np.zeros((L, slot.LINK_INTS), int)
+    dofs = np.zeros((D, slot.DOF_INTS), int)
+    links[:, slot.PARENT], links[:, slot.ROOT] = model.parent, roots(model)
+    of_points = np.array([point.link for point in points], int)
+    links[:, slot.POINT0] = np.searchsorted(of_points, np.arange(L))
+    links[:, slot.N_POINTS] = np.bincount(of_points, minlength=L)
+    last: dict[int, int] = {}
+    parent_dof = []
+    for joint in model.joints:
+        kinds = {FREE: [slot.SLIDE] * 3 + [slot.BALL] * 3, BALL: [slot.BALL] * 3, HINGE: [slot.HINGE]}
+        for c, kind in enumerate(kinds.get(joint.kind, [slot.SLIDE])):
+            dof = joint.dof + c
+            q = joint.q + (min(c, 3) if joint.kind == FREE else 0 if joint.kind == BALL else c)
+            dofs[dof, slot.KIND], dofs[dof, slot.Q_INDEX] = kind, q
+            dofs[dof, slot.COMPONENT] = c if joint.kind == BALL else -1
+            above = joint.link
+            while above >= 0 and above not in last:
+                above = int(model.parent[above])
+            parent_dof.append(last[above] if above >= 0 else -1)
+            last[joint.link] = dof
+            if links[joint.link, slot.N_DOFS] == 0:
+                links[joint.link, slot.DOF0] = dof
+            links[joint.link, slot.N_DOFS] += 1
+    chains = list(slot.chain_entries(parent_dof))
+    dofs[:, slot.DEPTH] = [len(chain) for chain in chains]
+    dofs[:, slot.ENTRY0] = np.cumsum([0, *dofs[:, slot.DEPTH]])[:D]
+    flat = np.concatenate([links.ravel(), dofs.ravel(), *chains]) if D else links.ravel()
+    return flat.astype(np.int32), int(dofs[:, slot.DEPTH].sum())
+
+
+def pack_frames(model: RigidModel) -> tuple[np.ndarray, np.ndarray]:
+    """`fixed` (2L + 2D, 3) and `turn` (L, 3, 3) of `layout`."""
+    offset, turn = model.link_pos.copy(), np.array([rotations.matrix(q) for q in model.link_quat]).reshape(-1, 3, 3)
+    axes, anchors = np.zeros((model.n_dofs, 3)), np.zeros((model.n_dofs, 3))
+    for joint in model.joints:
+        if joint.kind == FREE:  # its position is absolute
+            offset[joint.link], turn[joint.link] = 0.0, np.eye(3)
+            axes[joint.dof : joint.dof + 3] = np.eye(3)
+        else:
+            axes[joint.dof], anchors[joint.dof] = joint.axis, joint.anchor
+    fixed = np.stack([offset, model.com], 1).reshape(-1, 3), np.stack([axes, anchors], 1).reshape(-1, 3)
+    return np.concatenate(fixed), turn
+
+
+def rest_quaternions(model: RigidModel) -> np.ndarray:
+    """(L, 4) rotation of each link from its parent at rest; identity where a free joint's is absolute."""
+    quats = model.link_quat.copy()
+    for joint in model.joints:
+        if joint.kind == FREE:
+            quats[joint.link] = (1.0, 0.0, 0.0, 0.0)
+    return quats
+
+
+def pack_laws(model: RigidModel, options: Options, contact: np.ndarray, substep_dt: float) -> np.ndarray:
+    """`law` (2D + L, 4) of `layout`."""
+    rows = np.zeros((2 * model.n_dofs + model.n_links, 4))
+    joint, rest = rows[0 : 2 * model.n_dofs : 2], rows[1 : 2 * model.n_dofs : 2]
+    joint[:, 0] = np.maximum(model.limit_low, -UNLIMITED)
+    joint[:, 1] = np.minimum(model.limit_high, UNLIMITED)
+    joint[:, 2], joint[:, 3] = limit_laws(model, options, substep_dt)
+    rest[:, 0] = model.spring_ref
+    rest[:, 1] = np.maximum(model.force_low, -UNLIMITED)
+    rest[:, 2] = np.minimum(model.force_high, UNLIMITED)
+    for j in model.joints:
+        if j.kind not in (FREE, BALL):
+            rest[j.dof, 3] = model.qpos0[j.q]
+    rows[2 * model.n_dofs :] = contact
+    return rows
+
+
+def pack_points(points: Sequence[ContactPoint]) -> np.ndarray:
+    """`point` (3 n, 4) of `ground`."""
+    rows = np.zeros((max(1, 3 * len(points)), 4))
+    for i, point in enumerate(points):
+        rows[3 * i, :3], rows[3 * i, 3] = point.centre, point.radius
+        if point.axes is not None and point.quat is not None:
+            turn = rotations.matrix(point.quat)
+            six = rotations.six(turn @ np.diag(point.axes**2) @ turn.T)
+            rows[3 * i + 1, :3], rows[3 * i + 1, 3], rows[3 * i + 2, :3] = six[:3], 1.0, six[3:]
+    return rows
+
+
+def pack_grounds(grounds: Sequence[GroundGeom]) -> tuple[np.ndarray, np.ndarray]:
+    """`ground` (2 G, 4) and `heights` of `ground`."""
+    rows, heights, first = np.zeros((max(1, 2 * len(grounds)), 4)), [np.zeros(1)], 1
+    for g, ground in enumerate(grounds):
+        if ground.kind == "plane":
+            normal = np.asarray(ground.normal) / np.linalg.norm(ground.normal)
+            rows[2 * g] = (*normal, normal @ np.asarray(ground.pos))
+        else:
+            nx, ny = ground.heights.shape
+            if min(nx, ny) < 3:
+                raise GenesisValueError(
+                    f"a height field must have at least 3 x 3 samples, got {nx} x {ny}. Give more, or use a Plane."
+                )
+            rows[2 * g] = (*ground.pos, ground.spacing)
+            rows[2 * g + 1] = (1.0, nx, ny, first)
+            heights.append(np.asarray(ground.heights, float).ravel())
+            first += nx * ny
+    return rows, np.concatenate(heights)

@@ -1,0 +1,382 @@
+"""The rigid solver: arrays, launches, and what crosses the border to torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from genesis.compiler import Launch, bind, layout
+from genesis.loaders.model import RigidModel
+from genesis.loaders.parts import GroundGeom
+from genesis.solvers.base import Field, Frames, Solver
+from genesis.solvers.rigid import layout as slot
+from genesis.solvers.rigid import pair_list, prepare
+from genesis.solvers.rigid.adjoint import BACK
+from genesis.solvers.rigid.driver import driver
+from genesis.solvers.rigid.kinematics import WORK
+from genesis.solvers.rigid.readout import Readout
+
+OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
+
+
+@dataclass
+class RigidFrames:
+    """Frames of a step: all that its adjoint reads. `inputs` are the tensors that were loaded last, by place."""
+
+    arrays: dict[str, torch.Tensor]
+    launch: Launch
+    active: int = 0
+    launch_adjoint: Launch | None = None
+    inputs: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
+    began: tuple[torch.Tensor, ...] = ()
+    gacceleration: torch.Tensor | None = None
+
+
+class RigidSolver(Solver):
+    """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
+    gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
+    in the order of `layout.BLOCKS`, and gravity (3,); outputs as asked for.
+
+    Args:
+        model: All robots of the scene (`loaders.model.fuse`).
+        grounds: Planes and height fields.
+        dt: Control step, s.
+        outputs: Some of `OUTPUTS`.
+        parameters: Initial values by block name, each of the block's shape; the model's own where absent.
+    """
+
+    name = "rigid"
+
+    def __init__(
+        self,
+        model: RigidModel,
+        grounds: Sequence[GroundGeom],
+        options: prepare.Options,
+        dt: float,
+        substeps: int,
+        n_envs: int,
+        outputs: Sequence[str] = (),
+        gravity: Sequence[float] = (0.0, 0.0, -9.81),
+    ) -> None:
+        lay = layout()
+        self.model, self.substeps, self.dt = model, substeps, dt
+        L, Q, D = model.n_links, model.n_qs, model.n_dofs
+        self.points = prepare.contact_points(model)
+        self.blocks = slot.parameter_blocks(L, D, len(grounds))
+        first, shape = self.blocks["ground_friction"]
+        self.n_parameters = first + shape[0]
+        self._initial_model = self._initial_parameters(grounds, options, gravity)
+        self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
+        self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
+        self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
+        shapes = {"contacts": (len(self.points), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
+        self.outputs = tuple(Field(name, shapes[name]) for name in OUTPUTS if name in outputs)
+        self._wanted = {f.name for f in self.outputs}
+        pairs = pair_list.touching(model, options.self_collision)
+        self.features = slot.Features(
+            outputs=bool(self._wanted & {"contacts", "link_wrench"}),
+            pairs=bool(pairs),
+            terrain=any(ground.kind != "plane" for ground in grounds),
+        )
+
+        def reals(values: np.ndarray, components: int) -> torch.Tensor:
+            array = lay.new(max(1, values.size // components), components)
+            array.zero_()
+            if values.size:
+                lay.rows(array).copy_(torch.as_tensor(values.reshape(-1, components)))
+            return array
+
+        def integers(values: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(values, dtype=torch.int32, device=lay.device).contiguous()
+
+        tree, self._entries = prepare.pack_tree(model, self.points)
+        fixed, turn = prepare.pack_frames(model)
+        contact = prepare.contact_laws(model, options, self.points, self.features.terrain)
+        ground, heights = prepare.pack_grounds(grounds)
+        stiffness = prepare.contact_stiffness(model, options, gravity)
+        pair, shape = pair_list.pack(model, pairs, options, stiffness, contact, dt / substeps)
+        numbers = np.array([dt / substeps, options.friction_velocity, options.limit_smoothing])
+        self._constants = {
+            "num": reals(numbers, 1).flatten(),
+            "tree": integers(tree),
+            "fixed": reals(fixed, 3),
+            "turn": reals(turn, 9),
+            "law": reals(prepare.pack_laws(model, options, contact, dt / substeps), 4),
+            "point": reals(prepare.pack_points(self.points), 4),
+            "ground": reals(ground, 4),
+            "heights": reals(heights, 1).flatten(),
+            "pair": integers(pair if pairs else np.zeros(1, int)),
+            "shape": reals(shape, 4),
+        }
+        self._size = lay.new_int(slot.N_SIZES)
+        self._sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
+        fixed_sizes = {
+            slot.SUBSTEPS: substeps, slot.LINKS: L, slot.QS: Q, slot.DOFS: D, slot.ENTRIES: self._entries,
+            slot.NUMBERS: self.n_parameters, slot.POINTS: len(self.points), slot.GROUNDS: len(grounds),
+            slot.PAIRS: len(pairs),
+        }  # fmt: skip
+        for place, value in fixed_sizes.items():
+            self._sizes[place] = value
+        self._shared: dict[int, dict[str, torch.Tensor]] = {}
+        self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), L, Q, D)
+
+    def _initial_parameters(
+        self, grounds: Sequence[GroundGeom], options: prepare.Options, gravity: Sequence[float]
+    ) -> torch.Tensor:
+        model = self.model
+        friction = np.zeros(model.n_links)
+        for geom in model.geoms:
+            friction[geom.link] = max(friction[geom.link], geom.friction)
+        kp, kv = model.dof_gains()
+        values = {
+            "mass": model.mass,
+            "inertia": model.inertia,
+            "friction": friction,
+            "contact_stiffness": prepare.contact_stiffness(model, options, gravity),
+            "damping": model.damping,
+            "armature": model.armature,
+            "stiffness": model.stiffness,
+            "kp": kp,
+            "kv": kv,
+            "ground_friction": np.array([ground.friction for ground in grounds]),
+        }
+        return torch.as_tensor(np.concatenate([np.ravel(values[name]) for name in slot.BLOCKS]))
+
+    # Values.
+
+    def initial_values(self, n_envs: int) -> list[torch.Tensor]:
+        lay = layout()
+        opts = {"dtype": lay.dtype, "device": lay.device}
+        L, D = self.model.n_links, self.model.n_dofs
+        return [
+            torch.as_tensor(self.model.qpos0.copy(), **opts).repeat(n_envs, 1),
+            torch.zeros(n_envs, D, **opts),
+            torch.zeros(n_envs, D, 5, **opts),
+            torch.zeros(n_envs, L, 6, **opts),
+            self._initial_model.to(**opts).repeat(n_envs, 1),
+        ]
+
+    # Frames.
+
+    def _frame_sizes(self) -> dict[str, tuple[int, int]]:
+        """Array -> (elements, components) per environment and frame."""
+        L, Q, D = self.model.n_links, self.model.n_qs, self.model.n_dofs
+        return {
+            "q": (Q, 1), "qd": (D, 1), "qdd": (D, 1), "trace": (slot.TRACE * L + 2 * D, 3), "rot": (L, 9),
+            "mass": (self._entries, 1),
+        }  # fmt: skip
+
+    def _step_sizes(self) -> dict[str, tuple[int, int]]:
+        """Array -> (elements, components) per environment."""
+        L, D, outputs = self.model.n_links, self.model.n_dofs, int(self.features.outputs)
+        return {
+            "model": (self.n_parameters, 1), "gravity": (1, 3), "dofs": (5 * D, 1), "wrench": (2 * L, 3),
+            "contacts": (3 * len(self.points) * outputs, 3), "joint": (2 * L * outputs, 3),
+        }  # fmt: skip
+
+    def _scratch_sizes(self) -> dict[str, tuple[int, int]]:
+        L, Q, D = self.model.n_links, self.model.n_qs, self.model.n_dofs
+        return {
+            "work": (WORK * L, 3), "x": (D, 1), "back": (BACK * L, 3), "gqpos": (Q, 1), "gq": (D, 1), "gqd": (D, 1),
+            "gdofs": (5 * D, 1), "gwrench": (2 * L, 3), "gmodel": (self.n_parameters, 1), "ggravity": (1, 3),
+            "gcontacts": (2 * len(self.points), 3), "gjoint": (2 * L, 3),
+        }  # fmt: skip
+
+    def frame_bytes(self, n_envs: int, n_frames: int) -> int:
+        per_frame = sum(count * components for count, components in self._frame_sizes().values())
+        per_step = sum(count * components for count, components in self._step_sizes().values())
+        touches = len(self.points) * int(self._sizes[slot.GROUNDS])
+        return n_envs * (layout().dtype.itemsize * (per_frame * n_frames + per_step) + 4 * touches * n_frames)
+
+    def allocate(self, frames: Frames) -> None:
+        lay, B = layout(), frames.n_envs
+        touches = self._sizes[slot.POINTS].item() * self._sizes[slot.GROUNDS].item()
+        arrays = {"status": lay.new_int(B), "released": lay.new_int(max(1, touches * B * frames.n_frames))}
+        for name, (count, components) in self._frame_sizes().items():
+            arrays[name] = lay.new(max(1, count * B * frames.n_frames), components)
+        for name, (count, components) in self._step_sizes().items():
+            arrays[name] = lay.new(max(1, count * B), components)
+        s = self._scratch(B)
+        c = self._constants
+        launch = bind(
+            driver(self.features).advance,
+            self._size, c["num"], c["tree"], c["fixed"], c["turn"], c["law"], c["point"], c["ground"], c["heights"],
+            c["pair"], c["shape"], *(arrays[k] for k in ("model", "gravity", "dofs", "wrench", "status", "q", "qd",
+            "qdd", "trace", "rot", "mass", "released")), s["work"], s["x"], s["held"], s["held_by"],
+            arrays["contacts"], arrays["joint"],
+        )  # fmt: skip
+        frames.of[self.name] = RigidFrames(arrays, launch)
+
+    def _scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
+        """Arrays that live only within a launch or a backward, shared by all frames of this size."""
+        if n_envs not in self._shared:
+            lay = layout()
+            shared = self._shared[n_envs] = {
+                name: lay.new(max(1, count * n_envs), components)
+                for name, (count, components) in self._scratch_sizes().items()
+            }
+            rows = 3 * self._sizes[slot.POINTS].item() * self._sizes[slot.GROUNDS].item()
+            shared["held"], shared["held_by"] = lay.new(max(1, n_envs * rows), 4), lay.new_int(n_envs * (1 + rows))
+        return self._shared[n_envs]
+
+    def _view(self, array: torch.Tensor, n_frames: int, n_envs: int, count: int) -> torch.Tensor:
+        """(n_frames, n_envs, count, components) view, in the order of `layout.indices`."""
+        lay = layout()
+        rows = lay.rows(array) if array.dim() > 1 else array[:, None]
+        rows = rows[: n_frames * n_envs * count]
+        if lay.soa:
+            return rows.unflatten(0, (n_frames, count, n_envs)).transpose(1, 2)
+        return rows.unflatten(0, (n_frames, n_envs, count))
+
+    def _of_step(self, frames: Frames, name: str) -> torch.Tensor:
+        mine: RigidFrames = frames.of[self.name]
+        count, _ = self._step_sizes()[name]
+        return self._view(mine.arrays[name], 1, frames.n_envs, count)[0, : mine.active]
+
+    def _of_frame(self, frames: Frames, name: str, index: int) -> torch.Tensor:
+        mine: RigidFrames = frames.of[self.name]
+        count, _ = self._frame_sizes()[name]
+        view = self._view(mine.arrays[name], frames.n_frames, frames.n_envs, count)
+        return view[index % frames.n_frames, : mine.active, :, 0]
+
+    def _of_scratch(self, frames: Frames, name: str) -> torch.Tensor:
+        count, _ = self._scratch_sizes()[name]
+        array = self._scratch(frames.n_envs)[name]
+        return self._view(array, 1, frames.n_envs, count)[0, : frames.of[self.name].active]
+
+    # Forward.
+
+    def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
+        mine: RigidFrames = frames.of[self.name]
+        qpos, qd, dofs, wrench, model, gravity = values
+        if mine.active != qpos.shape[0]:
+            mine.active, mine.inputs = qpos.shape[0], {}
+        self._of_frame(frames, "q", 0).copy_(qpos)
+        self._of_frame(frames, "qd", 0).copy_(qd)
+        self._of_step(frames, "dofs")[:, :, 0].copy_(dofs.flatten(1))
+        # These change rarely. What was loaded is held, so that its memory cannot become another tensor's.
+        for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
+            before = mine.inputs.get(name)
+            same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
+            if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
+                target = self._of_step(frames, name)
+                target.copy_(value.reshape(target.shape))
+                mine.inputs[name] = (value, value._version)
+        if self.features.outputs:
+            mine.arrays["contacts"].zero_()
+            mine.arrays["joint"].zero_()
+        if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
+            mine.began = self.readout(qpos, qd)
+
+    def substep(self, frames: Frames, begin: int, end: int) -> None:
+        self._set_sizes(frames, begin, end)
+        frames.of[self.name].launch()
+
+    def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
+        sizes = self._sizes
+        for place, value in ((slot.N_ENVS, frames.n_envs), (slot.ACTIVE, frames.of[self.name].active),
+                             (slot.N_FRAMES, frames.n_frames), (slot.BEGIN, begin), (slot.END, end)):  # fmt: skip
+            sizes[place] = value
+        self._size.copy_(sizes)
+
+    def store(self, frames: Frames) -> list[torch.Tensor]:
+        q, qd = self._of_frame(frames, "q", self.substeps).clone(), self._of_frame(frames, "qd", self.substeps).clone()
+        out = [q, qd]
+        if "contacts" in self._wanted:
+            rows = self._of_step(frames, "contacts").unflatten(1, (-1, 3))
+            out.append(torch.cat([rows[:, :, 0] / self.substeps, rows[:, :, 1] / self._touches(rows)], 2))
+        if "link_wrench" in self._wanted:
+            out.append(self._of_step(frames, "joint").unflatten(1, (-1, 2)).flatten(2) / self.substeps)
+        if "link_acceleration" in self._wanted:
+            after = self.readout(q, qd)
+            out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
+        return out
+
+    @staticmethod
+    def _touches(rows: torch.Tensor) -> torch.Tensor:
+        return rows[:, :, 2, :1].clamp_min(1.0)
+
+    def failures(self, frames: Frames) -> torch.Tensor:
+        mine: RigidFrames = frames.of[self.name]
+        return mine.arrays["status"][: mine.active]
+
+    # Backward.
+
+    def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
+        mine: RigidFrames = frames.of[self.name]
+        s = self._scratch(frames.n_envs)
+        if mine.launch_adjoint is None:
+            c, a = self._constants, mine.arrays
+            mine.launch_adjoint = bind(
+                driver(self.features).advance_adjoint,
+                self._size, c["num"], c["tree"], c["fixed"], c["law"], c["point"], c["ground"], c["heights"], c["pair"],
+                c["shape"], *(a[k] for k in ("model", "dofs", "wrench", "status", "q", "qd", "qdd", "trace", "rot",
+                "mass", "released")), *(s[k] for k in ("x", "back", "gqpos", "gq", "gqd", "gdofs", "gwrench", "gmodel",
+                "ggravity", "gcontacts", "gjoint")),
+            )  # fmt: skip
+        given = dict(zip((f.name for f in (*self.state, *self.outputs)), cotangents, strict=True))
+        gq, gqd = given["qpos"], given["dofs_vel"]
+        if "link_acceleration" in given:
+            healthy = (self.failures(frames) == 0)[:, None, None]
+            mine.gacceleration = torch.where(healthy, given["link_acceleration"] / self.dt, 0.0)
+            after = self._of_frame(frames, "q", self.substeps), self._of_frame(frames, "qd", self.substeps)
+            more = self._acceleration_adjoint(frames, *after)
+            gq, gqd = gq + more[0], gqd + more[1]
+        self._of_scratch(frames, "gqpos")[:, :, 0].copy_(gq)
+        self._of_scratch(frames, "gqd")[:, :, 0].copy_(gqd)
+        for name in ("gdofs", "gwrench", "gmodel", "ggravity"):
+            s[name].zero_()
+        if self.features.outputs:
+            s["gcontacts"].zero_()
+            s["gjoint"].zero_()
+        if "contacts" in given:
+            rows = self._of_step(frames, "contacts").unflatten(1, (-1, 3))
+            force, place = given["contacts"].unflatten(2, (2, 3)).unbind(2)
+            both = torch.stack([force / self.substeps, place / self._touches(rows)], 2)
+            self._of_scratch(frames, "gcontacts").copy_(both.flatten(1, 2))
+        if "link_wrench" in given:
+            both = given["link_wrench"].unflatten(2, (2, 3)) / self.substeps
+            self._of_scratch(frames, "gjoint").copy_(both.flatten(1, 2))
+
+    def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        self._set_sizes(frames, begin, end)
+        frames.of[self.name].launch_adjoint()
+
+    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+        mine: RigidFrames = frames.of[self.name]
+        gq = self._of_scratch(frames, "gqpos")[:, :, 0].clone()
+        gqd = self._of_scratch(frames, "gqd")[:, :, 0].clone()
+        if "link_acceleration" in self._wanted:
+            before = self._of_frame(frames, "q", 0), self._of_frame(frames, "qd", 0)
+            less = self._acceleration_adjoint(frames, *before)
+            gq, gqd = gq - less[0], gqd - less[1]
+            mine.gacceleration = None
+        return [
+            gq,
+            gqd,
+            self._of_scratch(frames, "gdofs")[:, :, 0].unflatten(1, (-1, 5)).clone(),
+            self._of_scratch(frames, "gwrench").unflatten(1, (-1, 2)).flatten(2).clone(),
+            self._of_scratch(frames, "gmodel")[:, :, 0].clone(),
+            self._of_scratch(frames, "ggravity")[:, 0].clone(),
+        ]
+
+    def _acceleration_adjoint(
+        self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        given = frames.of[self.name].gacceleration
+        zeros = given.new_zeros(*given.shape[:2], 3), given.new_zeros(*given.shape[:2], 4)
+        return self.readout_adjoint(qpos, qd, *zeros, given[..., :3], given[..., 3:])
+
+    # Reading out.
+
+    def readout(self, qpos: torch.Tensor, dofs_vel: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Links' pos (B, L, 3), quat (B, L, 4), velocity of their origins (B, L, 3) and angular velocity (B, L, 3)."""
+        return self._readout.forward(qpos, dofs_vel)
+
+    def readout_adjoint(
+        self, qpos: torch.Tensor, dofs_vel: torch.Tensor, gpos: torch.Tensor, gquat: torch.Tensor, gvel: torch.Tensor,
+        gang: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+        """Cotangents of qpos and dofs_vel from those of `readout`."""
+        return self._readout.adjoint(qpos, dofs_vel, (gpos, gquat, gvel, gang))

@@ -1,0 +1,147 @@
+"""Gradients through contact against differences, 1e-6: every shape, grounds and bodies, made, broken, slid, stuck."""
+
+import pytest
+import torch
+from rigid_bench import Bench, noise
+from rigid_differences import STIFF_STEPS
+from rigid_grounds import flat, hilly
+from rigid_models import CRAWLER, SHAPES, from_text, lone
+
+from genesis.loaders.model import fuse, place, primitive
+from genesis.options import RigidOptions
+
+pytestmark = pytest.mark.precision("64")
+BAR = 1e-6
+GROUNDS = {"plane": flat, "tilted plane": lambda: flat(normal=(0.15, -0.1, 1.0)), "heightfield": hilly}
+NEEDED = ("qpos", "dofs_vel", "mass", "inertia", "friction", "contact_stiffness", "gravity", "wrench")
+
+
+def touching(bench, values):
+    """(C,) whether each contact point pushes, averaged over the step."""
+    return bench.forward(values)["contacts"][0, :, :3].norm(dim=-1) > 1e-9
+
+
+def fall(bench, height, velocity=(0.5, -0.3, -0.8), spin=1.0, seed=1):
+    values = bench.initial(1)
+    values["qpos"] = bench.retract(values["qpos"][0], 0.3 * noise(1, bench.model.n_dofs, seed=seed))
+    values["qpos"][0, :3] = torch.tensor([0.21, 0.13, height], dtype=torch.float64)
+    values["dofs_vel"] = spin * noise(1, bench.model.n_dofs, seed=seed + 1)
+    values["dofs_vel"][0, :3] = torch.tensor(velocity, dtype=torch.float64)
+    return values
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_on_grounds(shape, ground):
+    """It falls onto the ground and slides on: no point touches at first, some do within the step."""
+    bench = Bench(from_text(lone(shape)), (GROUNDS[ground](),), dt=0.04, substeps=20, outputs=("contacts",))
+    for height in (0.19, 0.17, 0.15, 0.13, 0.11, 0.09, 0.07):
+        values = fall(bench, height)
+        if touching(bench, values).any():
+            break
+    else:
+        raise AssertionError("the body must reach the ground")
+    bench.check(values, BAR, steps=STIFF_STEPS, needed=NEEDED)
+
+
+def made_and_broken(bench, values, parts=10):
+    """(C,) which points begin to touch within the step, and which cease to."""
+    part = Bench(bench.model, bench.grounds, bench.options, bench.dt / parts, bench.substeps // parts, ("contacts",))
+    values, touched = dict(values), []
+    for _ in range(parts):
+        results = part.forward(values)
+        touched.append(results["contacts"][0, :, :3].norm(dim=-1) > 1e-9)
+        values["qpos"], values["dofs_vel"] = results["qpos"], results["dofs_vel"]
+    before, after = torch.stack(touched[:-1]), torch.stack(touched[1:])
+    return (after & ~before).any(0), (before & ~after).any(0)
+
+
+@pytest.mark.parametrize("ground", ["plane", "heightfield"])
+def test_contact_is_made_and_broken(ground):
+    """A robot lands on one leg and tips over to others: points begin to touch, and points cease to, within the step."""
+    bench = Bench(from_text(CRAWLER), (GROUNDS[ground](),), dt=0.2, substeps=100, outputs=("contacts", "link_wrench"))
+    for seed in range(1, 60):
+        values = fall(bench, 0.34, velocity=(0.4, 0.2, -1.0), spin=4.0, seed=seed)
+        values["dofs"][0, 6:, 0] = 4.0 * noise(bench.model.n_dofs - 6, seed=seed + 50)
+        made, broken = made_and_broken(bench, values)
+        if made.sum() > 1 and broken.any():
+            break
+    else:
+        raise AssertionError("contact must be made and broken in some of the falls")
+    print("seed", seed, "made", made.nonzero().flatten().tolist(), "broken", broken.nonzero().flatten().tolist())
+    bench.check(values, BAR, steps=STIFF_STEPS, needed=(*NEEDED, "damping", "armature", "stiffness", "dofs"))
+
+
+SPEEDS = {"stuck": 0.004, "slow": 0.05, "fast": 1.5}
+
+
+@pytest.mark.parametrize("speed", SPEEDS)
+@pytest.mark.parametrize("by_ground", [False, True])
+def test_friction(speed, by_ground):
+    """A box on its corners, pushed along, far below, at and above the velocity at which friction saturates."""
+    friction, ground = (0.2, 0.8) if by_ground else (0.6, 0.1)
+    bench = Bench(from_text(lone("box", friction=friction)), (flat(friction=ground),), dt=0.02, substeps=10,
+                  outputs=("contacts",))  # fmt: skip
+    values = settled(bench)
+    values["dofs_vel"][0, :3] = SPEEDS[speed] * torch.tensor([0.8, -0.6, 0.0], dtype=torch.float64)
+    assert touching(bench, values).any()
+    matters, idle = ("ground_friction", "friction") if by_ground else ("friction", "ground_friction")
+    found = bench.check(values, BAR, steps=STIFF_STEPS, needed=("qpos", "dofs_vel", "mass", matters))
+    assert found[idle].size == 0.0
+
+
+def settled(bench, seconds=1.0, damp=True):
+    """A state at rest on the ground, found by running on, with all spin and speed taken out now and then."""
+    values = bench.initial(1)
+    values["qpos"][0, 2] = 0.2
+    for _ in range(int(seconds / bench.dt)):
+        results = bench.forward(values)
+        values["qpos"], values["dofs_vel"] = results["qpos"], (0.9 if damp else 1.0) * results["dofs_vel"]
+    return values
+
+
+@pytest.mark.parametrize("departure", [0.0, 0.3, 1.0, 3.0, 10.0])
+def test_clamp_of_the_normal_force(departure):
+    """Leaving the ground from deep inside: the faster it goes, the less it is pushed, and it is never pulled."""
+    bench = Bench(from_text(lone("ellipsoid")), (flat(),), RigidOptions(contact_dissipation=0.5), dt=4e-3, substeps=8,
+                  outputs=("contacts",))  # fmt: skip
+    values = settled(bench)
+    values["qpos"][0, 2] -= 0.01
+    values["dofs_vel"][0, :3] = torch.tensor([0.1, -0.05, departure], dtype=torch.float64)
+    normal = bench.forward(values)["contacts"][0, :, 2]
+    assert (normal >= 0).all(), f"the ground pulls: {normal.min()}"
+    bench.check(values, BAR, steps=STIFF_STEPS)
+
+
+def pair(first, second, gap):
+    """Two free bodies, the second above the first; the pair's models side by side."""
+    sizes = {"sphere": (0.1, 0, 0), "capsule": (0.06, 0.1, 0), "box": (0.12, 0.1, 0.08)}
+    lower = place(primitive(first, sizes[first], 1.2, 0.5), (0.0, 0.0, 0.0), unit(0.95, 0.1, 0.2, -0.1))
+    upper = place(primitive(second, sizes[second], 0.8, 0.3), (0.03, -0.02, gap), unit(0.9, 0.3, -0.2, 0.15))
+    return fuse([lower, upper])
+
+
+def unit(*numbers):
+    q = torch.tensor(numbers, dtype=torch.float64)
+    return tuple((q / q.norm()).tolist())
+
+
+@pytest.mark.parametrize(
+    "shapes", [(a, b) for k, a in enumerate(("sphere", "capsule", "box")) for b in ("sphere", "capsule", "box")[k:]]
+)
+def test_bodies_on_bodies(shapes):
+    """No gravity: the upper body comes down on the lower, slides along it, and turns it."""
+    for gap in (0.28, 0.26, 0.24, 0.22, 0.2, 0.18, 0.16, 0.14):
+        bench = Bench(pair(*shapes, gap), (), RigidOptions(self_collision=True), dt=0.02, substeps=40,
+                      outputs=("contacts",))  # fmt: skip
+        values = bench.initial(1, gravity=(0.0, 0.0, 0.0))
+        values["dofs_vel"] = 0.5 * noise(1, 12, seed=2)
+        values["dofs_vel"][0, 8] = -1.0
+        results = bench.forward(values)
+        gone = results["dofs_vel"] - values["dofs_vel"]
+        if gone[0, :3].norm() > 1e-3:
+            break
+    else:
+        raise AssertionError("the bodies must meet")
+    weights = {"qpos": 1.0, "dofs_vel": 1.0}
+    bench.check(values, BAR, steps=STIFF_STEPS, weights=weights, needed=("qpos", "dofs_vel", "mass", "friction"))
