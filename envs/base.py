@@ -290,9 +290,14 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self.elapsed = torch.where(mask, 0, self.elapsed)
         self._returns = torch.where(mask, 0.0, self._returns)
         self._pending = self._pending & ~mask
-        self.action = torch.where(mask[:, None], self._middle, self.action)
-        self._delayed = [torch.where(mask[:, None], self._middle, action) for action in self._delayed]
-        self.scene.reset(envs_idx=envs_idx)
+        if len(envs_idx) == self.num_envs:  # nothing of the graph before is left
+            self.action = self._middle
+            self._delayed = [self._middle] * self.action_delay
+            self.scene.reset()
+        else:
+            self.action = torch.where(mask[:, None], self._middle, self.action)
+            self._delayed = [torch.where(mask[:, None], self._middle, action) for action in self._delayed]
+            self.scene.reset(envs_idx=envs_idx)
         if self.parameter_randomisation:
             self._randomise(mask)
         for name, value in self.sample_initial_state(self._draw("initial state", rows), envs_idx).items():

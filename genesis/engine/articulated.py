@@ -241,12 +241,12 @@ def solver(world: World, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -
 
 def stability_check(world: World, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
     """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
-    model, options, n_grounds = world.model, world.options, len(world.grounds)
     size = sum(math.prod(shape) for _, shape in world.blocks.values())
+    check_pairs = pair_list.stability_check(
+        world.model, world.options, sim.gravity, sim.substep_dt, len(world.grounds)
+    )
 
     def check(numbers: Sequence[Parameter]) -> None:
-        if options.contact_stiffness is not None:  # what follows from the sag is lowered to what is stable
-            packed = pack_field(numbers, (size,), torch.float64, torch.device("cpu")).detach()
-            pair_list.check_stability(model, packed, sim.substep_dt, options, n_grounds)
+        check_pairs(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))
 
     return check

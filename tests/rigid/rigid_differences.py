@@ -67,10 +67,13 @@ class Comparison:
         if self.size < NOTHING:
             assert self.absolute < 10 * NOTHING, f"{what}: no influence on the loss, but a gradient of {self.absolute}"
             return
+        bar *= max(1.0, SMALL / self.size)
         assert self.error < bar, f"{what}: {self}"
         assert self.doubt < bar, f"{what}: the differences must be good enough to tell, {self}"
 
 
+SMALL = 1e-4
+"""A gradient below this is judged as if it were this long: differences see no more digits of it."""
 NOTHING = 1e-9
 """Below this, relative to a loss near one, an input is said to have no influence: differences see 1e-13 / step."""
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from rigid_bench import F64, noise
 from rigid_models import CRAWLER, ZOO
-from rigid_worlds import OUTPUTS, B, build, check, everything, place, plain
+from rigid_worlds import OUTPUTS, B, build, check, everything, place, plain, rows
 
 import genesis as gs
 
@@ -148,3 +148,25 @@ def test_shared_weights():
     loss.backward()
     assert torch.equal(shared.grad, total)
     assert all(torch.equal(each[0], row) for row in each), "the same environment has the same gradient everywhere"
+
+
+def test_two_robots_that_touch():
+    """A ball falls on the crawler: gradients go through the contact between two entities."""
+    ball = gs.morphs.Sphere(radius=0.08, pos=(0.03, 0.02, 0.5))
+    world = make(CRAWLER, ball, ground=True, outputs=OUTPUTS, dt=0.02, substeps=20)
+    other, weights = world.others[0], policy(world, by_force)
+
+    def loss(w):
+        place(world, torch.zeros(B, 13, dtype=F64), torch.zeros(B, 13, dtype=F64))
+        other.set_dofs_velocity([0.3, 0.0, -2.5, 0.0, 1.0, 0.0])
+        total = torch.zeros(B, dtype=F64)
+        for t in range(STEPS):
+            action = torch.tanh(torch.einsum("bij,bj->bi", w, seen(world.robot) + 0.3))
+            world.robot.control_dofs_force(4.0 * action, dofs_idx_local=world.inner)
+            world.scene.step()
+            total = total + everything(world, outputs=OUTPUTS, seed=10 * t)
+            total = total + rows(other.get_qpos(), 3) + rows(other.get_vel(), 4)
+        return total
+
+    check(loss, weights, CONTACT, smooth=False, scale=1.0, what="two entities")
+    assert plain(other.get_vel())[0, 2] > -1.0, "the crawler must have stopped the ball"

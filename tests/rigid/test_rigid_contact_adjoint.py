@@ -113,6 +113,23 @@ def test_clamp_of_the_normal_force(departure):
     bench.check(values, BAR, steps=STIFF_STEPS)
 
 
+@pytest.mark.parametrize("turning", [False, True])
+def test_released_points(turning):
+    """Torn off the ground, all of it or one side: within the substep the force would turn, so the point is let go."""
+    bench = Bench(from_text(lone("box")), (flat(),), dt=4e-3, substeps=2, outputs=("contacts",))
+    values = settled(bench)
+    down = bench.forward(values)["contacts"][0, :, 2]
+    values["wrench"][0, 0] = torch.tensor(
+        [0.0, 4.0, 0.0, 6.0, 0.0, 0.0] if turning else [1.0, 2.0, 900.0, 0.1, 0.2, 0.0]
+    )
+    one = Bench(bench.model, bench.grounds, dt=2e-3, substeps=1, outputs=("contacts",)).forward(values)
+    normal = one["contacts"][0, :, 2]
+    assert (normal >= 0).all()
+    assert ((down > 1.0) & (normal == 0.0)).any(), "a point must be released in the first substep"
+    assert turning == bool((normal > 1.0).any())
+    bench.check(values, BAR, steps=STIFF_STEPS, needed=("qpos", "dofs_vel", "wrench", "mass"))
+
+
 def pair(first, second, gap):
     """Two free bodies, the second above the first; the pair's models side by side."""
     sizes = {"sphere": (0.1, 0, 0), "capsule": (0.06, 0.1, 0), "box": (0.12, 0.1, 0.08)}

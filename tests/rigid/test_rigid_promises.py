@@ -153,16 +153,20 @@ def drives(model):
     return torch.stack([*alone, full, -full, *mixed]).to(gs.tc_float)
 
 
+def driven(name, on_ground):
+    """A robot in as many environments as there are `drives`, and the force in each."""
+    model = build(gs.morphs.Robot(name=name), n_envs=1, requires_grad=False).robot.model
+    force = drives(model)
+    gravity = (0.0, 0.0, -9.81 if on_ground else 0.0)
+    ground = True if on_ground else None
+    return standing(gs.morphs.Robot(name=name), n_envs=len(force), ground=ground, gravity=gravity), force
+
+
 @pytest.mark.parametrize("on_ground", [False, True])
 @pytest.mark.parametrize("name", ["ant", "hopper", "half_cheetah", "walker2d"])
 def test_full_torque_against_the_limits(name, on_ground):
     """Held at full torque, alone and together, either way: no joint stays 0.05 rad beyond its range."""
-    model = build(gs.morphs.Robot(name=name), n_envs=1, requires_grad=False).robot.model
-    force = drives(model)
-    world = standing(
-        gs.morphs.Robot(name=name), n_envs=len(force), ground=True if on_ground else None,
-        gravity=(0.0, 0.0, -9.81 if on_ground else 0.0),
-    )  # fmt: skip
+    world, force = driven(name, on_ground)
     world.robot.control_dofs_force(force)
     seconds(world, 1.0)
     worst = torch.zeros(len(force), dtype=torch.float64)
@@ -173,6 +177,22 @@ def test_full_torque_against_the_limits(name, on_ground):
     print(f"{name}: worst {worst.max():.4f} rad, of each drive {[round(x, 4) for x in worst.tolist()]}")
     assert worst.max() < 0.05
     assert worst.max() > -0.05, "the joints must be driven to their limits"
+
+
+@pytest.mark.parametrize("on_ground", [False, True])
+@pytest.mark.parametrize("name", ["ant", "hopper", "half_cheetah"])
+def test_full_torque_into_the_limits(name, on_ground):
+    """Full torque for 1 s, then the other way: not even the impact takes a joint 0.05 rad beyond its range."""
+    world, force = driven(name, on_ground)
+    worst = torch.zeros(len(force), dtype=torch.float64)
+    for sign in (1.0, -1.0):
+        world.robot.control_dofs_force(sign * force)
+        for _ in range(60):
+            world.scene.step()
+            assert not world.scene.failures
+            worst = torch.maximum(worst, excess(world.robot))
+    print(f"{name}: worst {worst.max():.4f} rad, of each drive {[round(x, 4) for x in worst.tolist()]}")
+    assert worst.max() < 0.05
 
 
 @pytest.mark.parametrize("span", ["-1 1", "-1 0.2", "-0.2 1", "0 1", "-1 0"])

@@ -16,6 +16,8 @@ from genesis.solvers.rigid.layout import (
     KIND,
     LINKS,
     N_FRAMES,
+    N_NUMBERS,
+    N_SIZES,
     POINTS,
     Q_INDEX,
     QS,
@@ -96,14 +98,15 @@ def driver(features: Features) -> Functions:
 
     @ti.kernel
     def advance(
-        size: I1, num: A1, tree: I1, fixed: A3, turn: A33, law: A4, point: A4, ground: A4, heights: A1, pair: I1,
+        sizes: I1, nums: A1, tree: I1, fixed: A3, turn: A33, law: A4, point: A4, ground: A4, heights: A1, pair: I1,
         shape: A4, model: A1, gravity: A3, dofs: A1, wrench: A3, status: I1, q: A1, qd: A1, qdd: A1, trace: A3,
         rot: A33, mass: A1, released: I1, work: A3, x: A1, held: A4, held_by: I1, contacts: A3, joint: A3,
     ):  # fmt: skip
         ti.loop_config(block_dim=1)
-        for item in range(size[ACTIVE] * STRIDE):
+        for item in range(sizes[ACTIVE] * STRIDE):
             e = item // STRIDE
             if item % STRIDE == 0:
+                size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
                 if size[BEGIN] == 0:
                     status[e] = 0
                 for step in range(size[BEGIN], size[END]):
@@ -119,7 +122,7 @@ def driver(features: Features) -> Functions:
                             ki.rest(s, e, l, attempt, size, num, tree, fixed, law, point, ground, heights, model,
                                     wrench, trace, rot, work, released, held, held_by)  # fmt: skip
                         if ti.static(features.pairs):
-                            pr.push(s, e, size, num, tree, pair, shape, model, trace, rot, work)
+                            pr.push(s, e, size, tree, pair, shape, model, trace, rot, work)
                         ine.gather(s, e, size, num, tree, law, model, dofs, q, qd, trace, work, mass, x)
                         ine.factor(s, e, size, tree, mass)
                         ine.solve(s, e, size, tree, mass, x)
@@ -134,15 +137,16 @@ def driver(features: Features) -> Functions:
 
     @ti.kernel
     def advance_adjoint(
-        size: I1, num: A1, tree: I1, fixed: A3, law: A4, point: A4, ground: A4, heights: A1, pair: I1,
+        sizes: I1, nums: A1, tree: I1, fixed: A3, law: A4, point: A4, ground: A4, heights: A1, pair: I1,
         shape: A4, model: A1, dofs: A1, wrench: A3, status: I1, q: A1, qd: A1, qdd: A1, trace: A3, rot: A33,
         mass: A1, released: I1, x: A1, back: A3, gqpos: A1, gq: A1, gqd: A1, gdofs: A1, gpush: A3, gmodel: A1,
         ggravity: A3, gcontacts: A3, gjoint: A3,
     ):  # fmt: skip
         ti.loop_config(block_dim=1)
-        for item in range(size[ACTIVE] * STRIDE):
+        for item in range(sizes[ACTIVE] * STRIDE):
             e = item // STRIDE
             if item % STRIDE == 0:
+                size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
                 pulled = False
                 if size[END] == size[SUBSTEPS]:
                     ta.to_tangent(size[SUBSTEPS] % size[N_FRAMES], e, size, tree, q, gqpos, gq)
@@ -174,7 +178,7 @@ def driver(features: Features) -> Functions:
                     ine.solve(s, e, size, tree, mass, x)
                     ad.sweep_out(s, e, size, tree, trace, qdd, x, gjoint, back)
                     if ti.static(features.pairs):
-                        pr.push_adjoint(s, e, size, num, tree, pair, shape, model, trace, rot, back, gmodel)
+                        pr.push_adjoint(s, e, size, tree, pair, shape, model, trace, rot, back, gmodel)
                     ad.sweep_in(s, e, size, num, tree, fixed, law, point, ground, heights, model, dofs, wrench, q, qd,
                                 qdd, trace, rot, released, x, back, gq, gqd, gdofs, gpush, gmodel, ggravity, gcontacts,
                                 gjoint)  # fmt: skip

@@ -39,6 +39,7 @@ class Features(NamedTuple):
 
 
 DT, FRICTION_VELOCITY, LIMIT_SMOOTHING = range(3)
+N_NUMBERS = 3
 
 LINK_INTS = 6
 PARENT, ROOT, DOF0, N_DOFS, POINT0, N_POINTS = range(LINK_INTS)
@@ -86,6 +87,11 @@ def indices() -> Functions:
     soa = layout().soa
 
     @ti.func
+    def local(array: ti.template(), n: ti.template()):
+        """The first n entries as values: from an array they would be read again after every store."""
+        return ti.Vector([array[i] for i in range(n)])
+
+    @ti.func
     def item(frame, e, k, n, size: ti.template()):
         index = (frame * size[N_ENVS] + e) * n + k
         if ti.static(soa):  # neighbouring threads, which are environments, read neighbouring elements
@@ -116,5 +122,5 @@ def indices() -> Functions:
     def chain_at(entry, size: ti.template()):
         return LINK_INTS * size[LINKS] + DOF_INTS * size[DOFS] + entry
 
-    return Functions(item=item, trace_at=trace_at, axis_at=axis_at, parameter=parameter, link_int=link_int,
+    return Functions(local=local, item=item, trace_at=trace_at, axis_at=axis_at, parameter=parameter, link_int=link_int,
                      dof_int=dof_int, chain_at=chain_at)  # fmt: skip

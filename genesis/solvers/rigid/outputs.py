@@ -91,7 +91,7 @@ def outputs(features: Features) -> Functions:
                 k = at.item(0, e, 3 * i + row, 3 * size[POINTS], size)
                 put3(contacts, k, get3(contacts, k) + v)
         if ti.static(features.pairs):
-            pr.push(s, e, size, num, tree, pair, shape, model, trace, rot, work)
+            pr.push(s, e, size, tree, pair, shape, model, trace, rot, work)
         for back in range(size[LINKS]):
             l = size[LINKS] - 1 - back
             tq, f = get3(work, work_at(e, l, FT, size)), get3(work, work_at(e, l, FL, size))

@@ -8,7 +8,7 @@ lowered to that; one that a user chose is refused above it.
 import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +22,14 @@ from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.layout import parameter_blocks
 from genesis.solvers.rigid.pairs import BOX, ROUND
 
-LARGEST = 0.25
-"""Of dt^2 n k / m. An undamped explicit spring is stable up to 4."""
-BEST_DISSIPATION = 0.25
-"""Of dt g d: how much of a body's own weight damping may turn around in a substep."""
+LARGEST = 1.0
+"""Of dt^2 n k / m. An undamped explicit spring is stable up to 4, and in a stack it swings faster than alone."""
+SOFTEST = 0.1
+"""Of the factor that lowers a stiffness, below which a warning is due."""
+BEST_DISSIPATION = 0.1
+"""Of dt g d, which damping takes off a velocity in a substep where the contact bears the body's own weight."""
+SLOWEST_SLIP = 4.0
+"""Of friction's velocity over dt g: friction that fades below a slower velocity would turn velocities around."""
 _LOG = logging.getLogger("genesis")
 
 
@@ -97,11 +101,36 @@ def at_once(pair: Pair) -> int:
     return 18 if pair.a.kind == pair.b.kind == "box" else 9 if pair.a.kind == "box" else len(samples(pair.a))
 
 
+def factors(
+    model: RigidModel, pairs: Sequence[Pair], options: prepare.Options, stiffness: np.ndarray, substep_dt: float
+) -> list[float]:
+    """What each pair's stiffness in series is multiplied with: it stays below its bound, unless a user chose it."""
+    if options.contact_stiffness is not None:
+        return [1.0] * len(pairs)
+    found = []
+    for pair in pairs:
+        largest = LARGEST * reduced_mass(model, model.mass, pair) / (at_once(pair) * substep_dt**2)
+        found.append(min(1.0, largest / _series(stiffness, pair)))
+    if found and min(found) < SOFTEST:
+        pair = pairs[int(np.argmin(found))]
+        needed = math.ceil(math.sqrt(SOFTEST / min(found)))
+        _LOG.warning(
+            "contact between %r and %r is %.0f times softer than RigidOptions ask for, because the substep of %.3g s "
+            "allows no more; stacks may lean and topple. Use %d times as many substeps.",
+            model.link_names[pair.a.link], model.link_names[pair.b.link], 1.0 / min(found), substep_dt, needed,
+        )  # fmt: skip
+    return found
+
+
+def _series(stiffness: np.ndarray, pair: Pair) -> float:
+    ka, kb = stiffness[pair.a.link], stiffness[pair.b.link]
+    return ka * kb / (ka + kb)
+
+
 def pack(
-    model: RigidModel, pairs: Sequence[Pair], options: prepare.Options, stiffness: np.ndarray, contact: np.ndarray,
-    substep_dt: float,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """`pair` and `shape` of `pairs`."""
+    pairs: Sequence[Pair], factor: Sequence[float], options: prepare.Options, contact: np.ndarray, substep_dt: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """`pair` and `shape` of `pairs`. `contact`: of `prepare.contact_laws`."""
     rows: list[Sequence[float]] = []
     ints: list[list[int]] = []
     first_shape: dict[int, int] = {}
@@ -119,40 +148,39 @@ def pack(
             for sample in samples(pair.a):
                 centre = np.asarray(pair.a.pos) + rotations.rotate(np.asarray(pair.a.quat), sample[:3])
                 rows.append((*centre, sample[3]))
-    for pair in pairs:
+    for pair, lowered in zip(pairs, factor, strict=True):
         la, lb = pair.a.link, pair.b.link
-        series = stiffness[la] * stiffness[lb] / (stiffness[la] + stiffness[lb])
-        largest = LARGEST * reduced_mass(model, model.mass, pair) / (at_once(pair) * substep_dt**2)
-        factor = 1.0 if options.contact_stiffness is not None else min(1.0, largest / series)
         dissipation = 0.5 * (contact[la, 0] + contact[lb, 0])
         if options.contact_dissipation is None:
             dissipation = min(dissipation, BEST_DISSIPATION / (9.81 * substep_dt))
         smoothing = min(contact[la, 1], contact[lb, 1])
         ints.append([la, lb, len(rows), first_shape[id(pair.a)], first_shape[id(pair.b)], first_sample[id(pair.a)],
                      len(samples(pair.a))])  # fmt: skip
-        rows.append((factor, dissipation, smoothing, 4.0 * smoothing))
-    return np.array(ints, int).reshape(-1), np.array(rows or [(0.0,) * 4], float)
+        slip = max(options.friction_velocity, SLOWEST_SLIP * 9.81 * substep_dt)
+        rows.append((lowered, dissipation, smoothing, slip))
+    return np.array(ints or [[0]], int).reshape(-1), np.array(rows or [(0.0,) * 4], float)
 
 
-def check_stability(
-    model: RigidModel, parameters: torch.Tensor, substep_dt: float, options: prepare.Options, n_grounds: int
-) -> None:
-    """Raise if contact between two bodies is too stiff for the substep. `parameters`: (B, P), the solver's `model`."""
-    if options.contact_stiffness is None:
-        return
+def stability_check(
+    model: RigidModel, options: prepare.Options, gravity: Sequence[float], substep_dt: float, n_grounds: int
+) -> Callable[[torch.Tensor], None]:
+    """A function of the solver's `model` (B, P) that raises if two bodies' contact is too stiff for the substep."""
+    pairs = touching(model, options.self_collision)
+    factor = factors(model, pairs, options, prepare.contact_stiffness(model, options, gravity), substep_dt)
     blocks = parameter_blocks(model.n_links, model.n_dofs, n_grounds)
-    stiffness, mass = (
-        parameters[:, blocks[name][0] : blocks[name][0] + model.n_links].detach().cpu().double().numpy()
-        for name in ("contact_stiffness", "mass")
-    )
-    k, light = stiffness.max(0), mass.min(0)
-    for pair in touching(model, options.self_collision):
-        ka, kb = k[pair.a.link], k[pair.b.link]
-        rate = at_once(pair) * ka * kb / (ka + kb) / reduced_mass(model, light, pair)
-        if substep_dt**2 * rate > 16 * LARGEST:
-            names = [model.link_names[g.link] for g in (pair.a, pair.b)]
-            limit = math.sqrt(16 * LARGEST / rate)
-            raise GenesisValueError(
-                f"the substep must be at most {limit:.3g} s for the contact stiffness between {names[0]!r} and "
-                f"{names[1]!r}, got {substep_dt:.3g} s. Use more substeps, or lower RigidOptions.contact_stiffness."
-            )
+    firsts = blocks["contact_stiffness"][0], blocks["mass"][0]
+
+    def check(parameters: torch.Tensor) -> None:
+        values = parameters.detach().cpu().double().numpy()
+        k, mass = (values[:, first : first + model.n_links] for first in firsts)
+        for pair, lowered in zip(pairs, factor, strict=True):
+            stiffest = lowered * _series(k.max(0), pair)
+            rate = at_once(pair) * stiffest / reduced_mass(model, mass.min(0), pair)
+            if substep_dt**2 * rate > 4 * LARGEST:
+                a, b = (model.link_names[geom.link] for geom in (pair.a, pair.b))
+                raise GenesisValueError(
+                    f"the substep must be at most {math.sqrt(4 * LARGEST / rate):.3g} s for the contact stiffness "
+                    f"between {a!r} and {b!r}, got {substep_dt:.3g} s. Use more substeps, or a lower contact stiffness."
+                )
+
+    return check

@@ -7,8 +7,8 @@ samples; a sample fades out just beyond the rim of that face. Kinks: where the n
 segment, or the touching of a sample changes.
 
     pair   I1  per pair `PAIR_INTS`
-    shape  A4  rows addressed by `pair`. Law: (factor on k, d, smoothing, rim). Shape: (centre, kind), quaternion,
-               (size, bound). Samples: (centre in the link, radius)
+    shape  A4  rows addressed by `pair`. Law: (factor on k, d, smoothing, friction velocity). Shape: (centre, kind),
+               quaternion, (size, bound). Samples: (centre in the link, radius)
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
@@ -18,7 +18,6 @@ from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.joints import joints
 from genesis.solvers.rigid.kinematics import FL, FT, WORK
 from genesis.solvers.rigid.layout import (
-    FRICTION_VELOCITY,
     LINKS,
     ORIGIN,
     PAIRS,
@@ -133,7 +132,7 @@ def pairs(features: Features) -> Functions:
         return numbers[0] * ka * kb / (ka + kb), mu, numbers
 
     @ti.func
-    def push(s, e, size: ti.template(), num: ti.template(), tree: ti.template(), pair: ti.template(),
+    def push(s, e, size: ti.template(), tree: ti.template(), pair: ti.template(),
              shape: ti.template(), model: ti.template(), trace: ti.template(), rot: ti.template(),
              work: ti.template()):  # fmt: skip
         """Takes the pairs' forces off the forces that links need, in `work`."""
@@ -160,14 +159,14 @@ def pairs(features: Features) -> Functions:
                     x = pa + Ra @ sample[:3]
                     y = turn.unrotate(qb, Rb.transpose() @ (x + apart - middle))
                     depth, local, _bends, _curvature, weight, _slope = probe(
-                        y, ti.cast(headb[3], ti.i32), sizeb[:3], sample[3], flat, axis, side, numbers[3])
+                        y, ti.cast(headb[3], ti.i32), sizeb[:3], sample[3], flat, axis, side, 4.0 * numbers[2])
                     if depth > -numbers[2] and weight > 0.0:
                         n = Rb @ turn.rotate(qb, local)
                         ra = x - sample[3] * n
                         rb = ra + apart
                         V = vla + vwa.cross(ra) - vlb - vwb.cross(rb)
                         normal, damping, friction = gr.coefficients(
-                            depth, V, n, weight * k, numbers[1], numbers[2], mu, num[FRICTION_VELOCITY], 0.0, 1.0)
+                            depth, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 1.0)
                         F = gr.force(normal, damping, friction, n, V, V)
                         fa += F
                         ta += ra.cross(F)
@@ -180,7 +179,7 @@ def pairs(features: Features) -> Functions:
                     put3(work, il, get3(work, il) - f)
 
     @ti.func
-    def push_adjoint(s, e, size: ti.template(), num: ti.template(), tree: ti.template(), pair: ti.template(),
+    def push_adjoint(s, e, size: ti.template(), tree: ti.template(), pair: ti.template(),
                      shape: ti.template(), model: ti.template(), trace: ti.template(), rot: ti.template(),
                      back: ti.template(), gmodel: ti.template()):  # fmt: skip
         """Adds the pairs' part of the virtual power's derivatives to both links' sums."""
@@ -208,7 +207,7 @@ def pairs(features: Features) -> Functions:
                     x = pa + Ra @ sample[:3]
                     y = turn.unrotate(qb, Rb.transpose() @ (x + apart - middle))
                     depth, local, bends, curvature, weight, slope = probe(
-                        y, ti.cast(headb[3], ti.i32), sizeb[:3], sample[3], flat, axis, side, numbers[3])
+                        y, ti.cast(headb[3], ti.i32), sizeb[:3], sample[3], flat, axis, side, 4.0 * numbers[2])
                     if depth > -numbers[2] and weight > 0.0:
                         n = Rb @ turn.rotate(qb, local)
                         ra = x - sample[3] * n
@@ -216,7 +215,7 @@ def pairs(features: Features) -> Functions:
                         V = vla + vwa.cross(ra) - vlb - vwb.cross(rb)
                         N = nla + nwa.cross(ra) - nlb - nwb.cross(rb)
                         F, gdepth, gV, gU, gn, gmu, gk = gr.power_adjoint(
-                            depth, N, V, V, n, weight * k, numbers[1], numbers[2], mu, num[FRICTION_VELOCITY], 0.0, 1.0)
+                            depth, N, V, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 1.0)
                         gV += gU
                         gr_ = gV.cross(vwa - vwb) - F.cross(nwa - nwb)
                         gn -= sample[3] * gr_

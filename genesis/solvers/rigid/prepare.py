@@ -171,7 +171,7 @@ def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPo
 def limit_laws(model: RigidModel, options: Options, substep_dt: float) -> tuple[np.ndarray, np.ndarray]:
     """(D,) stiffness and damping of joint limits.
 
-    The default stiffness holds the actuators' strength within 0.01 (rad or m), or makes the joint swing at
+    The default stiffness holds the actuators' strength within 0.003 (rad or m), or makes the joint swing at
     `LIMIT_RATE`, whichever is more; the default damping is critical.
     """
     inertia = np.diag(mass_matrix(model, model.qpos0)) if model.n_dofs else np.zeros(0)
@@ -182,7 +182,7 @@ def limit_laws(model: RigidModel, options: Options, substep_dt: float) -> tuple[
         for end in (actuator.low, actuator.high):
             if actuator.kind == "force" and math.isfinite(end):
                 strength[actuator.dof] = max(strength[actuator.dof], abs(actuator.gear * end))
-    stiffness = np.maximum(strength / 0.01, inertia * LIMIT_RATE**2)
+    stiffness = np.maximum(strength / 0.003, inertia * LIMIT_RATE**2)
     if options.limit_stiffness is not None:
         stiffness = np.full(model.n_dofs, options.limit_stiffness)
     damping = 2.0 * np.sqrt(stiffness * inertia)

@@ -22,6 +22,7 @@ from genesis.solvers.rigid.layout import (
     KIND,
     LINKS,
     N_DOFS,
+    N_SIZES,
     PARENT,
     Q_INDEX,
     QS,
@@ -116,12 +117,13 @@ def kernels() -> Functions:
         put4(quat, at.item(0, e, l, size[LINKS], size), r)
 
     @ti.kernel
-    def look(size: I1, tree: I1, fixed: A3, rest: A4, law: A4, turn: lay.A33, q: A1, qd: A1, place: A3, quat: A4,
+    def look(sizes: I1, tree: I1, fixed: A3, rest: A4, law: A4, turn: lay.A33, q: A1, qd: A1, place: A3, quat: A4,
              seen: A3):  # fmt: skip
         ti.loop_config(block_dim=1)
-        for item in range(size[ACTIVE] * STRIDE):
+        for item in range(sizes[ACTIVE] * STRIDE):
             e = item // STRIDE
             if item % STRIDE == 0:
+                size = at.local(sizes, N_SIZES)
                 for l in range(size[LINKS]):
                     walk(e, l, size, tree, fixed, rest, law, turn, q, qd, place, quat)
                     p, vw = get3(place, place_at(e, l, P_POS, size)), get3(place, place_at(e, l, P_VW, size))
@@ -133,13 +135,14 @@ def kernels() -> Functions:
 
     @ti.kernel
     def look_adjoint(
-        size: I1, tree: I1, fixed: A3, rest: A4, law: A4, turn: lay.A33, q: A1, qd: A1, place: A3, quat: A4, gseen: A3,
+        sizes: I1, tree: I1, fixed: A3, rest: A4, law: A4, turn: lay.A33, q: A1, qd: A1, place: A3, quat: A4, gseen: A3,
         gquat: A4, back: A3, gq: A1, gqpos: A1, gqd: A1,
     ):  # fmt: skip
         ti.loop_config(block_dim=1)
-        for item in range(size[ACTIVE] * STRIDE):
+        for item in range(sizes[ACTIVE] * STRIDE):
             e = item // STRIDE
             if item % STRIDE == 0:
+                size = at.local(sizes, N_SIZES)
                 for l in range(size[LINKS]):
                     walk(e, l, size, tree, fixed, rest, law, turn, q, qd, place, quat)
                     for row in ti.static(range(BACK)):

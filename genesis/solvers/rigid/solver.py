@@ -95,7 +95,8 @@ class RigidSolver(Solver):
         contact = prepare.contact_laws(model, options, self.points, self.features.terrain)
         ground, heights = prepare.pack_grounds(grounds)
         stiffness = prepare.contact_stiffness(model, options, gravity)
-        pair, shape = pair_list.pack(model, pairs, options, stiffness, contact, dt / substeps)
+        factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
+        pair, shape = pair_list.pack(pairs, factor, options, contact, dt / substeps)
         numbers = np.array([dt / substeps, options.friction_velocity, options.limit_smoothing])
         self._constants = {
             "num": reals(numbers, 1).flatten(),
@@ -106,7 +107,7 @@ class RigidSolver(Solver):
             "point": reals(prepare.pack_points(self.points), 4),
             "ground": reals(ground, 4),
             "heights": reals(heights, 1).flatten(),
-            "pair": integers(pair if pairs else np.zeros(1, int)),
+            "pair": integers(pair),
             "shape": reals(shape, 4),
         }
         self._size = lay.new_int(slot.N_SIZES)
