@@ -96,7 +96,7 @@ class RigidOptions:
     """Damping force per elastic force and m/s of approach, s/m."""
     contact_smoothing: float | None = None
     """Half the width of the rounded corner of the force at the surface, m."""
-    friction_velocity: float = 0.005
+    friction_velocity: float = 0.002
     """Sliding velocity below which friction fades to zero, m/s: bodies at rest creep at a fraction of it."""
     limit_stiffness: float | None = None
     """Of every joint limit, N m/rad (N/m of slides)."""

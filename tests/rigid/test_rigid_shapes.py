@@ -60,7 +60,7 @@ def test_the_deepest_point_touches(shape, normal):
     ground = flat(normal)
     n = np.array(ground.normal)
     own, shift = unit(0.9, 0.2, -0.1, 0.3), np.array([0.02, -0.01, 0.015])  # the shape's pose, as `lone` writes it
-    bench = Bench(model, (ground,), HARD, dt=1e-9, substeps=1, outputs=("contacts",))
+    bench = Bench(model, (ground,), HARD, dt=1e-13, substeps=1, outputs=("contacts",))
     for seed in range(5):
         body = unit(*noise(4, seed=seed).tolist())
         if shape == "cylinder":  # The rim is sixteen points: one of them down, and the cylinder on edge.
