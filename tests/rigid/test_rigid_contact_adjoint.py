@@ -80,8 +80,9 @@ SPEEDS = {"stuck": 0.004, "slow": 0.05, "fast": 1.5}
 def test_friction(speed, by_ground):
     """A box on its corners, pushed along, far below, at and above the velocity at which friction saturates."""
     friction, ground = (0.2, 0.8) if by_ground else (0.6, 0.1)
-    bench = Bench(from_text(lone("box", friction=friction)), (flat(friction=ground),), dt=0.02, substeps=10,
-                  outputs=("contacts",))  # fmt: skip
+    options = RigidOptions(friction_velocity=0.05)
+    model, floor = from_text(lone("box", friction=friction)), flat(friction=ground)
+    bench = Bench(model, (floor,), options, dt=0.02, substeps=10, outputs=("contacts",))
     values = settled(bench)
     values["dofs_vel"][0, :3] = SPEEDS[speed] * torch.tensor([0.8, -0.6, 0.0], dtype=torch.float64)
     assert touching(bench, values).any()

@@ -180,7 +180,7 @@ def test_full_torque_against_the_limits(name, on_ground):
 
 
 @pytest.mark.parametrize("on_ground", [False, True])
-@pytest.mark.parametrize("name", ["ant", "hopper", "half_cheetah"])
+@pytest.mark.parametrize("name", ["ant", "hopper", "half_cheetah", "walker2d"])
 def test_full_torque_into_the_limits(name, on_ground):
     """Full torque for 1 s, then the other way: not even the impact takes a joint 0.05 rad beyond its range."""
     world, force = driven(name, on_ground)

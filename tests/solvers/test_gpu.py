@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-ROLLOUT = """
+PARTICLES = """
 import json, sys
 import torch
 import genesis as gs
@@ -35,9 +35,31 @@ loss.backward()
 print(json.dumps([float(loss), weight.grad.flatten().tolist(), E.grad.tolist()]))
 """
 
+ROBOTS = """
+import json, sys
+import torch
+import genesis as gs
 
-def rollout(backend: str) -> list:
-    done = subprocess.run([sys.executable, "-c", ROLLOUT, backend], capture_output=True, text=True, timeout=600)
+gs.init(backend=getattr(gs, sys.argv[1]), precision="64", seed=0, logging_level="warning")
+scene = gs.Scene(sim_options=gs.options.SimOptions(dt=1 / 60, substeps=16, requires_grad=True))
+scene.add_entity(gs.morphs.Plane())
+ant = scene.add_entity(gs.morphs.Robot(name="ant", pos=(0.0, 0.0, -0.2), ground=False))
+scene.build(n_envs=3, outputs=("contacts",))
+torch.manual_seed(0)
+weight = torch.full((14, 8), 0.5, dtype=torch.float64, device=gs.device, requires_grad=True)
+loss = 0.0
+for _ in range(8):
+    force = 50 * torch.tanh(ant.get_dofs_velocity() @ weight + 0.1)
+    ant.control_dofs_force(force, dofs_idx_local=list(range(6, 14)))
+    scene.step()
+    loss = loss + ant.get_links_pos().square().mean() + 1e-6 * ant.get_contacts().force.square().mean()
+loss.backward()
+print(json.dumps([float(loss), weight.grad.flatten().tolist()]))
+"""
+
+
+def rollout(program: str, backend: str) -> list:
+    done = subprocess.run([sys.executable, "-c", program, backend], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -45,6 +67,7 @@ def rollout(backend: str) -> list:
 @pytest.mark.gpu
 @pytest.mark.precision("64")
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_gpu_agrees_with_the_cpu():
-    for ours, theirs in zip(rollout("cuda"), rollout("cpu"), strict=True):
+@pytest.mark.parametrize("program", [PARTICLES, ROBOTS], ids=["particles", "robots"])
+def test_the_gpu_agrees_with_the_cpu(program):
+    for ours, theirs in zip(rollout(program, "cuda"), rollout(program, "cpu"), strict=True):
         assert torch.allclose(torch.tensor(ours), torch.tensor(theirs), rtol=1e-8)

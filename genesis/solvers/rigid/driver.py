@@ -127,7 +127,8 @@ def driver(features: Features) -> Functions:
                         ine.factor(s, e, size, tree, mass)
                         ine.solve(s, e, size, tree, mass, x)
                         attempt += 1
-                        if not ki.release(s, e, size, num, tree, trace, x, work, released, held, held_by):
+                        if not ki.release(s, e, attempt == ATTEMPTS, size, num, tree, trace, x, work, released, held,
+                                          held_by):  # fmt: skip
                             attempt = ATTEMPTS
                     if ti.static(features.outputs):
                         out.measure(s, e, size, num, tree, fixed, pair, shape, model, wrench, trace, rot, work, held,

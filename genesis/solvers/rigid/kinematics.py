@@ -247,10 +247,10 @@ def kinematics(features: Features) -> Functions:
         put3(work, w + FL * step, f)
 
     @ti.func
-    def release(s, e, size: ti.template(), num: ti.template(), tree: ti.template(), trace: ti.template(),
+    def release(s, e, last, size: ti.template(), num: ti.template(), tree: ti.template(), trace: ti.template(),
                 x: ti.template(), work: ti.template(), released: ti.template(), held: ti.template(),
                 held_by: ti.template()):  # fmt: skip
-        """Marks the contacts that would pull at the accelerations in x; whether there are any.
+        """Marks the contacts that would pull at the accelerations in x; whether there are any. The last time, none.
 
         Overwrites `work`: its first two rows hold the links' accelerations due to x, if anybody is to read them.
         """
@@ -279,7 +279,7 @@ def kinematics(features: Features) -> Functions:
                     work, at.item(0, e, WORK * l, WORK * size[LINKS], size))
                 v = get3(trace, at.trace_at(s, e, l, VL, size)) + num[DT] * get3(
                     work, at.item(0, e, WORK * l + 1, WORK * size[LINKS], size))
-                if place[3] > 0.0 and head[3] - place[3] * head[:3].dot(v + w.cross(place[:3])) < 0.0:
+                if not last and place[3] > 0.0 and head[3] - place[3] * head[:3].dot(v + w.cross(place[:3])) < 0.0:
                     released[held_by[at.item(0, e, 3 * c + 2, 1 + rows, size)]] = 1
                     found = True
         return found

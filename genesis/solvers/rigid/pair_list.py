@@ -2,7 +2,7 @@
 
 Contact between bodies is explicit, so its stiffness is bounded by the substep: with m the reduced mass of the two links
 and n the samples that may touch at once, dt^2 n k / m must stay below `LARGEST`. Stiffness that follows from a sag is
-lowered to that; one that a user chose is refused above it.
+lowered to that; one that a user chose is refused above four times that.
 """
 
 import itertools

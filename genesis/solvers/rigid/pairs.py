@@ -4,7 +4,7 @@ A sample is a sphere on body a (radius 0 for a box's), at x; the shape of body b
 normal n. Normal force and friction follow the ground's law, all at the old velocity: N(u) = k psi(depth) g(1 - d u),
 with the two stiffnesses in series. Of two boxes, b's face is the one with the largest separation, the same for all
 samples; a sample fades out just beyond the rim of that face. Kinks: where the nearest face, the clamping of a capsule's
-segment, or the touching of a sample changes.
+segment, or the touching of a sample changes; jumps: where the nearest face does.
 
     pair   I1  per pair `PAIR_INTS`
     shape  A4  rows addressed by `pair`. Law: (factor on k, d, smoothing, friction velocity). Shape: (centre, kind),
@@ -103,7 +103,9 @@ def pairs(features: Features) -> Functions:
                 depth = radius - q.max()
                 for k in ti.static(range(3)):
                     if n.norm_sqr() == 0.0 and q[k] == q.max():
-                        n[k] = ti.math.sign(y[k])
+                        n[k] = 1.0
+                        if y[k] < 0.0:
+                            n[k] = -1.0
         return depth, n, bends, curvature, weight, slope
 
     @ti.func
