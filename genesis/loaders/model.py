@@ -8,6 +8,7 @@ D = n_dofs. SI units, radians, quaternions w, x, y, z.
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -118,11 +119,11 @@ class RigidModel:
     def n_links(self) -> int:
         return len(self.link_names)
 
-    @property
+    @cached_property
     def n_qs(self) -> int:
         return sum(JOINT_SIZES[joint.kind][0] for joint in self.joints)
 
-    @property
+    @cached_property
     def n_dofs(self) -> int:
         return sum(JOINT_SIZES[joint.kind][1] for joint in self.joints)
 

@@ -29,6 +29,7 @@ class RigidFrames:
     active: int = 0
     launch_adjoint: Launch | None = None
     inputs: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
+    views: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
     began: tuple[torch.Tensor, ...] = ()
     gacceleration: torch.Tensor | None = None
 
@@ -110,8 +111,10 @@ class RigidSolver(Solver):
             "pair": integers(pair),
             "shape": reals(shape, 4),
         }
+        self._count_elements()
         self._size = lay.new_int(slot.N_SIZES)
         self._sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
+        self._given: list[int] = []
         fixed_sizes = {
             slot.SUBSTEPS: substeps, slot.LINKS: L, slot.QS: Q, slot.DOFS: D, slot.ENTRIES: self._entries,
             slot.NUMBERS: self.n_parameters, slot.POINTS: len(self.points), slot.GROUNDS: len(grounds),
@@ -160,33 +163,26 @@ class RigidSolver(Solver):
 
     # Frames.
 
-    def _frame_sizes(self) -> dict[str, tuple[int, int]]:
-        """Array -> (elements, components) per environment and frame."""
-        L, Q, D = self.model.n_links, self.model.n_qs, self.model.n_dofs
-        return {
+    def _count_elements(self) -> None:
+        """Array -> (elements, components) for an environment: of every frame, of a step, of scratch."""
+        L, Q, D, outputs = self.model.n_links, self.model.n_qs, self.model.n_dofs, int(self.features.outputs)
+        self._of_frames = {
             "q": (Q, 1), "qd": (D, 1), "qdd": (D, 1), "trace": (slot.TRACE * L + 2 * D, 3), "rot": (L, 9),
             "mass": (self._entries, 1),
         }  # fmt: skip
-
-    def _step_sizes(self) -> dict[str, tuple[int, int]]:
-        """Array -> (elements, components) per environment."""
-        L, D, outputs = self.model.n_links, self.model.n_dofs, int(self.features.outputs)
-        return {
+        self._of_steps = {
             "model": (self.n_parameters, 1), "gravity": (1, 3), "dofs": (5 * D, 1), "wrench": (2 * L, 3),
             "contacts": (3 * len(self.points) * outputs, 3), "joint": (2 * L * outputs, 3),
         }  # fmt: skip
-
-    def _scratch_sizes(self) -> dict[str, tuple[int, int]]:
-        L, Q, D = self.model.n_links, self.model.n_qs, self.model.n_dofs
-        return {
+        self._of_scratch = {
             "work": (WORK * L, 3), "x": (D, 1), "back": (BACK * L, 3), "gqpos": (Q, 1), "gq": (D, 1), "gqd": (D, 1),
             "gdofs": (5 * D, 1), "gwrench": (2 * L, 3), "gmodel": (self.n_parameters, 1), "ggravity": (1, 3),
             "gcontacts": (2 * len(self.points), 3), "gjoint": (2 * L, 3),
         }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        per_frame = sum(count * components for count, components in self._frame_sizes().values())
-        per_step = sum(count * components for count, components in self._step_sizes().values())
+        per_frame = sum(count * components for count, components in self._of_frames.values())
+        per_step = sum(count * components for count, components in self._of_steps.values())
         touches = len(self.points) * int(self._sizes[slot.GROUNDS])
         return n_envs * (layout().dtype.itemsize * (per_frame * n_frames + per_step) + 4 * touches * n_frames)
 
@@ -194,9 +190,9 @@ class RigidSolver(Solver):
         lay, B = layout(), frames.n_envs
         touches = self._sizes[slot.POINTS].item() * self._sizes[slot.GROUNDS].item()
         arrays = {"status": lay.new_int(B), "released": lay.new_int(max(1, touches * B * frames.n_frames))}
-        for name, (count, components) in self._frame_sizes().items():
+        for name, (count, components) in self._of_frames.items():
             arrays[name] = lay.new(max(1, count * B * frames.n_frames), components)
-        for name, (count, components) in self._step_sizes().items():
+        for name, (count, components) in self._of_steps.items():
             arrays[name] = lay.new(max(1, count * B), components)
         s = self._scratch(B)
         c = self._constants
@@ -215,36 +211,29 @@ class RigidSolver(Solver):
             lay = layout()
             shared = self._shared[n_envs] = {
                 name: lay.new(max(1, count * n_envs), components)
-                for name, (count, components) in self._scratch_sizes().items()
+                for name, (count, components) in self._of_scratch.items()
             }
             rows = 3 * self._sizes[slot.POINTS].item() * self._sizes[slot.GROUNDS].item()
             shared["held"], shared["held_by"] = lay.new(max(1, n_envs * rows), 4), lay.new_int(n_envs * (1 + rows))
         return self._shared[n_envs]
 
-    def _view(self, array: torch.Tensor, n_frames: int, n_envs: int, count: int) -> torch.Tensor:
-        """(n_frames, n_envs, count, components) view, in the order of `layout.indices`."""
-        lay = layout()
-        rows = lay.rows(array) if array.dim() > 1 else array[:, None]
-        rows = rows[: n_frames * n_envs * count]
-        if lay.soa:
-            return rows.unflatten(0, (n_frames, count, n_envs)).transpose(1, 2)
-        return rows.unflatten(0, (n_frames, n_envs, count))
-
-    def _of_step(self, frames: Frames, name: str) -> torch.Tensor:
+    def _rows(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
+        """(active, elements, components) view of an array, of frame `index` if it has frames; reals lack the last."""
         mine: RigidFrames = frames.of[self.name]
-        count, _ = self._step_sizes()[name]
-        return self._view(mine.arrays[name], 1, frames.n_envs, count)[0, : mine.active]
-
-    def _of_frame(self, frames: Frames, name: str, index: int) -> torch.Tensor:
-        mine: RigidFrames = frames.of[self.name]
-        count, _ = self._frame_sizes()[name]
-        view = self._view(mine.arrays[name], frames.n_frames, frames.n_envs, count)
-        return view[index % frames.n_frames, : mine.active, :, 0]
-
-    def _of_scratch(self, frames: Frames, name: str) -> torch.Tensor:
-        count, _ = self._scratch_sizes()[name]
-        array = self._scratch(frames.n_envs)[name]
-        return self._view(array, 1, frames.n_envs, count)[0, : frames.of[self.name].active]
+        n_frames = frames.n_frames if name in self._of_frames else 1
+        key = (name, index % n_frames)
+        if key not in mine.views:
+            lay, B = layout(), frames.n_envs
+            array = mine.arrays[name] if name in mine.arrays else self._scratch(B)[name]
+            count, components = {**self._of_scratch, **self._of_steps, **self._of_frames}[name]
+            rows = (lay.rows(array) if array.dim() > 1 else array[:, None])[: n_frames * B * count]
+            if lay.soa:
+                rows = rows.unflatten(0, (n_frames, count, B)).transpose(1, 2)
+            else:
+                rows = rows.unflatten(0, (n_frames, B, count))
+            rows = rows[key[1], : mine.active]
+            mine.views[key] = rows[:, :, 0] if components == 1 else rows
+        return mine.views[key]
 
     # Forward.
 
@@ -252,16 +241,16 @@ class RigidSolver(Solver):
         mine: RigidFrames = frames.of[self.name]
         qpos, qd, dofs, wrench, model, gravity = values
         if mine.active != qpos.shape[0]:
-            mine.active, mine.inputs = qpos.shape[0], {}
-        self._of_frame(frames, "q", 0).copy_(qpos)
-        self._of_frame(frames, "qd", 0).copy_(qd)
-        self._of_step(frames, "dofs")[:, :, 0].copy_(dofs.flatten(1))
+            mine.active, mine.inputs, mine.views = qpos.shape[0], {}, {}
+        self._rows(frames, "q", 0).copy_(qpos)
+        self._rows(frames, "qd", 0).copy_(qd)
+        self._rows(frames, "dofs").copy_(dofs.flatten(1))
         # These change rarely. What was loaded is held, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
             before = mine.inputs.get(name)
             same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
-                target = self._of_step(frames, name)
+                target = self._rows(frames, name)
                 target.copy_(value.reshape(target.shape))
                 mine.inputs[name] = (value, value._version)
         if self.features.outputs:
@@ -275,20 +264,20 @@ class RigidSolver(Solver):
         frames.of[self.name].launch()
 
     def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
-        sizes = self._sizes
-        for place, value in ((slot.N_ENVS, frames.n_envs), (slot.ACTIVE, frames.of[self.name].active),
-                             (slot.N_FRAMES, frames.n_frames), (slot.BEGIN, begin), (slot.END, end)):  # fmt: skip
-            sizes[place] = value
-        self._size.copy_(sizes)
+        given = [frames.n_envs, frames.of[self.name].active, frames.n_frames, begin, end]
+        if given != self._given:
+            self._given = given
+            self._sizes[: slot.SUBSTEPS] = torch.tensor(given, dtype=torch.int32)
+            self._size.copy_(self._sizes)
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
-        q, qd = self._of_frame(frames, "q", self.substeps).clone(), self._of_frame(frames, "qd", self.substeps).clone()
+        q, qd = self._rows(frames, "q", self.substeps).clone(), self._rows(frames, "qd", self.substeps).clone()
         out = [q, qd]
         if "contacts" in self._wanted:
-            rows = self._of_step(frames, "contacts").unflatten(1, (-1, 3))
+            rows = self._rows(frames, "contacts").unflatten(1, (-1, 3))
             out.append(torch.cat([rows[:, :, 0] / self.substeps, rows[:, :, 1] / self._touches(rows)], 2))
         if "link_wrench" in self._wanted:
-            out.append(self._of_step(frames, "joint").unflatten(1, (-1, 2)).flatten(2) / self.substeps)
+            out.append(self._rows(frames, "joint").unflatten(1, (-1, 2)).flatten(2) / self.substeps)
         if "link_acceleration" in self._wanted:
             after = self.readout(q, qd)
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
@@ -321,24 +310,24 @@ class RigidSolver(Solver):
         if "link_acceleration" in given:
             healthy = (self.failures(frames) == 0)[:, None, None]
             mine.gacceleration = torch.where(healthy, given["link_acceleration"] / self.dt, 0.0)
-            after = self._of_frame(frames, "q", self.substeps), self._of_frame(frames, "qd", self.substeps)
+            after = self._rows(frames, "q", self.substeps), self._rows(frames, "qd", self.substeps)
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
-        self._of_scratch(frames, "gqpos")[:, :, 0].copy_(gq)
-        self._of_scratch(frames, "gqd")[:, :, 0].copy_(gqd)
+        self._rows(frames, "gqpos").copy_(gq)
+        self._rows(frames, "gqd").copy_(gqd)
         for name in ("gdofs", "gwrench", "gmodel", "ggravity"):
             s[name].zero_()
         if self.features.outputs:
             s["gcontacts"].zero_()
             s["gjoint"].zero_()
         if "contacts" in given:
-            rows = self._of_step(frames, "contacts").unflatten(1, (-1, 3))
+            rows = self._rows(frames, "contacts").unflatten(1, (-1, 3))
             force, place = given["contacts"].unflatten(2, (2, 3)).unbind(2)
             both = torch.stack([force / self.substeps, place / self._touches(rows)], 2)
-            self._of_scratch(frames, "gcontacts").copy_(both.flatten(1, 2))
+            self._rows(frames, "gcontacts").copy_(both.flatten(1, 2))
         if "link_wrench" in given:
             both = given["link_wrench"].unflatten(2, (2, 3)) / self.substeps
-            self._of_scratch(frames, "gjoint").copy_(both.flatten(1, 2))
+            self._rows(frames, "gjoint").copy_(both.flatten(1, 2))
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         self._set_sizes(frames, begin, end)
@@ -346,20 +335,20 @@ class RigidSolver(Solver):
 
     def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
         mine: RigidFrames = frames.of[self.name]
-        gq = self._of_scratch(frames, "gqpos")[:, :, 0].clone()
-        gqd = self._of_scratch(frames, "gqd")[:, :, 0].clone()
+        gq = self._rows(frames, "gqpos").clone()
+        gqd = self._rows(frames, "gqd").clone()
         if "link_acceleration" in self._wanted:
-            before = self._of_frame(frames, "q", 0), self._of_frame(frames, "qd", 0)
+            before = self._rows(frames, "q", 0), self._rows(frames, "qd", 0)
             less = self._acceleration_adjoint(frames, *before)
             gq, gqd = gq - less[0], gqd - less[1]
             mine.gacceleration = None
         return [
             gq,
             gqd,
-            self._of_scratch(frames, "gdofs")[:, :, 0].unflatten(1, (-1, 5)).clone(),
-            self._of_scratch(frames, "gwrench").unflatten(1, (-1, 2)).flatten(2).clone(),
-            self._of_scratch(frames, "gmodel")[:, :, 0].clone(),
-            self._of_scratch(frames, "ggravity")[:, 0].clone(),
+            self._rows(frames, "gdofs").unflatten(1, (-1, 5)).clone(),
+            self._rows(frames, "gwrench").unflatten(1, (-1, 2)).flatten(2).clone(),
+            self._rows(frames, "gmodel").clone(),
+            self._rows(frames, "ggravity")[:, 0].clone(),
         ]
 
     def _acceleration_adjoint(
