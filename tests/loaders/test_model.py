@@ -1,6 +1,6 @@
 """Robots as arrays: primitives, placing, fusing, saving, and the laws that they must obey."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import mujoco
 import numpy as np
@@ -37,7 +37,7 @@ def same(a, b):
     if isinstance(a, tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, RigidModel | Joint | Geom | Actuator | GroundGeom):
-        return type(a) is type(b) and all(same(vars(a)[name], vars(b)[name]) for name in vars(a))
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     return type(a) is type(b) and a == b
 
 
