@@ -56,6 +56,7 @@ def start(arch: str, precision: str, seed: int) -> None:
 
     With fast_math the compiler may assume that there are no NaNs: kernels look for them in the bits (`layout.finite`).
     """
+    before = _threads()
     ti.init(
         arch=getattr(ti, arch),
         default_fp=ti.f64 if precision == "64" else ti.f32,
@@ -65,6 +66,32 @@ def start(arch: str, precision: str, seed: int) -> None:
         offline_cache=True,
         log_level=ti.ERROR,
     )
+    _spread([thread for thread in _threads() if thread not in before])
+
+
+def _threads() -> list[int]:
+    """Ids of this process's threads in the order in which they were made; none where the system does not tell."""
+    try:
+        return sorted(int(name) for name in os.listdir("/proc/self/task"))
+    except OSError:
+        return []
+
+
+def _spread(made: list[int]) -> None:
+    """Give each worker thread of the compiler a core of its own, if there are as many workers as cores.
+
+    Woken together for a launch, two workers often land on one core and stay there for its whole length, when the core
+    of the calling thread was the last that all of them used: half of the launches then take twice as long. The workers
+    are the last threads that `ti.init` makes, after those that compile.
+    """
+    workers = impl.current_cfg().cpu_max_num_threads
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    if len(cores) == workers <= len(made):
+        for thread, core in zip(made[-workers:], cores, strict=True):
+            try:
+                os.sched_setaffinity(thread, {core})
+            except OSError:  # the system forbids it: nothing is lost but speed
+                return
 
 
 @atexit.register
