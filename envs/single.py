@@ -38,7 +38,10 @@ class SingleEnv(gymnasium.Env):
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
         )
-        self.render_mode = render_mode
+        self._take_on_spaces()
+
+    def _take_on_spaces(self) -> None:
+        self.render_mode = self.core.render_mode
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
 
@@ -64,9 +67,9 @@ class SingleEnv(gymnasium.Env):
         self.core.close()
 
 
-def single_face(task: type[DifferentiableVectorEnv]) -> type[SingleEnv]:
-    """The `gymnasium.Env` class of a task: what its `entry_point` names."""
-    return type(f"{task.__name__}Env", (SingleEnv,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})
+def single_face(task: type[DifferentiableVectorEnv], face: type[SingleEnv] = SingleEnv) -> type[SingleEnv]:
+    """The `gymnasium.Env` class of a task: what its `entry_point` names. `face` may know more options of its tasks."""
+    return type(f"{task.__name__}Env", (face,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})
 
 
 def _row(info: dict[str, Any]) -> dict[str, Any]:

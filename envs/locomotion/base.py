@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode
 
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
-from envs.single import SingleEnv
+from envs.single import SingleEnv, single_face
 from envs.streams import Draw
 from genesis.errors import GenesisValueError
 
@@ -170,11 +170,9 @@ class RobotEnv(SingleEnv):
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
         )
-        self.render_mode = render_mode
-        self.observation_space = self.task.single_observation_space
-        self.action_space = self.task.single_action_space
+        self._take_on_spaces()
 
 
-def robot_face(task: type[RobotTask]) -> type[RobotEnv]:
-    """The `gymnasium.Env` class of a task: what its `entry_point` names."""
-    return type(f"{task.__name__}Env", (RobotEnv,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})
+def robot_face(task: type[RobotTask]) -> type[SingleEnv]:
+    """The `gymnasium.Env` class of a robot task: what its `entry_point` names."""
+    return single_face(task, RobotEnv)

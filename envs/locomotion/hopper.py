@@ -1,15 +1,13 @@
 """Hopper: a leg with three joints in a vertical plane hops forwards."""
 
 import numpy as np
-import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import STRICT, reference_contact, robot_face
-from envs.locomotion.planar import PlanarTask
-from envs.locomotion.sensors import height_reward
+from envs.locomotion.base import robot_face
+from envs.locomotion.planar import UprightTask
 
 
-class Hopper(PlanarTask):
+class Hopper(UprightTask):
     """Hop forwards, upright, with little effort.
 
     Action (3,): torques of thigh, leg and foot in units of 200 N m, in [-1, 1].
@@ -24,30 +22,8 @@ class Hopper(PlanarTask):
     """
 
     ROBOT = "hopper"
-    FRICTION = 0.9
-    CONTACTS = {"strict": STRICT, "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0)}
-
-    START_NOISE = 0.05  # m, rad
-    START_VELOCITY_NOISE = 0.05  # m/s, rad/s
-    HEIGHT_LIMIT = -0.45  # m over the rest height: below it the episode ends
-    HEIGHT_TOLERANCE = 0.15  # m over the limit, where the height reward changes sign
-    HEIGHT_CEILING = 0.3  # m over that, where the height reward stops growing
-    ANGLE_SCALE = np.pi / 6  # rad of leaning that cost as much as standing straight earns
-    ACTION_WEIGHT = 0.1
-
     single_observation_space = Box(-np.inf, np.inf, (11,), np.float32)
     single_action_space = Box(-1.0, 1.0, (3,), np.float32)
-
-    def reward(self) -> torch.Tensor:
-        """See the class."""
-        height, angle = self.torso()
-        tall = height_reward(height - (self.HEIGHT_LIMIT + self.HEIGHT_TOLERANCE), self.HEIGHT_CEILING, 1.0)
-        straight = 1.0 - (angle / self.ANGLE_SCALE).square()
-        return self.forward_velocity() + tall + straight - self.ACTION_WEIGHT * self.effort()
-
-    def terminated(self) -> torch.Tensor:
-        """Whether the torso is too low."""
-        return self.torso()[0].detach() < self.HEIGHT_LIMIT
 
 
 HopperEnv = robot_face(Hopper)

@@ -1,11 +1,13 @@
-"""What the robots that live in a vertical plane share: coordinates, observation, start."""
+"""What the robots that live in a vertical plane share: coordinates, observation, start; and those that stay upright."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
 import torch
 
-from envs.locomotion.base import RobotTask
+from envs.locomotion.base import STRICT, RobotTask, reference_contact
+from envs.locomotion.sensors import height_reward
 from envs.streams import Draw
 
 
@@ -45,3 +47,29 @@ class PlanarTask(RobotTask):
         height, angle = (value.detach() for value in self.torso())
         velocity = self.forward_velocity().detach()
         return {"forward_velocity": velocity, "height": height, "upright": torch.cos(angle)}
+
+
+class UprightTask(PlanarTask):
+    """Abstract: move forwards, upright, with little effort: the rewards and limits of `Hopper`."""
+
+    FRICTION = 0.9
+    CONTACTS = {"strict": STRICT, "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0)}
+
+    START_NOISE = 0.05  # m, rad
+    START_VELOCITY_NOISE = 0.05  # m/s, rad/s
+    HEIGHT_LIMIT = -0.45  # m over the rest height: below it the episode ends
+    HEIGHT_TOLERANCE = 0.15  # m over the limit, where the height reward changes sign
+    HEIGHT_CEILING = 0.3  # m over that, where the height reward stops growing
+    ANGLE_SCALE = np.pi / 6  # rad of leaning that cost as much as standing straight earns
+    ACTION_WEIGHT = 0.1
+
+    def reward(self) -> torch.Tensor:
+        """See the class."""
+        height, angle = self.torso()
+        tall = height_reward(height - (self.HEIGHT_LIMIT + self.HEIGHT_TOLERANCE), self.HEIGHT_CEILING, 1.0)
+        straight = 1.0 - (angle / self.ANGLE_SCALE).square()
+        return self.forward_velocity() + tall + straight - self.ACTION_WEIGHT * self.effort()
+
+    def terminated(self) -> torch.Tensor:
+        """Whether the torso is too low."""
+        return self.torso()[0].detach() < self.HEIGHT_LIMIT

@@ -199,7 +199,8 @@ def parameters(world: World, sim: SimOptions, n_envs: int, scene: Any) -> list[P
         for body in world.bodies:
             n = body.n_links if name in LINK_BLOCKS else body.n_dofs
             given = body.material.friction if name == "friction" else None
-            value = _initial(body, name) if name != "contact_stiffness" else stiffness[link : link + n]
+            sag_bound = name == "contact_stiffness"
+            value = stiffness[link : link + n] if sag_bound else prepare.initial_block(body.model, name)
             what, remedy = f"{body.name}.{name}", f"{body.name}.{SETTERS[name]}"
             law = _law(name, bool(body.model.moving.all()))
             tensor = torch.as_tensor(np.array(value)) if given is None else numeric(what, given, scene)
@@ -222,17 +223,6 @@ def _law(name: str, all_move: bool) -> Law:
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
 
 
-def _initial(body: RigidEntity, name: str) -> np.ndarray:
-    if name in ("kp", "kv"):
-        return body.model.dof_gains()[("kp", "kv").index(name)]
-    if name == "friction":
-        largest = np.zeros(body.n_links)
-        for geom in body.model.geoms:
-            largest[geom.link] = max(largest[geom.link], geom.friction)
-        return largest
-    return getattr(body.model, name)
-
-
 def solver(world: World, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -> RigidSolver:
     """The solver, in which `sim` says how long a step is."""
     geoms = [ground.geom for ground in world.grounds]
@@ -242,9 +232,7 @@ def solver(world: World, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -
 def stability_check(world: World, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
     """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
     size = sum(math.prod(shape) for _, shape in world.blocks.values())
-    check_pairs = pair_list.stability_check(
-        world.model, world.options, sim.gravity, sim.substep_dt, len(world.grounds)
-    )
+    check_pairs = pair_list.stability_check(world.model, world.options, sim.gravity, sim.substep_dt, len(world.grounds))
 
     def check(numbers: Sequence[Parameter]) -> None:
         check_pairs(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))

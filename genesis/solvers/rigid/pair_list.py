@@ -41,10 +41,12 @@ class Pair:
     b: Geom
 
 
-def touching(model: RigidModel, self_collision: bool) -> list[Pair]:
-    """Pairs of geoms on different links that may touch: of different trees, or of one tree if asked for."""
+def touching(model: RigidModel, self_collision: bool) -> tuple[list[Pair], set[str]]:
+    """Pairs of geoms on different links that may touch, of different trees, or of one tree if asked for; and the kinds
+    of geoms that would have to, but cannot."""
     root, moving = prepare.roots(model), model.moving
-    pairs, blind = [], set()
+    pairs: list[Pair] = []
+    blind: set[str] = set()
     for i, a in enumerate(model.geoms):
         for b in model.geoms[i + 1 :]:
             links = (min(a.link, b.link), max(a.link, b.link))
@@ -59,12 +61,7 @@ def touching(model: RigidModel, self_collision: bool) -> list[Pair]:
                 blind |= unseen
                 continue
             pairs += _sampled(a, b)
-    if blind:
-        _LOG.warning(
-            "geoms of kind %s touch the ground only, and pass through other bodies; approximate them by spheres, "
-            "capsules or boxes.", ", ".join(sorted(blind)),
-        )  # fmt: skip
-    return pairs
+    return pairs, blind
 
 
 def _sampled(a: Geom, b: Geom) -> list[Pair]:
@@ -111,15 +108,24 @@ def factors(
     for pair in pairs:
         largest = LARGEST * reduced_mass(model, model.mass, pair) / (at_once(pair) * substep_dt**2)
         found.append(min(1.0, largest / _series(stiffness, pair)))
-    if found and min(found) < SOFTEST:
-        pair = pairs[int(np.argmin(found))]
-        needed = math.ceil(math.sqrt(SOFTEST / min(found)))
+    return found
+
+
+def warn(model: RigidModel, pairs: Sequence[Pair], blind: set[str], factor: Sequence[float], substep_dt: float) -> None:
+    """Tell of what cannot touch, and of what is much softer than asked for."""
+    if blind:
+        _LOG.warning(
+            "geoms of kind %s touch the ground only, and pass through other bodies; approximate them by spheres, "
+            "capsules or boxes.", ", ".join(sorted(blind)),
+        )  # fmt: skip
+    if factor and min(factor) < SOFTEST:
+        pair = pairs[int(np.argmin(factor))]
+        needed = math.ceil(math.sqrt(SOFTEST / min(factor)))
         _LOG.warning(
             "contact between %r and %r is %.0f times softer than RigidOptions ask for, because the substep of %.3g s "
             "allows no more; stacks may lean and topple. Use %d times as many substeps.",
-            model.link_names[pair.a.link], model.link_names[pair.b.link], 1.0 / min(found), substep_dt, needed,
+            model.link_names[pair.a.link], model.link_names[pair.b.link], 1.0 / min(factor), substep_dt, needed,
         )  # fmt: skip
-    return found
 
 
 def _series(stiffness: np.ndarray, pair: Pair) -> float:
@@ -165,7 +171,7 @@ def stability_check(
     model: RigidModel, options: prepare.Options, gravity: Sequence[float], substep_dt: float, n_grounds: int
 ) -> Callable[[torch.Tensor], None]:
     """A function of the solver's `model` (B, P) that raises if two bodies' contact is too stiff for the substep."""
-    pairs = touching(model, options.self_collision)
+    pairs, _ = touching(model, options.self_collision)
     factor = factors(model, pairs, options, prepare.contact_stiffness(model, options, gravity), substep_dt)
     blocks = parameter_blocks(model.n_links, model.n_dofs, n_grounds)
     firsts = blocks["contact_stiffness"][0], blocks["mass"][0]

@@ -152,6 +152,18 @@ def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[flo
     return np.maximum(tree_mass(model) * g / sag(model, options), 1e-6)
 
 
+def initial_block(model: RigidModel, name: str) -> np.ndarray:
+    """The model's own values of a block of `layout.BLOCKS` that belongs to links or dofs, less contact stiffness."""
+    if name in ("kp", "kv"):
+        return model.dof_gains()[("kp", "kv").index(name)]
+    if name == "friction":
+        largest = np.zeros(model.n_links)
+        for geom in model.geoms:
+            largest[geom.link] = max(largest[geom.link], geom.friction)
+        return largest
+    return getattr(model, name)
+
+
 def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
     """(L, 4): dissipation (s/m), smoothing (m), reach of the contact points from the link's origin (m), 0.
 
@@ -168,7 +180,7 @@ def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPo
     return rows
 
 
-def limit_laws(model: RigidModel, options: Options, substep_dt: float) -> tuple[np.ndarray, np.ndarray]:
+def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndarray]:
     """(D,) stiffness and damping of joint limits.
 
     The default stiffness holds the actuators' strength within 0.003 (rad or m), or makes the joint swing at
@@ -247,13 +259,13 @@ def rest_quaternions(model: RigidModel) -> np.ndarray:
     return quats
 
 
-def pack_laws(model: RigidModel, options: Options, contact: np.ndarray, substep_dt: float) -> np.ndarray:
+def pack_laws(model: RigidModel, options: Options, contact: np.ndarray) -> np.ndarray:
     """`law` (2D + L, 4) of `layout`."""
     rows = np.zeros((2 * model.n_dofs + model.n_links, 4))
     joint, rest = rows[0 : 2 * model.n_dofs : 2], rows[1 : 2 * model.n_dofs : 2]
     joint[:, 0] = np.maximum(model.limit_low, -UNLIMITED)
     joint[:, 1] = np.minimum(model.limit_high, UNLIMITED)
-    joint[:, 2], joint[:, 3] = limit_laws(model, options, substep_dt)
+    joint[:, 2], joint[:, 3] = limit_laws(model, options)
     rest[:, 0] = model.spring_ref
     rest[:, 1] = np.maximum(model.force_low, -UNLIMITED)
     rest[:, 2] = np.minimum(model.force_high, UNLIMITED)

@@ -44,7 +44,7 @@ class RigidSolver(Solver):
         grounds: Planes and height fields.
         dt: Control step, s.
         outputs: Some of `OUTPUTS`.
-        parameters: Initial values by block name, each of the block's shape; the model's own where absent.
+        gravity: m/s^2; decides the default contact stiffness.
     """
 
     name = "rigid"
@@ -74,7 +74,7 @@ class RigidSolver(Solver):
         shapes = {"contacts": (len(self.points), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
         self.outputs = tuple(Field(name, shapes[name]) for name in OUTPUTS if name in outputs)
         self._wanted = {f.name for f in self.outputs}
-        pairs = pair_list.touching(model, options.self_collision)
+        pairs, blind = pair_list.touching(model, options.self_collision)
         self.features = slot.Features(
             outputs=bool(self._wanted & {"contacts", "link_wrench"}),
             pairs=bool(pairs),
@@ -97,6 +97,7 @@ class RigidSolver(Solver):
         ground, heights = prepare.pack_grounds(grounds)
         stiffness = prepare.contact_stiffness(model, options, gravity)
         factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
+        pair_list.warn(model, pairs, blind, factor, dt / substeps)
         pair, shape = pair_list.pack(pairs, factor, options, contact, dt / substeps)
         numbers = np.array([dt / substeps, options.friction_velocity, options.limit_smoothing])
         self._constants = {
@@ -104,7 +105,7 @@ class RigidSolver(Solver):
             "tree": integers(tree),
             "fixed": reals(fixed, 3),
             "turn": reals(turn, 9),
-            "law": reals(prepare.pack_laws(model, options, contact, dt / substeps), 4),
+            "law": reals(prepare.pack_laws(model, options, contact), 4),
             "point": reals(prepare.pack_points(self.points), 4),
             "ground": reals(ground, 4),
             "heights": reals(heights, 1).flatten(),
@@ -128,24 +129,12 @@ class RigidSolver(Solver):
     def _initial_parameters(
         self, grounds: Sequence[GroundGeom], options: prepare.Options, gravity: Sequence[float]
     ) -> torch.Tensor:
-        model = self.model
-        friction = np.zeros(model.n_links)
-        for geom in model.geoms:
-            friction[geom.link] = max(friction[geom.link], geom.friction)
-        kp, kv = model.dof_gains()
         values = {
-            "mass": model.mass,
-            "inertia": model.inertia,
-            "friction": friction,
-            "contact_stiffness": prepare.contact_stiffness(model, options, gravity),
-            "damping": model.damping,
-            "armature": model.armature,
-            "stiffness": model.stiffness,
-            "kp": kp,
-            "kv": kv,
+            "contact_stiffness": prepare.contact_stiffness(self.model, options, gravity),
             "ground_friction": np.array([ground.friction for ground in grounds]),
         }
-        return torch.as_tensor(np.concatenate([np.ravel(values[name]) for name in slot.BLOCKS]))
+        blocks = [values[name] if name in values else prepare.initial_block(self.model, name) for name in slot.BLOCKS]
+        return torch.as_tensor(np.concatenate([np.ravel(block) for block in blocks]))
 
     # Values.
 
