@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 
 REGISTERED = {
     "bptt": "agents.bptt:BPTT",
+    "shac": "agents.shac:SHAC",
 }
 """Name of an agent to its module and class; its configuration is the class of that name with "Config" behind it."""
 
