@@ -17,6 +17,9 @@ class Entry(NamedTuple):
 REGISTERED = {
     "bptt": "agents.bptt:BPTT",
     "shac": "agents.shac:SHAC",
+    "ahac": "agents.ahac:AHAC",
+    "sapo": "agents.sapo:SAPO",
+    "ivw": "agents.ivw:IVW",
 }
 """Name of an agent to its module and class; its configuration is the class of that name with "Config" behind it."""
 

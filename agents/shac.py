@@ -32,7 +32,7 @@ from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
 from agents.core.returns import td_lambda, window_return
-from agents.core.rollout import Stopwatch, Window, roll_out
+from agents.core.rollout import Stopwatch, Window, collect
 
 
 @dataclass(frozen=True)
@@ -153,17 +153,10 @@ class SHAC(Agent):
         return scalars | fit.scalars() | more | watch.scalars(window.reward.numel())
 
     def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
-        """Step 1, with observation statistics that stand still within the window."""
-        if self.updates == 0:
-            self.normaliser.update(observation)
-        self.normaliser.freeze()
-        first_step = self.updates * self.config.window
-        noise = self.noise.normal(first_step, self.config.window, env.streams.env_ids, self.action_size)
-        window = roll_out(
-            env, observation, self.config.window, lambda t, o: self.policy(self.normaliser(o), noise[t])
-        )
-        self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
-        return window
+        """Step 1."""
+        steps = self.config.window
+        noise = self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
+        return collect(env, observation, steps, lambda t, o: self.policy(o, noise[t]), self.normaliser)
 
     def _actor_loss(self, window: Window) -> torch.Tensor:
         """Step 2: -J."""
