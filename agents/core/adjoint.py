@@ -18,7 +18,7 @@ class AdjointProbe:
             if tensor.requires_grad:
                 tensor.register_hook(self._keeper(index))
 
-    def _keeper(self, index: int): -> Callable[[torch.Tensor], None]
+    def _keeper(self, index: int) -> Callable[[torch.Tensor], None]:
         def keep(gradient: torch.Tensor) -> None:
             self._gradients[index] = gradient.detach()
 
