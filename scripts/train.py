@@ -77,8 +77,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
 
     Returns:
         run, checkpoint, best (paths), steps, seconds (of updates), compilation_seconds, interrupted, the curve of the
-        evaluations, and
-        untrained and trained: their statistics.
+        evaluations, and untrained and trained: their statistics.
     """
     make.check_names(config.env, config.agent)
     _check_numbers(config)
