@@ -19,8 +19,8 @@ Differences from the paper:
   stiffness of contact, is used beside it where the task's `info` has one: then f / C is the larger of the two.
 - f / C - 1 instead of f - C, so that rates have no units; multipliers stay within [-1, 10], so that a long calm does
   not hold a horizon up when gradients explode.
-- The loss's change is taken relative to the loss, so that it settles whatever the unit of reward; minibatches have a
-  size, not a number, so that short windows are not cut into small ones.
+- The loss's change is taken relative to the loss, so that it settles whatever the unit of reward, and there are at most
+  16 passes, not 64; minibatches have a size, not a number, so that short windows are not cut into small ones.
 - Multipliers belong to distances from the window's end, where the adjoint starts, and are kept between windows.
 - Those of SHAC here.
 """
@@ -79,9 +79,9 @@ class AHACConfig:
     """Adam's decay rates of the first and second moment."""
     max_grad_norm: float = 1.0
     """Global gradient norm, of actor and critics each, beyond which a gradient is scaled down."""
-    critic_passes: int = 64
+    critic_passes: int = 16
     """Passes of the critics over each window, at most."""
-    critic_settled: float = 0.05
+    critic_settled: float = 0.02
     """Mean change of the critics' loss over five passes, in units of the loss, below which they have settled."""
     critic_minibatch_steps: int = 8
     """Steps of all environments that make a minibatch."""
