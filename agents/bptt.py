@@ -15,18 +15,18 @@ Differences from the papers:
 - Observations are normalised by statistics that are frozen within a window.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-import genesis as gs
+from agents.core.agent import Agent, linear_schedule, plain
+from agents.core.laws import BETAS, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
 from agents.core.nets import SquashedPolicy
-from agents.core.normaliser import Normaliser
+from agents.core.optimiser import Optimiser, guarded_step
+from agents.core.report import update_scalars
 from agents.core.returns import window_return
-from genesis.errors import GenesisValueError
+from agents.core.rollout import Stopwatch, Window, roll_out
 
 
 @dataclass(frozen=True)
@@ -50,173 +50,65 @@ class BPTTConfig:
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a number breaks its law."""
-        for name, value, lawful, law in (
-            ("window", self.window, self.window >= 1, "be at least 1"),
-            ("gamma", self.gamma, 0 < self.gamma <= 1, "lie in (0, 1]"),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate < float("inf"), "be positive"),
-            ("final_learning_rate", self.final_learning_rate, self.final_learning_rate >= 0, "be at least 0"),
-            ("betas", self.betas, all(0 <= beta < 1 for beta in self.betas), "lie in [0, 1)"),
-            ("max_grad_norm", self.max_grad_norm, self.max_grad_norm > 0, "be positive"),
-            ("hidden", self.hidden, all(width >= 1 for width in self.hidden), "be positive widths"),
-        ):
-            if not lawful:
-                raise GenesisValueError(f"{name} must {law}, got {value!r}.")
+        obey(
+            self,
+            {
+                "window": WHOLE,
+                "gamma": UNIT,
+                "learning_rate": POSITIVE,
+                "final_learning_rate": RATE,
+                "betas": BETAS,
+                "max_grad_norm": POSITIVE,
+                "hidden": WIDTHS,
+            },
+        )
 
 
-@dataclass
-class Window:
-    """What a window of H steps in B environments gave; rows of (H, B)."""
-
-    reward: torch.Tensor
-    done: torch.Tensor
-    valid: torch.Tensor
-    episode_returns: list[float]
-    episode_lengths: list[float]
-    successes: list[float]
-
-
-class BPTT:
+class BPTT(Agent):
     """The agent: a policy, its optimiser and where it stands in its environment."""
 
     name = "bptt"
+    differentiable = True
+    config: BPTTConfig
 
     def __init__(self, config: BPTTConfig, env: Any, seed: int, total_steps: int):
-        """Takes sizes, bounds and precision from the environment.
-
-        Args:
-            config: Hyper-parameters.
-            env: A vector environment with torch output and SAME_STEP autoreset; differentiable, to be trained in.
-            seed: Seed of the weights and of the environment's episodes.
-            total_steps: Steps, over all environments, on which the learning rate reaches its end.
-        """
-        self.config = config
-        self.seed = seed
-        self.total_steps = total_steps
-        space = env.single_action_space
-        low, high = (gs.from_numpy(np.array(x)).as_subclass(torch.Tensor) for x in (space.low, space.high))
-        size = env.single_observation_space.shape[0]
-        self.policy = SquashedPolicy(size, low, high, config.hidden, seed)
-        self.normaliser = Normaliser(size, like=low)
-        self.optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, betas=config.betas)
-        self.steps = 0
-        self.updates = 0
-        self.skipped_updates = 0
-        self.observation: torch.Tensor | None = None
+        """See `Agent`."""
+        super().__init__(config, env, seed, total_steps)
+        self.policy = SquashedPolicy(self.observation_size, self.low, self.high, config.hidden, seed)
+        self.optimiser = Optimiser(
+            self.policy,
+            learning_rate=config.learning_rate,
+            betas=config.betas,
+            max_grad_norm=config.max_grad_norm,
+        )
+        self.parts |= {"policy": self.policy, "optimiser": self.optimiser}
 
     @torch.no_grad()
-    def act(self, observation: torch.Tensor) -> torch.Tensor:
-        """Actions (B, A) for observations (B, O), without a graph."""
-        return self.policy(self.normaliser(_plain(observation)))
+    def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
+        """See `Agent`; the policy is deterministic in any case."""
+        return self.policy(self.normaliser(plain(observation)))
 
     def update(self, env: Any) -> dict[str, float]:
-        """Rolls one window out and takes one gradient step; returns scalars by TensorBoard tag.
-
-        Raises:
-            GenesisValueError: The environment keeps no gradients.
-        """
-        if not env.differentiable:
-            raise GenesisValueError(
-                "env must be differentiable, got one that is not. Make it with differentiable=True."
-            )
-        if self.observation is None:
-            self.observation = _plain(env.reset(seed=self.seed)[0])
-            self.normaliser.update(self.observation)
-        started = time.perf_counter()
-        window = self._roll_out(env, self.observation)
+        """Rolls one window out and takes one gradient step; returns scalars by TensorBoard tag."""
+        observation = self.start(env)
+        watch = Stopwatch(env)
+        window = self._roll_out(env, observation)
         loss = -window_return(window.reward, window.done, window.valid, self.config.gamma)
-        rolled_out = time.perf_counter()
-        norm = self._step(loss)
-        finished = time.perf_counter()
-        self.steps += window.reward.numel()
-        self.updates += 1
-        scalars = {
-            "losses/policy_loss": loss.item(),
-            "gradients/norm_before_clip": norm,
-            "gradients/norm_after_clip": min(norm, self.config.max_grad_norm) if np.isfinite(norm) else 0.0,
-            "gradients/skipped_updates": float(self.skipped_updates),
-            "charts/learning_rate": self.optimiser.param_groups[0]["lr"],
-            "charts/mean_reward": window.reward.detach().mean().item(),
-            "charts/nonfinite_rows": float((~window.valid).sum()),
-            "time/forward_s": rolled_out - started,
-            "time/backward_s": finished - rolled_out,
-            "time/env_steps_per_second": window.reward.numel() / (finished - started),
-        }
-        if window.episode_returns:
-            scalars["charts/episodic_return"] = float(np.mean(window.episode_returns))
-            scalars["charts/episodic_length"] = float(np.mean(window.episode_lengths))
-        if window.successes:
-            scalars["charts/success_rate"] = float(np.mean(window.successes))
-        return scalars
+        watch.lap("forward")
+        self.optimiser.learning_rate = linear_schedule(
+            self.config.learning_rate, self.config.final_learning_rate, self.progress()
+        )
+        step = guarded_step(self.optimiser, loss, env)
+        watch.lap("backward")
+        self.observation = window.last_observation
+        self.count(window.reward.numel(), step.skipped)
+        scalars = update_scalars(window, loss, step, self.optimiser.learning_rate, self.skipped_updates)
+        return scalars | watch.scalars(window.reward.numel())
 
     def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
-        """s_t+1 = f(s_t, pi(o(s_t))) from a state without history."""
-        env.detach_()
+        if self.updates == 0:
+            self.normaliser.update(observation)
         self.normaliser.freeze()
-        rewards, dones, valids = [], [], []
-        window = Window(observation, observation, observation, [], [], [])
-        for _ in range(self.config.window):
-            action = self.policy(self.normaliser(observation))
-            outcome = env.step(gs.from_torch(action, detach=False))
-            observation, reward, terminated, truncated = (_plain(x) for x in outcome[:4])
-            self.normaliser.update(observation.detach())
-            rewards.append(reward)
-            dones.append(terminated | truncated)
-            valids.append(~_plain(outcome[4]["nonfinite"]))
-            _collect_episodes(window, outcome[4])
-        self.observation = observation.detach()
-        window.reward, window.done, window.valid = torch.stack(rewards), torch.stack(dones), torch.stack(valids)
+        window = roll_out(env, observation, self.config.window, lambda t, o: self.policy(self.normaliser(o)))
+        self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
         return window
-
-    def _step(self, loss: torch.Tensor) -> float:
-        """One step of Adam along the clipped gradient; returns the norm before clipping. Skips what is not finite."""
-        progress = min(1.0, self.steps / max(1, self.total_steps))
-        first, last = self.config.learning_rate, self.config.final_learning_rate
-        self.optimiser.param_groups[0]["lr"] = first + (last - first) * progress
-        self.optimiser.zero_grad(set_to_none=True)
-        norm = float("nan")
-        if bool(torch.isfinite(loss)):
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm).item()
-        if np.isfinite(norm):
-            self.optimiser.step()
-        else:
-            self.skipped_updates += 1
-        self.optimiser.zero_grad(set_to_none=True)
-        return norm
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next update depends on, besides the environment: tensors and plain values."""
-        return {
-            "policy": self.policy.state_dict(),
-            "normaliser": self.normaliser.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "observation": self.observation,
-            "steps": self.steps,
-            "updates": self.updates,
-            "skipped_updates": self.skipped_updates,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
-        self.policy.load_state_dict(state["policy"])
-        self.normaliser.load_state_dict(state["normaliser"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        observation = state["observation"]
-        self.observation = None if observation is None else observation.to(self.normaliser.mean)
-        self.steps, self.updates = state["steps"], state["updates"]
-        self.skipped_updates = state["skipped_updates"]
-
-
-def _collect_episodes(window: Window, info: dict[str, Any]) -> None:
-    """Notes the statistics of the episodes that ended in this step."""
-    ended = _plain(info["_episode_return"])
-    if bool(ended.any()):
-        window.episode_returns += _plain(info["episode_return"])[ended].tolist()
-        window.episode_lengths += _plain(info["episode_length"])[ended].tolist()
-        if "success" in info["final_info"]:
-            window.successes += _plain(info["final_info"]["success"])[ended].to(torch.float64).tolist()
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    """The tensor without its subclass: the fast path inside an agent."""
-    return value.as_subclass(torch.Tensor)

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 import genesis as gs
 from envs import faces, snapshot
+from envs.clock import SimulatorClock
 from envs.streams import Draw, Streams
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
@@ -115,6 +116,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self._delayed = [self.action] * action_delay
         self._returns = torch.zeros(num_envs, dtype=self.dtype, device=self.device)
         self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
+        self._clock = SimulatorClock()
         self.scene = self.build_scene()
 
     # ---- what a task writes ----
@@ -244,6 +246,16 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         """A plain tensor of the precision and device that `gs.init` chose."""
         return torch.as_tensor(np.asarray(values), dtype=self.dtype, device=self.device)
 
+    @property
+    def simulator_seconds(self) -> float:
+        """Wall-clock that this environment has spent in its simulator so far, forward and backward, s."""
+        return self._clock.seconds
+
+    def failures(self) -> list[tuple[int, int, int, str]]:
+        """Where the simulator last lost a state or gradient: step since the full reset, substep, environment, field."""
+        self._require_open()
+        return list(self.scene.failures)
+
     def detach_(self) -> None:
         """Cuts the graph here: the start of a window. Values stay the same."""
         self._require_ready()
@@ -279,7 +291,10 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
             action = torch.clamp(action + self.tensor(noise), self._low, self._high)
         self.action = action
         self.apply_action(action)
-        self.scene.step()
+        with self._clock.forward():
+            self.scene.step()
+        if self.differentiable and torch.is_grad_enabled():
+            self._clock.watch_backward(next(iter(snapshot.state_tensors(self.scene).values())))
         self.elapsed = self.elapsed + 1
 
     def _begin_episodes(self, mask: torch.Tensor) -> None:

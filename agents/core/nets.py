@@ -1,10 +1,59 @@
-"""Networks of the agents."""
+"""Networks of the agents. All are plain modules; weights come from a seed alone."""
 
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+ACTIVATIONS = {"elu": functional.elu, "silu": functional.silu, "tanh": torch.tanh, "relu": torch.relu}
+SQRT2 = math.sqrt(2.0)
+
+
+class MLP(nn.Module):
+    """Linear layers, each but the last followed by an activation and, if asked for, a layer normalisation."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str = "elu",
+        layer_norm: bool = True,
+        gain: float | None = SQRT2,
+        last_gain: float | None = None,
+    ):
+        """Draws from torch's global generator; see `seeded`.
+
+        Args:
+            sizes: Widths from input to output.
+            activation: A name in `ACTIVATIONS`.
+            layer_norm: Whether a layer normalisation follows each activation.
+            gain: Of the orthogonal initial weights, biases being zero; None: torch's own initial values.
+            last_gain: The same for the last layer; None: as `gain`.
+        """
+        super().__init__()
+        self.activation = activation
+        widths = list(zip(sizes[:-1], sizes[1:], strict=True))
+        self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in widths)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in sizes[1:-1] if layer_norm)
+        for index, linear in enumerate(self.linears):
+            here = last_gain if last_gain is not None and index == len(widths) - 1 else gain
+            if here is not None:
+                nn.init.orthogonal_(linear.weight, here)  # type: ignore[arg-type]
+                nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Output (B, sizes[-1]) for input (B, sizes[0]); differentiable."""
+        activation = ACTIVATIONS[self.activation]
+        for index, linear in enumerate(self.linears[:-1]):
+            x = activation(functional.linear(x, linear.weight, linear.bias))
+            if self.norms:
+                norm = self.norms[index]
+                x = torch.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        last = self.linears[-1]
+        return functional.linear(x, last.weight, last.bias)
 
 
 class SquashedPolicy(nn.Module):
@@ -14,34 +63,115 @@ class SquashedPolicy(nn.Module):
     half_width: torch.Tensor
 
     def __init__(self, observation_size: int, low: torch.Tensor, high: torch.Tensor, hidden: Sequence[int], seed: int):
-        """Weights come from the seed alone; torch's global generator is left as it was.
-
-        Args:
-            observation_size: Length O of an observation.
-            low: Lower bounds of the action (A,), finite; gives dtype and device.
-            high: Upper bounds of the action (A,), finite.
-            hidden: Widths of the hidden layers.
-            seed: Seed of the weights.
-        """
+        """Args: low, high: finite bounds of the action (A,), which give dtype and device."""
         super().__init__()
-        sizes = [observation_size, *hidden]
-        layers: list[nn.Module] = []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
-                layers += [_linear(fan_in, fan_out, math.sqrt(2.0)), nn.ELU()]
-            layers.append(_linear(sizes[-1], len(low), 0.01))
-        self.layers = nn.Sequential(*layers).to(low)
+        with seeded(seed, "policy"):
+            self.mean = MLP([observation_size, *hidden, len(low)], layer_norm=False, last_gain=0.01).to(low)
         self.register_buffer("middle", 0.5 * (low + high))
         self.register_buffer("half_width", 0.5 * (high - low))
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
         """Action (B, A) inside the bounds for normalised observations (B, O); differentiable."""
-        return self.middle + self.half_width * torch.tanh(self.layers(observation))
+        return torch.addcmul(self.middle, self.half_width, torch.tanh(self.mean(observation)))
 
 
-def _linear(fan_in: int, fan_out: int, gain: float) -> nn.Linear:
-    layer = nn.Linear(fan_in, fan_out)
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
+class GaussianPolicy(nn.Module):
+    """a = tanh(mu(o) + exp(logstd) eps), spanning the action space; logstd is a parameter per action."""
+
+    middle: torch.Tensor
+    half_width: torch.Tensor
+
+    def __init__(
+        self,
+        observation_size: int,
+        low: torch.Tensor,
+        high: torch.Tensor,
+        hidden: Sequence[int],
+        seed: int,
+        initial_log_std: float = -1.0,
+    ):
+        """Args: low, high: finite bounds of the action (A,), which give dtype and device."""
+        super().__init__()
+        with seeded(seed, "policy"):
+            self.mean = MLP([observation_size, *hidden, len(low)], gain=None).to(low)
+        self.log_std = nn.Parameter(torch.full_like(low, initial_log_std))
+        self.register_buffer("middle", 0.5 * (low + high))
+        self.register_buffer("half_width", 0.5 * (high - low))
+
+    def forward(self, observation: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """Action (B, A) for normalised observations (B, O) and standard normal `noise` (B, A); None: the middle."""
+        mean = self.mean(observation)
+        if noise is not None:
+            mean = torch.addcmul(mean, self.log_std.exp(), noise)
+        return torch.addcmul(self.middle, self.half_width, torch.tanh(mean))
+
+
+class StateGaussianPolicy(nn.Module):
+    """As `GaussianPolicy`, with a logstd that depends on the state too; it also says its entropy."""
+
+    LOG_STD = (-5.0, 2.0)
+    middle: torch.Tensor
+    half_width: torch.Tensor
+
+    def __init__(
+        self,
+        observation_size: int,
+        low: torch.Tensor,
+        high: torch.Tensor,
+        hidden: Sequence[int],
+        seed: int,
+        activation: str = "silu",
+    ):
+        """Args: low, high: finite bounds of the action (A,), which give dtype and device."""
+        super().__init__()
+        with seeded(seed, "policy"):
+            self.heads = MLP([observation_size, *hidden, 2 * len(low)], activation, gain=1.0).to(low)
+        self.register_buffer("middle", 0.5 * (low + high))
+        self.register_buffer("half_width", 0.5 * (high - low))
+
+    def forward(
+        self, observation: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Action (B, A), and entropy (B,) of the Gaussian before it is squashed; differentiable.
+
+        The entropy is the analytic one: log(sigma sqrt(2 pi e)), summed over the actions.
+        """
+        mean, log_std = self.heads(observation).chunk(2, dim=1)
+        log_std = log_std.clamp(*self.LOG_STD)
+        entropy = (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(dim=1)
+        if noise is not None:
+            mean = torch.addcmul(mean, log_std.exp(), noise)
+        return torch.addcmul(self.middle, self.half_width, torch.tanh(mean)), entropy
+
+
+class Critics(nn.Module):
+    """Value nets that share nothing: each has weights of its own, from a seed of its own."""
+
+    def __init__(
+        self,
+        observation_size: int,
+        hidden: Sequence[int],
+        count: int,
+        seed: int,
+        like: torch.Tensor,
+        activation: str = "elu",
+        gain: float = SQRT2,
+    ):
+        """Args: count: number of nets, C; like: gives dtype and device."""
+        super().__init__()
+        self.members = nn.ModuleList()
+        for index in range(count):
+            with seeded(seed, f"critic {index}"):
+                self.members.append(MLP([observation_size, *hidden, 1], activation, gain=gain).to(like))
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        """Values (C, B) for normalised observations (B, O); differentiable."""
+        return torch.stack([member(observation).squeeze(1) for member in self.members])
+
+
+@contextmanager
+def seeded(seed: int, purpose: str) -> Iterator[None]:
+    """Within it torch's global generator is one of this seed and purpose; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed((seed << 32) ^ zlib.crc32(purpose.encode()))
+        yield

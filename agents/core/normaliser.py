@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from agents.core import distributed
+
 
 class Normaliser(nn.Module):
     """Running mean and variance in float64; what `forward` uses changes only at `freeze`."""
@@ -34,15 +36,23 @@ class Normaliser(nn.Module):
 
     @torch.no_grad()
     def update(self, observation: torch.Tensor) -> None:
-        """Counts a batch (B, O) in; rows that are not finite are left out. Source: Chan et al. (1979)."""
-        rows = observation[torch.isfinite(observation).all(dim=1)].to(torch.float64)
-        if len(rows) == 0:
+        """Counts observations (..., O) in, those of all processes; rows that are not finite are left out.
+
+        Source: Chan et al. (1979).
+        """
+        flat = observation.reshape(-1, observation.shape[-1]).to(torch.float64)
+        finite = torch.isfinite(flat).all(dim=1, keepdim=True)
+        shifted = torch.where(finite, flat - self.live_mean, 0.0)  # about the mean so far: no cancellation
+        sums = distributed.sum_(torch.cat([finite.sum()[None].to(flat), shifted.sum(0), shifted.square().sum(0)]))
+        rows, first, second = sums[0], *sums[1:].chunk(2)
+        if rows == 0:
             return
-        total = self.count + len(rows)
-        difference = rows.mean(dim=0) - self.live_mean
-        variance = self.live_variance * self.count + rows.var(dim=0, correction=0) * len(rows)
-        self.live_variance.copy_((variance + difference**2 * self.count * len(rows) / total) / total)
-        self.live_mean.add_(difference * (len(rows) / total))
+        total = self.count + rows
+        difference = first / rows
+        spread = second - rows * difference.square()
+        variance = self.live_variance * self.count + spread
+        self.live_variance.copy_((variance + difference.square() * self.count * rows / total) / total)
+        self.live_mean.add_(difference * (rows / total))
         self.count.copy_(total)
 
     def freeze(self) -> None:
@@ -52,5 +62,5 @@ class Normaliser(nn.Module):
             self.scale.copy_((self.live_variance + self.epsilon).rsqrt())
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
-        """Normalised observation (B, O); differentiable."""
+        """Normalised observation (..., O); differentiable."""
         return torch.clamp((observation - self.mean) * self.scale, -self.clip, self.clip)

@@ -1,4 +1,8 @@
-"""Discounted returns over a window of steps in which episodes may end and begin."""
+"""Discounted returns and value targets over a window of steps in which episodes may end and begin.
+
+All arrays are (H, B): step t of the window, environment b. `done = terminated | truncated` says that step t ended an
+episode; `valid` is false where the simulator lost the state, so that nothing may be learnt from the step.
+"""
 
 import torch
 
@@ -21,14 +25,61 @@ def segment_discounts(done: torch.Tensor, gamma: float) -> torch.Tensor:
     return gamma ** torch.stack(ages)
 
 
-def window_return(reward: torch.Tensor, done: torch.Tensor, valid: torch.Tensor, gamma: float) -> torch.Tensor:
-    """Sum of discounted rewards per step and environment: 1/(H B) sum_{t,b} gamma^(t - t_seg) r_tb, differentiable.
+def window_return(
+    reward: torch.Tensor,
+    done: torch.Tensor,
+    valid: torch.Tensor,
+    gamma: float,
+    end_value: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """1/(H B) sum_{t,b} gamma^(t - t_seg) (r_tb + gamma V_tb), differentiable.
 
     Args:
         reward: (H, B).
         done: (H, B) bool.
         valid: (H, B) bool; the other rewards are left out, in value and gradient.
         gamma: Discount per step.
+        end_value: (H, B) value of the state after step t where a segment ends there without a termination (window end
+            or truncation), zero elsewhere; None: nothing is bootstrapped.
     """
     weights = segment_discounts(done, gamma).to(reward.dtype)
-    return torch.where(valid, weights * reward, 0.0).sum() / reward.numel()
+    total = torch.where(valid, weights * reward, 0.0).sum()
+    if end_value is not None:
+        total = total + gamma * (weights * end_value).sum()
+    return total / reward.numel()
+
+
+def td_lambda(
+    reward: torch.Tensor,
+    next_value: torch.Tensor,
+    terminated: torch.Tensor,
+    truncated: torch.Tensor,
+    valid: torch.Tensor,
+    gamma: float,
+    lam: float,
+) -> torch.Tensor:
+    """Targets (H, B) of the value of the state *before* step t.
+
+    y_t = (1-lam) sum_{k=1}^{h-1} lam^(k-1) G_t^(k) + lam^(h-1) G_t^(h),
+    G_t^(k) = sum_{j<k} gamma^j r_t+j + gamma^k V_t+k,
+    with h the steps to the end of the episode or window, computed backwards as
+    y_t = r_t + gamma ((1-lam) V_t+1 + lam y_t+1), and y_t = r_t + gamma V_t+1 at an end.
+
+    Args:
+        reward: (H, B).
+        next_value: (H, B) value of the state *after* step t, before any reset.
+        terminated: (H, B) bool; the value after it counts as zero.
+        truncated: (H, B) bool; the value after it counts.
+        valid: (H, B) bool. The target of an invalid step means nothing, and earlier ones are cut before it.
+        gamma: Discount per step.
+        lam: Weight of longer returns.
+    """
+    value = torch.where(terminated, 0.0, next_value)
+    done = terminated | truncated
+    targets = torch.empty_like(reward)
+    following = value[-1]
+    for t in range(len(reward) - 1, -1, -1):
+        ahead = torch.where(done[t], value[t], torch.lerp(value[t], following, lam))
+        targets[t] = reward[t] + gamma * ahead
+        following = torch.where(valid[t], targets[t], value[t - 1]) if t > 0 else following
+    return targets

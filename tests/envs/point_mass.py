@@ -37,6 +37,7 @@ class PointScene:
         self.mass = torch.ones(n_envs, 1).to(like)
         self.force = torch.zeros(n_envs, 2).to(like)
         self.poison = {}
+        self.failures = []
         self.t = 0
         self.values = {"point.pos": torch.zeros(n_envs, 2).to(like), "point.vel": torch.zeros(n_envs, 2).to(like)}
 

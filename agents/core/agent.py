@@ -1,0 +1,123 @@
+"""What every agent is: the contract between algorithms and the commands that train, evaluate and save them."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+import genesis as gs
+from agents.core import distributed
+from agents.core.normaliser import Normaliser
+from genesis.errors import GenesisValueError
+
+
+class Agent(ABC):
+    """Abstract: a policy, what improves it, and where it stands in its environment.
+
+    An algorithm is one final class that fills `self.parts` in its constructor with whatever it learns or counts
+    (modules, optimisers, anything with `state_dict` and `load_state_dict`) and writes `act` and `update`. What is in
+    `parts` is saved and restored; what is not, must not be needed.
+
+    Environments are vector environments on the torch face with SAME_STEP autoreset. With several processes each has
+    its own slice of the environments, and `update` leaves the same weights in all of them.
+    """
+
+    name: ClassVar[str]
+    differentiable: ClassVar[bool]
+    """Whether the environment to train in must keep gradients."""
+
+    def __init__(self, config: Any, env: Any, seed: int, total_steps: int):
+        """Takes sizes, bounds and precision from the environment.
+
+        Args:
+            config: Hyper-parameters, a frozen dataclass.
+            env: The environment that the agent will be trained or evaluated in.
+            seed: Seed of the weights, of the exploration and of the training environment's episodes.
+            total_steps: Environment steps, over all environments and processes, at which schedules end.
+        """
+        self.config = config
+        self.seed = seed
+        self.total_steps = total_steps
+        self.observation_size: int = env.single_observation_space.shape[0]
+        self.action_size: int = env.single_action_space.shape[0]
+        space = env.single_action_space
+        self.low, self.high = (plain(gs.from_numpy(np.array(bound))) for bound in (space.low, space.high))
+        self.normaliser = Normaliser(self.observation_size, like=self.low)
+        self.parts: dict[str, Any] = {"normaliser": self.normaliser}
+        self.steps = 0
+        """Environment steps so far, over all environments and processes."""
+        self.updates = 0
+        self.skipped_updates = 0
+        self.observation: torch.Tensor | None = None
+        """(B, O) of the present state of the training environment; None before the first update."""
+
+    @abstractmethod
+    def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
+        """Actions (B, A) for observations (B, O), without a graph; drawn from the policy unless `deterministic`."""
+
+    @abstractmethod
+    def update(self, env: Any) -> dict[str, float]:
+        """Collects experience, learns from it once, counts it; returns scalars by TensorBoard tag."""
+
+    def start(self, env: Any) -> torch.Tensor:
+        """The present observation (B, O); resets the environment before the first update.
+
+        Raises:
+            GenesisValueError: The environment keeps no gradients, and the algorithm needs them.
+        """
+        if self.differentiable and not env.differentiable:
+            raise GenesisValueError(
+                "env must be differentiable, got one that is not. Make it with differentiable=True."
+            )
+        if self.observation is None:
+            self.observation = plain(env.reset(seed=self.seed)[0]).detach()
+        return self.observation
+
+    def progress(self) -> float:
+        """The part of `total_steps` that is done, at most 1: what schedules run on."""
+        return min(1.0, self.steps / max(1, self.total_steps))
+
+    def count(self, steps: int, skipped: bool) -> None:
+        """Counts an update and this process's environment steps in it."""
+        self.steps += steps * distributed.world_size()
+        self.updates += 1
+        self.skipped_updates += skipped
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next update depends on, besides the environment: tensors and plain values."""
+        return {name: part.state_dict() for name, part in self.parts.items()} | {
+            "observation": self.observation,
+            "steps": self.steps,
+            "updates": self.updates,
+            "skipped_updates": self.skipped_updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken.
+
+        Raises:
+            GenesisValueError: A part of this agent is not in the state; nothing has been changed.
+        """
+        missing = sorted(set(self.state_dict()) - set(state))
+        if missing:
+            raise GenesisValueError(
+                f"The saved agent must be a whole {self.name}, got one without {', '.join(missing)}. "
+                "Use the version that wrote it."
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        observation = state["observation"]
+        self.observation = None if observation is None else observation.to(self.low)
+        self.steps, self.updates = state["steps"], state["updates"]
+        self.skipped_updates = state["skipped_updates"]
+
+
+def plain(value: torch.Tensor) -> torch.Tensor:
+    """The tensor without its subclass: the fast path inside an agent."""
+    return value.as_subclass(torch.Tensor)
+
+
+def linear_schedule(first: float, last: float, progress: float) -> float:
+    """From `first` to `last` as progress goes from 0 to 1."""
+    return first + (last - first) * progress

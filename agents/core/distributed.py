@@ -1,0 +1,45 @@
+"""Several processes as one: sums over them, which are no work at all where there is a single process."""
+
+import torch
+import torch.distributed as dist
+
+
+def active() -> bool:
+    """Whether there is more than one process."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if active() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0; the one with number 0 logs and saves."""
+    return dist.get_rank() if active() else 0
+
+
+def sum_(tensor: torch.Tensor) -> torch.Tensor:
+    """Replaces a tensor by its sum over the processes, in place."""
+    if active():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def mean_(tensor: torch.Tensor) -> torch.Tensor:
+    """Replaces a tensor by its mean over the processes, in place."""
+    return sum_(tensor).div_(world_size()) if active() else tensor
+
+
+def mean_of(value: float, like: torch.Tensor) -> float:
+    """Mean of a number over the processes, communicated on the device of `like`."""
+    return mean_(torch.tensor([value], dtype=torch.float64, device=like.device)).item() if active() else value
+
+
+def gathered_rows(rows: torch.Tensor) -> torch.Tensor:
+    """The rows (n, ...) of all processes, in the order of their numbers; n is the same in all."""
+    if not active():
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)

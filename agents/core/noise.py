@@ -1,0 +1,32 @@
+"""Exploration noise as a function of (seed, global environment index, step), and of nothing else."""
+
+import zlib
+
+import numpy as np
+import torch
+
+from envs.streams import Draw
+
+
+class Noise:
+    """Standard normal numbers that neither the split of a batch nor the number of processes changes."""
+
+    def __init__(self, seed: int, purpose: str, like: torch.Tensor):
+        """Args: seed: of the run; purpose: a stream of its own for each; like: gives dtype and device."""
+        words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(2, np.uint32)
+        self._key = words.astype(np.uint64)
+        self._like = like
+
+    def normal(self, first_step: int, n_steps: int, env_ids: np.ndarray, size: int) -> torch.Tensor:
+        """Numbers (H, B, size) of steps `first_step`, ..., in environments with global indices `env_ids` (B,)."""
+        n_envs = len(env_ids)
+        rows = n_steps * n_envs
+        steps = np.repeat(np.arange(first_step, first_step + n_steps), n_envs)
+        draw = Draw(np.broadcast_to(self._key, (rows, 2)), np.tile(env_ids, n_steps), np.zeros(rows), steps)
+        numbers = draw.normal(1.0, (size,)).reshape(n_steps, n_envs, size)
+        return torch.from_numpy(numbers).to(self._like)
+
+
+def permutation(seed: int, update: int, turn: int, count: int) -> np.ndarray:
+    """An order of `count` things: the same in every process, another in each turn of each update."""
+    return np.random.default_rng([seed, update, turn]).permutation(count)

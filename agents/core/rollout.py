@@ -1,0 +1,174 @@
+"""A window of simulator steps with the policy upstream: what first-order agents learn from."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import genesis as gs
+from agents.core.agent import plain
+
+FAR = 1e6
+"""An observation beyond this is not believed: no value is bootstrapped there."""
+
+
+@dataclass
+class Episodes:
+    """Statistics of the episodes that ended."""
+
+    returns: list[float] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)
+    successes: list[float] = field(default_factory=list)
+
+    def collect(self, info: dict[str, Any]) -> None:
+        """Notes those that ended in a step, from its info."""
+        ended = plain(info["_episode_return"])
+        if bool(ended.any()):
+            self.returns += plain(info["episode_return"])[ended].tolist()
+            self.lengths += plain(info["episode_length"])[ended].tolist()
+            if "success" in info["final_info"]:
+                self.successes += plain(info["final_info"]["success"])[ended].to(torch.float64).tolist()
+
+    def scalars(self) -> dict[str, float]:
+        """Means by TensorBoard tag; nothing where no episode ended."""
+        named = {"return": self.returns, "length": self.lengths}
+        scalars = {f"charts/episodic_{name}": float(np.mean(x)) for name, x in named.items() if x}
+        return scalars | ({"charts/success_rate": float(np.mean(self.successes))} if self.successes else {})
+
+
+@dataclass
+class Window:
+    """H steps in B environments. Rewards, actions and next observations carry the graph."""
+
+    observation: torch.Tensor
+    """(H, B, O) before each step, detached."""
+    next_observation: list[torch.Tensor]
+    """H of (B, O), after each step and before any reset."""
+    action: list[torch.Tensor]
+    """H of (B, A)."""
+    reward: torch.Tensor
+    """(H, B)."""
+    terminated: torch.Tensor
+    """(H, B) bool."""
+    truncated: torch.Tensor
+    """(H, B) bool."""
+    valid: torch.Tensor
+    """(H, B) bool; false where the simulator lost the state."""
+    last_observation: torch.Tensor
+    """(B, O) after the window and its resets, detached: where the next one starts."""
+    episodes: Episodes
+    info: dict[str, torch.Tensor]
+    """(H, B) of those numbers in the steps' infos that were asked for."""
+    seconds: float
+    """Wall-clock of the rollout."""
+
+    @property
+    def done(self) -> torch.Tensor:
+        """(H, B) bool, whether a step ended an episode."""
+        return self.terminated | self.truncated
+
+    def next_observations(self) -> torch.Tensor:
+        """(H, B, O) after each step and before any reset, detached."""
+        return torch.stack([x.detach() for x in self.next_observation])
+
+    def end_value(self, value: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """(H, B) value where an episode is cut but not terminated, by truncation or the window's end; zero elsewhere.
+
+        Args:
+            value: Maps observations (M, O) to values (M,); differentiable.
+        """
+        cut = self.truncated.clone()
+        cut[-1] = True
+        cut &= ~self.terminated & self.valid
+        place, rows = [], []
+        for t in cut.any(dim=1).nonzero().squeeze(1).tolist():
+            row = cut[t].nonzero().squeeze(1)
+            place.append(torch.stack([torch.full_like(row, t), row]))
+            rows.append(self.next_observation[t][row])
+        result = torch.zeros_like(self.reward)
+        if not rows:
+            return result
+        observation = torch.cat(rows)
+        near = torch.isfinite(observation.detach()).all(dim=1) & (observation.detach().abs() < FAR).all(dim=1)
+        observation = torch.where(near[:, None], observation, 0.0)
+        values = torch.where(near, value(observation), 0.0)
+        return result.index_put(tuple(torch.cat(place, dim=1)), values)
+
+
+def roll_out(
+    env: Any,
+    observation: torch.Tensor,
+    steps: int,
+    policy: Callable[[int, torch.Tensor], torch.Tensor],
+    infos: tuple[str, ...] = (),
+) -> Window:
+    """s_t+1 = f(s_t, pi(t, o(s_t))), from a state without history.
+
+    Args:
+        env: The environment; its graph is cut first.
+        observation: (B, O) of its present state.
+        steps: Length H of the window.
+        policy: Maps a step's number in the window and observations (B, O) to actions (B, A).
+        infos: Names of numbers (B,) to keep from the steps' infos.
+    """
+    started = time.perf_counter()
+    env.detach_()
+    observations, actions, nexts, rewards, terminateds, truncateds, valids = ([] for _ in range(7))
+    kept: dict[str, list[torch.Tensor]] = {name: [] for name in infos}
+    episodes = Episodes()
+    for t in range(steps):
+        action = policy(t, observation)
+        observations.append(observation.detach())
+        actions.append(action)
+        outcome = env.step(gs.from_torch(action, detach=False))
+        observation, reward, terminated, truncated = (plain(x) for x in outcome[:4])
+        info = outcome[4]
+        nexts.append(plain(info["final_obs"]))
+        rewards.append(reward)
+        terminateds.append(terminated)
+        truncateds.append(truncated)
+        valids.append(~plain(info["nonfinite"]))
+        for name, values in kept.items():
+            values.append(plain(info[name]).detach())
+        episodes.collect(info)
+    return Window(
+        observation=torch.stack(observations),
+        next_observation=nexts,
+        action=actions,
+        reward=torch.stack(rewards),
+        terminated=torch.stack(terminateds),
+        truncated=torch.stack(truncateds),
+        valid=torch.stack(valids),
+        last_observation=observation.detach(),
+        episodes=episodes,
+        info={name: torch.stack(values) for name, values in kept.items()},
+        seconds=time.perf_counter() - started,
+    )
+
+
+class Stopwatch:
+    """Where an update's wall-clock went."""
+
+    def __init__(self, env: Any):
+        """Starts now; the environment's own clock tells the simulator's part."""
+        self._env = env
+        self._simulator = env.simulator_seconds
+        self._started = self._lap = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """The time since the last lap is `name`'s."""
+        now = time.perf_counter()
+        self._laps[name] = self._laps.get(name, 0.0) + now - self._lap
+        self._lap = now
+
+    def scalars(self, env_steps: int) -> dict[str, float]:
+        """Seconds by lap, the simulator's share of them and environment steps per second, by TensorBoard tag."""
+        total = time.perf_counter() - self._started
+        return {f"time/{name}_s": seconds for name, seconds in self._laps.items()} | {
+            "time/simulator_share": (self._env.simulator_seconds - self._simulator) / total,
+            "time/env_steps_per_second": env_steps / total,
+        }
