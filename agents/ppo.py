@@ -13,16 +13,16 @@ estimation" (ICLR 2016). Normalisation, bounds loss and the learning rate that f
 baseline in Xu et al., SHAC (ICLR 2022).
 
 Differences from the papers:
-- Policy and value have networks and optimisers of their own, so there is no value coefficient; gradients of both are
+- Policy and value have networks and optimisers of their own, so there is no value coefficient; their gradients are
   clipped apart.
 - Observations are normalised by statistics that stand still within a window, rewards are divided by the standard
   deviation of the discounted return; advantages are normalised over the window, not over each minibatch.
 - The learning rate may follow the divergence of old and new policy ("kl"), fall linearly, or stay.
-- Steps whose state or reward is not finite are left out; a minibatch whose loss or gradient is not is skipped and counted.
+- Steps whose state or reward is not finite are left out; a step of an optimiser whose loss or gradient is not finite is
+  skipped and counted.
 """
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,20 @@ import numpy as np
 import torch
 from torch import nn
 
-import genesis as gs
-from agents.core.episodes import Episodes
-from agents.core.mlp import mlp
+from agents.core import distributed
+from agents.core.agent import Agent, plain
+from agents.core.laws import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, Law, obey
+from agents.core.nets import MLP, seeded
+from agents.core.noise import Noise, permutation
 from agents.core.normaliser import Normaliser
-from genesis.errors import GenesisValueError
+from agents.core.optimiser import Optimiser, Step, guarded_step
+from agents.core.rollout import Stopwatch, roll_out
 
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
+BETAS = (0.9, 0.999)
+CLIP = Law("lie in (0, 1)", lambda x: 0 < x < 1)
+SCHEDULE = Law(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class PPOConfig:
     """Minibatches in a pass."""
     gamma: float = 0.99
     """Discount per control step."""
-    lambda_: float = 0.95
+    lam: float = 0.95
     """Decay of the advantage estimator, lambda."""
     clip: float = 0.2
     """Half-width of the interval around 1 to which probability ratios are clipped, eps."""
@@ -81,24 +87,14 @@ class PPOConfig:
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a number breaks its law."""
-        for name, value, lawful, law in (
-            ("window", self.window, self.window >= 1, "be at least 1"),
-            ("epochs", self.epochs, self.epochs >= 1, "be at least 1"),
-            ("minibatches", self.minibatches, self.minibatches >= 1, "be at least 1"),
-            ("gamma", self.gamma, 0 < self.gamma <= 1, "lie in (0, 1]"),
-            ("lambda_", self.lambda_, 0 <= self.lambda_ <= 1, "lie in [0, 1]"),
-            ("clip", self.clip, 0 < self.clip < 1, "lie in (0, 1)"),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "be positive"),
-            ("schedule", self.schedule, self.schedule in SCHEDULES, f"be one of {SCHEDULES}"),
-            ("target_kl", self.target_kl, self.target_kl > 0, "be positive"),
-            ("entropy_coefficient", self.entropy_coefficient, self.entropy_coefficient >= 0, "be at least 0"),
-            ("bounds_coefficient", self.bounds_coefficient, self.bounds_coefficient >= 0, "be at least 0"),
-            ("max_grad_norm", self.max_grad_norm, self.max_grad_norm > 0, "be positive"),
-            ("initial_log_std", self.initial_log_std, math.isfinite(self.initial_log_std), "be finite"),
-            ("hidden", self.hidden, all(width >= 1 for width in self.hidden), "be positive widths"),
-        ):
-            if not lawful:
-                raise GenesisValueError(f"{name} must {law}, got {value!r}.")
+        obey(
+            self,
+            dict.fromkeys(("window", "epochs", "minibatches"), WHOLE)
+            | dict.fromkeys(("learning_rate", "target_kl", "max_grad_norm"), POSITIVE)
+            | dict.fromkeys(("entropy_coefficient", "bounds_coefficient"), RATE)
+            | {"gamma": UNIT, "lam": PART, "clip": CLIP, "schedule": SCHEDULE}
+            | {"initial_log_std": NUMBER, "hidden": WIDTHS},
+        )
 
 
 def generalised_advantages(
@@ -109,7 +105,7 @@ def generalised_advantages(
     done: torch.Tensor,
     valid: torch.Tensor,
     gamma: float,
-    lambda_: float,
+    lam: float,
 ) -> torch.Tensor:
     """A_t (H, B) of rewards, V(s_t) and V(s_t+1), all (H, B).
 
@@ -121,14 +117,14 @@ def generalised_advantages(
         done: (H, B) bool, terminated or truncated: the sum ends, what is to come is `next_value`'s matter.
         valid: (H, B) bool; the other steps have advantage 0, and the sum of the steps before ends there.
         gamma: Discount per step.
-        lambda_: Decay of the estimator.
+        lam: Decay of the estimator, lambda.
     """
     delta = reward + gamma * torch.where(terminated, 0.0, next_value) - value
     delta = torch.where(valid, delta, 0.0)
     following = torch.zeros_like(delta[0])
     advantages = []
     for step in reversed(range(len(delta))):
-        following = delta[step] + gamma * lambda_ * torch.where(done[step], 0.0, following)
+        following = delta[step] + gamma * lam * torch.where(done[step], 0.0, following)
         following = torch.where(valid[step], following, 0.0)
         advantages.append(following)
     return torch.stack(advantages[::-1])
@@ -147,7 +143,7 @@ def value_loss(value: torch.Tensor, old: torch.Tensor, target: torch.Tensor, cli
     return 0.5 * error.mean()
 
 
-class GaussianPolicy(nn.Module):
+class RelativeGaussian(nn.Module):
     """Mean of an action by a network, its standard deviation by a parameter; units of half the action's range."""
 
     middle: torch.Tensor
@@ -156,7 +152,8 @@ class GaussianPolicy(nn.Module):
     def __init__(self, size: int, low: torch.Tensor, high: torch.Tensor, config: PPOConfig, seed: int):
         """Args: size of an observation, bounds of the action (A,), hyper-parameters, seed of the weights."""
         super().__init__()
-        self.mean = mlp([size, *config.hidden, len(low)], seed, output_gain=0.01).to(low)
+        with seeded(seed, "policy"):
+            self.mean = MLP([size, *config.hidden, len(low)], layer_norm=False, last_gain=0.01).to(low)
         self.log_std = nn.Parameter(torch.full_like(low, config.initial_log_std))
         self.register_buffer("middle", 0.5 * (low + high))
         self.register_buffer("half_width", 0.5 * (high - low))
@@ -167,17 +164,45 @@ class GaussianPolicy(nn.Module):
 
     def to_action(self, relative: torch.Tensor) -> torch.Tensor:
         """Action of its value in half ranges from the middle."""
-        return self.middle + self.half_width * relative
+        return torch.addcmul(self.middle, self.half_width, relative)
 
     def log_prob(self, mean: torch.Tensor, relative: torch.Tensor) -> torch.Tensor:
         """Log density (n,) of relative actions (n, A) under the means (n, A)."""
         scaled = (relative - mean) * torch.exp(-self.log_std)
         return -0.5 * scaled.square().sum(dim=1) - (self.log_std + 0.5 * math.log(2 * math.pi)).sum()
 
+    def entropy(self) -> torch.Tensor:
+        """Of the action, which is the same in every state."""
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
+
+
+class RewardScale(nn.Module):
+    """1 over the standard deviation of the running discounted return, over all environments and processes."""
+
+    discounted: torch.Tensor
+
+    def __init__(self, num_envs: int, gamma: float, like: torch.Tensor):
+        """Args: number of environments, discount; `like` gives dtype and device."""
+        super().__init__()
+        self.gamma = gamma
+        self.statistics = Normaliser(1, like)
+        self.register_buffer("discounted", torch.zeros(num_envs).to(like))
+
+    def forward(self, reward: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
+        """Rewards (H, B) by the scale so far; then counts them in. `done` (H, B) starts the running return anew."""
+        self.statistics.freeze()
+        seen = []
+        for row, ended in zip(reward, done, strict=True):
+            running = self.gamma * self.discounted + row
+            seen.append(running)
+            self.discounted = torch.where(ended, 0.0, running)
+        self.statistics.update(torch.stack(seen)[..., None])
+        return reward * self.statistics.scale
+
 
 @dataclass
-class Window:
-    """What H steps in B environments gave, rows of H B; `observation` is normalised, `action` relative."""
+class Batch:
+    """What is learnt from: the valid steps of a window, n rows. `observation` is normalised, `action` relative."""
 
     observation: torch.Tensor
     action: torch.Tensor
@@ -185,50 +210,34 @@ class Window:
     log_prob: torch.Tensor
     value: torch.Tensor
     advantage: torch.Tensor
-    reward: torch.Tensor
-    valid: torch.Tensor
+    target: torch.Tensor
 
 
-class PPO:
-    """The agent: policy, value, their optimisers, normalisers, random numbers, and where it stands."""
+class PPO(Agent):
+    """The agent: policy, value, their optimisers and normalisers."""
 
     name = "ppo"
     differentiable = False
+    config: PPOConfig
 
     def __init__(self, config: PPOConfig, env: Any, seed: int, total_steps: int):
-        """Takes sizes, bounds and precision from the environment.
-
-        Args:
-            config: Hyper-parameters.
-            env: A vector environment with torch output and SAME_STEP autoreset.
-            seed: Seed of the weights, of the exploration and of the environment's episodes.
-            total_steps: Steps, over all environments, on which a linear learning rate reaches 0.
-        """
-        self.config = config
-        self.seed = seed
-        self.total_steps = total_steps
-        space = env.single_action_space
-        low, high = (gs.from_numpy(np.array(x)).as_subclass(torch.Tensor) for x in (space.low, space.high))
-        size = env.single_observation_space.shape[0]
-        self.policy = GaussianPolicy(size, low, high, config, seed)
-        self.value = mlp([size, *config.hidden, 1], seed + 1).to(low)
-        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate, eps=1e-5)
-        self.value_optimiser = torch.optim.Adam(self.value.parameters(), lr=config.learning_rate, eps=1e-5)
-        self.normaliser = Normaliser(size, low, clip=10.0 if config.normalise_observations else math.inf)
-        self.reward_scaler = Normaliser(1, low)
-        self.generator = torch.Generator(low.device).manual_seed(seed)
-        self.discounted = torch.zeros(env.num_envs).to(low)
-        """(B,) the running discounted return, whose deviation scales rewards."""
-        self.learning_rate = config.learning_rate
-        self.steps = 0
-        self.updates = 0
-        self.skipped_updates = 0
-        self.observation: torch.Tensor | None = None
+        """See `Agent`."""
+        super().__init__(config, env, seed, total_steps)
+        self.policy = RelativeGaussian(self.observation_size, self.low, self.high, config, seed)
+        with seeded(seed, "value"):
+            self.value = MLP([self.observation_size, *config.hidden, 1], layer_norm=False, last_gain=1.0).to(self.low)
+        options = {"learning_rate": config.learning_rate, "betas": BETAS, "max_grad_norm": config.max_grad_norm}
+        self.policy_optimiser = Optimiser(self.policy, **options)
+        self.value_optimiser = Optimiser(self.value, **options)
+        self.reward_scale = RewardScale(env.num_envs, config.gamma, self.low)
+        self.noise = Noise(seed, "exploration", self.low)
+        for part in ("policy", "value", "policy_optimiser", "value_optimiser", "reward_scale"):
+            self.parts[part] = getattr(self, part)
 
     @torch.no_grad()
     def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
-        """Actions (B, A) for observations (B, O), without a graph; else with exploration from torch's generator."""
-        observation = self.normaliser(_plain(observation))
+        """See `Agent`; exploration draws from torch's generator."""
+        observation = self.normaliser(plain(observation))
         if deterministic:
             return self.policy(observation)
         mean = self.policy.mean(observation)
@@ -236,153 +245,123 @@ class PPO:
 
     def update(self, env: Any) -> dict[str, float]:
         """Rolls one window out and learns from it; returns scalars by TensorBoard tag."""
-        if self.observation is None:
-            self.observation = _plain(env.reset(seed=self.seed)[0])
-            self._note(self.observation)
-        started = time.perf_counter()
-        episodes = Episodes()
-        window = self._roll_out(env, self.observation, episodes)
-        rolled_out = time.perf_counter()
-        learnt = self._learn(window)
-        finished = time.perf_counter()
-        self.steps += window.reward.numel()
-        self.updates += 1
-        return {
-            **learnt,
-            **episodes.scalars(),
-            "losses/explained_variance": _explained_variance(window),
-            "gradients/skipped_updates": float(self.skipped_updates),
-            "charts/learning_rate": self.learning_rate,
-            "charts/mean_reward": window.reward[window.valid].mean().item(),
-            "charts/exploration_std": torch.exp(self.policy.log_std).mean().item(),
-            "charts/nonfinite_rows": float((~window.valid).sum()),
-            "time/forward_s": rolled_out - started,
-            "time/backward_s": finished - rolled_out,
-            "time/env_steps_per_second": window.reward.numel() / (finished - started),
-        }
+        observation = self.start(env)
+        watch = Stopwatch(env)
+        batch, scalars = self._collect(env, observation)
+        watch.lap("forward")
+        scalars |= self._learn(batch)
+        watch.lap("backward")
+        steps = self.config.window * env.num_envs
+        self.count(steps, skipped=False)
+        scalars["gradients/skipped_updates"] = float(self.skipped_updates)
+        return scalars | watch.scalars(steps)
 
     @torch.no_grad()
-    def _roll_out(self, env: Any, observation: torch.Tensor, episodes: Episodes) -> Window:
-        """a_t ~ pi_old(o_t), then advantages with the value as it is."""
-        if self.config.normalise_observations:
-            self.normaliser.freeze()
-        if self.config.normalise_rewards:
-            self.reward_scaler.freeze()
-        std = torch.exp(self.policy.log_std)
-        rows: list[tuple[torch.Tensor, ...]] = []
-        for _ in range(self.config.window):
-            normalised = self.normaliser(observation)
-            mean = self.policy.mean(normalised)
-            noise = torch.randn(mean.shape, generator=self.generator, dtype=mean.dtype, device=mean.device)
-            action = mean + std * noise
-            observation, reward, terminated, truncated, info = env.step(self.policy.to_action(action))
-            observation, reward, terminated, truncated = map(_plain, (observation, reward, terminated, truncated))
-            valid = torch.isfinite(reward) & ~_plain(info["nonfinite"])
-            reward = torch.where(valid, reward, 0.0)
-            done = terminated | truncated
-            self._note(observation)
-            self.discounted = self.config.gamma * self.discounted + reward
-            self.reward_scaler.update(self.discounted[:, None])
-            self.discounted = torch.where(done, 0.0, self.discounted)
-            final = self.normaliser(_plain(info["final_obs"]))
-            rows.append((normalised, action, mean, reward, terminated, done, valid, final))
-            episodes.note(info)
-        self.observation = observation
-        normalised, action, mean, reward, terminated, done, valid, final = map(torch.stack, zip(*rows, strict=True))
-        value, next_value = self.value(normalised).squeeze(-1), self.value(final).squeeze(-1)
-        advantage = generalised_advantages(
-            reward * self.reward_scaler.scale,
-            value,
-            next_value,
-            terminated,
-            done,
-            valid,
-            self.config.gamma,
-            self.config.lambda_,
-        )
-        flat = (x.flatten(0, 1) for x in (normalised, action, mean, value, advantage, reward, valid))
-        normalised, action, mean, value, advantage, reward, valid = flat
-        log_prob = self.policy.log_prob(mean, action)
-        return Window(normalised, action, mean, log_prob, value, advantage, reward, valid)
-
-    def _learn(self, window: Window) -> dict[str, float]:
-        """Several epochs over the window's valid steps, in minibatches of a fresh order each."""
+    def _collect(self, env: Any, observation: torch.Tensor) -> tuple[Batch, dict[str, float]]:
+        """a_t ~ pi_old(o_t), then advantages by the value as it is."""
         config = self.config
-        if config.schedule == "linear":
-            self.learning_rate = config.learning_rate * max(0.0, 1.0 - self.steps / max(1, self.total_steps))
-        old_log_std = self.policy.log_std.detach().clone()
-        target = window.value + window.advantage
-        valid = window.valid.nonzero().squeeze(1)
-        kept = window.advantage[valid]
-        advantage = (window.advantage - kept.mean()) / (kept.std(correction=0) + 1e-8)
-        records: list[dict[str, float]] = []
-        for _ in range(config.epochs):
-            order = torch.randperm(len(valid), generator=self.generator, device=valid.device)
-            for rows in valid[order].chunk(config.minibatches):
-                mean = self.policy.mean(window.observation[rows])
-                ratio = torch.exp(self.policy.log_prob(mean, window.action[rows]) - window.log_prob[rows])
-                objective = clipped_objective(ratio, advantage[rows], config.clip)
-                entropy = self.policy.log_std.sum() + 0.5 * mean.shape[1] * (1.0 + math.log(2 * math.pi))
-                beyond = torch.relu(mean.abs() - 1.1).square().sum(dim=1).mean()
-                loss = -objective - config.entropy_coefficient * entropy + config.bounds_coefficient * beyond
-                norm = self._step(self.policy_optimiser, self.policy, loss)
-                value = self.value(window.observation[rows]).squeeze(1)
-                clip = config.clip if config.clip_value else None
-                error = value_loss(value, window.value[rows], target[rows], clip)
-                value_norm = self._step(self.value_optimiser, self.value, error)
-                kl = gaussian_kl(window.mean[rows], old_log_std, mean.detach(), self.policy.log_std.detach()).item()
-                if config.schedule == "kl":
-                    self.learning_rate = followed_rate(self.learning_rate, kl, config.target_kl)
-                records.append(
-                    {
-                        "losses/policy_loss": loss.item(),
-                        "losses/value_loss": error.item(),
-                        "losses/entropy": entropy.item(),
-                        "losses/kl": kl,
-                        "losses/clip_fraction": ((ratio - 1).abs() > config.clip).to(ratio.dtype).mean().item(),
-                        "gradients/norm_before_clip": norm,
-                        "gradients/norm_after_clip": min(norm, config.max_grad_norm) if math.isfinite(norm) else 0.0,
-                        "gradients/value_norm_before_clip": value_norm,
-                    }
-                )
-        return {name: float(np.mean([record[name] for record in records])) for name in records[0]} if records else {}
+        if config.normalise_observations:
+            if self.updates == 0:
+                self.normaliser.update(observation)
+            self.normaliser.freeze()
+        first_step = self.updates * config.window
+        noise = self.noise.normal(first_step, config.window, env.streams.env_ids, self.action_size)
+        noise *= torch.exp(self.policy.log_std)
+        actions = []
 
-    def _step(self, optimiser: torch.optim.Optimizer, module: nn.Module, loss: torch.Tensor) -> float:
-        """One step of Adam along the clipped gradient; returns the norm before clipping. Skips what is not finite."""
-        optimiser.param_groups[0]["lr"] = self.learning_rate
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm).item()
-        if math.isfinite(norm) and bool(torch.isfinite(loss)):
-            optimiser.step()
-        else:
-            self.skipped_updates += 1
-        return norm
+        def explore(t: int, observation: torch.Tensor) -> torch.Tensor:
+            actions.append(self.policy.mean(self.normaliser(observation)) + noise[t])
+            return self.policy.to_action(actions[-1])
 
-    def _note(self, observation: torch.Tensor) -> None:
-        if self.config.normalise_observations:
-            self.normaliser.update(observation)
+        window = roll_out(env, observation, config.window, explore)
+        self.observation = window.last_observation
+        valid = window.valid & torch.isfinite(window.reward)
+        reward = torch.where(valid, window.reward, 0.0)
+        scaled = self.reward_scale(reward, window.done) if config.normalise_rewards else reward
+        normalised = self.normaliser(window.observation)
+        value = self.value(normalised).squeeze(-1)
+        following = self.value(self.normaliser(window.next_observations())).squeeze(-1)
+        advantage = generalised_advantages(
+            scaled, value, following, window.terminated, window.done, valid, config.gamma, config.lam
+        )
+        if config.normalise_observations:
+            self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next update depends on, besides the environment: tensors and plain values."""
-        return {
-            **{name: getattr(self, name).state_dict() for name in _PARTS},
-            **{name: getattr(self, name) for name in _VALUES},
-            "generator": self.generator.get_state(),
+        rows = (x.flatten(0, 1)[valid.flatten()] for x in (normalised, torch.stack(actions), value, advantage))
+        normalised, action, value, advantage = rows
+        mean = self.policy.mean(normalised)
+        log_prob = self.policy.log_prob(mean, action)
+        batch = Batch(normalised, action, mean, log_prob, value, standardised(advantage), value + advantage)
+        return batch, window.episodes.scalars() | {
+            "losses/explained_variance": 1.0 - (advantage.var() / batch.target.var().clamp_min(1e-12)).item(),
+            "charts/mean_reward": reward[valid].mean().item(),
+            "charts/exploration_std": torch.exp(self.policy.log_std).mean().item(),
+            "charts/nonfinite_rows": float((~valid).sum()),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(state[name])
-        for name in _VALUES:
-            value = state[name]
-            setattr(self, name, value.to(self.normaliser.mean) if isinstance(value, torch.Tensor) else value)
-        self.generator.set_state(state["generator"].cpu())
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        """Several epochs over the batch, in minibatches of a fresh order each; returns means over the minibatches."""
+        config = self.config
+        if config.schedule == "linear":
+            self.policy_optimiser.learning_rate = config.learning_rate * (1.0 - self.progress())
+        old_log_std = self.policy.log_std.detach().clone()
+        records: list[dict[str, float]] = []
+        for epoch in range(config.epochs):
+            order = permutation(self.seed, self.updates, epoch, len(batch.value))
+            for part in np.array_split(order, config.minibatches):
+                rows = torch.from_numpy(part).to(self.low.device)
+                records.append(self._learn_from(batch, rows, old_log_std))
+        names = records[0]
+        return {name: float(np.mean([record[name] for record in records])) for name in names}
+
+    def _learn_from(self, batch: Batch, rows: torch.Tensor, old_log_std: torch.Tensor) -> dict[str, float]:
+        """One step of both optimisers on some rows of the batch."""
+        config = self.config
+        mean = self.policy.mean(batch.observation[rows])
+        ratio = torch.exp(self.policy.log_prob(mean, batch.action[rows]) - batch.log_prob[rows])
+        objective = clipped_objective(ratio, batch.advantage[rows], config.clip)
+        entropy = self.policy.entropy()
+        beyond = torch.relu(mean.abs() - 1.1).square().sum(dim=1).mean()
+        loss = -objective - config.entropy_coefficient * entropy + config.bounds_coefficient * beyond
+        policy_step = self._step(self.policy_optimiser, loss)
+
+        value = self.value(batch.observation[rows]).squeeze(1)
+        error = value_loss(value, batch.value[rows], batch.target[rows], config.clip if config.clip_value else None)
+        self.value_optimiser.learning_rate = self.policy_optimiser.learning_rate
+        value_step = self._step(self.value_optimiser, error)
+
+        with torch.no_grad():
+            divergence = gaussian_kl(batch.mean[rows], old_log_std, mean, self.policy.log_std).item()
+            clipped = ((ratio - 1.0).abs() > config.clip).to(ratio.dtype).mean().item()
+        divergence = distributed.mean_of(divergence, self.low)
+        if config.schedule == "kl":
+            rate = followed_rate(self.policy_optimiser.learning_rate, divergence, config.target_kl)
+            self.policy_optimiser.learning_rate = rate
+        return {
+            "losses/policy_loss": loss.item(),
+            "losses/value_loss": error.item(),
+            "losses/entropy": entropy.item(),
+            "losses/kl": divergence,
+            "losses/clip_fraction": clipped,
+            "gradients/norm_before_clip": policy_step.norm,
+            "gradients/norm_after_clip": policy_step.clipped_norm,
+            "gradients/value_norm_before_clip": value_step.norm,
+            "charts/learning_rate": self.policy_optimiser.learning_rate,
+        }
+
+    def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
+        step = guarded_step(optimiser, loss)
+        self.skipped_updates += step.skipped
+        return step
 
 
-_PARTS = ("policy", "value", "policy_optimiser", "value_optimiser", "normaliser", "reward_scaler")
-_VALUES = ("observation", "discounted", "learning_rate", "steps", "updates", "skipped_updates")
+def standardised(advantage: torch.Tensor) -> torch.Tensor:
+    """Advantages (n,) less their mean, over their standard deviation, over the rows of all processes."""
+    sums = torch.stack([torch.ones_like(advantage).sum(), advantage.sum(), advantage.square().sum()]).to(torch.float64)
+    count, first, second = distributed.sum_(sums)
+    mean = first / count
+    deviation = (second / count - mean.square()).clamp_min(0.0).sqrt()
+    return (advantage - mean.to(advantage)) / (deviation.to(advantage) + 1e-8)
 
 
 def gaussian_kl(
@@ -394,21 +373,10 @@ def gaussian_kl(
     return terms.sum(dim=1).mean()
 
 
-def followed_rate(rate: float, kl: float, target: float) -> float:
-    """The learning rate after a step that moved the policy by `kl`: a factor down above 2, up below 1/2 the target."""
-    if kl > 2.0 * target:
+def followed_rate(rate: float, divergence: float, target: float) -> float:
+    """The learning rate after a step: a factor down beyond twice the target divergence, up below half of it."""
+    if divergence > 2.0 * target:
         rate /= KL_FACTOR
-    elif kl < 0.5 * target:
+    elif divergence < 0.5 * target:
         rate *= KL_FACTOR
     return min(max(rate, KL_RATES[0]), KL_RATES[1])
-
-
-def _explained_variance(window: Window) -> float:
-    """1 - Var[G - V] / Var[G] of the window's valid steps; 1 is a perfect value."""
-    advantage, value = window.advantage[window.valid], window.value[window.valid]
-    return 1.0 - (advantage.var() / (advantage + value).var().clamp_min(1e-12)).item()
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    """The tensor without its subclass: the fast path inside an agent."""
-    return value.as_subclass(torch.Tensor)

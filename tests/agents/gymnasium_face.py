@@ -6,12 +6,14 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
+from envs.streams import Streams
 
 
 class GymnasiumFace:
     """`gymnasium.make_vec(env_id)` in SAME_STEP mode: torch tensors, dense `final_obs`, episode statistics."""
 
     differentiable = False
+    simulator_seconds = 0.0
 
     def __init__(self, env_id, num_envs):
         self.env = gymnasium.make_vec(
@@ -23,6 +25,7 @@ class GymnasiumFace:
         self.num_envs = num_envs
         self.single_observation_space = self.env.single_observation_space
         self.single_action_space = self.env.single_action_space
+        self.streams = Streams(num_envs, first_env_index=0)
         self.returns, self.lengths = np.zeros(num_envs), np.zeros(num_envs, dtype=np.int64)
 
     def reset(self, seed=None):
@@ -51,6 +54,9 @@ class GymnasiumFace:
         self.returns, self.lengths = np.where(done, 0.0, self.returns), np.where(done, 0, self.lengths)
         tensors = gs.from_numpy(observation), gs.from_numpy(reward)
         return *tensors, torch.from_numpy(terminated.copy()), torch.from_numpy(truncated.copy()), out
+
+    def detach_(self):
+        pass
 
     def close(self):
         self.env.close()
