@@ -16,6 +16,10 @@ class Entry(NamedTuple):
 
 REGISTERED = {
     "bptt": "agents.bptt:BPTT",
+    "ppo": "agents.ppo:PPO",
+    "sac": "agents.sac:SAC",
+    "trajopt-adam": "agents.trajopt:AdamTrajopt",
+    "trajopt-cem": "agents.trajopt:CEMTrajopt",
 }
 """Name of an agent to its module and class; its configuration is the class of that name with "Config" behind it."""
 

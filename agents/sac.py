@@ -6,22 +6,21 @@
     L(alpha) =  -log alpha * mean (log pi(a | s) + target entropy)
     Q'       <- Q' + tau (Q - Q')
 
-pi is a Gaussian with mean and standard deviation of the observation, squashed by tanh; minibatches come from a memory of
-past steps. A truncated step is bootstrapped from its last observation before the reset. Sources: Haarnoja et al., "Soft
-actor-critic" (ICML 2018) and "Soft actor-critic algorithms and applications" (2018), which adapts alpha.
+pi is a Gaussian whose mean and standard deviation depend on the observation, squashed by tanh; minibatches come from a
+memory of past steps. A truncated step is bootstrapped from its last observation before the reset. Sources: Haarnoja et
+al., "Soft actor-critic" (ICML 2018) and "Soft actor-critic algorithms and applications" (2018), which adapts alpha.
 
 Differences from the papers:
 - A batch of environments gives `num_envs` steps at a time; `gradient_steps` updates follow each `window` of them.
 - Observations are normalised by statistics that stand still within an update; the memory holds them raw.
 - Actions and log densities are in units of half the action's range, so that the target entropy, -A/2 unless it is
   given, means the same in every task. The papers have -A.
-- Steps whose state or reward is not finite are not remembered; an update whose losses or gradients are not is skipped
-  and counted. Gradients are clipped.
+- Steps whose state or reward is not finite are not remembered; a step of an optimiser whose loss or gradient is not
+  finite is skipped and counted. Gradients are clipped.
 """
 
 import copy
 import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +28,19 @@ import numpy as np
 import torch
 from torch import nn
 
-import genesis as gs
-from agents.core.episodes import Episodes
-from agents.core.mlp import mlp
-from agents.core.normaliser import Normaliser
+from agents.core import distributed
+from agents.core.agent import Agent, plain
+from agents.core.laws import POSITIVE, UNIT, WHOLE, WIDTHS, Law, obey
+from agents.core.nets import MLP, seeded
+from agents.core.noise import Noise
+from agents.core.optimiser import Optimiser, Step, guarded_step
 from agents.core.replay import Replay
+from agents.core.rollout import Stopwatch, roll_out
 from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
+BETAS = (0.9, 0.999)
+ENTROPY = Law("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
 @dataclass(frozen=True)
@@ -76,23 +80,18 @@ class SACConfig:
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a number breaks its law."""
-        for name, value, lawful, law in (
-            ("window", self.window, self.window >= 1, "be at least 1"),
-            ("gradient_steps", self.gradient_steps, self.gradient_steps >= 1, "be at least 1"),
-            ("batch_size", self.batch_size, self.batch_size >= 1, "be at least 1"),
-            ("warmup_steps", self.warmup_steps, self.warmup_steps >= 1, "be at least 1"),
-            ("memory_steps", self.memory_steps, self.memory_steps >= self.batch_size, "be at least batch_size"),
-            ("memory_megabytes", self.memory_megabytes, self.memory_megabytes >= 1, "be at least 1"),
-            ("gamma", self.gamma, 0 < self.gamma <= 1, "lie in (0, 1]"),
-            ("tau", self.tau, 0 < self.tau <= 1, "lie in (0, 1]"),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "be positive"),
-            ("alpha_learning_rate", self.alpha_learning_rate, 0 < self.alpha_learning_rate < math.inf, "be positive"),
-            ("initial_alpha", self.initial_alpha, 0 < self.initial_alpha < math.inf, "be positive"),
-            ("max_grad_norm", self.max_grad_norm, self.max_grad_norm > 0, "be positive"),
-            ("hidden", self.hidden, all(width >= 1 for width in self.hidden), "be positive widths"),
-        ):
-            if not lawful:
-                raise GenesisValueError(f"{name} must {law}, got {value!r}.")
+        wholes = ("window", "gradient_steps", "batch_size", "warmup_steps", "memory_steps", "memory_megabytes")
+        positive = ("learning_rate", "alpha_learning_rate", "initial_alpha", "max_grad_norm")
+        obey(
+            self,
+            dict.fromkeys(wholes, WHOLE)
+            | dict.fromkeys(positive, POSITIVE)
+            | {"gamma": UNIT, "tau": UNIT, "target_entropy": ENTROPY, "hidden": WIDTHS},
+        )
+        if self.memory_steps < self.batch_size:
+            raise GenesisValueError(
+                f"memory_steps must be at least batch_size {self.batch_size}, got {self.memory_steps}."
+            )
 
 
 def soft_target(
@@ -119,21 +118,22 @@ class SquashedGaussian(nn.Module):
     def __init__(self, size: int, low: torch.Tensor, high: torch.Tensor, hidden: tuple[int, ...], seed: int):
         """Args: size of an observation, bounds of the action (A,), widths, seed of the weights."""
         super().__init__()
-        self.layers = mlp([size, *hidden, 2 * len(low)], seed, output_gain=0.01).to(low)
+        with seeded(seed, "policy"):
+            self.heads = MLP([size, *hidden, 2 * len(low)], layer_norm=False, last_gain=0.01).to(low)
         self.register_buffer("middle", 0.5 * (low + high))
         self.register_buffer("half_width", 0.5 * (high - low))
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
         """The deterministic action (B, A), inside its bounds, for normalised observations (B, O)."""
-        return self.to_action(torch.tanh(self.layers(observation).chunk(2, dim=1)[0]))
+        return self.to_action(torch.tanh(self.heads(observation).chunk(2, dim=1)[0]))
 
     def to_action(self, relative: torch.Tensor) -> torch.Tensor:
         """Action of its value in half ranges from the middle."""
-        return self.middle + self.half_width * relative
+        return torch.addcmul(self.middle, self.half_width, relative)
 
     def sample(self, observation: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Relative action (n, A) in [-1, 1] and its log density (n,) for standard normal noise (n, A)."""
-        mean, log_std = self.layers(observation).chunk(2, dim=1)
+        mean, log_std = self.heads(observation).chunk(2, dim=1)
         low, high = LOG_STD_RANGE
         log_std = low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
         before = mean + torch.exp(log_std) * noise
@@ -150,7 +150,8 @@ class TwinQ(nn.Module):
         """The two start from different weights: the minimum of equal functions would be none."""
         super().__init__()
         sizes = [observation_size + action_size, *hidden, 1]
-        self.first, self.second = mlp(sizes, seed), mlp(sizes, seed + 1)
+        with seeded(seed, "q"):
+            self.first, self.second = (MLP(sizes, layer_norm=False, last_gain=1.0) for _ in range(2))
 
     def forward(self, observation: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Q_1 and Q_2, (n,) each."""
@@ -158,127 +159,123 @@ class TwinQ(nn.Module):
         return self.first(both).squeeze(1), self.second(both).squeeze(1)
 
 
-class SAC:
-    """The agent: policy, Q, targets, alpha, memory, optimisers, random numbers, and where it stands."""
+class Temperature(nn.Module):
+    """alpha, the weight of the entropy, by its logarithm."""
+
+    def __init__(self, initial: float, like: torch.Tensor):
+        """Args: the value at the start; `like` gives dtype and device."""
+        super().__init__()
+        self.log_alpha = nn.Parameter(torch.full((), math.log(initial)).to(like))
+
+
+class SAC(Agent):
+    """The agent: policy, Q, targets, alpha, memory and optimisers. Each process has a memory of its own."""
 
     name = "sac"
     differentiable = False
+    config: SACConfig
 
     def __init__(self, config: SACConfig, env: Any, seed: int, total_steps: int):
-        """Takes sizes, bounds and precision from the environment.
-
-        Args:
-            config: Hyper-parameters.
-            env: A vector environment with torch output and SAME_STEP autoreset.
-            seed: Seed of the weights, of exploration and minibatches, and of the environment's episodes.
-            total_steps: Steps to train for; SAC has no schedule that depends on it.
-        """
-        self.config = config
-        self.seed = seed
-        self.total_steps = total_steps
-        space = env.single_action_space
-        low, high = (gs.from_numpy(np.array(x)).as_subclass(torch.Tensor) for x in (space.low, space.high))
-        sizes = env.single_observation_space.shape[0], len(low)
-        self.policy = SquashedGaussian(sizes[0], low, high, config.hidden, seed)
-        self.q = TwinQ(*sizes, config.hidden, seed + 1).to(low)
+        """See `Agent`; no schedule depends on `total_steps`."""
+        super().__init__(config, env, seed, total_steps)
+        sizes = self.observation_size, self.action_size
+        self.policy = SquashedGaussian(sizes[0], self.low, self.high, config.hidden, seed)
+        self.q = TwinQ(*sizes, config.hidden, seed).to(self.low)
         self.target_q = copy.deepcopy(self.q).requires_grad_(False)
-        self.log_alpha = torch.full((), math.log(config.initial_alpha)).to(low).requires_grad_(True)
+        self.temperature = Temperature(config.initial_alpha, self.low)
         self.target_entropy = -0.5 * sizes[1] if config.target_entropy is None else config.target_entropy
-        self.policy_optimiser = torch.optim.Adam(self.policy.parameters(), lr=config.learning_rate)
-        self.q_optimiser = torch.optim.Adam(self.q.parameters(), lr=config.learning_rate)
-        self.alpha_optimiser = torch.optim.Adam([self.log_alpha], lr=config.alpha_learning_rate)
-        self.normaliser = Normaliser(sizes[0], low, clip=10.0 if config.normalise_observations else math.inf)
-        self.replay = Replay(*sizes, config.memory_steps, config.memory_megabytes, like=low)
-        self.generator = torch.Generator(low.device).manual_seed(seed)
-        self.steps = 0
-        self.updates = 0
-        self.skipped_updates = 0
-        self.observation: torch.Tensor | None = None
+        options = {"betas": BETAS, "max_grad_norm": config.max_grad_norm}
+        self.policy_optimiser = Optimiser(self.policy, learning_rate=config.learning_rate, **options)
+        self.q_optimiser = Optimiser(self.q, learning_rate=config.learning_rate, **options)
+        self.alpha_optimiser = Optimiser(self.temperature, learning_rate=config.alpha_learning_rate, **options)
+        self.replay = Replay(*sizes, config.memory_steps, config.memory_megabytes, like=self.low)
+        self.noise = Noise(seed, "exploration", self.low)
+        optimisers = ("policy_optimiser", "q_optimiser", "alpha_optimiser")
+        for part in ("policy", "q", "target_q", "temperature", "replay", *optimisers):
+            self.parts[part] = getattr(self, part)
 
     @torch.no_grad()
     def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
-        """Actions (B, A) for observations (B, O), without a graph; else with exploration from torch's generator."""
-        observation = self.normaliser(_plain(observation))
+        """See `Agent`; exploration draws from torch's generator."""
+        observation = self.normaliser(plain(observation))
         if deterministic:
             return self.policy(observation)
-        noise = torch.randn(len(observation), len(self.policy.middle)).to(observation)
+        noise = torch.randn(len(observation), self.action_size).to(observation)
         return self.policy.to_action(self.policy.sample(observation, noise)[0])
 
     def update(self, env: Any) -> dict[str, float]:
         """A window of steps, then updates; returns scalars by TensorBoard tag."""
-        if self.observation is None:
-            self.observation = _plain(env.reset(seed=self.seed)[0])
-            self._note(self.observation)
-        started = time.perf_counter()
-        episodes = Episodes()
-        played = self._play(env, self.observation, episodes)
-        self.steps += self.config.window * env.num_envs
-        rolled_out = time.perf_counter()
-        learnt: list[dict[str, float]] = []
-        if self.steps >= self.config.warmup_steps and len(self.replay) >= self.config.batch_size:
-            learnt = [self._learn() for _ in range(self.config.gradient_steps)]
-        finished = time.perf_counter()
-        self.updates += 1
-        return {
-            **{name: float(np.mean([scalars[name] for scalars in learnt])) for name in (learnt[0] if learnt else ())},
-            **played,
-            **episodes.scalars(),
-            "gradients/skipped_updates": float(self.skipped_updates),
-            "charts/remembered_steps": float(len(self.replay)),
-            "time/forward_s": rolled_out - started,
-            "time/backward_s": finished - rolled_out,
-            "time/env_steps_per_second": self.config.window * env.num_envs / (finished - started),
-        }
+        observation = self.start(env)
+        watch = Stopwatch(env)
+        scalars = self._play(env, observation)
+        watch.lap("forward")
+        if self.steps >= self.config.warmup_steps and len(self.replay) > 0:
+            generator = self._generator()
+            learnt = [self._learn(generator) for _ in range(self.config.gradient_steps)]
+            scalars |= {name: float(np.mean([record[name] for record in learnt])) for name in learnt[0]}
+        watch.lap("backward")
+        steps = self.config.window * env.num_envs
+        self.count(steps, skipped=False)
+        scalars["gradients/skipped_updates"] = float(self.skipped_updates)
+        scalars["charts/remembered_steps"] = float(len(self.replay))
+        return scalars | watch.scalars(steps)
 
     @torch.no_grad()
-    def _play(self, env: Any, observation: torch.Tensor, episodes: Episodes) -> dict[str, float]:
-        """a ~ pi(o), remembered with what came of it."""
-        if self.config.normalise_observations:
+    def _play(self, env: Any, observation: torch.Tensor) -> dict[str, float]:
+        """a ~ pi(o), or uniform at first; remembered with what came of it."""
+        config = self.config
+        if config.normalise_observations:
+            if self.updates == 0:
+                self.normaliser.update(observation)
             self.normaliser.freeze()
-        rewards, lost = [], 0
-        for _ in range(self.config.window):
-            if self.steps < self.config.warmup_steps:
-                shape = (len(observation), len(self.policy.middle))
-                action = torch.rand(shape, generator=self.generator, dtype=observation.dtype, device=observation.device)
-                action = 2.0 * action - 1.0
-            else:
-                action, _ = self.policy.sample(self.normaliser(observation), self._noise(len(observation)))
-            outcome = env.step(self.policy.to_action(action))
-            following, reward, terminated = (_plain(x) for x in outcome[:3])
-            info = outcome[4]
-            final = _plain(info["final_obs"])
-            valid = torch.isfinite(reward) & torch.isfinite(final).all(dim=1) & ~_plain(info["nonfinite"])
-            self.replay.add(*(x[valid] for x in (observation, action, reward, final, terminated)))
-            self._note(following)
-            episodes.note(info)
-            rewards.append(reward[valid])
-            lost += int((~valid).sum())
-            observation = following
-        self.observation = observation
-        return {"charts/mean_reward": torch.cat(rewards).mean().item(), "charts/nonfinite_rows": float(lost)}
+        first_step = self.updates * config.window
+        noise = self.noise.normal(first_step, config.window, env.streams.env_ids, self.action_size)
+        actions = []
 
-    def _learn(self) -> dict[str, float]:
+        def explore(t: int, observation: torch.Tensor) -> torch.Tensor:
+            if self.steps < config.warmup_steps:
+                relative = torch.erf(noise[t] / math.sqrt(2.0))  # uniform in (-1, 1)
+            else:
+                relative, _ = self.policy.sample(self.normaliser(observation), noise[t])
+            actions.append(relative)
+            return self.policy.to_action(relative)
+
+        window = roll_out(env, observation, config.window, explore)
+        self.observation = window.last_observation
+        if config.normalise_observations:
+            self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
+        following = window.next_observations()
+        valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
+        fields = (window.observation, torch.stack(actions), window.reward, following, window.terminated)
+        self.replay.add(*(x[valid] for x in fields))
+        return window.episodes.scalars() | {
+            "charts/mean_reward": window.reward[valid].mean().item(),
+            "charts/nonfinite_rows": float((~valid).sum()),
+        }
+
+    def _learn(self, generator: torch.Generator) -> dict[str, float]:
         """One update of Q, policy, alpha and target from a minibatch."""
         config = self.config
-        observation, action, reward, following, terminated = self.replay.sample(config.batch_size, self.generator)
+        observation, action, reward, following, terminated = self.replay.sample(config.batch_size, generator)
         observation, following = self.normaliser(observation), self.normaliser(following)
-        alpha = self.log_alpha.detach().exp()
+        noise = torch.randn((2, *action.shape), generator=generator, dtype=action.dtype, device=action.device)
+        alpha = self.temperature.log_alpha.detach().exp()
         with torch.no_grad():
-            next_action, next_log_prob = self.policy.sample(following, self._noise(len(following)))
+            next_action, next_log_prob = self.policy.sample(following, noise[0])
             next_value = torch.minimum(*self.target_q(following, next_action))
             target = soft_target(reward, terminated, next_value, next_log_prob, alpha, config.gamma)
         first, second = self.q(observation, action)
         q_loss = (first - target).square().mean() + (second - target).square().mean()
-        q_norm = self._step(self.q_optimiser, list(self.q.parameters()), q_loss)
+        q_step = self._step(self.q_optimiser, q_loss)
 
-        self.q.requires_grad_(False)
-        action, log_prob = self.policy.sample(observation, self._noise(len(observation)))
+        self.q.requires_grad_(False)  # only the policy learns from what Q says of its actions
+        action, log_prob = self.policy.sample(observation, noise[1])
         policy_loss = (alpha * log_prob - torch.minimum(*self.q(observation, action))).mean()
-        norm = self._step(self.policy_optimiser, list(self.policy.parameters()), policy_loss)
+        policy_step = self._step(self.policy_optimiser, policy_loss)
         self.q.requires_grad_(True)
 
-        alpha_loss = -self.log_alpha * (log_prob.detach().mean() + self.target_entropy)
-        self._step(self.alpha_optimiser, [self.log_alpha], alpha_loss)
+        alpha_loss = -self.temperature.log_alpha * (log_prob.detach().mean() + self.target_entropy)
+        self._step(self.alpha_optimiser, alpha_loss)
         with torch.no_grad():
             for slow, fast in zip(self.target_q.parameters(), self.q.parameters(), strict=True):
                 slow.lerp_(fast, config.tau)
@@ -288,55 +285,17 @@ class SAC:
             "losses/q_mean": first.mean().item(),
             "losses/alpha": alpha.item(),
             "losses/entropy": -log_prob.mean().item(),
-            "gradients/norm_before_clip": norm,
-            "gradients/norm_after_clip": min(norm, config.max_grad_norm) if math.isfinite(norm) else 0.0,
-            "gradients/q_norm_before_clip": q_norm,
+            "gradients/norm_before_clip": policy_step.norm,
+            "gradients/norm_after_clip": policy_step.clipped_norm,
+            "gradients/q_norm_before_clip": q_step.norm,
         }
 
-    def _step(self, optimiser: torch.optim.Optimizer, parameters: list[torch.Tensor], loss: torch.Tensor) -> float:
-        """One step of Adam along the clipped gradient; returns the norm before clipping. Skips what is not finite."""
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm).item()
-        if math.isfinite(norm) and bool(torch.isfinite(loss)):
-            optimiser.step()
-        else:
-            self.skipped_updates += 1
-        return norm
+    def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
+        step = guarded_step(optimiser, loss)
+        self.skipped_updates += step.skipped
+        return step
 
-    def _noise(self, rows: int) -> torch.Tensor:
-        like = self.policy.middle
-        return torch.randn((rows, len(like)), generator=self.generator, dtype=like.dtype, device=like.device)
-
-    def _note(self, observation: torch.Tensor) -> None:
-        if self.config.normalise_observations:
-            self.normaliser.update(observation)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next update depends on, besides the environment: tensors and plain values."""
-        return {
-            **{name: getattr(self, name).state_dict() for name in _PARTS},
-            **{name: getattr(self, name) for name in _VALUES},
-            "log_alpha": self.log_alpha.detach().clone(),
-            "generator": self.generator.get_state(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where `state_dict` was taken."""
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(state[name])
-        for name in _VALUES:
-            value = state[name]
-            setattr(self, name, value.to(self.normaliser.mean) if isinstance(value, torch.Tensor) else value)
-        with torch.no_grad():
-            self.log_alpha.copy_(state["log_alpha"])
-        self.generator.set_state(state["generator"].cpu())
-
-
-_PARTS = ("policy", "q", "target_q", "policy_optimiser", "q_optimiser", "alpha_optimiser", "normaliser", "replay")
-_VALUES = ("observation", "steps", "updates", "skipped_updates")
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    """The tensor without its subclass: the fast path inside an agent."""
-    return value.as_subclass(torch.Tensor)
+    def _generator(self) -> torch.Generator:
+        """Random numbers of this update and process, which depend on nothing before: there is no state to save."""
+        words = np.random.SeedSequence([self.seed, distributed.rank(), self.updates]).generate_state(1, np.uint64)
+        return torch.Generator(self.low.device).manual_seed(int(words[0] >> 1))
