@@ -1,4 +1,4 @@
-"""SAC: targets by hand, densities by quadrature, two Qs that are two, the memory, resume, survival, a published return."""
+"""SAC: targets by hand, densities by quadrature, two Qs that are two, the memory, resume, survival; a known return."""
 
 import copy
 
@@ -140,10 +140,9 @@ def test_the_memory_keeps_its_bound_of_bytes():
     like = torch.zeros((), dtype=torch.float64)
     replay = Replay(10, 4, max_steps=10**9, max_megabytes=1, like=like)
     assert replay.capacity == 10**6 // (26 * 8)
+    wide, narrow, single = (torch.zeros(4000, *shape).to(like) for shape in ((10,), (4,), ()))
     for _ in range(3):
-        replay.add(
-            *(torch.zeros(4000, n) for n in (10, 4)), torch.zeros(4000), torch.zeros(4000, 10), torch.zeros(4000)
-        )
+        replay.add(wide, narrow, single, wide, single)
     assert len(replay) == replay.capacity
     assert replay._rows.numel() * 8 <= 10**6
     with pytest.raises(gs.GenesisException, match="max_megabytes"):
@@ -238,12 +237,11 @@ def test_bad_config(config):
 
 def test_learns_in_seconds():
     env = training_env(16, 20)
-    agent = agent_for(
-        env, window=2, gradient_steps=4, batch_size=128, warmup_steps=640, hidden=(32, 32), learning_rate=2e-3
-    )
+    options = {"window": 2, "gradient_steps": 4, "batch_size": 128, "warmup_steps": 640, "hidden": (32, 32)}
+    agent = agent_for(env, **options, learning_rate=2e-3, initial_alpha=0.02, gamma=0.95, tau=0.02)
     fresh = make(20, 20, autoreset_mode="SameStep", first_env_index=1_000_000)
     untrained = evaluate(agent.act, fresh, 40, seed=0)
-    for _ in range(200):
+    for _ in range(180):
         agent.update(env)
     trained = evaluate(agent.act, fresh, 40, seed=0)
     assert trained["return_mean"] > 0.5 * untrained["return_mean"]

@@ -79,9 +79,9 @@ def test_rows_of_an_environment():
     assert wide.elapsed.tolist() == [1] * 5
 
 
-def optimum(env, agent, horizon):
-    """The best return, by Newton's method on the quadratic objective of the point mass, without bounds in the way."""
-    start, goal = agent.best.start["scene"]["point.pos"][0].double(), agent.best.start["episode"]["goal"][0].double()
+def optimum(agent, horizon):
+    """The best return: the point mass's objective is a concave quadratic, climbed here within its bounds."""
+    start, goal = (agent.best.start[key][name][0].double() for key, name in (("scene", "point.pos"), ("episode", "goal")))
 
     def objective(force):
         pos, vel, total = start, torch.zeros(2, dtype=torch.float64), 0.0
@@ -92,10 +92,8 @@ def optimum(env, agent, horizon):
         return total
 
     force = torch.zeros(horizon, 2, dtype=torch.float64)
-    gradient = torch.func.grad(objective)(force).reshape(-1)
-    hessian = torch.func.hessian(objective)(force).reshape(2 * horizon, 2 * horizon)
-    force = force - torch.linalg.solve(hessian, gradient).reshape(horizon, 2)
-    assert force.abs().max() < 1.0
+    for _ in range(500):  # a step of 5 is below 2 over the largest curvature
+        force = (force + 5.0 * torch.func.grad(objective)(force)).clamp(-1.0, 1.0)
     return objective(force).item()
 
 
@@ -106,9 +104,9 @@ def test_the_optimum_is_found(kind, iterations):
     agent = agent_for(kind, env, **options)
     for _ in range(iterations):
         agent.update(env)
-    best = optimum(env, agent, 4)
+    best = optimum(agent, 4)
     assert agent.best.total <= best + 1e-6
-    assert agent.best.total == pytest.approx(best, abs=2e-3)
+    assert agent.best.total == pytest.approx(best, abs=1e-3)
     assert agent.replay(env) == pytest.approx(agent.best.total, abs=1e-6)
 
 
