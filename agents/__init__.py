@@ -16,6 +16,10 @@ class Entry(NamedTuple):
 
 REGISTERED = {
     "bptt": "agents.bptt:BPTT",
+    "shac": "agents.shac:SHAC",
+    "ahac": "agents.ahac:AHAC",
+    "sapo": "agents.sapo:SAPO",
+    "ivw": "agents.ivw:IVW",
     "ppo": "agents.ppo:PPO",
     "sac": "agents.sac:SAC",
     "trajopt-adam": "agents.trajopt:AdamTrajopt",

@@ -26,7 +26,7 @@ from agents.core.nets import SquashedPolicy
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
 from agents.core.returns import window_return
-from agents.core.rollout import Stopwatch, Window, roll_out
+from agents.core.rollout import Stopwatch, Window, collect
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,4 @@ class BPTT(Agent):
         return scalars | watch.scalars(window.reward.numel())
 
     def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
-        if self.updates == 0:
-            self.normaliser.update(observation)
-        self.normaliser.freeze()
-        window = roll_out(env, observation, self.config.window, lambda t, o: self.policy(self.normaliser(o)))
-        self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
-        return window
+        return collect(env, observation, self.config.window, lambda t, o: self.policy(o), self.normaliser)

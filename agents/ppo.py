@@ -37,7 +37,7 @@ from agents.core.nets import MLP, seeded
 from agents.core.noise import Noise, permutation
 from agents.core.normaliser import Normaliser
 from agents.core.optimiser import Optimiser, Step, guarded_step
-from agents.core.rollout import Stopwatch, roll_out
+from agents.core.rollout import Stopwatch, collect
 
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
@@ -78,8 +78,6 @@ class PPOConfig:
     """Gradient norm, of policy and of value, beyond which a gradient is scaled down."""
     initial_log_std: float = 0.0
     """Logarithm of the exploration's standard deviation at the start, in half action ranges."""
-    normalise_observations: bool = True
-    """Bring observations to mean 0 and variance 1."""
     normalise_rewards: bool = True
     """Divide rewards by the standard deviation of the discounted return."""
     hidden: tuple[int, ...] = (64, 64)
@@ -241,7 +239,8 @@ class PPO(Agent):
         if deterministic:
             return self.policy(observation)
         mean = self.policy.mean(observation)
-        return self.policy.to_action(mean + torch.exp(self.policy.log_std) * torch.randn_like(mean))
+        relative = mean + torch.exp(self.policy.log_std) * torch.randn_like(mean)
+        return self.policy.to_action(relative.clamp(-1.0, 1.0))
 
     def update(self, env: Any) -> dict[str, float]:
         """Rolls one window out and learns from it; returns scalars by TensorBoard tag."""
@@ -260,20 +259,16 @@ class PPO(Agent):
     def _collect(self, env: Any, observation: torch.Tensor) -> tuple[Batch, dict[str, float]]:
         """a_t ~ pi_old(o_t), then advantages by the value as it is."""
         config = self.config
-        if config.normalise_observations:
-            if self.updates == 0:
-                self.normaliser.update(observation)
-            self.normaliser.freeze()
-        first_step = self.updates * config.window
+        first_step = self.steps_each(env)
         noise = self.noise.normal(first_step, config.window, env.streams.env_ids, self.action_size)
         noise *= torch.exp(self.policy.log_std)
         actions = []
 
-        def explore(t: int, observation: torch.Tensor) -> torch.Tensor:
-            actions.append(self.policy.mean(self.normaliser(observation)) + noise[t])
+        def explore(t: int, normalised: torch.Tensor) -> torch.Tensor:
+            actions.append(self.policy.mean(normalised) + noise[t])
             return self.policy.to_action(actions[-1])
 
-        window = roll_out(env, observation, config.window, explore)
+        window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
         valid = window.valid & torch.isfinite(window.reward)
         reward = torch.where(valid, window.reward, 0.0)
@@ -284,9 +279,6 @@ class PPO(Agent):
         advantage = generalised_advantages(
             scaled, value, following, window.terminated, window.done, valid, config.gamma, config.lam
         )
-        if config.normalise_observations:
-            self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
-
         rows = (x.flatten(0, 1)[valid.flatten()] for x in (normalised, torch.stack(actions), value, advantage))
         normalised, action, value, advantage = rows
         mean = self.policy.mean(normalised)

@@ -35,7 +35,7 @@ from agents.core.nets import MLP, seeded
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, Step, guarded_step
 from agents.core.replay import Replay
-from agents.core.rollout import Stopwatch, roll_out
+from agents.core.rollout import Stopwatch, collect
 from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
@@ -73,8 +73,6 @@ class SACConfig:
     """Entropy of the policy that alpha is adapted to; None: -1/2 per action."""
     max_grad_norm: float = 10.0
     """Gradient norm, of policy and of Q, beyond which a gradient is scaled down."""
-    normalise_observations: bool = True
-    """Bring observations to mean 0 and variance 1."""
     hidden: tuple[int, ...] = (128, 128)
     """Widths of the hidden layers of policy and Q."""
 
@@ -224,26 +222,20 @@ class SAC(Agent):
     def _play(self, env: Any, observation: torch.Tensor) -> dict[str, float]:
         """a ~ pi(o), or uniform at first; remembered with what came of it."""
         config = self.config
-        if config.normalise_observations:
-            if self.updates == 0:
-                self.normaliser.update(observation)
-            self.normaliser.freeze()
-        first_step = self.updates * config.window
+        first_step = self.steps_each(env)
         noise = self.noise.normal(first_step, config.window, env.streams.env_ids, self.action_size)
         actions = []
 
-        def explore(t: int, observation: torch.Tensor) -> torch.Tensor:
+        def explore(t: int, normalised: torch.Tensor) -> torch.Tensor:
             if self.steps < config.warmup_steps:
                 relative = torch.erf(noise[t] / math.sqrt(2.0))  # uniform in (-1, 1)
             else:
-                relative, _ = self.policy.sample(self.normaliser(observation), noise[t])
+                relative, _ = self.policy.sample(normalised, noise[t])
             actions.append(relative)
             return self.policy.to_action(relative)
 
-        window = roll_out(env, observation, config.window, explore)
+        window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
-        if config.normalise_observations:
-            self.normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
         following = window.next_observations()
         valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
         fields = (window.observation, torch.stack(actions), window.reward, following, window.terminated)

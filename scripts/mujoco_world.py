@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from envs.locomotion.base import RobotTask
-from genesis.errors import GenesisImportError, GenesisValueError
+from genesis.errors import GenesisValueError
+from genesis.loaders import seam
 from genesis.loaders.library import FOLDER
 from scripts.physics import JointRanges, Strain
 
@@ -17,8 +18,8 @@ CONTROL_STEPS = 10
 class MujocoWorld:
     """MuJoCo steps the robot; observation, reward and termination are the task's own code on MuJoCo's state.
 
-    The robot's file is loaded by MuJoCo, on a plane with the task's friction; only robot and ground touch, as in the task.
-    Contacts and limits are MuJoCo's own, at its defaults.
+    The robot's file is loaded by MuJoCo, on a plane with the task's friction; only robot and ground touch, as in the
+    task. Contacts and limits are MuJoCo's own, at its defaults.
     """
 
     def __init__(self, env: Any):
@@ -33,13 +34,7 @@ class MujocoWorld:
                 f"MuJoCo must be able to drive the motors, got {type(env).__name__}, whose actions are something else. "
                 "Leave the transfer out: --no-mujoco."
             )
-        try:
-            import mujoco
-        except ImportError as error:
-            raise GenesisImportError(
-                'mujoco must be installed for the transfer, got none. Install it, pip install -e ".[mjcf]", or leave '
-                "the transfer out: --no-mujoco."
-            ) from error
+        mujoco = seam.mujoco()
         self._mujoco = mujoco
         self.env = env
         self.max_episode_steps: int = env.max_episode_steps

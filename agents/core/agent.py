@@ -74,6 +74,10 @@ class Agent(ABC):
             self.observation = plain(env.reset(seed=self.seed)[0]).detach()
         return self.observation
 
+    def steps_each(self, env: Any) -> int:
+        """Steps that each single environment has made so far: what streams of noise are keyed by."""
+        return self.steps // (env.num_envs * distributed.world_size())
+
     def progress(self) -> float:
         """The part of `total_steps` that is done, at most 1: what schedules run on."""
         return min(1.0, self.steps / max(1, self.total_steps))

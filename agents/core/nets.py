@@ -101,6 +101,10 @@ class GaussianPolicy(nn.Module):
     def forward(self, observation: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
         """Action (B, A) for normalised observations (B, O) and standard normal `noise` (B, A); None: the middle."""
         mean = self.mean(observation)
+        return self.squashed(mean, noise)
+
+    def squashed(self, mean: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """The same, from `self.mean(observation)` (B, A)."""
         if noise is not None:
             mean = torch.addcmul(mean, self.log_std.exp(), noise)
         return torch.addcmul(self.middle, self.half_width, torch.tanh(mean))
@@ -121,9 +125,11 @@ class StateGaussianPolicy(nn.Module):
         hidden: Sequence[int],
         seed: int,
         activation: str = "silu",
+        squashed_entropy: bool = False,
     ):
-        """Args: low, high: finite bounds of the action (A,), which give dtype and device."""
+        """Args: low, high: finite bounds of the action (A,), which give dtype and device; the rest: see `forward`."""
         super().__init__()
+        self.squashed_entropy = squashed_entropy
         with seeded(seed, "policy"):
             self.heads = MLP([observation_size, *hidden, 2 * len(low)], activation, gain=1.0).to(low)
         self.register_buffer("middle", 0.5 * (low + high))
@@ -132,15 +138,18 @@ class StateGaussianPolicy(nn.Module):
     def forward(
         self, observation: torch.Tensor, noise: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Action (B, A), and entropy (B,) of the Gaussian before it is squashed; differentiable.
+        """Action (B, A) and entropy (B,), differentiable.
 
-        The entropy is the analytic one: log(sigma sqrt(2 pi e)), summed over the actions.
+        The entropy is that of the Gaussian, sum log(sigma sqrt(2 pi e)), over the actions; with `squashed_entropy` that
+        of its tanh, whose difference sum log(1 - tanh^2) is estimated by the one sample.
         """
         mean, log_std = self.heads(observation).chunk(2, dim=1)
         log_std = log_std.clamp(*self.LOG_STD)
         entropy = (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(dim=1)
         if noise is not None:
             mean = torch.addcmul(mean, log_std.exp(), noise)
+        if self.squashed_entropy:  # log(1 - tanh^2 u), without cancellation
+            entropy = entropy + 2.0 * (math.log(2.0) - mean - functional.softplus(-2.0 * mean)).sum(dim=1)
         return torch.addcmul(self.middle, self.half_width, torch.tanh(mean)), entropy
 
 

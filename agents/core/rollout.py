@@ -10,6 +10,7 @@ import torch
 
 import genesis as gs
 from agents.core.agent import plain
+from agents.core.normaliser import Normaliser
 
 FAR = 1e6
 """An observation beyond this is not believed: no value is bootstrapped there."""
@@ -147,6 +148,23 @@ def roll_out(
         info={name: torch.stack(values) for name, values in kept.items()},
         seconds=time.perf_counter() - started,
     )
+
+
+def collect(
+    env: Any,
+    observation: torch.Tensor,
+    steps: int,
+    policy: Callable[[int, torch.Tensor], torch.Tensor],
+    normaliser: Normaliser,
+    infos: tuple[str, ...] = (),
+) -> Window:
+    """`roll_out` of a policy that sees normalised observations, whose statistics stand still within the window."""
+    if normaliser.count == 0:
+        normaliser.update(observation)
+    normaliser.freeze()
+    window = roll_out(env, observation, steps, lambda t, o: policy(t, normaliser(o)), infos)
+    normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
+    return window
 
 
 class Stopwatch:

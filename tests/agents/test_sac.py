@@ -39,11 +39,12 @@ def test_target_by_hand():
 def test_the_first_update_of_q_is_a_step_to_the_targets():
     """Against the definition written out: minimum of both target nets, entropy, termination."""
     env = training_env()
-    agent = agent_for(env, batch_size=64, normalise_observations=False)
+    agent = agent_for(env, batch_size=64)
     while len(agent.replay) < 32:
         agent._play(env, agent.start(env))
-        agent.updates += 1
+        agent.count(16, False)
     observation, action, reward, following, terminated = agent.replay.sample(64, agent._generator())
+    observation, following = agent.normaliser(observation), agent.normaliser(following)
     generator = agent._generator()
     agent.replay.sample(64, generator)
     noise = torch.randn((2, *action.shape), generator=generator, dtype=action.dtype)

@@ -81,7 +81,8 @@ def test_rows_of_an_environment():
 
 def optimum(agent, horizon):
     """The best return: the point mass's objective is a concave quadratic, climbed here within its bounds."""
-    start, goal = (agent.best.start[key][name][0].double() for key, name in (("scene", "point.pos"), ("episode", "goal")))
+    state = agent.best.start
+    start, goal = state["scene"]["point.pos"][0].double(), state["episode"]["goal"][0].double()
 
     def objective(force):
         pos, vel, total = start, torch.zeros(2, dtype=torch.float64), 0.0

@@ -1,0 +1,262 @@
+"""AHAC: adaptive-horizon actor-critic.
+
+SHAC (see there) with:
+
+1. Two critics that share nothing. The value is the smaller of the two, in the actor's bootstrap and in the critics'
+   TD(lambda) targets; there is no target net.
+2. The critics are fitted until their loss settles: its mean change over five passes falls below a threshold.
+3. A horizon H that shrinks where gradients explode and grows where they behave. With a measure f_k of the step k steps
+   before the window's end, its limit C, and a multiplier phi_k for each k,
+       phi_k <- phi_k + a (f_k / C - 1),     H <- H - b mean_k(phi_k),     H in [H_min, H_max].
+
+Source: Georgiev et al., "Adaptive horizon actor-critic for policy learning in contact-rich differentiable simulation"
+(ICML 2024).
+
+Differences from the paper:
+- The measure is the growth of the adjoint itself: |dJ/da_t|, averaged over environments, in units of its median over
+  the window. It comes with every backward pass, of any simulator. Its mean over the window is what C bounds: for a
+  norm that grows by exp(x) from the window's end to its start that mean is 2 sinh(x/2) / x. The paper's measure, the
+  stiffness of contact, is used beside it where the task's `info` has one: then f / C is the larger of the two.
+- f / C - 1 instead of f - C, so that rates have no units; multipliers stay within [-1, 10], so that a long calm does
+  not hold a horizon up when gradients explode.
+- Multipliers belong to distances from the window's end, where the adjoint starts, and are kept between windows.
+- Those of SHAC here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agents.core.adjoint import AdjointProbe, growth
+from agents.core.agent import Agent, linear_schedule, plain
+from agents.core.distributed import mean_
+from agents.core.fitting import fit_critics
+from agents.core.laws import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
+from agents.core.nets import Critics, GaussianPolicy
+from agents.core.noise import Noise
+from agents.core.optimiser import Optimiser, guarded_step
+from agents.core.report import update_scalars
+from agents.core.returns import td_lambda, window_return
+from agents.core.rollout import Stopwatch, Window, collect
+from genesis.errors import GenesisValueError
+
+SETTLING_PASSES = 5
+
+
+@dataclass(frozen=True)
+class AHACConfig:
+    """Hyper-parameters of AHAC."""
+
+    min_window: int = 8
+    """Shortest window, H_min; where it starts. Control steps."""
+    max_window: int = 64
+    """Longest window, H_max."""
+    gamma: float = 0.99
+    """Discount per control step."""
+    lam: float = 0.95
+    """Weight of longer returns in the critics' targets, lambda."""
+    growth_limit: float = 2.0
+    """Mean over the window, C, of the adjoint's norm in units of its median: 1 without growth, 1.8 for exp(4)."""
+    contact_info: str = ""
+    """Name of the stiffness of contact in the task's info; "": the task has none."""
+    contact_limit: float = 500.0
+    """Limit C of the stiffness of contact."""
+    dual_rate: float = 0.05
+    """Rate a of the multipliers; falls linearly to 0."""
+    horizon_rate: float = 0.5
+    """Rate b of the horizon, steps per update; falls linearly to 0."""
+    actor_learning_rate: float = 2e-3
+    """Adam's learning rate of the policy at the start."""
+    critic_learning_rate: float = 5e-4
+    """Adam's learning rate of the critics at the start."""
+    final_learning_rate: float = 1e-5
+    """Both learning rates at the end; linear in between."""
+    betas: tuple[float, float] = (0.7, 0.95)
+    """Adam's decay rates of the first and second moment."""
+    max_grad_norm: float = 1.0
+    """Global gradient norm, of actor and critics each, beyond which a gradient is scaled down."""
+    critic_passes: int = 64
+    """Passes of the critics over each window, at most."""
+    critic_settled: float = 0.2
+    """Mean change of the critics' loss over five passes below which they have settled."""
+    critic_minibatches: int = 4
+    """Minibatches in a pass."""
+    hidden: tuple[int, ...] = (128, 64, 32)
+    """Widths of the policy's hidden layers."""
+    critic_hidden: tuple[int, ...] = (64, 64)
+    """Widths of the critics' hidden layers."""
+    initial_log_std: float = -1.0
+    """Of the exploration, before tanh, at the start."""
+
+    def __post_init__(self) -> None:
+        """Raises GenesisValueError where a number breaks its law."""
+        whole = dict.fromkeys(("min_window", "max_window", "critic_passes", "critic_minibatches"), WHOLE)
+        limits = ("growth_limit", "contact_limit", "actor_learning_rate", "critic_learning_rate", "max_grad_norm")
+        rates = dict.fromkeys(("final_learning_rate", "dual_rate", "horizon_rate", "critic_settled"), RATE)
+        other = {"gamma": UNIT, "lam": PART, "betas": BETAS, "initial_log_std": NUMBER}
+        nets = {"hidden": WIDTHS, "critic_hidden": WIDTHS}
+        obey(self, whole | dict.fromkeys(limits, POSITIVE) | rates | other | nets)
+        if self.max_window < self.min_window:
+            raise GenesisValueError(
+                f"max_window must be at least min_window = {self.min_window}, got {self.max_window}."
+            )
+
+
+class Horizon:
+    """The length of the next window, and the multipliers that move it. `rule` is step 3 of the algorithm."""
+
+    def __init__(self, shortest: int, longest: int):
+        """Starts at the shortest."""
+        self.bounds = (shortest, longest)
+        self.length = float(shortest)
+        self.multipliers = torch.zeros(longest, dtype=torch.float64)
+
+    @property
+    def steps(self) -> int:
+        """The length, a whole number."""
+        return round(self.length)
+
+    def rule(self, measure: torch.Tensor, dual_rate: float, horizon_rate: float) -> None:
+        """Adapts to f_k / C (H,), k steps before the window's end; infinite where gradients were not finite."""
+        phi = self.multipliers[: len(measure)]
+        phi.add_(dual_rate * (measure.cpu() - 1.0).clamp_max(1e6)).clamp_(-1.0, 10.0)
+        moved = self.length - horizon_rate * phi.mean().item()
+        self.length = min(max(moved, float(self.bounds[0])), float(self.bounds[1]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Length and multipliers."""
+        return {"length": self.length, "multipliers": self.multipliers.clone()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `state_dict` was taken."""
+        self.length = state["length"]
+        self.multipliers.copy_(state["multipliers"])
+
+
+class AHAC(Agent):
+    """The agent: a stochastic policy, two critics and a horizon."""
+
+    name = "ahac"
+    differentiable = True
+    config: AHACConfig
+
+    def __init__(self, config: AHACConfig, env: Any, seed: int, total_steps: int):
+        """See `Agent`."""
+        super().__init__(config, env, seed, total_steps)
+        self.policy = GaussianPolicy(
+            self.observation_size, self.low, self.high, config.hidden, seed, config.initial_log_std
+        )
+        self.critics = Critics(self.observation_size, config.critic_hidden, 2, seed, self.low)
+        self.actor_optimiser, self.critic_optimiser = (
+            Optimiser(net, learning_rate=rate, betas=config.betas, max_grad_norm=config.max_grad_norm)
+            for net, rate in (
+                (self.policy, config.actor_learning_rate),
+                (self.critics, config.critic_learning_rate),
+            )
+        )
+        self.horizon = Horizon(config.min_window, config.max_window)
+        self.noise = Noise(seed, "exploration", self.low)
+        self.parts |= {
+            "policy": self.policy,
+            "critics": self.critics,
+            "actor_optimiser": self.actor_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+            "horizon": self.horizon,
+        }
+
+    @torch.no_grad()
+    def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
+        """See `Agent`."""
+        observation = self.normaliser(plain(observation))
+        noise = None if deterministic else torch.randn(len(observation), self.action_size).to(observation)
+        return self.policy(observation, noise)
+
+    def update(self, env: Any) -> dict[str, float]:
+        """One window: actor, critics, horizon; returns scalars by TensorBoard tag."""
+        observation = self.start(env)
+        watch = Stopwatch(env)
+        config, progress = self.config, self.progress()
+        for optimiser, first in (
+            (self.actor_optimiser, config.actor_learning_rate),
+            (self.critic_optimiser, config.critic_learning_rate),
+        ):
+            optimiser.learning_rate = linear_schedule(first, config.final_learning_rate, progress)
+
+        window = self._roll_out(env, observation)
+        watch.lap("forward")
+        loss = self._actor_loss(window)
+        probe = AdjointProbe(window.action)
+        step = guarded_step(self.actor_optimiser, loss, env)
+        watch.lap("backward")
+        x, target = self._critic_data(window)
+        fit = fit_critics(
+            self.critics,
+            self.critic_optimiser,
+            x,
+            target,
+            window.valid,
+            config.critic_passes,
+            config.critic_minibatches,
+            key=(self.seed, self.updates),
+            settled=self._settled,
+        )
+        watch.lap("critic")
+        adjoint = growth(probe.gradients()) if not step.skipped else torch.full((len(window.action),), torch.inf)
+        self.horizon.rule(
+            self._measure(adjoint, window), config.dual_rate * (1 - progress), config.horizon_rate * (1 - progress)
+        )
+        self.observation = window.last_observation
+        self.count(window.reward.numel(), step.skipped)
+        scalars = update_scalars(window, loss, step, self.actor_optimiser.learning_rate, self.skipped_updates)
+        more = {
+            "charts/exploration_std": self.policy.log_std.detach().exp().mean().item(),
+            "charts/value_target": target.mean().item(),
+            "charts/horizon": self.horizon.length,
+            "gradients/adjoint_growth": adjoint.mean().item(),
+        }
+        return scalars | fit.scalars() | more | watch.scalars(window.reward.numel())
+
+    def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
+        steps = self.horizon.steps
+        noise = self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
+        infos = (self.config.contact_info,) if self.config.contact_info else ()
+        return collect(env, observation, steps, lambda t, o: self.policy(o, noise[t]), self.normaliser, infos)
+
+    def _value(self, x: torch.Tensor) -> torch.Tensor:
+        """Of normalised observations (M, O): the smaller of the two (M,)."""
+        return self.critics(x).amin(dim=0)
+
+    def _actor_loss(self, window: Window) -> torch.Tensor:
+        end_value = window.end_value(lambda o: self._value(self.normaliser(o)))
+        return -window_return(window.reward, window.done, window.valid, self.config.gamma, end_value)
+
+    @torch.no_grad()
+    def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised observations (H, B, O) and their targets (H, B)."""
+        after = self.normaliser(window.next_observations())
+        next_value = self._value(after.reshape(-1, self.observation_size)).reshape(window.reward.shape)
+        target = td_lambda(
+            window.reward.detach(),
+            next_value,
+            window.terminated,
+            window.truncated,
+            window.valid,
+            self.config.gamma,
+            self.config.lam,
+        )
+        return self.normaliser(window.observation), target
+
+    def _settled(self, losses: list[float]) -> bool:
+        recent = losses[-SETTLING_PASSES - 1 :]
+        changes = [abs(after - before) for before, after in zip(recent[:-1], recent[1:], strict=True)]
+        return len(changes) == SETTLING_PASSES and sum(changes) / len(changes) < self.config.critic_settled
+
+    def _measure(self, adjoint: torch.Tensor, window: Window) -> torch.Tensor:
+        """f_k / C (H,): of the adjoint, or of contact where that is larger."""
+        measure = adjoint / self.config.growth_limit
+        if self.config.contact_info:
+            stiffness = mean_(window.info[self.config.contact_info].mean(dim=1).to(torch.float64)).flip(0)
+            measure = torch.maximum(measure, stiffness.to(measure) / self.config.contact_limit)
+        return measure

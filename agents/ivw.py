@@ -1,0 +1,240 @@
+"""IVW: first- and zeroth-order policy gradients of the same rollouts, mixed step by step by their inverse variances.
+
+With u_t = mu_theta(o_t) + sigma eps_t the action before squashing, both estimate the gradient of the objective by the
+mean of u_t:
+
+    first order   g1_t = dJ/du_t, through the simulator,
+    zeroth order  g0_t = gamma^(t - t_seg) / (N H)  (y_t - V'(s_t)) eps_t / sigma, the likelihood ratio with a baseline,
+
+where y_t is the TD(lambda) target of the critic. Over the N environments of a step they have variances v1_t, v0_t
+(traces of covariances), and g_t = w_t g1_t + (1 - w_t) g0_t with w_t = v0_t / (v0_t + v1_t) has the least variance of
+all mixtures, were both independent. log sigma likewise, with g1_t sigma eps_t and (y_t - V'(s_t)) (eps_t^2 - 1). The
+rest is SHAC (see there).
+
+Sources: Parmas et al., "PIPPS" (ICML 2018), total propagation; Suh et al., "Do differentiable simulators give better
+policy gradients?" (ICML 2022), which mixes by one weight a rollout.
+
+Differences from the papers:
+- The weight belongs to a step of the window, not to a rollout: far from the window's end the adjoint is noisy, near it
+  it is not. Both estimators use the same rollouts; there are no perturbed ones.
+- The zeroth-order advantage is a TD(lambda) one.
+- A step whose first-order gradients are not finite is left to the zeroth order.
+- Those of SHAC here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from agents.core.agent import Agent, linear_schedule, plain
+from agents.core.distributed import mean_
+from agents.core.fitting import fit_critics
+from agents.core.laws import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
+from agents.core.nets import Critics, GaussianPolicy
+from agents.core.noise import Noise
+from agents.core.optimiser import Optimiser, guarded_step
+from agents.core.report import update_scalars
+from agents.core.returns import segment_discounts, td_lambda, window_return
+from agents.core.rollout import Stopwatch, Window, collect
+
+
+@dataclass(frozen=True)
+class IVWConfig:
+    """Hyper-parameters of IVW: those of SHAC."""
+
+    window: int = 32
+    """Control steps in a window, H."""
+    gamma: float = 0.99
+    """Discount per control step."""
+    lam: float = 0.95
+    """Weight of longer returns in the critic's targets and in the advantage, lambda."""
+    actor_learning_rate: float = 2e-3
+    """Adam's learning rate of the policy at the start."""
+    critic_learning_rate: float = 2e-3
+    """Adam's learning rate of the critic at the start."""
+    final_learning_rate: float = 1e-5
+    """Both learning rates at the end; linear in between."""
+    betas: tuple[float, float] = (0.7, 0.95)
+    """Adam's decay rates of the first and second moment."""
+    max_grad_norm: float = 1.0
+    """Global gradient norm, of actor and critic each, beyond which a gradient is scaled down."""
+    critic_passes: int = 16
+    """Passes of the critic over each window."""
+    critic_minibatches: int = 4
+    """Minibatches in a pass."""
+    target_decay: float = 0.2
+    """Part of the target critic that stays in each epoch, alpha."""
+    hidden: tuple[int, ...] = (128, 64, 32)
+    """Widths of the policy's hidden layers."""
+    critic_hidden: tuple[int, ...] = (64, 64)
+    """Widths of the critic's hidden layers."""
+    initial_log_std: float = -1.0
+    """Of the exploration, before tanh, at the start."""
+
+    def __post_init__(self) -> None:
+        """Raises GenesisValueError where a number breaks its law."""
+        whole = dict.fromkeys(("window", "critic_passes", "critic_minibatches"), WHOLE)
+        positive = dict.fromkeys(("actor_learning_rate", "critic_learning_rate", "max_grad_norm"), POSITIVE)
+        other = {"gamma": UNIT, "lam": PART, "target_decay": PART, "final_learning_rate": RATE, "betas": BETAS}
+        nets = {"hidden": WIDTHS, "critic_hidden": WIDTHS, "initial_log_std": NUMBER}
+        obey(self, whole | positive | other | nets)
+
+
+class IVW(Agent):
+    """The agent: a stochastic policy, a critic and the critic's slow copy."""
+
+    name = "ivw"
+    differentiable = True
+    config: IVWConfig
+
+    def __init__(self, config: IVWConfig, env: Any, seed: int, total_steps: int):
+        """See `Agent`."""
+        super().__init__(config, env, seed, total_steps)
+        self.policy = GaussianPolicy(
+            self.observation_size, self.low, self.high, config.hidden, seed, config.initial_log_std
+        )
+        self.critics, self.target = (
+            Critics(self.observation_size, config.critic_hidden, 1, seed, self.low) for _ in range(2)
+        )
+        self.actor_optimiser, self.critic_optimiser = (
+            Optimiser(net, learning_rate=rate, betas=config.betas, max_grad_norm=config.max_grad_norm)
+            for net, rate in (
+                (self.policy, config.actor_learning_rate),
+                (self.critics, config.critic_learning_rate),
+            )
+        )
+        self.noise = Noise(seed, "exploration", self.low)
+        self.parts |= {
+            "policy": self.policy,
+            "critics": self.critics,
+            "target": self.target,
+            "actor_optimiser": self.actor_optimiser,
+            "critic_optimiser": self.critic_optimiser,
+        }
+
+    @torch.no_grad()
+    def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
+        """See `Agent`."""
+        observation = self.normaliser(plain(observation))
+        noise = None if deterministic else torch.randn(len(observation), self.action_size).to(observation)
+        return self.policy(observation, noise)
+
+    def update(self, env: Any) -> dict[str, float]:
+        """One epoch: window, both gradients, actor, critic, target; returns scalars by TensorBoard tag."""
+        observation = self.start(env)
+        watch = Stopwatch(env)
+        config = self.config
+        for optimiser, first in (
+            (self.actor_optimiser, config.actor_learning_rate),
+            (self.critic_optimiser, config.critic_learning_rate),
+        ):
+            optimiser.learning_rate = linear_schedule(first, config.final_learning_rate, self.progress())
+
+        window, means, noise = self._roll_out(env, observation)
+        loss = self._actor_loss(window)
+        watch.lap("forward")
+        first = first_order(loss, means)
+        watch.lap("backward")
+        x, target = self._critic_data(window)
+        score = self._score(window, x, target)
+        std = self.policy.log_std.detach().exp()
+        zeroth = score * noise / std
+        weight = first_order_weight(first, zeroth)
+        by_mean = torch.where(weight > 0, weight * first, 0.0) + (1.0 - weight) * zeroth
+        by_log_std = torch.where(weight > 0, weight * first * std * noise, 0.0)
+        by_log_std = by_log_std + (1.0 - weight) * score * (noise.square() - 1.0)
+        surrogate = -(by_mean * self.policy.mean(x) + by_log_std * self.policy.log_std).sum()
+        step = guarded_step(self.actor_optimiser, surrogate, env)
+        watch.lap("mixing")
+        fit = fit_critics(
+            self.critics,
+            self.critic_optimiser,
+            x,
+            target,
+            window.valid,
+            config.critic_passes,
+            config.critic_minibatches,
+            key=(self.seed, self.updates),
+        )
+        self._update_target()
+        watch.lap("critic")
+        self.observation = window.last_observation
+        self.count(window.reward.numel(), step.skipped)
+        scalars = update_scalars(window, loss, step, self.actor_optimiser.learning_rate, self.skipped_updates)
+        more = {
+            "charts/exploration_std": std.mean().item(),
+            "charts/value_target": target.mean().item(),
+            "gradients/first_order_weight": weight.mean().item(),
+        }
+        return scalars | fit.scalars() | more | watch.scalars(window.reward.numel())
+
+    def _roll_out(self, env: Any, observation: torch.Tensor) -> tuple[Window, list[torch.Tensor], torch.Tensor]:
+        """Also the policy's means, H of (B, A) with the graph, and the noise (H, B, A)."""
+        steps = self.config.window
+        noise = self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
+        means = []
+
+        def policy(t: int, x: torch.Tensor) -> torch.Tensor:
+            means.append(self.policy.mean(x))
+            return self.policy.squashed(means[-1], noise[t])
+
+        return collect(env, observation, steps, policy, self.normaliser), means, noise
+
+    def _actor_loss(self, window: Window) -> torch.Tensor:
+        end_value = window.end_value(lambda o: self.target(self.normaliser(o))[0])
+        return -window_return(window.reward, window.done, window.valid, self.config.gamma, end_value)
+
+    @torch.no_grad()
+    def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
+        """Normalised observations (H, B, O) and their targets (H, B)."""
+        after = self.normaliser(window.next_observations())
+        next_value = self.target(after.reshape(-1, self.observation_size))[0].reshape(window.reward.shape)
+        target = td_lambda(
+            window.reward.detach(),
+            next_value,
+            window.terminated,
+            window.truncated,
+            window.valid,
+            self.config.gamma,
+            self.config.lam,
+        )
+        return self.normaliser(window.observation), target
+
+    @torch.no_grad()
+    def _score(self, window: Window, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """gamma^(t - t_seg) / (N H) (y_t - V'(s_t)), (H, B, 1)."""
+        value = self.target(x.reshape(-1, self.observation_size))[0].reshape(target.shape)
+        discount = segment_discounts(window.done, self.config.gamma).to(target.dtype) / target.numel()
+        return torch.where(window.valid, discount * (target - value), 0.0)[..., None]
+
+    @torch.no_grad()
+    def _update_target(self) -> None:
+        for slow, fast in zip(self.target.parameters(), self.critics.parameters(), strict=True):
+            slow.lerp_(fast, 1.0 - self.config.target_decay)
+
+
+def first_order(loss: torch.Tensor, means: list[torch.Tensor]) -> torch.Tensor:
+    """g1 (H, B, A): the gradient of -loss by each step's means, with all that follows from them."""
+    gradients = torch.autograd.grad(loss, means, allow_unused=True)
+    filled = [torch.zeros_like(m) if g is None else g for m, g in zip(means, gradients, strict=True)]
+    return -torch.stack(filled).detach()
+
+
+def first_order_weight(first: torch.Tensor, zeroth: torch.Tensor) -> torch.Tensor:
+    """w_t = v0_t / (v0_t + v1_t), (H, 1, 1); zero where the first order is not finite, one where both are constant.
+
+    Args:
+        first: g1 (H, B, A), this process's environments.
+        zeroth: g0 (H, B, A).
+    """
+    v1, v0 = variance(first), variance(zeroth)
+    weight = torch.where(v0 + v1 > 0, v0 / (v0 + v1), 1.0)
+    return torch.where(torch.isfinite(v1), weight, 0.0)[:, None, None].to(first.dtype)
+
+
+def variance(gradients: torch.Tensor) -> torch.Tensor:
+    """Trace of the covariance (H,) over the environments of all processes, of gradients (H, B, A); float64."""
+    gradients = gradients.to(torch.float64)
+    middle = mean_(gradients.mean(dim=1))
+    return mean_((gradients - middle[:, None]).square().sum(dim=2).mean(dim=1))

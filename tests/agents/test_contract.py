@@ -1,0 +1,145 @@
+"""What every registered agent promises: it is tested by being registered."""
+
+import io
+
+import pytest
+import torch
+
+import genesis as gs
+from agents import AGENTS
+from tests.envs.point_mass import make
+
+LIGHT = {
+    "window": 5,
+    "min_window": 4,
+    "hidden": (8,),
+    "critic_hidden": (8,),
+    "critic_passes": 2,
+}
+"""Where an agent has these options, they make it fast."""
+
+
+def env_for(entry, num_envs=4):
+    return make(num_envs, 6, differentiable=entry.agent.differentiable, autoreset_mode="SameStep")
+
+
+def agent_for(entry, env, seed=0):
+    options = {name: value for name, value in LIGHT.items() if name in entry.config.__dataclass_fields__}
+    return entry.agent(entry.config(**options), env, seed, total_steps=10_000)
+
+
+def everything(agent):
+    """All tensors and numbers of a state, by path."""
+    found = {}
+
+    def walk(path, value):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{path}/{key}", inner)
+        elif isinstance(value, (list, tuple)):
+            for index, inner in enumerate(value):
+                walk(f"{path}/{index}", inner)
+        else:
+            found[path] = value
+
+    walk("", agent.state_dict())
+    return found
+
+
+def assert_same(first, second):
+    first, second = everything(first), everything(second)
+    assert first.keys() == second.keys()
+    for path, value in first.items():
+        same = torch.equal(value, second[path]) if isinstance(value, torch.Tensor) else value == second[path]
+        assert same, path
+
+
+@pytest.fixture(params=list(AGENTS))
+def entry(request):
+    return AGENTS[request.param]
+
+
+def test_same_seed_same_everything(entry):
+    agents = []
+    for seed in (1, 1, 2):
+        env = env_for(entry)
+        agents.append(agent_for(entry, env, seed))
+        for _ in range(3):
+            agents[-1].update(env)
+    assert_same(agents[0], agents[1])
+    with pytest.raises(AssertionError):
+        assert_same(agents[0], agents[2])
+
+
+def test_resume_is_exact_through_a_file(entry):
+    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit."""
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    for _ in range(3):
+        agent.update(env)
+    file = io.BytesIO()
+    torch.save({"agent": agent.state_dict(), "env": env.state_dict()}, file)
+    for _ in range(3):
+        agent.update(env)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    env2 = env_for(entry)
+    agent2 = agent_for(entry, env2, seed=0)
+    torch.manual_seed(99)  # nothing depends on torch's global generator
+    agent2.load_state_dict(saved["agent"])
+    env2.load_state_dict(saved["env"])
+    for _ in range(3):
+        agent2.update(env2)
+    assert_same(agent, agent2)
+
+
+def test_every_number_of_the_checkpoint_is_restored(entry):
+    """Nothing that training changed is left as the constructor made it."""
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    for _ in range(2):
+        agent.update(env)
+    fresh = agent_for(entry, env, seed=5)
+    fresh.load_state_dict(agent.state_dict())
+    assert_same(agent, fresh)
+    torch.testing.assert_close(fresh.act(agent.observation), agent.act(agent.observation), rtol=0, atol=0)
+
+
+def test_a_part_that_is_missing_is_named(entry):
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    state = agent.state_dict()
+    del state["normaliser"]
+    with pytest.raises(gs.GenesisException, match="without normaliser"):
+        agent.load_state_dict(state)
+
+
+def test_acts_inside_the_space(entry):
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    observation = 100.0 * torch.randn(4, 6).to(agent.low)
+    for deterministic in (True, False):
+        action = agent.act(observation, deterministic=deterministic)
+        assert action.shape == (4, 2) and not action.requires_grad
+        assert bool((action.abs() <= 1.0).all())
+
+
+def test_scalars_and_counters(entry):
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    scalars = agent.update(env)
+    assert agent.updates >= 1 and agent.steps > 0 and agent.steps % 4 == 0
+    assert all(isinstance(value, float) and "/" in tag for tag, value in scalars.items())
+    assert {"time/env_steps_per_second", "time/simulator_share"} <= set(scalars)
+    assert 0.0 < scalars["time/simulator_share"] < 1.0
+
+
+def test_a_sick_row_enters_no_weight(entry):
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    env.reset(seed=0)
+    env.scene.poison = {2: [1]}
+    for _ in range(2):
+        agent.update(env)
+    for path, value in everything(agent).items():
+        assert not isinstance(value, torch.Tensor) or bool(torch.isfinite(value.double()).all()), path
