@@ -10,7 +10,6 @@ import torch
 import tyro
 
 import genesis as gs
-from agents import AGENTS
 from agents.core import checkpoint
 from agents.core.evaluation import evaluate
 from genesis.errors import GenesisValueError
@@ -19,12 +18,12 @@ from scripts import make
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Prints the statistics of a trained policy over fresh episodes."""
+    """Prints the statistics of a trained policy over fresh episodes, deterministic and as it explores."""
 
     checkpoint: Path
-    """A checkpoint file, or the folder of a run (its latest checkpoint)."""
+    """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     episodes: int = 100
-    """Episodes to run, at least; rounded up to a multiple of --num-envs."""
+    """Episodes to run, at least, for each of the two; rounded up to a multiple of --num-envs."""
     num_envs: int = 50
     """Environments in the batch."""
     seed: int = 1
@@ -33,6 +32,8 @@ class EvaluateConfig:
     """Refuse the checkpoint unless it is of this environment id; None: take the checkpoint's."""
     agent: str | None = None
     """Refuse the checkpoint unless it is of this agent; None: take the checkpoint's."""
+    contact: str | None = None
+    """Name of the task's contact preset; None: that of the training."""
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
     json: bool = False
@@ -43,7 +44,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """Loads and evaluates.
 
     Returns:
-        checkpoint, env, agent, trained_steps, and the statistics of `agents.core.evaluation.evaluate`.
+        checkpoint, env, agent, contact, trained_steps, seed, and under deterministic and stochastic the statistics of
+        `agents.core.evaluation.evaluate`.
 
     Raises:
         gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option breaks its law.
@@ -58,15 +60,22 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
-    env = make.evaluation_env(saved["env"], min(config.num_envs, config.episodes))
-    _check_sizes(saved, env)
-    agent_class, hyper_class = AGENTS[saved["agent"]]
-    agent = agent_class(hyper_class(**saved["hyper"]), env, saved["seed"], saved["total_steps"])
-    agent.load_state_dict(saved["agent_state"])
-    statistics = evaluate(agent.act, env, config.episodes, config.seed)
+    contact = saved["contact"] if config.contact is None else config.contact
+    env = make.evaluation_env(saved["env"], min(config.num_envs, config.episodes), contact)
+    agent = make.restored_agent(saved, env)
+    result: dict[str, Any] = {
+        "checkpoint": str(config.checkpoint),
+        "env": saved["env"],
+        "agent": saved["agent"],
+        "contact": contact,
+        "trained_steps": agent.steps,
+        "seed": config.seed,
+    }
+    torch.manual_seed(config.seed)  # of the exploration
+    for name, deterministic in (("deterministic", True), ("stochastic", False)):
+        result[name] = evaluate(lambda o, d=deterministic: agent.act(o, d), env, config.episodes, config.seed)
     env.close()
-    about = {name: saved[name] for name in ("env", "agent")}
-    return {"checkpoint": str(config.checkpoint), **about, "trained_steps": agent.steps, **statistics}
+    return result
 
 
 def main() -> int:
@@ -80,20 +89,14 @@ def _main() -> int:
     result = run(config)
     if config.json:
         print(json.dumps(result))
-    else:
-        for name, value in result.items():
-            print(f"{name:<16} {value:.4g}" if isinstance(value, float) else f"{name:<16} {value}")
+        return 0
+    statistics = {name: result.pop(name) for name in ("deterministic", "stochastic")}
+    for name, value in result.items():
+        print(f"{name:<16} {value}")
+    print(f"{'':<16} {'deterministic':>14} {'stochastic':>14}")
+    for name in statistics["deterministic"]:
+        print(f"{name:<16} " + " ".join(f"{values[name]:>14.4g}" for values in statistics.values()))
     return 0
-
-
-def _check_sizes(saved: dict[str, Any], env: Any) -> None:
-    present = (env.single_observation_space.shape[0], env.single_action_space.shape[0])
-    made_for = (saved["observation_size"], saved["action_size"])
-    if present != made_for:
-        raise GenesisValueError(
-            f"The checkpoint must be of observations and actions of sizes {present}, got {made_for}. "
-            f"{saved['env']} has changed since it was written (by version {saved['genesis_version']})."
-        )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""What the scripts share: environments for agents, checkpoints' contents, command lines that fail in one sentence."""
+"""What the scripts share: environments and agents by name, command lines that fail in one sentence."""
 
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
 
 import envs
 import genesis as gs
-from agents import AGENTS
+from agents import AGENTS, Agent
 from agents.core.evaluation import FRESH_ENV_INDEX
-from genesis.errors import GenesisKeyError
+from genesis.errors import GenesisKeyError, GenesisValueError
 
 
 def check_names(env: str, agent: str) -> None:
@@ -22,17 +24,31 @@ def check_names(env: str, agent: str) -> None:
         raise GenesisKeyError(f"agent must be one of {sorted(AGENTS)}, got {agent!r}.")
 
 
-def training_env(env: str, num_envs: int) -> Any:
-    """The batch to learn in: torch tensors with gradients, SAME_STEP autoreset."""
-    return _make(env, num_envs, differentiable=True, first_env_index=0)
+def training_env(
+    env: str, num_envs: int, differentiable: bool = True, first_env_index: int = 0, contact: str | None = None
+) -> Any:
+    """The batch to learn in: torch tensors, with gradients if `differentiable`, SAME_STEP autoreset.
+
+    Args:
+        env: Environment id.
+        num_envs: Environments in the batch.
+        differentiable: Whether gradients are kept.
+        first_env_index: Global index of the first one, where a batch is split over processes.
+        contact: Name of the task's contact preset; None: its default.
+    """
+    return _make(env, num_envs, differentiable, first_env_index, contact)
 
 
-def evaluation_env(env: str, num_envs: int) -> Any:
+def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
     """The batch to evaluate in: no gradients, and random streams that no training uses."""
-    return _make(env, num_envs, differentiable=False, first_env_index=FRESH_ENV_INDEX)
+    return _make(env, num_envs, False, FRESH_ENV_INDEX, contact)
 
 
-def _make(env: str, num_envs: int, differentiable: bool, first_env_index: int) -> Any:
+def _make(env: str, num_envs: int, differentiable: bool, first_env_index: int, contact: str | None) -> Any:
+    options: dict[str, Any] = {} if contact is None else {"contact": contact}
+    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
+    if options and "contact" not in inspect.signature(task).parameters:
+        raise GenesisValueError(f"contact must be left out for {env}, got {contact!r}. The task has one contact model.")
     return gymnasium.make_vec(
         env,
         num_envs=num_envs,
@@ -41,7 +57,42 @@ def _make(env: str, num_envs: int, differentiable: bool, first_env_index: int) -
         differentiable=differentiable,
         autoreset_mode=AutoresetMode.SAME_STEP,
         first_env_index=first_env_index,
+        **options,
     ).unwrapped
+
+
+def restored_agent(saved: dict[str, Any], env: Any) -> Agent:
+    """The agent that a checkpoint holds.
+
+    Args:
+        saved: What `agents.core.checkpoint.load` gave.
+        env: An environment of the checkpoint's id.
+
+    Raises:
+        GenesisValueError: The environment's sizes or the agent's hyper-parameters have changed since.
+    """
+    entry = AGENTS[saved["agent"]]
+    present = (env.single_observation_space.shape[0], env.single_action_space.shape[0])
+    made_for = (saved["observation_size"], saved["action_size"])
+    if present != made_for:
+        raise GenesisValueError(
+            f"The checkpoint must be of observations and actions of sizes {present}, got {made_for}. "
+            f"{saved['env']} has changed since it was written (by version {saved['genesis_version']})."
+        )
+    unknown = sorted(set(saved["hyper"]) - set(entry.config.__dataclass_fields__))
+    if unknown:
+        raise GenesisValueError(
+            f"The checkpoint's hyper-parameters must be among {sorted(entry.config.__dataclass_fields__)}, got "
+            f"{unknown}. Use the version that wrote it, {saved['genesis_version']}."
+        )
+    agent = entry.agent(hyper(entry.config, saved["hyper"]), env, saved["seed"], saved["total_steps"])
+    agent.load_state_dict(saved["agent_state"])
+    return agent
+
+
+def hyper(config_class: type[Any], values: dict[str, Any]) -> Any:
+    """A configuration from plain values, as files hold them: lists become the tuples that they were."""
+    return config_class(**{name: tuple(x) if isinstance(x, list) else x for name, x in values.items()})
 
 
 def run(command: Callable[[], int]) -> int:

@@ -16,14 +16,20 @@ from agents.core import checkpoint
 class RunFolder:
     """`{parent}/{env}__{agent}__{seed}__{time}` and what is written into it."""
 
-    def __init__(self, path: Path):
-        """Opens the folder, which is made if it does not exist."""
+    def __init__(self, path: Path, keep: int = 3):
+        """Opens the folder, which is made if it does not exist.
+
+        Args:
+            path: The folder.
+            keep: Number of checkpoints by step that stay.
+        """
         self.path = path
+        self.keep = keep
         self.path.mkdir(parents=True, exist_ok=True)
         self.writer = SummaryWriter(str(path))
 
     @classmethod
-    def fresh(cls, parent: Path, env: str, agent: str, seed: int) -> "RunFolder":
+    def fresh(cls, parent: Path, env: str, agent: str, seed: int, keep: int = 3) -> "RunFolder":
         """A folder that did not exist before."""
         stem = f"{env.replace('/', '-')}__{agent}__{seed}__{time.strftime('%Y%m%d-%H%M%S')}"
         names = [stem] + [f"{stem}-{count}" for count in range(1, 1000)]
@@ -32,17 +38,12 @@ class RunFolder:
                 (parent / name).mkdir(parents=True)
             except FileExistsError:
                 continue
-            return cls(parent / name)
+            return cls(parent / name, keep)
         raise FileExistsError(parent / stem)
 
     @property
-    def latest(self) -> Path:
-        """The checkpoint of the last save."""
-        return self.path / "checkpoints" / "latest.pt"
-
-    @property
     def best(self) -> Path:
-        """The checkpoint of the best mean return of finished training episodes."""
+        """The checkpoint of the best evaluation."""
         return self.path / "checkpoints" / "best.pt"
 
     def write_config(self, config: Any) -> None:
@@ -53,16 +54,25 @@ class RunFolder:
         (self.path / "config.json").write_text(text + "\n")
         self.writer.add_text("hyperparameters", f"```\n{text}\n```")
 
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Writes result.json."""
+        (self.path / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+
     def log(self, scalars: dict[str, float], step: int) -> None:
         """Writes scalars by tag."""
         for tag, value in scalars.items():
             self.writer.add_scalar(tag, value, step)
 
-    def save(self, payload: dict[str, Any], best: bool = False) -> None:
-        """Writes the latest checkpoint, and the best one too if this is it."""
-        checkpoint.save(self.latest, payload)
-        if best:
-            checkpoint.save(self.best, payload)
+    def save(self, payload: dict[str, Any], step: int) -> Path:
+        """Writes the checkpoint of a step, and removes the oldest ones."""
+        path = checkpoint.path_of(self.path, step)
+        checkpoint.save(path, payload)
+        checkpoint.prune(self.path, self.keep)
+        return path
+
+    def save_best(self, payload: dict[str, Any]) -> None:
+        """Writes the best checkpoint."""
+        checkpoint.save(self.best, payload)
 
     def close(self) -> None:
         """Flushes the events."""

@@ -1,14 +1,8 @@
-"""Trains an agent: `python -m scripts.train --env genesis/SoftPush-v0 --agent bptt`."""
+"""Trains an agent: `python -m scripts.train --env genesis/SoftPush-v0 --agent bptt`; several processes: `torchrun`."""
 
 import dataclasses
 import json
-import signal
 import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,34 +11,36 @@ import torch
 import tyro
 
 import genesis as gs
-from agents import AGENTS
-from agents.core import checkpoint
-from agents.core.evaluation import evaluate
-from genesis.errors import GenesisKeyError, GenesisValueError
-from scripts import make
-from scripts.progress import Progress
+from agents import AGENTS, presets
+from agents.core import checkpoint, distributed
+from agents.core.evaluation import describe, evaluate
+from genesis.errors import GenesisValueError
+from scripts import make, processes
 from scripts.run_folder import RunFolder
+from scripts.train_loop import Record, TrainLoop, restore_process
 
-DEFAULT_AGENT = "bptt"
+DEFAULT_ENV, DEFAULT_AGENT = "genesis/SoftPush-v0", "bptt"
 EVALUATION_ENVS = 50
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Trains a policy through the simulator and says what it learned."""
+    """Trains a policy through the simulator and says what it learned. Defaults depend on --env and --agent."""
 
-    env: str = "genesis/SoftPush-v0"
+    env: str = DEFAULT_ENV
     """Environment id."""
     agent: str = DEFAULT_AGENT
     """Name of the agent; its own options are shown below as --hyper.*."""
     seed: int = 0
     """Seed of the weights and of all episodes."""
-    total_steps: int = 80_000
-    """Environment steps to train for, summed over the batch."""
+    total_steps: int = 0
+    """Environment steps to train for, summed over the batch and all processes."""
     max_minutes: float | None = None
-    """Stop early after so many minutes of training; None: no limit."""
-    num_envs: int = 16
-    """Environments in the batch."""
+    """Stop early after so many minutes of updates, without compilation and evaluations; None: no limit."""
+    num_envs: int = 0
+    """Environments in the batch, over all processes."""
+    contact: str | None = None
+    """Name of the task's contact preset, "strict" or "reference"; None: the task's default."""
     precision: str = "32"
     """Floating-point precision, "32" or "64"."""
     backend: str = "cpu"
@@ -52,58 +48,15 @@ class TrainConfig:
     run_dir: Path = Path("runs")
     """Folder in which the run gets a folder of its own."""
     eval_episodes: int = 100
-    """Fresh episodes on which the untrained and the trained policy are compared; 0: none."""
+    """Fresh episodes on which a policy is evaluated, untrained, underway and trained; 0: no evaluation."""
+    eval_every: int | None = None
+    """Steps between evaluations underway, the best of which is kept as best.pt; None: a tenth of the training."""
     save_every_s: float = 30.0
     """Seconds between checkpoints."""
+    keep: int = 3
+    """Checkpoints to keep, the newest ones, besides the best."""
     resume: Path | None = None
     """Folder of a run to go on with; all other options except --max-minutes then come from that run."""
-
-
-def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
-    """Trains, saves and evaluates.
-
-    Args:
-        config: What to train, for how long and where to.
-        hyper: The agent's own configuration.
-
-    Returns:
-        run, checkpoint (paths), steps, seconds, interrupted, and untrained and trained: statistics of the evaluations.
-    """
-    make.check_names(config.env, config.agent)
-    _check_numbers(config)
-    if not gs.is_initialized():
-        gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed)
-    env = make.training_env(config.env, config.num_envs)
-    agent = AGENTS[config.agent][0](hyper, env, config.seed, config.total_steps)
-    if config.resume is None:
-        folder = RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed)
-        folder.write_config(RunConfig(config, hyper))
-        untrained, best = _evaluation(agent, config), float("-inf")
-    else:
-        folder = RunFolder(config.resume)
-        saved = checkpoint.load(config.resume, config.env, config.agent)
-        agent.load_state_dict(saved["agent_state"])
-        env.load_state_dict(saved["env_state"])
-        untrained, best = saved["untrained"], saved["best"]
-    print(f"run: {folder.path}", flush=True)
-    loop = TrainLoop(agent, env, folder, config, hyper, untrained, best=best)
-    interrupted = loop.run()
-    trained = None if interrupted else _evaluation(agent, config)
-    if trained:
-        folder.log({f"evaluation/{name}": value for name, value in trained.items()}, agent.steps)
-    folder.close()
-    env.close()
-    result = {
-        "run": str(folder.path),
-        "checkpoint": str(folder.latest),
-        "steps": agent.steps,
-        "seconds": round(loop.seconds, 1),
-        "interrupted": interrupted,
-        "untrained": untrained,
-        "trained": trained,
-    }
-    (folder.path / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    return result
 
 
 @dataclass(frozen=True)
@@ -114,86 +67,79 @@ class RunConfig:
     hyper: Any
 
 
-@dataclass
-class TrainLoop:
-    """Updates until the steps or the minutes are used up, logging and saving."""
+def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
+    """Trains, saves and evaluates. With several processes each calls it; files and evaluations are those of process 0.
 
-    agent: Any
-    env: Any
-    folder: RunFolder
-    config: TrainConfig
-    hyper: Any
-    untrained: dict[str, float] | None
-    seconds: float = 0.0
-    best: float = float("-inf")
+    Args:
+        config: What to train, for how long and where to.
+        hyper: The agent's own configuration.
 
-    def run(self) -> bool:
-        """Returns whether Ctrl-C ended it; the state is saved in any case, between two updates."""
-        progress = Progress(self.config.total_steps)
-        started = saved = time.perf_counter()
-        limit = float("inf") if self.config.max_minutes is None else 60.0 * self.config.max_minutes
-        recent: deque[float] = deque(maxlen=8)
-        better = False
-        with deferred_interrupt() as interrupted:
-            while self._goes_on(started, limit) and not interrupted:
-                scalars = self.agent.update(self.env)
-                self.folder.log(scalars, self.agent.steps)
-                if "charts/episodic_return" in scalars:
-                    recent.append(scalars["charts/episodic_return"])
-                    mean = sum(recent) / len(recent)
-                    if len(recent) == recent.maxlen and mean > self.best:
-                        self.best, better = mean, True
-                progress.show(self.agent.steps, _headline(scalars))
-                if time.perf_counter() - saved > self.config.save_every_s:
-                    self.save(better)
-                    saved, better = time.perf_counter(), False
-        progress.close()
-        self.seconds = time.perf_counter() - started
-        self.save(better)
-        return bool(interrupted)
-
-    def _goes_on(self, started: float, limit: float) -> bool:
-        return self.agent.steps < self.config.total_steps and time.perf_counter() - started < limit
-
-    def save(self, better: bool) -> None:
-        """Writes a checkpoint that `--resume` and `scripts.evaluate` read."""
-        payload = {
-            "genesis_version": gs.__version__,
-            "env": self.config.env,
-            "agent": self.config.agent,
-            "hyper": dataclasses.asdict(self.hyper),
-            "seed": self.config.seed,
-            "total_steps": self.config.total_steps,
-            "precision": self.config.precision,
-            "observation_size": self.env.single_observation_space.shape[0],
-            "action_size": self.env.single_action_space.shape[0],
-            "agent_state": self.agent.state_dict(),
-            "env_state": self.env.state_dict(),
-            "untrained": self.untrained,
-            "best": self.best,
-        }
-        self.folder.save(payload, better)
-
-
-@contextmanager
-def deferred_interrupt() -> Iterator[list[int]]:
-    """Within it the first Ctrl-C only fills the list, so that an update is never torn; the second one raises."""
-    received: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(number: int, frame: Any) -> None:
-        print("stopping after this update; Ctrl-C again stops at once", file=sys.stderr, flush=True)
-        received.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    if threading.current_thread() is threading.main_thread() and before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, note)
-        try:
-            yield received
-        finally:
-            signal.signal(signal.SIGINT, before)
+    Returns:
+        run, checkpoint, best (paths), steps, seconds (of updates), interrupted, the curve of the evaluations, and
+        untrained and trained: their statistics.
+    """
+    make.check_names(config.env, config.agent)
+    _check_numbers(config)
+    n_envs, first_env_index = processes.slice_of(config.num_envs)
+    saved = None if config.resume is None else _saved(config, config.resume)
+    if not gs.is_initialized():
+        level = None if distributed.rank() == 0 else "warning"
+        gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed, logging_level=level)
+    entry = AGENTS[config.agent]
+    env = make.training_env(config.env, n_envs, entry.agent.differentiable, first_env_index, config.contact)
+    agent = entry.agent(hyper, env, config.seed, config.total_steps)
+    evaluating = config.eval_episodes > 0
+    loop = TrainLoop(
+        agent=agent,
+        env=env,
+        folder=_folder(config, hyper) if distributed.rank() == 0 else None,
+        payload=lambda states: _payload(config, hyper, env, states) | {"untrained": untrained, **vars(loop.record)},
+        evaluation=lambda: evaluated(agent, config),
+        total_steps=config.total_steps,
+        max_seconds=float("inf") if config.max_minutes is None else 60.0 * config.max_minutes,
+        eval_every=_eval_every(config) if evaluating else 0,
+        save_every_s=config.save_every_s,
+    )
+    if loop.folder is not None:
+        print(f"run: {loop.folder.path}", flush=True)
+    if saved is None:
+        untrained = evaluated(agent, config) if evaluating and loop.folder is not None else None
     else:
-        yield received
+        untrained = saved["untrained"]
+        loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})
+        restore_process(saved["processes"][distributed.rank()], agent, env)
+    interrupted = loop.run()
+    trained = loop.evaluate() if evaluating and not interrupted else None
+    env.close()
+    if loop.folder is None:
+        return {}
+    result = {
+        "run": str(loop.folder.path),
+        "env": config.env,
+        "agent": config.agent,
+        "seed": config.seed,
+        "checkpoint": str(checkpoint.path_of(loop.folder.path, agent.steps)),
+        "best": str(loop.folder.best) if loop.folder.best.is_file() else None,
+        "steps": agent.steps,
+        "seconds": round(loop.record.seconds, 1),
+        "skipped_updates": agent.skipped_updates,
+        "interrupted": interrupted,
+        "curve": loop.record.curve,
+        "untrained": untrained,
+        "trained": trained,
+    }
+    loop.folder.write_result(result)
+    loop.folder.close()
+    return result
+
+
+def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
+    """Statistics of the deterministic policy over fresh episodes."""
+    env = make.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), config.contact)
+    try:
+        return evaluate(agent.act, env, config.eval_episodes, config.seed)
+    finally:
+        env.close()
 
 
 def main() -> int:
@@ -204,56 +150,41 @@ def main() -> int:
 def _main() -> int:
     config, hyper = parse(sys.argv[1:])
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
-    result = train(config, hyper)
+    with processes.joined(config.backend):
+        result = train(config, hyper)
+    if not result:
+        return 0
     print(report(result))
     return 130 if result["interrupted"] else 0
 
 
 def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
-    """The configuration of the run and of its agent; `--help` shows both."""
-    agent = _agent_name(arguments)
-    if agent not in AGENTS:
-        raise GenesisKeyError(f"agent must be one of {sorted(AGENTS)}, got {agent!r}.")
-    hyper_class = AGENTS[agent][1]
+    """The configuration of the run and of its agent, from a command line and the preset; `--help` shows both.
+
+    Raises:
+        GenesisKeyError: An unknown name, or no preset and nothing in its place.
+    """
+    env = _named(arguments, "env", DEFAULT_ENV)
+    agent = _named(arguments, "agent", DEFAULT_AGENT)
+    make.check_names(env, agent)
+    hyper_class = AGENTS[agent].config
+    preset = presets.find(env, agent)
+    default = TrainConfig(env=env, agent=agent)
+    hyper = hyper_class()
+    if preset is not None:
+        default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)
+        hyper = hyper_class(**preset.hyper)
     cli = dataclasses.make_dataclass(
         "TrainCommand",
-        [
-            ("config", Annotated[TrainConfig, tyro.conf.arg(name="")]),
-            ("hyper", hyper_class, dataclasses.field(default_factory=hyper_class)),
-        ],
+        [("config", Annotated[TrainConfig, tyro.conf.arg(name="")], default), ("hyper", hyper_class, hyper)],
     )
     cli.__doc__ = TrainConfig.__doc__
     parsed = tyro.cli(cli, args=arguments)
-    if parsed.config.resume is None:
-        return parsed.config, parsed.hyper
-    return _resumed(parsed.config, parsed.config.resume)
-
-
-def _resumed(config: TrainConfig, run: Path) -> tuple[TrainConfig, Any]:
-    """The configuration of an earlier run, to go on with."""
-    path = run / "config.json"
-    if not path.is_file():
-        raise GenesisValueError(f"resume must be the folder of a run, got {run} without a config.json.")
-    try:
-        saved = json.loads(path.read_text())["config"]
-        saved["train"].update(resume=run, max_minutes=config.max_minutes, run_dir=Path(saved["train"]["run_dir"]))
-        hyper: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in saved["hyper"].items()}
-        return TrainConfig(**saved["train"]), AGENTS[saved["train"]["agent"]][1](**hyper)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GenesisValueError(
-            f"{path} must be the configuration that a run wrote, got one that cannot be read ({error!r}). "
-            "Resume another run, or start anew."
-        ) from error
-
-
-def _agent_name(arguments: list[str]) -> str:
-    """The agent on a command line: its options have to be known before the line can be parsed."""
-    for index, argument in enumerate(arguments):
-        if argument.startswith("--agent="):
-            return argument.split("=", 1)[1]
-        if argument == "--agent" and index + 1 < len(arguments):
-            return arguments[index + 1]
-    return DEFAULT_AGENT
+    if parsed.config.resume is not None:
+        return _resumed(parsed.config, parsed.config.resume)
+    if preset is None and 0 in (parsed.config.num_envs, parsed.config.total_steps):
+        raise presets.missing(env, agent)
+    return parsed.config, parsed.hyper
 
 
 def report(result: dict[str, Any]) -> str:
@@ -264,39 +195,74 @@ def report(result: dict[str, Any]) -> str:
         f"checkpoint:  {result['checkpoint']}",
         f"TensorBoard: tensorboard --logdir {result['run']}",
     ]
-    for name in ("untrained", "trained"):
-        if result[name]:
-            lines.append(f"{name + ':':<10} {describe(result[name])}")
+    lines += [f"{n + ':':<10} {describe(result[n])}" for n in ("untrained", "trained") if result[n]]
     return "\n".join(lines)
 
 
-def describe(statistics: dict[str, float]) -> str:
-    """Statistics of an evaluation in one line."""
-    text = f"return {statistics['return_mean']:.2f} +- {statistics['return_std']:.2f}"
-    if "success_rate" in statistics:
-        text += f", success {100 * statistics['success_rate']:.0f} %"
-    return text + f" over {statistics['episodes']:.0f} fresh episodes"
+def _named(arguments: list[str], option: str, default: str) -> str:
+    """An option's value on a command line: it has to be known before the line can be parsed."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"--{option}="):
+            return argument.split("=", 1)[1]
+        if argument == f"--{option}" and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return default
 
 
-def _evaluation(agent: Any, config: TrainConfig) -> dict[str, float] | None:
-    if config.eval_episodes == 0:
-        return None
-    env = make.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes))
+def _resumed(config: TrainConfig, run: Path) -> tuple[TrainConfig, Any]:
+    """The configuration of an earlier run, to go on with."""
+    path = run / "config.json"
+    if not path.is_file():
+        raise GenesisValueError(f"resume must be the folder of a run, got {run} without a config.json.")
     try:
-        return evaluate(agent.act, env, config.eval_episodes, config.seed)
-    finally:
-        env.close()
+        saved = json.loads(path.read_text())["config"]
+        saved["train"].update(resume=run, max_minutes=config.max_minutes, run_dir=Path(saved["train"]["run_dir"]))
+        return TrainConfig(**saved["train"]), make.hyper(AGENTS[saved["train"]["agent"]].config, saved["hyper"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GenesisValueError(
+            f"{path} must be the configuration that a run wrote, got one that cannot be read ({error!r}). "
+            "Resume another run, or start anew."
+        ) from error
 
 
-def _headline(scalars: dict[str, float]) -> dict[str, float]:
-    names = {
-        "charts/episodic_return": "return",
-        "charts/success_rate": "success",
-        "losses/policy_loss": "loss",
-        "time/env_steps_per_second": "steps/s",
-        "gradients/skipped_updates": "skipped",
+def _folder(config: TrainConfig, hyper: Any) -> RunFolder:
+    if config.resume is not None:
+        return RunFolder(config.resume, config.keep)
+    folder = RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed, config.keep)
+    folder.write_config(RunConfig(config, hyper))
+    return folder
+
+
+def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
+    saved = checkpoint.load(run, config.env, config.agent)
+    present = distributed.world_size()
+    if len(saved["processes"]) != present:
+        raise GenesisValueError(
+            f"The run must be resumed by {len(saved['processes'])} processes, as it was saved, got {present}. "
+            "Start that many with torchrun --nproc-per-node."
+        )
+    return saved
+
+
+def _payload(config: TrainConfig, hyper: Any, env: Any, states: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "genesis_version": gs.__version__,
+        "env": config.env,
+        "agent": config.agent,
+        "contact": config.contact,
+        "hyper": dataclasses.asdict(hyper),
+        "seed": config.seed,
+        "total_steps": config.total_steps,
+        "precision": config.precision,
+        "observation_size": env.single_observation_space.shape[0],
+        "action_size": env.single_action_space.shape[0],
+        "agent_state": states[0]["agent_state"],
+        "processes": states,
     }
-    return {short: scalars[tag] for tag, short in names.items() if tag in scalars}
+
+
+def _eval_every(config: TrainConfig) -> int:
+    return max(1, config.total_steps // 10) if config.eval_every is None else config.eval_every
 
 
 def _check_numbers(config: TrainConfig) -> None:
@@ -304,6 +270,8 @@ def _check_numbers(config: TrainConfig) -> None:
         ("total_steps", config.total_steps, config.total_steps >= 1, "be at least 1"),
         ("num_envs", config.num_envs, config.num_envs >= 1, "be at least 1"),
         ("eval_episodes", config.eval_episodes, config.eval_episodes >= 0, "be at least 0"),
+        ("eval_every", config.eval_every, config.eval_every is None or config.eval_every >= 1, "be at least 1"),
+        ("keep", config.keep, config.keep >= 1, "be at least 1"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "lie in [0, 2^32)"),
         ("max_minutes", config.max_minutes, config.max_minutes is None or config.max_minutes > 0, "be positive"),
         ("precision", config.precision, config.precision in ("32", "64"), 'be "32" or "64"'),

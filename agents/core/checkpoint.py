@@ -1,5 +1,6 @@
-"""Checkpoints: one file of tensors and plain values, written whole or not at all."""
+"""Checkpoints: files of tensors and plain values, written whole or not at all, of which the last few are kept."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import torch
 
 from genesis.errors import GenesisValueError
 
-FORMAT = 1
+FORMAT = 2
+
+_LOG = logging.getLogger(__name__)
 
 
 def save(path: Path, payload: dict[str, Any]) -> None:
@@ -25,19 +28,55 @@ def save(path: Path, payload: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def path_of(run: Path, step: int) -> Path:
+    """Where a run's checkpoint of a step lies."""
+    return run / "checkpoints" / f"step-{step:012d}.pt"
+
+
+def of_run(run: Path) -> list[Path]:
+    """A run's checkpoints by step, the newest last; files that were never finished are not among them."""
+    return sorted((run / "checkpoints").glob("step-*.pt"))
+
+
+def prune(run: Path, keep: int) -> None:
+    """Removes all of a run's checkpoints by step but the newest `keep`."""
+    for path in of_run(run)[:-keep]:
+        path.unlink(missing_ok=True)
+
+
 def load(path: Path, env: str | None = None, agent: str | None = None) -> dict[str, Any]:
     """Reads a payload, and refuses what it was not made for.
 
     Args:
-        path: The file, or a run's folder (its latest checkpoint then).
+        path: The file, or a run's folder: its newest checkpoint then that can be read.
         env: Environment id that the checkpoint must be of; None: any.
         agent: Name of the agent that the checkpoint must be of; None: any.
 
     Raises:
         GenesisValueError: No such file, not a checkpoint, another format, another environment or agent.
     """
-    if path.is_dir():
-        path = path / "checkpoints" / "latest.pt"
+    payload, path = _newest(path) if path.is_dir() else (_read(path), path)
+    for name, wanted in (("env", env), ("agent", agent)):
+        if wanted is not None and payload[name] != wanted:
+            raise GenesisValueError(
+                f"The checkpoint must be of {name} {wanted!r}, got {payload[name]!r} in {path}. Leave --{name} out."
+            )
+    return payload
+
+
+def _newest(run: Path) -> tuple[dict[str, Any], Path]:
+    paths = of_run(run)
+    for path in reversed(paths):
+        try:
+            return _read(path), path
+        except GenesisValueError as error:
+            if path is paths[0]:
+                raise
+            _LOG.warning("%s Taking the one before.", error)
+    raise GenesisValueError(f"A run must have a checkpoint, got {run} without one. Give a file, or another run.")
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise GenesisValueError(f"The checkpoint must exist, got {path}. Give a file, or the folder of a run.")
     try:
@@ -49,9 +88,4 @@ def load(path: Path, env: str | None = None, agent: str | None = None) -> dict[s
         raise GenesisValueError(
             f"The checkpoint must have format {FORMAT}, got {found} in {path}. Use the version that wrote it."
         )
-    for name, wanted in (("env", env), ("agent", agent)):
-        if wanted is not None and payload[name] != wanted:
-            raise GenesisValueError(
-                f"The checkpoint must be of {name} {wanted!r}, got {payload[name]!r} in {path}. Leave --{name} out."
-            )
     return payload

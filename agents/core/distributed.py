@@ -1,5 +1,7 @@
 """Several processes as one: sums over them, which are no work at all where there is a single process."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 
@@ -43,3 +45,21 @@ def gathered_rows(rows: torch.Tensor) -> torch.Tensor:
     parts = [torch.empty_like(rows) for _ in range(world_size())]
     dist.all_gather(parts, rows.contiguous())
     return torch.cat(parts)
+
+
+def any_of(flags: list[bool], like: torch.Tensor) -> list[bool]:
+    """Each flag, raised where any process raises it; communicated on the device of `like`."""
+    if not active():
+        return flags
+    raised = torch.tensor(flags, dtype=torch.int32, device=like.device)
+    dist.all_reduce(raised, op=dist.ReduceOp.MAX)
+    return [bool(flag) for flag in raised.tolist()]
+
+
+def gathered(value: Any) -> list[Any]:
+    """A value (tensors on the CPU and plain values) of all processes, in the order of their numbers."""
+    if not active():
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values

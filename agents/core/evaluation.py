@@ -56,5 +56,13 @@ def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: in
     return summary | {name: value.mean().item() for name, value in result.items()}
 
 
+def describe(statistics: dict[str, float]) -> str:
+    """Statistics of an evaluation in one line."""
+    text = f"return {statistics['return_mean']:.2f} +- {statistics['return_std']:.2f}"
+    if "success_rate" in statistics:
+        text += f", success {100 * statistics['success_rate']:.0f} %"
+    return text + f" over {statistics['episodes']:.0f} fresh episodes"
+
+
 def _plain(value: torch.Tensor) -> torch.Tensor:
     return value.as_subclass(torch.Tensor).cpu()

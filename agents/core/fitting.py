@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from agents.core import distributed
-from agents.core.nets import MLP, Critics
+from agents.core.nets import EPSILON, MLP, Critics, Layer
 from agents.core.noise import permutation
 from agents.core.optimiser import Optimiser
 
@@ -105,41 +105,51 @@ def regression_gradient(
     Returns:
         The loss (), without a graph.
     """
+    activate, activate_adjoint = _ACTIVATIONS[net.activation]
+    *hidden, last = net.layers
     inputs, kept = [x], []
-    for index, linear in enumerate(net.linears[:-1]):
-        before = torch.addmm(linear.bias, inputs[-1], linear.weight.t())
-        after = _ACTIVATIONS[net.activation][0](before)
-        normal, mean, spread = after, None, None
-        if net.norms:
-            norm = net.norms[index]
+    for layer in hidden:
+        before = torch.addmm(layer.bias, inputs[-1], layer.weight.t())
+        after = normal = activate(before)
+        mean = spread = None
+        if layer.norm_weight is not None:
             normal, mean, spread = _aten.native_layer_norm(
-                after, norm.normalized_shape, norm.weight, norm.bias, norm.eps
+                after, layer.norm_weight.shape, layer.norm_weight, layer.norm_bias, EPSILON
             )
         kept.append((before, after, mean, spread))
         inputs.append(normal)
-    last = net.linears[-1]
     error = torch.addmv(last.bias, inputs[-1], last.weight[0]) - target
     weighted = error if weight is None else error * weight
     loss = torch.dot(error, weighted) / count
 
-    grad = weighted.mul_(2.0 / count)[:, None] if weight is not None else error.mul(2.0 / count)[:, None]
-    for index in range(len(net.linears) - 1, -1, -1):
-        linear = net.linears[index]
-        if index < len(kept):
-            before, after, mean, spread = kept[index]
-            if net.norms:
-                norm = net.norms[index]
-                grad, norm_weight, norm_bias = _aten.native_layer_norm_backward(
-                    grad, after, norm.normalized_shape, mean, spread, norm.weight, norm.bias, [True, True, True]
-                )
-                norm.weight.grad.copy_(norm_weight)
-                norm.bias.grad.copy_(norm_bias)
-            grad = _ACTIVATIONS[net.activation][1](grad, before, after)
-        torch.mm(grad.t(), inputs[index], out=linear.weight.grad)
-        torch.sum(grad, 0, out=linear.bias.grad)
-        if index > 0:
-            grad = grad @ linear.weight
+    grad = (weighted * (2.0 / count))[:, None]
+    _put_linear(last, grad, inputs[-1])
+    for layer, x_in, (before, after, mean, spread), above in zip(
+        reversed(hidden), reversed(inputs[:-1]), reversed(kept), reversed(net.layers), strict=False
+    ):
+        grad = grad @ above.weight
+        if layer.norm_weight is not None:
+            grad, norm_weight, norm_bias = _aten.native_layer_norm_backward(
+                grad,
+                after,
+                layer.norm_weight.shape,
+                mean,
+                spread,
+                layer.norm_weight,
+                layer.norm_bias,
+                [True, True, True],
+            )
+            for parameter, gradient in ((layer.norm_weight, norm_weight), (layer.norm_bias, norm_bias)):
+                parameter.grad.copy_(gradient)
+        grad = activate_adjoint(grad, before, after)
+        _put_linear(layer, grad, x_in)
     return loss
+
+
+def _put_linear(layer: Layer, grad: torch.Tensor, x: torch.Tensor) -> None:
+    """The gradient by a linear layer's parameters, from that by its output and from its input."""
+    torch.mm(grad.t(), x, out=layer.weight.grad)
+    torch.sum(grad, 0, out=layer.bias.grad)
 
 
 def _own(chosen: np.ndarray, n_envs: int, world: int, rank: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,6 +12,19 @@ from torch.nn import functional
 
 ACTIVATIONS = {"elu": functional.elu, "silu": functional.silu, "tanh": torch.tanh, "relu": torch.relu}
 SQRT2 = math.sqrt(2.0)
+
+
+EPSILON = 1e-5
+"""Added to the variance in a layer normalisation."""
+
+
+class Layer(NamedTuple):
+    """Parameters of a linear layer and of the normalisation behind it, if there is one."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    norm_weight: nn.Parameter | None
+    norm_bias: nn.Parameter | None
 
 
 class MLP(nn.Module):
@@ -37,22 +51,37 @@ class MLP(nn.Module):
         self.activation = activation
         widths = list(zip(sizes[:-1], sizes[1:], strict=True))
         self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in widths)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in sizes[1:-1] if layer_norm)
-        for index, linear in enumerate(self.linears):
+        self.norms = nn.ModuleList(nn.LayerNorm(width, EPSILON) for width in sizes[1:-1] if layer_norm)
+        self._gather()
+        for index, layer in enumerate(self.layers):
             here = last_gain if last_gain is not None and index == len(widths) - 1 else gain
             if here is not None:
-                nn.init.orthogonal_(linear.weight, here)  # type: ignore[arg-type]
-                nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+                nn.init.orthogonal_(layer.weight, here)
+                nn.init.zeros_(layer.bias)
+
+    def _gather(self) -> None:
+        """Lists the parameters by layer: looking them up in modules would take as long as the arithmetic."""
+        norms = [(norm.weight, norm.bias) for norm in self.norms]
+        norms += [(None, None)] * (len(self.linears) - len(norms))
+        self.layers = tuple(
+            Layer(linear.weight, linear.bias, *norm)  # type: ignore[arg-type]
+            for linear, norm in zip(self.linears, norms, strict=True)
+        )
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "MLP":
+        """Moves the parameters, which may make new ones."""
+        super()._apply(fn, recurse)
+        self._gather()
+        return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output (B, sizes[-1]) for input (B, sizes[0]); differentiable."""
         activation = ACTIVATIONS[self.activation]
-        for index, linear in enumerate(self.linears[:-1]):
-            x = activation(functional.linear(x, linear.weight, linear.bias))
-            if self.norms:
-                norm = self.norms[index]
-                x = torch.layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-        last = self.linears[-1]
+        *hidden, last = self.layers
+        for layer in hidden:
+            x = activation(functional.linear(x, layer.weight, layer.bias))
+            if layer.norm_weight is not None:
+                x = torch.layer_norm(x, layer.norm_weight.shape, layer.norm_weight, layer.norm_bias, EPSILON)
         return functional.linear(x, last.weight, last.bias)
 
 

@@ -1,4 +1,4 @@
-"""SHAC, AHAC, SAPO and IVW on the torch task: losses, targets, horizon and mixture against numbers made by other means."""
+"""SHAC, AHAC, SAPO and IVW on the torch task: losses, targets, horizon and mixture against other means."""
 
 import copy
 

@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import envs
 import genesis as gs
-from agents.bptt import BPTT, BPTTConfig
+from agents import AGENTS, presets
+from agents.bptt import BPTT
 from agents.core import checkpoint
 from scripts import evaluate, train
 
@@ -23,6 +24,9 @@ SCALARS = {
     "time/forward_s",
     "time/backward_s",
     "time/env_steps_per_second",
+    "time/simulator_share",
+    "time/training_minutes",
+    "evaluation/return_mean",
 }
 
 
@@ -52,6 +56,10 @@ def run_evaluate(monkeypatch, capsys, path, *options):
     return evaluate.main(), capsys.readouterr()
 
 
+def newest(run):
+    return checkpoint.of_run(run)[-1]
+
+
 def policy(path):
     return checkpoint.load(path)["agent_state"]["policy"]
 
@@ -60,7 +68,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     code, run = run_train(monkeypatch, tmp_path, "--total-steps", "200")
     printed = capsys.readouterr().out
     assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
-    assert str(run / "checkpoints" / "latest.pt") in printed and f"tensorboard --logdir {run}" in printed
+    assert str(newest(run)) in printed and f"tensorboard --logdir {run}" in printed
     assert "untrained: return" in printed and "trained:   return" in printed and "success" in printed
     config = json.loads((run / "config.json").read_text())
     assert config["config"]["train"]["env"] == ENV and config["config"]["hyper"]["window"] == 5 and config["git"]
@@ -71,9 +79,14 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
 
     code, output = run_evaluate(monkeypatch, capsys, run, "--json")
     result = json.loads(output.out)
-    assert code == 0 and result["episodes"] == 4 and result["trained_steps"] == 200
-    assert {"return_mean", "return_std", "success_rate", "final_distance"} <= set(result)
-    code, output = run_evaluate(monkeypatch, capsys, run / "checkpoints" / "latest.pt", "--env", ENV)
+    assert code == 0 and result["deterministic"]["episodes"] == 4 and result["trained_steps"] == 200
+    wanted = {"return_mean", "return_std", "success_rate", "final_distance"}
+    assert wanted <= set(result["deterministic"]) and wanted <= set(result["stochastic"])
+    best = json.loads((run / "result.json").read_text())
+    assert best["curve"][-1][0] == 200 and len(best["curve"]) == 10 and (run / "checkpoints" / "best.pt").is_file()
+    assert best["trained"]["return_mean"] == best["curve"][-1][2]
+    assert checkpoint.load(run / "checkpoints" / "best.pt")["best"] == max(point[2] for point in best["curve"])
+    code, output = run_evaluate(monkeypatch, capsys, newest(run), "--env", ENV)
     assert code == 0 and "return_mean" in output.out
 
 
@@ -111,16 +124,21 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path):
 BAD_OPTIONS = [
     (["--env", "genesis/Nothing-v0"], "genesis/SoftPush-v0"),
     (["--agent", "nobody"], "bptt"),
-    (["--total-steps", "0"], "total_steps"),
-    (["--num-envs", "0"], "num_envs"),
+    (["--total-steps", "-1"], "total_steps"),
+    (["--num-envs", "-1"], "num_envs"),
     (["--max-minutes", "-1"], "max_minutes"),
     (["--resume", "/nowhere"], "resume"),
+    (["--eval-every", "0"], "eval_every"),
+    (["--keep", "0"], "keep"),
+    (["--contact", "strict"], "contact must be left out"),
+    ([], "A preset must exist for 'bptt'"),
 ]
 
 
 @pytest.mark.parametrize("options, message", BAD_OPTIONS)
 def test_bad_options_end_in_one_sentence(monkeypatch, tmp_path, capsys, options, message):
-    code, run = run_train(monkeypatch, tmp_path, *options)
+    given = [] if not options or "--total-steps" in options else ["--total-steps", "20"]
+    code, run = run_train(monkeypatch, tmp_path, *given, *options)
     assert code == 1 and run is None
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error
@@ -141,7 +159,7 @@ def run(monkeypatch, tmp_path):
 
 def edited(run, **changes):
     payload = checkpoint.load(run) | changes
-    path = run / "edited.pt"
+    path = run / f"edited-{'-'.join(changes)}.pt"
     torch.save(payload, path)
     return path
 
@@ -149,8 +167,9 @@ def edited(run, **changes):
 def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
     cases = [
         (run, ["--env", "genesis/SoftPush-v0"], "must be of env 'genesis/SoftPush-v0'"),
-        (run, ["--agent", "sac"], "must be of agent 'sac'"),
-        (edited(run, format=999), [], "must have format 1, got 999"),
+        (run, ["--agent", "shac"], "must be of agent 'shac'"),
+        (edited(run, hyper={"gone": 1}), [], "hyper-parameters must be among"),
+        (edited(run, format=999), [], "must have format 2, got 999"),
         (run / "config.json", [], "must be readable"),
         (run / "nothing.pt", [], "must exist"),
     ]
@@ -172,17 +191,55 @@ def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError):
-        checkpoint.save(run / "checkpoints" / "latest.pt", {"agent_state": None})
+        checkpoint.save(checkpoint.path_of(run, 999), {"agent_state": None})
     monkeypatch.undo()
     assert checkpoint.load(run)["agent_state"]["steps"] == before
     assert not list((run / "checkpoints").glob(".*"))
+
+
+def test_the_last_checkpoints_are_kept_and_a_broken_one_is_passed_over(monkeypatch, tmp_path, caplog):
+    run = run_train(monkeypatch, tmp_path, "--total-steps", "200", "--save-every-s", "0", "--keep", "2")[1]
+    steps = [checkpoint.load(path)["agent_state"]["steps"] for path in checkpoint.of_run(run)]
+    assert steps == [180, 200]
+    newest(run).write_bytes(newest(run).read_bytes()[:1000])
+    (run / "checkpoints" / ".step-000000000300.pt.1").write_bytes(b"half")
+    assert checkpoint.load(run)["agent_state"]["steps"] == 180 and "Taking the one before" in caplog.text
+    checkpoint.of_run(run)[0].write_bytes(b"")
+    with pytest.raises(gs.GenesisException, match="must be readable"):
+        checkpoint.load(run)
+    for path in checkpoint.of_run(run):
+        path.unlink()
+    with pytest.raises(gs.GenesisException, match="must have a checkpoint"):
+        checkpoint.load(run)
+
+
+def test_a_run_of_two_processes_is_not_resumed_by_one(monkeypatch, run, capsys):
+    payload = checkpoint.load(run)
+    payload["processes"] = payload["processes"] * 2
+    torch.save(payload, newest(run))
+    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
+    assert train.main() == 1 and "must be resumed by 2 processes" in capsys.readouterr().err
+
+
+def test_every_preset_is_of_a_task_and_of_its_agents_options():
+    for agent, table in presets.PRESETS.items():
+        for env, preset in table.items():
+            assert env in envs.ENV_IDS
+            AGENTS[agent].config(**preset.hyper)
+            config, hyper = train.parse(["--env", env, "--agent", agent])
+            assert (config.num_envs, config.total_steps) == (preset.num_envs, preset.total_steps)
+            assert hyper == AGENTS[agent].config(**preset.hyper)
+    line = ["--env", "genesis/Ant-v0", "--agent", "shac", "--num-envs", "7", "--hyper.gamma", "0.9"]
+    config, hyper = train.parse(line)
+    assert config.num_envs == 7 and config.total_steps == 2000 * 64 * 32
+    assert hyper.gamma == 0.9 and hyper.actor_learning_rate == 2e-3
 
 
 @pytest.mark.learning
 @pytest.mark.precision("32")
 def test_the_default_training_learns_to_push(tmp_path):
     """The project's bar: 80 % of 100 fresh episodes after the default training, below 10 % before."""
-    result = train.train(train.TrainConfig(run_dir=tmp_path), BPTTConfig())
+    result = train.train(*train.parse(["--run-dir", str(tmp_path)]))
     assert result["untrained"]["success_rate"] < 0.1
     assert result["trained"]["success_rate"] >= 0.8
     assert result["trained"]["episodes"] == 100

@@ -1,0 +1,124 @@
+"""How each agent is trained in each environment: batch, steps and hyper-parameters that differ from the defaults.
+
+From the papers where they have the task (marked with the paper's name), else ours. A hyper-parameter that is not named
+here is the default of the agent's configuration.
+
+    SHAC  Xu et al., ICLR 2022, and its published configurations: epochs x environments x 32 steps.
+    AHAC  Georgiev et al., ICML 2024: its rates and target net, with the nets of SHAC (their 400-200-100 is for a GPU).
+    SAPO  Xing et al., ICLR 2025, AntRun, with SHAC's batch and nets in the other tasks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from genesis.errors import GenesisKeyError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a training is, besides environment, agent and seed."""
+
+    num_envs: int
+    """Environments in the batch."""
+    total_steps: int
+    """Environment steps, summed over the batch; schedules end there."""
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the agent's configuration that differ from its defaults."""
+
+
+def _steps(epochs: int, num_envs: int, window: int = 32) -> int:
+    return epochs * num_envs * window
+
+
+_SMALL = {"hidden": (64, 64), "critic_hidden": (64, 64)}
+_LARGE = {"hidden": (256, 128), "critic_hidden": (128, 128)}
+_CARTPOLE = _SMALL | {"actor_learning_rate": 1e-2, "critic_learning_rate": 1e-3}
+_HUMANOID = _LARGE | {"critic_learning_rate": 5e-4}
+_SLOW_TARGET = {"target_decay": 0.995}
+
+CARTPOLE, PENDULUM = "genesis/CartPoleSwingUp-v0", "genesis/Pendulum-v0"
+HOPPER, WALKER, CHEETAH = "genesis/Hopper-v0", "genesis/Walker2d-v0", "genesis/HalfCheetah-v0"
+ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
+QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
+
+_BATCHES = {
+    CARTPOLE: (64, _steps(500, 64)),  # SHAC
+    PENDULUM: (64, _steps(300, 64)),
+    HOPPER: (256, _steps(2000, 256)),  # SHAC
+    WALKER: (256, _steps(2000, 256)),
+    CHEETAH: (64, _steps(2000, 64)),  # SHAC
+    ANT: (64, _steps(2000, 64)),  # SHAC
+    HUMANOID: (64, _steps(2000, 64)),  # SHAC
+    QUADROTOR: (64, _steps(500, 64)),
+}
+"""Environment to its number of environments and steps, for SHAC and those that come from it."""
+
+_SHAC = {
+    CARTPOLE: _CARTPOLE,  # SHAC
+    PENDULUM: _CARTPOLE,
+    HOPPER: {"critic_learning_rate": 2e-4},  # SHAC
+    WALKER: {"critic_learning_rate": 2e-4},
+    CHEETAH: {},  # SHAC
+    ANT: {},  # SHAC
+    HUMANOID: _HUMANOID | _SLOW_TARGET,  # SHAC
+    QUADROTOR: _SMALL,
+}
+_AHAC = {
+    CARTPOLE: _CARTPOLE,
+    PENDULUM: _CARTPOLE,
+    HOPPER: {},  # AHAC: rates 2e-3 and 5e-4
+    WALKER: {},
+    CHEETAH: {},
+    ANT: {},  # AHAC
+    HUMANOID: _LARGE,  # AHAC
+    QUADROTOR: _SMALL,
+}
+_SAPO = {
+    CARTPOLE: _CARTPOLE,
+    PENDULUM: _CARTPOLE,
+    HOPPER: {},
+    WALKER: {},
+    CHEETAH: {},
+    ANT: {},  # SAPO
+    HUMANOID: _LARGE,
+    QUADROTOR: _SMALL,
+}
+_BPTT = {
+    CARTPOLE: Preset(64, _steps(500, 64, 240), {"window": 240}),  # SHAC's baseline
+    PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
+    HOPPER: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),  # SHAC's
+    CHEETAH: Preset(
+        64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3, "hidden": (128, 64, 32)}
+    ),  # SHAC's
+    ANT: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),
+    SOFT_PUSH: Preset(16, 80_000),
+}
+
+
+def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
+    return {env: Preset(*_BATCHES[env], hyper) for env, hyper in table.items()}
+
+
+PRESETS: dict[str, dict[str, Preset]] = {
+    "shac": _family(_SHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25})},
+    "ahac": _family(_AHAC),
+    "sapo": _family(_SAPO),
+    "ivw": _family(_SHAC),
+    "bptt": _BPTT,
+}
+"""Agent to environment to preset."""
+
+
+def find(env: str, agent: str) -> Preset | None:
+    """The preset of an agent in an environment, if there is one."""
+    return PRESETS.get(agent, {}).get(env)
+
+
+def missing(env: str, agent: str) -> GenesisKeyError:
+    """The error that says what to give where there is no preset."""
+    known = sorted(PRESETS.get(agent, {})) or "none"
+    return GenesisKeyError(
+        f"A preset must exist for {agent!r} in {env!r} unless --num-envs and --total-steps are given, got neither. "
+        f"Give both (and --hyper.* where the defaults do not fit), or choose an environment with a preset: {known}."
+    )

@@ -1,0 +1,161 @@
+"""The loop around an agent's updates: logging, evaluations, checkpoints, limits, and the end in good order."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from agents.core import distributed
+from scripts.progress import Progress
+from scripts.run_folder import RunFolder
+
+Evaluation = dict[str, float]
+
+
+@dataclass
+class Record:
+    """What a run has to show so far, besides the agent; part of its checkpoints."""
+
+    seconds: float = 0.0
+    """Wall-clock of the updates alone, over all sessions."""
+    best: float = float("-inf")
+    """Mean return of the best evaluation."""
+    curve: list[list[float]] = field(default_factory=list)
+    """[steps, seconds of updates, mean return] of each evaluation."""
+
+    def best_so_far(self, steps: int, evaluation: Evaluation) -> bool:
+        """Notes an evaluation; returns whether it is the best one."""
+        self.curve.append([steps, round(self.seconds, 2), evaluation["return_mean"]])
+        better = evaluation["return_mean"] > self.best
+        self.best = max(self.best, evaluation["return_mean"])
+        return better
+
+
+@dataclass
+class TrainLoop:
+    """Updates until the steps or the minutes are used up.
+
+    Files, evaluations and the progress bar are those of process 0; `folder` is None in the others.
+    """
+
+    agent: Any
+    env: Any
+    folder: RunFolder | None
+    payload: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    """Makes a checkpoint from what `process_state` gave in each process."""
+    evaluation: Callable[[], Evaluation]
+    total_steps: int
+    max_seconds: float
+    eval_every: int
+    save_every_s: float
+    record: Record = field(default_factory=Record)
+
+    def run(self) -> bool:
+        """Returns whether Ctrl-C ended it; the state is saved in any case, between two updates."""
+        progress = Progress(self.total_steps) if self.folder is not None else None
+        began, saved = self.record.seconds, time.perf_counter()
+        with deferred_interrupt() as received:
+            while True:
+                late = self.record.seconds - began >= self.max_seconds
+                due = time.perf_counter() - saved > self.save_every_s
+                interrupted, late, due = distributed.any_of([bool(received), late, due], self.agent.low)
+                if interrupted or late or self.agent.steps >= self.total_steps:
+                    break
+                if due:
+                    self.save()
+                    saved = time.perf_counter()
+                self._update(progress)
+            self.save()
+        if progress is not None:
+            progress.close()
+        return interrupted
+
+    def _update(self, progress: Progress | None) -> None:
+        started, before = time.perf_counter(), self.agent.steps
+        scalars = self.agent.update(self.env)
+        self.record.seconds += time.perf_counter() - started
+        steps = self.agent.steps
+        if self.folder is not None and progress is not None:
+            self.folder.log(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
+            progress.show(steps, headline(scalars))
+        if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:
+            self.evaluate()
+
+    def evaluate(self) -> Evaluation | None:
+        """Evaluates the policy, logs it and keeps it if it is the best so far; None in all processes but 0."""
+        better, result = False, None
+        if self.folder is not None:
+            result = self.evaluation()
+            self.folder.log({f"evaluation/{name}": value for name, value in result.items()}, self.agent.steps)
+            better = self.record.best_so_far(self.agent.steps, result)
+        if distributed.any_of([better], self.agent.low)[0]:
+            payload = self._payload()
+            if self.folder is not None:
+                self.folder.save_best(payload)
+        return result
+
+    def save(self) -> None:
+        """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part."""
+        if self.agent.updates == 0:  # the environment has no state yet
+            return
+        payload = self._payload()
+        if self.folder is not None:
+            self.folder.save(payload, self.agent.steps)
+
+    def _payload(self) -> dict[str, Any]:
+        return self.payload(distributed.gathered(process_state(self.agent, self.env)))
+
+
+def process_state(agent: Any, env: Any) -> dict[str, Any]:
+    """What each process has of its own: agent, environment, and torch's generator."""
+    return {
+        "agent_state": agent.state_dict(),
+        "env_state": env.state_dict(),
+        "torch_generator": torch.get_rng_state(),
+    }
+
+
+def restore_process(state: dict[str, Any], agent: Any, env: Any) -> None:
+    """Goes on where `process_state` was taken."""
+    agent.load_state_dict(state["agent_state"])
+    env.load_state_dict(state["env_state"])
+    torch.set_rng_state(state["torch_generator"])
+
+
+def headline(scalars: dict[str, float]) -> dict[str, float]:
+    """The few numbers beside the progress bar."""
+    names = {
+        "charts/episodic_return": "return",
+        "charts/success_rate": "success",
+        "losses/policy_loss": "loss",
+        "time/env_steps_per_second": "steps/s",
+        "gradients/skipped_updates": "skipped",
+    }
+    return {short: scalars[tag] for tag, short in names.items() if tag in scalars}
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[list[int]]:
+    """Within it the first Ctrl-C only fills the list, so that an update is never torn; the second one raises."""
+    received: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: Any) -> None:
+        print("stopping after this update; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        received.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is threading.main_thread() and before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield received
+        finally:
+            signal.signal(signal.SIGINT, before)
+    else:
+        yield received
