@@ -30,7 +30,7 @@ class ExportConfig:
     actions come out, (B, O) and (B, A) in float32. Checks that each file agrees with the agent."""
 
     checkpoint: Path
-    """A checkpoint file, or the folder of a run (its latest checkpoint)."""
+    """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     output: Path | None = None
     """Folder of policy.pt and policy.onnx; None: `export` beside the checkpoint's folder, or in the run's."""
     torchscript: bool = True

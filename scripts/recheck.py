@@ -13,7 +13,6 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
-from agents import AGENTS
 from agents.core import checkpoint
 from agents.core.evaluation import FRESH_ENV_INDEX
 from envs.locomotion.base import RobotTask
@@ -35,7 +34,7 @@ class RecheckConfig:
     """
 
     checkpoint: Path
-    """A checkpoint file, or the folder of a run (its latest checkpoint)."""
+    """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     multiples: tuple[int, ...] = (1, 2, 4)
     """Multiples of the task's substeps; the first one is what the others are compared with."""
     episodes: int = 16
@@ -85,7 +84,7 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     _check(config)
     saved = checkpoint.load(config.checkpoint)
     make.check_names(saved["env"], saved["agent"])
-    contact = config.contact or saved.get("contact") or "strict"
+    contact = config.contact or saved["contact"] or "strict"
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
@@ -93,12 +92,12 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     control = None
     for multiple in config.multiples:
         env = _make(saved["env"], config.episodes, contact, multiple)
-        agent = _agent(saved, env)
+        agent = make.restored_agent(saved, env)
         rows.append(_row(f"{multiple}x", env, GenesisWorld(env), agent, config.seed, rows))
         if multiple == config.multiples[0] and config.mujoco:
             deviation = control_deviation(env, config.seed)
             control = {"deviation": deviation, "bar": CONTROL_BAR, "passed": deviation < CONTROL_BAR}
-            transfer = _row("MuJoCo", env, MujocoWorld(env), _agent(saved, env), config.seed, rows)
+            transfer = _row("MuJoCo", env, MujocoWorld(env), make.restored_agent(saved, env), config.seed, rows)
         size, steps = body_size(env.robot.model), agent.steps
         env.close()
     if control is not None:
@@ -189,13 +188,6 @@ def _make(env: str, num_envs: int, contact: str, multiple: int) -> Any:
         substeps=multiple * task.SUBSTEPS,
         step_outputs=() if task.FRICTION is None else ("contacts",),
     ).unwrapped
-
-
-def _agent(saved: dict[str, Any], env: Any) -> Any:
-    agent_class, hyper_class = AGENTS[saved["agent"]]
-    agent = agent_class(hyper_class(**saved["hyper"]), env, saved["seed"], saved["total_steps"])
-    agent.load_state_dict(saved["agent_state"])
-    return agent
 
 
 def _check(config: RecheckConfig) -> None:

@@ -69,10 +69,12 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
         "# Results",
         "",
         "Written by `python -m scripts.sweep` from the records in [results/](results/); do not edit.",
-        "Interquartile mean over seeds, with its 95 % bootstrap interval in brackets (Agarwal et al., 2021). *Final* is",
-        "the deterministic policy on fresh episodes after training; the other returns are those of the training's own",
-        "episodes, with exploration. Seconds are wall-clock of updates, without compilation, evaluations and checkpoints;",
-        "those of agents marked * were measured beside other runs and are not comparable.",
+        "",
+        "Interquartile mean over seeds, with its 95 % bootstrap interval in brackets (Agarwal et al., 2021). *Final*",
+        "is the deterministic policy on fresh episodes after training; returns *at* steps and minutes are those of the",
+        "training's own episodes, with exploration; a return counts as reached when the mean of ten of these reaches",
+        "it, or a deterministic evaluation. Seconds are wall-clock of updates, without compilation, evaluations and",
+        "checkpoints; those of agents marked * were measured beside other runs and are not comparable.",
     ]
     for env, contact in sorted({(record["env"], record["contact"] or "") for record in records}):
         chosen = [r for r in records if r["env"] == env and (r["contact"] or "") == contact]

@@ -9,10 +9,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from genesis.errors import GenesisValueError
 
-RETURN, SPEED = "charts/episodic_return", "time/env_steps_per_second"
+RETURN, MINUTES = "charts/episodic_return", "time/training_minutes"
 CURVE_POINTS = 200
 SMOOTHED = 10
 """Points of the curve over which a threshold must be passed on average."""
+
+Point = tuple[int, float, float]
+"""Steps, seconds, return."""
 
 THRESHOLDS: dict[str, dict[str, float]] = {
     "genesis/CartPoleSwingUp-v0": {"SHAC's plateau": -500.0},
@@ -30,9 +33,9 @@ def read(run: Path) -> dict[str, Any]:
 
     Returns:
         steps, updates, training_seconds, compile_seconds; curve: steps, seconds and mean return of the episodes that
-        ended, thinned to at most `CURVE_POINTS`; final: statistics of the deterministic evaluation on fresh episodes
-        (None if there was none); time_to: for each of the environment's `THRESHOLDS` steps and seconds, None if it was
-        not reached.
+        ended, thinned to at most `CURVE_POINTS`; evaluations: the same of the deterministic policy underway; final: its
+        statistics after training, on fresh episodes (None if there was no evaluation); time_to: for each of the
+        environment's `THRESHOLDS` steps and seconds, None if it was not reached.
 
     Raises:
         GenesisValueError: The run has not finished, or logged nothing.
@@ -40,62 +43,66 @@ def read(run: Path) -> dict[str, Any]:
     result, config = _json(run / "result.json"), _json(run / "config.json")
     if result.get("interrupted"):
         raise GenesisValueError(f"The run must have finished, got an interrupted one, {run}. Resume it.")
-    steps, seconds, compile_seconds = _times(run)
-    returns = _scalars(run, RETURN)
-    seconds_at = dict(zip(steps.tolist(), seconds.tolist(), strict=True))
-    points = [(step, seconds_at[step], value) for step, value in returns.items() if step in seconds_at]
-    env = config["config"]["train"]["env"]
+    seconds, compile_seconds = _times(run)
+    curve = [(step, seconds[step], value) for step, value in _scalars(run, RETURN).items() if step in seconds]
+    evaluations = [(int(step), seconds[int(step)], value) for step, _, value in result["curve"] if int(step) in seconds]
+    thresholds = THRESHOLDS.get(config["config"]["train"]["env"], {})
+    last = max(seconds)
     return {
-        "steps": int(steps[-1]),
-        "updates": len(steps),
-        "training_seconds": float(seconds[-1]),
-        "compile_seconds": compile_seconds,
-        "curve": _thinned(points),
-        "final": result.get("trained"),
-        "time_to": {name: time_to(points, value) for name, value in THRESHOLDS.get(env, {}).items()},
+        "steps": last,
+        "updates": len(seconds),
+        "training_seconds": round(seconds[last], 2),
+        "compile_seconds": round(compile_seconds, 2),
+        "curve": _thinned(curve),
+        "evaluations": _thinned(evaluations),
+        "final": result["trained"],
+        "time_to": {name: time_to(curve, evaluations, value) for name, value in thresholds.items()},
     }
 
 
-def time_to(points: list[tuple[int, float, float]], threshold: float) -> dict[str, float] | None:
-    """Steps and seconds at which the mean of the last `SMOOTHED` returns first reaches a threshold; None: never.
+def time_to(curve: list[Point], evaluations: list[Point], threshold: float) -> dict[str, float] | None:
+    """Steps and seconds at which a return is first reached; None: never.
 
     Args:
-        points: (steps, seconds, return) of the training, in order.
+        curve: Returns of the training's episodes, of which the mean of `SMOOTHED` in a row has to reach it.
+        evaluations: Returns of the deterministic policy, of which a single one has to.
         threshold: The return.
     """
-    values = [value for _, _, value in points]
-    for place in range(min(SMOOTHED, len(points)) - 1, len(points)):
-        if np.mean(values[max(0, place - SMOOTHED + 1) : place + 1]) >= threshold:
-            return {"steps": points[place][0], "seconds": points[place][1]}
-    return None
+    values = [value for _, _, value in curve]
+    width = min(SMOOTHED, len(curve))
+    reached = [
+        curve[end - 1] for end in range(width, len(curve) + 1) if np.mean(values[end - width : end]) >= threshold
+    ]
+    reached = reached[:1] + [point for point in evaluations if point[2] >= threshold][:1]
+    if not reached:
+        return None
+    steps, seconds, _ = min(reached)
+    return {"steps": steps, "seconds": round(seconds, 2)}
 
 
-def _times(run: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """Steps after each update, seconds of the updates so far without compilation, and the compilation's seconds."""
-    durations: dict[int, float] = {}
+def _times(run: Path) -> tuple[dict[int, float], float]:
+    """Step after each update to the seconds of the updates until then, and the seconds of compilation, left out there."""
+    clock: dict[int, float] = {}
     firsts = []
-    before = 0
     for file in _event_files(run):
-        speeds = _read_file(file, SPEED)
-        if not speeds:
-            continue
-        kept = [step for step in durations if step < min(speeds)]  # what a resumed run did again counts once
-        durations = {step: durations[step] for step in kept}
-        before = max(kept, default=0)
-        firsts.append(min(speeds))
-        for step, speed in sorted(speeds.items()):
-            durations[step] = (step - before) / speed
-            before = step
-    if not durations:
-        raise GenesisValueError(f"The run must have logged {SPEED}, got nothing in {run}. Train it with scripts.train.")
-    usual = float(np.median(list(durations.values())))
-    compile_seconds = 0.0
-    for step in firsts:
-        if step in durations:
-            compile_seconds += max(0.0, durations[step] - usual)
-            durations[step] = min(durations[step], usual)
-    steps = np.array(sorted(durations))
-    return steps, np.cumsum([durations[int(step)] for step in steps]), compile_seconds
+        minutes = _read_file(file, MINUTES)
+        if minutes:
+            firsts.append(min(minutes))
+            clock = {
+                step: value for step, value in clock.items() if step < firsts[-1]
+            }  # what was done again counts once
+            clock |= {step: 60.0 * value for step, value in minutes.items()}
+    if not clock:
+        raise GenesisValueError(
+            f"The run must have logged {MINUTES}, got nothing in {run}. Train it with scripts.train."
+        )
+    steps = sorted(clock)
+    durations = np.diff([0.0, *(clock[step] for step in steps)])
+    usual = np.median(durations)
+    began = np.isin(steps, firsts)
+    excess = np.where(began, np.maximum(durations - usual, 0.0), 0.0)
+    seconds = np.cumsum(durations - excess)
+    return dict(zip(steps, seconds.tolist(), strict=True)), float(excess.sum())
 
 
 def _scalars(run: Path, tag: str) -> dict[int, float]:
@@ -117,7 +124,7 @@ def _read_file(file: Path, tag: str) -> dict[int, float]:
     return {event.step: event.value for event in events.Scalars(tag)} if tag in events.Tags()["scalars"] else {}
 
 
-def _thinned(points: list[tuple[int, float, float]]) -> dict[str, list[float]]:
+def _thinned(points: list[Point]) -> dict[str, list[float]]:
     """Means of equal parts of the curve, at the last step and second of each."""
     if not points:
         return {"steps": [], "seconds": [], "return": []}

@@ -4,6 +4,7 @@ Each finished run leaves a small JSON file under docs/results; what is there is 
 resumed. The table docs/results.md is written anew after every run.
 """
 
+import inspect
 import json
 import os
 import shlex
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import tyro
+from gymnasium.envs.registration import load_env_creator
 
 from genesis.errors import GenesisValueError
 from scripts import make, results, run_record
@@ -31,7 +34,9 @@ class SweepConfig:
     agents: tuple[str, ...] = ()
     """Names of agents."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Seeds; the table lists those that are missing."""
+    """Seeds to run."""
+    expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds that each agent ought to have in the table, which lists those that are missing."""
     contact: str | None = None
     """Contact preset of the robot tasks; None: the task's default."""
     parallel: int = 1
@@ -120,7 +125,7 @@ def write_table(config: SweepConfig) -> None:
     records = results.load(config.results_dir) if config.results_dir.is_dir() else []
     if records:
         config.table.parent.mkdir(parents=True, exist_ok=True)
-        config.table.write_text(results.markdown(records, config.seeds), encoding="utf-8")
+        config.table.write_text(results.markdown(records, config.expected_seeds), encoding="utf-8")
 
 
 def main() -> int:
@@ -162,7 +167,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         "env": job.env,
         "agent": job.agent,
         "seed": job.seed,
-        "contact": job.contact,
+        "contact": job.contact or _default_contact(job.env),
         "commit": revision,
         "command": shlex.join(["python", *command]),
         "parallel": config.parallel,
@@ -176,6 +181,13 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
     temporary.replace(path)
     final = record["final"]
     return Outcome(job, "done", f"return {final['return_mean']:.1f}" if final else "")
+
+
+def _default_contact(env: str) -> str | None:
+    """The preset that a task takes by itself; None where it has none."""
+    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
+    contact = inspect.signature(task).parameters.get("contact")
+    return None if contact is None else contact.default
 
 
 def _finished(run_folder: Path) -> bool:
