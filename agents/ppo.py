@@ -174,19 +174,17 @@ class RelativeGaussian(nn.Module):
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
 
 
-class RewardScale(nn.Module):
+class RewardScale:
     """1 over the standard deviation of the running discounted return, over all environments and processes."""
-
-    discounted: torch.Tensor
 
     def __init__(self, num_envs: int, gamma: float, like: torch.Tensor):
         """Args: number of environments, discount; `like` gives dtype and device."""
-        super().__init__()
         self.gamma = gamma
         self.statistics = Normaliser(1, like)
-        self.register_buffer("discounted", torch.zeros(num_envs).to(like))
+        self.discounted = torch.zeros(num_envs).to(like)
+        """(B,) the running discounted return."""
 
-    def forward(self, reward: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
+    def __call__(self, reward: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
         """Rewards (H, B) by the scale so far; then counts them in. `done` (H, B) starts the running return anew."""
         self.statistics.freeze()
         seen = []
@@ -196,6 +194,15 @@ class RewardScale(nn.Module):
             self.discounted = torch.where(ended, 0.0, running)
         self.statistics.update(torch.stack(seen)[..., None])
         return reward * self.statistics.scale
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return {"statistics": self.statistics.state_dict(), "discounted": self.discounted}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken, with its number of environments."""
+        self.statistics.load_state_dict(state["statistics"])
+        self.discounted = state["discounted"].to(self.discounted)
 
 
 @dataclass

@@ -189,6 +189,22 @@ class AdamTrajoptConfig:
         obey(self, {"horizon": HORIZON, "hold": WHOLE, "gamma": UNIT} | dict.fromkeys(positive, POSITIVE))
 
 
+class Sequences:
+    """A sequence (K, A) of each row, (K, B, A) in half ranges from the middle."""
+
+    def __init__(self, initial: torch.Tensor):
+        """Starts at `initial`, inside the bounds."""
+        self.relative = nn.Parameter(initial.clamp(-1.0, 1.0))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sequences."""
+        return {"relative": self.relative.detach().clone()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken, with its number of rows."""
+        self.relative.data = state["relative"].to(self.relative)
+
+
 class AdamTrajopt(OpenLoop):
     """A sequence per row of the batch, each improved by its own gradient."""
 
@@ -201,10 +217,10 @@ class AdamTrajopt(OpenLoop):
         super().__init__(config, env, seed, total_steps)
         noise = Noise(seed, "sequences", self.low).normal(0, self.n_knots, env.streams.env_ids, self.action_size)
         noise[:, 0] = 0.0
-        self.relative = nn.Parameter((config.initial_std * noise).clamp(-1.0, 1.0))
-        """(K, B, A) in half ranges from the middle."""
+        self.sequences = Sequences(config.initial_std * noise)
+        self.relative = self.sequences.relative
         self.optimiser = torch.optim.Adam([self.relative], lr=config.learning_rate, fused=True)
-        self.parts |= {"sequences": nn.ParameterList([self.relative]), "optimiser": self.optimiser}
+        self.parts |= {"sequences": self.sequences, "optimiser": self.optimiser}
 
     def improve(self, env: Any, watch: Stopwatch) -> tuple[int, dict[str, float]]:
         """One step of Adam in every row."""

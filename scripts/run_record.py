@@ -81,7 +81,7 @@ def time_to(curve: list[Point], evaluations: list[Point], threshold: float) -> d
 
 
 def _times(run: Path) -> tuple[dict[int, float], float]:
-    """Step after each update to the seconds of the updates until then, and the seconds of compilation, left out there."""
+    """Step after each update to the seconds of the updates until then, and the seconds of compilation, left out."""
     clock: dict[int, float] = {}
     firsts = []
     for file in _event_files(run):

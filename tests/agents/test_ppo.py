@@ -195,6 +195,16 @@ def test_resume_is_exact(schedule):
     assert agent.policy_optimiser.learning_rate == agent2.policy_optimiser.learning_rate
 
 
+def test_it_acts_alike_in_a_batch_of_another_size():
+    env = training_env()
+    agent = agent_for(env)
+    agent.update(env)
+    restored = agent_for(training_env(num_envs=2), seed=5)
+    restored.load_state_dict(copy.deepcopy(agent.state_dict()))
+    observation = torch.randn(3, 6).to(agent.low)
+    assert torch.equal(restored.act(observation), agent.act(observation))
+
+
 def test_the_saved_agent_is_plain(tmp_path):
     env = training_env()
     agent = agent_for(env)

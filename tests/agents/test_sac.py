@@ -187,6 +187,16 @@ def test_resume_is_exact(capacity):
     assert torch.equal(weights(agent), weights(agent2))
 
 
+def test_it_acts_alike_in_a_batch_of_another_size():
+    env = training_env()
+    agent = agent_for(env)
+    agent.update(env)
+    restored = agent_for(training_env(num_envs=2), seed=5)
+    restored.load_state_dict(copy.deepcopy(agent.state_dict()))
+    observation = torch.randn(3, 6).to(agent.low)
+    assert torch.equal(restored.act(observation), agent.act(observation))
+
+
 def test_a_sick_row_is_not_remembered():
     env = training_env()
     agent = agent_for(env)

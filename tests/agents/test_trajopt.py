@@ -209,3 +209,15 @@ def test_bad_input(kind):
         agent_for(kind, endless, horizon=5).replay(endless)
     with pytest.raises(gs.GenesisException, match="elites"):
         CEMTrajoptConfig(population=4, elites=5)
+
+
+@BOTH
+def test_it_is_played_in_a_batch_of_another_size(kind):
+    env = env_for(kind)
+    agent = agent_for(kind, env)
+    agent.update(env)
+    other = env_for(kind, num_envs=2)
+    restored = agent_for(kind, other)
+    restored.load_state_dict(copy.deepcopy(agent.state_dict()))
+    assert torch.equal(restored.act(torch.zeros(2, 6)), agent.act(torch.zeros(6, 6))[:2])
+    assert restored.replay(other) == pytest.approx(agent.replay(env), abs=1e-5)
