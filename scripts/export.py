@@ -106,7 +106,7 @@ def run(config: ExportConfig) -> dict[str, Any]:
     if config.torchscript:
         path = folder / "policy.pt"
         write_torchscript(folded, path, about)
-        module = torch.jit.load(str(path))
+        module = read_torchscript(path)
         files[str(path)] = _compared(path, lambda x: module(x), inputs, wanted, half_range)
     if config.onnx:
         path = folder / "policy.onnx"
@@ -125,6 +125,13 @@ def write_torchscript(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -
         torch.jit.save(
             torch.jit.freeze(traced.eval()), str(path), _extra_files={"about.json": json.dumps(about).encode()}
         )
+
+
+def read_torchscript(path: Path) -> Any:
+    """The module in a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.load(str(path))
 
 
 def write_onnx(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Re-checks the physics of a trained policy: `python -m scripts.recheck --checkpoint runs/...`."""
 
 import json
+import math
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,11 +65,12 @@ class Row:
     """(return - return of the first row) / |return of the first row|."""
     limit_excess: float
     """rad (m of slides)."""
-    penetration: float
-    """m."""
-    penetration_share: float
+    penetration: float | None
+    """m; None without a ground."""
+    penetration_share: float | None
     """Of the body's size."""
-    pulling_share: float
+    pulling_share: float | None
+    """Of the touching contact points; None where nothing touched."""
 
 
 def run(config: RecheckConfig) -> dict[str, Any]:
@@ -119,11 +121,14 @@ def table(result: dict[str, Any]) -> str:
         f"{'penetration':>17} {'pulling':>8}",
     ]
     for row in (Row(**row) for row in result["rows"]):
-        depth = f"{1e3 * row.penetration:.1f} mm ({100 * row.penetration_share:.1f} %)"
+        depth, pulling = "–", "–"
+        if row.penetration is not None and row.penetration_share is not None:
+            depth = f"{1e3 * row.penetration:.1f} mm ({100 * row.penetration_share:.1f} %)"
+        if row.pulling_share is not None:
+            pulling = f"{100 * row.pulling_share:.2f}%"
         lines.append(
             f"{row.world:<8} {row.substeps:>8} {row.return_mean:>10.1f} +-{row.return_std:>6.1f} "
-            f"{100 * row.change:>+7.1f}% {row.length_mean:>7.0f} {row.limit_excess:>9.4f} {depth:>17} "
-            f"{100 * row.pulling_share:>7.2f}%"
+            f"{100 * row.change:>+7.1f}% {row.length_mean:>7.0f} {row.limit_excess:>9.4f} {depth:>17} {pulling:>8}"
         )
     lines.append("limits: largest excess, rad or m. penetration: largest, and of the body's size. pulling: of contacts")
     if result["control"] is not None:
@@ -163,10 +168,15 @@ def _row(name: str, env: Any, world: World, agent: Any, seed: int, before: list[
         length_mean=played.lengths.double().mean().item(),
         change=(mean - first) / max(abs(first), 1e-12),
         limit_excess=played.limit_excess,
-        penetration=played.penetration,
-        penetration_share=played.penetration / body_size(env.robot.model),
-        pulling_share=played.pulling_share,
+        penetration=_known(played.penetration),
+        penetration_share=_known(played.penetration / body_size(env.robot.model)),
+        pulling_share=_known(played.pulling_share),
     )
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def _make(env: str, num_envs: int, contact: str, multiple: int) -> Any:

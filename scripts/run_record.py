@@ -70,9 +70,8 @@ def time_to(curve: list[Point], evaluations: list[Point], threshold: float) -> d
     """
     values = [value for _, _, value in curve]
     width = min(SMOOTHED, len(curve))
-    reached = [
-        curve[end - 1] for end in range(width, len(curve) + 1) if np.mean(values[end - width : end]) >= threshold
-    ]
+    ends = range(width, len(curve) + 1) if curve else ()
+    reached = [curve[end - 1] for end in ends if np.mean(values[end - width : end]) >= threshold]
     reached = reached[:1] + [point for point in evaluations if point[2] >= threshold][:1]
     if not reached:
         return None

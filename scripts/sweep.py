@@ -139,6 +139,12 @@ def _main() -> int:
     return 130 if "interrupted" in states else 1 if "failed" in states else 0
 
 
+def execute(command: list[str], log: Path, environment: dict[str, str]) -> int:
+    """Runs a command, whose output is added to the log; returns its exit status."""
+    with log.open("a") as file:
+        return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment).returncode
+
+
 def _train(config: SweepConfig, job: Job) -> Outcome:
     """One run, in a process of its own; its record, if it finished."""
     folder = config.run_dir / job.name
@@ -148,10 +154,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
     arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
     started = time.perf_counter()
-    with (folder / "log.txt").open("a") as log:
-        status = subprocess.run(
-            [sys.executable, *arguments], stdout=log, stderr=subprocess.STDOUT, env=_environment(config.parallel)
-        ).returncode
+    status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))
     if status == 130:
         return Outcome(job, "interrupted", "saved; the same command goes on")
     if status != 0:
