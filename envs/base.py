@@ -205,24 +205,31 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         """
         self._require_ready()
         same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
-        restarting = self._pending
+        restarting = self._pending if bool(self._pending.any()) else None
         action = faces.checked_action(actions, self._middle, ignored=restarting)
         with self._grad_mode():
             self._advance(torch.clamp(action, self._low, self._high))
-            nonfinite = self._replace_nonfinite_rows() & ~restarting
-            if bool(restarting.any()):
+            nonfinite = self._replace_nonfinite_rows()
+            if restarting is not None:
+                nonfinite = nonfinite & ~restarting
                 self._begin_episodes(restarting)
             observation, measured = self._observation(), self.measure()
-            reward = torch.where(restarting | nonfinite, 0.0, self._checked(self.reward(), "reward"))
-            terminated = (self._checked(self.terminated(), "terminated") | nonfinite) & ~restarting
-            truncated = self._out_of_time() & ~restarting
+            reward = self._checked(self.reward(), "reward")
+            terminated = self._checked(self.terminated(), "terminated") | nonfinite
+            truncated = self._out_of_time()
+            without = nonfinite if restarting is None else nonfinite | restarting
+            if bool(without.any()):
+                reward = torch.where(without, 0.0, reward)
+            if restarting is not None:
+                terminated, truncated = terminated & ~restarting, truncated & ~restarting
             done = terminated | truncated
+            any_done = bool(done.any())
             self._returns = self._returns + reward.detach().as_subclass(torch.Tensor)
-            ended = {"episode_return": self._returns, "episode_length": self.elapsed.clone()}
+            ended = {"episode_return": self._returns, "episode_length": self.elapsed}
             info = faces.infos(ended, done, self.output)
-            if same_step and (self.output == "torch" or bool(done.any())):
+            if same_step and (self.output == "torch" or any_done):
                 info.update(faces.final_infos(observation, measured, done, self.output))
-            if same_step and bool(done.any()):
+            if same_step and any_done:
                 self._begin_episodes(done)
                 observation = torch.where(done[:, None], self._observation(), observation)
                 measured = self.measure()

@@ -84,8 +84,10 @@ def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output:
     return mask
 
 
-def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor) -> torch.Tensor:
+def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | None) -> torch.Tensor:
     """A tensor of the shape, dtype and device of `like`, with the gradient kept; `ignored` rows become those of `like`.
+
+    Rows are (num_envs,) bool; None: none is ignored.
 
     Raises:
         GenesisTypeError: Not an array or tensor of floating-point numbers.
@@ -99,24 +101,29 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor) -> t
     if isinstance(actions, np.ndarray) and actions.dtype.kind == "f":
         # A copy in plain memory: torch refuses negative strides and foreign byte orders.
         actions = np.array(actions, dtype=np.float64 if actions.dtype.itemsize > 4 else np.float32, order="C")
+    if isinstance(actions, gs.Tensor) and actions.scene is None:
+        actions = actions.as_subclass(torch.Tensor)
     action = torch.as_tensor(actions) if isinstance(actions, torch.Tensor) or actions.dtype.kind == "f" else None
     if action is None or not action.is_floating_point():
         raise GenesisTypeError(f"actions must be floating-point numbers, got {actions.dtype}. Convert them.")
     if action.shape != like.shape:
         raise GenesisValueError(f"actions must have shape {tuple(like.shape)}, got {tuple(action.shape)}.")
     action = action.to(like)
-    bad = torch.isnan(action.detach().as_subclass(torch.Tensor)).any(dim=1) & ~ignored
-    if bool(bad.any()):
+    values = action.detach().as_subclass(torch.Tensor)
+    bad = torch.isnan(values)
+    if bool(bad.any()) and bool((bad := bad.any(dim=1) if ignored is None else bad.any(dim=1) & ~ignored).any()):
         raise GenesisValueError(
             f"actions must not be NaN, got NaN for environments {bad.nonzero().squeeze(1).tolist()}. "
             "Look at the policy's inputs and weights."
         )
-    return torch.where(ignored[:, None], like, action) if bool(ignored.any()) else action
+    return action if ignored is None else torch.where(ignored[:, None], like, action)
 
 
 def convert(value: torch.Tensor, output: str) -> Any:
     """A tensor for the torch face, a detached copy for the numpy face (rewards in float64, observations in float32)."""
     if output == "torch":
+        if type(value) is torch.Tensor and value.dtype in (torch.bool, gs.tc_float):  # nothing to infer or to check
+            return value.as_subclass(gs.Tensor)
         return gs.from_torch(value, detach=False)
     array = value.detach().cpu().as_subclass(torch.Tensor).numpy()
     if array.dtype.kind != "f":
@@ -127,9 +134,10 @@ def convert(value: torch.Tensor, output: str) -> Any:
 def infos(values: Mapping[str, torch.Tensor], mask: torch.Tensor, output: str) -> dict[str, Any]:
     """Gymnasium's layout: each name with a value per row, and `_name` with the rows where it is valid."""
     info: dict[str, Any] = {}
+    torch_mask = convert(mask.clone(), output) if output == "torch" else None
     for name, value in values.items():
         info[name] = convert(value.clone() if output == "torch" else value, output)
-        info[f"_{name}"] = convert(mask.clone() if output == "torch" else mask, output)
+        info[f"_{name}"] = convert(mask, output) if torch_mask is None else torch_mask
     return info
 
 

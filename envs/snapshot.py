@@ -1,6 +1,7 @@
 """The values of an environment: whether they are finite, and how they are saved and restored."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ def state_tensors(scene: Any) -> dict[str, torch.Tensor]:
 def nonfinite_rows(scene: Any, num_envs: int) -> torch.Tensor:
     """(num_envs,) bool: environments with an infinity or NaN anywhere in their state."""
     tensors = [tensor.detach() for tensor in state_tensors(scene).values()]
+    if math.isfinite(sum(tensor.sum().item() for tensor in tensors)):  # no entry of a finite sum is infinite or NaN
+        return torch.zeros(num_envs, dtype=torch.bool, device=tensors[0].device)
     # Zero times a finite number is 0, times anything else NaN: one sum per environment tells.
     probes = torch.stack([(tensor * 0.0).reshape(num_envs, -1).sum(dim=1) for tensor in tensors])
     return torch.isnan(probes).any(dim=0)

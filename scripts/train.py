@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,8 +76,8 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         hyper: The agent's own configuration.
 
     Returns:
-        run, checkpoint, best (paths), steps, seconds (of updates), interrupted, the curve of the evaluations, and
-        untrained and trained: their statistics.
+        run, checkpoint, best (paths), steps, seconds (of updates), compilation_seconds, interrupted, the curve of the
+        evaluations, and untrained and trained: their statistics.
     """
     make.check_names(config.env, config.agent)
     _check_numbers(config)
@@ -86,6 +87,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         level = None if distributed.rank() == 0 else "warning"
         gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed, logging_level=level)
     entry = AGENTS[config.agent]
+    compiled_s = compile_kernels(config.env, entry.agent.differentiable, config.contact)
     env = make.training_env(config.env, n_envs, entry.agent.differentiable, first_env_index, config.contact)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     evaluating = config.eval_episodes > 0
@@ -122,6 +124,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "best": str(loop.folder.best) if loop.folder.best.is_file() else None,
         "steps": agent.steps,
         "seconds": round(loop.record.seconds, 1),
+        "compilation_seconds": round(compiled_s, 1),
         "skipped_updates": agent.skipped_updates,
         "interrupted": interrupted,
         "curve": loop.record.curve,
@@ -131,6 +134,19 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     loop.folder.write_result(result)
     loop.folder.close()
     return result
+
+
+def compile_kernels(env_id: str, differentiable: bool, contact: str | None) -> float:
+    """Compiles what a training needs, by a step of one environment; returns the seconds that it took."""
+    started = time.perf_counter()
+    env = make.training_env(env_id, 1, differentiable, contact=contact)
+    env.reset(seed=0)
+    action = torch.zeros(1, *env.single_action_space.shape, dtype=env.dtype, device=env.device)
+    reward = env.step(action.requires_grad_(differentiable))[1]
+    if differentiable:
+        reward.sum().backward()
+    env.close()
+    return time.perf_counter() - started
 
 
 def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:

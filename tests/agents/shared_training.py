@@ -1,6 +1,6 @@
 """What the test of several processes trains; run by torchrun it writes the weights of process 0.
 
-    torchrun --nproc-per-node=2 -m tests.agents.shared_training FILE PRECISION AGENT...
+torchrun --nproc-per-node=2 -m tests.agents.shared_training FILE PRECISION AGENT...
 """
 
 import sys
@@ -22,9 +22,7 @@ def trained(name):
     """State of an agent after a few updates in this process's slice of the environments."""
     entry = AGENTS[name]
     n_envs, first = slice_of(N_ENVS)
-    env = make(
-        n_envs, 6, differentiable=entry.agent.differentiable, autoreset_mode="SameStep", first_env_index=first
-    )
+    env = make(n_envs, 6, differentiable=entry.agent.differentiable, autoreset_mode="SameStep", first_env_index=first)
     options = {key: value for key, value in LIGHT.items() if key in entry.config.__dataclass_fields__}
     agent = entry.agent(entry.config(**options), env, 0, total_steps=1000)
     for _ in range(UPDATES):
