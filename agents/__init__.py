@@ -20,6 +20,10 @@ REGISTERED = {
     "ahac": "agents.ahac:AHAC",
     "sapo": "agents.sapo:SAPO",
     "ivw": "agents.ivw:IVW",
+    "ppo": "agents.ppo:PPO",
+    "sac": "agents.sac:SAC",
+    "trajopt-adam": "agents.trajopt:AdamTrajopt",
+    "trajopt-cem": "agents.trajopt:CEMTrajopt",
 }
 """Name of an agent to its module and class; its configuration is the class of that name with "Config" behind it."""
 

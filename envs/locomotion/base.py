@@ -55,6 +55,8 @@ class RobotTask(DifferentiableVectorEnv):
         max_episode_steps: int | None = None,
         *,
         contact: str = "strict",
+        substeps: int | None = None,
+        step_outputs: tuple[str, ...] = (),
         output: str = "numpy",
         differentiable: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
@@ -65,14 +67,34 @@ class RobotTask(DifferentiableVectorEnv):
         parameter_randomisation: float = 0.0,
         render_mode: str | None = None,
     ):
-        """Builds the scene; `contact` names one of the task's `CONTACTS`, the rest is as in `DifferentiableVectorEnv`.
+        """Builds the scene.
+
+        Args:
+            num_envs: Number of environments in the batch.
+            max_episode_steps: Steps after which an episode is truncated; None: never.
+            contact: One of the task's `CONTACTS`.
+            substeps: Of a control step; None: the task's `SUBSTEPS`. More of them show whether a motion is physics.
+            step_outputs: What the robot is to measure during steps, "contacts" for instance; see `gs.Scene.build`.
+            output: This one and those that follow are `DifferentiableVectorEnv`'s.
+            differentiable: See there.
+            autoreset_mode: See there.
+            first_env_index: See there.
+            action_delay: See there.
+            action_noise: See there.
+            observation_noise: See there.
+            parameter_randomisation: See there.
+            render_mode: See there.
 
         Raises:
             gs.GenesisException: An argument breaks its law.
         """
         if contact not in self.CONTACTS:
             raise GenesisValueError(f"contact must be one of {sorted(self.CONTACTS)}, got {contact!r}.")
+        if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1):
+            raise GenesisValueError(f"substeps must be a whole number >= 1 or None, got {substeps!r}.")
         self.contact = contact
+        self.substeps = self.SUBSTEPS if substeps is None else substeps
+        self.step_outputs = step_outputs
         super().__init__(
             num_envs,
             max_episode_steps,
@@ -91,7 +113,7 @@ class RobotTask(DifferentiableVectorEnv):
         """The robot in its rest pose, over level ground if it has any."""
         scene = gs.Scene(
             sim_options=gs.options.SimOptions(
-                dt=self.CONTROL_DT, substeps=self.SUBSTEPS, requires_grad=self.differentiable
+                dt=self.CONTROL_DT, substeps=self.substeps, requires_grad=self.differentiable
             ),
             rigid_options=self.CONTACTS[self.contact],
         )
@@ -99,7 +121,7 @@ class RobotTask(DifferentiableVectorEnv):
             scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(), name="ground")
         material = gs.materials.Rigid(friction=self.FRICTION)
         self.robot = scene.add_entity(gs.morphs.Robot(name=self.ROBOT), material=material, name=self.ROBOT)
-        scene.build(n_envs=self.num_envs)
+        scene.build(n_envs=self.num_envs, outputs=self.step_outputs)
         self.rest = self.qpos()[0]
         """(Q,) the robot's rest pose."""
         self.strength = self._full_strength().expand(self.num_envs, -1)
@@ -153,6 +175,7 @@ class RobotEnv(SingleEnv):
         self,
         *,
         contact: str = "strict",
+        substeps: int | None = None,
         action_delay: int = 0,
         action_noise: float = 0.0,
         observation_noise: float = 0.0,
@@ -163,6 +186,7 @@ class RobotEnv(SingleEnv):
         self.core = self.task(
             num_envs=1,
             contact=contact,
+            substeps=substeps,
             autoreset_mode=AutoresetMode.DISABLED,
             action_delay=action_delay,
             action_noise=action_noise,

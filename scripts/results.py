@@ -1,0 +1,131 @@
+"""The table of results: records of runs, interquartile means with bootstrap intervals, and Markdown.
+
+Source: Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice" (NeurIPS 2021).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESAMPLES = 10_000
+MINUTES = (0.5, 1, 2, 5, 10, 15, 25)
+SHARES = (0.1, 0.25, 0.5, 1.0)
+NONE = "–"
+
+Record = dict[str, Any]
+
+
+def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Mean of the middle half: a quarter of the values, rounded down, is cut off at both ends."""
+    ordered = np.sort(values, axis=axis)
+    count = ordered.shape[axis]
+    return np.take(ordered, range(count // 4, count - count // 4), axis=axis).mean(axis=axis)
+
+
+def bootstrap_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the interquartile mean over runs, by resampling the runs with replacement (percentiles)."""
+    generator = np.random.default_rng(seed)
+    resampled = values[generator.integers(len(values), size=(RESAMPLES, len(values)))]
+    low, high = np.percentile(interquartile_mean(resampled), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def summary(values: Sequence[float | None]) -> str:
+    """Interquartile mean with its interval, "1,234 [1,200, 1,260]"; a single run has no interval."""
+    kept = np.array([value for value in values if value is not None and np.isfinite(value)])
+    if len(kept) == 0:
+        return NONE
+    middle = _number(float(interquartile_mean(kept)))
+    if len(kept) == 1:
+        return middle
+    low, high = bootstrap_interval(kept)
+    return f"{middle} [{_number(low)}, {_number(high)}]"
+
+
+def load(folder: Path) -> list[Record]:
+    """All records in a folder, in the order of their names."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def return_at(record: Record, axis: str, place: float) -> float | None:
+    """The training return at a number of steps or seconds, the last one until then; None before the first episode.
+
+    None, too, where the run was over long before: 5 % short of the place.
+    """
+    places = np.array(record["curve"][axis])
+    until = np.flatnonzero(places <= place)
+    ended = record["steps"] if axis == "steps" else record["training_seconds"]
+    if len(until) == 0 or ended < 0.95 * place:
+        return None
+    return record["curve"]["return"][until[-1]]
+
+
+def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
+    """The whole document."""
+    lines = [
+        "# Results",
+        "",
+        "Written by `python -m scripts.sweep` from the records in [results/](results/); do not edit.",
+        "",
+        "Interquartile mean over seeds, with its 95 % bootstrap interval in brackets (Agarwal et al., 2021). *Final*",
+        "is the deterministic policy on fresh episodes after training; returns *at* steps and minutes are those of the",
+        "training's own episodes, with exploration; a return counts as reached when the mean of ten of these reaches",
+        "it, or a deterministic evaluation. Seconds are wall-clock of updates, without compilation, evaluations and",
+        "checkpoints; those of agents marked * were measured beside other runs and are not comparable.",
+    ]
+    for env, contact in sorted({(record["env"], record["contact"] or "") for record in records}):
+        chosen = [r for r in records if r["env"] == env and (r["contact"] or "") == contact]
+        lines += ["", f"## {env}" + (f", contact `{contact}`" if contact else ""), ""]
+        lines += _section(chosen, expected_seeds)
+    return "\n".join(lines) + "\n"
+
+
+def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
+    by_agent = {agent: [r for r in records if r["agent"] == agent] for agent in sorted({r["agent"] for r in records})}
+    thresholds = sorted({name for record in records for name in record["time_to"]})
+    steps = max(record["steps"] for record in records)
+    minutes = [m for m in MINUTES if 60 * m <= 1.05 * max(record["training_seconds"] for record in records)]
+
+    def row(name: str, cell: Callable[[list[Record]], str]) -> str:
+        return " | ".join([f"| {name}", *(cell(chosen) for chosen in by_agent.values())]) + " |"
+
+    names = [agent + ("*" if any(r["parallel"] > 1 for r in chosen) else "") for agent, chosen in by_agent.items()]
+    lines = [" | ".join(["| ", *names]) + " |", "|---" + "|---:" * len(names) + "|"]
+    lines.append(row("**final**", lambda rs: summary([r["final"]["return_mean"] for r in rs if r["final"]])))
+    for name in thresholds:
+        lines.append(row(f"to {name}", lambda rs, name=name: _times(rs, name)))
+    for share in SHARES:
+        place = share * steps
+        lines.append(row(f"at {place:,.0f} steps", lambda rs, p=place: summary([return_at(r, "steps", p) for r in rs])))
+    for m in minutes:
+        lines.append(row(f"at {m:g} min", lambda rs, p=60 * m: summary([return_at(r, "seconds", p) for r in rs])))
+    lines.append(row("training, s", lambda rs: summary([r["training_seconds"] for r in rs])))
+    lines.append(row("compilation, s", lambda rs: summary([r["compile_seconds"] for r in rs])))
+    lines.append(row("seeds", lambda rs: ", ".join(str(seed) for seed in sorted(r["seed"] for r in rs))))
+    lines.append(row("missing seeds", lambda rs: _missing(rs, expected_seeds)))
+    lines.append("")
+    for agent, chosen in by_agent.items():
+        commits = ", ".join(sorted({f"{r['commit'][:10]}{'+changes' if '+' in r['commit'] else ''}" for r in chosen}))
+        lines.append(f"- {agent}: `{chosen[0]['command']}` (and the other seeds); commit {commits}")
+    return lines
+
+
+def _times(records: list[Record], name: str) -> str:
+    reached = [r["time_to"][name] for r in records if r["time_to"].get(name)]
+    count = f"{len(reached)}/{len(records)}"
+    if not reached:
+        return f"{NONE} ({count})"
+    seconds, steps = (np.median([place[key] for place in reached]) for key in ("seconds", "steps"))
+    return f"{_number(seconds)} s, {steps:,.0f} steps ({count})"
+
+
+def _missing(records: list[Record], expected_seeds: Sequence[int]) -> str:
+    missing = sorted(set(expected_seeds) - {record["seed"] for record in records})
+    return ", ".join(map(str, missing)) or "none"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"

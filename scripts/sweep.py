@@ -1,0 +1,236 @@
+"""Trains agents in environments with several seeds: `python -m scripts.sweep --envs ... --agents ... --seeds ...`.
+
+Each finished run leaves a small JSON file under docs/results; what is there is not run again, what was interrupted is
+resumed. The table docs/results.md is written anew after every run.
+"""
+
+import inspect
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import tyro
+from gymnasium.envs.registration import load_env_creator
+
+from genesis.errors import GenesisValueError
+from scripts import make, results, run_record
+from scripts.run_folder import git_revision
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Runs `scripts.train` for every environment, agent and seed, and writes the table of results."""
+
+    envs: tuple[str, ...] = ()
+    """Environment ids; none: only write the table."""
+    agents: tuple[str, ...] = ()
+    """Names of agents."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds to run."""
+    expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds that each agent ought to have in the table, which lists those that are missing."""
+    contact: str | None = None
+    """Contact preset of the robot tasks; None: the task's default."""
+    parallel: int = 1
+    """Runs at a time. Seconds of runs beside others are marked in the table: run alone what is to be timed."""
+    train_args: str = ""
+    """Further arguments of scripts.train, in one string: --train-args="--max-minutes 2"."""
+    results_dir: Path = Path("docs/results")
+    """Folder of the records."""
+    table: Path = Path("docs/results.md")
+    """The table."""
+    run_dir: Path = Path("runs/sweep")
+    """Folder of the runs themselves, with a log of each."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run."""
+
+    env: str
+    agent: str
+    seed: int
+    contact: str | None
+
+    @property
+    def name(self) -> str:
+        """Of its record and folder."""
+        middle = f"__{self.contact}" if self.contact else ""
+        return f"{self.env.removeprefix('genesis/')}{middle}__{self.agent}__{self.seed}"
+
+    def command(self, config: SweepConfig) -> list[str]:
+        """Arguments of the interpreter, as they would be typed for a fresh run."""
+        named = ["--env", self.env, "--agent", self.agent, "--seed", str(self.seed)]
+        contact = ["--contact", self.contact] if self.contact else []
+        folder = ["--run-dir", str(config.run_dir / self.name)]
+        return ["-m", "scripts.train", *named, *contact, *folder, *shlex.split(config.train_args)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    job: Job
+    state: str
+    """"done", "there", "failed" or "interrupted"."""
+    detail: str = ""
+
+
+def run(config: SweepConfig) -> list[Outcome]:
+    """Runs what is missing, `parallel` at a time, and writes records and table.
+
+    Raises:
+        gs.GenesisException: A name is not known, or an option breaks its law; nothing has been run.
+    """
+    _check(config)
+    jobs = [Job(env, agent, seed, config.contact) for env in config.envs for agent in config.agents
+            for seed in config.seeds]  # fmt: skip
+    outcomes = [Outcome(job, "there") for job in jobs if _record_path(config, job).exists()]
+    waiting = [job for job in jobs if not _record_path(config, job).exists()]
+    print(f"{len(jobs)} runs, {len(outcomes)} of them there", flush=True)
+    running: dict[Future[Outcome], Job] = {}
+    interrupted = False
+    with ThreadPoolExecutor(config.parallel) as pool:
+        while (waiting and not interrupted) or running:
+            while waiting and not interrupted and len(running) < config.parallel:
+                job = waiting.pop(0)
+                running[pool.submit(_train, config, job)] = job
+            try:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:  # the runs get it too, save, and end
+                interrupted = True
+                print("waiting for the runs to save", file=sys.stderr, flush=True)
+                continue
+            for future in finished:
+                del running[future]
+                outcome = future.result()
+                interrupted |= outcome.state == "interrupted"
+                outcomes.append(outcome)
+                print(f"{outcome.job.name}: {outcome.state} {outcome.detail}".rstrip(), flush=True)
+                write_table(config)
+    write_table(config)
+    return outcomes + [Outcome(job, "interrupted", "not begun") for job in waiting]
+
+
+def write_table(config: SweepConfig) -> None:
+    """Writes the table from all records that there are."""
+    records = results.load(config.results_dir) if config.results_dir.is_dir() else []
+    if records:
+        config.table.parent.mkdir(parents=True, exist_ok=True)
+        config.table.write_text(results.markdown(records, config.expected_seeds), encoding="utf-8")
+
+
+def main() -> int:
+    """Entry point of `genesis-sweep`."""
+    return make.run(_main)
+
+
+def _main() -> int:
+    outcomes = run(tyro.cli(SweepConfig))
+    states = {outcome.state for outcome in outcomes}
+    return 130 if "interrupted" in states else 1 if "failed" in states else 0
+
+
+def execute(command: list[str], log: Path, environment: dict[str, str]) -> int:
+    """Runs a command, whose output is added to the log; returns its exit status."""
+    with log.open("a") as file:
+        return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment).returncode
+
+
+def _train(config: SweepConfig, job: Job) -> Outcome:
+    """One run, in a process of its own; its record, if it finished."""
+    folder = config.run_dir / job.name
+    folder.mkdir(parents=True, exist_ok=True)
+    command, revision = job.command(config), git_revision()
+    unfinished = sorted(path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
+    arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
+    print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
+    started = time.perf_counter()
+    status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))
+    if status == 130:
+        return Outcome(job, "interrupted", "saved; the same command goes on")
+    if status != 0:
+        return Outcome(job, "failed", f"with status {status}: see {folder / 'log.txt'}")
+    runs = sorted(path.parent for path in folder.glob("*/result.json") if _finished(path.parent))
+    try:
+        measured = run_record.read(runs[-1]) if runs else None
+    except GenesisValueError as error:
+        return Outcome(job, "failed", str(error))
+    if measured is None:
+        return Outcome(job, "failed", f"left no result: see {folder / 'log.txt'}")
+    record: dict[str, Any] = {
+        "env": job.env,
+        "agent": job.agent,
+        "seed": job.seed,
+        "contact": job.contact or _default_contact(job.env),
+        "commit": revision,
+        "command": shlex.join(["python", *command]),
+        "parallel": config.parallel,
+        "process_seconds": round(time.perf_counter() - started, 1),
+        **measured,
+    }
+    path = _record_path(config, job)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    temporary.replace(path)
+    final = record["final"]
+    return Outcome(job, "done", f"return {final['return_mean']:.1f}" if final else "")
+
+
+def _default_contact(env: str) -> str | None:
+    """The preset that a task takes by itself; None where it has none."""
+    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
+    contact = inspect.signature(task).parameters.get("contact")
+    return None if contact is None else contact.default
+
+
+def _finished(run_folder: Path) -> bool:
+    try:
+        return not json.loads((run_folder / "result.json").read_text())["interrupted"]
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _environment(parallel: int) -> dict[str, str]:
+    """With several runs at a time each gets its part of the cores."""
+    if parallel == 1:
+        return dict(os.environ)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // parallel))
+    return {"OMP_NUM_THREADS": "1", "TI_CPU_MAX_NUM_THREADS": threads, **os.environ}
+
+
+def _record_path(config: SweepConfig, job: Job) -> Path:
+    return config.results_dir / f"{job.name}.json"
+
+
+def _check(config: SweepConfig) -> None:
+    for env in config.envs:
+        for agent in config.agents:
+            make.check_names(env, agent)
+    if bool(config.envs) != bool(config.agents):
+        raise GenesisValueError(
+            f"envs and agents must be given together, got {config.envs} and {config.agents}. Give both, or neither to "
+            "write the table only."
+        )
+    for name in ("envs", "agents", "seeds"):
+        values = getattr(config, name)
+        if len(set(values)) != len(values):
+            raise GenesisValueError(f"{name} must differ from each other, got {values}. Name each once.")
+    if config.parallel < 1:
+        raise GenesisValueError(f"parallel must be at least 1, got {config.parallel}.")
+    if config.seeds and min(config.seeds) < 0:
+        raise GenesisValueError(f"seeds must be at least 0, got {config.seeds}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

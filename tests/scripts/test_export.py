@@ -1,0 +1,100 @@
+"""Exported policies say what the agent says; what cannot be exported is refused before anything is written."""
+
+import json
+import sys
+
+import onnx
+import pytest
+import torch
+
+import envs
+import genesis as gs
+from agents import AGENTS
+from scripts import export
+from scripts.export import ExportConfig
+from tests.envs.point_mass import make
+from tests.scripts import saved_agents
+
+ENV = "genesis/TestExport-v0"
+SEQUENCES = ("trajopt-adam", "trajopt-cem")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def task():
+    envs.register_task(ENV, "tests.envs.point_mass", "PointMass", max_episode_steps=10)
+    yield
+    envs.ENV_IDS.remove(ENV)
+
+
+def saved(tmp_path, name="ppo"):
+    env = make(4, 6, differentiable=AGENTS[name].agent.differentiable, autoreset_mode="SameStep")
+    return saved_agents.save(tmp_path / "run", ENV, env, name, updates=2)
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name not in SEQUENCES])
+def test_both_files_agree_with_every_agent(name, tmp_path):
+    run, agent = saved(tmp_path, name)
+    result = export.run(ExportConfig(run))
+    assert (result["env"], result["agent"], result["observation_size"], result["action_size"]) == (ENV, name, 6, 2)
+    assert set(result["files"]) == {str(run / "export" / file) for file in ("policy.pt", "policy.onnx")}
+    assert max(result["files"].values()) < 1e-5
+    observation = torch.randn(7, 6)
+    module = export.read_torchscript(run / "export" / "policy.pt")
+    torch.testing.assert_close(module(observation), agent.act(observation.to(agent.low)).float(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")
+def test_the_files_say_what_they_are(tmp_path):
+    run, _ = saved(tmp_path)
+    export.run(ExportConfig(run, output=tmp_path / "out"))
+    extra = {"about.json": ""}
+    torch.jit.load(str(tmp_path / "out" / "policy.pt"), _extra_files=extra)
+    assert json.loads(extra["about.json"])["env"] == ENV
+    model = onnx.load(str(tmp_path / "out" / "policy.onnx"))
+    assert {prop.key: prop.value for prop in model.metadata_props}["agent"] == "ppo"
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["observation", "action"]
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    run, _ = saved(tmp_path)
+    checkpoint = next((run / "checkpoints").glob("*.pt"))
+    monkeypatch.setattr(sys, "argv", ["export", "--checkpoint", str(checkpoint), "--no-onnx"])
+    assert export.main() == 0
+    printed = capsys.readouterr().out
+    assert "6 numbers in, 2 out" in printed and "policy.onnx" not in printed
+    assert [path.name for path in (run / "export").iterdir()] == ["policy.pt"]
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_sequence_is_no_policy(name, tmp_path):
+    run, _ = saved(tmp_path, name)
+    with pytest.raises(gs.GenesisException, match="must have a policy, got trajopt"):
+        export.run(ExportConfig(run))
+
+
+def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    run, _ = saved(tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(gs.GenesisException, match=r"\.\[onnx\].*--no-onnx"):
+        export.run(ExportConfig(run))
+    assert not (run / "export").exists()
+    assert export.run(ExportConfig(run, onnx=False))["files"]
+
+
+def test_a_file_that_disagrees_is_reported(tmp_path, monkeypatch):
+    run, _ = saved(tmp_path)
+    forward = export.FoldedPolicy.forward
+    monkeypatch.setattr(export.FoldedPolicy, "forward", lambda self, observation: forward(self, observation) + 1e-3)
+    with pytest.raises(gs.GenesisException, match="must agree with the agent"):
+        export.run(ExportConfig(run))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [({"torchscript": False, "onnx": False}, "got neither"), ({"samples": 0}, "samples")],
+)
+def test_bad_options(tmp_path, options, message):
+    with pytest.raises(gs.GenesisException, match=message):
+        export.run(ExportConfig(tmp_path, **options))
+    with pytest.raises(gs.GenesisException, match="checkpoint"):
+        export.run(ExportConfig(tmp_path / "nothing"))

@@ -1,0 +1,211 @@
+"""Sweeps: statistics by hand, records from logs, what is there is not run again, failures and interruptions."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+import genesis as gs
+from scripts import results, run_record, sweep
+from scripts.sweep import SweepConfig
+
+CARTPOLE = "genesis/CartPoleSwingUp-v0"
+
+
+def test_interquartile_mean_by_hand():
+    assert results.interquartile_mean(np.array([9.0, 1.0, 2.0, 3.0, -50.0, 4.0, 5.0, 1000.0])) == (2 + 3 + 4 + 5) / 4
+    assert results.interquartile_mean(np.array([100.0, 1.0, 2.0, 3.0, -7.0])) == 2.0  # one of five is cut off each end
+    assert results.interquartile_mean(np.array([1.0, 5.0])) == 3.0
+    assert results.interquartile_mean(np.array([[1.0, 5.0], [0.0, 4.0]])).tolist() == [3.0, 2.0]
+
+
+def test_bootstrap_interval():
+    """Of the mean of many normal numbers it is the classical one; of a constant it has no width."""
+    values = np.random.default_rng(0).normal(size=400)
+    middle = np.sort(values)[100:300].mean()
+    low, high = results.bootstrap_interval(values)
+    assert low < middle < high
+    width = 2 * 1.96 * 1.0 / np.sqrt(400)  # of the mean; the interquartile mean of a normal has 1.19 times its variance
+    assert high - low == pytest.approx(width * np.sqrt(1.19), rel=0.1)
+    assert results.bootstrap_interval(np.full(5, 3.0)) == (3.0, 3.0)
+    assert results.bootstrap_interval(values) == (low, high)  # the same each time
+
+
+def test_summary():
+    assert results.summary([]) == results.summary([None, float("nan")]) == results.NONE
+    assert results.summary([1234.4]) == "1,234"
+    assert results.summary([3.0] * 5) == "3.0 [3.0, 3.0]"
+
+
+def test_return_at_a_place():
+    curve = {"steps": [10, 20, 30], "seconds": [1.0, 2.0, 3.0], "return": [5.0, 6.0, 7.0]}
+    record = {"curve": curve, "steps": 30, "training_seconds": 3.0}
+    assert results.return_at(record, "steps", 5) is None  # no episode had ended
+    assert results.return_at(record, "steps", 29) == 6.0 and results.return_at(record, "seconds", 3.1) == 7.0
+    assert results.return_at(record, "seconds", 4.0) is None  # it was over by then
+
+
+def test_time_to():
+    curve = [(step, float(step) / 10, float(step)) for step in range(10, 210, 10)]
+    # the mean of 10, ..., 100 is 55, of 20, ..., 110 it is 65
+    assert run_record.time_to(curve, [], 60.0) == {"steps": 110, "seconds": 11.0}
+    assert run_record.time_to(curve, [(50, 5.0, 61.0)], 60.0) == {"steps": 50, "seconds": 5.0}
+    assert run_record.time_to(curve, [], 1e4) is None and run_record.time_to([], [], 0.0) is None
+
+
+def write_run(folder, seconds, returns, first_step=1, interrupted=False, trained=-500.0):
+    """What scripts.train leaves behind, after updates of one step and some seconds each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before = sum(seconds[: first_step - 1])
+    with SummaryWriter(str(folder), filename_suffix=f".{first_step}") as writer:
+        for step, (duration, value) in enumerate(zip(seconds, returns, strict=True), 1):
+            if step >= first_step:
+                before += duration
+                writer.add_scalar("time/training_minutes", before / 60.0, step)
+                writer.add_scalar("charts/episodic_return", value, step)
+    (folder / "config.json").write_text(json.dumps({"config": {"train": {"env": CARTPOLE}}}))
+    final = None if interrupted else {"return_mean": trained, "return_std": 1.0}
+    result = {"interrupted": interrupted, "curve": [[len(seconds), before, trained]], "trained": final}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_a_record_leaves_compilation_out(tmp_path):
+    write_run(tmp_path, [9.0, 1.0, 1.0, 1.0], [-900.0, -800.0, -400.0, -300.0])
+    record = run_record.read(tmp_path)
+    assert (record["steps"], record["updates"]) == (4, 4)
+    assert record["training_seconds"] == pytest.approx(4.0, abs=0.01)
+    assert record["compile_seconds"] == pytest.approx(8.0, abs=0.01)
+    assert record["curve"]["return"] == [-900.0, -800.0, -400.0, -300.0]
+    assert record["curve"]["seconds"] == pytest.approx([1.0, 2.0, 3.0, 4.0], abs=0.01)
+    assert record["final"]["return_mean"] == -500.0
+    assert record["time_to"] == {"SHAC's plateau": {"steps": 4, "seconds": pytest.approx(4.0, abs=0.01)}}
+
+
+def test_a_resumed_run_counts_once_what_it_did_twice(tmp_path):
+    write_run(tmp_path, [9.0, 1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0], interrupted=True)
+    with pytest.raises(gs.GenesisException, match="must have finished"):
+        run_record.read(tmp_path)
+    write_run(tmp_path, [9.0, 1.0, 6.0, 1.0, 1.0], [1.0, 2.0, 30.0, 40.0, 50.0], first_step=3)
+    record = run_record.read(tmp_path)
+    assert record["curve"]["return"] == [1.0, 2.0, 30.0, 40.0, 50.0]
+    assert record["training_seconds"] == pytest.approx(5.0, abs=0.01)
+    assert record["compile_seconds"] == pytest.approx(8.0 + 5.0, abs=0.01)
+
+
+def test_a_record_needs_a_finished_run(tmp_path):
+    with pytest.raises(gs.GenesisException, match="result.json"):
+        run_record.read(tmp_path)
+    write_run(tmp_path, [], [])
+    with pytest.raises(gs.GenesisException, match="must have logged"):
+        run_record.read(tmp_path)
+
+
+class FakeTraining:
+    """In place of the processes: notes their arguments, and writes what scripts.train would."""
+
+    def __init__(self, monkeypatch):
+        self.calls = []
+        self.status = {}
+        monkeypatch.setattr(sweep, "execute", self)
+
+    def __call__(self, command, log, environment):
+        arguments = dict(zip(command[3::2], command[4::2], strict=True))
+        seed = int(arguments["--seed"])
+        self.calls.append((arguments["--agent"], seed, "--resume" in arguments))
+        status = self.status.get(seed, 0)
+        folder = Path(arguments.get("--resume", Path(arguments["--run-dir"]) / "run"))
+        if status in (0, 130):
+            first = 4 if "--resume" in arguments else 1
+            count = 3 if status else 5
+            write_run(
+                folder, [2.0] + [1.0] * (count - 1), list(range(count)), first, status == 130, trained=-480.0 - seed
+            )
+        return status
+
+
+@pytest.fixture
+def training(monkeypatch):
+    return FakeTraining(monkeypatch)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return SweepConfig(
+        envs=(CARTPOLE,),
+        agents=("ppo", "shac"),
+        seeds=(0, 1),
+        results_dir=tmp_path / "results",
+        table=tmp_path / "results.md",
+        run_dir=tmp_path / "runs",
+    )
+
+
+def test_a_sweep_and_the_same_again(training, config):
+    outcomes = sweep.run(config)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 4 and len(training.calls) == 4
+    record = json.loads((config.results_dir / "CartPoleSwingUp-v0__ppo__1.json").read_text())
+    assert (record["env"], record["agent"], record["seed"], record["contact"]) == (CARTPOLE, "ppo", 1, "strict")
+    assert record["command"].startswith("python -m scripts.train --env genesis/CartPoleSwingUp-v0 --agent ppo --seed 1")
+    assert record["commit"] and record["steps"] == 5 and record["parallel"] == 1
+    table = config.table.read_text()
+    assert "## genesis/CartPoleSwingUp-v0, contact `strict`" in table
+    assert "| **final** | -480 [-481, -480] | -480 [-481, -480] |" in table
+    assert "| missing seeds | 2, 3, 4 | 2, 3, 4 |" in table and "| seeds | 0, 1 | 0, 1 |" in table
+    assert "(2/2)" in table and record["commit"][:10] in table
+    assert [outcome.state for outcome in sweep.run(config)] == ["there"] * 4 and len(training.calls) == 4
+    config.table.unlink()
+    assert sweep.run(SweepConfig(results_dir=config.results_dir, table=config.table)) == []
+    assert config.table.read_text() == table
+
+
+def test_a_failure_stops_nobody_else(training, config, capsys):
+    training.status = {0: 1}
+    states = {(outcome.job.agent, outcome.job.seed): outcome.state for outcome in sweep.run(config)}
+    assert states == {("ppo", 0): "failed", ("ppo", 1): "done", ("shac", 0): "failed", ("shac", 1): "done"}
+    assert "log.txt" in capsys.readouterr().out
+    training.status = {}
+    assert sorted(outcome.state for outcome in sweep.run(config)) == ["done", "done", "there", "there"]
+
+
+def test_an_interrupted_run_is_resumed(training, config):
+    training.status = {0: 130}
+    outcomes = sweep.run(replace(config, agents=("ppo",)))
+    assert [outcome.state for outcome in outcomes] == ["interrupted", "interrupted"] and len(training.calls) == 1
+    assert not config.results_dir.exists()
+    training.status = {}
+    assert [outcome.state for outcome in sweep.run(replace(config, agents=("ppo",)))] == ["done", "done"]
+    assert training.calls == [("ppo", 0, False), ("ppo", 0, True), ("ppo", 1, False)]
+
+
+def test_parallel_runs_are_marked(training, config):
+    sweep.run(replace(config, parallel=2))
+    assert len(training.calls) == 4 and "|  | ppo* | shac* |" in config.table.read_text()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"envs": ("genesis/Nothing-v0",)}, "env must be one of"),
+        ({"agents": ("nobody",)}, "agent must be one of"),
+        ({"agents": ()}, "together"),
+        ({"parallel": 0}, "parallel"),
+        ({"seeds": (1, 1)}, "seeds must differ"),
+        ({"seeds": (-1,)}, "at least 0"),
+    ],
+)
+def test_bad_options(training, config, change, message):
+    with pytest.raises(gs.GenesisException, match=message):
+        sweep.run(replace(config, **change))
+    assert not training.calls
+
+
+@pytest.mark.slow
+def test_a_real_run(config):
+    arguments = "--num-envs 4 --total-steps 400 --eval-episodes 2 --hyper.window 25 --hyper.hidden 8"
+    outcomes = sweep.run(replace(config, agents=("ppo",), seeds=(0,), train_args=arguments))
+    assert [outcome.state for outcome in outcomes] == ["done"], outcomes
+    record = json.loads(next(config.results_dir.glob("*.json")).read_text())
+    assert record["steps"] == 400 and record["training_seconds"] > 0 and record["final"]["episodes"] == 2
