@@ -24,8 +24,9 @@ os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")  # no banner
 os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # no message, nor a detour of every launch, where stdout is captured
 try:
     import taichi as ti
-    from taichi.lang import impl
+    from taichi.lang import impl, matrix_ops
     from taichi.lang.ast.ast_transformer_utils import ASTTransformerContext
+    from taichi.lang.expr import Expr
 except (ImportError, OSError) as error:
     if "libX11" not in str(error):
         raise
@@ -37,6 +38,9 @@ except (ImportError, OSError) as error:
 STRIDE = 512
 """Taichi's CPU backend runs a parallel loop of fewer than about 512 iterations on one thread: loop over n * STRIDE
 iterations and work where the index is a multiple of STRIDE."""
+
+LANES = 8
+"""Environments that one thread of a CPU works on side by side, in vector instructions (`genesis.math.lanes`)."""
 
 _caches: list[Any] = []
 
@@ -136,8 +140,40 @@ class Launch:
         self.run()
 
 
-def bind(kernel: Callable[..., None], *arrays: torch.Tensor) -> Launch:
-    """Compile `kernel` for `arrays` (contiguous, laid out as its annotations say) and bind it to their memory."""
+def traced(function: Any) -> Any:
+    """Let kernels call a plain Python function or class: it runs while they are compiled, and composes expressions."""
+    function._is_wrapped_kernel = True
+    return function
+
+
+class Composite:
+    """Base of what exists only while a kernel is compiled and has operators of its own; a number times it is its `*`."""
+
+    _data_oriented = True  # for the compiler: take the object as it is
+    _is_wrapped_kernel = True  # and let kernels make one
+
+
+_times, _matmul = Expr.__mul__, matrix_ops.matmul
+Expr.__mul__ = lambda a, b: NotImplemented if isinstance(b, Composite) else _times(a, b)  # type: ignore[method-assign]
+matrix_ops.matmul = lambda a, b: a.__matmul__(b) if isinstance(a, Composite) else _matmul(a, b)
+
+
+def value(expression: Any) -> Any:
+    """A variable of a kernel that holds an expression, which is then evaluated once however often it is used."""
+    return impl.expr_init(expression)
+
+
+def element(vector: Any, index: Any) -> Any:
+    """Component of a vector of the compiler, for reading and assigning."""
+    return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), vector, index)
+
+
+def bind(kernel: Callable[..., None], *arrays: torch.Tensor, lanes: bool = False) -> Launch:
+    """Compile `kernel` for `arrays` (contiguous, laid out as its annotations say) and bind it to their memory.
+
+    `lanes`: the kernel computes on lanes (`genesis.math.lanes`): its vectors stay vectors for the machine's wide
+    instructions, where the compiler would else take them apart into numbers.
+    """
     primal = kernel._primal  # type: ignore[attr-defined]
     compiled = primal.compiled_kernels[primal.ensure_compiled(*arrays)]
     program = impl.get_runtime().prog
@@ -150,7 +186,10 @@ def bind(kernel: Callable[..., None], *arrays: torch.Tensor) -> Launch:
         context.set_arg_external_array_with_shape(
             (index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0
         )
-    binary = program.compile_kernel(program.config(), program.get_device_caps(), compiled)
+    config = program.config()
+    config.real_matrix_scalarize = not lanes
+    binary = program.compile_kernel(config, program.get_device_caps(), compiled)
+    config.real_matrix_scalarize = True
     return Launch(lambda: program.launch_kernel(binary, context), arrays, os.getpid())
 
 
@@ -158,8 +197,8 @@ def bind(kernel: Callable[..., None], *arrays: torch.Tensor) -> Launch:
 def layout() -> SimpleNamespace:
     """Types, array annotations, allocation and element access for the running precision and architecture.
 
-    `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them and `I1` arrays of
-    integers. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
+    `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them, `AL` arrays of lane
+    values, of type `lane`, for `width` environments each, and `I1` arrays of integers. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
     when touched); `rows(array)` views any array as
     (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU.
     """
@@ -183,6 +222,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
             "A33": ti.types.ndarray(dtype=mat3, ndim=1),
         }
     soa = structure_of_arrays
+    width = 1 if soa else LANES
+    lane = ti.types.vector(width, real) if width > 1 else real
+    kinds["AL"] = ti.types.ndarray(dtype=lane, ndim=1)
 
     @ti.func
     def finite(x):
@@ -274,6 +316,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         shape = (count, 3, 3) if components == 9 else (count, components)
         return torch.empty(shape, dtype=dtype, device=device)
 
+    def new_lanes(count: int) -> torch.Tensor:
+        return new(count, width)
+
     def new_int(count: int) -> torch.Tensor:
         return torch.zeros(count, dtype=torch.int32, device=device)
 
@@ -284,5 +329,5 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
         finite=finite, get3=get3, get4=get4, get33=get33, put3=put3, put4=put4, put33=put33, add4=add4,
-        new=new, new_int=new_int, rows=rows,
+        new=new, new_int=new_int, new_lanes=new_lanes, rows=rows, width=width, lane=lane,
     )  # fmt: skip
