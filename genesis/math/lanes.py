@@ -121,7 +121,8 @@ class Mat(Composite):
 @traced
 def lane(x: Any = 0.0) -> Any:
     """A lane value, a variable, with x in every lane."""
-    return value(layout().lane(0.0) + x)
+    lay = layout()
+    return value(ti.cast(x, lay.real) if lay.width == 1 else lay.lane(0.0) + x)
 
 
 @traced
