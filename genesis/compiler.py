@@ -177,20 +177,28 @@ def bind(kernel: Callable[..., None], *arrays: torch.Tensor, lanes: bool = False
     primal = kernel._primal  # type: ignore[attr-defined]
     compiled = primal.compiled_kernels[primal.ensure_compiled(*arrays)]
     program = impl.get_runtime().prog
-    context = compiled.make_launch_context()
+    arguments = []
     for index, (array, argument) in enumerate(zip(arrays, primal.arguments, strict=True)):
         if not array.is_contiguous():
             raise GenesisRuntimeError(f"kernel arrays must be contiguous, got strides {array.stride()}.")
         inner = getattr(argument.annotation.dtype, "ndim", 0)
         shape = array.shape[: array.dim() - inner]
-        context.set_arg_external_array_with_shape(
-            (index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0
-        )
+        arguments.append(((index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0))
+
+    def context() -> Any:
+        made = compiled.make_launch_context()
+        for argument in arguments:
+            made.set_arg_external_array_with_shape(*argument)
+        return made
+
     config = program.config()
     config.real_matrix_scalarize = not lanes
     binary = program.compile_kernel(config, program.get_device_caps(), compiled)
     config.real_matrix_scalarize = True
-    return Launch(lambda: program.launch_kernel(binary, context), arrays, os.getpid())
+    if config.arch == ti.cuda:  # a launch there leaves a context that points to memory of its own, already freed
+        return Launch(lambda: program.launch_kernel(binary, context()), arrays, os.getpid())
+    filled = context()
+    return Launch(lambda: program.launch_kernel(binary, filled), arrays, os.getpid())
 
 
 @per_runtime
@@ -198,9 +206,11 @@ def layout() -> SimpleNamespace:
     """Types, array annotations, allocation and element access for the running precision and architecture.
 
     `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them, `AL` arrays of lane
-    values, of type `lane`, for `width` environments each, and `I1` arrays of integers. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
-    when touched); `rows(array)` views any array as
-    (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU.
+    values, of type `lane`, for `width` environments each, and `I1` arrays of integers. `new(count, k)` allocates an
+    array of `count` elements with k components, not cleared (pages cost memory when touched), `new_lanes(count)` one of
+    lane values; `rows(array)` views any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add;
+    `add*` is atomic on a GPU. A loop with one iteration per thread's work runs over n * `stride` iterations in blocks of
+    `block_dim`, and works where the index is a multiple of `stride`.
     """
     config = impl.current_cfg()
     real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64
@@ -330,4 +340,5 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
         finite=finite, get3=get3, get4=get4, get33=get33, put3=put3, put4=put4, put33=put33, add4=add4,
         new=new, new_int=new_int, new_lanes=new_lanes, rows=rows, width=width, lane=lane,
+        stride=1 if soa else STRIDE, block_dim=32 if soa else 1,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The kernels: all substeps of a control step in one launch, a block of environments per thread; and its adjoint."""
 
-from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
+from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import any_lane, lane, of_lane, where
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.inertia import inertia
@@ -128,10 +128,10 @@ def driver(features: Features) -> Functions:
         shape: A1, model: AL, gravity: AL, dofs: AL, wrench: AL, status: I1, q: AL, qd: AL, qdd: AL, trace: AL,
         rot: AL, mass: AL, released: AL, work: AL, x: AL, held: AL, held_by: I1, contacts: AL, joint: AL,
     ):  # fmt: skip
-        ti.loop_config(block_dim=1)
-        for item in range(sizes[ACTIVE] * STRIDE):
-            b = item // STRIDE
-            if item % STRIDE == 0:
+        ti.loop_config(block_dim=lay.block_dim)
+        for item in range(sizes[ACTIVE] * lay.stride):
+            b = item // lay.stride
+            if item % lay.stride == 0:
                 size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
                 if size[BEGIN] == 0:
                     for j in ti.static(range(lay.width)):
@@ -167,10 +167,10 @@ def driver(features: Features) -> Functions:
         mass: AL, released: AL, x: AL, back: AL, gqpos: AL, gq: AL, gqd: AL, gdofs: AL, gpush: AL, gmodel: AL,
         ggravity: AL, gcontacts: AL, gjoint: AL,
     ):  # fmt: skip
-        ti.loop_config(block_dim=1)
-        for item in range(sizes[ACTIVE] * STRIDE):
-            b = item // STRIDE
-            if item % STRIDE == 0:
+        ti.loop_config(block_dim=lay.block_dim)
+        for item in range(sizes[ACTIVE] * lay.stride):
+            b = item // lay.stride
+            if item % lay.stride == 0:
                 size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
                 if size[END] == size[SUBSTEPS]:
                     ta.to_tangent(size[SUBSTEPS] % size[N_FRAMES], b, size, tree, q, gqpos, gq)

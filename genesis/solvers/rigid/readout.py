@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from genesis.compiler import STRIDE, Functions, Launch, bind, layout, per_runtime, ti
+from genesis.compiler import Functions, Launch, bind, layout, per_runtime, ti
 from genesis.math.lanes import Vec, lanes3, sine_cosine
 from genesis.solvers.rigid import blocks
 from genesis.solvers.rigid import layout as slot
@@ -135,10 +135,10 @@ def kernels() -> Functions:
 
     @ti.kernel
     def look(sizes: I1, tree: I1, fixed: A1, rest: A1, law: A1, turn: A1, q: AL, qd: AL, place: AL, seen: AL):
-        ti.loop_config(block_dim=1)
-        for item in range(sizes[ACTIVE] * STRIDE):
-            b = item // STRIDE
-            if item % STRIDE == 0:
+        ti.loop_config(block_dim=lay.block_dim)
+        for item in range(sizes[ACTIVE] * lay.stride):
+            b = item // lay.stride
+            if item % lay.stride == 0:
                 size = at.local(sizes, N_SIZES)
                 for l in range(size[LINKS]):
                     walk(b, l, size, tree, fixed, rest, law, turn, q, qd, place, seen)
@@ -154,10 +154,10 @@ def kernels() -> Functions:
         sizes: I1, tree: I1, fixed: A1, rest: A1, law: A1, turn: A1, q: AL, qd: AL, place: AL, seen: AL, gseen: AL,
         back: AL, gq: AL, gqpos: AL, gqd: AL,
     ):  # fmt: skip
-        ti.loop_config(block_dim=1)
-        for item in range(sizes[ACTIVE] * STRIDE):
-            b = item // STRIDE
-            if item % STRIDE == 0:
+        ti.loop_config(block_dim=lay.block_dim)
+        for item in range(sizes[ACTIVE] * lay.stride):
+            b = item // lay.stride
+            if item % lay.stride == 0:
                 size = at.local(sizes, N_SIZES)
                 for l in range(size[LINKS]):
                     walk(b, l, size, tree, fixed, rest, law, turn, q, qd, place, seen)
