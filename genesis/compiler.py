@@ -147,7 +147,7 @@ def traced(function: Any) -> Any:
 
 
 class Composite:
-    """Base of what exists only while a kernel is compiled and has operators of its own; a number times it is its `*`."""
+    """Base of what exists only while a kernel is compiled and has operators of its own; a number times it is its."""
 
     _data_oriented = True  # for the compiler: take the object as it is
     _is_wrapped_kernel = True  # and let kernels make one
@@ -209,7 +209,7 @@ def layout() -> SimpleNamespace:
     values, of type `lane`, for `width` environments each, and `I1` arrays of integers. `new(count, k)` allocates an
     array of `count` elements with k components, not cleared (pages cost memory when touched), `new_lanes(count)` one of
     lane values; `rows(array)` views any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add;
-    `add*` is atomic on a GPU. A loop with one iteration per thread's work runs over n * `stride` iterations in blocks of
+    `add*` is atomic on a GPU. A loop over n pieces of work for a thread runs over n * `stride` indices, in blocks of
     `block_dim`, and works where the index is a multiple of `stride`.
     """
     config = impl.current_cfg()

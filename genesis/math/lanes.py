@@ -1,12 +1,12 @@
 """Arithmetic on lanes: what a kernel computes in one vector instruction for several environments side by side.
 
 A lane value (`lane()`) holds one real number for each of `layout().width` environments; on a GPU, where an environment
-has a thread of its own, it is a plain real. `Vec` and `Mat` are vectors and matrices whose components are lane values or
-uniform reals; both mix. They exist only while a kernel is compiled: their operators write down the arithmetic of the
+has a thread of its own, it is a plain real. `Vec` and `Mat` are vectors and matrices whose components are lane values
+or uniform reals; both mix. They exist only while a kernel is compiled: their operators write down the arithmetic of the
 components. So the physics reads the same whether its numbers belong to one environment or to many.
 
-Conditions on lanes are masks: `where` chooses lane by lane, `any_lane` decides whether a branch is worth entering. Inside
-such a branch the lanes that did not ask for it compute too, and their contributions must come out as zero.
+Conditions on lanes are masks: `where` chooses lane by lane, `any_lane` decides whether a branch is worth entering.
+Inside such a branch the lanes that did not ask for it compute too, and their contributions must come out as zero.
 
 The compiler has no unary minus, no `-=` and no `ti.abs` for lane values: write `0.0 - x`, `x = x - y`, `absolute(x)`.
 """
@@ -177,7 +177,7 @@ def any_lane(mask: Any) -> Any:
 
 @traced
 def sine_cosine(x: Any) -> tuple[Any, Any]:
-    """Sine and cosine of lane values or reals. Source of the polynomials: Moshier, Cephes Mathematical Library (1989)."""
+    """Sine and cosine of lane values or reals. Source of the polynomials: Moshier, Cephes (1989)."""
     lay = layout()
     if lay.width == 1:
         x = value(x)
@@ -191,7 +191,9 @@ def sine_cosine(x: Any) -> tuple[Any, Any]:
                    2.48015872888517045348e-5, -1.38888888888730564116e-3, 4.16666666666665929218e-2]  # fmt: skip
     x = value(x)
     turns = value(ti.floor(x * 0.6366197723675814 + 0.5))  # quarter turns
-    high, low = (1.5707963267948966, 6.123233995736766e-17) if lay.real == ti.f64 else (1.57079637050628662, -4.37113883e-8)
+    high, low = 1.57079637050628662, -4.37113883e-8  # a quarter turn in two parts
+    if lay.real == ti.f64:
+        high, low = 1.5707963267948966, 6.123233995736766e-17
     r = value((x - turns * high) - turns * low)
     r2 = value(r * r)
     s, c = sines[0], cosines[0]

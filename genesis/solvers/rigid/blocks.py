@@ -1,7 +1,7 @@
 """Rows of torch tensors, one per environment, in and out of arrays of lanes.
 
-An array holds `count` numbers of each environment (and frame), in blocks of `layout().width` environments: number k of a
-block is a row of its lanes. Where environments do not fill the last block, its idle lanes repeat the first environment.
+An array holds so many numbers of each environment (and frame), in blocks of `layout().width` environments: number k of
+a block is a row of its lanes. Where environments do not fill the last block, its idle lanes repeat the first one.
 """
 
 import torch

@@ -37,8 +37,8 @@ def joints() -> Functions:
         v, w = sign * quat[1:], sign * quat[0]
         sine = v.norm()
         small = sine < 1e-5 * w
-        scale = where(small, 2.0 / where(small, w, lane(1.0)), 2.0 * arctangent(sine, w) / where(small, lane(1.0), sine))
-        return scale * v
+        angle = 2.0 * arctangent(sine, w)
+        return where(small, 2.0 / where(small, w, lane(1.0)), angle / where(small, lane(1.0), sine)) * v
 
     @ti.func
     def vector_slope(phi: ti.template(), g: ti.template()):

@@ -7,7 +7,7 @@ that the link needs, less what pushes it, at zero joint acceleration.
 A contact that some environment of a block feels is computed for all of the block: for the others it comes out as zero.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Mat, Vec, any_lane, copy, lane, lanes3, where
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import (

@@ -1,8 +1,8 @@
 """Where everything lies: sizes, packed constants, rows of the trace. No mathematics.
 
-Environments are worked on in blocks of `layout().width`, side by side in lanes (`genesis.math.lanes`). Arrays of kind AL
-hold lane values; `item` gives the index of number k of n, of a block, in a frame. Constants, A1, are the same for all
-environments. A vector is three numbers in a row, a rotation nine, row by row.
+Environments are worked on in blocks of `layout().width`, side by side in lanes (`genesis.math.lanes`). Arrays of kind
+AL hold lane values; `item` gives the index of number k of n, of a block, in a frame. Constants, A1, are the same for
+all environments. A vector is three numbers in a row, a rotation nine, row by row.
 
     size   I1  run-time sizes, below
     tree   I1  per link `LINK_INTS`, per dof `DOF_INTS`, then the chain of each dof: itself, its parent dof, … the base

@@ -40,7 +40,6 @@ from genesis.solvers.rigid.layout import (
 from genesis.solvers.rigid.pairs import pairs
 from genesis.solvers.rigid.spatial import cross_force, momentum
 
-
 CONTACT = 7
 """Numbers of a contact point's outputs."""
 
@@ -143,7 +142,8 @@ def outputs(features: Features) -> Functions:
                             _normal, damping, friction = gr.coefficients(
                                 depth, vl + vw.cross(r), n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY], dt,
                                 1.0 - released[key])
-                            c = cl + cw.cross(r) - at.get3(gcontacts, at.item(0, b, 6 * i, 6 * size[POINTS], size), size)
+                            wanted = at.get3(gcontacts, at.item(0, b, 6 * i, 6 * size[POINTS], size), size)
+                            c = cl + cw.cross(r) - wanted
                             F = dt * (friction * c + ((damping - friction) * n.dot(c)) * n)
                             tq += r.cross(F)
                             f += F

@@ -9,8 +9,8 @@ segment, or the touching of a sample changes; jumps: where the nearest face does
 Which face is nearest and which sample touches differ from environment to environment, so lanes are taken one by one.
 
     pair   I1  per pair `PAIR_INTS`
-    shape  A1  rows of four, addressed by `pair`. Law: (factor on k, d, smoothing, friction velocity). Shape: (centre, kind),
-               quaternion, (size, bound). Samples: (centre in the link, radius)
+    shape  A1  rows of four, addressed by `pair`. Law: (factor on k, d, smoothing, friction velocity). Shape: (centre,
+               kind), quaternion, (size, bound). Samples: (centre in the link, radius)
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
@@ -80,7 +80,7 @@ def pairs(features: Features) -> Functions:
         o = vector(trace, at.trace_at(s, b, tree[at.link_int(l, ROOT)], ORIGIN, size), lane, size)
         p = vector(trace, at.trace_at(s, b, l, POS, size), lane, size)
         i, step = at.item(s, b, 9 * l, 9 * size[LINKS], size), at.step(size)
-        R = Mat(vector(rot, i, lane, size), vector(rot, i + 3 * step, lane, size), vector(rot, i + 6 * step, lane, size))
+        R = Mat(*[vector(rot, i + 3 * r * step, lane, size) for r in range(3)])
         return p, R, p + R @ at.row(shape, first)[:3], R @ quaternion_matrix(at.row(shape, first + 1)), o
 
     @ti.func

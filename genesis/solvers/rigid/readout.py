@@ -2,7 +2,7 @@
 
     place  AL  vectors, per link: tree's origin (roots), position, velocity (angular, linear); per dof: axis (angular,
                linear)
-    seen   AL  per link: world position, velocity of its origin, angular velocity, quaternion of its rotation to the world
+    seen   AL  per link: world position, velocity of its origin, angular velocity, quaternion of its rotation
 """
 
 from collections.abc import Mapping, Sequence
