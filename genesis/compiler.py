@@ -11,7 +11,7 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Callable
@@ -126,10 +126,19 @@ class Functions(SimpleNamespace):
 class Launch:
     """A kernel bound to its arrays. Calling it runs the kernel on what the arrays hold now."""
 
-    run: Callable[[], None]
-    arrays: tuple[torch.Tensor, ...]
+    run: Callable[[list[tuple[Any, ...]]], None]
+    arrays: list[torch.Tensor]
     """Kept so that the memory outlives the binding."""
     process: int
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def point(self, index: int, array: torch.Tensor) -> None:
+        """Bind argument `index` (negative: from the end), a contiguous array of plain numbers, to another memory."""
+        index %= len(self.arrays)
+        self.arrays[index] = array
+        count = array.nelement()
+        if count:
+            self.changed.append(((index,), array.data_ptr(), array.element_size() * count, (count,), 0))
 
     def __call__(self) -> None:
         if os.getpid() != self.process:
@@ -137,7 +146,8 @@ class Launch:
                 "a scene must be used in the process that built it, got a forked child (its kernels would hang). "
                 'Start workers with context="spawn".'
             )
-        self.run()
+        changed, self.changed = self.changed, []
+        self.run(changed)
 
 
 def traced(function: Any) -> Any:
@@ -195,10 +205,20 @@ def bind(kernel: Callable[..., None], *arrays: torch.Tensor, lanes: bool = False
     config.real_matrix_scalarize = not lanes
     binary = program.compile_kernel(config, program.get_device_caps(), compiled)
     config.real_matrix_scalarize = True
-    if config.arch == ti.cuda:  # a launch there leaves a context that points to memory of its own, already freed
-        return Launch(lambda: program.launch_kernel(binary, context()), arrays, os.getpid())
     filled = context()
-    return Launch(lambda: program.launch_kernel(binary, filled), arrays, os.getpid())
+
+    def run(changed: list[tuple[Any, ...]]) -> None:
+        for argument in changed:
+            filled.set_arg_external_array_with_shape(*argument)
+        program.launch_kernel(binary, filled)
+
+    def run_afresh(changed: list[tuple[Any, ...]]) -> None:
+        for argument in changed:
+            arguments[argument[0][0]] = argument
+        program.launch_kernel(binary, context())
+
+    # On a GPU a launch leaves its context pointing to memory that is already freed.
+    return Launch(run_afresh if config.arch == ti.cuda else run, list(arrays), os.getpid())
 
 
 @per_runtime

@@ -13,6 +13,7 @@ from genesis.solvers.rigid.layout import (
     DOFS,
     DT,
     END,
+    ENVS,
     GROUNDS,
     KIND,
     LINKS,
@@ -122,11 +123,43 @@ def driver(features: Features) -> Functions:
             i = at.item(0, b, k, n, size)
             a[i] = where(good, a[i], lane())
 
+    @ti.func
+    def take(rows: ti.template(), a: ti.template(), b, n, size: ti.template()):
+        """Into frame 0 of a, from rows of n numbers for each environment. Idle lanes repeat the first environment."""
+        for k in range(n):
+            v = lane()
+            for j in ti.static(range(lay.width)):
+                env = lay.width * b + j
+                if env >= size[ENVS]:
+                    env = 0
+                if ti.static(lay.width == 1):
+                    v = rows[env * n + k]
+                else:
+                    v[j] = rows[env * n + k]
+            a[at.item(0, b, k, n, size)] = v
+
+    @ti.func
+    def give(frame, a: ti.template(), rows: ti.template(), b, n, size: ti.template()):
+        """The reverse, from a frame."""
+        for k in range(n):
+            v = a[at.item(frame, b, k, n, size)]
+            for j in ti.static(range(lay.width)):
+                env = lay.width * b + j
+                if env < size[ENVS]:
+                    rows[env * n + k] = of_lane(v, j)
+
+    @ti.func
+    def clear(a: ti.template(), b, n, size: ti.template()):
+        none = lane()
+        for k in range(n):
+            a[at.item(0, b, k, n, size)] = none
+
     @ti.kernel
     def advance(
         sizes: I1, nums: A1, tree: I1, fixed: A1, turn: A1, law: A1, point: A1, ground: A1, heights: A1, pair: I1,
         shape: A1, model: AL, gravity: AL, dofs: AL, wrench: AL, status: I1, q: AL, qd: AL, qdd: AL, trace: AL,
         rot: AL, mass: AL, released: AL, work: AL, x: AL, held: AL, held_by: I1, contacts: AL, joint: AL,
+        q_in: A1, qd_in: A1, dofs_in: A1, q_out: A1, qd_out: A1,
     ):  # fmt: skip
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(sizes[ACTIVE] * lay.stride):
@@ -136,6 +169,9 @@ def driver(features: Features) -> Functions:
                 if size[BEGIN] == 0:
                     for j in ti.static(range(lay.width)):
                         status[lay.width * b + j] = 0
+                    take(q_in, q, b, size[QS], size)
+                    take(qd_in, qd, b, size[DOFS], size)
+                    take(dofs_in, dofs, b, 5 * size[DOFS], size)
                 for step in range(size[BEGIN], size[END]):
                     s, then = step % size[N_FRAMES], (step + 1) % size[N_FRAMES]
                     for l in range(size[LINKS]):
@@ -159,13 +195,17 @@ def driver(features: Features) -> Functions:
                         out.measure(s, b, size, num, tree, fixed, pair, shape, model, wrench, trace, rot, work, held,
                                     held_by, contacts, joint)  # fmt: skip
                     note(status, b, integrate(s, then, b, num[DT], size, tree, q, qd, qdd, x), step)
+                if size[END] == size[SUBSTEPS]:
+                    last = size[SUBSTEPS] % size[N_FRAMES]
+                    give(last, q, q_out, b, size[QS], size)
+                    give(last, qd, qd_out, b, size[DOFS], size)
 
     @ti.kernel
     def advance_adjoint(
         sizes: I1, nums: A1, tree: I1, fixed: A1, law: A1, point: A1, ground: A1, heights: A1, pair: I1,
         shape: A1, model: AL, dofs: AL, wrench: AL, status: I1, q: AL, qd: AL, qdd: AL, trace: AL, rot: AL,
         mass: AL, released: AL, x: AL, back: AL, gqpos: AL, gq: AL, gqd: AL, gdofs: AL, gpush: AL, gmodel: AL,
-        ggravity: AL, gcontacts: AL, gjoint: AL,
+        ggravity: AL, gcontacts: AL, gjoint: AL, gq_in: A1, gqd_in: A1, gq_out: A1, gqd_out: A1, gdofs_out: A1,
     ):  # fmt: skip
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(sizes[ACTIVE] * lay.stride):
@@ -173,6 +213,12 @@ def driver(features: Features) -> Functions:
             if item % lay.stride == 0:
                 size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
                 if size[END] == size[SUBSTEPS]:
+                    take(gq_in, gqpos, b, size[QS], size)
+                    take(gqd_in, gqd, b, size[DOFS], size)
+                    clear(gdofs, b, 5 * size[DOFS], size)
+                    clear(gpush, b, 6 * size[LINKS], size)
+                    clear(gmodel, b, size[NUMBERS], size)
+                    clear(ggravity, b, 3, size)
                     ta.to_tangent(size[SUBSTEPS] % size[N_FRAMES], b, size, tree, q, gqpos, gq)
                 force = pull(gq, b, size[DOFS], size) + pull(gqd, b, size[DOFS], size)
                 if ti.static(features.outputs):
@@ -202,5 +248,8 @@ def driver(features: Features) -> Functions:
                 if size[BEGIN] == 0:
                     ta.from_tangent(0, b, size, tree, q, gq, gqpos)
                     keep(good, gqpos, b, size[QS], size)
+                    give(0, gqpos, gq_out, b, size[QS], size)
+                    give(0, gqd, gqd_out, b, size[DOFS], size)
+                    give(0, gdofs, gdofs_out, b, 5 * size[DOFS], size)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

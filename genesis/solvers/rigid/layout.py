@@ -29,8 +29,8 @@ from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import Mat, Vec
 
 (BLOCKS_HELD, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, NUMBERS,
- POINTS, GROUNDS, PAIRS) = range(14)  # fmt: skip
-N_SIZES = 14
+ POINTS, GROUNDS, PAIRS, ENVS) = range(15)  # fmt: skip
+N_SIZES = 15
 """Blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 

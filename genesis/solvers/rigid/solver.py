@@ -32,6 +32,8 @@ class RigidFrames:
     inputs: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
     views: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
     began: tuple[torch.Tensor, ...] = ()
+    results: list[torch.Tensor] = field(default_factory=list)
+    cotangents: list[torch.Tensor] = field(default_factory=list)
     gacceleration: torch.Tensor | None = None
 
 
@@ -185,7 +187,7 @@ class RigidSolver(Solver):
             self._size, c["num"], c["tree"], c["fixed"], c["turn"], c["law"], c["point"], c["ground"], c["heights"],
             c["pair"], c["shape"], *(arrays[k] for k in ("model", "gravity", "dofs", "wrench", "status", "q", "qd",
             "qdd", "trace", "rot", "mass", "released")), s["work"], s["x"], s["held"], s["held_by"],
-            arrays["contacts"], arrays["joint"], lanes=True,
+            arrays["contacts"], arrays["joint"], *[lay.new(1, 1)] * 5, lanes=True,
         )  # fmt: skip
         frames.of[self.name] = RigidFrames(arrays, launch)
 
@@ -220,9 +222,9 @@ class RigidSolver(Solver):
         qpos, qd, dofs, wrench, model, gravity = values
         if mine.active != qpos.shape[0]:
             mine.active, mine.inputs = qpos.shape[0], {}
-        blocks.write(self._rows(frames, "q", 0), qpos)
-        blocks.write(self._rows(frames, "qd", 0), qd)
-        blocks.write(self._rows(frames, "dofs"), dofs.flatten(1))
+        mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd)]
+        for place, value in enumerate((qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)):
+            mine.launch.point(place - 5, value)
         # These change rarely. What was loaded is held, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
             before = mine.inputs.get(name)
@@ -242,15 +244,15 @@ class RigidSolver(Solver):
 
     def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
         held, active = blocks.count(frames.n_envs), blocks.count(frames.of[self.name].active)
-        given = [held, active, frames.n_frames, begin, end]
+        given = [held, active, frames.n_frames, begin, end, frames.of[self.name].active]
         if given != self._given:
             self._given = given
-            self._sizes[: slot.SUBSTEPS] = torch.tensor(given, dtype=torch.int32)
+            self._sizes[: slot.SUBSTEPS] = torch.tensor(given[:-1], dtype=torch.int32)
+            self._sizes[slot.ENVS] = given[-1]
             self._size.copy_(self._sizes)
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
-        q, qd = self._read(frames, "q", self.substeps), self._read(frames, "qd", self.substeps)
-        out = [q, qd]
+        out = q, qd = frames.of[self.name].results
         if "contacts" in self._wanted:
             rows = self._read(frames, "contacts").unflatten(1, (-1, CONTACT))
             out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
@@ -281,7 +283,7 @@ class RigidSolver(Solver):
                 self._size, c["num"], c["tree"], c["fixed"], c["law"], c["point"], c["ground"], c["heights"], c["pair"],
                 c["shape"], *(a[k] for k in ("model", "dofs", "wrench", "status", "q", "qd", "qdd", "trace", "rot",
                 "mass", "released")), *(s[k] for k in ("x", "back", "gqpos", "gq", "gqd", "gdofs", "gwrench", "gmodel",
-                "ggravity", "gcontacts", "gjoint")), lanes=True,
+                "ggravity", "gcontacts", "gjoint")), *[layout().new(1, 1)] * 5, lanes=True,
             )  # fmt: skip
         given = dict(zip((f.name for f in (*self.state, *self.outputs)), cotangents, strict=True))
         gq, gqd = given["qpos"], given["dofs_vel"]
@@ -291,10 +293,10 @@ class RigidSolver(Solver):
             after = self._read(frames, "q", self.substeps), self._read(frames, "qd", self.substeps)
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
-        blocks.write(self._rows(frames, "gqpos"), gq)
-        blocks.write(self._rows(frames, "gqd"), gqd)
-        for name in ("gdofs", "gwrench", "gmodel", "ggravity"):
-            s[name].zero_()
+        B, D = mine.active, self.model.n_dofs
+        mine.cotangents = [gq.new_empty(B, self.model.n_qs), gq.new_empty(B, D), gq.new_empty(B, D, 5)]
+        for place, value in enumerate((gq.contiguous(), gqd.contiguous(), *mine.cotangents)):
+            mine.launch_adjoint.point(place - 5, value)
         if self.features.outputs:
             s["gcontacts"].zero_()
             s["gjoint"].zero_()
@@ -310,22 +312,19 @@ class RigidSolver(Solver):
         self._set_sizes(frames, begin, end)
         frames.of[self.name].launch_adjoint()
 
-    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+    def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: RigidFrames = frames.of[self.name]
-        gq, gqd = self._read(frames, "gqpos"), self._read(frames, "gqd")
+        gq, gqd, gdofs = mine.cotangents
         if "link_acceleration" in self._wanted:
             before = self._read(frames, "q", 0), self._read(frames, "qd", 0)
             less = self._acceleration_adjoint(frames, *before)
             gq, gqd = gq - less[0], gqd - less[1]
             mine.gacceleration = None
-        return [
-            gq,
-            gqd,
-            self._read(frames, "gdofs").unflatten(1, (-1, 5)),
-            self._read(frames, "gwrench").unflatten(1, (-1, 6)),
-            self._read(frames, "gmodel"),
-            self._read(frames, "ggravity"),
-        ]
+        gwrench, gmodel, ggravity = (
+            self._read(frames, name) if wanted else None
+            for name, wanted in zip(("gwrench", "gmodel", "ggravity"), needed[3:], strict=True)
+        )
+        return [gq, gqd, gdofs, None if gwrench is None else gwrench.unflatten(1, (-1, 6)), gmodel, ggravity]
 
     def _acceleration_adjoint(
         self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor
