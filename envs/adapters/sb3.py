@@ -76,7 +76,7 @@ class SB3VecEnv(VecEnv):
         dones = terminated | truncated
         for index in np.flatnonzero(dones):
             row = rows[index]
-            row.update(self._row(final_info, index), terminal_observation=final_obs[index])
+            row.update(self._row(final_info, int(index)), terminal_observation=final_obs[index])
             row["episode"] = {"r": row.pop("episode_return"), "l": row.pop("episode_length")}
             self.reset_infos[index] = {}
         return observation, reward.astype(np.float32), dones, rows

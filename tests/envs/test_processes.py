@@ -1,5 +1,6 @@
 """Environments in processes of their own: spawned ones work, forked ones say what to do instead of hanging."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -45,12 +46,19 @@ def run(env_id, context, tmp_path):
     )
 
 
+def cases():
+    yield "genesis/Pendulum-v0", "spawn"
+    others = [(env_id, "spawn") for env_id in ENV_IDS if "Pendulum" not in env_id]
+    for case in (("genesis/Pendulum-v0", "forkserver"), *others):
+        yield pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.precision("32")
-@pytest.mark.parametrize(
-    "env_id", [pytest.param(name, marks=() if "Pendulum" in name else pytest.mark.slow) for name in ENV_IDS]
-)
-def test_spawned_workers(env_id, tmp_path):
-    done = run(env_id, "spawn", tmp_path)
+@pytest.mark.parametrize("env_id, context", list(cases()))
+def test_workers(env_id, context, tmp_path):
+    if context not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system cannot start processes by {context}")
+    done = run(env_id, context, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "workers agreed" in done.stdout
 

@@ -79,7 +79,7 @@ def test_its_runner_learns(tmp_path):
 
     network = {"class_name": "MLPModel", "hidden_dims": [64, 64], "activation": "tanh"}
     config = {
-        "num_steps_per_env": 200,
+        "num_steps_per_env": 50,
         "save_interval": 1000,
         "obs_groups": {"actor": ["policy"], "critic": ["policy"]},
         "actor": {**network, "distribution_cfg": {"class_name": "GaussianDistribution", "init_std": 1.0}},
@@ -87,15 +87,16 @@ def test_its_runner_learns(tmp_path):
         "algorithm": {
             "class_name": "PPO",
             "learning_rate": 1e-3,
-            "schedule": "fixed",
+            "schedule": "adaptive",
+            "desired_kl": 0.02,
             "gamma": 0.9,
             "lam": 0.95,
-            "num_learning_epochs": 10,
+            "num_learning_epochs": 8,
             "num_mini_batches": 8,
             "entropy_coef": 0.0,
         },
     }
-    env = adapted(num_envs=16)
+    env = adapted(num_envs=64)
     env.reset(seed=0)
     runner = OnPolicyRunner(env, config, log_dir=str(tmp_path))
 
@@ -108,6 +109,6 @@ def test_its_runner_learns(tmp_path):
             return policy(batch).numpy()
 
     assert mean_return(act) < UNTRAINED
-    runner.learn(60, init_at_random_ep_len=True)
+    runner.learn(75, init_at_random_ep_len=True)
     assert mean_return(act) > TRAINED
     assert list(tmp_path.glob("model_*.pt")) and list(tmp_path.glob("events*"))
