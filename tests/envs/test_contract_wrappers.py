@@ -6,8 +6,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import NormalizeObservation as NormalizeSingleObservation
 from gymnasium.wrappers import RecordEpisodeStatistics as RecordSingleEpisodeStatistics
-from gymnasium.wrappers import RecordVideo as RecordSingleVideo
-from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics, RecordVideo
+from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
 import genesis as gs
 from envs import ENV_IDS
@@ -101,20 +100,3 @@ def test_pictures(env_id):
     single.reset(seed=0)
     assert single.render().shape == frames[0].shape
     single.close()
-
-
-def test_videos(env_id, tmp_path):
-    if not renders(env_id):
-        pytest.skip("offers no rgb_array")
-    pytest.importorskip("moviepy")
-    env = gym.make_vec(env_id, num_envs=2, render_mode="rgb_array", max_episode_steps=2)
-    env = RecordVideo(env, str(tmp_path / "batch"), episode_trigger=lambda episode: episode == 0)
-    single = gym.make(env_id, render_mode="rgb_array", max_episode_steps=2)
-    single = RecordSingleVideo(single, str(tmp_path / "single"), episode_trigger=lambda episode: episode == 0)
-    for each in (env, single):
-        each.reset(seed=0)
-        for _ in range(2):
-            each.step(each.action_space.sample())
-        each.close()
-    for folder in ("batch", "single"):
-        assert [path.stat().st_size > 0 for path in (tmp_path / folder).glob("*.mp4")] == [True]
