@@ -25,7 +25,7 @@ class RslRlVecEnv(VecEnv):
     """
 
     def __init__(self, env: DifferentiableVectorEnv, cfg: dict[str, Any] | None = None):
-        """Takes over `env`, and starts its first episodes.
+        """Takes over `env`, and starts its first episodes; `reset(seed=...)` starts others, which can be repeated.
 
         Args:
             env: Made with `output="torch"`, `autoreset_mode="SameStep"` and a limit on the steps of an episode.

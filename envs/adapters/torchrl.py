@@ -22,8 +22,8 @@ class TorchRLEnv(EnvBase):
     Finished environments are reset by TorchRL, through its "_reset" masks. Tensors have the precision of `gs.init`: at
     "64", give networks that dtype or append `torchrl.envs.transforms.DoubleToFloat`.
 
-    If the environment is differentiable, a rollout has gradients from its rewards and observations to its actions; a
-    window starts at `env.env.detach_()`.
+    If the environment is differentiable, a rollout has gradients from its rewards and observations to its actions. A
+    window starts with `env.env.detach_()`, from a detached tensordict.
 
     Source: the abstract class `torchrl.envs.EnvBase`.
     """

@@ -7,7 +7,7 @@ from gymnasium.wrappers.vector import RecordVideo
 
 from envs import ENV_IDS
 
-ALWAYS = ("genesis/SoftPush-v0", "genesis/Pendulum-v0")  # particles and a robot; encoding takes seconds
+ALWAYS = ("genesis/Pendulum-v0",)  # encoding takes seconds
 
 
 @pytest.mark.parametrize(

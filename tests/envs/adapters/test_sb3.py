@@ -82,6 +82,17 @@ def test_attributes_and_methods_of_the_batch():
         env.set_attr("note", "lost", indices=[0])
 
 
+def test_pictures():
+    if "rgb_array" not in gym.make_vec(ENV_ID, num_envs=1).metadata["render_modes"]:
+        pytest.skip("offers no rgb_array")
+    env = adapted(render_mode="rgb_array")
+    env.reset()
+    pictures = env.get_images()
+    height, width, _ = pictures[0].shape
+    assert len(pictures) == 3 and env.render_mode == "rgb_array"
+    assert env.render().shape == (2 * height, 2 * width, 3)  # the library's tiles
+
+
 def test_misuse_is_told():
     from envs.adapters.sb3 import SB3VecEnv
 

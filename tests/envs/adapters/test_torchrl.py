@@ -78,6 +78,25 @@ def test_gradients_of_a_rollout_are_those_of_the_vector_environment():
     torch.testing.assert_close(gradient, policy.weight.grad)
 
 
+def test_windows_of_a_long_rollout():
+    from tensordict.nn import TensorDictModule
+    from torchrl.envs.utils import step_mdp
+
+    policy = nn.Linear(11, 3, dtype=gs.tc_float)
+    module = TensorDictModule(policy, in_keys=["observation"], out_keys=["action"])
+    env = adapted("genesis/Hopper-v0", differentiable=True)
+    start = env.reset()
+    gradients = []
+    for _ in range(3):
+        rollout = env.rollout(4, module, auto_reset=False, tensordict=start, break_when_any_done=False)
+        policy.zero_grad()
+        rollout["next", "reward"].sum().backward()
+        gradients.append(policy.weight.grad.clone())
+        env.env.detach_()
+        start = step_mdp(rollout[:, -1]).detach()
+    assert all(torch.isfinite(gradient).all() and gradient.norm() > 0 for gradient in gradients)
+
+
 def test_misuse_is_told():
     from envs.adapters.torchrl import TorchRLEnv
 
