@@ -71,14 +71,14 @@ class SB3VecEnv(VecEnv):
         observation, reward, terminated, truncated, info = self.env.step(actions)
         final_obs, final_info = info.pop("final_obs", None), info.pop("final_info", {})
         rows = self._rows(info)
-        for index, row in enumerate(rows):
-            row["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
         dones = terminated | truncated
         for index in np.flatnonzero(dones):
             row = rows[index]
-            row.update(self._row(final_info, int(index)), terminal_observation=final_obs[index])
-            row["episode"] = {"r": row.pop("episode_return"), "l": row.pop("episode_length")}
-            self.reset_infos[index] = {}
+            episode = {"r": row.pop("episode_return"), "l": row.pop("episode_length")}
+            self.reset_infos[index] = dict(row)  # the batch has measured the new episode already
+            row.update(self._row(final_info, int(index)), episode=episode, terminal_observation=final_obs[index])
+        for index, row in enumerate(rows):
+            row["TimeLimit.truncated"] = bool(truncated[index] and not terminated[index])
         return observation, reward.astype(np.float32), dones, rows
 
     def close(self) -> None:

@@ -4,7 +4,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import ClipAction, FlattenObservation, TransformObservation, TransformReward
 from gymnasium.wrappers import NormalizeObservation as NormalizeSingleObservation
+from gymnasium.wrappers import NormalizeReward as NormalizeSingleReward
 from gymnasium.wrappers import RecordEpisodeStatistics as RecordSingleEpisodeStatistics
 from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
@@ -100,3 +102,19 @@ def test_pictures(env_id):
     single.reset(seed=0)
     assert single.render().shape == frames[0].shape
     single.close()
+
+
+def test_the_wrappers_of_single_file_trainers(env_id):
+    def make():
+        env = RecordSingleEpisodeStatistics(FlattenObservation(gym.make(env_id, max_episode_steps=2)))
+        env = NormalizeSingleObservation(ClipAction(env))
+        env = TransformObservation(env, lambda x: np.clip(x, -10, 10), env.observation_space)
+        return TransformReward(NormalizeSingleReward(env, gamma=0.99), lambda reward: float(np.clip(reward, -10, 10)))
+
+    env = SyncVectorEnv([make] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    env.reset(seed=1)
+    for _ in range(2):
+        observation, reward, _, truncated, info = env.step(3.0 * env.action_space.sample())
+        assert np.abs(observation).max() <= 10 and np.isfinite(reward).all()
+    assert truncated.all() and (info["final_info"]["episode"]["l"] == 2).all()
+    env.close()

@@ -42,7 +42,7 @@ def test_contract(env_id):
     returns = np.zeros(3)
     for step in range(2):
         observation, reward, done, infos = env.step(idle(env))
-        last, expected, *_ = reference.step(idle(env))
+        last, expected, _, _, measured = reference.step(idle(env))
         assert observation.dtype == reward.dtype == np.float32 and done.dtype == np.bool_ and done.all() == (step == 1)
         assert type(infos) is list and len({id(info) for info in infos}) == 3
         np.testing.assert_allclose(reward, expected, rtol=1e-6)
@@ -52,6 +52,9 @@ def test_contract(env_id):
         np.testing.assert_array_equal(info["terminal_observation"], last[row])
         np.testing.assert_allclose(info["episode"]["r"], returns[row], rtol=1e-5)
         assert not np.array_equal(observation[row], last[row])
+        for name in [name for name in measured if name[0] != "_" and not name.startswith("episode_")]:
+            assert info[name] == measured[name][row]  # what the ended episode measured, not the new one
+        assert env.reset_infos[row] and "episode" not in env.reset_infos[row]
     assert all("episode" not in info for info in env.step(idle(env))[3])
     env.close()
     env.close()
