@@ -18,7 +18,7 @@ from typing import Any, Callable
 
 import torch
 
-from genesis.errors import GenesisImportError, GenesisRuntimeError
+from genesis.errors import GenesisForkError, GenesisImportError, GenesisRuntimeError
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")  # no banner
 os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # no message, nor a detour of every launch, where stdout is captured
@@ -144,7 +144,7 @@ class Launch:
 
     def __call__(self) -> None:
         if os.getpid() != self.process:
-            raise GenesisRuntimeError(
+            raise GenesisForkError(
                 "a scene must be used in the process that built it, got a forked child (its kernels would hang). "
                 'Start workers with context="spawn".'
             )

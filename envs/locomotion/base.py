@@ -7,10 +7,10 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
+from envs import faces
 from envs.base import DifferentiableVectorEnv
 from envs.single import SingleEnv, single_face
 from envs.streams import Draw
-from genesis.errors import GenesisValueError
 
 STRICT = gs.options.RigidOptions()
 """Contact stiffness from the robot's mass and stiff, damped limits: physics to be believed at finer substeps too."""
@@ -70,8 +70,7 @@ class RobotTask(DifferentiableVectorEnv):
         Raises:
             gs.GenesisException: An argument breaks its law.
         """
-        if contact not in self.CONTACTS:
-            raise GenesisValueError(f"contact must be one of {sorted(self.CONTACTS)}, got {contact!r}.")
+        faces.check_choice("contact", contact, self.CONTACTS)
         self.contact = contact
         super().__init__(
             num_envs,
@@ -160,17 +159,14 @@ class RobotEnv(SingleEnv):
         render_mode: str | None = None,
     ):
         """Builds the task's scene; the options are those of `RobotTask`."""
-        self.core = self.task(
-            num_envs=1,
+        self._build(
             contact=contact,
-            autoreset_mode=AutoresetMode.DISABLED,
             action_delay=action_delay,
             action_noise=action_noise,
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
         )
-        self._take_on_spaces()
 
 
 def robot_face(task: type[RobotTask]) -> type[SingleEnv]:
