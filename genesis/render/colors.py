@@ -1,0 +1,43 @@
+"""Colours: names, and what things look like whose surface says nothing. Red, green and blue as displays take them, 0 … 1."""
+
+from genesis.engine.entities.articulated import ArticulatedBody
+from genesis.surfaces import Default
+
+Rgb = tuple[float, float, float]
+
+BASE: Rgb = (0.93, 0.46, 0.18)
+"""The base link of a robot."""
+LIMBS: tuple[Rgb, Rgb] = ((0.90, 0.89, 0.86), (0.30, 0.34, 0.40))
+"""Its other links, by turns along each limb."""
+TOOL: Rgb = (0.25, 0.28, 0.34)
+SOFT: Rgb = (0.16, 0.60, 0.80)
+LIQUID: Rgb = (0.20, 0.45, 0.85)
+FLOOR: tuple[Rgb, Rgb] = ((0.80, 0.82, 0.84), (0.70, 0.73, 0.76))
+"""The two squares of a floor."""
+
+
+def of_link(entity: ArticulatedBody, link: int) -> Rgb:
+    if entity.surface.color is not None:
+        return entity.surface.color
+    parent, depth = entity.model.parent, 0
+    root = entity.base_link.idx_local
+    while link >= 0 and link != root:
+        link, depth = int(parent[link]), depth + 1
+    return BASE if depth == 0 else LIMBS[(depth - 1) % 2]
+
+
+def of_tool(surface: Default) -> Rgb:
+    return surface.color or TOOL
+
+
+def of_particles(entity) -> Rgb:
+    if entity.surface.color is not None:
+        return entity.surface.color
+    return LIQUID if entity.material.constitutive_model == "liquid" else SOFT
+
+
+def of_ground(surface: Default) -> tuple[Rgb, Rgb]:
+    if surface.color is None:
+        return FLOOR
+    r, g, b = surface.color
+    return surface.color, (0.88 * r, 0.88 * g, 0.88 * b)

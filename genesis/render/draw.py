@@ -1,0 +1,217 @@
+"""Colours: the second pass of a picture. One sun with soft shadows, a sky that shines from above, light off the ground.
+
+Colours are linear inside, and squares of the display's (a gamma of 2). Where a pixel's neighbours show something else,
+four more rays go through it.
+"""
+
+from genesis.compiler import layout, per_runtime, ti
+from genesis.render.shapes import FAR
+from genesis.render.tiles import (
+    FORWARD,
+    HALF_HEIGHT,
+    HEIGHT,
+    N_SOLIDS,
+    ORIGIN,
+    PER_PIXEL,
+    RIGHT,
+    SPREAD,
+    TILE,
+    TILES_X,
+    TILES_Y,
+    UP,
+    WIDTH,
+)
+from genesis.render.trace import GROUND_ROWS, NOTHING, RECON, tracing
+
+SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN = 0, 3, 6, 9, 12, 15, 16, 17, 18
+"""Reals of a light: direction to the sun, its colour, colour of the sky above and at the horizon, the world's origin seen
+from the picture's, edge of a square of the floor (m), distance at which haze hides the ground (m), how far off a
+surface shadows are looked up (m), whether the first ground has a picture of its sky."""
+N_LIGHT = 20
+EXTRA = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
+"""Where in a pixel at an edge the further rays go, pixels from its middle."""
+FOLD = 0.9
+"""Cosine of the angle between neighbouring normals on one thing that counts as an edge."""
+
+
+@per_runtime
+def draw_kernel():
+    lay, tr = layout(), tracing()
+    real, vec3 = lay.real, lay.vec3
+    vector = tr.vector
+
+    @ti.func
+    def place(q, view: ti.template(), sizes: ti.template()):
+        """Where a parallel view shows the point q, pixels, and how far from its origin."""
+        r = q - vector(view, ORIGIN)
+        x = 0.5 * sizes[WIDTH] + view[PER_PIXEL] * r.dot(vector(view, RIGHT))
+        y = 0.5 * sizes[HEIGHT] - view[PER_PIXEL] * r.dot(vector(view, UP))
+        return x, y, r.dot(vector(view, FORWARD))
+
+    @ti.func
+    def sunlit(q, depth: ti.template(), starts: ti.template(), view: ti.template(), sizes: ti.template()):
+        """How much of the sun reaches q, 0 … 1: the mean over 3 x 3 pixels of the sun's picture, placed smoothly."""
+        x, y, z = place(q, view, sizes)
+        lit = ti.cast(1.0, real)
+        if x > 2.5 and y > 2.5 and x < sizes[WIDTH] - 2.5 and y < sizes[HEIGHT] - 2.5:
+            i, j = ti.cast(ti.floor(x - 1.5), ti.i32), ti.cast(ti.floor(y - 1.5), ti.i32)
+            fx, fy = x - 1.5 - i, y - 1.5 - j
+            empty = True
+            for b, a in ti.static(ti.ndrange(2, 2)):
+                tile = (j + 3 * b) // TILE * sizes[TILES_X] + (i + 3 * a) // TILE
+                empty = empty and starts[tile] == starts[tile + 1]
+            if not empty:
+                total = ti.cast(0.0, real)
+                for b in range(4):
+                    row = (j + b) * sizes[WIDTH] + i
+                    wy = 1.0 - fy if b == 0 else (fy if b == 3 else 1.0)
+                    line = ti.cast(0.0, real)
+                    for a in ti.static(range(4)):
+                        wx = 1.0 - fx if a == 0 else (fx if a == 3 else 1.0)
+                        if depth[row + a] > z:
+                            line += wx
+                    total += wy * line
+                lit = total / 9.0
+        return lit
+
+    @ti.func
+    def seen_sky(q, visible: ti.template(), view: ti.template(), sizes: ti.template()):
+        """How much of the sky the ground below q sees, smoothly."""
+        x, y, _z = place(q, view, sizes)
+        seen = ti.cast(1.0, real)
+        if x > 1.0 and y > 1.0 and x < sizes[WIDTH] - 1.0 and y < sizes[HEIGHT] - 1.0:
+            i, j = ti.cast(ti.floor(x - 0.5), ti.i32), ti.cast(ti.floor(y - 0.5), ti.i32)
+            fx, fy = x - 0.5 - i, y - 0.5 - j
+            at = j * sizes[WIDTH] + i
+            top = (1.0 - fx) * visible[at] + fx * visible[at + 1]
+            at += sizes[WIDTH]
+            seen = (1.0 - fy) * top + fy * ((1.0 - fx) * visible[at] + fx * visible[at + 1])
+        return seen
+
+    @ti.func
+    def tri(x):
+        """Integral of the square wave of period 2."""
+        return ti.abs(x * 0.5 - ti.floor(x * 0.5) - 0.5)
+
+    @ti.func
+    def squares(q, n, d, t, pixel, light: ti.template()):
+        """Pattern of the floor averaged over what a pixel covers, 0 … 1."""
+        u = (q - vector(light, CHECKER_ORIGIN)) / light[CHECKER]
+        width = t * pixel / light[CHECKER]
+        cosine = ti.max(ti.abs(n.dot(d)), 0.02)
+        i, j = ti.floor(u[0]), ti.floor(u[1])
+        inside = 0.5 - ti.max(ti.abs(u[0] - i - 0.5), ti.abs(u[1] - j - 0.5))
+        value = ti.cast(1.0, real)
+        if inside * cosine > 0.5 * width:  # the pixel lies in one square
+            value = 1.0 - 2.0 * ((ti.cast(i, ti.i32) + ti.cast(j, ti.i32)) & 1)
+        else:
+            flat = d - n.dot(d) * n
+            flat /= ti.max(flat.norm(), 1e-6)
+            for k in ti.static(range(2)):
+                stretch = ti.sqrt(1.0 + (1.0 / (cosine * cosine) - 1.0) * flat[k] * flat[k])
+                w = ti.max(width * stretch, 1e-4)
+                value *= 2.0 * (tri(u[k] - 0.5 * w) - tri(u[k] + 0.5 * w)) / w
+        return 0.5 + 0.5 * value
+
+    @ti.func
+    def sky(d, light: ti.template()):
+        h = ti.max(d[2], 0.0)
+        return vector(light, HORIZON) + (1.0 - 1.0 / (1.0 + 3.0 * h)) * (vector(light, SKY) - vector(light, HORIZON))
+
+    @ti.func
+    def dark(color, n, d, lit, open_, floor, light: ti.template()):
+        """Light from a matt surface with a faint gloss: sun, sky from above, and what the floor throws up."""
+        sun = vector(light, SUN)
+        up = 0.5 + 0.5 * n[2]
+        ambient = up * open_ * vec3(0.50, 0.56, 0.66) + (1.0 - up) * floor * vec3(0.30, 0.28, 0.26)
+        gloss = ti.max(n.dot((sun - d).normalized()), 0.3)  # below it powers are nothing, and slow as subnormal numbers
+        for _ in ti.static(range(5)):
+            gloss *= gloss
+        direct = color * (lit * ti.max(n.dot(sun), 0.0)) + 0.18 * lit * gloss
+        return color * ambient + direct * vector(light, SUN_COLOR)
+
+    @ti.func
+    def display(c):
+        """Linear light to 0 … 255, packed."""
+        out = 0
+        for i in ti.static(range(3)):
+            v = ti.sqrt(ti.min(ti.max(c[i], 0.0), 1.0))
+            out |= ti.cast(255.0 * v + 0.5, ti.i32) << (8 * i)
+        return out
+
+    @ti.kernel
+    def draw(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4, about: lay.I1,
+             faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
+             hits: lay.I1, depth: lay.A1, normals: lay.A3,
+             sun_starts: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
+             low_view: lay.A1, low_sizes: lay.I1, low_visible: lay.A1,
+             tint: lay.A3, owner_tint: lay.A3, ground_tint: lay.A3, light: lay.A1, picture: lay.I1):  # fmt: skip
+        """`tint`: colour of each thing; `owner_tint`: of smooth bodies; `ground_tint`: two of each ground."""
+        for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
+            if job % SPREAD == 0:
+                tile = job // SPREAD
+                y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
+                w, h = sizes[WIDTH], sizes[HEIGHT]
+                pixel_angle = 2.0 * view[HALF_HEIGHT] / h
+                for y in range(y0, ti.min(y0 + TILE, h)):
+                    for x in range(x0, ti.min(x0 + TILE, w)):
+                        pixel = y * w + x
+                        mine = hits[pixel]
+                        n0 = lay.get3(normals, pixel)
+                        edge, smooth = False, pixel
+                        for k in ti.static(range(4)):
+                            u = ti.min(ti.max(x + (1, -1, 0, 0)[k], 0), w - 1)
+                            v = ti.min(ti.max(y + (0, 0, 1, -1)[k], 0), h - 1)
+                            theirs = hits[v * w + u]
+                            if theirs != mine or (mine >= 0 and mine < sizes[N_SOLIDS] and n0.dot(lay.get3(normals, v * w + u)) < FOLD):
+                                edge = True
+                                if theirs >= RECON and mine < RECON:
+                                    smooth = v * w + u
+                        count = 5 if edge else 1
+                        total, shaded = vec3(0.0), NOTHING
+                        lit, floor = ti.cast(0.0, real), ti.cast(1.0, real)
+                        for s in range(count):
+                            hit, t, n = mine, depth[pixel], n0
+                            dx, dy = ti.cast(0.0, real), ti.cast(0.0, real)
+                            for k in ti.static(range(4)):
+                                if s == k + 1:
+                                    dx, dy = EXTRA[k][0], EXTRA[k][1]
+                            o, d = tr.ray(x + 0.5 + dx, y + 0.5 + dy, view, sizes)
+                            if s > 0:
+                                hit, t, n = tr.cast(o, d, tile, ball, near, which, starts, entries, solid, about,
+                                                    faces, ground, heights, sizes)  # fmt: skip
+                                if hit >= RECON and hits[smooth] == hit:
+                                    n = lay.get3(normals, smooth)
+                            color = vec3(0.0)
+                            if hit == NOTHING:
+                                color = sky(d, light)
+                            else:
+                                q = o + t * d
+                                if hit != shaded:  # further rays that meet the same thing share its shadows
+                                    shaded = hit
+                                    lit, floor = 0.0, 1.0
+                                    if n.dot(vector(light, SUN)) > 0.0:
+                                        lit = sunlit(q + light[BIAS] * n, sun_depth, sun_starts, sun_view, sun_sizes)
+                                    if light[GROUND_SEEN] > 0.5:
+                                        floor = seen_sky(q, low_visible, low_view, low_sizes)
+                                if hit < NOTHING:
+                                    g = NOTHING - 1 - hit
+                                    a, b = lay.get3(ground_tint, 2 * g), lay.get3(ground_tint, 2 * g + 1)
+                                    c = a + squares(q, n, d, t, pixel_angle, light) * (b - a)
+                                    color = dark(c, n, d, lit, floor if g == 0 else 1.0, 1.0, light)
+                                    far = t / light[HAZE]
+                                    far *= far
+                                    if far > 0.02:
+                                        back = sky(d, light)
+                                        color = back + (color - back) / (1.0 + far * far)
+                                else:
+                                    c = vec3(0.0)
+                                    if hit >= RECON:
+                                        c = lay.get3(owner_tint, hit - RECON)
+                                    else:
+                                        c = lay.get3(tint, hit)
+                                    color = dark(c, n, d, lit, 1.0, floor, light)
+                            total += color
+                        picture[pixel] = display(total / count)
+
+    return draw
