@@ -11,6 +11,7 @@ import genesis as gs
 from genesis.errors import GenesisTypeError, GenesisValueError
 
 OUTPUTS = ("numpy", "torch")
+RENDER_MODES = ("rgb_array",)
 
 
 def check_options(
@@ -32,8 +33,8 @@ def check_options(
         raise GenesisValueError(
             f'differentiable=True must come with output="torch", got output={output!r}. Arrays carry no gradient.'
         )
-    if render_mode is not None:
-        raise GenesisValueError(f"render_mode must be None, got {render_mode!r}. This task has no render modes.")
+    if render_mode not in (None, *RENDER_MODES):
+        raise GenesisValueError(f"render_mode must be None or one of {RENDER_MODES}, got {render_mode!r}.")
 
 
 def check_scales(action_noise: float, observation_noise: float, parameter_randomisation: float) -> None:

@@ -17,7 +17,7 @@ class SingleEnv(gymnasium.Env):
     """
 
     task: ClassVar[type[DifferentiableVectorEnv]]
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = DifferentiableVectorEnv.metadata
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class SingleEnv(gymnasium.Env):
 
     def _take_on_spaces(self) -> None:
         self.render_mode = self.core.render_mode
+        self.metadata = {name: value for name, value in self.core.metadata.items() if name != "autoreset_mode"}
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
 
@@ -59,8 +60,8 @@ class SingleEnv(gymnasium.Env):
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _row(info)
 
     def render(self) -> Any:
-        """Raises: no render mode exists."""
-        return self.core.render()
+        """A picture of the present state, (H, W, 3) uint8; see `DifferentiableVectorEnv.render`."""
+        return self.core.render()[0]
 
     def close(self) -> None:
         """Lets go of the scene; calling it again does nothing."""

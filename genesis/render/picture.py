@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from genesis.compiler import bind, layout
-from genesis.render import colors, depth, draw, shapes, smooth, tiles, trace
+from genesis.render import colors
+from genesis.render.kernels import depth, draw, shapes, smooth, tiles, trace
 from genesis.render.stage import HULL, Solids, Stage
 
-SUN = np.array([-0.62, -0.22, 0.75]) / math.sqrt(0.62**2 + 0.22**2 + 0.75**2)
+SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
 """Direction to the sun, world frame."""
 SUN_PIXELS, LOW_PIXELS = 400, 64
 """Edges of the picture that the sun sees, and of the one that the ground sees above it."""
@@ -115,7 +116,7 @@ class Picture:
         self.faces = lay.new(max(1, sum(len(faces) for faces in stage.solids.faces)), 4)
         self.ground = lay.new(trace.GROUND_ROWS * n_grounds, 4)
         self.heights = torch.as_tensor(np.concatenate([*heights, np.zeros(1)])).to(lay.new(1, 1))
-        self.tint, self.owner_tint = lay.new(n_things, 3), lay.new(max(1, len(stage.particles)), 3)
+        self.tint, self.owner_tint = lay.new(n_things, 3), lay.new(max(1, len(stage.particles)), 4)
         self.ground_tint, self.light = lay.new(2 * n_grounds, 3), lay.new(draw.N_LIGHT, 1)
         self.radius = lay.new(max(1, len(stage.particles)), 1)
         shared = [self.solid, self.about, self.faces, self.ground, self.heights]
@@ -132,13 +133,12 @@ class Picture:
 
     def _bind_smooth(self) -> list:
         lay, view = layout(), self.main
-        spare = lay.new(len(view.depth), 1)
+        spare = lay.new(len(view.depth), 3)
         rows, columns = lay.new_int(1) + 1, lay.new_int(1)
         ends = (self.radius, view.view, view.sizes)
-        along = bind(smooth.smooth_kernel(), view.hits, view.depth, spare, *ends, rows)
-        down = bind(smooth.smooth_kernel(), view.hits, spare, view.depth, *ends, columns)
-        find = bind(smooth.normal_kernel(), view.hits, view.depth, view.view, view.sizes, view.normals)
-        return [along, down, along, down, find]
+        along = bind(smooth.smooth_kernel(), view.hits, view.depth, view.normals, spare, *ends, rows)
+        down = bind(smooth.smooth_kernel(), view.hits, view.depth, spare, view.normals, *ends, columns)
+        return [along, down, along, down]
 
     def _fill(self) -> None:
         """What never changes: sizes, faces, owners and colours."""
@@ -149,8 +149,8 @@ class Picture:
         for g, ground in enumerate(stage.grounds):
             lay.rows(self.ground_tint)[2 * g : 2 * g + 2] = _linear(ground.tints).to(self.ground_tint)
         for k, body in enumerate(stage.particles):
-            lay.rows(self.owner_tint)[k] = _linear([colors.of_particles(body)])[0].to(self.owner_tint)
-            self.radius[k] = stage.radii[k]
+            lay.rows(self.owner_tint)[k, :3] = _linear([colors.of_particles(body)])[0].to(self.owner_tint)
+            lay.rows(self.owner_tint)[k, 3] = self.radius[k] = stage.radii[k]
 
     def _write_solids(self, solids: Solids, begin: int) -> None:
         lay, n = layout(), len(solids.kind)
@@ -168,7 +168,7 @@ class Picture:
         lay, at = layout(), begin
         for k, body in enumerate(self.stage.particles):
             self.about.view(-1, 4)[at : at + body.n_particles, 3] = k
-            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k]
+            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k, :3]
             at += body.n_particles
 
     def make(
@@ -255,7 +255,7 @@ class Picture:
         edge = _round_length(0.16 * pose.distance)
         corner = -np.mod(pose.pos, 2 * edge)
         haze = HAZE * pose.distance
-        numbers = [*SUN, *SUN_LIGHT, *SKY, *HORIZON, *corner, edge, haze, 1.5 * texel, float(ground_seen)]
+        numbers = [*SUN, *SUN_LIGHT, *SKY, *HORIZON, *corner, edge, haze, 3.0 * texel, float(ground_seen)]
         self.light[: len(numbers)] = torch.tensor(numbers, dtype=torch.float64).to(self.light)
 
     def _draw(self) -> None:

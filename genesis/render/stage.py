@@ -22,7 +22,7 @@ from genesis.render.hull import half_spaces
 HULL = GEOM_KINDS.index("hull")
 SPHERE_OF_A_CUBE = 0.62
 """Radius of a ball as large as a cube of edge 1: particles are drawn with it, times the edge of their volume."""
-SMOOTH_RADIUS = 1.7
+SMOOTH_RADIUS = 2.0
 """How much larger particles are drawn that are to become a smooth surface."""
 
 
@@ -87,7 +87,8 @@ class Ground:
 class Stage:
     """The visible things of a built scene in a fixed order: solids, particles, particles of smooth bodies."""
 
-    def __init__(self, entities: Sequence[Entity], floor_height: float | None) -> None:
+    def __init__(self, entities: Sequence[Entity], n_envs: int, floor_height: float | None) -> None:
+        self.n_envs = n_envs
         self.solids = Solids()
         self.grounds: list[Ground] = []
         self._posed: list[tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]] = []
@@ -127,8 +128,7 @@ class Stage:
     def _add_articulated(self, entity: ArticulatedBody) -> None:
         geoms = entity.model.geoms
         for geom in geoms:
-            tint = colors.of_link(entity, geom.link)
-            self.solids.add(geom.kind, geom.size, entity.idx, tint, geom.vertices)
+            self.solids.add(geom.kind, geom.size, entity.idx, colors.of_geom(entity, geom), geom.vertices)
         link = torch.tensor([geom.link for geom in geoms], dtype=torch.int64)
         pos = torch.tensor([geom.pos for geom in geoms], dtype=torch.float64).reshape(-1, 3)
         quat = torch.tensor([geom.quat for geom in geoms], dtype=torch.float64).reshape(-1, 4)
@@ -178,12 +178,10 @@ class Stage:
             quat.append(_double(tool.get_quat())[:, None])
         for body in self.particles:
             points.append(_double(body.get_particles_pos()))
-        nothing = torch.zeros(1, 0, dtype=torch.float64)
-        return (
-            torch.cat(pos, 1) if pos else nothing[..., None].expand(1, 0, 3),
-            torch.cat(quat, 1) if quat else nothing[..., None].expand(1, 0, 4),
-            torch.cat(points, 1) if points else nothing[..., None].expand(1, 0, 3),
-        )
+        return self._joined(pos, 3), self._joined(quat, 4), self._joined(points, 3)
+
+    def _joined(self, parts: list[torch.Tensor], columns: int) -> torch.Tensor:
+        return torch.cat([torch.zeros(self.n_envs, 0, columns, dtype=torch.float64), *parts], 1)
 
     @torch.no_grad()
     def ground_poses(self, env: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,8 +1,8 @@
 """What a ray meets first: a thing of its tile's list, or a ground."""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.render.shapes import FAR, shapes
-from genesis.render.tiles import (
+from genesis.render.kernels.shapes import FAR, shapes
+from genesis.render.kernels.tiles import (
     FORWARD,
     HALF_HEIGHT,
     HALF_WIDTH,
@@ -140,7 +140,7 @@ def tracing() -> Functions:
         t, hit, normal = ti.cast(FAR, real), NOTHING, vec3(0.0)
         for k in range(starts[tile], starts[tile + 1]):
             i = entries[k]
-            if near[i] > t:
+            if near[i] > t:  # nothing farther down the list can be nearer
                 break
             b = lay.get4(ball, i)
             c = vec3(b[0], b[1], b[2]) - o
@@ -159,7 +159,9 @@ def tracing() -> Functions:
                     s = along + shape.enter(about[4 * thing], vec3(size[0], size[1], size[2]), about[4 * thing + 1],
                                             about[4 * thing + 2], local(thing, o + along * d - at, solid),
                                             local(thing, d, solid), faces)  # fmt: skip
-                if s > 1e-6 and s < t:
+                # Of surfaces in one place, as where limbs share a joint, the last thing shows everywhere.
+                slack = 2e-4 * b[3]
+                if s > 1e-6 and (s < t - slack or (s < t + slack and thing > hit)):
                     t, hit = s, thing
                     normal = (s * d - c) / b[3]
         if hit >= 0 and hit < sizes[N_SOLIDS]:

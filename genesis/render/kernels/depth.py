@@ -1,9 +1,9 @@
 """Pictures of depth alone: what the sun sees, what the ground sees above it, and the first pass of every picture."""
 
 from genesis.compiler import layout, per_runtime, ti
-from genesis.render.shapes import FAR
-from genesis.render.tiles import HEIGHT, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
-from genesis.render.trace import tracing
+from genesis.render.kernels.shapes import FAR
+from genesis.render.kernels.tiles import HEIGHT, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
+from genesis.render.kernels.trace import tracing
 
 
 @per_runtime

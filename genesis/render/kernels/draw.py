@@ -5,8 +5,8 @@ four more rays go through it.
 """
 
 from genesis.compiler import layout, per_runtime, ti
-from genesis.render.shapes import FAR
-from genesis.render.tiles import (
+from genesis.render.kernels.shapes import FAR
+from genesis.render.kernels.tiles import (
     FORWARD,
     HALF_HEIGHT,
     HEIGHT,
@@ -21,7 +21,7 @@ from genesis.render.tiles import (
     UP,
     WIDTH,
 )
-from genesis.render.trace import GROUND_ROWS, NOTHING, RECON, tracing
+from genesis.render.kernels.trace import GROUND_ROWS, NOTHING, RECON, tracing
 
 SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN = 0, 3, 6, 9, 12, 15, 16, 17, 18
 """Reals of a light: direction to the sun, its colour, colour of the sky above and at the horizon, the world's origin seen
@@ -123,7 +123,7 @@ def draw_kernel():
         """Light from a matt surface with a faint gloss: sun, sky from above, and what the floor throws up."""
         sun = vector(light, SUN)
         up = 0.5 + 0.5 * n[2]
-        ambient = up * open_ * vec3(0.50, 0.56, 0.66) + (1.0 - up) * floor * vec3(0.30, 0.28, 0.26)
+        ambient = up * open_ * vec3(0.50, 0.56, 0.66) + (1.0 - up) * (0.2 + 0.8 * floor) * vec3(0.30, 0.28, 0.26)
         gloss = ti.max(n.dot((sun - d).normalized()), 0.3)  # below it powers are nothing, and slow as subnormal numbers
         for _ in ti.static(range(5)):
             gloss *= gloss
@@ -145,8 +145,9 @@ def draw_kernel():
              hits: lay.I1, depth: lay.A1, normals: lay.A3,
              sun_starts: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
              low_view: lay.A1, low_sizes: lay.I1, low_visible: lay.A1,
-             tint: lay.A3, owner_tint: lay.A3, ground_tint: lay.A3, light: lay.A1, picture: lay.I1):  # fmt: skip
-        """`tint`: colour of each thing; `owner_tint`: of smooth bodies; `ground_tint`: two of each ground."""
+             tint: lay.A3, owner_tint: lay.A4, ground_tint: lay.A3, light: lay.A1, picture: lay.I1):  # fmt: skip
+        """`tint`: colour of each thing; `owner_tint`: of bodies of particles, and their
+        radius; `ground_tint`: two of each ground."""
         for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
             if job % SPREAD == 0:
                 tile = job // SPREAD
@@ -191,7 +192,10 @@ def draw_kernel():
                                     shaded = hit
                                     lit, floor = 0.0, 1.0
                                     if n.dot(vector(light, SUN)) > 0.0:
-                                        lit = sunlit(q + light[BIAS] * n, sun_depth, sun_starts, sun_view, sun_sizes)
+                                        off = light[BIAS]
+                                        if hit >= RECON:
+                                            off += lay.get4(owner_tint, hit - RECON)[3]
+                                        lit = sunlit(q + off * n, sun_depth, sun_starts, sun_view, sun_sizes)
                                     if light[GROUND_SEEN] > 0.5:
                                         floor = seen_sky(q, low_visible, low_view, low_sizes)
                                 if hit < NOTHING:
@@ -207,7 +211,8 @@ def draw_kernel():
                                 else:
                                     c = vec3(0.0)
                                     if hit >= RECON:
-                                        c = lay.get3(owner_tint, hit - RECON)
+                                        body = lay.get4(owner_tint, hit - RECON)
+                                        c = vec3(body[0], body[1], body[2])
                                     else:
                                         c = lay.get3(tint, hit)
                                     color = dark(c, n, d, lit, 1.0, floor, light)
