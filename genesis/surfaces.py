@@ -20,7 +20,7 @@ COLORS: dict[str, tuple[float, float, float]] = {
 VIS_MODES = ("visual", "particle", "recon")
 
 
-def rgb(what: str, color: object) -> tuple[float, float, float]:
+def rgb_of(what: str, color: object) -> tuple[float, float, float]:
     """A colour from its name, or from three numbers of 0 … 1; a fourth one, the opacity, must be 1.
 
     Raises:
@@ -48,6 +48,11 @@ class Default:
 
     def __post_init__(self) -> None:
         if self.color is not None:
-            assign(self, "color", rgb("surfaces.Default.color", self.color))
+            assign(self, "color", rgb_of("surfaces.Default.color", self.color))
         if self.vis_mode is not None:
             assign(self, "vis_mode", choice("surfaces.Default.vis_mode", self.vis_mode, VIS_MODES))
+
+    @property
+    def rgb(self) -> tuple[float, float, float] | None:
+        """`color` as numbers."""
+        return None if self.color is None else rgb_of("surfaces.Default.color", self.color)

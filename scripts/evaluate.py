@@ -10,7 +10,6 @@ import torch
 import tyro
 
 import genesis as gs
-from agents import AGENTS
 from agents.core import checkpoint
 from agents.core.evaluation import evaluate
 from genesis.errors import GenesisValueError
@@ -59,10 +58,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
     env = make.evaluation_env(saved["env"], min(config.num_envs, config.episodes))
-    _check_sizes(saved, env)
-    agent_class, hyper_class = AGENTS[saved["agent"]]
-    agent = agent_class(hyper_class(**saved["hyper"]), env, saved["seed"], saved["total_steps"])
-    agent.load_state_dict(saved["agent_state"])
+    agent = make.trained_agent(saved, env)
     statistics = evaluate(agent.act, env, config.episodes, config.seed)
     env.close()
     about = {name: saved[name] for name in ("env", "agent")}
@@ -84,16 +80,6 @@ def _main() -> int:
         for name, value in result.items():
             print(f"{name:<16} {value:.4g}" if isinstance(value, float) else f"{name:<16} {value}")
     return 0
-
-
-def _check_sizes(saved: dict[str, Any], env: Any) -> None:
-    present = (env.single_observation_space.shape[0], env.single_action_space.shape[0])
-    made_for = (saved["observation_size"], saved["action_size"])
-    if present != made_for:
-        raise GenesisValueError(
-            f"The checkpoint must be of observations and actions of sizes {present}, got {made_for}. "
-            f"{saved['env']} has changed since it was written (by version {saved['genesis_version']})."
-        )
 
 
 if __name__ == "__main__":

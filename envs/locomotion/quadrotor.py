@@ -61,7 +61,7 @@ class Quadrotor(RobotTask):
         """Standing still, so that the flight and the waypoint are seen."""
         centre = tuple(self.rest[:3].tolist())
         pos = tuple(a + b for a, b in zip(centre, self.VIEW, strict=True))
-        return self.scene.add_camera(res=self.render_size, pos=pos, lookat=centre)
+        return self.scene.add_camera(res=self.render_size, pos=pos, lookat=centre, fov=38.0)
 
     def draw_marks(self) -> None:
         """The waypoint."""

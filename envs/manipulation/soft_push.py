@@ -93,7 +93,7 @@ class SoftPush(DifferentiableVectorEnv):
 
     def add_camera(self) -> gs.Camera:
         """Over the table, from behind the stick's left."""
-        return self.scene.add_camera(res=self.render_size, pos=(-0.16, -0.50, 0.36), lookat=(0.03, 0.0, 0.015))
+        return self.scene.add_camera(res=self.render_size, pos=(-0.14, -0.58, 0.42), lookat=(0.01, 0.0, 0.01))
 
     def draw_marks(self) -> None:
         """The goal: a disc on the table of the size that counts as success."""

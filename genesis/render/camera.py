@@ -1,6 +1,5 @@
 """`Camera`: pictures of a scene from a pose, alone or as a film."""
 
-import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, final
@@ -253,7 +252,7 @@ class Camera:
         return self._stage
 
     def _take(
-        self, stage: Stage, env: int, places: tuple[torch.Tensor, ...], centres: np.ndarray
+        self, stage: Stage, env: int, places: tuple[torch.Tensor, torch.Tensor, torch.Tensor], centres: np.ndarray
     ) -> tuple[Picture, Pose]:
         extra = self._markers.solids(env)
         needed = len(stage.solids.kind) + len(extra[0].kind)
@@ -318,4 +317,3 @@ def _frame(pos: np.ndarray, lookat: np.ndarray, up: np.ndarray) -> Pose:
     right = np.cross(forward, up)
     right /= np.linalg.norm(right)
     return Pose(pos, right, np.cross(right, forward), forward, distance)
-

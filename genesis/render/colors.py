@@ -1,4 +1,4 @@
-"""Colours: names, and what things look like whose surface says nothing. Red, green and blue as displays take them, 0 … 1."""
+"""What things look like whose surface says nothing. Red, green and blue as displays take them, 0 … 1."""
 
 from genesis.engine.entities.articulated import ArticulatedBody
 from genesis.engine.entities.particle import ParticleEntity
@@ -23,8 +23,8 @@ FLOOR: tuple[Rgb, Rgb] = ((0.80, 0.82, 0.84), (0.70, 0.73, 0.76))
 
 def of_geom(entity: ArticulatedBody, geom: Geom) -> Rgb:
     """Of a shape of a robot. Shapes of its base that are of another kind than the first one look like limbs."""
-    if entity.surface.color is not None:
-        return entity.surface.color
+    if entity.surface.rgb is not None:
+        return entity.surface.rgb
     parent, depth, side, link = entity.model.parent.tolist(), 0, 0, geom.link
     root = entity.base_link.idx_local
     while link >= 0 and link != root:
@@ -38,17 +38,17 @@ def of_geom(entity: ArticulatedBody, geom: Geom) -> Rgb:
 
 
 def of_tool(surface: Default) -> Rgb:
-    return surface.color or TOOL
+    return surface.rgb or TOOL
 
 
 def of_particles(entity: ParticleEntity) -> Rgb:
-    if entity.surface.color is not None:
-        return entity.surface.color
+    if entity.surface.rgb is not None:
+        return entity.surface.rgb
     return LIQUID if entity.material.constitutive_model == "liquid" else SOFT
 
 
 def of_ground(surface: Default) -> tuple[Rgb, Rgb]:
-    if surface.color is None:
+    if surface.rgb is None:
         return FLOOR
-    r, g, b = surface.color
-    return surface.color, (0.88 * r, 0.88 * g, 0.88 * b)
+    r, g, b = surface.rgb
+    return (r, g, b), (0.88 * r, 0.88 * g, 0.88 * b)

@@ -1,4 +1,4 @@
-"""Films: MP4 through imageio-ffmpeg, GIF through pillow, both of the extra `video`. A file appears whole or not at all."""
+"""Films: MP4 by imageio-ffmpeg, GIF by pillow, both of the extra `video`. A file appears whole or not at all."""
 
 import math
 import os

@@ -11,7 +11,7 @@ from genesis.errors import GenesisKeyError, GenesisValueError
 from genesis.grad.tensor import plain_of
 from genesis.math import quaternion
 from genesis.render.stage import Solids
-from genesis.surfaces import rgb
+from genesis.surfaces import rgb_of
 
 _UP = np.array([[0.0, 0.0, 1.0]])
 
@@ -40,14 +40,14 @@ class Markers:
     def ball(self, pos: Any, radius: float, color: Any, n_envs: int) -> Marker:
         """A ball at `pos` (3,) or (B, 3)."""
         size = np.array([[number("radius", radius, 0.0), 0.0, 0.0]])
-        return self._add(Marker("sphere", _rows("pos", pos, n_envs), _UP, size, rgb("color", color)))
+        return self._add(Marker("sphere", _rows("pos", pos, n_envs), _UP, size, rgb_of("color", color)))
 
     def rod(self, start: Any, end: Any, radius: float, color: Any, n_envs: int) -> Marker:
         """A cylinder between two points, each (3,) or (B, 3)."""
         start, end = _rows("start", start, n_envs), _rows("end", end, n_envs)
         half = np.linalg.norm(end - start, axis=1, keepdims=True) / 2
         size = np.concatenate([np.full_like(half, number("radius", radius, 0.0)), half, 0 * half], 1)
-        return self._add(Marker("cylinder", (start + end) / 2, end - start, size, rgb("color", color)))
+        return self._add(Marker("cylinder", (start + end) / 2, end - start, size, rgb_of("color", color)))
 
     def _add(self, mark: Marker) -> Marker:
         self._marks.append(mark)

@@ -9,7 +9,7 @@ import torch
 from genesis.compiler import bind, layout
 from genesis.render import colors
 from genesis.render.kernels import depth, draw, shapes, smooth, tiles, trace
-from genesis.render.stage import HULL, Solids, Stage
+from genesis.render.stage import Solids, Stage
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
 """Direction to the sun, world frame."""
@@ -63,9 +63,7 @@ class View:
         """Let the lists be so long in all."""
         self.capacity = capacity
         self.entries = layout().new_int(capacity)
-        self._list = bind(
-            tiles.list_kernel(), self.ball, self.view, self.sizes, self.boxes, self.starts, self.entries
-        )
+        self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, self.boxes, self.starts, self.entries)
         self.inputs = [self.ball, self.near, self.which, self.starts, self.entries, *self.shared, self.view, self.sizes]
         self._trace = bind(depth.trace_kernel(), *self.inputs, self.hits, self.depth, self.normals)
 
@@ -200,7 +198,10 @@ class Picture:
         for k in range(3):
             rows[k : 4 * n_solids : 4] = torch.cat([into[:, k], pos[:, k : k + 1]], 1).to(self.solid)
         reach = torch.tensor([*stage.solids.reach, *solids.reach], dtype=torch.float64)
-        sizes = [torch.full((body.n_particles,), r, dtype=torch.float64) for body, r in zip(stage.particles, stage.radii, strict=True)]
+        sizes = [
+            torch.full((body.n_particles,), r, dtype=torch.float64)
+            for body, r in zip(stage.particles, stage.radii, strict=True)
+        ]
         centre = torch.cat([pos, places[2][env] - origin])
         ball = torch.cat([centre, torch.cat([reach, *sizes])[:, None]], 1)
         ball = torch.where(torch.isfinite(ball).all(1, keepdim=True), ball, _NOWHERE)
@@ -222,9 +223,7 @@ class Picture:
     def _write_grounds(self, env: int, pose: Pose) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns normal and point, relative to the picture's origin, of each ground."""
         rows, first, found = layout().rows(self.ground), 0, []
-        for g, (ground, (normal, pos)) in enumerate(
-            zip(self.stage.grounds, self.stage.ground_poses(env), strict=True)
-        ):
+        for g, (ground, (normal, pos)) in enumerate(zip(self.stage.grounds, self.stage.ground_poses(env), strict=True)):
             pos = pos - pose.pos
             numbers = np.zeros((3, 4))
             numbers[0] = *normal, normal @ pos
@@ -255,14 +254,15 @@ class Picture:
         edge = _round_length(0.16 * pose.distance)
         corner = -np.mod(pose.pos, 2 * edge)
         haze = HAZE * pose.distance
-        numbers = [*SUN, *SUN_LIGHT, *SKY, *HORIZON, *corner, edge, haze, 3.0 * texel, float(ground_seen)]
+        numbers = [*SUN, *SUN_LIGHT, *SKY, *HORIZON, *corner, 1 / edge, 1 / haze, 3.0 * texel, float(ground_seen)]
         self.light[: len(numbers)] = torch.tensor(numbers, dtype=torch.float64).to(self.light)
 
     def _draw(self) -> None:
         main, sun, low = self.main, self.sun, self.low
         arrays = [
             *main.inputs, main.hits, main.depth, main.normals, sun.starts, sun.view, sun.sizes, sun.depth,
-            low.view, low.sizes, self.low_visible, self.tint, self.owner_tint, self.ground_tint, self.light, self.colors,
+            low.view, low.sizes, self.low_visible, self.tint, self.owner_tint, self.ground_tint, self.light,
+            self.colors,
         ]  # fmt: skip
         if len(arrays) != len(self._draw_bound) or any(
             a is not b for a, b in zip(arrays, self._draw_bound, strict=True)
@@ -290,9 +290,7 @@ class Picture:
     def segmentation(self) -> np.ndarray:
         """(H, W) int32: index of the entity plus one; 0 where there is none."""
         stage = self.stage
-        owners = np.array(
-            [*self._owners, *(body.idx for body in stage.particles for _ in range(body.n_particles)), -1]
-        )
+        owners = np.array([*self._owners, *(body.idx for body in stage.particles for _ in range(body.n_particles)), -1])
         smooth = np.array([*(body.idx for body in stage.particles), -1])
         grounds = np.array([*(ground.owner for ground in stage.grounds), -1])
         hits = self.main.hits.cpu().numpy()

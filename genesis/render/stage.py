@@ -117,9 +117,7 @@ class Stage:
                     )
                 )
         if not self.grounds and floor_height is not None:
-            self.grounds.append(
-                Ground(-1, colors.FLOOR, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, floor_height]))
-            )
+            self.grounds.append(Ground(-1, colors.FLOOR, np.array([0.0, 0.0, 1.0]), np.array([0.0, 0.0, floor_height])))
         self.radii = [
             body.particle_volume ** (1 / 3) * SPHERE_OF_A_CUBE * (SMOOTH_RADIUS if body in self.smooth else 1.0)
             for body in self.particles
@@ -170,7 +168,10 @@ class Stage:
         pos, quat, points = [], [], []
         for entity, link, at, along in self._posed:
             if len(link):
-                links_pos, links_quat = _double(entity.get_links_pos())[:, link], _double(entity.get_links_quat())[:, link]
+                links_pos, links_quat = (
+                    _double(entity.get_links_pos())[:, link],
+                    _double(entity.get_links_quat())[:, link],
+                )
                 pos.append(links_pos + quaternion.rotate(links_quat, at))
                 quat.append(quaternion.multiply(links_quat, along.expand_as(links_quat)))
         for tool in self._tools:

@@ -1,18 +1,17 @@
 """Colours: the second pass of a picture. One sun with soft shadows, a sky that shines from above, light off the ground.
 
 Colours are linear inside, and squares of the display's (a gamma of 2). Where a pixel's neighbours show something else,
-four more rays go through it.
+three more rays go through it.
 """
 
 from genesis.compiler import layout, per_runtime, ti
-from genesis.render.kernels.shapes import FAR
 from genesis.render.kernels.tiles import (
     FORWARD,
     HALF_HEIGHT,
     HEIGHT,
     N_SOLIDS,
     ORIGIN,
-    PER_PIXEL,
+    PER_METRE,
     RIGHT,
     SPREAD,
     TILE,
@@ -21,14 +20,15 @@ from genesis.render.kernels.tiles import (
     UP,
     WIDTH,
 )
-from genesis.render.kernels.trace import GROUND_ROWS, NOTHING, RECON, tracing
+from genesis.render.kernels.trace import NOTHING, RECON, tracing
 
 SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN = 0, 3, 6, 9, 12, 15, 16, 17, 18
-"""Reals of a light: direction to the sun, its colour, colour of the sky above and at the horizon, the world's origin seen
-from the picture's, edge of a square of the floor (m), distance at which haze hides the ground (m), how far off a
-surface shadows are looked up (m), whether the first ground has a picture of its sky."""
+"""Reals of a light: direction to the sun, its colour, colours of the sky above and at the horizon, a corner of the floor
+pattern seen from the picture's origin (m), squares of the floor to a metre, 1 over the distance at which haze hides the
+ground (1/m), how far off a surface shadows are looked up (m), whether the first ground has a picture of its sky."""
 N_LIGHT = 20
-EXTRA = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
+EXTRA = ((-0.36, -0.14), (0.30, -0.25), (0.06, 0.39))
+N_EXTRA = len(EXTRA)
 """Where in a pixel at an edge the further rays go, pixels from its middle."""
 FOLD = 0.9
 """Cosine of the angle between neighbouring normals on one thing that counts as an edge."""
@@ -44,8 +44,8 @@ def draw_kernel():
     def place(q, view: ti.template(), sizes: ti.template()):
         """Where a parallel view shows the point q, pixels, and how far from its origin."""
         r = q - vector(view, ORIGIN)
-        x = 0.5 * sizes[WIDTH] + view[PER_PIXEL] * r.dot(vector(view, RIGHT))
-        y = 0.5 * sizes[HEIGHT] - view[PER_PIXEL] * r.dot(vector(view, UP))
+        x = 0.5 * sizes[WIDTH] + view[PER_METRE] * r.dot(vector(view, RIGHT))
+        y = 0.5 * sizes[HEIGHT] - view[PER_METRE] * r.dot(vector(view, UP))
         return x, y, r.dot(vector(view, FORWARD))
 
     @ti.func
@@ -96,8 +96,8 @@ def draw_kernel():
     @ti.func
     def squares(q, n, d, t, pixel, light: ti.template()):
         """Pattern of the floor averaged over what a pixel covers, 0 … 1."""
-        u = (q - vector(light, CHECKER_ORIGIN)) / light[CHECKER]
-        width = t * pixel / light[CHECKER]
+        u = (q - vector(light, CHECKER_ORIGIN)) * light[CHECKER]
+        width = t * pixel * light[CHECKER]
         cosine = ti.max(ti.abs(n.dot(d)), 0.02)
         i, j = ti.floor(u[0]), ti.floor(u[1])
         inside = 0.5 - ti.max(ti.abs(u[0] - i - 0.5), ti.abs(u[1] - j - 0.5))
@@ -119,15 +119,17 @@ def draw_kernel():
         return vector(light, HORIZON) + (1.0 - 1.0 / (1.0 + 3.0 * h)) * (vector(light, SKY) - vector(light, HORIZON))
 
     @ti.func
-    def dark(color, n, d, lit, open_, floor, light: ti.template()):
-        """Light from a matt surface with a faint gloss: sun, sky from above, and what the floor throws up."""
+    def reflected(color, n, d, lit, open_, floor, glossy: ti.template(), light: ti.template()):
+        """Light from a matt surface, perhaps with a faint gloss: of the sun, the sky and what the floor throws up."""
         sun = vector(light, SUN)
         up = 0.5 + 0.5 * n[2]
         ambient = up * open_ * vec3(0.50, 0.56, 0.66) + (1.0 - up) * (0.2 + 0.8 * floor) * vec3(0.30, 0.28, 0.26)
-        gloss = ti.max(n.dot((sun - d).normalized()), 0.3)  # below it powers are nothing, and slow as subnormal numbers
-        for _ in ti.static(range(5)):
-            gloss *= gloss
-        direct = color * (lit * ti.max(n.dot(sun), 0.0)) + 0.18 * lit * gloss
+        direct = color * (lit * ti.max(n.dot(sun), 0.0))
+        if ti.static(glossy):
+            gloss = ti.max(n.dot((sun - d).normalized()), 0.3)  # below it powers are nothing, and slow: subnormal
+            for _ in ti.static(range(5)):
+                gloss *= gloss
+            direct += 0.18 * lit * gloss
         return color * ambient + direct * vector(light, SUN_COLOR)
 
     @ti.func
@@ -164,17 +166,18 @@ def draw_kernel():
                             u = ti.min(ti.max(x + (1, -1, 0, 0)[k], 0), w - 1)
                             v = ti.min(ti.max(y + (0, 0, 1, -1)[k], 0), h - 1)
                             theirs = hits[v * w + u]
-                            if theirs != mine or (mine >= 0 and mine < sizes[N_SOLIDS] and n0.dot(lay.get3(normals, v * w + u)) < FOLD):
+                            solid_here = mine >= 0 and mine < sizes[N_SOLIDS]
+                            if theirs != mine or (solid_here and n0.dot(lay.get3(normals, v * w + u)) < FOLD):
                                 edge = True
                                 if theirs >= RECON and mine < RECON:
                                     smooth = v * w + u
-                        count = 5 if edge else 1
+                        count = 1 + N_EXTRA if edge else 1
                         total, shaded = vec3(0.0), NOTHING
                         lit, floor = ti.cast(0.0, real), ti.cast(1.0, real)
                         for s in range(count):
                             hit, t, n = mine, depth[pixel], n0
                             dx, dy = ti.cast(0.0, real), ti.cast(0.0, real)
-                            for k in ti.static(range(4)):
+                            for k in ti.static(range(N_EXTRA)):
                                 if s == k + 1:
                                     dx, dy = EXTRA[k][0], EXTRA[k][1]
                             o, d = tr.ray(x + 0.5 + dx, y + 0.5 + dy, view, sizes)
@@ -202,8 +205,8 @@ def draw_kernel():
                                     g = NOTHING - 1 - hit
                                     a, b = lay.get3(ground_tint, 2 * g), lay.get3(ground_tint, 2 * g + 1)
                                     c = a + squares(q, n, d, t, pixel_angle, light) * (b - a)
-                                    color = dark(c, n, d, lit, floor if g == 0 else 1.0, 1.0, light)
-                                    far = t / light[HAZE]
+                                    color = reflected(c, n, d, lit, floor if g == 0 else 1.0, 1.0, False, light)
+                                    far = t * light[HAZE]
                                     far *= far
                                     if far > 0.02:
                                         back = sky(d, light)
@@ -215,7 +218,7 @@ def draw_kernel():
                                         c = vec3(body[0], body[1], body[2])
                                     else:
                                         c = lay.get3(tint, hit)
-                                    color = dark(c, n, d, lit, 1.0, floor, light)
+                                    color = reflected(c, n, d, lit, 1.0, floor, True, light)
                             total += color
                         picture[pixel] = display(total / count)
 

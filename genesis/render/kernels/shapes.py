@@ -1,7 +1,7 @@
 """Where a ray enters a shape, and the shape's normal there, in the shape's own frame.
 
-Rays come as `p`, their point nearest to the shape's centre, and a unit direction `d`, so that p.d = 0 and single precision
-keeps small shapes far away exact. Results are lengths from p along d, or FAR. Sizes are those of `loaders.parts.Geom`.
+Rays come as `p`, their point nearest to the shape's centre, and a unit direction `d`, so that p.d = 0 and small shapes
+far away are exact in single precision. Results are lengths from p along d, or FAR. Sizes: see `loaders.parts.Geom`.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti

@@ -1,4 +1,4 @@
-"""Bodies of particles as smooth surfaces: the normals of the balls in the picture become means over their neighbourhood.
+"""Bodies of particles as smooth surfaces: the normals of balls in the picture become means over their neighbourhood.
 
 A face of balls then has the face's normal, and an edge turns gradually from one to the other. Each pixel of such a body
 gets the mean of the pixels around it, first along rows, then along columns, twice; those that are farther off in depth
@@ -18,7 +18,7 @@ REACH, RANGE = 1.4, 1.5
 @per_runtime
 def smooth_kernel():
     lay = layout()
-    real, vec3 = lay.real, lay.vec3
+    vec3 = lay.vec3
 
     @ti.kernel
     def smooth(hits: lay.I1, depth: lay.A1, normals: lay.A3, out: lay.A3, radius: lay.A1, view: lay.A1, sizes: lay.I1,

@@ -1,6 +1,6 @@
 """Which things each square of a picture may show: lists of things, nearest first, one for each tile of pixels.
 
-A *thing* is a solid or a particle; all are bounded by balls, and things are sorted by how near these come to the viewer.
+A *thing* is a solid or a particle; all are bounded by balls, and things are sorted by how near these come.
 Each row of tiles is one task, so that lists come out in the same order whatever the number of threads.
 """
 
@@ -16,10 +16,10 @@ N_THINGS, N_SOLIDS, N_GROUNDS, WIDTH, HEIGHT, TILES_X, TILES_Y, CAPACITY, NEEDED
 N_SIZES = 12
 
 # Reals of a view: origin, right, up, forward (three each), the rest one each.
-ORIGIN, RIGHT, UP, FORWARD, PARALLEL, HALF_WIDTH, HALF_HEIGHT, PER_PIXEL = 0, 3, 6, 9, 12, 13, 14, 15
+ORIGIN, RIGHT, UP, FORWARD, PARALLEL, HALF_WIDTH, HALF_HEIGHT, PER_METRE = 0, 3, 6, 9, 12, 13, 14, 15
 N_VIEW = 16
-"""RIGHT and UP are unit vectors; HALF_WIDTH is the tangent of half the opening angle, or metres of a parallel view; PER_PIXEL
-is how many pixels there are to a metre in a parallel view."""
+"""RIGHT and UP are unit vectors; HALF_WIDTH is the tangent of half the opening angle, or metres of a parallel view;
+PER_METRE is how many pixels there are to a metre in a parallel view."""
 
 
 @per_runtime
