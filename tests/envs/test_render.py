@@ -10,7 +10,8 @@ import torch
 import genesis as gs
 from envs import ENV_IDS
 
-pytestmark = pytest.mark.parametrize("env_id", ENV_IDS)
+everywhere = pytest.mark.parametrize("env_id", ENV_IDS)
+one_of_each_kind = pytest.mark.parametrize("env_id", ["genesis/SoftPush-v0", "genesis/Quadrotor-v0"])
 SIZE = (80, 60)
 
 
@@ -20,6 +21,7 @@ def small(env):
     return env
 
 
+@everywhere
 def test_vector_face(env_id):
     env = small(gym.make_vec(env_id, num_envs=2, render_mode="rgb_array"))
     assert env.render_mode == "rgb_array" and env.metadata["render_modes"] == ["rgb_array"]
@@ -39,6 +41,7 @@ def test_vector_face(env_id):
         env.unwrapped.render()
 
 
+@everywhere
 def test_single_face(env_id):
     env = small(gym.make(env_id, render_mode="rgb_array"))
     assert env.metadata["render_fps"] == round(1 / env.unwrapped.core.scene.dt)
@@ -48,6 +51,7 @@ def test_single_face(env_id):
     env.close()
 
 
+@everywhere
 def test_without_a_render_mode(env_id):
     env = gym.make_vec(env_id, num_envs=1)
     env.reset(seed=0)
@@ -55,6 +59,7 @@ def test_without_a_render_mode(env_id):
         env.unwrapped.render()
 
 
+@one_of_each_kind
 def test_looking_does_not_change_what_is_learned(env_id):
     def rollout(look):
         options = {"output": "torch", "differentiable": True, "render_mode": "rgb_array"}
@@ -72,6 +77,7 @@ def test_looking_does_not_change_what_is_learned(env_id):
         assert torch.equal(a, b)
 
 
+@one_of_each_kind
 def test_record_video(env_id, tmp_path):
     pytest.importorskip("moviepy", reason="RecordVideo needs moviepy")
     ffmpeg = pytest.importorskip("imageio_ffmpeg")

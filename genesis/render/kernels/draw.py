@@ -23,8 +23,8 @@ from genesis.render.kernels.tiles import (
 from genesis.render.kernels.trace import NOTHING, RECON, tracing
 
 SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN = 0, 3, 6, 9, 12, 15, 16, 17, 18
-"""Reals of a light: direction to the sun, its colour, colours of the sky above and at the horizon, a corner of the floor
-pattern seen from the picture's origin (m), squares of the floor to a metre, 1 over the distance at which haze hides the
+"""Reals of a light: direction to the sun, its colour, colours of the sky above and at the horizon, a corner of the
+floor's pattern seen from the picture's origin (m), squares of the floor to a metre, 1 over the distance at which haze hides the
 ground (1/m), how far off a surface shadows are looked up (m), whether the first ground has a picture of its sky."""
 N_LIGHT = 20
 EXTRA = ((-0.36, -0.14), (0.30, -0.25), (0.06, 0.39))
