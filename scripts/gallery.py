@@ -15,9 +15,9 @@ from scripts import make
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
 MOMENTS: dict[str, tuple[int, float]] = {
-    "genesis/SoftPush-v0": (30, 1.0),
-    "genesis/Quadrotor-v0": (25, 0.3),
-    "genesis/CartPoleSwingUp-v0": (40, 0.6),
+    "genesis/SoftPush-v0": (12, 1.0),
+    "genesis/Quadrotor-v0": (10, 0.3),
+    "genesis/CartPoleSwingUp-v0": (24, 0.15),
     "genesis/Pendulum-v0": (12, 1.0),
 }
 """Steps from the start to the picture, and the same action in all of its parts, of full strength; of others: 10, 0."""

@@ -36,7 +36,7 @@ class CartPoleSwingUp(RobotTask):
     SUCCESS_ANGLE = np.radians(15)
 
     FLOOR = -1.2
-    VIEW, VIEW_HEIGHT = (0.6, -5.6, 1.0), 0.0
+    VIEW, VIEW_HEIGHT = (0.6, -4.9, 1.0), -0.1
 
     single_observation_space = Box(-np.inf, np.inf, (5,), np.float32)
     single_action_space = Box(-1.0, 1.0, (1,), np.float32)

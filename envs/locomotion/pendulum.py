@@ -32,7 +32,7 @@ class Pendulum(RobotTask):
     SUCCESS_ANGLE = np.radians(15)
 
     FLOOR = -1.3
-    VIEW, VIEW_HEIGHT = (0.5, -5.0, 0.9), 0.0
+    VIEW, VIEW_HEIGHT = (0.5, -4.4, 0.9), -0.1
 
     single_observation_space = Box(-np.inf, np.inf, (3,), np.float32)
     single_action_space = Box(-1.0, 1.0, (1,), np.float32)

@@ -44,7 +44,7 @@ class Quadrotor(RobotTask):
     SUCCESS_DISTANCE = 0.1  # m
 
     FLOOR = -0.6
-    VIEW = (1.1, -3.5, 1.1)
+    VIEW = (0.9, -3.0, 0.8)
 
     single_observation_space = Box(-np.inf, np.inf, (18,), np.float32)
     single_action_space = Box(-1.0, 1.0, (4,), np.float32)

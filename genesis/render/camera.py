@@ -20,7 +20,7 @@ from genesis.render.markers import Markers
 from genesis.render.picture import Picture, Pose
 from genesis.render.stage import Stage
 
-MAX_PIXELS = 4096
+MAX_EDGE = 4096
 ROOM = 32
 """Solids beyond the scene's own for which a picture has room at first."""
 
@@ -38,8 +38,8 @@ class Lens:
         if isinstance(self.res, str) or not isinstance(self.res, Sequence) or len(self.res) != 2:
             raise GenesisValueError(f"res must be (width, height), got {self.res!r}. Pass two integers.")
         res = tuple(integer("every entry of res", entry, 1) for entry in self.res)
-        if max(res) > MAX_PIXELS:
-            raise GenesisValueError(f"res must be at most {MAX_PIXELS} pixels each way, got {res}. Lower it.")
+        if max(res) > MAX_EDGE:
+            raise GenesisValueError(f"res must be at most {MAX_EDGE} pixels each way, got {res}. Lower it.")
         assign(self, "res", res)
         assign(self, "fov", number("fov", self.fov, 0.0, 170.0))
 

@@ -8,7 +8,7 @@ import torch
 
 from genesis.compiler import bind, layout
 from genesis.render import colors
-from genesis.render.kernels import depth, draw, shapes, smooth, tiles, trace
+from genesis.render.kernels import depth, draw, edges, shapes, smooth, tiles, trace
 from genesis.render.stage import Solids, Stage
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
@@ -122,10 +122,12 @@ class Picture:
         self.sun = View(SUN_PIXELS, SUN_PIXELS, n_things, shared, grounds=False)
         self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, grounds=False)
         self.low_gap, self.low_visible = lay.new(2, 1), lay.new(LOW_PIXELS**2, 1)
-        self.colors = lay.new_int(width * height)
+        self.colors, self.edges = lay.new_int(width * height), lay.new_int(width * height)
+        extra = edges.N_EXTRA * width * height
+        self.more = [lay.new_int(extra), lay.new(extra, 1), lay.new(extra, 3)]
         self._openness = bind(depth.openness_kernel(), self.low.depth, self.low.sizes, self.low_gap, self.low_visible)
         self._smooth = self._bind_smooth() if stage.smooth else []
-        self._draw_bound: list[torch.Tensor] = []
+        self._bound_to: list[torch.Tensor] = []
         self._filled: tuple[list, list] | None = None
         self._fill()
 
@@ -259,16 +261,17 @@ class Picture:
 
     def _draw(self) -> None:
         main, sun, low = self.main, self.sun, self.low
-        arrays = [
-            *main.inputs, main.hits, main.depth, main.normals, sun.starts, sun.view, sun.sizes, sun.depth,
-            low.view, low.sizes, self.low_visible, self.tint, self.owner_tint, self.ground_tint, self.light,
-            self.colors,
-        ]  # fmt: skip
-        if len(arrays) != len(self._draw_bound) or any(
-            a is not b for a, b in zip(arrays, self._draw_bound, strict=True)
-        ):
-            self._draw_bound, self._launch_draw = arrays, bind(draw.draw_kernel(), *arrays)
-        self._launch_draw()
+        if len(self._bound_to) == 0 or any(a is not b for a, b in zip(main.inputs, self._bound_to, strict=True)):
+            self._bound_to = list(main.inputs)
+            seen = [main.hits, main.depth, main.normals, self.edges, *self.more]
+            beside = [sun.starts, sun.view, sun.sizes, sun.depth, low.view, low.sizes, self.low_visible]
+            paint = [self.tint, self.owner_tint, self.ground_tint, self.light, self.colors]
+            self._find_edges = bind(
+                edges.edge_kernel(), *main.inputs, main.hits, main.normals, self.edges, *self.more
+            )
+            self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *beside, *paint)
+        self._find_edges()
+        self._color()
 
     # What it shows.
 

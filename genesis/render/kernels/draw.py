@@ -1,7 +1,6 @@
 """Colours: the second pass of a picture. One sun with soft shadows, a sky that shines from above, light off the ground.
 
-Colours are linear inside, and squares of the display's (a gamma of 2). Where a pixel's neighbours show something else,
-three more rays go through it.
+Colours are linear inside, and squares of the display's (a gamma of 2).
 """
 
 from genesis.compiler import layout, per_runtime, ti
@@ -9,17 +8,15 @@ from genesis.render.kernels.tiles import (
     FORWARD,
     HALF_HEIGHT,
     HEIGHT,
-    N_SOLIDS,
     ORIGIN,
     PER_METRE,
     RIGHT,
-    SPREAD,
     TILE,
     TILES_X,
-    TILES_Y,
     UP,
     WIDTH,
 )
+from genesis.render.kernels.edges import EXTRA, N_EXTRA
 from genesis.render.kernels.trace import NOTHING, RECON, tracing
 
 SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN = 0, 3, 6, 9, 12, 15, 16, 17, 18
@@ -27,11 +24,6 @@ SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN =
 floor's pattern seen from the picture's origin (m), squares of the floor to a metre, 1 over the distance at which haze hides the
 ground (1/m), how far off a surface shadows are looked up (m), whether the first ground has a picture of its sky."""
 N_LIGHT = 20
-EXTRA = ((-0.36, -0.14), (0.30, -0.25), (0.06, 0.39))
-N_EXTRA = len(EXTRA)
-"""Where in a pixel at an edge the further rays go, pixels from its middle."""
-FOLD = 0.9
-"""Cosine of the angle between neighbouring normals on one thing that counts as an edge."""
 
 
 @per_runtime
@@ -54,7 +46,7 @@ def draw_kernel():
         x, y, z = place(q, view, sizes)
         lit = ti.cast(1.0, real)
         if x > 2.5 and y > 2.5 and x < sizes[WIDTH] - 2.5 and y < sizes[HEIGHT] - 2.5:
-            i, j = ti.cast(ti.floor(x - 1.5), ti.i32), ti.cast(ti.floor(y - 1.5), ti.i32)
+            i, j = ti.cast(x - 1.5, ti.i32), ti.cast(y - 1.5, ti.i32)
             fx, fy = x - 1.5 - i, y - 1.5 - j
             empty = True
             for b, a in ti.static(ti.ndrange(2, 2)):
@@ -64,14 +56,14 @@ def draw_kernel():
                 total = ti.cast(0.0, real)
                 for b in range(4):
                     row = (j + b) * sizes[WIDTH] + i
-                    wy = 1.0 - fy if b == 0 else (fy if b == 3 else 1.0)
-                    line = ti.cast(0.0, real)
-                    for a in ti.static(range(4)):
-                        wx = 1.0 - fx if a == 0 else (fx if a == 3 else 1.0)
-                        if depth[row + a] > z:
-                            line += wx
-                    total += wy * line
-                lit = total / 9.0
+                    line = (1.0 - fx) * ti.cast(depth[row] > z, real) + fx * ti.cast(depth[row + 3] > z, real)
+                    line += ti.cast(depth[row + 1] > z, real) + ti.cast(depth[row + 2] > z, real)
+                    if b == 0:
+                        line *= 1.0 - fy
+                    if b == 3:
+                        line *= fy
+                    total += line
+                lit = total * (1.0 / 9.0)
         return lit
 
     @ti.func
@@ -80,7 +72,7 @@ def draw_kernel():
         x, y, _z = place(q, view, sizes)
         seen = ti.cast(1.0, real)
         if x > 1.0 and y > 1.0 and x < sizes[WIDTH] - 1.0 and y < sizes[HEIGHT] - 1.0:
-            i, j = ti.cast(ti.floor(x - 0.5), ti.i32), ti.cast(ti.floor(y - 0.5), ti.i32)
+            i, j = ti.cast(x - 0.5, ti.i32), ti.cast(y - 0.5, ti.i32)
             fx, fy = x - 0.5 - i, y - 0.5 - j
             at = j * sizes[WIDTH] + i
             top = (1.0 - fx) * visible[at] + fx * visible[at + 1]
@@ -142,84 +134,66 @@ def draw_kernel():
         return out
 
     @ti.kernel
-    def draw(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4, about: lay.I1,
-             faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
-             hits: lay.I1, depth: lay.A1, normals: lay.A3,
+    def draw(view: lay.A1, sizes: lay.I1, hits: lay.I1, depth: lay.A1, normals: lay.A3,
+             edges: lay.I1, more_hits: lay.I1, more_depth: lay.A1, more_normals: lay.A3,
              sun_starts: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
              low_view: lay.A1, low_sizes: lay.I1, low_visible: lay.A1,
              tint: lay.A3, owner_tint: lay.A4, ground_tint: lay.A3, light: lay.A1, picture: lay.I1):  # fmt: skip
-        """`tint`: colour of each thing; `owner_tint`: of bodies of particles, and their
-        radius; `ground_tint`: two of each ground."""
-        for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
-            if job % SPREAD == 0:
-                tile = job // SPREAD
-                y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
-                w, h = sizes[WIDTH], sizes[HEIGHT]
-                pixel_angle = 2.0 * view[HALF_HEIGHT] / h
-                for y in range(y0, ti.min(y0 + TILE, h)):
-                    for x in range(x0, ti.min(x0 + TILE, w)):
-                        pixel = y * w + x
-                        mine = hits[pixel]
-                        n0 = lay.get3(normals, pixel)
-                        edge, smooth = False, pixel
-                        for k in ti.static(range(4)):
-                            u = ti.min(ti.max(x + (1, -1, 0, 0)[k], 0), w - 1)
-                            v = ti.min(ti.max(y + (0, 0, 1, -1)[k], 0), h - 1)
-                            theirs = hits[v * w + u]
-                            solid_here = mine >= 0 and mine < sizes[N_SOLIDS]
-                            if theirs != mine or (solid_here and n0.dot(lay.get3(normals, v * w + u)) < FOLD):
-                                edge = True
-                                if theirs >= RECON and mine < RECON:
-                                    smooth = v * w + u
-                        count = 1 + N_EXTRA if edge else 1
-                        total, shaded = vec3(0.0), NOTHING
-                        lit, floor = ti.cast(0.0, real), ti.cast(1.0, real)
-                        for s in range(count):
-                            hit, t, n = mine, depth[pixel], n0
-                            dx, dy = ti.cast(0.0, real), ti.cast(0.0, real)
-                            for k in ti.static(range(N_EXTRA)):
-                                if s == k + 1:
-                                    dx, dy = EXTRA[k][0], EXTRA[k][1]
-                            o, d = tr.ray(x + 0.5 + dx, y + 0.5 + dy, view, sizes)
-                            if s > 0:
-                                hit, t, n = tr.cast(o, d, tile, ball, near, which, starts, entries, solid, about,
-                                                    faces, ground, heights, sizes)  # fmt: skip
-                                if hit >= RECON and hits[smooth] == hit:
-                                    n = lay.get3(normals, smooth)
-                            color = vec3(0.0)
-                            if hit == NOTHING:
-                                color = sky(d, light)
-                            else:
-                                q = o + t * d
-                                if hit != shaded:  # further rays that meet the same thing share its shadows
-                                    shaded = hit
-                                    lit, floor = 0.0, 1.0
-                                    if n.dot(vector(light, SUN)) > 0.0:
-                                        off = light[BIAS]
-                                        if hit >= RECON:
-                                            off += lay.get4(owner_tint, hit - RECON)[3]
-                                        lit = sunlit(q + off * n, sun_depth, sun_starts, sun_view, sun_sizes)
-                                    if light[GROUND_SEEN] > 0.5:
-                                        floor = seen_sky(q, low_visible, low_view, low_sizes)
-                                if hit < NOTHING:
-                                    g = NOTHING - 1 - hit
-                                    a, b = lay.get3(ground_tint, 2 * g), lay.get3(ground_tint, 2 * g + 1)
-                                    c = a + squares(q, n, d, t, pixel_angle, light) * (b - a)
-                                    color = reflected(c, n, d, lit, floor if g == 0 else 1.0, 1.0, False, light)
-                                    far = t * light[HAZE]
-                                    far *= far
-                                    if far > 0.02:
-                                        back = sky(d, light)
-                                        color = back + (color - back) / (1.0 + far * far)
-                                else:
-                                    c = vec3(0.0)
-                                    if hit >= RECON:
-                                        body = lay.get4(owner_tint, hit - RECON)
-                                        c = vec3(body[0], body[1], body[2])
-                                    else:
-                                        c = lay.get3(tint, hit)
-                                    color = reflected(c, n, d, lit, 1.0, floor, True, light)
-                            total += color
-                        picture[pixel] = display(total / count)
+        """`tint`: colour of each thing; `owner_tint`: of bodies of particles, and their radius; `ground_tint`: two of
+        each ground."""
+        for pixel in range(sizes[WIDTH] * sizes[HEIGHT]):
+            x, y = pixel % sizes[WIDTH], pixel // sizes[WIDTH]
+            pixel_angle = 2.0 * view[HALF_HEIGHT] / sizes[HEIGHT]
+            hit, t, n = hits[pixel], depth[pixel], lay.get3(normals, pixel)
+            dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
+            count = 1 + N_EXTRA if edges[pixel] > 0 else 1
+            total, shaded = vec3(0.0), NOTHING
+            lit, floor = ti.cast(0.0, real), ti.cast(1.0, real)
+            for s in range(count):
+                if s > 0:
+                    at = N_EXTRA * pixel + s - 1
+                    hit, t, n = more_hits[at], more_depth[at], lay.get3(more_normals, at)
+                    smooth = edges[pixel] - 1  # where the normal of a smooth body is to be had
+                    if hit >= RECON and hits[smooth] == hit:
+                        n = lay.get3(normals, smooth)
+                    for k in ti.static(range(N_EXTRA)):
+                        if s == k + 1:
+                            dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
+                o, d = tr.ray(x + dx, y + dy, view, sizes)
+                color = vec3(0.0)
+                if hit == NOTHING:
+                    color = sky(d, light)
+                else:
+                    q = o + t * d
+                    if hit != shaded:  # further rays that meet the same thing share its shadows
+                        shaded = hit
+                        lit, floor = 0.0, 1.0
+                        if n.dot(vector(light, SUN)) > 0.0:
+                            off = light[BIAS]
+                            if hit >= RECON:
+                                off += lay.get4(owner_tint, hit - RECON)[3]
+                            lit = sunlit(q + off * n, sun_depth, sun_starts, sun_view, sun_sizes)
+                        if light[GROUND_SEEN] > 0.5:
+                            floor = seen_sky(q, low_visible, low_view, low_sizes)
+                    if hit < NOTHING:
+                        g = NOTHING - 1 - hit
+                        a, b = lay.get3(ground_tint, 2 * g), lay.get3(ground_tint, 2 * g + 1)
+                        c = a + squares(q, n, d, t, pixel_angle, light) * (b - a)
+                        color = reflected(c, n, d, lit, floor if g == 0 else 1.0, 1.0, False, light)
+                        far = t * light[HAZE]
+                        far *= far
+                        if far > 0.02:
+                            back = sky(d, light)
+                            color = back + (color - back) / (1.0 + far * far)
+                    else:
+                        c = vec3(0.0)
+                        if hit >= RECON:
+                            body = lay.get4(owner_tint, hit - RECON)
+                            c = vec3(body[0], body[1], body[2])
+                        else:
+                            c = lay.get3(tint, hit)
+                        color = reflected(c, n, d, lit, 1.0, floor, True, light)
+                total += color
+            picture[pixel] = display(total * (1.0 / count))
 
     return draw
