@@ -13,8 +13,9 @@ from genesis.render.stage import Solids, Stage
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
 """Direction to the sun, world frame."""
-SUN_PIXELS, LOW_PIXELS = 400, 64
-"""Edges of the picture that the sun sees, and of the one that the ground sees above it."""
+SUN_PIXELS, LOW_PIXELS = (128, 400), 64
+"""Edge of the picture that the sun sees, at least and at most: four fifths of that of the picture. Edge of the picture
+that the ground has of what is above it."""
 HAZE = 9.0
 """Distance at which haze hides the ground, in distances of the camera from what it looks at."""
 SUN_LIGHT, SKY, HORIZON = (1.00, 0.95, 0.86), (0.26, 0.46, 0.78), (0.80, 0.87, 0.93)
@@ -119,10 +120,12 @@ class Picture:
         self.radius = lay.new(max(1, len(stage.particles)), 1)
         shared = [self.solid, self.about, self.faces, self.ground, self.heights]
         self.main = View(width, height, n_things, shared, grounds=True)
-        self.sun = View(SUN_PIXELS, SUN_PIXELS, n_things, shared, grounds=False)
+        edge = min(max(SUN_PIXELS[0], 4 * max(width, height) // 5), SUN_PIXELS[1])
+        self.sun = View(edge, edge, n_things, shared, grounds=False)
         self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, grounds=False)
         self.low_gap, self.low_visible = lay.new(2, 1), lay.new(LOW_PIXELS**2, 1)
-        self.colors, self.edges = lay.new_int(width * height), lay.new_int(width * height)
+        self.colors = torch.zeros(3 * width * height, dtype=torch.uint8, device=lay.device)
+        self.edges = lay.new_int(width * height)
         extra = edges.N_EXTRA * width * height
         self.more = [lay.new_int(extra), lay.new(extra, 1), lay.new(extra, 3)]
         self._openness = bind(depth.openness_kernel(), self.low.depth, self.low.sizes, self.low_gap, self.low_visible)
@@ -241,9 +244,9 @@ class Picture:
 
     def _look_from_sun(self, things: Things, pose: Pose) -> float:
         """Returns the edge of a pixel of the sun's picture, m."""
-        frame, half = _parallel_frame(-SUN, things.ball, 1.02, SUN_PIXELS, pose.pos)
+        frame, half = _parallel_frame(-SUN, things.ball, 1.02, self.sun.width, pose.pos)
         self.sun.look(frame, (half, half), True, things)
-        return 2 * half / SUN_PIXELS
+        return 2 * half / self.sun.width
 
     def _look_from_below(self, things: Things, normal: np.ndarray, point: np.ndarray, pose: Pose) -> None:
         frame, half = _parallel_frame(normal, things.ball, 1.3, LOW_PIXELS, pose.pos)
@@ -266,9 +269,7 @@ class Picture:
             seen = [main.hits, main.depth, main.normals, self.edges, *self.more]
             beside = [sun.starts, sun.view, sun.sizes, sun.depth, low.view, low.sizes, self.low_visible]
             paint = [self.tint, self.owner_tint, self.ground_tint, self.light, self.colors]
-            self._find_edges = bind(
-                edges.edge_kernel(), *main.inputs, main.hits, main.normals, self.edges, *self.more
-            )
+            self._find_edges = bind(edges.edge_kernel(), *main.inputs, main.hits, main.normals, self.edges, *self.more)
             self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *beside, *paint)
         self._find_edges()
         self._color()
@@ -277,8 +278,7 @@ class Picture:
 
     def rgb(self) -> np.ndarray:
         """(H, W, 3) uint8."""
-        packed = self.colors.cpu().numpy().view(np.uint8).reshape(self.main.height, self.main.width, 4)
-        return np.ascontiguousarray(packed[..., :3])
+        return self.colors.cpu().numpy().reshape(self.main.height, self.main.width, 3).copy()
 
     def depth(self, pose: Pose, fov: float) -> np.ndarray:
         """(H, W) float32, m along the optical axis; inf where there is nothing."""
@@ -342,8 +342,8 @@ def _parallel_frame(
     ball = ball[ball[:, 2] < 1e5]
     if not len(ball):
         return [np.zeros(3), right, up, forward], 1.0
-    centre, radius = ball[:, :3].numpy() @ basis.T, ball[:, 3:].numpy()
-    low, high = (centre - radius).min(0), (centre + radius).max(0)
+    centre, radius = basis @ ball[:, :3].numpy().T, ball[:, 3].numpy()
+    low, high = (centre - radius).min(1), (centre + radius).max(1)
     half = margin * float((high - low)[:2].max()) / 2
     half = 2.0 ** (math.ceil(4 * math.log2(max(half, 1e-6))) / 4)
     texel = 2 * half / pixels

@@ -4,6 +4,7 @@ Colours are linear inside, and squares of the display's (a gamma of 2).
 """
 
 from genesis.compiler import layout, per_runtime, ti
+from genesis.render.kernels.edges import EXTRA, N_EXTRA
 from genesis.render.kernels.tiles import (
     FORWARD,
     HALF_HEIGHT,
@@ -16,13 +17,13 @@ from genesis.render.kernels.tiles import (
     UP,
     WIDTH,
 )
-from genesis.render.kernels.edges import EXTRA, N_EXTRA
 from genesis.render.kernels.trace import NOTHING, RECON, tracing
 
 SUN, SUN_COLOR, SKY, HORIZON, CHECKER_ORIGIN, CHECKER, HAZE, BIAS, GROUND_SEEN = 0, 3, 6, 9, 12, 15, 16, 17, 18
 """Reals of a light: direction to the sun, its colour, colours of the sky above and at the horizon, a corner of the
-floor's pattern seen from the picture's origin (m), squares of the floor to a metre, 1 over the distance at which haze hides the
-ground (1/m), how far off a surface shadows are looked up (m), whether the first ground has a picture of its sky."""
+floor's pattern seen from the picture's origin (m), squares of the floor to a metre, 1 over the distance at which haze
+hides the ground (1/m), how far off a surface shadows are looked up (m), whether
+the first ground has a picture of its sky."""
 N_LIGHT = 20
 
 
@@ -124,21 +125,13 @@ def draw_kernel():
             direct += 0.18 * lit * gloss
         return color * ambient + direct * vector(light, SUN_COLOR)
 
-    @ti.func
-    def display(c):
-        """Linear light to 0 … 255, packed."""
-        out = 0
-        for i in ti.static(range(3)):
-            v = ti.sqrt(ti.min(ti.max(c[i], 0.0), 1.0))
-            out |= ti.cast(255.0 * v + 0.5, ti.i32) << (8 * i)
-        return out
-
     @ti.kernel
     def draw(view: lay.A1, sizes: lay.I1, hits: lay.I1, depth: lay.A1, normals: lay.A3,
              edges: lay.I1, more_hits: lay.I1, more_depth: lay.A1, more_normals: lay.A3,
              sun_starts: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
              low_view: lay.A1, low_sizes: lay.I1, low_visible: lay.A1,
-             tint: lay.A3, owner_tint: lay.A4, ground_tint: lay.A3, light: lay.A1, picture: lay.I1):  # fmt: skip
+             tint: lay.A3, owner_tint: lay.A4, ground_tint: lay.A3, light: lay.A1,
+             picture: ti.types.ndarray(dtype=ti.u8, ndim=1)):  # fmt: skip
         """`tint`: colour of each thing; `owner_tint`: of bodies of particles, and their radius; `ground_tint`: two of
         each ground."""
         for pixel in range(sizes[WIDTH] * sizes[HEIGHT]):
@@ -194,6 +187,8 @@ def draw_kernel():
                             c = lay.get3(tint, hit)
                         color = reflected(c, n, d, lit, 1.0, floor, True, light)
                 total += color
-            picture[pixel] = display(total * (1.0 / count))
+            for i in ti.static(range(3)):
+                value = ti.sqrt(ti.min(ti.max(total[i] * (1.0 / count), 0.0), 1.0))
+                picture[3 * pixel + i] = ti.cast(255.0 * value + 0.5, ti.u8)
 
     return draw
