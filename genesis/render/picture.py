@@ -131,7 +131,8 @@ class Picture:
         self._openness = bind(depth.openness_kernel(), self.low.depth, self.low.sizes, self.low_gap, self.low_visible)
         self._smooth = self._bind_smooth() if stage.smooth else []
         self._bound_to: list[torch.Tensor] = []
-        self._filled: tuple[list, list] | None = None
+        self._filled: tuple[list, list, list] | None = None
+        """Of the further solids that the arrays hold."""
         self._fill()
 
     def _bind_smooth(self) -> list:
@@ -191,8 +192,8 @@ class Picture:
         """
         lay, stage, origin = layout(), self.stage, torch.from_numpy(pose.pos)
         solids, n_own = extra[0], len(stage.solids.kind)
-        if self._filled != (solids.tint, solids.size):
-            self._filled = (list(solids.tint), list(solids.size))
+        if self._filled != (solids.kind, solids.tint, solids.size):
+            self._filled = (solids.kind, solids.tint, solids.size)
             self._write_solids(solids, n_own)
             self._write_particles(n_own + len(solids.kind))
         pos = torch.cat([places[0][env], extra[1]]) - origin
