@@ -45,7 +45,9 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
     the seed, the global environment index, the episode and the step: see `envs.streams`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": list(faces.RENDER_MODES)}
+    render_size: tuple[int, int] = (480, 480)
+    """Width and height of frames, pixels; set it before the first `render()`."""
     single_observation_space: gymnasium.spaces.Box
     single_action_space: gymnasium.spaces.Box
     scene: Any
@@ -78,7 +80,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
             action_noise: Standard deviation of the noise on actions, in action units; clipped to the space afterwards.
             observation_noise: Standard deviation of the noise on observations, in observation units.
             parameter_randomisation: Relative half-width, in [0, 1), of the task's physical parameters per episode.
-            render_mode: Only None.
+            render_mode: None, or "rgb_array": `render()` gives pictures.
 
         Raises:
             gs.GenesisException: An argument breaks its law.
@@ -120,6 +122,9 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._clock = SimulatorClock()
         self.scene = self.build_scene()
+        if isinstance(self.scene, gs.Scene):
+            self.metadata["render_fps"] = round(1 / self.scene.dt)
+        self._camera: Any = None
 
     # ---- what a task writes ----
 
@@ -160,6 +165,13 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
     def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
         """Sets physical parameters of the environments `envs_idx`, within a relative half-width."""
         raise NotImplementedError
+
+    def add_camera(self) -> Any:
+        """Adds to the scene, and returns, the camera that `render()` looks through."""
+        return self.scene.add_camera(res=self.render_size, pos=(1.0, -3.0, 1.5), lookat=(0.0, 0.0, 0.3))
+
+    def draw_marks(self) -> None:
+        """Draws what only a viewer sees, a goal for instance, with `scene.draw_debug_...`; called for each picture."""
 
     # ---- Gymnasium's interface ----
 
@@ -241,13 +253,27 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         outputs = (faces.convert(x, self.output) for x in (observation, reward, terminated, truncated))
         return *outputs, info
 
-    def render(self) -> Any:
-        """Raises: no render mode exists."""
-        raise GenesisRuntimeError("render() must have a render mode, got None. This task has no render modes.")
+    def render(self) -> tuple[np.ndarray, ...]:
+        """Pictures of the present state, (H, W, 3) uint8, one for each environment. Headless, and without a graph.
+
+        Raises:
+            GenesisRuntimeError: The environment was made without `render_mode="rgb_array"`, or is closed.
+        """
+        if self.render_mode is None:
+            raise GenesisRuntimeError(
+                f'render() must have a render mode, got None. Make {type(self).__name__} with render_mode="rgb_array".'
+            )
+        self._require_open()
+        if self._camera is None:
+            self._camera = self.add_camera()
+        self.scene.clear_debug_objects()
+        if self._started:
+            self.draw_marks()
+        return tuple(self._camera.render(envs_idx=range(self.num_envs))[0])
 
     def close_extras(self, **kwargs: Any) -> None:
         """Lets go of the scene; `close()` calls it once."""
-        self.scene = None
+        self.scene = self._camera = None
 
     # ---- beyond Gymnasium ----
 

@@ -11,6 +11,7 @@ import genesis as gs
 from genesis.errors import GenesisTypeError, GenesisValueError
 
 OUTPUTS = ("numpy", "torch")
+RENDER_MODES = ("rgb_array",)
 
 
 def check_options(
@@ -37,9 +38,9 @@ def check_options(
         raise GenesisValueError(
             f'differentiable=True must come with output="torch", got output={output!r}. Arrays carry no gradient.'
         )
-    if render_mode is not None:
+    if render_mode not in (None, *RENDER_MODES):
         raise GenesisValueError(
-            f"render_mode must be None, got {render_mode!r}. This task has no render modes: leave it out."
+            f"render_mode must be None or one of {RENDER_MODES}, got {render_mode!r}. Choose one of these."
         )
 
 

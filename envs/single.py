@@ -18,7 +18,7 @@ class SingleEnv(gymnasium.Env):
     """
 
     task: ClassVar[type[DifferentiableVectorEnv]]
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = DifferentiableVectorEnv.metadata
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class SingleEnv(gymnasium.Env):
             # A forked worker of Gymnasium's AsyncVectorEnv, which passes on to its parent what a call raises, but loses
             # what the making of an environment raises. So the first call says it.
             self._refusal = error
+            return
+        self.metadata = {name: value for name, value in self.core.metadata.items() if name != "autoreset_mode"}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode."""
@@ -66,8 +68,8 @@ class SingleEnv(gymnasium.Env):
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _row(info)
 
     def render(self) -> Any:
-        """Raises: no render mode exists."""
-        return self.core.render()
+        """A picture of the present state, (H, W, 3) uint8; see `DifferentiableVectorEnv.render`."""
+        return self.core.render()[0]
 
     def close(self) -> None:
         """Lets go of the scene; calling it again does nothing."""

@@ -38,14 +38,15 @@ from genesis.grad.creation import (
     zeros_like,
 )
 from genesis.grad.tensor import Tensor
+from genesis.render.camera import Camera
 from genesis.runtime import Backend as _Backend
 from genesis.runtime import current as _current
 from genesis.runtime import destroy, init, is_initialized, logger
 
 __version__ = "0.1.0"
 __all__ = [
-    "GenesisException", "Scene", "Tensor", "cpu", "cuda", "destroy", "from_torch", "gpu", "init", "is_initialized",
-    "logger", "materials", "morphs", "options", "surfaces",
+    "Camera", "GenesisException", "Scene", "Tensor", "cpu", "cuda", "destroy", "from_torch", "gpu", "init",
+    "is_initialized", "logger", "materials", "morphs", "options", "surfaces",
     "arange", "as_strided", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye", "from_numpy", "full",
     "full_like", "linspace", "logspace", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "randperm", "range", "tensor", "zeros", "zeros_like",

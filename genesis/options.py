@@ -84,6 +84,18 @@ class ToolOptions:
 
 
 @record
+class VisOptions:
+    """Options of pictures."""
+
+    floor_height: float | None = None
+    """Height of a level floor that is only seen, in a scene that has no ground, m. None: there is none."""
+
+    def __post_init__(self) -> None:
+        if self.floor_height is not None:
+            assign(self, "floor_height", number("VisOptions.floor_height", self.floor_height))
+
+
+@record
 class RigidOptions:
     """Options of the solver of articulated rigid bodies. None means: derived from the bodies' masses and sizes."""
 

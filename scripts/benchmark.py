@@ -1,4 +1,4 @@
-"""Benchmarks as programs: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop [--json PATH]`.
+"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render [--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
@@ -12,6 +12,7 @@ from scripts.benchmarks.border import Border
 from scripts.benchmarks.closed_loop import ClosedLoop
 from scripts.benchmarks.memory import Memory
 from scripts.benchmarks.mpm import Mpm
+from scripts.benchmarks.render import Render
 from scripts.benchmarks.rigid import Rigid
 from scripts.benchmarks.startup import Startup
 
@@ -22,6 +23,7 @@ Benchmark = (
     | Annotated[Startup, tyro.conf.subcommand("startup")]
     | Annotated[Memory, tyro.conf.subcommand("memory")]
     | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
+    | Annotated[Render, tyro.conf.subcommand("render")]
 )
 
 

@@ -16,10 +16,15 @@ from agents.core.evaluation import FRESH_ENV_INDEX
 from genesis.errors import GenesisKeyError, GenesisValueError
 
 
-def check_names(env: str, agent: str) -> None:
-    """Raises GenesisKeyError unless both names are known; lists the valid ones."""
+def check_env(env: str) -> None:
+    """Raises GenesisKeyError unless the environment is known; lists the valid ones."""
     if env not in envs.ENV_IDS:
         raise GenesisKeyError(f"env must be one of {sorted(envs.ENV_IDS)}, got {env!r}.")
+
+
+def check_names(env: str, agent: str) -> None:
+    """Raises GenesisKeyError unless both names are known; lists the valid ones."""
+    check_env(env)
     if agent not in AGENTS:
         raise GenesisKeyError(f"agent must be one of {sorted(AGENTS)}, got {agent!r}.")
 
@@ -44,7 +49,19 @@ def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
     return _make(env, num_envs, False, FRESH_ENV_INDEX, contact)
 
 
-def _make(env: str, num_envs: int, differentiable: bool, first_env_index: int, contact: str | None) -> Any:
+def film_env(env: str, num_envs: int, contact: str | None = None) -> Any:
+    """The batch to look at: like that of evaluations, with pictures."""
+    return _make(env, num_envs, False, FRESH_ENV_INDEX, contact, render_mode="rgb_array")
+
+
+def _make(
+    env: str,
+    num_envs: int,
+    differentiable: bool,
+    first_env_index: int,
+    contact: str | None,
+    render_mode: str | None = None,
+) -> Any:
     options: dict[str, Any] = {} if contact is None else {"contact": contact}
     task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
     if options and "contact" not in inspect.signature(task).parameters:
@@ -58,6 +75,7 @@ def _make(env: str, num_envs: int, differentiable: bool, first_env_index: int, c
         autoreset_mode=AutoresetMode.SAME_STEP,
         first_env_index=first_env_index,
         **options,
+        render_mode=render_mode,
     ).unwrapped
 
 

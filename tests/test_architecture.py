@@ -26,6 +26,7 @@ LAYERS = (
     "grad.bridge",
     "engine.values",
     "engine.entities",
+    "render",
     "engine.articulated",
     "engine.assembly",
     "engine.scene",

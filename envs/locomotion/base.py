@@ -49,6 +49,9 @@ class RobotTask(DifferentiableVectorEnv):
     ROBOT: ClassVar[str]  # name for gs.morphs.Robot
     FRICTION: ClassVar[float | None] = None  # of the robot on the ground; None: there is no ground
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {"strict": STRICT}
+    FLOOR: ClassVar[float | None] = None  # m, height of a floor that is only seen, where there is no ground
+    VIEW: ClassVar[tuple[float, float, float]] = (0.5, -3.6, 1.1)  # m, of the camera from the place it looks at
+    VIEW_HEIGHT: ClassVar[float] = 0.5  # m, of that place, which goes along with the robot; its x and y are the robot's
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class RobotTask(DifferentiableVectorEnv):
                 dt=self.CONTROL_DT, substeps=self.substeps, requires_grad=self.differentiable
             ),
             rigid_options=self.CONTACTS[self.contact],
+            vis_options=gs.options.VisOptions(floor_height=self.FLOOR),
         )
         if self.FRICTION is not None:
             scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid(), name="ground")
@@ -128,6 +132,12 @@ class RobotTask(DifferentiableVectorEnv):
         """(B, motors) torque (N m; of slides force, N) at action 1."""
         self._motor_dofs = [motor.dof for motor in self.robot.actuators]
         return scene
+
+    def add_camera(self) -> gs.Camera:
+        """From the side, along with the robot; at a fixed height, so that one sees it hop and fall."""
+        camera = self.scene.add_camera(res=self.render_size, pos=self.VIEW, lookat=(0.0, 0.0, 0.0))
+        camera.follow_entity(self.robot, fixed_axis=(None, None, self.VIEW_HEIGHT))
+        return camera
 
     def apply_action(self, action: torch.Tensor) -> None:
         """Torques in proportion to the action."""

@@ -35,6 +35,9 @@ class CartPoleSwingUp(RobotTask):
     ANGULAR_VELOCITY_WEIGHT, POSITION_WEIGHT, VELOCITY_WEIGHT = 0.1, 0.05, 0.1
     SUCCESS_ANGLE = np.radians(15)
 
+    FLOOR = -1.2
+    VIEW, VIEW_HEIGHT = (0.6, -4.9, 1.0), -0.1
+
     single_observation_space = Box(-np.inf, np.inf, (5,), np.float32)
     single_action_space = Box(-1.0, 1.0, (1,), np.float32)
 
@@ -44,6 +47,10 @@ class CartPoleSwingUp(RobotTask):
         velocity = self.tensor(draw.uniform(-self.START_VELOCITY_NOISE, self.START_VELOCITY_NOISE, (2,)))
         self.place(self.rest + qpos, velocity, envs_idx)
         return {}
+
+    def draw_marks(self) -> None:
+        """The rail."""
+        self.scene.draw_debug_line((-4.3, 0.0, 0.0), (4.3, 0.0, 0.0), 0.03, "gray")
 
     def angle(self) -> torch.Tensor:
         """Of the pole (B,), rad, in [-pi, pi), 0 upright."""

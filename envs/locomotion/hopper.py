@@ -22,6 +22,8 @@ class Hopper(UprightTask):
     """
 
     ROBOT = "hopper"
+    VIEW, VIEW_HEIGHT = (0.7, -4.2, 1.1), 0.75
+
     single_observation_space = Box(-np.inf, np.inf, (11,), np.float32)
     single_action_space = Box(-1.0, 1.0, (3,), np.float32)
 

@@ -40,6 +40,8 @@ class Humanoid(FloatingTask):
     HEIGHT_GAIN = 10.0  # 1/m
     UPRIGHT_WEIGHT, ACTION_WEIGHT = 0.1, 0.002
 
+    VIEW, VIEW_HEIGHT = (0.7, -4.6, 1.2), 0.85
+
     single_observation_space = Box(-np.inf, np.inf, (76,), np.float32)
     single_action_space = Box(-1.0, 1.0, (21,), np.float32)
 

@@ -31,6 +31,9 @@ class Pendulum(RobotTask):
     ANGULAR_VELOCITY_WEIGHT, TORQUE_WEIGHT = 0.1, 0.001
     SUCCESS_ANGLE = np.radians(15)
 
+    FLOOR = -1.3
+    VIEW, VIEW_HEIGHT = (0.5, -4.4, 0.9), -0.1
+
     single_observation_space = Box(-np.inf, np.inf, (3,), np.float32)
     single_action_space = Box(-1.0, 1.0, (1,), np.float32)
 
@@ -43,6 +46,10 @@ class Pendulum(RobotTask):
     def angle(self) -> torch.Tensor:
         """Of the rod (B,), rad, in [-pi, pi), 0 upright."""
         return wrapped(self.qpos()[:, 0])
+
+    def draw_marks(self) -> None:
+        """The axle."""
+        self.scene.draw_debug_line((0.0, -0.06, 0.0), (0.0, 0.06, 0.0), 0.05, "gray")
 
     def observe(self) -> torch.Tensor:
         """See the class."""

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
+import genesis as gs
 from envs.locomotion.base import RobotTask, robot_face
 from envs.locomotion.sensors import random_turn, rotated, rotation_matrix, upright
 from envs.streams import Draw
@@ -42,6 +43,9 @@ class Quadrotor(RobotTask):
     VELOCITY_WEIGHT, SPIN_WEIGHT, ACTION_WEIGHT, TILT_WEIGHT = 0.01, 0.002, 0.01, 0.1
     SUCCESS_DISTANCE = 0.1  # m
 
+    FLOOR = -0.6
+    VIEW = (0.9, -3.0, 0.8)
+
     single_observation_space = Box(-np.inf, np.inf, (18,), np.float32)
     single_action_space = Box(-1.0, 1.0, (4,), np.float32)
 
@@ -52,6 +56,16 @@ class Quadrotor(RobotTask):
         pos = self.rest[:3].expand(len(turn), 3)
         self.place(torch.cat([pos, turn], dim=1), self.tensor(velocity), envs_idx)
         return {"waypoint": pos + self.tensor(draw.uniform(-self.WAYPOINT, self.WAYPOINT, (3,)))}
+
+    def add_camera(self) -> gs.Camera:
+        """Standing still, so that the flight and the waypoint are seen."""
+        centre = tuple(self.rest[:3].tolist())
+        pos = tuple(a + b for a, b in zip(centre, self.VIEW, strict=True))
+        return self.scene.add_camera(res=self.render_size, pos=pos, lookat=centre, fov=38.0)
+
+    def draw_marks(self) -> None:
+        """The waypoint."""
+        self.scene.draw_debug_sphere(self.episode["waypoint"], self.SUCCESS_DISTANCE / 2, "green")
 
     def apply_action(self, action: torch.Tensor) -> None:
         """Force and torque of the four thrusts."""

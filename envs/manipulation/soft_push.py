@@ -68,6 +68,7 @@ class SoftPush(DifferentiableVectorEnv):
         self.block = scene.add_entity(
             gs.morphs.Box(pos=(0.0, 0.0, 0.5 * BLOCK_SIZE[2]), size=BLOCK_SIZE),
             material=gs.materials.MPM.Elastic(E=BLOCK_E, nu=BLOCK_NU, rho=BLOCK_RHO, model="neohooken"),
+            vis_mode="recon",
             name="block",
         )
         self.stick = scene.add_entity(
@@ -89,6 +90,15 @@ class SoftPush(DifferentiableVectorEnv):
         distance = self.tensor(draw.uniform(*GOAL_DISTANCE))
         angle = self.tensor(draw.uniform(-GOAL_ANGLE, GOAL_ANGLE))
         return {"goal": block + distance[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)}
+
+    def add_camera(self) -> gs.Camera:
+        """Over the table, from behind the stick's left."""
+        return self.scene.add_camera(res=self.render_size, pos=(-0.14, -0.58, 0.42), lookat=(0.01, 0.0, 0.01))
+
+    def draw_marks(self) -> None:
+        """The goal: a disc on the table of the size that counts as success."""
+        goal = self.episode["goal"]
+        self.scene.draw_debug_line(_lift(goal, -0.001), _lift(goal, 0.001), SUCCESS_DISTANCE, "green")
 
     def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
         """Friction of table and stick, and the block's stiffness (downwards only: upwards would be unstable)."""

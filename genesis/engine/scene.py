@@ -24,7 +24,9 @@ from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueEr
 from genesis.grad.tensor import check_scene
 from genesis.materials import ParticleMaterial, Rigid, Tool
 from genesis.morphs import Morph
-from genesis.options import MPMOptions, RigidOptions, SimOptions, ToolOptions
+from genesis.options import MPMOptions, RigidOptions, SimOptions, ToolOptions, VisOptions
+from genesis.render.camera import Camera, Lens
+from genesis.render.markers import Marker, Markers
 from genesis.surfaces import Default
 
 OUTPUTS = {
@@ -45,7 +47,7 @@ class Scene:
     graph, and what setters are given is detached.
 
     Args:
-        sim_options, mpm_options, tool_options, rigid_options: None for the defaults.
+        sim_options, mpm_options, tool_options, rigid_options, vis_options: None for the defaults.
         show_viewer: Must be False: there is no viewer.
     """
 
@@ -55,6 +57,7 @@ class Scene:
         mpm_options: MPMOptions | None = None,
         tool_options: ToolOptions | None = None,
         rigid_options: RigidOptions | None = None,
+        vis_options: VisOptions | None = None,
         show_viewer: bool = False,
     ) -> None:
         runtime.current()
@@ -62,6 +65,7 @@ class Scene:
         optional_instance("mpm_options", mpm_options, MPMOptions)
         optional_instance("tool_options", tool_options, ToolOptions)
         optional_instance("rigid_options", rigid_options, RigidOptions)
+        optional_instance("vis_options", vis_options, VisOptions)
         if show_viewer is not False:
             raise GenesisValueError(
                 f"show_viewer must be False, got {show_viewer!r}. There is no viewer: leave it out."
@@ -71,8 +75,11 @@ class Scene:
         self.mpm_options = mpm_options or MPMOptions()
         self.tool_options = tool_options or ToolOptions()
         self.rigid_options = rigid_options or RigidOptions()
+        self.vis_options = vis_options or VisOptions()
         self._entities: list[Entity] = []
         self._built: Values | None = None
+        self._cameras: list[Camera] = []
+        self._markers = Markers()
 
     def __repr__(self) -> str:
         return f"{type(self)} id: '{self.uid}'"
@@ -88,6 +95,11 @@ class Scene:
     def entities(self) -> list[Entity]:
         """In the order in which they were added."""
         return list(self._entities)
+
+    @property
+    def cameras(self) -> list[Camera]:
+        """In the order in which they were added."""
+        return list(self._cameras)
 
     @property
     def is_built(self) -> bool:
@@ -131,6 +143,7 @@ class Scene:
         morph: Morph,
         material: ParticleMaterial | Tool | Rigid | None = None,
         surface: Default | None = None,
+        vis_mode: str | None = None,
         name: str | None = None,
     ) -> Any:
         """Add a body and return it. Planes and height fields of a robot's file become entities after it.
@@ -141,6 +154,7 @@ class Scene:
                 `materials.Tool` its own velocity, `materials.Rigid` its joints and what it touches (the default of
                 everything else). A Plane or a Terrain with material Rigid is the ground of rigid bodies.
             surface: Its looks.
+            vis_mode: Short for `surfaces.Default(vis_mode=...)`.
             name: Unique; default its class and number.
 
         Raises:
@@ -154,11 +168,14 @@ class Scene:
                     f"{what} must be one of genesis.{kind.__module__.split('.')[-1]}, got {type(value).__name__}. "
                     "Construct one."
                 )
+        surface = surface or Default()
+        if vis_mode is not None:
+            surface = Default(color=surface.color, vis_mode=vis_mode)
         idx = len(self._entities)
         name = name if name is not None else f"{type(morph).__name__.lower()}_{idx}"
         if not isinstance(name, str) or any(entity.name == name for entity in self._entities):
             raise GenesisValueError(f"name must be a string that no other entity has, got {name!r}. Choose another.")
-        entities = assembly.entities_of(idx, name, morph, material, surface or Default())
+        entities = assembly.entities_of(idx, name, morph, material, surface)
         self._entities += entities
         return entities[0]
 
@@ -229,6 +246,48 @@ class Scene:
         envs = environments(envs_idx, values.n_envs)
         old = values.parameters(("scene", "gravity"))[0]
         values.set_parameters(("scene", "gravity"), {0: old.assign(numeric("gravity", gravity, self), envs)})
+
+    # Being seen.
+
+    def add_camera(
+        self,
+        res: tuple[int, int] = (512, 512),
+        pos: tuple[float, float, float] = (0.5, 2.5, 3.5),
+        lookat: tuple[float, float, float] = (0.5, 0.5, 0.5),
+        up: tuple[float, float, float] = (0.0, 0.0, 1.0),
+        fov: float = 30.0,
+    ) -> Camera:
+        """Add a camera, before or after `build`; it takes pictures once the scene is built.
+
+        Args:
+            res: Width and height, pixels.
+            pos: Where it is, world frame, m.
+            lookat: A point in the middle of the picture, m.
+            up: What points up in the picture.
+            fov: Vertical opening angle, degrees.
+
+        Raises:
+            GenesisValueError: An argument breaks its law.
+        """
+        camera = Camera(self, self._markers, self.vis_options.floor_height, Lens(res=res, fov=fov), pos, lookat, up)
+        self._cameras.append(camera)
+        return camera
+
+    def draw_debug_sphere(self, pos: Array, radius: float = 0.01, color: Any = "red") -> Marker:
+        """Mark a place, (3,) or (B, 3), m, by a ball that only cameras see."""
+        return self._markers.ball(pos, radius, color, self.n_envs)
+
+    def draw_debug_line(self, start: Array, end: Array, radius: float = 0.002, color: Any = "red") -> Marker:
+        """Draw a straight rod between two places, (3,) or (B, 3) each, m, that only cameras see."""
+        return self._markers.rod(start, end, radius, color, self.n_envs)
+
+    def clear_debug_object(self, object: Marker) -> None:
+        """Remove what a `draw_debug_…` returned."""
+        self._markers.clear(object)
+
+    def clear_debug_objects(self) -> None:
+        """Remove all marks."""
+        self._markers.clear()
 
     # Within.
 

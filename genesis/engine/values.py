@@ -89,9 +89,12 @@ class Values:
         self._check_versions()
         handle = self._handles.get(place)
         if handle is None:
-            handle = self._handles[place] = remember(self._values[place], self._scene())
+            handle = remember(self._values[place], self._scene())
             if self._values[place].requires_grad:
+                if not torch.is_grad_enabled():
+                    return handle  # without a graph: were it kept, the next step would start from it
                 self._values[place] = plain_of(handle)
+            self._handles[place] = handle
         return handle
 
     def links(self) -> Sequence[torch.Tensor]:

@@ -1,0 +1,319 @@
+"""`Camera`: pictures of a scene from a pose, alone or as a film."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from genesis.checks import assign, boolean, integer, number, record, vector
+from genesis.engine.entities.articulated import ArticulatedBody, RigidLink
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.entities.tool import ToolEntity
+from genesis.engine.inputs import Environments, environments
+from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.grad.tensor import plain_of
+from genesis.render.film import tile, write_film
+from genesis.render.markers import Markers
+from genesis.render.picture import Picture, Pose
+from genesis.render.stage import Stage
+
+MAX_EDGE = 4096
+ROOM = 32
+"""Solids beyond the scene's own for which a picture has room at first."""
+
+
+@record
+class Lens:
+    """What a camera is made of; checked when constructed."""
+
+    res: tuple[int, int] = (512, 512)
+    """Width and height, pixels."""
+    fov: float = 30.0
+    """Vertical opening angle, degrees."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.res, str) or not isinstance(self.res, Sequence) or len(self.res) != 2:
+            raise GenesisValueError(f"res must be (width, height), got {self.res!r}. Pass two integers.")
+        res = tuple(integer("every entry of res", entry, 1) for entry in self.res)
+        if max(res) > MAX_EDGE:
+            raise GenesisValueError(f"res must be at most {MAX_EDGE} pixels each way, got {res}. Lower it.")
+        assign(self, "res", res)
+        assign(self, "fov", number("fov", self.fov, 0.0, 170.0))
+
+
+@final
+class Camera:
+    """A pinhole camera; made by `scene.add_camera`. It only looks: no picture changes the scene or its graph.
+
+    World frame, metres. Pictures are made on demand from the present state, and are the same to the bit for the same
+    state, whatever was rendered before and in whatever batch.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        markers: Markers,
+        floor_height: float | None,
+        lens: Lens,
+        pos: Sequence[float],
+        lookat: Sequence[float],
+        up: Sequence[float],
+    ) -> None:
+        self._scene, self._markers, self._floor_height = scene, markers, floor_height
+        self._lens = lens
+        self._pose = {
+            name: np.array([vector(name, value)]) for name, value in (("pos", pos), ("lookat", lookat), ("up", up))
+        }
+        _check_frame(self._pose)
+        self._follow: tuple[Entity, int | None, tuple[float | None, ...]] | None = None
+        self._stage: Stage | None = None
+        self._picture: Picture | None = None
+        self._frames: list[np.ndarray] = []
+        self._recording = False
+
+    def __repr__(self) -> str:
+        return f"<Camera {self.res[0]} x {self.res[1]}, fov {self.fov:g} degrees>"
+
+    @property
+    def res(self) -> tuple[int, int]:
+        """Width and height, pixels."""
+        return self._lens.res
+
+    @property
+    def fov(self) -> float:
+        """Vertical opening angle, degrees."""
+        return self._lens.fov
+
+    def set_pose(
+        self,
+        pos: Any = None,
+        lookat: Any = None,
+        up: Any = None,
+        envs_idx: Environments = None,
+    ) -> None:
+        """Move and turn the camera; what is None stays.
+
+        Args:
+            pos: Where it is, (3,), or a row for each chosen environment.
+            lookat: A point in the middle of the picture.
+            up: What points up in the picture; not along the view.
+            envs_idx: Environments in which to move it; None for all.
+
+        Raises:
+            GenesisValueError: `pos` and `lookat` are one point, or `up` is along the view.
+        """
+        n = self._scene.n_envs if self._scene.is_built else 1
+        envs = environments(envs_idx, n)
+        chosen = np.arange(n) if envs is None else envs.cpu().numpy()
+        new = {name: np.broadcast_to(value, (n, 3)).copy() for name, value in self._pose.items()}
+        for name, value in (("pos", pos), ("lookat", lookat), ("up", up)):
+            if value is not None:
+                new[name][chosen] = _rows(name, value, len(chosen))
+        _check_frame(new)
+        self._pose = new
+
+    def follow_entity(
+        self,
+        entity: Entity,
+        fixed_axis: tuple[float | None, float | None, float | None] = (None, None, None),
+        link: RigidLink | str | int | None = None,
+    ) -> None:
+        """Move along with an entity: `pos` and `lookat` are from now on relative to where it is.
+
+        Args:
+            entity: Of this scene; a body of particles counts with the mean of its particles.
+            fixed_axis: A number of x, y or z that the place it follows is held at; None: follow there too.
+            link: Which link of a robot; None: its base.
+        """
+        if not isinstance(entity, ArticulatedBody | ParticleEntity | ToolEntity) or not any(
+            entity is mine for mine in self._scene.entities
+        ):
+            raise GenesisTypeError(f"entity must be a body of this scene that moves, got {entity!r}. Pass one.")
+        if link is not None and not isinstance(entity, ArticulatedBody):
+            raise GenesisTypeError(f"link must be None for {entity!r}, got {link!r}. It has no links.")
+        if not isinstance(fixed_axis, Sequence) or len(fixed_axis) != 3:
+            raise GenesisValueError(f"fixed_axis must be three numbers or None, got {fixed_axis!r}. Pass three.")
+        axes = tuple(None if axis is None else number("every entry of fixed_axis", axis) for axis in fixed_axis)
+        place = None
+        if isinstance(entity, ArticulatedBody):
+            place = entity._link(link) if link is not None else entity.base_link.idx_local
+        self._follow = (entity, place, axes)
+
+    def unfollow_entity(self) -> None:
+        """Stand still again: `pos` and `lookat` are in the world frame."""
+        self._follow = None
+
+    def render(
+        self,
+        rgb: bool = True,
+        depth: bool = False,
+        segmentation: bool = False,
+        normal: bool = False,
+        envs_idx: Environments = None,
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """Take pictures of the present state.
+
+        Args:
+            rgb: Colour, (H, W, 3) uint8.
+            depth: (H, W) float32, m along the optical axis; inf where there is nothing.
+            segmentation: (H, W) int32, `entity.idx + 1`; 0 where there is none.
+            normal: (H, W, 3) float32, unit normals, world frame; zero where there is nothing.
+            envs_idx: Environments, indices or a mask; None for all.
+
+        Returns:
+            (rgb, depth, segmentation, normal), None for what was not asked for. With a leading axis for the
+            environments, unless `envs_idx` is one integer, or None in a scene of one environment.
+
+        Raises:
+            GenesisRuntimeError: The scene has not been built.
+        """
+        wanted = {"rgb": rgb, "depth": depth, "segmentation": segmentation, "normal": normal}
+        for name, value in wanted.items():
+            boolean(name, value)
+        stage = self._look_at_scene()
+        n_envs = self._scene.n_envs
+        envs = environments(envs_idx, n_envs)
+        chosen = list(range(n_envs)) if envs is None else envs.tolist()
+        single = isinstance(envs_idx, int | np.integer) or (envs_idx is None and n_envs == 1)
+        places, centres = stage.poses(), self._followed(n_envs)
+        found: dict[str, list[np.ndarray]] = {name: [] for name, value in wanted.items() if value}
+        frames = []
+        for env in chosen:
+            picture, pose = self._take(stage, env, places, centres)
+            makers: dict[str, Callable[[], np.ndarray]] = {
+                "rgb": picture.rgb,
+                "depth": lambda picture=picture, pose=pose: picture.depth(pose, self.fov),
+                "segmentation": picture.segmentation,
+                "normal": picture.normal,
+            }
+            for name, images in found.items():
+                images.append(makers[name]())
+            if self._recording:
+                frames.append(found["rgb"][-1] if rgb else picture.rgb())
+        if frames:
+            self._frames.append(tile(frames))
+        results = {name: images[0] if single else np.stack(images) for name, images in found.items() if images}
+        empty = {name: self._empty(name) for name, images in found.items() if not images}
+        return tuple((results | empty).get(name) for name in wanted)  # type: ignore[return-value]
+
+    # Films.
+
+    def start_recording(self) -> None:
+        """Keep the colour of every `render` from now on, its environments side by side, in memory.
+
+        Raises:
+            GenesisRuntimeError: It is recording already.
+        """
+        if self._recording:
+            raise GenesisRuntimeError("a camera must not be recording to start, got a second start. Stop it first.")
+        self._recording = True
+
+    def pause_recording(self) -> None:
+        """Keep nothing until `start_recording`; what has been kept stays.
+
+        Raises:
+            GenesisRuntimeError: It is not recording.
+        """
+        self._must_record("pause_recording")
+        self._recording = False
+
+    def stop_recording(self, save_to_filename: str | os.PathLike[str], fps: float = 60.0) -> None:
+        """Write what has been recorded and forget it. If the file cannot be written, the recording is kept.
+
+        Args:
+            save_to_filename: Ends in .mp4 or .gif (which need the extra `video`). Written whole or not at all.
+            fps: Frames per second.
+
+        Raises:
+            GenesisRuntimeError: Nothing has been recorded, or the disk is full.
+            GenesisValueError: Another ending.
+            GenesisImportError: The extra `video` is not installed.
+        """
+        if not self._frames:
+            self._must_record("stop_recording")
+            raise GenesisRuntimeError("a recording must have a frame, got none. Call render() while it runs.")
+        write_film(save_to_filename, self._frames, fps)
+        self._frames, self._recording = [], False
+
+    # Within.
+
+    def _must_record(self, call: str) -> None:
+        if not self._recording:
+            raise GenesisRuntimeError(f"{call} must come after start_recording, got a camera that is not recording.")
+
+    def _look_at_scene(self) -> Stage:
+        if not self._scene.is_built:
+            raise GenesisRuntimeError("a scene must be built before it is rendered, got a call before. Call build().")
+        if self._stage is None:
+            self._stage = Stage(self._scene.entities, self._scene.n_envs, self._floor_height)
+        return self._stage
+
+    def _take(
+        self, stage: Stage, env: int, places: tuple[torch.Tensor, torch.Tensor, torch.Tensor], centres: np.ndarray
+    ) -> tuple[Picture, Pose]:
+        extra = self._markers.solids(env)
+        needed = len(stage.solids.kind) + len(extra[0].kind)
+        if self._picture is None or self._picture.room < needed:
+            self._picture = Picture(stage, *self.res, needed + ROOM)
+        pos, lookat, up = (value[min(env, len(value) - 1)] for value in self._pose.values())
+        pose = _frame(pos + centres[env], lookat + centres[env], up)
+        self._picture.make(env, pose, self.fov, places, extra)
+        return self._picture, pose
+
+    @torch.no_grad()
+    def _followed(self, n_envs: int) -> np.ndarray:
+        """(B, 3) where the pose is relative to."""
+        if self._follow is None:
+            return np.zeros((n_envs, 3))
+        entity, link, axes = self._follow
+        if isinstance(entity, ArticulatedBody):
+            place: torch.Tensor = entity.get_links_pos()[:, link]
+        elif isinstance(entity, ParticleEntity):
+            place = entity.get_particles_pos().mean(1)
+        else:
+            assert isinstance(entity, ToolEntity)
+            place = entity.get_pos()
+        centres = plain_of(place).cpu().double().numpy().copy()
+        for i, axis in enumerate(axes):
+            if axis is not None:
+                centres[:, i] = axis
+        return np.where(np.isfinite(centres).all(1, keepdims=True), centres, 0.0)
+
+    def _empty(self, name: str) -> np.ndarray:
+        width, height = self.res
+        dtype = {"rgb": np.uint8, "depth": np.float32, "segmentation": np.int32, "normal": np.float32}[name]
+        return np.zeros((0, height, width, *((3,) if name in ("rgb", "normal") else ())), dtype)
+
+
+def _rows(name: str, value: Any, n: int) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        value = plain_of(value.detach()).cpu().double().numpy()
+    try:
+        rows = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise GenesisTypeError(f"{name} must be numbers, got {value!r}. Pass three.") from None
+    if rows.shape not in ((3,), (n, 3)) or not np.isfinite(rows).all():
+        raise GenesisValueError(f"{name} must be finite, of shape (3,) or ({n}, 3), got {value!r}. Mend it.")
+    return rows
+
+
+def _check_frame(pose: dict[str, np.ndarray]) -> None:
+    view = pose["lookat"] - pose["pos"]
+    across = np.cross(view, pose["up"])
+    limit = 1e-6 * np.linalg.norm(view, axis=1) * np.linalg.norm(pose["up"], axis=1)
+    if (np.linalg.norm(view, axis=1) < 1e-9).any():
+        raise GenesisValueError("lookat must be another point than pos, got one point. Move one of them.")
+    if (np.linalg.norm(across, axis=1) <= limit).any():
+        raise GenesisValueError("up must not point along the view nor be zero, got such a vector. Tilt it.")
+
+
+def _frame(pos: np.ndarray, lookat: np.ndarray, up: np.ndarray) -> Pose:
+    forward = lookat - pos
+    distance = float(np.linalg.norm(forward))
+    forward = forward / distance
+    right = np.cross(forward, up)
+    right /= np.linalg.norm(right)
+    return Pose(pos, right, np.cross(right, forward), forward, distance)

@@ -1,0 +1,198 @@
+"""Films: MP4 by imageio-ffmpeg, GIF by pillow, both of the extra `video`. A file appears whole or not at all."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from genesis.checks import number
+from genesis.errors import GenesisImportError, GenesisRuntimeError, GenesisValueError
+
+ENDINGS = (".mp4", ".gif")
+GAP = 2
+"""Pixels between pictures side by side."""
+
+
+def tile(frames: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
+    """Pictures (H, W, 3) side by side in rows, as many columns as rows or one more unless told."""
+    columns = columns or math.ceil(math.sqrt(len(frames)))
+    if len(frames) == 1:
+        return frames[0]
+    rows = math.ceil(len(frames) / columns)
+    height, width = frames[0].shape[:2]
+    whole = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    for i, frame in enumerate(frames):
+        y, x = (i // columns) * (height + GAP), (i % columns) * (width + GAP)
+        whole[y : y + height, x : x + width] = frame
+    return whole
+
+
+class Film:
+    """A film that is being written; a context manager. Leaving it by an error leaves no file."""
+
+    def __init__(self, path: str | os.PathLike[str], fps: float) -> None:
+        """Opens it; `path` ends in .mp4 or .gif.
+
+        Raises:
+            GenesisValueError: Another ending, a folder that does not exist, or fps out of range.
+            GenesisImportError: The extra `video` is not installed.
+        """
+        self.path = Path(path)
+        ending = self.path.suffix.lower()
+        if ending not in ENDINGS:
+            raise GenesisValueError(f"a film must end in {' or '.join(ENDINGS)}, got {str(path)!r}. Rename it.")
+        self.fps = number("fps", fps, 0.0, 1000.0)
+        if not self.path.parent.is_dir():
+            raise GenesisValueError(f"a film must go into an existing folder, got {str(path)!r}. Make the folder.")
+        self._mp4 = ending == ".mp4"
+        self._library = _ffmpeg() if self._mp4 else _pillow()
+        self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}{ending}")
+        self._writer: Any = None
+        self._frames: list[Any] = []
+        self._shape: tuple[int, ...] | None = None
+
+    def __enter__(self) -> "Film":
+        return self
+
+    def add(self, frame: np.ndarray) -> None:
+        """One more picture (H, W, 3) uint8, all of one size."""
+        if self._shape not in (None, frame.shape):
+            raise GenesisValueError(f"frames must all have shape {self._shape}, got {frame.shape}. Render one size.")
+        self._shape = frame.shape
+        with _disk(self.path):
+            if self._mp4:
+                self._add_mp4(frame)
+            else:
+                image = self._library.fromarray(frame)
+                self._frames.append(image.quantize(128, dither=self._library.Dither.NONE))
+
+    def _add_mp4(self, frame: np.ndarray) -> None:
+        height, width = frame.shape[:2]
+        even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")  # the codec wants even sizes
+        if self._writer is None:
+            self._writer = self._library.write_frames(
+                str(self._partial),
+                (even.shape[1], even.shape[0]),
+                fps=self.fps,
+                codec="libx264",
+                quality=None,
+                macro_block_size=2,
+                output_params=["-crf", "20", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart"],
+                ffmpeg_log_level="error",
+            )
+            self._writer.send(None)
+        self._writer.send(np.ascontiguousarray(even))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            if self._writer is not None:
+                self._writer.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        if self._shape is None:
+            raise GenesisRuntimeError("a film must have a frame, got none. Add one.")
+        with _disk(self.path):
+            if self._mp4:
+                writer, self._writer = self._writer, None
+                writer.close()
+                if not self._partial.is_file() or self._partial.stat().st_size == 0 or not _is_whole(self._partial):
+                    raise OSError("the encoder wrote no whole file")
+            else:
+                first, *others = self._frames
+                first.save(
+                    self._partial,
+                    save_all=True,
+                    append_images=others,
+                    duration=max(20, round(1000 / self.fps)),
+                    loop=0,
+                    optimize=True,
+                )
+            with self._partial.open("rb") as file:
+                os.fsync(file.fileno())
+            self._partial.replace(self.path)
+
+
+def write_film(path: str | os.PathLike[str], frames: Sequence[np.ndarray], fps: float) -> None:
+    """Write a film of frames (H, W, 3) uint8; see `Film`."""
+    with Film(path, fps) as film:
+        for frame in frames:
+            film.add(frame)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an MP4 has its table of contents, which the encoder writes last."""
+    with path.open("rb") as file:
+        while head := file.read(8):
+            size, name = int.from_bytes(head[:4], "big"), head[4:]
+            if name == b"moov":
+                return True
+            if size < 8:
+                return False
+            file.seek(size - 8, os.SEEK_CUR)
+    return False
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """What the system or the encoder says about a file becomes one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise GenesisRuntimeError(
+            f"{path} must be writable to its end, got: {reason}. Make room on the disk or choose another place; "
+            "no half-written file was left."
+        ) from error
+
+
+def _ffmpeg() -> ModuleType:
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise GenesisImportError(
+            'MP4 films need imageio-ffmpeg, got none. Install the extra: pip install -e ".[video]".'
+        ) from error
+    return imageio_ffmpeg
+
+
+def _pillow() -> ModuleType:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise GenesisImportError(
+            'GIF films and PNG pictures need pillow, got none. Install the extra: pip install -e ".[video]".'
+        ) from error
+    return Image
+
+
+def write_png(path: str | os.PathLike[str], picture: np.ndarray, colors: int | None = None) -> None:
+    """Write a picture (H, W, 3) uint8 as PNG, whole or not at all.
+
+    Args:
+        colors: How many different colours to keep, at most 256, for a small file; None: all.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".png":
+        raise GenesisValueError(f"a picture must end in .png, got {str(path)!r}. Rename it.")
+    library = _pillow()
+    image = library.fromarray(picture)
+    if colors is not None:
+        image = image.quantize(colors, method=library.Quantize.MEDIANCUT, dither=library.Dither.FLOYDSTEINBERG)
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.png")
+    try:
+        with _disk(target):
+            image.save(partial, optimize=True)
+            partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,149 @@
+"""Films and film strips of what a policy does: `python -m scripts.render --checkpoint runs/... --output film.mp4`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import tyro
+
+import genesis as gs
+from agents.core import checkpoint
+from genesis.errors import GenesisValueError
+from genesis.render.film import ENDINGS, Film, tile, write_png
+from scripts import make
+from scripts.progress import Progress
+
+PICTURES = (*ENDINGS, ".png")
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """Renders a trained policy, or actions without one, to an MP4, a GIF or a film strip (PNG)."""
+
+    output: Path
+    """File to write. Its ending decides: .mp4, .gif, or .png for a strip of moments, one row per environment."""
+    checkpoint: Path | None = None
+    """A checkpoint file, or the folder of a run (its latest checkpoint). None: --env and --actions instead."""
+    env: str | None = None
+    """Environment id, such as genesis/Ant-v0; None: the checkpoint's."""
+    actions: Literal["zero", "random"] = "zero"
+    """What acts without a checkpoint: the middle of the action space, or uniform noise."""
+    seconds: float = 10.0
+    """Length of the film, s of simulated time; it is shown in real time."""
+    fps: float = 30.0
+    """Frames per second at most; what is written is the environment's rate over a whole number."""
+    num_envs: int = 4
+    """Environments, side by side."""
+    size: tuple[int, int] = (320, 320)
+    """Width and height of one environment's picture, pixels."""
+    moments: int = 6
+    """Pictures in a row of a film strip."""
+    seed: int = 1
+    """Seed of the episodes (and of random actions)."""
+    backend: str = "cpu"
+    """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
+
+
+def run(config: RenderConfig) -> dict[str, Any]:
+    """Simulates and writes.
+
+    Returns:
+        output, env, frames, fps of what was written.
+
+    Raises:
+        gs.GenesisException: An option breaks its law, the checkpoint does not fit, the extra `video` is missing, or
+            the file cannot be written; nothing is left under its name then.
+    """
+    _check(config)
+    saved = None if config.checkpoint is None else checkpoint.load(config.checkpoint, config.env)
+    name = str(saved["env"] if saved else config.env)
+    make.check_env(name)
+    if not gs.is_initialized():
+        gs.init(backend=getattr(gs, config.backend), precision=saved["precision"] if saved else "32")
+    env = make.film_env(name, config.num_envs, saved["contact"] if saved else None)
+    env.render_size = config.size
+    rate = env.metadata["render_fps"]
+    every = max(1, round(rate / config.fps))
+    count = max(1, round(config.seconds * rate / every))
+    act = make.restored_agent(saved, env).act if saved else _untrained(config, env)
+    frames = _frames(env, act, config.seed, every, count)
+    if config.output.suffix.lower() == ".png":
+        _write_strip(config, frames, count)
+    else:
+        with Film(config.output, rate / every) as film:
+            for pictures in frames:
+                film.add(tile(pictures))
+    env.close()
+    return {"output": str(config.output), "env": name, "frames": count, "fps": rate / every}
+
+
+@torch.no_grad()
+def _frames(env: Any, act: Callable, seed: int, every: int, count: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """Pictures of all environments, every so many steps."""
+    bar = Progress(count)
+    observation, _ = env.reset(seed=seed)
+    for frame in range(count):
+        yield env.render()
+        bar.show(frame + 1, {})
+        if frame < count - 1:
+            for _ in range(every):
+                observation, *_ = env.step(act(observation))
+    bar.close()
+
+
+def _untrained(config: RenderConfig, env: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    low, high = (env.tensor(bound) for bound in (env.single_action_space.low, env.single_action_space.high))
+    generator = np.random.default_rng(config.seed)
+    shape = (env.num_envs, *env.single_action_space.shape)
+
+    def act(observation: torch.Tensor) -> torch.Tensor:
+        part = env.tensor(generator.random(shape)) if config.actions == "random" else env.tensor(np.full(shape, 0.5))
+        return low + part * (high - low)
+
+    return act
+
+
+def _write_strip(config: RenderConfig, frames: Iterator[tuple[np.ndarray, ...]], count: int) -> None:
+    moments = min(config.moments, count)
+    wanted = {round(i * (count - 1) / max(1, moments - 1)) for i in range(moments)}
+    kept = [pictures for i, pictures in enumerate(frames) if i in wanted]
+    rows = [kept[moment][env] for env in range(config.num_envs) for moment in range(len(kept))]
+    write_png(config.output, tile(rows, columns=len(kept)), colors=256)
+
+
+def _check(config: RenderConfig) -> None:
+    if config.output.suffix.lower() not in PICTURES:
+        raise GenesisValueError(f"output must end in one of {', '.join(PICTURES)}, got {str(config.output)!r}.")
+    if not config.output.resolve().parent.is_dir():
+        raise GenesisValueError(f"output must lie in an existing folder, got {str(config.output)!r}. Make the folder.")
+    if config.checkpoint is None and config.env is None:
+        raise GenesisValueError("checkpoint or env must be given, got neither. Pass --checkpoint or --env.")
+    for name in ("seconds", "fps"):
+        if not 0 < getattr(config, name) < float("inf"):
+            raise GenesisValueError(f"{name} must be positive and finite, got {getattr(config, name)}.")
+    for name in ("num_envs", "moments"):
+        if getattr(config, name) < 1:
+            raise GenesisValueError(f"{name} must be at least 1, got {getattr(config, name)}.")
+    if config.backend not in ("cpu", "cuda", "gpu"):
+        raise GenesisValueError(f'backend must be "cpu", "cuda" or "gpu", got {config.backend!r}.')
+
+
+def main() -> int:
+    """Entry point of `genesis-render`."""
+    return make.run(_main)
+
+
+def _main() -> int:
+    config = tyro.cli(RenderConfig)
+    torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
+    result = run(config)
+    print(f"written: {result['output']} ({result['env']}, {result['frames']} frames at {result['fps']:g} a second)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

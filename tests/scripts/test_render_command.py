@@ -1,0 +1,94 @@
+"""`scripts.render` and `scripts.gallery`: films and strips, of checkpoints and without, and what they refuse."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import genesis as gs
+from agents import AGENTS
+from agents.core import checkpoint
+from scripts import gallery, make, render
+
+ENV = "genesis/Pendulum-v0"
+
+pillow = pytest.importorskip("PIL.Image")
+ffmpeg = pytest.importorskip("imageio_ffmpeg")
+
+
+def command(monkeypatch, *options):
+    small = ["--num-envs", "2", "--size", "48", "40", "--seconds", "0.5"]
+    monkeypatch.setattr(sys, "argv", ["render", *small, *map(str, options)])
+    return render.main()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A checkpoint of an agent that has learned nothing yet."""
+    env = make.evaluation_env(ENV, 2)
+    hyper = AGENTS["bptt"].config()
+    agent = AGENTS["bptt"].agent(hyper, env, 0, 100)
+    path = tmp_path_factory.mktemp("run") / "step-0.pt"
+    payload = {
+        "env": ENV, "agent": "bptt", "contact": None, "seed": 0, "total_steps": 100, "hyper": vars(hyper),
+        "precision": "64" if gs.tc_float == torch.float64 else "32", "genesis_version": gs.__version__,
+        "observation_size": env.single_observation_space.shape[0], "action_size": env.single_action_space.shape[0],
+        "agent_state": agent.state_dict(),
+    }  # fmt: skip
+    checkpoint.save(path, payload)
+    return path
+
+
+def test_films_of_a_checkpoint(monkeypatch, tmp_path, trained, capsys):
+    for ending, fps in (("mp4", 10), ("gif", 20)):
+        path = tmp_path / f"film.{ending}"
+        assert command(monkeypatch, "--checkpoint", trained, "--output", path, "--fps", fps) == 0
+        assert f"written: {path} ({ENV}, {fps // 2} frames at {fps} a second)" in capsys.readouterr().out
+    assert ffmpeg.count_frames_and_secs(str(tmp_path / "film.mp4")) == (5, pytest.approx(0.5, abs=0.11))
+    with pillow.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 10 and film.size == (98, 40) and film.info["duration"] == 50
+
+
+def test_the_same_command_writes_the_same_file(monkeypatch, tmp_path):
+    for name in ("a.gif", "b.gif"):
+        assert command(monkeypatch, "--env", ENV, "--actions", "random", "--output", tmp_path / name) == 0
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
+def test_film_strips(monkeypatch, tmp_path):
+    assert command(monkeypatch, "--env", ENV, "--output", tmp_path / "strip.png", "--moments", 3) == 0
+    with pillow.open(tmp_path / "strip.png") as strip:
+        assert strip.size == (3 * 48 + 4, 2 * 40 + 2)
+        picture = np.asarray(strip.convert("RGB"))
+    assert not np.array_equal(picture[:40, :48], picture[:40, 50:98])
+
+
+@pytest.mark.parametrize(
+    "options, what",
+    [
+        (["--env", ENV, "--output", "a.avi"], "output must end in one of .mp4, .gif, .png"),
+        (["--env", ENV, "--output", "nowhere/a.gif"], "existing folder"),
+        (["--output", "a.gif"], "checkpoint or env"),
+        (["--env", "genesis/Aunt-v0", "--output", "a.gif"], "genesis/Ant-v0"),
+        (["--checkpoint", "nothing.pt", "--output", "a.gif"], "checkpoint must exist"),
+        (["--env", ENV, "--output", "a.gif", "--seconds", "-1"], "seconds"),
+        (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "res"),
+        (["--env", ENV, "--output", "a.gif", "--backend", "tpu"], "backend"),
+    ],
+)
+def test_refusals(monkeypatch, tmp_path, capsys, options, what):
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch, *options) == 1
+    assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_environment_is_refused(monkeypatch, tmp_path, trained, capsys):
+    options = ("--checkpoint", trained, "--env", "genesis/Ant-v0", "--output", tmp_path / "a.gif")
+    assert command(monkeypatch, *options) == 1 and "Ant-v0" in capsys.readouterr().err
+
+
+def test_the_gallery_has_a_small_picture_of_every_environment(tmp_path):
+    written = gallery.run(gallery.GalleryConfig(folder=tmp_path, size=(120, 90)))
+    assert {path.name for path in written} == {path.name for path in gallery.FOLDER.glob("*.png")}
+    assert all(path.stat().st_size < 150_000 for path in gallery.FOLDER.glob("*.png"))
