@@ -4,7 +4,7 @@ SHAC (see there) with:
 
 1. Two critics that share nothing. The value is the smaller of the two, in the actor's bootstrap and in the critics'
    TD(lambda) targets; there is no target net.
-2. The critics are fitted until their loss settles: its mean change over five passes falls below a threshold.
+2. The critics are fitted until their loss settles: its mean change over five passes falls below a part of it.
 3. A horizon H that shrinks where gradients explode and grows where they behave. With a measure f_k of the step k steps
    before the window's end, its limit C, and a multiplier phi_k for each k,
        phi_k <- phi_k + a (f_k / C - 1),     H <- H - b mean_k(phi_k),     H in [H_min, H_max].
@@ -19,6 +19,8 @@ Differences from the paper:
   stiffness of contact, is used beside it where the task's `info` has one: then f / C is the larger of the two.
 - f / C - 1 instead of f - C, so that rates have no units; multipliers stay within [-1, 10], so that a long calm does
   not hold a horizon up when gradients explode.
+- The loss's change is taken relative to the loss, so that it settles whatever the unit of reward, and there are at most
+  16 passes, not 64; minibatches have a size, not a number, so that short windows are not cut into small ones.
 - Multipliers belong to distances from the window's end, where the adjoint starts, and are kept between windows.
 - Those of SHAC here.
 """
@@ -77,12 +79,12 @@ class AHACConfig:
     """Adam's decay rates of the first and second moment."""
     max_grad_norm: float = 1.0
     """Global gradient norm, of actor and critics each, beyond which a gradient is scaled down."""
-    critic_passes: int = 64
+    critic_passes: int = 16
     """Passes of the critics over each window, at most."""
-    critic_settled: float = 0.2
-    """Mean change of the critics' loss over five passes below which they have settled."""
-    critic_minibatches: int = 4
-    """Minibatches in a pass."""
+    critic_settled: float = 0.02
+    """Mean change of the critics' loss over five passes, in units of the loss, below which they have settled."""
+    critic_minibatch_steps: int = 8
+    """Steps of all environments that make a minibatch."""
     hidden: tuple[int, ...] = (128, 64, 32)
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (64, 64)
@@ -92,7 +94,7 @@ class AHACConfig:
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a number breaks its law."""
-        whole = dict.fromkeys(("min_window", "max_window", "critic_passes", "critic_minibatches"), WHOLE)
+        whole = dict.fromkeys(("min_window", "max_window", "critic_passes", "critic_minibatch_steps"), WHOLE)
         limits = ("growth_limit", "contact_limit", "actor_learning_rate", "critic_learning_rate", "max_grad_norm")
         rates = dict.fromkeys(("final_learning_rate", "dual_rate", "horizon_rate", "critic_settled"), RATE)
         other = {"gamma": UNIT, "lam": PART, "betas": BETAS, "initial_log_std": NUMBER}
@@ -188,7 +190,7 @@ class AHAC(Agent):
         watch.lap("forward")
         loss = self._actor_loss(window)
         probe = AdjointProbe(window.action)
-        step = guarded_step(self.actor_optimiser, loss, env)
+        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window)
         fit = fit_critics(
@@ -198,7 +200,7 @@ class AHAC(Agent):
             target,
             window.valid,
             config.critic_passes,
-            config.critic_minibatches,
+            max(1, round(len(window.action) / config.critic_minibatch_steps)),
             key=(self.seed, self.updates),
             settled=self._settled,
         )
@@ -251,7 +253,7 @@ class AHAC(Agent):
     def _settled(self, losses: list[float]) -> bool:
         recent = losses[-SETTLING_PASSES - 1 :]
         changes = [abs(after - before) for before, after in zip(recent[:-1], recent[1:], strict=True)]
-        return len(changes) == SETTLING_PASSES and sum(changes) / len(changes) < self.config.critic_settled
+        return len(changes) == SETTLING_PASSES and sum(changes) / len(changes) < self.config.critic_settled * losses[-1]
 
     def _measure(self, adjoint: torch.Tensor, window: Window) -> torch.Tensor:
         """f_k / C (H,): of the adjoint, or of contact where that is larger."""

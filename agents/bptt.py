@@ -98,7 +98,7 @@ class BPTT(Agent):
         self.optimiser.learning_rate = linear_schedule(
             self.config.learning_rate, self.config.final_learning_rate, self.progress()
         )
-        step = guarded_step(self.optimiser, loss, env)
+        step = guarded_step(self.optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         self.observation = window.last_observation
         self.count(window.reward.numel(), step.skipped)

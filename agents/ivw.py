@@ -145,7 +145,7 @@ class IVW(Agent):
         by_log_std = torch.where(weight > 0, weight * first * std * noise, 0.0)
         by_log_std = by_log_std + (1.0 - weight) * score * (noise.square() - 1.0)
         surrogate = -(by_mean * self.policy.mean(x) + by_log_std * self.policy.log_std).sum()
-        step = guarded_step(self.actor_optimiser, surrogate, env)
+        step = guarded_step(self.actor_optimiser, surrogate, env, window.first_nonfinite)
         watch.lap("mixing")
         fit = fit_critics(
             self.critics,

@@ -6,6 +6,7 @@ here is the default of the agent's configuration.
     SHAC  Xu et al., ICLR 2022, and its published configurations: epochs x environments x 32 steps.
     AHAC  Georgiev et al., ICML 2024: its rates and target net, with the nets of SHAC (their 400-200-100 is for a GPU).
     SAPO  Xing et al., ICLR 2025, AntRun, with SHAC's batch and nets in the other tasks.
+    PPO, SAC  the baselines in SHAC's published configurations: environments, epochs and nets; SAC's steps are ours.
 """
 
 from collections.abc import Mapping
@@ -94,6 +95,35 @@ _BPTT = {
     ANT: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),
     SOFT_PUSH: Preset(16, 80_000),
 }
+_NET = {"hidden": (128, 64, 32)}
+_PPO = {
+    CARTPOLE: Preset(32, _steps(500, 32, 240), {"window": 240}),
+    PENDULUM: Preset(32, _steps(500, 32, 200), {"window": 200}),
+    HOPPER: Preset(1024, _steps(5000, 1024), _NET),
+    WALKER: Preset(1024, _steps(5000, 1024), _NET),
+    CHEETAH: Preset(1024, _steps(5000, 1024), _NET),
+    ANT: Preset(2048, _steps(5000, 2048), _NET),
+    HUMANOID: Preset(1024, _steps(5000, 1024), {"hidden": (256, 128)}),
+    QUADROTOR: Preset(64, _steps(2000, 64)),
+    SOFT_PUSH: Preset(16, 400_000, {"window": 75}),
+}
+_SAC = {
+    CARTPOLE: Preset(32, 2_000_000),
+    PENDULUM: Preset(32, 500_000),
+    HOPPER: Preset(64, 10_000_000),
+    WALKER: Preset(64, 10_000_000),
+    CHEETAH: Preset(64, 10_000_000),
+    ANT: Preset(128, 20_000_000),
+    HUMANOID: Preset(64, 20_000_000, {"hidden": (256, 128), "learning_rate": 3e-4, "alpha_learning_rate": 2e-4}),
+    QUADROTOR: Preset(32, 1_000_000),
+    SOFT_PUSH: Preset(16, 200_000),
+}
+_TRAJOPT = {
+    CARTPOLE: Preset(16, 200 * 16 * 240),  # 200 iterations of Adam
+    PENDULUM: Preset(16, 200 * 16 * 200),
+    QUADROTOR: Preset(16, 200 * 16 * 300),
+    SOFT_PUSH: Preset(16, 200 * 16 * 75),
+}
 
 
 def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
@@ -106,6 +136,10 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "sapo": _family(_SAPO),
     "ivw": _family(_SHAC),
     "bptt": _BPTT,
+    "ppo": _PPO,
+    "sac": _SAC,
+    "trajopt-adam": _TRAJOPT,
+    "trajopt-cem": {env: Preset(64, preset.total_steps) for env, preset in _TRAJOPT.items()},
 }
 """Agent to environment to preset."""
 

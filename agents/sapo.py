@@ -156,7 +156,7 @@ class SAPO(Agent):
         reward = self._soft_reward(window.reward, entropy)
         watch.lap("forward")
         loss = self._actor_loss(window, reward)
-        step = guarded_step(self.actor_optimiser, loss, env)
+        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window, reward.detach())
         fit = fit_critics(

@@ -130,7 +130,7 @@ class SHAC(Agent):
         window = self._roll_out(env, observation)
         watch.lap("forward")
         loss = self._actor_loss(window)
-        step = guarded_step(self.actor_optimiser, loss, env)
+        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window)
         fit = fit_critics(

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,13 +121,19 @@ class Optimiser:
         self.count, self.learning_rate = state["count"], state["learning_rate"]
 
 
-def guarded_step(optimiser: Optimiser, loss: torch.Tensor, env: Any = None) -> Step:
+def guarded_step(
+    optimiser: Optimiser,
+    loss: torch.Tensor,
+    env: Any = None,
+    blame: Callable[[], str | None] = lambda: None,
+) -> Step:
     """One step down a differentiable loss; skipped, and its origin reported, where loss or gradient is not finite.
 
     Args:
         optimiser: Of the parameters that the loss depends on.
         loss: This process's mean; the gradient is averaged over the processes.
-        env: The environment whose `failures()` name the origin of what is not finite; None: none.
+        env: The environment whose `failures()` name the origin of a gradient that is not finite; None: none.
+        blame: Names what was not finite in the experience, if anything was.
     """
     optimiser.clear()
     known = len(_failures(env))
@@ -136,7 +143,8 @@ def guarded_step(optimiser: Optimiser, loss: torch.Tensor, env: Any = None) -> S
         optimiser.gradient.fill_(math.nan)  # tells the other processes
     step = optimiser.step()
     if step.skipped:
-        _LOG.warning("An update was skipped: %s.", _origin(loss, env, known))
+        what = "the gradient" if bool(torch.isfinite(loss.detach())) else "the loss"
+        _LOG.warning("An update was skipped: %s was not finite; %s.", what, blame() or _origin(env, known))
     return step
 
 
@@ -144,10 +152,9 @@ def _failures(env: Any) -> list[Any]:
     return [] if env is None else env.failures()
 
 
-def _origin(loss: torch.Tensor, env: Any, known: int) -> str:
-    what = "the gradient" if bool(torch.isfinite(loss.detach())) else "the loss"
+def _origin(env: Any, known: int) -> str:
     failures = _failures(env)
     if not failures:
-        return f"{what} was not finite, and the simulator reported no failure (look at reward and observation)"
+        return "the simulator reported no failure, look at reward and observation"
     step, substep, row, field = failures[known] if known < len(failures) else failures[-1]
-    return f"{what} was not finite; the simulator reported {field} in step {step}, substep {substep}, environment {row}"
+    return f"the simulator reported {field} in step {step}, substep {substep}, environment {row}"

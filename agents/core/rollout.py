@@ -75,6 +75,16 @@ class Window:
         """(H, B, O) after each step and before any reset, detached."""
         return torch.stack([x.detach() for x in self.next_observation])
 
+    def first_nonfinite(self) -> str | None:
+        """The first action, reward or observation that is not finite, in words; None: there is none."""
+        fields = {"action": self.action, "reward": list(self.reward), "observation": self.next_observation}
+        for t in range(len(self.reward)):
+            for name, values in fields.items():
+                rows = (~torch.isfinite(values[t].detach())).reshape(len(values[t]), -1).any(dim=1).nonzero()
+                if len(rows):
+                    return f"the {name} in step {t} of the window, environment {int(rows[0])}, was the first"
+        return None
+
     def end_value(self, value: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """(H, B) value where an episode is cut but not terminated, by truncation or the window's end; zero elsewhere.
 

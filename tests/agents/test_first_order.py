@@ -147,6 +147,21 @@ def test_nonfinite_gradient_or_reward_skips_the_update(name, monkeypatch):
     assert not torch.equal(agent.actor_optimiser.vector.detach(), actor)
 
 
+def test_a_sick_reward_is_named(monkeypatch, caplog):
+    env = training_env()
+    agent = agent_for("shac", env)
+    agent.update(env)
+    reward = type(env).reward
+
+    def sick(self):
+        lost = (self.elapsed == 2) & (torch.arange(4) == 1)
+        return torch.where(lost, torch.nan, reward(self))
+
+    monkeypatch.setattr(type(env), "reward", sick)
+    agent.update(env)
+    assert "the loss was not finite; the reward in step 2 of the window, environment 1, was the first" in caplog.text
+
+
 def test_target_critic_follows():
     env = training_env()
     agent = agent_for("shac", env, target_decay=0.25)
@@ -228,7 +243,10 @@ def test_critics_stop_when_they_have_settled():
     assert agent.update(env)["critic/passes"] == 6  # five changes are known then
     agent = agent_for("ahac", training_env(), critic_passes=9, critic_settled=0.0)
     assert agent.update(training_env())["critic/passes"] == 9
-    assert agent._settled([5.0, 4.0, 3.0, 3.0, 3.0]) is False
+    agent = agent_for("ahac", training_env(), critic_settled=0.1)
+    assert agent._settled([5.0, 4.0, 3.0, 3.0, 3.0]) is False  # not five changes yet
+    assert agent._settled([9.0, 5.0, 4.5, 4.0, 4.0, 4.0]) is False  # mean change 1.0, a tenth of the loss 0.4
+    assert agent._settled([9.0, 4.1, 4.2, 4.0, 4.1, 4.0, 4.0]) is True
     with pytest.raises(gs.GenesisException, match="max_window"):
         AHACConfig(min_window=9, max_window=8)
 
