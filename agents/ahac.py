@@ -40,8 +40,8 @@ from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
-from agents.core.returns import td_lambda, window_return
-from agents.core.rollout import Stopwatch, Window, collect
+from agents.core.returns import window_return
+from agents.core.rollout import Stopwatch, Window, collect, critic_data
 from genesis.errors import GenesisValueError
 
 SETTLING_PASSES = 5
@@ -234,21 +234,10 @@ class AHAC(Agent):
         end_value = window.end_value(lambda o: self._value(self.normaliser(o)))
         return -window_return(window.reward, window.done, window.valid, self.config.gamma, end_value)
 
-    @torch.no_grad()
     def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised observations (H, B, O) and their targets (H, B)."""
-        after = self.normaliser(window.next_observations())
-        next_value = self._value(after.reshape(-1, self.observation_size)).reshape(window.reward.shape)
-        target = td_lambda(
-            window.reward.detach(),
-            next_value,
-            window.terminated,
-            window.truncated,
-            window.valid,
-            self.config.gamma,
-            self.config.lam,
-        )
-        return self.normaliser(window.observation), target
+        config = self.config
+        return critic_data(window, window.reward, self._value, self.normaliser, config.gamma, config.lam)
 
     def _settled(self, losses: list[float]) -> bool:
         recent = losses[-SETTLING_PASSES - 1 :]

@@ -35,8 +35,8 @@ from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
-from agents.core.returns import segment_discounts, td_lambda, window_return
-from agents.core.rollout import Stopwatch, Window, collect
+from agents.core.returns import segment_discounts, window_return
+from agents.core.rollout import Stopwatch, Window, collect, critic_data
 
 
 @dataclass(frozen=True)
@@ -185,21 +185,12 @@ class IVW(Agent):
         end_value = window.end_value(lambda o: self.target(self.normaliser(o))[0])
         return -window_return(window.reward, window.done, window.valid, self.config.gamma, end_value)
 
-    @torch.no_grad()
     def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised observations (H, B, O) and their targets (H, B)."""
-        after = self.normaliser(window.next_observations())
-        next_value = self.target(after.reshape(-1, self.observation_size))[0].reshape(window.reward.shape)
-        target = td_lambda(
-            window.reward.detach(),
-            next_value,
-            window.terminated,
-            window.truncated,
-            window.valid,
-            self.config.gamma,
-            self.config.lam,
+        config = self.config
+        return critic_data(
+            window, window.reward, lambda x: self.target(x)[0], self.normaliser, config.gamma, config.lam
         )
-        return self.normaliser(window.observation), target
 
     @torch.no_grad()
     def _score(self, window: Window, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -31,8 +31,8 @@ from agents.core.nets import Critics, StateGaussianPolicy
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, Step, guarded_step
 from agents.core.report import update_scalars
-from agents.core.returns import td_lambda, window_return
-from agents.core.rollout import Stopwatch, Window, collect
+from agents.core.returns import window_return
+from agents.core.rollout import Stopwatch, Window, collect, critic_data
 
 
 @dataclass(frozen=True)
@@ -206,21 +206,10 @@ class SAPO(Agent):
         end_value = window.end_value(lambda o: self.critics(self.normaliser(o)).mean(dim=0))
         return -window_return(reward, window.done, window.valid, self.config.gamma, end_value)
 
-    @torch.no_grad()
     def _critic_data(self, window: Window, reward: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 3: normalised observations (H, B, O) and their targets (H, B)."""
-        after = self.normaliser(window.next_observations())
-        next_value = self.critics(after.reshape(-1, self.observation_size)).amin(dim=0).reshape(reward.shape)
-        target = td_lambda(
-            reward,
-            next_value,
-            window.terminated,
-            window.truncated,
-            window.valid,
-            self.config.gamma,
-            self.config.lam,
-        )
-        return self.normaliser(window.observation), target
+        config, smaller = self.config, lambda x: self.critics(x).amin(dim=0)
+        return critic_data(window, reward, smaller, self.normaliser, config.gamma, config.lam)
 
     def _temperature_step(self, mean_entropy: torch.Tensor) -> Step:
         """Step 4."""

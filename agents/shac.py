@@ -31,8 +31,8 @@ from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
-from agents.core.returns import td_lambda, window_return
-from agents.core.rollout import Stopwatch, Window, collect
+from agents.core.returns import window_return
+from agents.core.rollout import Stopwatch, Window, collect, critic_data
 
 
 @dataclass(frozen=True)
@@ -163,21 +163,12 @@ class SHAC(Agent):
         end_value = window.end_value(lambda o: self.target(self.normaliser(o))[0])
         return -window_return(window.reward, window.done, window.valid, self.config.gamma, end_value)
 
-    @torch.no_grad()
     def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 3: normalised observations (H, B, O) and their targets (H, B)."""
-        after = self.normaliser(window.next_observations())
-        next_value = self.target(after.reshape(-1, self.observation_size))[0].reshape(window.reward.shape)
-        target = td_lambda(
-            window.reward.detach(),
-            next_value,
-            window.terminated,
-            window.truncated,
-            window.valid,
-            self.config.gamma,
-            self.config.lam,
+        config = self.config
+        return critic_data(
+            window, window.reward, lambda x: self.target(x)[0], self.normaliser, config.gamma, config.lam
         )
-        return self.normaliser(window.observation), target
 
     @torch.no_grad()
     def _update_target(self) -> None:

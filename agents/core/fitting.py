@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from agents.core import distributed
-from agents.core.nets import EPSILON, MLP, Critics, Layer
+from agents.core.nets import EPSILON, MLP, Affine, Critics
 from agents.core.noise import permutation
 from agents.core.optimiser import Optimiser
 
@@ -108,48 +108,38 @@ def regression_gradient(
     activate, activate_adjoint = _ACTIVATIONS[net.activation]
     *hidden, last = net.layers
     inputs, kept = [x], []
-    for layer in hidden:
-        before = torch.addmm(layer.bias, inputs[-1], layer.weight.t())
+    for linear, norm in hidden:
+        before = torch.addmm(linear.bias, inputs[-1], linear.weight.t())
         after = normal = activate(before)
         mean = spread = None
-        if layer.norm_weight is not None:
-            normal, mean, spread = _aten.native_layer_norm(
-                after, layer.norm_weight.shape, layer.norm_weight, layer.norm_bias, EPSILON
-            )
+        if norm is not None:
+            normal, mean, spread = _aten.native_layer_norm(after, norm.weight.shape, norm.weight, norm.bias, EPSILON)
         kept.append((before, after, mean, spread))
         inputs.append(normal)
-    error = torch.addmv(last.bias, inputs[-1], last.weight[0]) - target
+    error = torch.addmv(last.linear.bias, inputs[-1], last.linear.weight[0]) - target
     weighted = error if weight is None else error * weight
     loss = torch.dot(error, weighted) / count
 
     grad = (weighted * (2.0 / count))[:, None]
-    _put_linear(last, grad, inputs[-1])
-    for layer, x_in, (before, after, mean, spread), above in zip(
-        reversed(hidden), reversed(inputs[:-1]), reversed(kept), reversed(net.layers), strict=False
-    ):
-        grad = grad @ above.weight
-        if layer.norm_weight is not None:
-            grad, norm_weight, norm_bias = _aten.native_layer_norm_backward(
-                grad,
-                after,
-                layer.norm_weight.shape,
-                mean,
-                spread,
-                layer.norm_weight,
-                layer.norm_bias,
-                [True, True, True],
+    _put_gradient(last.linear, grad, inputs[-1])
+    for index in range(len(hidden) - 1, -1, -1):
+        (linear, norm), (before, after, mean, spread) = hidden[index], kept[index]
+        grad = grad @ net.layers[index + 1].linear.weight
+        if norm is not None:
+            grad, *by_norm = _aten.native_layer_norm_backward(
+                grad, after, norm.weight.shape, mean, spread, norm.weight, norm.bias, [True, True, True]
             )
-            for parameter, gradient in ((layer.norm_weight, norm_weight), (layer.norm_bias, norm_bias)):
-                parameter.grad.copy_(gradient)
+            for parameter, gradient in zip(norm, by_norm, strict=True):
+                parameter.grad.copy_(gradient)  # type: ignore[union-attr]
         grad = activate_adjoint(grad, before, after)
-        _put_linear(layer, grad, x_in)
+        _put_gradient(linear, grad, inputs[index])
     return loss
 
 
-def _put_linear(layer: Layer, grad: torch.Tensor, x: torch.Tensor) -> None:
+def _put_gradient(linear: Affine, grad: torch.Tensor, x: torch.Tensor) -> None:
     """The gradient by a linear layer's parameters, from that by its output and from its input."""
-    torch.mm(grad.t(), x, out=layer.weight.grad)
-    torch.sum(grad, 0, out=layer.bias.grad)
+    torch.mm(grad.t(), x, out=linear.weight.grad)
+    torch.sum(grad, 0, out=linear.bias.grad)
 
 
 def _own(chosen: np.ndarray, n_envs: int, world: int, rank: int) -> np.ndarray:

@@ -18,13 +18,18 @@ EPSILON = 1e-5
 """Added to the variance in a layer normalisation."""
 
 
-class Layer(NamedTuple):
-    """Parameters of a linear layer and of the normalisation behind it, if there is one."""
+class Affine(NamedTuple):
+    """Parameters of a linear layer, or of a layer normalisation."""
 
     weight: nn.Parameter
     bias: nn.Parameter
-    norm_weight: nn.Parameter | None
-    norm_bias: nn.Parameter | None
+
+
+class Layer(NamedTuple):
+    """Parameters of a linear layer, and of the normalisation behind its activation if there is one."""
+
+    linear: Affine
+    norm: Affine | None
 
 
 class MLP(nn.Module):
@@ -56,17 +61,14 @@ class MLP(nn.Module):
         for index, layer in enumerate(self.layers):
             here = last_gain if last_gain is not None and index == len(widths) - 1 else gain
             if here is not None:
-                nn.init.orthogonal_(layer.weight, here)
-                nn.init.zeros_(layer.bias)
+                nn.init.orthogonal_(layer.linear.weight, here)
+                nn.init.zeros_(layer.linear.bias)
 
     def _gather(self) -> None:
         """Lists the parameters by layer: looking them up in modules would take as long as the arithmetic."""
-        norms = [(norm.weight, norm.bias) for norm in self.norms]
-        norms += [(None, None)] * (len(self.linears) - len(norms))
-        self.layers = tuple(
-            Layer(linear.weight, linear.bias, *norm)  # type: ignore[arg-type]
-            for linear, norm in zip(self.linears, norms, strict=True)
-        )
+        linears, norms = ([Affine(m.weight, m.bias) for m in ms] for ms in (self.linears, self.norms))  # type: ignore
+        normed = [*norms, *[None] * (len(linears) - len(norms))]
+        self.layers = tuple(Layer(linear, norm) for linear, norm in zip(linears, normed, strict=True))
 
     def _apply(self, fn: Any, recurse: bool = True) -> "MLP":
         """Moves the parameters, which may make new ones."""
@@ -78,11 +80,11 @@ class MLP(nn.Module):
         """Output (B, sizes[-1]) for input (B, sizes[0]); differentiable."""
         activation = ACTIVATIONS[self.activation]
         *hidden, last = self.layers
-        for layer in hidden:
-            x = activation(functional.linear(x, layer.weight, layer.bias))
-            if layer.norm_weight is not None:
-                x = torch.layer_norm(x, layer.norm_weight.shape, layer.norm_weight, layer.norm_bias, EPSILON)
-        return functional.linear(x, last.weight, last.bias)
+        for linear, norm in hidden:
+            x = activation(functional.linear(x, linear.weight, linear.bias))
+            if norm is not None:
+                x = torch.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, EPSILON)
+        return functional.linear(x, last.linear.weight, last.linear.bias)
 
 
 class SquashedPolicy(nn.Module):

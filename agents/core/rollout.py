@@ -11,6 +11,7 @@ import torch
 import genesis as gs
 from agents.core.agent import plain
 from agents.core.normaliser import Normaliser
+from agents.core.returns import td_lambda
 
 FAR = 1e6
 """An observation beyond this is not believed: no value is bootstrapped there."""
@@ -175,6 +176,31 @@ def collect(
     window = roll_out(env, observation, steps, lambda t, o: policy(t, normaliser(o)), infos)
     normaliser.update(torch.cat([window.observation[1:], window.last_observation[None]]))
     return window
+
+
+@torch.no_grad()
+def critic_data(
+    window: Window,
+    reward: torch.Tensor,
+    value: Callable[[torch.Tensor], torch.Tensor],
+    normaliser: Normaliser,
+    gamma: float,
+    lam: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What critics learn from: normalised observations (H, B, O) before each step and their TD(lambda) targets (H, B).
+
+    Args:
+        window: The experience.
+        reward: (H, B), the window's own or with something added.
+        value: Maps normalised observations (M, O) to values (M,); it is asked for V(s_t+1), the state after step t.
+        normaliser: Of observations.
+        gamma: Discount per step.
+        lam: Weight of longer returns.
+    """
+    after = normaliser(window.next_observations())
+    next_value = value(after.flatten(0, 1)).reshape(reward.shape)
+    target = td_lambda(reward.detach(), next_value, window.terminated, window.truncated, window.valid, gamma, lam)
+    return normaliser(window.observation), target
 
 
 class Stopwatch:

@@ -11,6 +11,7 @@ import genesis as gs
 from agents import AGENTS
 from agents.core import distributed
 from scripts.processes import joined, slice_of
+from scripts.train_loop import process_state, restore_process
 from tests.envs.point_mass import make
 
 N_ENVS, UPDATES = 6, 4
@@ -22,10 +23,20 @@ def trained(name):
     """State of an agent after a few updates in this process's slice of the environments."""
     entry = AGENTS[name]
     n_envs, first = slice_of(N_ENVS)
-    env = make(n_envs, 6, differentiable=entry.agent.differentiable, autoreset_mode="SameStep", first_env_index=first)
     options = {key: value for key, value in LIGHT.items() if key in entry.config.__dataclass_fields__}
-    agent = entry.agent(entry.config(**options), env, 0, total_steps=1000)
-    for _ in range(UPDATES):
+
+    def fresh():
+        env = make(
+            n_envs, 6, differentiable=entry.agent.differentiable, autoreset_mode="SameStep", first_env_index=first
+        )
+        return entry.agent(entry.config(**options), env, 0, total_steps=1000), env
+
+    agent, env = fresh()
+    for update in range(UPDATES):
+        if update == UPDATES // 2:  # each process goes on in new objects
+            saved = process_state(agent, env)
+            agent, env = fresh()
+            restore_process(saved, agent, env)
         agent.update(env)
     state = agent.state_dict()
     del state["observation"]  # of this process's environments

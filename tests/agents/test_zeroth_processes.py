@@ -34,4 +34,4 @@ def test_two_processes_hold_the_same_weights(tmp_path):
             pairs = list(zip(tensors(first[name][part]), tensors(second[name][part]), strict=True))
             assert pairs and all(torch.equal(a, b) for a, b in pairs), (name, part)
     assert not torch.equal(first["sac"]["replay"]["rows"], second["sac"]["replay"]["rows"])  # each its own steps
-    assert any(len(state) for state in first["sac"]["q_optimiser"]["state"].values())  # it has learnt
+    assert first["sac"]["q_optimiser"]["count"] > 0  # it has learnt
