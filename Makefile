@@ -1,12 +1,13 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
 #   make train    install what is missing, then train the default policy
 #   make test     install what is missing, then run the tests in both precisions
-# The others: make lint, test-slow, learn-test, bench, clean. ARGS="..." adds arguments to train, test and bench.
+# The others: make lint, test-slow, learn-test, adapters-test, bench, clean. ARGS="..." adds arguments to train, test and bench.
 
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+ADAPTERS := .venv-adapters
 ARGS ?=
 
 # The interpreter that makes the environment: the first of these that runs and is new, but not too new. Override: make PYTHON=...
@@ -14,7 +15,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?=
 
-.PHONY: help install train test test-slow learn-test lint bench clean
+.PHONY: help install train test test-slow learn-test adapters-test lint bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -74,6 +75,22 @@ test-slow: $(STAMP)
 learn-test: $(STAMP)
 	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m learning --timeout 3600 $(ARGS)
 
+# The other training libraries have an environment of their own: they are large, and none of them is a dependency.
+adapters-test: $(ADAPTERS)/.installed
+	@status=0; \
+	for precision in 64 32; do \
+	  echo "== adapters, precision $$precision"; \
+	  GENESIS_TEST_PRECISION=$$precision $(ADAPTERS)/bin/python -m pytest -m adapters --timeout 1800 \
+	    tests/envs/adapters tests/test_gymnasium_page.py $(ARGS) || status=1; \
+	done; \
+	exit $$status
+
+$(ADAPTERS)/.installed: pyproject.toml | $(STAMP)
+	[ -x $(ADAPTERS)/bin/python ] || $(PY) -m venv $(ADAPTERS)
+	$(ADAPTERS)/bin/python -m pip install --disable-pip-version-check \
+	  -e ".[sb3,rsl-rl,torchrl,skrl]" "pytest>=8" pytest-timeout
+	touch $@
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m pyright
@@ -82,4 +99,4 @@ bench: $(STAMP)
 	$(PY) -m scripts.benchmark mpm $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ADAPTERS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ From the papers where they have the task (marked with the paper's name), else ou
 here is the default of the agent's configuration.
 
     SHAC  Xu et al., ICLR 2022, and its published configurations: epochs x environments x 32 steps.
-    AHAC  Georgiev et al., ICML 2024: its rates and target net, with the nets of SHAC (their 400-200-100 is for a GPU).
+    AHAC  Georgiev et al., ICML 2024: its learning rates, with SHAC's batch and nets (theirs are for a GPU).
     SAPO  Xing et al., ICLR 2025, AntRun, with SHAC's batch and nets in the other tasks.
     PPO, SAC  the baselines in SHAC's published configurations: environments, epochs and nets; SAC's steps are ours.
 """

@@ -83,7 +83,9 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         Raises:
             gs.GenesisException: An argument breaks its law.
         """
-        faces.check_options(num_envs, max_episode_steps, output, differentiable, action_delay, render_mode)
+        faces.check_options(
+            num_envs, max_episode_steps, output, differentiable, first_env_index, action_delay, render_mode
+        )
         faces.check_scales(action_noise, observation_noise, parameter_randomisation)
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
@@ -172,7 +174,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
             Observations (num_envs, O) and info.
 
         Raises:
-            gs.GenesisException: The mask or seed breaks its law; nothing has been changed.
+            gs.GenesisException: The options or seed break their law; nothing has been changed.
         """
         self._require_open()
         mask = faces.checked_reset_mask(options, self.num_envs, self.output).to(self.device)

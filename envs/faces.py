@@ -1,6 +1,6 @@
 """The border of an environment: what comes in is checked here once, what goes out is converted here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,36 +18,59 @@ def check_options(
     max_episode_steps: int | None,
     output: str,
     differentiable: bool,
+    first_env_index: int,
     action_delay: int,
     render_mode: str | None,
 ) -> None:
     """Raises unless the constructor's options obey their laws."""
     _check_whole("num_envs", num_envs, 1)
+    _check_whole("first_env_index", first_env_index, 0)
     _check_whole("action_delay", action_delay, 0)
     if max_episode_steps is not None:
-        _check_whole("max_episode_steps", max_episode_steps, 1)
-    if output not in OUTPUTS:
-        raise GenesisValueError(f"output must be one of {OUTPUTS}, got {output!r}.")
+        _check_whole("max_episode_steps", max_episode_steps, 1, "Pass None for episodes without a limit.")
+    check_choice("output", output, OUTPUTS)
+    if not isinstance(differentiable, (bool, np.bool_)):
+        raise GenesisTypeError(
+            f"differentiable must be True or False, got {type(differentiable).__name__}. Pass a bool."
+        )
     if differentiable and output != "torch":
         raise GenesisValueError(
             f'differentiable=True must come with output="torch", got output={output!r}. Arrays carry no gradient.'
         )
     if render_mode is not None:
-        raise GenesisValueError(f"render_mode must be None, got {render_mode!r}. This task has no render modes.")
+        raise GenesisValueError(
+            f"render_mode must be None, got {render_mode!r}. This task has no render modes: leave it out."
+        )
 
 
 def check_scales(action_noise: float, observation_noise: float, parameter_randomisation: float) -> None:
     """Raises unless the noises are finite and not negative and the randomisation lies in [0, 1)."""
     for name, value in (("action_noise", action_noise), ("observation_noise", observation_noise)):
+        _check_real(name, value)
         if not (np.isfinite(value) and value >= 0):
-            raise GenesisValueError(f"{name} must be a finite standard deviation >= 0, got {value!r}.")
+            raise GenesisValueError(f"{name} must be a finite standard deviation >= 0, got {value!r}. Pass 0 for none.")
+    _check_real("parameter_randomisation", parameter_randomisation)
     if not 0 <= parameter_randomisation < 1:
-        raise GenesisValueError(f"parameter_randomisation must lie in [0, 1), got {parameter_randomisation!r}.")
+        raise GenesisValueError(
+            f"parameter_randomisation must lie in [0, 1), got {parameter_randomisation!r}. "
+            "It is a relative half-width: 0.2 gives 80 % to 120 %."
+        )
 
 
-def _check_whole(name: str, value: Any, least: int) -> None:
+def check_choice(name: str, value: Any, valid: Iterable[str]) -> None:
+    """Raises unless the value is one of the valid names, which the message lists."""
+    if not isinstance(value, str) or value not in valid:
+        raise GenesisValueError(f"{name} must be one of {sorted(valid)}, got {value!r}. Choose one of these.")
+
+
+def _check_whole(name: str, value: Any, least: int, remedy: str = "Pass an int.") -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise GenesisValueError(f"{name} must be a whole number >= {least}, got {value!r}.")
+        raise GenesisValueError(f"{name} must be a whole number >= {least}, got {value!r}. {remedy}")
+
+
+def _check_real(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise GenesisTypeError(f"{name} must be a number, got {type(value).__name__}. Pass a float.")
 
 
 def autoreset_member(mode: AutoresetMode | str) -> AutoresetMode:
@@ -56,30 +79,52 @@ def autoreset_member(mode: AutoresetMode | str) -> AutoresetMode:
         return AutoresetMode(mode)
     except ValueError:
         valid = [member.value for member in AutoresetMode]
-        raise GenesisValueError(f"autoreset_mode must be one of {valid}, got {mode!r}.") from None
+        raise GenesisValueError(
+            f"autoreset_mode must be one of {valid}, got {mode!r}. "
+            "Pass one of these or a member of gymnasium.vector.AutoresetMode."
+        ) from None
 
 
 def check_seed(seed: Any) -> None:
     """Raises unless the seed is None or a whole number in [0, 2^63)."""
     if seed is not None:
-        _check_whole("seed", seed, 0)
+        _check_whole("seed", seed, 0, "Pass an int, or None to go on with the random streams.")
         if seed >= 2**63:
-            raise GenesisValueError(f"seed must be below 2^63, got {seed}.")
+            raise GenesisValueError(f"seed must be below 2^63, got {seed}. Take it modulo 2^63.")
+
+
+def check_reset_options(options: Any, valid: tuple[str, ...]) -> None:
+    """Raises unless the options of a reset are None or a mapping with no other names than the valid ones."""
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise GenesisTypeError(f"options must be a dict or None, got {type(options).__name__}. Pass a dict.")
+    unknown = [name for name in options if name not in valid]
+    if unknown:
+        raise GenesisValueError(
+            f"options must hold known names only, got {unknown}. "
+            + (f"Valid ones: {', '.join(valid)}." if valid else "There are none here: leave them out.")
+        )
 
 
 def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output: str) -> torch.Tensor:
     """The rows to reset (num_envs,) bool; all of them without a mask."""
+    check_reset_options(options, valid=("reset_mask",))
     mask = (options or {}).get("reset_mask")
     if mask is None:
         return torch.ones(num_envs, dtype=torch.bool)
     kinds = (np.ndarray, torch.Tensor) if output == "torch" else (np.ndarray,)
     if not isinstance(mask, kinds):
-        raise GenesisTypeError(f'options["reset_mask"] must be a bool array, got {type(mask).__name__}.')
+        raise GenesisTypeError(
+            f'options["reset_mask"] must be a bool array, got {type(mask).__name__}. '
+            "Pass numpy.array([...], dtype=bool)."
+        )
     mask = torch.as_tensor(mask).as_subclass(torch.Tensor)
     if mask.dtype != torch.bool or mask.shape != (num_envs,) or not bool(mask.any()):
         raise GenesisValueError(
             f'options["reset_mask"] must be bool of shape {(num_envs,)} with at least one True, '
-            f"got {mask.dtype} of shape {tuple(mask.shape)} with {int(mask.sum())} True."
+            f"got {mask.dtype} of shape {tuple(mask.shape)} with {int(mask.sum())} True. "
+            "Leave the mask out to reset all environments."
         )
     return mask
 
@@ -107,7 +152,10 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | Non
     if action is None or not action.is_floating_point():
         raise GenesisTypeError(f"actions must be floating-point numbers, got {actions.dtype}. Convert them.")
     if action.shape != like.shape:
-        raise GenesisValueError(f"actions must have shape {tuple(like.shape)}, got {tuple(action.shape)}.")
+        raise GenesisValueError(
+            f"actions must have shape {tuple(like.shape)}, got {tuple(action.shape)}. "
+            "Pass one row per environment and one column per entry of the action space."
+        )
     action = action.to(like)
     values = action.detach().as_subclass(torch.Tensor)
     bad = torch.isnan(values)

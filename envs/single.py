@@ -6,8 +6,9 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs import faces
 from envs.base import DifferentiableVectorEnv
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisForkError
 
 
 class SingleEnv(gymnasium.Env):
@@ -29,27 +30,33 @@ class SingleEnv(gymnasium.Env):
         render_mode: str | None = None,
     ):
         """Builds the task's scene; the options are those of `DifferentiableVectorEnv`."""
-        self.core = self.task(
-            num_envs=1,
-            autoreset_mode=AutoresetMode.DISABLED,
+        self._build(
             action_delay=action_delay,
             action_noise=action_noise,
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
         )
-        self._take_on_spaces()
 
-    def _take_on_spaces(self) -> None:
-        self.render_mode = self.core.render_mode
+    def _build(self, **options: Any) -> None:
+        self.render_mode = options["render_mode"]
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
+        self._refusal: GenesisForkError | None = None
+        try:
+            self.core = self.task(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **options)
+        except GenesisForkError as error:
+            # A forked worker of Gymnasium's AsyncVectorEnv, which passes on to its parent what a call raises, but loses
+            # what the making of an environment raises. So the first call says it.
+            self._refusal = error
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts an episode."""
+        if self._refusal is not None:
+            raise self._refusal
+        faces.check_reset_options(options, valid=())
+        faces.check_seed(seed)
         super().reset(seed=seed)
-        if options and "reset_mask" in options:
-            raise GenesisValueError("options must not hold reset_mask, got one. There is only one environment.")
         observation, info = self.core.reset(seed=seed)
         return observation[0], _row(info)
 
@@ -64,7 +71,8 @@ class SingleEnv(gymnasium.Env):
 
     def close(self) -> None:
         """Lets go of the scene; calling it again does nothing."""
-        self.core.close()
+        if self._refusal is None:
+            self.core.close()
 
 
 def single_face(task: type[DifferentiableVectorEnv], face: type[SingleEnv] = SingleEnv) -> type[SingleEnv]:

@@ -11,21 +11,22 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Callable
 
 import torch
 
-from genesis.errors import GenesisImportError, GenesisRuntimeError
+from genesis.errors import GenesisForkError, GenesisImportError, GenesisRuntimeError
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")  # no banner
 os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # no message, nor a detour of every launch, where stdout is captured
 try:
     import taichi as ti
-    from taichi.lang import impl
+    from taichi.lang import impl, kernel_impl, matrix_ops
     from taichi.lang.ast.ast_transformer_utils import ASTTransformerContext
+    from taichi.lang.expr import Expr
 except (ImportError, OSError) as error:
     if "libX11" not in str(error):
         raise
@@ -38,6 +39,9 @@ STRIDE = 512
 """Taichi's CPU backend runs a parallel loop of fewer than about 512 iterations on one thread: loop over n * STRIDE
 iterations and work where the index is a multiple of STRIDE."""
 
+LANES = 8
+"""Environments that one thread of a CPU works on side by side, in vector instructions (`genesis.math.lanes`)."""
+
 _caches: list[Any] = []
 
 
@@ -46,6 +50,8 @@ def _position(context: Any, node: Any) -> str:
     return f'File "{context.file}", line {node.lineno + context.lineno_offset}, in {context.func.func.__name__}:\n'
 
 
+# The compiler searches the source file anew whenever a function is called in a kernel.
+kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
 # The compiler notes the place of every expression. Its own note draws the source line and underlines it, which takes a
 # quarter of the time that a process with a full kernel cache needs to its first gradient.
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
@@ -122,46 +128,111 @@ class Functions(SimpleNamespace):
 class Launch:
     """A kernel bound to its arrays. Calling it runs the kernel on what the arrays hold now."""
 
-    run: Callable[[], None]
-    arrays: tuple[torch.Tensor, ...]
+    run: Callable[[list[tuple[Any, ...]]], None]
+    arrays: list[torch.Tensor]
     """Kept so that the memory outlives the binding."""
     process: int
+    changed: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def point(self, index: int, array: torch.Tensor) -> None:
+        """Bind argument `index` (negative: from the end), a contiguous array of plain numbers, to another memory."""
+        index %= len(self.arrays)
+        self.arrays[index] = array
+        count = array.nelement()
+        if count:
+            self.changed.append(((index,), array.data_ptr(), array.element_size() * count, (count,), 0))
 
     def __call__(self) -> None:
         if os.getpid() != self.process:
-            raise GenesisRuntimeError(
+            raise GenesisForkError(
                 "a scene must be used in the process that built it, got a forked child (its kernels would hang). "
                 'Start workers with context="spawn".'
             )
-        self.run()
+        changed, self.changed = self.changed, []
+        self.run(changed)
 
 
-def bind(kernel: Callable[..., None], *arrays: torch.Tensor) -> Launch:
-    """Compile `kernel` for `arrays` (contiguous, laid out as its annotations say) and bind it to their memory."""
+def traced(function: Any) -> Any:
+    """Let kernels call a plain Python function or class: it runs while they are compiled, and composes expressions."""
+    function._is_wrapped_kernel = True
+    return function
+
+
+class Composite:
+    """Base of what exists only while a kernel is compiled and has operators of its own; a number times it is its."""
+
+    _data_oriented = True  # for the compiler: take the object as it is
+    _is_wrapped_kernel = True  # and let kernels make one
+
+
+_times, _matmul = Expr.__mul__, matrix_ops.matmul
+Expr.__mul__ = lambda a, b: NotImplemented if isinstance(b, Composite) else _times(a, b)  # type: ignore[method-assign]
+matrix_ops.matmul = lambda a, b: a.__matmul__(b) if isinstance(a, Composite) else _matmul(a, b)
+
+
+def value(expression: Any) -> Any:
+    """A variable of a kernel that holds an expression, which is then evaluated once however often it is used."""
+    return impl.expr_init(expression)
+
+
+def element(vector: Any, index: Any) -> Any:
+    """Component of a vector of the compiler, for reading and assigning."""
+    return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), vector, index)
+
+
+def bind(kernel: Callable[..., None], *arrays: torch.Tensor, lanes: bool = False) -> Launch:
+    """Compile `kernel` for `arrays` (contiguous, laid out as its annotations say) and bind it to their memory.
+
+    `lanes`: the kernel computes on lanes (`genesis.math.lanes`): its vectors stay vectors for the machine's wide
+    instructions, where the compiler would else take them apart into numbers.
+    """
     primal = kernel._primal  # type: ignore[attr-defined]
     compiled = primal.compiled_kernels[primal.ensure_compiled(*arrays)]
     program = impl.get_runtime().prog
-    context = compiled.make_launch_context()
+    arguments = []
     for index, (array, argument) in enumerate(zip(arrays, primal.arguments, strict=True)):
         if not array.is_contiguous():
             raise GenesisRuntimeError(f"kernel arrays must be contiguous, got strides {array.stride()}.")
         inner = getattr(argument.annotation.dtype, "ndim", 0)
         shape = array.shape[: array.dim() - inner]
-        context.set_arg_external_array_with_shape(
-            (index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0
-        )
-    binary = program.compile_kernel(program.config(), program.get_device_caps(), compiled)
-    return Launch(lambda: program.launch_kernel(binary, context), arrays, os.getpid())
+        arguments.append(((index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0))
+
+    def context() -> Any:
+        made = compiled.make_launch_context()
+        for argument in arguments:
+            made.set_arg_external_array_with_shape(*argument)
+        return made
+
+    config = program.config()
+    config.real_matrix_scalarize = not lanes
+    binary = program.compile_kernel(config, program.get_device_caps(), compiled)
+    config.real_matrix_scalarize = True
+    filled = context()
+
+    def run(changed: list[tuple[Any, ...]]) -> None:
+        for argument in changed:
+            filled.set_arg_external_array_with_shape(*argument)
+        program.launch_kernel(binary, filled)
+
+    def run_afresh(changed: list[tuple[Any, ...]]) -> None:
+        for argument in changed:
+            arguments[argument[0][0]] = argument
+        program.launch_kernel(binary, context())
+
+    # On a GPU a launch leaves its context pointing to memory that is already freed.
+    return Launch(run_afresh if config.arch == ti.cuda else run, list(arrays), os.getpid())
 
 
 @per_runtime
 def layout() -> SimpleNamespace:
     """Types, array annotations, allocation and element access for the running precision and architecture.
 
-    `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them and `I1` arrays of
-    integers. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
-    when touched); `rows(array)` views any array as
-    (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU.
+    `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them, `AL` arrays of lane
+    values, of type `lane`, for `width` environments each, and `I1` arrays of integers. `new(count, k)` allocates an
+    array of `count` elements with k components, not cleared (pages cost memory when touched), `new_lanes(count)` one of
+    lane values; `rows(array)` views any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add;
+    `add*` is atomic on a GPU. A loop over n pieces of work for a thread runs over n * `stride` indices, in blocks of
+    `block_dim`, and works where the index is a multiple of `stride`.
     """
     config = impl.current_cfg()
     real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64
@@ -183,6 +254,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
             "A33": ti.types.ndarray(dtype=mat3, ndim=1),
         }
     soa = structure_of_arrays
+    width = 1 if soa else LANES
+    lane = ti.types.vector(width, real) if width > 1 else real
+    kinds["AL"] = ti.types.ndarray(dtype=lane, ndim=1)
 
     @ti.func
     def finite(x):
@@ -274,6 +348,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         shape = (count, 3, 3) if components == 9 else (count, components)
         return torch.empty(shape, dtype=dtype, device=device)
 
+    def new_lanes(count: int) -> torch.Tensor:
+        return new(count, width)
+
     def new_int(count: int) -> torch.Tensor:
         return torch.zeros(count, dtype=torch.int32, device=device)
 
@@ -284,5 +361,6 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
         finite=finite, get3=get3, get4=get4, get33=get33, put3=put3, put4=put4, put33=put33, add4=add4,
-        new=new, new_int=new_int, rows=rows,
+        new=new, new_int=new_int, new_lanes=new_lanes, rows=rows, width=width, lane=lane,
+        stride=1 if soa else STRIDE, block_dim=32 if soa else 1,
     )  # fmt: skip

@@ -17,6 +17,10 @@ class GenesisRuntimeError(GenesisException, RuntimeError):
     """A call comes at the wrong time or in the wrong process."""
 
 
+class GenesisForkError(GenesisRuntimeError):
+    """The toolkit is used in a forked child of the process that started it."""
+
+
 class GenesisImportError(GenesisException, ImportError):
     """Something that this package needs is not installed."""
 

@@ -16,7 +16,7 @@ import torch
 from torch._functorch import config as compile_config
 
 from genesis import compiler
-from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.errors import GenesisForkError, GenesisRuntimeError, GenesisTypeError, GenesisValueError
 
 logger = logging.getLogger("genesis")
 
@@ -77,12 +77,22 @@ def current() -> Runtime:
     """The running runtime.
 
     Raises:
-        GenesisRuntimeError: Before `gs.init` or after `gs.destroy`.
+        GenesisRuntimeError: Before `gs.init`, after `gs.destroy`, or (GenesisForkError) in a forked child.
     """
     runtime = _slot.runtime
     if runtime is None:
         raise GenesisRuntimeError("Genesis not initialized yet. Call gs.init(backend=gs.cpu) first.")
+    _require_own(runtime)
     return runtime
+
+
+def _require_own(runtime: Runtime) -> None:
+    """Raises in a forked child, which has the memory of the kernels' threads but not the threads: it would hang."""
+    if runtime.pid != os.getpid():
+        raise GenesisForkError(
+            f"the toolkit must be used in the process that called gs.init (process {runtime.pid}), "
+            f'got its forked child {os.getpid()}. Start workers with context="spawn".'
+        )
 
 
 def is_initialized() -> bool:
@@ -120,6 +130,7 @@ def init(
         GenesisValueError, GenesisTypeError: If an argument breaks its law.
     """
     if _slot.runtime is not None:
+        _require_own(_slot.runtime)
         raise GenesisRuntimeError("Genesis already initialized. Call gs.destroy() before another gs.init().")
     level = _level(logging_level, debug)
     _check_numbers(precision, seed, eps)
@@ -161,6 +172,7 @@ def destroy() -> None:
     """
     if _slot.runtime is None:
         return
+    _require_own(_slot.runtime)
     _slot.runtime = None
     compiler.stop()
     if _slot.handler is not None:

@@ -205,7 +205,7 @@ def public_functions(path):
 
 
 def test_public_signatures_name_their_arguments():
-    protocols = {"close_extras"}  # Gymnasium's own signature
+    protocols = {"close_extras", "env_method"}  # Gymnasium's and Stable-Baselines3's own signatures
     for path in files(*PACKAGES):
         if path == ROOT / "genesis" / "grad" / "creation.py":  # options are torch's
             continue

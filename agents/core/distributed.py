@@ -38,15 +38,6 @@ def mean_of(value: float, like: torch.Tensor) -> float:
     return mean_(torch.tensor([value], dtype=torch.float64, device=like.device)).item() if active() else value
 
 
-def gathered_rows(rows: torch.Tensor) -> torch.Tensor:
-    """The rows (n, ...) of all processes, in the order of their numbers; n is the same in all."""
-    if not active():
-        return rows
-    parts = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
-
-
 def any_of(flags: list[bool], like: torch.Tensor) -> list[bool]:
     """Each flag, raised where any process raises it; communicated on the device of `like`."""
     if not active():

@@ -7,6 +7,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
+from envs import faces
 from envs.base import DifferentiableVectorEnv
 from envs.single import SingleEnv, single_face
 from envs.streams import Draw
@@ -88,8 +89,7 @@ class RobotTask(DifferentiableVectorEnv):
         Raises:
             gs.GenesisException: An argument breaks its law.
         """
-        if contact not in self.CONTACTS:
-            raise GenesisValueError(f"contact must be one of {sorted(self.CONTACTS)}, got {contact!r}.")
+        faces.check_choice("contact", contact, self.CONTACTS)
         if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1):
             raise GenesisValueError(f"substeps must be a whole number >= 1 or None, got {substeps!r}.")
         self.contact = contact
@@ -183,18 +183,15 @@ class RobotEnv(SingleEnv):
         render_mode: str | None = None,
     ):
         """Builds the task's scene; the options are those of `RobotTask`."""
-        self.core = self.task(
-            num_envs=1,
+        self._build(
             contact=contact,
             substeps=substeps,
-            autoreset_mode=AutoresetMode.DISABLED,
             action_delay=action_delay,
             action_noise=action_noise,
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
         )
-        self._take_on_spaces()
 
 
 def robot_face(task: type[RobotTask]) -> type[SingleEnv]:

@@ -110,9 +110,14 @@ class Simulator:
         return results, token
 
     def backward(
-        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None], step: int, token: Token | None
-    ) -> list[torch.Tensor]:
-        """Cotangents of `values`, in fresh tensors. None among `cotangents` means zero.
+        self,
+        values: Sequence[torch.Tensor],
+        cotangents: Sequence[torch.Tensor | None],
+        step: int,
+        token: Token | None,
+        needed: Sequence[bool],
+    ) -> list[torch.Tensor | None]:
+        """Cotangents of those of `values` that are needed, in fresh tensors. None among `cotangents` means zero.
 
         An environment whose frames or cotangents are not finite gets zeros, and so poisons neither a neighbour nor a
         shared parameter.
@@ -121,7 +126,7 @@ class Simulator:
         cotangents = self._complete(cotangents)
         if token is not None and token.serial == token.slot.serial:
             token.slot.spent = True
-            return self._pull(token.slot.frames, cotangents, step, 0)
+            return self._pull(token.slot.frames, cotangents, step, 0, needed)
         if self._n_slots:
             slot = self._take_slot().slot
             slot.spent = True
@@ -132,8 +137,10 @@ class Simulator:
         groups = zip(self._groups(values, frames.n_envs), self._groups(cotangents, frames.n_envs), strict=True)
         for (begin, part), (_, pull) in groups:
             self._advance(frames, part)
-            parts.append(self._pull(frames, pull, step, begin))
-        return parts[0] if len(parts) == 1 else [torch.cat(rows) for rows in zip(*parts, strict=True)]
+            parts.append(self._pull(frames, pull, step, begin, needed))
+        if len(parts) == 1:
+            return parts[0]
+        return [None if rows[0] is None else torch.cat(rows) for rows in zip(*parts, strict=True)]
 
     def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """From qpos (B, Q) and dofs_vel (B, D): links' positions, quaternions, velocities, angular velocities."""
@@ -181,21 +188,24 @@ class Simulator:
             self._declare_sick(codes[: len(results[0])], self._fragile(frames), values, results, step, begin)
         return results
 
-    def _pull(self, frames: Frames, cotangents: Sequence[torch.Tensor], step: int, begin: int) -> list[torch.Tensor]:
+    def _pull(
+        self, frames: Frames, cotangents: Sequence[torch.Tensor], step: int, begin: int, needed: Sequence[bool]
+    ) -> list[torch.Tensor | None]:
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             solver.load_adjoint(frames, [cotangents[i] for i in indices])
         self.coupling.substep_adjoint(frames, 0, self.substeps)
         grads: list[torch.Tensor | None] = [None] * len(self.inputs)
         for solver, indices in zip(self.coupling.solvers, self._loads, strict=True):
-            for i, grad in zip(indices, solver.store_adjoint(frames), strict=True):
-                before = grads[i]
-                grads[i] = grad if before is None else before + grad  # gravity belongs to several solvers
-        if grads[-1] is None:
+            for i, grad in zip(indices, solver.store_adjoint(frames, [needed[i] for i in indices]), strict=True):
+                if grad is not None and needed[i]:
+                    before = grads[i]
+                    grads[i] = grad if before is None else before + grad  # gravity belongs to several solvers
+        if needed[-1] and grads[-1] is None:
             grads[-1] = cotangents[0].new_zeros(len(cotangents[0]), 3)
-        complete: list[torch.Tensor] = grads  # type: ignore[assignment]
-        if not is_finite(complete):
-            self._clear_sick(frames, complete, cotangents, step, begin)
-        return complete
+        present = [(entry, grad) for entry, grad in zip(self.inputs, grads, strict=True) if grad is not None]
+        if not is_finite([grad for _, grad in present]):
+            self._clear_sick(frames, present, cotangents, step, begin)
+        return grads
 
     # Sick environments.
 
@@ -226,7 +236,7 @@ class Simulator:
     def _clear_sick(
         self,
         frames: Frames,
-        grads: list[torch.Tensor],
+        grads: list[tuple[Entry, torch.Tensor]],
         cotangents: Sequence[torch.Tensor],
         step: int,
         begin: int,
@@ -235,17 +245,17 @@ class Simulator:
 
         Environments do not mix in the adjoint, so a sick cotangent has spoilt nothing but its own environment.
         """
-        sick_before, sick_after = sick_rows(cotangents), sick_rows(grads)
+        sick_before, sick_after = sick_rows(cotangents), sick_rows([grad for _, grad in grads])
         codes = self.coupling.failures(frames)
         known = torch.zeros_like(sick_after) if codes is None else codes[: len(sick_after)] != 0
         for env in (sick_after & ~known).nonzero().flatten().tolist():
-            tensors, entries, substep = grads, self.inputs, 0
+            pairs, substep = grads, 0
             if sick_before[env]:
-                tensors, entries, substep = cotangents, self.results, self.substeps - 1
-            entry = next(e for e, t in zip(entries, tensors, strict=True) if not torch.isfinite(t[env]).all())
+                pairs, substep = list(zip(self.results, cotangents, strict=True)), self.substeps - 1
+            entry = next(entry for entry, tensor in pairs if not torch.isfinite(tensor[env]).all())
             self.failures.append(Failure(step, substep, begin + env, f"gradient of {entry.solver}.{entry.name}"))
             warn(self.failures[-1])
-        for grad in grads:
+        for _, grad in grads:
             grad[sick_after] = 0.0
 
     def _complete(self, cotangents: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:

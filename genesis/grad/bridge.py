@@ -25,9 +25,14 @@ class Stepper(Protocol):
         ...
 
     def backward(
-        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None], step: int, token: Any
-    ) -> list[torch.Tensor]:
-        """Cotangents of `values`, in fresh tensors."""
+        self,
+        values: Sequence[torch.Tensor],
+        cotangents: Sequence[torch.Tensor | None],
+        step: int,
+        token: Any,
+        needed: Sequence[bool],
+    ) -> list[torch.Tensor | None]:
+        """Cotangents of `values` where they are needed, in fresh tensors."""
         ...
 
 
@@ -116,6 +121,7 @@ class SimulatorStep(torch.autograd.Function):
             [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
             ctx.step,
             ctx.token,
+            needs,
         )
         needed = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
         if torch.is_grad_enabled():

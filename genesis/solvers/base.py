@@ -96,5 +96,6 @@ class Solver(ABC):
         """
 
     @abstractmethod
-    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
-        """Cotangents of state, controls and parameters (order of `load`), in fresh tensors."""
+    def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
+        """Cotangents of state, controls and parameters (order of `load`), in fresh tensors; None at will where they are
+        not needed."""

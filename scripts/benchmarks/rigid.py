@@ -33,6 +33,8 @@ class Rigid:
     """speed: env-steps/s; fresh: first gradient, other scenes and memory, in fresh processes; peers: other engines."""
     n_envs: int = 64
     """Environments."""
+    backend: Literal["cpu", "cuda"] = "cpu"
+    """Where this engine runs."""
     steps: int = 32
     """Control steps in a window."""
     repetitions: int = 9
@@ -63,7 +65,7 @@ class Rigid:
         return "peers" in self.parts and self.peer_python is not None
 
     def _speed(self, cores: int) -> list[dict[str, Any]]:
-        gs.init(backend=gs.cpu, precision="32", seed=0, logging_level="error")
+        gs.init(backend=getattr(gs, self.backend), precision="32", seed=0, logging_level="error")
         results = [measure(CASES[name], self.n_envs, self.steps, self.repetitions, cores) for name in self.case]
         gs.destroy()
         lines = []

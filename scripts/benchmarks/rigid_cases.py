@@ -82,10 +82,10 @@ class Rig:
         self.n_envs, self.requires_grad = n_envs, requires_grad
         model = load_robot(robot)
         self.dofs, strength = strengths(model)
-        self.strength = torch.tensor(strength)
+        self.strength = gs.tensor(strength).as_subclass(torch.Tensor)
         self.start: tuple[torch.Tensor, torch.Tensor] = (
-            torch.tensor(standing(model)).expand(n_envs, -1),
-            torch.zeros(n_envs, model.n_dofs),
+            gs.tensor(standing(model)).as_subclass(torch.Tensor).expand(n_envs, -1),
+            gs.zeros(n_envs, model.n_dofs).as_subclass(torch.Tensor),
         )
 
     def settle(self, steps: int = SETTLE) -> None:
@@ -101,7 +101,7 @@ class Rig:
         """One (B, A) tensor a step, uniform in plus and minus the motors' strength; leaves of the graph."""
         rng = np.random.default_rng(seed)
         shape = (steps, self.n_envs, len(self.dofs))
-        values = torch.as_tensor(rng.uniform(-1.0, 1.0, shape), dtype=self.strength.dtype) * self.strength
+        values = torch.as_tensor(rng.uniform(-1.0, 1.0, shape)).to(self.strength) * self.strength
         return [value.clone().requires_grad_(self.requires_grad) for value in values]
 
     def window(self, steps: int, seed: int = 0) -> float:

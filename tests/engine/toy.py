@@ -88,7 +88,7 @@ class ToySolver(Solver):
     def substep_adjoint(self, frames, begin, end):
         raise NotImplementedError
 
-    def store_adjoint(self, frames):
+    def store_adjoint(self, frames, needed):
         return [g.clone() for g in frames.of[self.name]["gradients"]]
 
 

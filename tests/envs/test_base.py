@@ -276,12 +276,26 @@ BAD_OPTIONS = [
     ({"observation_noise": math.nan}, "observation_noise"),
     ({"parameter_randomisation": 1.0}, "parameter_randomisation"),
     ({"action_delay": -1}, "action_delay"),
+    ({"first_env_index": -1}, "first_env_index"),
+    ({"first_env_index": 0.5}, "first_env_index"),
+    ({"num_envs": "four"}, "num_envs"),
+    ({"num_envs": None}, "num_envs"),
+    ({"max_episode_steps": "long"}, "max_episode_steps"),
+    ({"output": ["numpy"]}, "output"),
+    ({"differentiable": "yes"}, "differentiable"),
+    ({"autoreset_mode": []}, "autoreset_mode"),
+    ({"autoreset_mode": None}, "autoreset_mode"),
+    ({"action_noise": "loud"}, "action_noise"),
+    ({"observation_noise": None}, "observation_noise"),
+    ({"parameter_randomisation": (0.1, 0.2)}, "parameter_randomisation"),
+    ({"parameter_randomisation": True}, "parameter_randomisation"),
+    ({"action_delay": 1.0}, "action_delay"),
 ]
 
 
 @pytest.mark.parametrize("options, name", BAD_OPTIONS)
 def test_bad_options(options, name):
-    with pytest.raises(gs.GenesisException, match=name):
+    with pytest.raises(gs.GenesisException, match=rf"^{name}.* must .*got .*\. \S.*\.$"):
         make(**options)
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
-from gymnasium.wrappers.vector import NormalizeReward, RecordEpisodeStatistics
 
 import genesis as gs
 from envs import ENV_IDS
@@ -134,28 +133,6 @@ def test_masked_reset_leaves_live_rows_untouched(env_id):
     assert np.array_equal(after[[0, 2]], before[[0, 2]]) and not np.array_equal(after[1], before[1])
     for action in actions[2:]:
         assert np.array_equal(env.step(action)[0][[0, 2]], reference.step(action)[0][[0, 2]])
-
-
-def test_record_episode_statistics(env_id):
-    env = RecordEpisodeStatistics(vector(env_id, max_episode_steps=2, autoreset_mode="SameStep"))
-    env.reset(seed=0)
-    rewards = [env.step(np.zeros(env.action_space.shape, np.float32))[1] for _ in range(1)]
-    _, reward, _, _, info = env.step(np.zeros(env.action_space.shape, np.float32))
-    np.testing.assert_allclose(info["episode"]["r"], sum(rewards) + reward)
-    np.testing.assert_allclose(info["episode"]["r"], info["episode_return"], rtol=1e-5)
-
-
-def test_normalize_reward(env_id):
-    env = NormalizeReward(vector(env_id))
-    env.reset(seed=0)
-    assert np.isfinite(env.step(env.action_space.sample())[1]).all()
-
-
-def test_sync_vectorisation_of_the_single_face(env_id):
-    env = gym.make_vec(env_id, num_envs=2, vectorization_mode="sync")
-    env.reset(seed=0)
-    assert env.step(env.action_space.sample())[0] in env.observation_space
-    env.close()
 
 
 def test_remake_from_spec(env_id):

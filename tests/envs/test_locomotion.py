@@ -285,3 +285,9 @@ def test_success_of_swing_ups_is_upright():
         q[1, -1] = 2 * np.pi + 0.3
         env.robot.set_qpos(q)
         assert env.measure()["success"].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("contact", ["soft", None, ["strict"]])
+def test_unknown_contact_presets_list_the_valid_ones(contact):
+    with pytest.raises(gs.GenesisException, match=r"contact must be one of \['reference', 'strict'\]"):
+        gym.make_vec("genesis/Hopper-v0", num_envs=1, contact=contact)

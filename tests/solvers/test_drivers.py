@@ -71,7 +71,8 @@ def backward(coupling, frames, cotangents):
     for solver, own in zip(coupling.solvers, cotangents, strict=True):
         solver.load_adjoint(frames, own)
     coupling.substep_adjoint(frames, 0, SUBSTEPS)
-    return [solver.store_adjoint(frames) for solver in coupling.solvers]
+    everything = [True] * 20
+    return [solver.store_adjoint(frames, everything) for solver in coupling.solvers]
 
 
 def cotangents_of(results):

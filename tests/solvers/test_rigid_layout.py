@@ -38,7 +38,7 @@ def step_and_pull() -> list[torch.Tensor]:
     solver.substep_adjoint(frames, 0, SUBSTEPS)
     seen = solver.readout(results[0], results[1])
     pulled = solver.readout_adjoint(results[0], results[1], *(noise(value) for value in seen))
-    return [*results, *solver.store_adjoint(frames), *seen, *pulled]
+    return [*results, *solver.store_adjoint(frames, [True] * 6), *seen, *pulled]
 
 
 def test_both_layouts_agree(monkeypatch):

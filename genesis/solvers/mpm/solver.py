@@ -292,7 +292,7 @@ class MPMSolver(Solver):
             self._size[slot.END] = s + 1
             mine.launch_adjoint()
 
-    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+    def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         s, rows, n = self._scratch(frames.n_envs), layout().rows, frames.of[self.name].active
         material = rows(s["gmaterial"]).unflatten(0, (self.n_chunks, frames.n_envs, len(self.bodies)))
         gravity = rows(s["ggravity"]).unflatten(0, (self.n_chunks, frames.n_envs))

@@ -15,36 +15,36 @@ Kinks: the ends of both roundings. Height fields are biquadratic B-splines of th
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.solvers.rigid.layout import Features
-from genesis.solvers.rigid.spatial import spatial
+from genesis.math.lanes import Vec, lane, lanes3, of_lane, where
+from genesis.solvers.rigid.layout import Features, indices
+from genesis.solvers.rigid.spatial import ramp, times
 
 POINT_ROWS, GROUND_ROWS = 3, 2
-"""A4 rows of a point: (centre, radius), and of an ellipsoid its squared semi-axes as a symmetric matrix in the link's
-frame, (diagonal, 1), (off-diagonal, -); of a ground: (normal, offset), (0, …) or
+"""Rows of four of a point: (centre, radius), and of an ellipsoid its squared semi-axes as a symmetric matrix in the
+link's frame, (diagonal, 1), (off-diagonal, -); of a ground: (normal, offset), (0, …) or
 (corner, spacing), (1, samples along x, along y, first sample)."""
 
 
 @per_runtime
 def grounds(features: Features) -> Functions:
-    lay, sp = layout(), spatial()
-    real, vec3 = lay.real, lay.vec3
-    get4 = lay.get4
+    lay, at = layout(), indices()
 
     @ti.func
     def weights(f):
         """Quadratic B-spline at f in -1/2 … 1/2 from the middle sample: value, slope, curvature."""
-        return (vec3(0.5 * (0.5 - f) ** 2, 0.75 - f * f, 0.5 * (0.5 + f) ** 2), vec3(f - 0.5, -2.0 * f, f + 0.5),
-                vec3(1.0, -2.0, 1.0))  # fmt: skip
+        return (Vec(0.5 * (0.5 - f) ** 2, 0.75 - f * f, 0.5 * (0.5 + f) ** 2), Vec(f - 0.5, -2.0 * f, f + 0.5),
+                Vec(1.0, -2.0, 1.0))  # fmt: skip
 
     @ti.func
-    def heights_at(x, corner, info, heights: ti.template()):
-        """Height over the corner, its gradient (x, y, -) and its Hessian (xx, xy, yy). Constant beyond the edge."""
+    def heights_at(x, y, corner: ti.template(), info: ti.template(), heights: ti.template()):
+        """Height over the corner, its gradient (x, y) and its Hessian (xx, xy, yy). Constant beyond the edge."""
         spacing = corner[3]
         nx, ny, first = ti.cast(info[1], ti.i32), ti.cast(info[2], ti.i32), ti.cast(info[3], ti.i32)
-        s, t = (x[0] - corner[0]) / spacing, (x[1] - corner[1]) / spacing
+        s, t = (x - corner[0]) / spacing, (y - corner[1]) / spacing
         s_in, t_in = ti.min(ti.max(s, 0.5), nx - 1.5), ti.min(ti.max(t, 0.5), ny - 1.5)
-        i = ti.min(ti.cast(ti.floor(s_in + 0.5), ti.i32), nx - 2)
-        j = ti.min(ti.cast(ti.floor(t_in + 0.5), ti.i32), ny - 2)
+        # from below too: NaN becomes any integer
+        i = ti.max(ti.min(ti.cast(ti.floor(s_in + 0.5), ti.i32), nx - 2), 1)
+        j = ti.max(ti.min(ti.cast(ti.floor(t_in + 0.5), ti.i32), ny - 2), 1)
         wx, dx, ddx = weights(s_in - i)
         wy, dy, ddy = weights(t_in - j)
         ix, iy = 1.0 / spacing, 1.0 / spacing
@@ -53,127 +53,148 @@ def grounds(features: Features) -> Functions:
         if t != t_in:
             iy = 0.0
         # along y first: values, slopes and curvatures of three lines, then along x
-        v, vy, vyy = vec3(0.0), vec3(0.0), vec3(0.0)
+        v, vy, vyy = Vec(0.0, 0.0, 0.0), Vec(0.0, 0.0, 0.0), Vec(0.0, 0.0, 0.0)
         for a in ti.static(range(3)):
             line = first + (i + a - 1) * ny + j
-            three = vec3(heights[line - 1], heights[line], heights[line + 1])
+            three = Vec(heights[line - 1], heights[line], heights[line + 1])
             v[a], vy[a], vyy[a] = three.dot(wy), three.dot(dy), three.dot(ddy)
-        return (v.dot(wx), vec3(v.dot(dx) * ix, vy.dot(wx) * iy, 0.0),
-                vec3(v.dot(ddx) * ix * ix, vy.dot(dx) * ix * iy, vyy.dot(wx) * iy * iy))  # fmt: skip
+        return (v.dot(wx), v.dot(dx) * ix, vy.dot(wx) * iy, v.dot(ddx) * ix * ix, vy.dot(dx) * ix * iy,
+                vyy.dot(wx) * iy * iy)  # fmt: skip
 
     @ti.func
-    def surface(g, x, ground: ti.template(), heights: ti.template()):
+    def terrain(x: ti.template(), corner: ti.template(), info: ti.template(), heights: ti.template()):
+        """`heights_at` for every lane: height, gradient (x, y, -), Hessian (xx, xy, yy)."""
+        h, grad, hess = lane(), lanes3(), lanes3()
+        for j in range(lay.width):
+            height, gx, gy, xx, xy, yy = heights_at(of_lane(x[0], j), of_lane(x[1], j), corner, info, heights)
+            for out, number in ti.static(((h, height), (grad[0], gx), (grad[1], gy), (hess[0], xx), (hess[1], xy),
+                                          (hess[2], yy))):  # fmt: skip
+                set_lane(out, j, number)
+        return h, grad, hess
+
+    @ti.func
+    def set_lane(out: ti.template(), j, number):
+        if ti.static(lay.width == 1):
+            out = number
+        else:
+            out[j] = number
+
+    @ti.func
+    def surface(g, x: ti.template(), ground: ti.template(), heights: ti.template()):
         """Distance of x from ground g, along its normal there, and that normal."""
-        head, info = get4(ground, GROUND_ROWS * g), get4(ground, GROUND_ROWS * g + 1)
-        n = head[:3]
-        distance = n.dot(x) - head[3]
+        head, info = at.row(ground, GROUND_ROWS * g), at.row(ground, GROUND_ROWS * g + 1)
+        n = lanes3()
+        n += head[:3]
+        distance = lane(n.dot(x) - head[3])
         if ti.static(features.terrain):
             if info[0] > 0.5:
-                h, grad, _hess = heights_at(x, head, info, heights)
+                h, grad, _hess = terrain(x, head, info, heights)
                 c = 1.0 / ti.sqrt(1.0 + grad.dot(grad))
-                n = c * vec3(-grad[0], -grad[1], 1.0)
+                n = Vec(0.0 - c * grad[0], 0.0 - c * grad[1], c)
                 distance = c * (x[2] - head[2] - h)
         return distance, n
 
     @ti.func
-    def near(g, x, reach, ground: ti.template()):
-        """Whether ground g may be closer to x than `reach`."""
-        head = get4(ground, GROUND_ROWS * g)
-        close = head[:3].dot(x) - head[3] < reach
+    def near(g, x: ti.template(), reach, ground: ti.template()):
+        """Where ground g may be closer to x than `reach`."""
+        head = at.row(ground, GROUND_ROWS * g)
+        distance = lane(x.dot(head[:3]) - head[3])
         if ti.static(features.terrain):
-            close = close or get4(ground, GROUND_ROWS * g + 1)[0] > 0.5
-        return close
+            if at.row(ground, GROUND_ROWS * g + 1)[0] > 0.5:
+                distance = lane()  # its reach is unlimited
+        return distance < reach
 
     @ti.func
-    def surface_adjoint(g, x, gdistance, gn, ground: ti.template(), heights: ti.template()):
+    def surface_adjoint(g, x: ti.template(), gdistance, gn: ti.template(), ground: ti.template(),
+                        heights: ti.template()):  # fmt: skip
         """Cotangent of x."""
-        head, info = get4(ground, GROUND_ROWS * g), get4(ground, GROUND_ROWS * g + 1)
+        head, info = at.row(ground, GROUND_ROWS * g), at.row(ground, GROUND_ROWS * g + 1)
         gx = gdistance * head[:3]
         if ti.static(features.terrain):
             if info[0] > 0.5:
-                h, grad, hess = heights_at(x, head, info, heights)
+                h, grad, hess = terrain(x, head, info, heights)
                 c = 1.0 / ti.sqrt(1.0 + grad.dot(grad))
                 gc = gdistance * (x[2] - head[2] - h) - grad[0] * gn[0] - grad[1] * gn[1] + gn[2]
-                gh = -gdistance * c
-                ga = -c * gn[0] - gc * c * c * c * grad[0]
-                gb = -c * gn[1] - gc * c * c * c * grad[1]
-                gx = vec3(gh * grad[0] + ga * hess[0] + gb * hess[1], gh * grad[1] + ga * hess[1] + gb * hess[2],
-                          gdistance * c)  # fmt: skip
+                gh = 0.0 - gdistance * c
+                ga = 0.0 - c * gn[0] - gc * c * c * c * grad[0]
+                gb = 0.0 - c * gn[1] - gc * c * c * c * grad[1]
+                gx = Vec(gh * grad[0] + ga * hess[0] + gb * hess[1], gh * grad[1] + ga * hess[1] + gb * hess[2],
+                         gdistance * c)  # fmt: skip
         return gx
 
     @ti.func
-    def support(k, R, n, point: ti.template()):
+    def support(k, R: ti.template(), n: ti.template(), point: ti.template()):
         """s = centre - lowest point, in world axes; the penetration is s.n minus the centre's distance."""
-        s = get4(point, POINT_ROWS * k)[3] * n
-        d = get4(point, POINT_ROWS * k + 1)
+        s = at.row(point, POINT_ROWS * k)[3] * n
+        d = at.row(point, POINT_ROWS * k + 1)
         if d[3] > 0.5:  # s = E n / sqrt(n.E n), with E the squared semi-axes
             local = R.transpose() @ n
-            m = sp.times(d[:3], get4(point, POINT_ROWS * k + 2)[:3], local)
-            s = R @ m / ti.sqrt(local.dot(m))
+            m = times(d[:3], at.row(point, POINT_ROWS * k + 2)[:3], local)
+            s = (R @ m) / ti.sqrt(local.dot(m))
         return s
 
     @ti.func
-    def support_adjoint(k, R, n, s, gs, point: ti.template()):
+    def support_adjoint(k, R: ti.template(), n: ti.template(), s: ti.template(), gs: ti.template(),
+                        point: ti.template()):  # fmt: skip
         """Cotangents of the link's rotation vector and of n from that of s."""
-        gturn, gn = vec3(0.0), get4(point, POINT_ROWS * k)[3] * gs
-        d = get4(point, POINT_ROWS * k + 1)
+        gturn, gn = lanes3(), at.row(point, POINT_ROWS * k)[3] * gs
+        d = at.row(point, POINT_ROWS * k + 1)
         if d[3] > 0.5:
             length = s.dot(n)
-            Eg = R @ sp.times(d[:3], get4(point, POINT_ROWS * k + 2)[:3], R.transpose() @ gs)
+            Eg = R @ times(d[:3], at.row(point, POINT_ROWS * k + 2)[:3], R.transpose() @ gs)
             gn = (Eg - s.dot(gs) * s) / length
             gturn = s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
         return gturn, gn
 
-    @ti.func
-    def normal_law(x, u, k, d, smoothing, dt):
-        """P, G, their slopes in x, and g(1 - G u / P) with slope and curvature. All zero out of reach."""
-        psi, slope, curvature = sp.ramp(x, smoothing)
-        P, G = k * psi, k * (dt * slope + d * psi)
-        dP, dG = k * slope, k * (dt * curvature + d * slope)
-        g0, g1, g2 = ti.cast(0.0, real), ti.cast(0.0, real), ti.cast(0.0, real)
-        if P > 0.0:
-            g0, g1, g2 = sp.ramp(1.0 - G * u / P, ti.cast(0.5, real))
-        return P, G, dP, dG, g0, g1, g2
+    # The law below holds for lanes and, between bodies, for one environment's reals.
 
     @ti.func
-    def coefficients(x, V, n, k, d, smoothing, mu, slip, dt, hold):
+    def normal_law(x, u, k, d, smoothing, dt):
+        """P, G, their slopes in x, g(1 - G u / P) with slope and curvature, and G / P. Out of reach all but g are 0."""
+        psi, slope, curvature = ramp(x, smoothing)
+        P, G = k * psi, k * (dt * slope + d * psi)
+        dP, dG = k * slope, k * (dt * curvature + d * slope)
+        ratio = G / where(P > 0.0, P, 0.0 * P + 1.0)
+        g0, g1, g2 = ramp(1.0 - ratio * u, 0.5)
+        return P, G, dP, dG, g0, g1, g2, ratio
+
+    @ti.func
+    def coefficients(x, V: ti.template(), n: ti.template(), k, d, smoothing, mu, slip, dt, hold):
         """Normal force at the old velocity, its slope by -u, and friction per tangential velocity."""
         u = V.dot(n)
-        P, G, _dP, _dG, g0, g1, _g2 = normal_law(x, u, k, d, smoothing, dt)
+        P, G, _dP, _dG, g0, g1, _g2, _ratio = normal_law(x, u, k, d, smoothing, dt)
         return hold * P * g0, hold * G * g1, mu * P * g0 / ti.sqrt(V.dot(V) - u * u + slip * slip)
 
     @ti.func
-    def force(normal, damping, friction, n, V, U):
+    def force(normal, damping, friction, n: ti.template(), V: ti.template(), U: ti.template()):
         """On the link, at the new velocity U."""
         return (normal - damping * n.dot(U - V) + friction * n.dot(U)) * n - friction * U
 
     @ti.func
-    def power_adjoint(x, N, V, U, n, k, d, smoothing, mu, slip, dt, hold):
+    def power_adjoint(x, N: ti.template(), V: ti.template(), U: ti.template(), n: ti.template(), k, d, smoothing, mu,
+                      slip, dt, hold):  # fmt: skip
         """The force, and derivatives of -N.force by x, V, U, n, mu and log k. The one by N is -force.
 
         `hold` is 0 for a point that has been released, else 1.
         """
         u0, u, reach = V.dot(n), U.dot(n), N.dot(n)
-        P, G, dP, dG, g0, g1, g2 = normal_law(x, u0, k, d, smoothing, dt)
+        P, G, dP, dG, g0, g1, g2, ratio = normal_law(x, u0, k, d, smoothing, dt)
         s2 = V.dot(V) - u0 * u0 + slip * slip
         per = 1.0 / ti.sqrt(s2)
         friction = mu * P * g0 * per
         slid = N.dot(U) - reach * u
-        ratio, bent = ti.cast(0.0, real), ti.cast(0.0, real)
-        if P > 0.0:
-            ratio = G / P
-            bent = -(dG - ratio * dP) / P * u0  # slope of 1 - G u0 / P in x
+        bent = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
         ahead = u - u0
         normal = hold * (P * g0 - G * g1 * ahead)
         dnormal = hold * (dP * g0 + P * g1 * bent - dG * g1 * ahead - G * g2 * bent * ahead)
-        gx = -reach * dnormal + slid * mu * per * (dP * g0 + P * g1 * bent)
-        gu0 = -reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1 + slid * friction * u0 / s2
-        gu, greach = reach * (hold * G * g1 - friction), -normal - friction * u
+        gx = slid * mu * per * (dP * g0 + P * g1 * bent) - reach * dnormal
+        gu0 = slid * friction * u0 / s2 - reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1
+        gu, greach = reach * (hold * G * g1 - friction), 0.0 - normal - friction * u
         gV = gu0 * n - (slid * friction / s2) * V
         gU = gu * n + friction * N
         gn = gu0 * V + gu * U + greach * N
         F = (normal + friction * u) * n - friction * U
-        return F, gx, gV, gU, gn, slid * P * g0 * per, -reach * normal + slid * friction
+        return F, gx, gV, gU, gn, slid * P * g0 * per, slid * friction - reach * normal
 
     @ti.func
     def pair_friction(a, b):
@@ -182,12 +203,8 @@ def grounds(features: Features) -> Functions:
     @ti.func
     def share(a, b):
         """Slope of `pair_friction` in a; one half at the kink, as a central difference would say."""
-        out = ti.cast(0.5, real)
-        if a != b:
-            out = 0.0
-            if a > b:
-                out = 1.0
-        return out
+        none = 0.0 * a
+        return where(a > b, none + 1.0, where(a < b, none, none + 0.5))
 
     return Functions(near=near, surface=surface, surface_adjoint=surface_adjoint, support=support,
                      support_adjoint=support_adjoint, coefficients=coefficients, force=force,

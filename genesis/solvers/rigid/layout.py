@@ -1,20 +1,22 @@
 """Where everything lies: sizes, packed constants, rows of the trace. No mathematics.
 
-Arrays of the kernels (`item` gives the index of element k of n, of environment e, in a frame):
+Environments are worked on in blocks of `layout().width`, side by side in lanes (`genesis.math.lanes`). Arrays of kind
+AL hold lane values; `item` gives the index of number k of n, of a block, in a frame. Constants, A1, are the same for
+all environments. A vector is three numbers in a row, a rotation nine, row by row.
 
-    size   I1   run-time sizes, below
-    tree   I1   per link `LINK_INTS`, per dof `DOF_INTS`, then the chain of each dof: itself, its parent dof, … the base
-    num    A1   dt of a substep, friction velocity, limit smoothing
-    fixed  A3   per link: offset from the parent, centre of mass; per dof: axis, anchor
-    turn   A33  per link: rotation from the parent at rest
-    law    A4   per dof: (limit low, high, stiffness, damping), (spring rest, force low, high, rest position);
-                per link: (dissipation, contact smoothing, reach of its contact points, -)
-    model  A1   parameters of every environment, in the order of `BLOCKS`
-    q, qd, qdd  A1  of every frame
-    trace  A3   per link and frame `TRACE` rows, then per dof the angular and linear part of its axis S
-    rot    A33  per link and frame: rotation to the world
-    released  I1  per frame, ground and contact point: whether it let go, for it would have pulled
-    mass   A1   per frame: rows of the factor of the mass matrix, along the chains
+    size   I1  run-time sizes, below
+    tree   I1  per link `LINK_INTS`, per dof `DOF_INTS`, then the chain of each dof: itself, its parent dof, … the base
+    num    A1  dt of a substep, friction velocity, limit smoothing
+    fixed  A1  vectors: per link its offset from the parent and centre of mass; per dof its axis and anchor
+    turn   A1  per link: rotation from the parent at rest
+    law    A1  rows of 4: per dof (limit low, high, stiffness, damping), (spring rest, force low, high, rest position);
+               per link (dissipation, contact smoothing, reach of its contact points, -)
+    model  AL  parameters of every environment, in the order of `BLOCKS`
+    q, qd, qdd AL  of every frame
+    trace  AL  vectors, per frame: of each link `TRACE` rows, then of each dof the angular and linear part of its axis S
+    rot    AL  per link and frame: rotation to the world
+    released   AL  per frame, ground and contact point: 1 if it let go, for it would have pulled, else 0
+    mass   AL  per frame: rows of the factor of the mass matrix, along the chains
 
 Spatial vectors are pairs (angular, linear) in world axes about the origin of their tree, which is a point fixed in
 space during a substep.
@@ -24,10 +26,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.math.lanes import Mat, Vec
 
-(N_ENVS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, NUMBERS,
- POINTS, GROUNDS, PAIRS) = range(14)  # fmt: skip
-N_SIZES = 14
+(BLOCKS_HELD, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, NUMBERS,
+ POINTS, GROUNDS, PAIRS, ENVS) = range(15)  # fmt: skip
+N_SIZES = 15
+"""Blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 class Features(NamedTuple):
@@ -83,32 +87,104 @@ def chain_entries(parent_dof: list[int]) -> Iterator[list[int]]:
 
 @per_runtime
 def indices() -> Functions:
-    """Index of element k of n in an array with n elements for each frame and environment, and what follows from it."""
+    """Index of number k of n in an array with n numbers for each frame and block, and what follows from it."""
     soa = layout().soa
 
     @ti.func
     def local(array: ti.template(), n: ti.template()):
         """The first n entries as values: from an array they would be read again after every store."""
-        return ti.Vector([array[i] for i in range(n)])
+        return Vec(*[array[i] for i in range(n)])
 
     @ti.func
-    def item(frame, e, k, n, size: ti.template()):
-        index = (frame * size[N_ENVS] + e) * n + k
-        if ti.static(soa):  # neighbouring threads, which are environments, read neighbouring elements
-            index = (frame * n + k) * size[N_ENVS] + e
+    def item(frame, b, k, n, size: ti.template()):
+        index = (frame * size[BLOCKS_HELD] + b) * n + k
+        if ti.static(soa):  # neighbouring threads, which are environments, read neighbouring numbers
+            index = (frame * n + k) * size[BLOCKS_HELD] + b
         return index
 
     @ti.func
-    def trace_at(frame, e, l, row, size: ti.template()):
-        return item(frame, e, TRACE * l + row, TRACE * size[LINKS] + 2 * size[DOFS], size)
+    def step(size: ti.template()):
+        """Distance between a number and the next."""
+        out = 1
+        if ti.static(soa):
+            out = size[BLOCKS_HELD]
+        return out
 
     @ti.func
-    def axis_at(frame, e, j, row, size: ti.template()):
-        return item(frame, e, TRACE * size[LINKS] + 2 * j + row, TRACE * size[LINKS] + 2 * size[DOFS], size)
+    def get3(a: ti.template(), i, size: ti.template()):
+        by = step(size)
+        return Vec(a[i], a[i + by], a[i + 2 * by])
 
     @ti.func
-    def parameter(e, k, size: ti.template()):
-        return item(0, e, k, size[NUMBERS], size)
+    def get4(a: ti.template(), i, size: ti.template()):
+        by = step(size)
+        return Vec(a[i], a[i + by], a[i + 2 * by], a[i + 3 * by])
+
+    @ti.func
+    def get33(a: ti.template(), i, size: ti.template()):
+        by = step(size)
+        return Mat(get3(a, i, size), get3(a, i + 3 * by, size), get3(a, i + 6 * by, size))
+
+    @ti.func
+    def put(a: ti.template(), i, v: ti.template(), size: ti.template()):
+        """Components of a vector in a row."""
+        by = step(size)
+        for c in ti.static(range(len(v.parts))):
+            a[i + c * by] = v[c]
+
+    @ti.func
+    def put33(a: ti.template(), i, m: ti.template(), size: ti.template()):
+        for r in ti.static(range(3)):
+            put(a, i + 3 * r * step(size), m.rows[r], size)
+
+    @ti.func
+    def add3(a: ti.template(), i, v: ti.template(), size: ti.template()):
+        by = step(size)
+        for c in ti.static(range(3)):
+            a[i + c * by] = a[i + c * by] + v[c]
+
+    @ti.func
+    def vector(a: ti.template(), k):
+        """Vector k of constants."""
+        return Vec(a[3 * k], a[3 * k + 1], a[3 * k + 2])
+
+    @ti.func
+    def row(a: ti.template(), k):
+        """Row k of four constants."""
+        return Vec(a[4 * k], a[4 * k + 1], a[4 * k + 2], a[4 * k + 3])
+
+    @ti.func
+    def rotation(a: ti.template(), k):
+        """Rotation k of constants."""
+        return Mat(vector(a, 3 * k), vector(a, 3 * k + 1), vector(a, 3 * k + 2))
+
+    @ti.func
+    def trace_at(frame, b, l, row, size: ti.template()):
+        return item(frame, b, 3 * (TRACE * l + row), 3 * (TRACE * size[LINKS] + 2 * size[DOFS]), size)
+
+    @ti.func
+    def axis_at(frame, b, j, row, size: ti.template()):
+        return item(frame, b, 3 * (TRACE * size[LINKS] + 2 * j + row),
+                    3 * (TRACE * size[LINKS] + 2 * size[DOFS]), size)  # fmt: skip
+
+    @ti.func
+    def traced(trace: ti.template(), frame, b, l, row, size: ti.template()):
+        """A vector of a link's trace."""
+        return get3(trace, trace_at(frame, b, l, row, size), size)
+
+    @ti.func
+    def axis(trace: ti.template(), frame, b, j, size: ti.template()):
+        """Angular and linear part of a dof's axis."""
+        return (get3(trace, axis_at(frame, b, j, 0, size), size), get3(trace, axis_at(frame, b, j, 1, size), size))
+
+    @ti.func
+    def turned(rot: ti.template(), frame, b, l, size: ti.template()):
+        """A link's rotation to the world."""
+        return get33(rot, item(frame, b, 9 * l, 9 * size[LINKS], size), size)
+
+    @ti.func
+    def parameter(b, k, size: ti.template()):
+        return item(0, b, k, size[NUMBERS], size)
 
     @ti.func
     def link_int(l, what):
@@ -122,5 +198,7 @@ def indices() -> Functions:
     def chain_at(entry, size: ti.template()):
         return LINK_INTS * size[LINKS] + DOF_INTS * size[DOFS] + entry
 
-    return Functions(local=local, item=item, trace_at=trace_at, axis_at=axis_at, parameter=parameter, link_int=link_int,
-                     dof_int=dof_int, chain_at=chain_at)  # fmt: skip
+    return Functions(local=local, item=item, step=step, get3=get3, get4=get4, get33=get33, put=put, put33=put33,
+                     add3=add3, vector=vector, row=row, rotation=rotation, trace_at=trace_at, axis_at=axis_at,
+                     traced=traced, axis=axis, turned=turned, parameter=parameter, link_int=link_int, dof_int=dof_int,
+                     chain_at=chain_at)  # fmt: skip

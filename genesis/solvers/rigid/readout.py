@@ -1,16 +1,18 @@
 """Poses and velocities of links as functions of q and qd, and the adjoint.
 
-    place  A3  per link: tree's origin (roots), position, velocity (angular, linear); per dof: axis (angular, linear)
-    quat   A4  per link: rotation to the world
-    seen   A3  per link: world position, velocity of its origin, angular velocity
+    place  AL  vectors, per link: tree's origin (roots), position, velocity (angular, linear); per dof: axis (angular,
+               linear)
+    seen   AL  per link: world position, velocity of its origin, angular velocity, quaternion of its rotation
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 
-from genesis.compiler import STRIDE, Functions, Launch, bind, layout, per_runtime, ti
-from genesis.math.kernels import rotations
+from genesis.compiler import Functions, Launch, bind, layout, per_runtime, ti
+from genesis.math.lanes import Vec, lanes3, sine_cosine
+from genesis.solvers.rigid import blocks
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.kinematics import kinematics
 from genesis.solvers.rigid.layout import (
@@ -30,139 +32,152 @@ from genesis.solvers.rigid.layout import (
     Features,
     indices,
 )  # fmt: skip
-from genesis.solvers.rigid.spatial import spatial
+from genesis.solvers.rigid.spatial import cross_force, quaternion_product, rotate
 from genesis.solvers.rigid.tangent import tangent
 
 PLACE = 4
 P_ORIGIN, P_POS, P_VW, P_VL = range(PLACE)
 BACK = 4
 R_VW, R_VL, R_WT, R_WF = range(BACK)
+SEEN = 13
+S_POS, S_VEL, S_ANG, S_QUAT = 0, 3, 6, 9
+"""Numbers of a link, and where they begin."""
 
 
 @per_runtime
 def kernels() -> Functions:
-    lay, at, ki, sp = layout(), indices(), kinematics(Features()), spatial()
-    turns, ta = rotations(), tangent()
-    A1, A3, A4, I1 = lay.A1, lay.A3, lay.A4, lay.I1
-    vec3, vec4 = lay.vec3, lay.vec4
-    get3, get4, put3, put4 = lay.get3, lay.get4, lay.put3, lay.put4
+    lay, at, ki, ta = layout(), indices(), kinematics(Features()), tangent()
+    A1, AL, I1 = lay.A1, lay.AL, lay.I1
 
     @ti.func
-    def place_at(e, l, row, size: ti.template()):
-        return at.item(0, e, PLACE * l + row, PLACE * size[LINKS] + 2 * size[DOFS], size)
+    def place_at(b, l, row, size: ti.template()):
+        return at.item(0, b, 3 * (PLACE * l + row), 3 * (PLACE * size[LINKS] + 2 * size[DOFS]), size)
 
     @ti.func
-    def axis_at(e, j, row, size: ti.template()):
-        return at.item(0, e, PLACE * size[LINKS] + 2 * j + row, PLACE * size[LINKS] + 2 * size[DOFS], size)
+    def axis_at(b, j, row, size: ti.template()):
+        return at.item(0, b, 3 * (PLACE * size[LINKS] + 2 * j + row), 3 * (PLACE * size[LINKS] + 2 * size[DOFS]), size)
 
     @ti.func
-    def walk(e, l, size: ti.template(), tree: ti.template(), fixed: ti.template(), rest: ti.template(),
+    def placed(place: ti.template(), b, l, row, size: ti.template()):
+        return at.get3(place, place_at(b, l, row, size), size)
+
+    @ti.func
+    def axis(place: ti.template(), b, j, size: ti.template()):
+        return at.get3(place, axis_at(b, j, 0, size), size), at.get3(place, axis_at(b, j, 1, size), size)
+
+    @ti.func
+    def seen_at(b, l, what, size: ti.template()):
+        return at.item(0, b, SEEN * l + what, SEEN * size[LINKS], size)
+
+    @ti.func
+    def walk(b, l, size: ti.template(), tree: ti.template(), fixed: ti.template(), rest: ti.template(),
              law: ti.template(), turn: ti.template(), q: ti.template(), qd: ti.template(), place: ti.template(),
-             quat: ti.template()):  # fmt: skip
+             seen: ti.template()):  # fmt: skip
         """Link l from its parent."""
-        p, r, vw, vl = vec3(0.0), get4(rest, l), vec3(0.0), vec3(0.0)
+        p, vw, vl = lanes3(), lanes3(), lanes3()
+        r = Vec(p[0], p[0], p[0], p[0])
+        own = at.row(rest, l)
         parent = tree[at.link_int(l, PARENT)]
         if parent < 0:
-            o = ki.origin(0, e, l, lay.get33(turn, l), size, tree, fixed, law, q)
-            put3(place, place_at(e, l, P_ORIGIN, size), o)
-            p = get3(fixed, 2 * l) - o
+            o = ki.origin(0, b, l, at.rotation(turn, l), size, tree, fixed, law, q)
+            at.put(place, place_at(b, l, P_ORIGIN, size), o, size)
+            p -= o
+            p += at.vector(fixed, 2 * l)
+            r += own
         else:
-            up = get4(quat, at.item(0, e, parent, size[LINKS], size))
-            p = get3(place, place_at(e, parent, P_POS, size)) + turns.rotate(up, get3(fixed, 2 * l))
-            r = turns.multiply(up, r)
-            vw, vl = get3(place, place_at(e, parent, P_VW, size)), get3(place, place_at(e, parent, P_VL, size))
+            up = at.get4(seen, seen_at(b, parent, S_QUAT, size), size)
+            p = placed(place, b, parent, P_POS, size) + rotate(up, at.vector(fixed, 2 * l))
+            r = quaternion_product(up, own)
+            vw, vl = placed(place, b, parent, P_VW, size), placed(place, b, parent, P_VL, size)
         j = tree[at.link_int(l, DOF0)]
         last = j + tree[at.link_int(l, N_DOFS)]
         while j < last:
             kind, first = tree[at.dof_int(j, KIND, size)], tree[at.dof_int(j, Q_INDEX, size)]
-            anchor = get3(fixed, 2 * size[LINKS] + 2 * j + 1)
-            local = get3(fixed, 2 * size[LINKS] + 2 * j)
+            anchor = at.vector(fixed, 2 * size[LINKS] + 2 * j + 1)
+            local = at.vector(fixed, 2 * size[LINKS] + 2 * j)
             if kind == BALL:
-                pivot = p + turns.rotate(r, anchor)
-                own = ki.quaternion(0, e, first, size, q)
-                r = turns.multiply(r, own / own.norm())
-                p = pivot - turns.rotate(r, anchor)
+                pivot = p + rotate(r, anchor)
+                turned = ki.quaternion(0, b, first, size, q)
+                r = quaternion_product(r, turned / turned.norm())
+                p = pivot - rotate(r, anchor)
                 for c in ti.static(range(3)):
-                    unit = vec3(0.0)
-                    unit[c] = 1.0
-                    axis = turns.rotate(r, unit)
-                    lever = pivot.cross(axis)
-                    put3(place, axis_at(e, j + c, 0, size), axis)
-                    put3(place, axis_at(e, j + c, 1, size), lever)
-                    v = qd[at.item(0, e, j + c, size[DOFS], size)]
-                    vw += v * axis
+                    unit = Vec(float(c == 0), float(c == 1), float(c == 2))
+                    along = rotate(r, unit)
+                    lever = pivot.cross(along)
+                    at.put(place, axis_at(b, j + c, 0, size), along, size)
+                    at.put(place, axis_at(b, j + c, 1, size), lever, size)
+                    v = qd[at.item(0, b, j + c, size[DOFS], size)]
+                    vw += v * along
                     vl += v * lever
                 j += 3
             else:
-                v = qd[at.item(0, e, j, size[DOFS], size)]
-                there = q[at.item(0, e, first, size[QS], size)] - get4(law, 2 * j + 1)[3]
-                axis = turns.rotate(r, local)
-                sw, sl = vec3(0.0), axis
+                v = qd[at.item(0, b, j, size[DOFS], size)]
+                there = q[at.item(0, b, first, size[QS], size)] - law[8 * j + 7]
+                sw, sl = lanes3(), rotate(r, local)
                 if kind == HINGE:
-                    pivot = p + turns.rotate(r, anchor)
-                    sw, sl = axis, pivot.cross(axis)
-                    half = ti.sin(0.5 * there) * local
-                    r = turns.multiply(r, vec4(ti.cos(0.5 * there), half[0], half[1], half[2]))
-                    p = pivot - turns.rotate(r, anchor)
+                    pivot = p + rotate(r, anchor)
+                    sw += sl
+                    sl = pivot.cross(sw)
+                    sine, cosine = sine_cosine(0.5 * there)
+                    half = sine * local
+                    r = quaternion_product(r, Vec(cosine, half[0], half[1], half[2]))
+                    p = pivot - rotate(r, anchor)
                 else:
-                    p += there * axis
-                put3(place, axis_at(e, j, 0, size), sw)
-                put3(place, axis_at(e, j, 1, size), sl)
+                    p += there * sl
+                at.put(place, axis_at(b, j, 0, size), sw, size)
+                at.put(place, axis_at(b, j, 1, size), sl, size)
                 vw += v * sw
                 vl += v * sl
                 j += 1
-        put3(place, place_at(e, l, P_POS, size), p)
-        put3(place, place_at(e, l, P_VW, size), vw)
-        put3(place, place_at(e, l, P_VL, size), vl)
-        put4(quat, at.item(0, e, l, size[LINKS], size), r)
+        for row, v in ti.static(((P_POS, p), (P_VW, vw), (P_VL, vl))):
+            at.put(place, place_at(b, l, row, size), v, size)
+        at.put(seen, seen_at(b, l, S_QUAT, size), r, size)
 
     @ti.kernel
-    def look(sizes: I1, tree: I1, fixed: A3, rest: A4, law: A4, turn: lay.A33, q: A1, qd: A1, place: A3, quat: A4,
-             seen: A3):  # fmt: skip
-        ti.loop_config(block_dim=1)
-        for item in range(sizes[ACTIVE] * STRIDE):
-            e = item // STRIDE
-            if item % STRIDE == 0:
+    def look(sizes: I1, tree: I1, fixed: A1, rest: A1, law: A1, turn: A1, q: AL, qd: AL, place: AL, seen: AL):
+        ti.loop_config(block_dim=lay.block_dim)
+        for item in range(sizes[ACTIVE] * lay.stride):
+            b = item // lay.stride
+            if item % lay.stride == 0:
                 size = at.local(sizes, N_SIZES)
                 for l in range(size[LINKS]):
-                    walk(e, l, size, tree, fixed, rest, law, turn, q, qd, place, quat)
-                    p, vw = get3(place, place_at(e, l, P_POS, size)), get3(place, place_at(e, l, P_VW, size))
-                    vl = get3(place, place_at(e, l, P_VL, size))
-                    o = get3(place, place_at(e, tree[at.link_int(l, ROOT)], P_ORIGIN, size))
-                    put3(seen, at.item(0, e, 3 * l, 3 * size[LINKS], size), p + o)
-                    put3(seen, at.item(0, e, 3 * l + 1, 3 * size[LINKS], size), vl + vw.cross(p))
-                    put3(seen, at.item(0, e, 3 * l + 2, 3 * size[LINKS], size), vw)
+                    walk(b, l, size, tree, fixed, rest, law, turn, q, qd, place, seen)
+                    p, vw = placed(place, b, l, P_POS, size), placed(place, b, l, P_VW, size)
+                    vl = placed(place, b, l, P_VL, size)
+                    o = placed(place, b, tree[at.link_int(l, ROOT)], P_ORIGIN, size)
+                    at.put(seen, seen_at(b, l, S_POS, size), p + o, size)
+                    at.put(seen, seen_at(b, l, S_VEL, size), vl + vw.cross(p), size)
+                    at.put(seen, seen_at(b, l, S_ANG, size), vw, size)
 
     @ti.kernel
     def look_adjoint(
-        sizes: I1, tree: I1, fixed: A3, rest: A4, law: A4, turn: lay.A33, q: A1, qd: A1, place: A3, quat: A4, gseen: A3,
-        gquat: A4, back: A3, gq: A1, gqpos: A1, gqd: A1,
+        sizes: I1, tree: I1, fixed: A1, rest: A1, law: A1, turn: A1, q: AL, qd: AL, place: AL, seen: AL, gseen: AL,
+        back: AL, gq: AL, gqpos: AL, gqd: AL,
     ):  # fmt: skip
-        ti.loop_config(block_dim=1)
-        for item in range(sizes[ACTIVE] * STRIDE):
-            e = item // STRIDE
-            if item % STRIDE == 0:
+        ti.loop_config(block_dim=lay.block_dim)
+        for item in range(sizes[ACTIVE] * lay.stride):
+            b = item // lay.stride
+            if item % lay.stride == 0:
                 size = at.local(sizes, N_SIZES)
                 for l in range(size[LINKS]):
-                    walk(e, l, size, tree, fixed, rest, law, turn, q, qd, place, quat)
-                    for row in ti.static(range(BACK)):
-                        put3(back, at.item(0, e, BACK * l + row, BACK * size[LINKS], size), vec3(0.0))
+                    walk(b, l, size, tree, fixed, rest, law, turn, q, qd, place, seen)
+                    none = lanes3()
+                    for row in range(BACK):
+                        at.put(back, back_at(b, l, row, size), none, size)
                 for behind in range(size[LINKS]):
                     l = size[LINKS] - 1 - behind
-                    p, vw = get3(place, place_at(e, l, P_POS, size)), get3(place, place_at(e, l, P_VW, size))
-                    here = at.item(0, e, BACK * l, BACK * size[LINKS], size)
-                    step = at.item(0, e, BACK * l + 1, BACK * size[LINKS], size) - here
-                    gpos = get3(gseen, at.item(0, e, 3 * l, 3 * size[LINKS], size))
-                    gvel = get3(gseen, at.item(0, e, 3 * l + 1, 3 * size[LINKS], size))
-                    gang = get3(gseen, at.item(0, e, 3 * l + 2, 3 * size[LINKS], size))
-                    i = at.item(0, e, l, size[LINKS], size)
-                    r, gr = get4(quat, i), get4(gquat, i)
-                    gturn = 0.5 * turns.multiply(gr, turns.conjugate(r))[1:]
+                    p, vw = placed(place, b, l, P_POS, size), placed(place, b, l, P_VW, size)
+                    gpos = at.get3(gseen, seen_at(b, l, S_POS, size), size)
+                    gvel = at.get3(gseen, seen_at(b, l, S_VEL, size), size)
+                    gang = at.get3(gseen, seen_at(b, l, S_ANG, size), size)
+                    r = at.get4(seen, seen_at(b, l, S_QUAT, size), size)
+                    gr = at.get4(gseen, seen_at(b, l, S_QUAT, size), size)
+                    gturn = 0.5 * quaternion_product(gr, Vec(r[0], 0.0 - r[1], 0.0 - r[2], 0.0 - r[3]))[1:]
                     gp = gpos + gvel.cross(vw)
-                    bw = get3(back, here + R_VW * step) + gang + p.cross(gvel)
-                    bl = get3(back, here + R_VL * step) + gvel
-                    gW = get3(back, here + R_WT * step) + p.cross(gp) + gturn
-                    gF = get3(back, here + R_WF * step) + gp
+                    bw = at.get3(back, back_at(b, l, R_VW, size), size) + gang + p.cross(gvel)
+                    bl = at.get3(back, back_at(b, l, R_VL, size), size) + gvel
+                    gW = at.get3(back, back_at(b, l, R_WT, size), size) + p.cross(gp) + gturn
+                    gF = at.get3(back, back_at(b, l, R_WF, size), size) + gp
                     first = tree[at.link_int(l, DOF0)]
                     j = first + tree[at.link_int(l, N_DOFS)] - 1
                     while j >= first:
@@ -171,35 +186,44 @@ def kernels() -> Functions:
                             n = 3
                         for c in range(n):  # a ball turns all of its axes
                             if n == 3:
-                                turn_axis(e, j - c, size, qd, place, bw, bl, gW, gF)
+                                turn_axis(b, j - c, size, qd, place, bw, bl, gW, gF)
                         for c in range(n):
-                            k = at.item(0, e, j - c, size[DOFS], size)
-                            sw, sl = get3(place, axis_at(e, j - c, 0, size)), get3(place, axis_at(e, j - c, 1, size))
+                            k = at.item(0, b, j - c, size[DOFS], size)
+                            sw, sl = axis(place, b, j - c, size)
                             gq[k] = sw.dot(gW) + sl.dot(gF)
                             gqd[k] = sw.dot(bw) + sl.dot(bl)
                         if n == 1:
-                            turn_axis(e, j, size, qd, place, bw, bl, gW, gF)
+                            turn_axis(b, j, size, qd, place, bw, bl, gW, gF)
                         j -= n
                     parent = tree[at.link_int(l, PARENT)]
                     if parent >= 0:
-                        up = at.item(0, e, BACK * parent, BACK * size[LINKS], size)
-                        put3(back, up + R_VW * step, get3(back, up + R_VW * step) + bw)
-                        put3(back, up + R_VL * step, get3(back, up + R_VL * step) + bl)
-                        put3(back, up + R_WT * step, get3(back, up + R_WT * step) + gW)
-                        put3(back, up + R_WF * step, get3(back, up + R_WF * step) + gF)
-                ta.from_tangent(0, e, size, tree, q, gq, gqpos)
+                        for row, v in ti.static(((R_VW, bw), (R_VL, bl), (R_WT, gW), (R_WF, gF))):
+                            at.add3(back, back_at(b, parent, row, size), v, size)
+                ta.from_tangent(0, b, size, tree, q, gq, gqpos)
 
     @ti.func
-    def turn_axis(e, j, size: ti.template(), qd: ti.template(), place: ti.template(), bw, bl, gW: ti.template(),
-                  gF: ti.template()):  # fmt: skip
+    def back_at(b, l, row, size: ti.template()):
+        return at.item(0, b, 3 * (BACK * l + row), 3 * BACK * size[LINKS], size)
+
+    @ti.func
+    def turn_axis(b, j, size: ti.template(), qd: ti.template(), place: ti.template(), bw: ti.template(),
+                  bl: ti.template(), gW: ti.template(), gF: ti.template()):  # fmt: skip
         """What a rigid displacement does to the velocity along dof j, added to the displacement's cotangent."""
-        v = qd[at.item(0, e, j, size[DOFS], size)]
-        sw, sl = get3(place, axis_at(e, j, 0, size)), get3(place, axis_at(e, j, 1, size))
-        tw, tl = sp.cross_force(sw, sl, v * bw, v * bl)
+        v = qd[at.item(0, b, j, size[DOFS], size)]
+        sw, sl = axis(place, b, j, size)
+        tw, tl = cross_force(sw, sl, v * bw, v * bl)
         gW += tw
         gF += tl
 
     return Functions(look=look, look_adjoint=look_adjoint)
+
+
+class Bound(NamedTuple):
+    """Kernels for one number of environments, and their arrays."""
+
+    arrays: dict[str, torch.Tensor]
+    look: Launch
+    look_adjoint: Launch | None
 
 
 class Readout:
@@ -213,56 +237,50 @@ class Readout:
     def __init__(self, constants: Mapping[str, torch.Tensor], rest: torch.Tensor, n_links: int, n_qs: int, n_dofs: int):
         lay = layout()
         self._constants, self._L, self._Q, self._D = constants, n_links, n_qs, n_dofs
-        self._rest = lay.new(max(1, n_links), 4)
-        lay.rows(self._rest)[:n_links].copy_(rest)
-        self._bound: dict[int, tuple[torch.Tensor, dict[str, torch.Tensor], Launch, Launch | None]] = {}
+        self._rest = rest.flatten().to(dtype=lay.dtype, device=lay.device).contiguous()
+        self._bound: dict[int, Bound] = {}
+
+    def _new(self, n_envs: int, counts: Mapping[str, int]) -> dict[str, torch.Tensor]:
+        n_blocks = blocks.count(n_envs)
+        return {name: layout().new_lanes(max(1, n_blocks * count)) for name, count in counts.items()}
 
     def _of(self, n_envs: int, adjoint: bool) -> tuple[dict[str, torch.Tensor], Launch]:
-        lay, c = layout(), self._constants
+        c, L, Q, D = self._constants, self._L, self._Q, self._D
+        shared = lambda a: (a["size"], c["tree"], c["fixed"], self._rest, c["law"], c["turn"],  # noqa: E731
+                            a["q"], a["qd"], a["place"], a["seen"])  # fmt: skip
         if n_envs not in self._bound:
             sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
-            sizes[[slot.N_ENVS, slot.ACTIVE, slot.N_FRAMES]] = torch.tensor([n_envs, n_envs, 1], dtype=torch.int32)
-            sizes[[slot.LINKS, slot.QS, slot.DOFS]] = torch.tensor([self._L, self._Q, self._D], dtype=torch.int32)
-            shapes = {
-                "q": (self._Q, 1), "qd": (self._D, 1), "place": (PLACE * self._L + 2 * self._D, 3),
-                "quat": (self._L, 4), "seen": (3 * self._L, 3),
-            }  # fmt: skip
-            a = {name: lay.new(max(1, n_envs * count), k) for name, (count, k) in shapes.items()}
-            size = lay.new_int(slot.N_SIZES)
-            size.copy_(sizes)
-            launch = bind(kernels().look, size, c["tree"], c["fixed"], self._rest, c["law"], c["turn"], a["q"], a["qd"],
-                          a["place"], a["quat"], a["seen"])  # fmt: skip
-            self._bound[n_envs] = (size, a, launch, None)
-        size, a, launch, back = self._bound[n_envs]
+            held = blocks.count(n_envs)
+            sizes[[slot.BLOCKS_HELD, slot.ACTIVE, slot.N_FRAMES]] = torch.tensor([held, held, 1], dtype=torch.int32)
+            sizes[[slot.LINKS, slot.QS, slot.DOFS]] = torch.tensor([L, Q, D], dtype=torch.int32)
+            a = self._new(n_envs, {"q": Q, "qd": D, "place": 3 * (PLACE * L + 2 * D), "seen": SEEN * L})
+            a["size"] = layout().new_int(slot.N_SIZES)
+            a["size"].copy_(sizes)
+            self._bound[n_envs] = Bound(a, bind(kernels().look, *shared(a), lanes=True), None)
+        bound = self._bound[n_envs]
         if not adjoint:
-            return a, launch
-        if back is None:
-            shapes = {"gquat": (self._L, 4), "gseen": (3 * self._L, 3), "back": (BACK * self._L, 3), "gq": (self._D, 1),
-                      "gqpos": (self._Q, 1), "gqd": (self._D, 1)}  # fmt: skip
-            a.update({name: lay.new(max(1, n_envs * count), k) for name, (count, k) in shapes.items()})
-            back = bind(kernels().look_adjoint, size, c["tree"], c["fixed"], self._rest, c["law"], c["turn"], a["q"],
-                        a["qd"], a["place"], a["quat"], a["gseen"], a["gquat"], a["back"], a["gq"], a["gqpos"],
-                        a["gqd"])  # fmt: skip
-            self._bound[n_envs] = (size, a, launch, back)
-        return a, back
-
-    def _view(self, array: torch.Tensor, n_envs: int, count: int) -> torch.Tensor:
-        """(n_envs, count, components)."""
-        lay = layout()
-        rows = (lay.rows(array) if array.dim() > 1 else array[:, None])[: n_envs * count]
-        return rows.unflatten(0, (count, n_envs)).transpose(0, 1) if lay.soa else rows.unflatten(0, (n_envs, count))
+            return bound.arrays, bound.look
+        if bound.look_adjoint is None:
+            a = bound.arrays
+            a.update(self._new(n_envs, {"gseen": SEEN * L, "back": 3 * BACK * L, "gq": D, "gqpos": Q, "gqd": D}))
+            extra = (a[name] for name in ("gseen", "back", "gq", "gqpos", "gqd"))
+            bound = self._bound[n_envs] = bound._replace(
+                look_adjoint=bind(kernels().look_adjoint, *shared(a), *extra, lanes=True)
+            )
+        return bound.arrays, bound.look_adjoint  # type: ignore[return-value]
 
     def _fill(self, a: dict[str, torch.Tensor], qpos: torch.Tensor, qd: torch.Tensor) -> None:
-        self._view(a["q"], len(qpos), self._Q)[:, :, 0].copy_(qpos)
-        self._view(a["qd"], len(qpos), self._D)[:, :, 0].copy_(qd)
+        blocks.write(blocks.view(a["q"], len(qpos), self._Q), qpos)
+        blocks.write(blocks.view(a["qd"], len(qpos), self._D), qd)
 
     def forward(self, qpos: torch.Tensor, qd: torch.Tensor) -> tuple[torch.Tensor, ...]:
         n = len(qpos)
         a, launch = self._of(n, False)
         self._fill(a, qpos, qd)
         launch()
-        pos, vel, ang = self._view(a["seen"], n, 3 * self._L).unflatten(1, (self._L, 3)).unbind(2)
-        return pos.clone(), self._view(a["quat"], n, self._L).clone(), vel.clone(), ang.clone()
+        seen = blocks.read(blocks.view(a["seen"], n, SEEN * self._L), n).unflatten(1, (self._L, SEEN))
+        pos, vel, ang, quat = seen.split((3, 3, 3, 4), dim=2)
+        return pos.contiguous(), quat.contiguous(), vel.contiguous(), ang.contiguous()
 
     def adjoint(
         self, qpos: torch.Tensor, qd: torch.Tensor, cotangents: Sequence[torch.Tensor]
@@ -271,7 +289,7 @@ class Readout:
         a, launch = self._of(n, True)
         self._fill(a, qpos, qd)
         gpos, gquat, gvel, gang = cotangents
-        self._view(a["gseen"], n, 3 * self._L).copy_(torch.stack([gpos, gvel, gang], 2).flatten(1, 2))
-        self._view(a["gquat"], n, self._L).copy_(gquat)
+        both = torch.cat([gpos, gvel, gang, gquat], 2).flatten(1)
+        blocks.write(blocks.view(a["gseen"], n, SEEN * self._L), both)
         launch()
-        return (self._view(a["gqpos"], n, self._Q)[:, :, 0].clone(), self._view(a["gqd"], n, self._D)[:, :, 0].clone())
+        return (blocks.read(blocks.view(a["gqpos"], n, self._Q), n), blocks.read(blocks.view(a["gqd"], n, self._D), n))

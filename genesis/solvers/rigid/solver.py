@@ -10,11 +10,12 @@ from genesis.compiler import Launch, bind, layout
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import GroundGeom
 from genesis.solvers.base import Field, Frames, Solver
+from genesis.solvers.rigid import blocks, pair_list, prepare
 from genesis.solvers.rigid import layout as slot
-from genesis.solvers.rigid import pair_list, prepare
 from genesis.solvers.rigid.adjoint import BACK
 from genesis.solvers.rigid.driver import driver
-from genesis.solvers.rigid.kinematics import WORK
+from genesis.solvers.rigid.kinematics import HELD, WORK
+from genesis.solvers.rigid.outputs import CONTACT
 from genesis.solvers.rigid.readout import Readout
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
@@ -31,6 +32,8 @@ class RigidFrames:
     inputs: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
     views: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
     began: tuple[torch.Tensor, ...] = ()
+    results: list[torch.Tensor] = field(default_factory=list)
+    cotangents: list[torch.Tensor] = field(default_factory=list)
     gacceleration: torch.Tensor | None = None
 
 
@@ -63,7 +66,7 @@ class RigidSolver(Solver):
         lay = layout()
         self.model, self.substeps, self.dt = model, substeps, dt
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
-        self.points = prepare.contact_points(model)
+        self.points, self._n_grounds = prepare.contact_points(model), len(grounds)
         self.blocks = slot.parameter_blocks(L, D, len(grounds))
         first, shape = self.blocks["ground_friction"]
         self.n_parameters = first + shape[0]
@@ -81,12 +84,8 @@ class RigidSolver(Solver):
             terrain=any(ground.kind != "plane" for ground in grounds),
         )
 
-        def reals(values: np.ndarray, components: int) -> torch.Tensor:
-            array = lay.new(max(1, values.size // components), components)
-            array.zero_()
-            if values.size:
-                lay.rows(array).copy_(torch.as_tensor(values.reshape(-1, components)))
-            return array
+        def reals(values: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(np.append(np.ravel(values), 0.0), dtype=lay.dtype, device=lay.device)
 
         def integers(values: np.ndarray) -> torch.Tensor:
             return torch.as_tensor(values, dtype=torch.int32, device=lay.device).contiguous()
@@ -99,18 +98,17 @@ class RigidSolver(Solver):
         factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
         pair_list.warn(model, pairs, blind, factor, dt / substeps)
         pair, shape = pair_list.pack(pairs, factor, options, contact, dt / substeps)
-        numbers = np.array([dt / substeps, options.friction_velocity, options.limit_smoothing])
         self._constants = {
-            "num": reals(numbers, 1).flatten(),
+            "num": reals(np.array([dt / substeps, options.friction_velocity, options.limit_smoothing])),
             "tree": integers(tree),
-            "fixed": reals(fixed, 3),
-            "turn": reals(turn, 9),
-            "law": reals(prepare.pack_laws(model, options, contact), 4),
-            "point": reals(prepare.pack_points(self.points), 4),
-            "ground": reals(ground, 4),
-            "heights": reals(heights, 1).flatten(),
+            "fixed": reals(fixed),
+            "turn": reals(turn),
+            "law": reals(prepare.pack_laws(model, options, contact)),
+            "point": reals(prepare.pack_points(self.points)),
+            "ground": reals(ground),
+            "heights": reals(heights),
             "pair": integers(pair),
-            "shape": reals(shape, 4),
+            "shape": reals(shape),
         }
         self._count_elements()
         self._size = lay.new_int(slot.N_SIZES)
@@ -153,76 +151,69 @@ class RigidSolver(Solver):
     # Frames.
 
     def _count_elements(self) -> None:
-        """Array -> (elements, components) for an environment: of every frame, of a step, of scratch."""
+        """Array -> numbers for an environment: of every frame, of a step, of scratch."""
         L, Q, D, outputs = self.model.n_links, self.model.n_qs, self.model.n_dofs, int(self.features.outputs)
+        points = len(self.points)
         self._of_frames = {
-            "q": (Q, 1), "qd": (D, 1), "qdd": (D, 1), "trace": (slot.TRACE * L + 2 * D, 3), "rot": (L, 9),
-            "mass": (self._entries, 1),
+            "q": Q, "qd": D, "qdd": D, "trace": 3 * (slot.TRACE * L + 2 * D), "rot": 9 * L, "mass": self._entries,
+            "released": points * self._n_grounds,
         }  # fmt: skip
         self._of_steps = {
-            "model": (self.n_parameters, 1), "gravity": (1, 3), "dofs": (5 * D, 1), "wrench": (2 * L, 3),
-            "contacts": (3 * len(self.points) * outputs, 3), "joint": (2 * L * outputs, 3),
+            "model": self.n_parameters, "gravity": 3, "dofs": 5 * D, "wrench": 6 * L,
+            "contacts": CONTACT * points * outputs, "joint": 6 * L * outputs,
         }  # fmt: skip
         self._of_scratch = {
-            "work": (WORK * L, 3), "x": (D, 1), "back": (BACK * L, 3), "gqpos": (Q, 1), "gq": (D, 1), "gqd": (D, 1),
-            "gdofs": (5 * D, 1), "gwrench": (2 * L, 3), "gmodel": (self.n_parameters, 1), "ggravity": (1, 3),
-            "gcontacts": (2 * len(self.points), 3), "gjoint": (2 * L, 3),
+            "work": 3 * WORK * L, "x": D, "back": 3 * BACK * L, "gqpos": Q, "gq": D, "gqd": D, "gdofs": 5 * D,
+            "gwrench": 6 * L, "gmodel": self.n_parameters, "ggravity": 3, "gcontacts": 6 * points, "gjoint": 6 * L,
+            "held": HELD * points * self._n_grounds,
         }  # fmt: skip
+        self._numbers = {**self._of_scratch, **self._of_steps, **self._of_frames}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        per_frame = sum(count * components for count, components in self._of_frames.values())
-        per_step = sum(count * components for count, components in self._of_steps.values())
-        touches = len(self.points) * int(self._sizes[slot.GROUNDS])
-        return n_envs * (layout().dtype.itemsize * (per_frame * n_frames + per_step) + 4 * touches * n_frames)
+        numbers = sum(self._of_frames.values()) * n_frames + sum(self._of_steps.values())
+        return blocks.count(n_envs) * layout().width * layout().dtype.itemsize * numbers
 
     def allocate(self, frames: Frames) -> None:
-        lay, B = layout(), frames.n_envs
-        touches = self._sizes[slot.POINTS].item() * self._sizes[slot.GROUNDS].item()
-        arrays = {"status": lay.new_int(B), "released": lay.new_int(max(1, touches * B * frames.n_frames))}
-        for name, (count, components) in self._of_frames.items():
-            arrays[name] = lay.new(max(1, count * B * frames.n_frames), components)
-        for name, (count, components) in self._of_steps.items():
-            arrays[name] = lay.new(max(1, count * B), components)
-        s = self._scratch(B)
+        lay, n_blocks = layout(), blocks.count(frames.n_envs)
+        arrays = {"status": lay.new_int(n_blocks * lay.width)}
+        for name, numbers in self._of_frames.items():
+            arrays[name] = lay.new_lanes(max(1, numbers * n_blocks * frames.n_frames))
+        for name, numbers in self._of_steps.items():
+            arrays[name] = lay.new_lanes(max(1, numbers * n_blocks))
+        s = self._scratch(frames.n_envs)
         c = self._constants
         launch = bind(
             driver(self.features).advance,
             self._size, c["num"], c["tree"], c["fixed"], c["turn"], c["law"], c["point"], c["ground"], c["heights"],
             c["pair"], c["shape"], *(arrays[k] for k in ("model", "gravity", "dofs", "wrench", "status", "q", "qd",
             "qdd", "trace", "rot", "mass", "released")), s["work"], s["x"], s["held"], s["held_by"],
-            arrays["contacts"], arrays["joint"],
+            arrays["contacts"], arrays["joint"], *[lay.new(1, 1)] * 5, lanes=True,
         )  # fmt: skip
         frames.of[self.name] = RigidFrames(arrays, launch)
 
     def _scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
         """Arrays that live only within a launch or a backward, shared by all frames of this size."""
         if n_envs not in self._shared:
-            lay = layout()
+            lay, n_blocks = layout(), blocks.count(n_envs)
             shared = self._shared[n_envs] = {
-                name: lay.new(max(1, count * n_envs), components)
-                for name, (count, components) in self._of_scratch.items()
+                name: lay.new_lanes(max(1, numbers * n_blocks)) for name, numbers in self._of_scratch.items()
             }
-            rows = 3 * self._sizes[slot.POINTS].item() * self._sizes[slot.GROUNDS].item()
-            shared["held"], shared["held_by"] = lay.new(max(1, n_envs * rows), 4), lay.new_int(n_envs * (1 + rows))
+            shared["held_by"] = lay.new_int(n_blocks * (1 + 3 * len(self.points) * self._n_grounds))
         return self._shared[n_envs]
 
     def _rows(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
-        """(active, elements, components) view of an array, of frame `index` if it has frames; reals lack the last."""
+        """(blocks, lanes, numbers) view of an array, of frame `index` if it has frames."""
         mine: RigidFrames = frames.of[self.name]
         n_frames = frames.n_frames if name in self._of_frames else 1
         key = (name, index % n_frames)
         if key not in mine.views:
-            lay, B = layout(), frames.n_envs
-            array = mine.arrays[name] if name in mine.arrays else self._scratch(B)[name]
-            count, components = {**self._of_scratch, **self._of_steps, **self._of_frames}[name]
-            rows = (lay.rows(array) if array.dim() > 1 else array[:, None])[: n_frames * B * count]
-            if lay.soa:
-                rows = rows.unflatten(0, (n_frames, count, B)).transpose(1, 2)
-            else:
-                rows = rows.unflatten(0, (n_frames, B, count))
-            rows = rows[key[1], : mine.active]
-            mine.views[key] = rows[:, :, 0] if components == 1 else rows
+            array = mine.arrays[name] if name in mine.arrays else self._scratch(frames.n_envs)[name]
+            mine.views[key] = blocks.view(array, frames.n_envs, self._numbers[name], n_frames, key[1])
         return mine.views[key]
+
+    def _read(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
+        """A copy (active, numbers)."""
+        return blocks.read(self._rows(frames, name, index), frames.of[self.name].active)
 
     # Forward.
 
@@ -230,17 +221,16 @@ class RigidSolver(Solver):
         mine: RigidFrames = frames.of[self.name]
         qpos, qd, dofs, wrench, model, gravity = values
         if mine.active != qpos.shape[0]:
-            mine.active, mine.inputs, mine.views = qpos.shape[0], {}, {}
-        self._rows(frames, "q", 0).copy_(qpos)
-        self._rows(frames, "qd", 0).copy_(qd)
-        self._rows(frames, "dofs").copy_(dofs.flatten(1))
+            mine.active, mine.inputs = qpos.shape[0], {}
+        mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd)]
+        for place, value in enumerate((qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)):
+            mine.launch.point(place - 5, value)
         # These change rarely. What was loaded is held, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
             before = mine.inputs.get(name)
             same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
-                target = self._rows(frames, name)
-                target.copy_(value.reshape(target.shape))
+                blocks.write(self._rows(frames, name), value.flatten(1))
                 mine.inputs[name] = (value, value._version)
         if self.features.outputs:
             mine.arrays["contacts"].zero_()
@@ -253,20 +243,21 @@ class RigidSolver(Solver):
         frames.of[self.name].launch()
 
     def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
-        given = [frames.n_envs, frames.of[self.name].active, frames.n_frames, begin, end]
+        held, active = blocks.count(frames.n_envs), blocks.count(frames.of[self.name].active)
+        given = [held, active, frames.n_frames, begin, end, frames.of[self.name].active]
         if given != self._given:
             self._given = given
-            self._sizes[: slot.SUBSTEPS] = torch.tensor(given, dtype=torch.int32)
+            self._sizes[: slot.SUBSTEPS] = torch.tensor(given[:-1], dtype=torch.int32)
+            self._sizes[slot.ENVS] = given[-1]
             self._size.copy_(self._sizes)
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
-        q, qd = self._rows(frames, "q", self.substeps).clone(), self._rows(frames, "qd", self.substeps).clone()
-        out = [q, qd]
+        out = q, qd = frames.of[self.name].results
         if "contacts" in self._wanted:
-            rows = self._rows(frames, "contacts").unflatten(1, (-1, 3))
-            out.append(torch.cat([rows[:, :, 0] / self.substeps, rows[:, :, 1] / self._touches(rows)], 2))
+            rows = self._read(frames, "contacts").unflatten(1, (-1, CONTACT))
+            out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
         if "link_wrench" in self._wanted:
-            out.append(self._rows(frames, "joint").unflatten(1, (-1, 2)).flatten(2) / self.substeps)
+            out.append(self._read(frames, "joint").unflatten(1, (-1, 6)) / self.substeps)
         if "link_acceleration" in self._wanted:
             after = self.readout(q, qd)
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
@@ -274,7 +265,7 @@ class RigidSolver(Solver):
 
     @staticmethod
     def _touches(rows: torch.Tensor) -> torch.Tensor:
-        return rows[:, :, 2, :1].clamp_min(1.0)
+        return rows[:, :, 6:].clamp_min(1.0)
 
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: RigidFrames = frames.of[self.name]
@@ -292,53 +283,48 @@ class RigidSolver(Solver):
                 self._size, c["num"], c["tree"], c["fixed"], c["law"], c["point"], c["ground"], c["heights"], c["pair"],
                 c["shape"], *(a[k] for k in ("model", "dofs", "wrench", "status", "q", "qd", "qdd", "trace", "rot",
                 "mass", "released")), *(s[k] for k in ("x", "back", "gqpos", "gq", "gqd", "gdofs", "gwrench", "gmodel",
-                "ggravity", "gcontacts", "gjoint")),
+                "ggravity", "gcontacts", "gjoint")), *[layout().new(1, 1)] * 5, lanes=True,
             )  # fmt: skip
         given = dict(zip((f.name for f in (*self.state, *self.outputs)), cotangents, strict=True))
         gq, gqd = given["qpos"], given["dofs_vel"]
         if "link_acceleration" in given:
             healthy = (self.failures(frames) == 0)[:, None, None]
             mine.gacceleration = torch.where(healthy, given["link_acceleration"] / self.dt, 0.0)
-            after = self._rows(frames, "q", self.substeps), self._rows(frames, "qd", self.substeps)
+            after = self._read(frames, "q", self.substeps), self._read(frames, "qd", self.substeps)
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
-        self._rows(frames, "gqpos").copy_(gq)
-        self._rows(frames, "gqd").copy_(gqd)
-        for name in ("gdofs", "gwrench", "gmodel", "ggravity"):
-            s[name].zero_()
+        B, D = mine.active, self.model.n_dofs
+        mine.cotangents = [gq.new_empty(B, self.model.n_qs), gq.new_empty(B, D), gq.new_empty(B, D, 5)]
+        for place, value in enumerate((gq.contiguous(), gqd.contiguous(), *mine.cotangents)):
+            mine.launch_adjoint.point(place - 5, value)
         if self.features.outputs:
             s["gcontacts"].zero_()
             s["gjoint"].zero_()
         if "contacts" in given:
-            rows = self._rows(frames, "contacts").unflatten(1, (-1, 3))
-            force, place = given["contacts"].unflatten(2, (2, 3)).unbind(2)
-            both = torch.stack([force / self.substeps, place / self._touches(rows)], 2)
-            self._rows(frames, "gcontacts").copy_(both.flatten(1, 2))
+            rows = self._read(frames, "contacts").unflatten(1, (-1, CONTACT))
+            force, place = given["contacts"].split(3, 2)
+            both = torch.cat([force / self.substeps, place / self._touches(rows)], 2)
+            blocks.write(self._rows(frames, "gcontacts"), both.flatten(1))
         if "link_wrench" in given:
-            both = given["link_wrench"].unflatten(2, (2, 3)) / self.substeps
-            self._rows(frames, "gjoint").copy_(both.flatten(1, 2))
+            blocks.write(self._rows(frames, "gjoint"), (given["link_wrench"] / self.substeps).flatten(1))
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         self._set_sizes(frames, begin, end)
         frames.of[self.name].launch_adjoint()
 
-    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+    def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: RigidFrames = frames.of[self.name]
-        gq = self._rows(frames, "gqpos").clone()
-        gqd = self._rows(frames, "gqd").clone()
+        gq, gqd, gdofs = mine.cotangents
         if "link_acceleration" in self._wanted:
-            before = self._rows(frames, "q", 0), self._rows(frames, "qd", 0)
+            before = self._read(frames, "q", 0), self._read(frames, "qd", 0)
             less = self._acceleration_adjoint(frames, *before)
             gq, gqd = gq - less[0], gqd - less[1]
             mine.gacceleration = None
-        return [
-            gq,
-            gqd,
-            self._rows(frames, "gdofs").unflatten(1, (-1, 5)).clone(),
-            self._rows(frames, "gwrench").unflatten(1, (-1, 2)).flatten(2).clone(),
-            self._rows(frames, "gmodel").clone(),
-            self._rows(frames, "ggravity")[:, 0].clone(),
-        ]
+        gwrench, gmodel, ggravity = (
+            self._read(frames, name) if wanted else None
+            for name, wanted in zip(("gwrench", "gmodel", "ggravity"), needed[3:], strict=True)
+        )
+        return [gq, gqd, gdofs, None if gwrench is None else gwrench.unflatten(1, (-1, 6)), gmodel, ggravity]
 
     def _acceleration_adjoint(
         self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor

@@ -210,7 +210,7 @@ class ToolSolver(Solver):
         self._set_range(frames, begin, end)
         frames.of[self.name].launch_adjoint()
 
-    def store_adjoint(self, frames: Frames) -> list[torch.Tensor]:
+    def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: ToolFrames = frames.of[self.name]
         g = self._blocks(mine.result, frames.n_envs, len(self.bodies), 4)[: mine.active]
         pos, quat, vel, ang = g.unbind(2)

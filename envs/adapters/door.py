@@ -1,0 +1,53 @@
+"""The adapters' door: the optional library of each, and the environment that it takes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gymnasium.vector import AutoresetMode
+
+from envs.base import DifferentiableVectorEnv
+from genesis.errors import GenesisImportError, GenesisTypeError, GenesisValueError
+
+
+@contextmanager
+def importing(library: str, extra: str) -> Iterator[None]:
+    """Within it a failed import of the library becomes an error that names the extra.
+
+    Raises:
+        GenesisImportError: The library, or something that it needs, is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise GenesisImportError(
+            f'{library} must be installed for this adapter, got "{error}". Install the extra: '
+            f"pip install genesis-policy[{extra}], or in a checkout: pip install -e .[{extra}]."
+        ) from error
+
+
+def checked_env(env: Any, output: str, mode: AutoresetMode, may_be_differentiable: bool = False) -> Any:
+    """The environment, if it has this face and autoreset mode.
+
+    Raises:
+        GenesisTypeError: Not one of this package's vector environments, or one inside a wrapper.
+        GenesisValueError: Another face or autoreset mode, or a graph that the library would never free.
+    """
+    if not isinstance(env, DifferentiableVectorEnv):
+        raise GenesisTypeError(
+            f"env must be a DifferentiableVectorEnv without wrappers, got {type(env).__name__}. "
+            'Make it with gymnasium.make_vec("envs:genesis/...", num_envs=...).'
+        )
+    for name, present, wanted in (
+        ("output", env.output, output),
+        ("autoreset_mode", env.autoreset_mode.value, mode.value),
+    ):
+        if present != wanted:
+            raise GenesisValueError(
+                f'env must have {name}="{wanted}", got "{present}". Make it with {name}="{wanted}".'
+            )
+    if env.differentiable and not may_be_differentiable:
+        raise GenesisValueError(
+            "env must be made with differentiable=False, got True. This library takes no gradients through it."
+        )
+    return env

@@ -1,0 +1,40 @@
+"""Rows of torch tensors, one per environment, in and out of arrays of lanes.
+
+An array holds so many numbers of each environment (and frame), in blocks of `layout().width` environments: number k of
+a block is a row of its lanes. Where environments do not fill the last block, its idle lanes repeat the first one.
+"""
+
+import torch
+
+from genesis.compiler import layout
+
+
+def count(n_envs: int) -> int:
+    """Blocks that hold `n_envs` environments."""
+    return -(-n_envs // layout().width)
+
+
+def view(array: torch.Tensor, n_envs: int, numbers: int, n_frames: int = 1, frame: int = 0) -> torch.Tensor:
+    """(blocks, lanes, numbers) of a frame: a view of an array made for `n_envs` environments."""
+    lay, n_blocks = layout(), count(n_envs)
+    used = array[: n_frames * n_blocks * numbers]
+    if lay.soa:
+        return used.view(n_frames, numbers, n_blocks)[frame].t()[:, None]
+    return used.view(n_frames, n_blocks, numbers, lay.width)[frame].transpose(1, 2)
+
+
+def write(rows: torch.Tensor, values: torch.Tensor) -> None:
+    """Values (B, numbers) into a view of the first blocks."""
+    width, n_envs = rows.shape[1], len(values)
+    idle = -n_envs % width
+    if idle:
+        values = torch.cat([values, values[:1].expand(idle, -1)])
+    rows[: (n_envs + idle) // width].copy_(values.reshape(-1, width, rows.shape[2]))
+
+
+def read(rows: torch.Tensor, n_envs: int) -> torch.Tensor:
+    """A copy (n_envs, numbers) of the first environments."""
+    used = rows[: -(-n_envs // rows.shape[1])]
+    out = used.new_empty(used.shape)
+    out.copy_(used)
+    return out.view(-1, rows.shape[2])[:n_envs]
