@@ -277,14 +277,15 @@ class PPO(Agent):
 
         window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
-        valid = window.valid & torch.isfinite(window.reward)
+        following = window.next_observations()
+        valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
         reward = torch.where(valid, window.reward, 0.0)
         scaled = self.reward_scale(reward, window.done) if config.normalise_rewards else reward
         normalised = self.normaliser(window.observation)
         value = self.value(normalised).squeeze(-1)
-        following = self.value(self.normaliser(window.next_observations())).squeeze(-1)
+        next_value = self.value(self.normaliser(following)).squeeze(-1)
         advantage = generalised_advantages(
-            scaled, value, following, window.terminated, window.done, valid, config.gamma, config.lam
+            scaled, value, next_value, window.terminated, window.done, valid, config.gamma, config.lam
         )
         rows = (x.flatten(0, 1)[valid.flatten()] for x in (normalised, torch.stack(actions), value, advantage))
         normalised, action, value, advantage = rows
@@ -322,6 +323,10 @@ class PPO(Agent):
         entropy = self.policy.entropy()
         beyond = torch.relu(mean.abs() - 1.1).square().sum(dim=1).mean()
         loss = -objective - config.entropy_coefficient * entropy + config.bounds_coefficient * beyond
+        with torch.no_grad():  # of the policy that the step starts from
+            divergence = gaussian_kl(batch.mean[rows], old_log_std, mean, self.policy.log_std).item()
+            clipped = ((ratio - 1.0).abs() > config.clip).to(ratio.dtype).mean().item()
+        divergence = distributed.mean_of(divergence, self.low)
         policy_step = self._step(self.policy_optimiser, loss)
 
         value = self.value(batch.observation[rows]).squeeze(1)
@@ -329,10 +334,6 @@ class PPO(Agent):
         self.value_optimiser.learning_rate = self.policy_optimiser.learning_rate
         value_step = self._step(self.value_optimiser, error)
 
-        with torch.no_grad():
-            divergence = gaussian_kl(batch.mean[rows], old_log_std, mean, self.policy.log_std).item()
-            clipped = ((ratio - 1.0).abs() > config.clip).to(ratio.dtype).mean().item()
-        divergence = distributed.mean_of(divergence, self.low)
         if config.schedule == "kl":
             rate = followed_rate(self.policy_optimiser.learning_rate, divergence, config.target_kl)
             self.policy_optimiser.learning_rate = rate

@@ -186,6 +186,7 @@ class SAC(Agent):
         self.policy_optimiser = Optimiser(self.policy, learning_rate=config.learning_rate, **options)
         self.q_optimiser = Optimiser(self.q, learning_rate=config.learning_rate, **options)
         self.alpha_optimiser = Optimiser(self.temperature, learning_rate=config.alpha_learning_rate, **options)
+        self._pairs = list(zip(self.target_q.parameters(), self.q.parameters(), strict=True))
         self.replay = Replay(*sizes, config.memory_steps, config.memory_megabytes, like=self.low)
         self.noise = Noise(seed, "exploration", self.low)
         optimisers = ("policy_optimiser", "q_optimiser", "alpha_optimiser")
@@ -260,16 +261,18 @@ class SAC(Agent):
         q_loss = (first - target).square().mean() + (second - target).square().mean()
         q_step = self._step(self.q_optimiser, q_loss)
 
-        self.q.requires_grad_(False)  # only the policy learns from what Q says of its actions
+        for _, parameter in self._pairs:  # only the policy learns from what Q says of its actions
+            parameter.requires_grad_(False)
         action, log_prob = self.policy.sample(observation, noise[1])
         policy_loss = (alpha * log_prob - torch.minimum(*self.q(observation, action))).mean()
         policy_step = self._step(self.policy_optimiser, policy_loss)
-        self.q.requires_grad_(True)
+        for _, parameter in self._pairs:
+            parameter.requires_grad_(True)
 
         alpha_loss = -self.temperature.log_alpha * (log_prob.detach().mean() + self.target_entropy)
         self._step(self.alpha_optimiser, alpha_loss)
         with torch.no_grad():
-            for slow, fast in zip(self.target_q.parameters(), self.q.parameters(), strict=True):
+            for slow, fast in self._pairs:
                 slow.lerp_(fast, config.tau)
         return {
             "losses/policy_loss": policy_loss.item(),

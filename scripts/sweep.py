@@ -91,8 +91,12 @@ def run(config: SweepConfig) -> list[Outcome]:
         gs.GenesisException: A name is not known, or an option breaks its law; nothing has been run.
     """
     _check(config)
-    jobs = [Job(env, agent, seed, config.contact) for env in config.envs for agent in config.agents
-            for seed in config.seeds]  # fmt: skip
+    jobs = [
+        Job(env, agent, seed, config.contact or _default_contact(env))
+        for env in config.envs
+        for agent in config.agents
+        for seed in config.seeds
+    ]
     outcomes = [Outcome(job, "there") for job in jobs if _record_path(config, job).exists()]
     waiting = [job for job in jobs if not _record_path(config, job).exists()]
     print(f"{len(jobs)} runs, {len(outcomes)} of them there", flush=True)
@@ -170,7 +174,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         "env": job.env,
         "agent": job.agent,
         "seed": job.seed,
-        "contact": job.contact or _default_contact(job.env),
+        "contact": job.contact,
         "commit": revision,
         "command": shlex.join(["python", *command]),
         "parallel": config.parallel,

@@ -146,7 +146,7 @@ def config(tmp_path):
 def test_a_sweep_and_the_same_again(training, config):
     outcomes = sweep.run(config)
     assert [outcome.state for outcome in outcomes] == ["done"] * 4 and len(training.calls) == 4
-    record = json.loads((config.results_dir / "CartPoleSwingUp-v0__ppo__1.json").read_text())
+    record = json.loads((config.results_dir / "CartPoleSwingUp-v0__strict__ppo__1.json").read_text())
     assert (record["env"], record["agent"], record["seed"], record["contact"]) == (CARTPOLE, "ppo", 1, "strict")
     assert record["command"].startswith("python -m scripts.train --env genesis/CartPoleSwingUp-v0 --agent ppo --seed 1")
     assert record["commit"] and record["steps"] == 5 and record["parallel"] == 1
