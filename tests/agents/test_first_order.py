@@ -10,7 +10,7 @@ from agents import AGENTS
 from agents.ahac import AHACConfig, Horizon
 from agents.core.adjoint import AdjointProbe, growth
 from agents.core.distributed import world_size
-from agents.ivw import first_order, first_order_weight, variance
+from agents.ivw import covariance, first_order, first_order_weight
 from agents.shac import SHAC
 from tests.envs.point_mass import make
 
@@ -284,10 +284,14 @@ def test_actor_takes_the_mean_and_targets_the_smaller_value():
 
 
 def test_weights_by_hand():
-    first = torch.tensor([[[1.0], [3.0]], [[1.0], [1.0]], [[2.0], [torch.inf]], [[0.0], [0.0]]])
-    zeroth = torch.tensor([[[0.0], [4.0]], [[0.0], [1.0]], [[0.0], [1.0]], [[0.0], [0.0]]])
-    assert variance(zeroth).tolist() == [4.0, 0.25, 0.25, 0.0]
-    assert first_order_weight(first, zeroth).reshape(-1).tolist() == pytest.approx([0.8, 1.0, 0.0, 1.0])
+    """Independent, opposed, the same signal in both, constant zeroth, infinite first, nothing in either."""
+    inf = torch.inf
+    first = torch.tensor([[1, 3, 3, 1], [4, 0, 2, 2], [1, 3, 3, 1], [1, 3, 3, 1], [0, inf, 0, 0], [0, 0, 0, 0]])
+    zeroth = torch.tensor([[1, 5, 1, 5], [0, 4, 4, 4], [0, 8, 4, 4], [2, 2, 2, 2], [1, 2, 2, 1], [0, 0, 0, 0]])
+    first, zeroth = first[..., None].to(torch.float32), zeroth[..., None].to(torch.float32)
+    assert covariance(first, zeroth)[:4].tolist() == [0.0, -2.0, 2.0, 0.0]
+    assert covariance(zeroth, zeroth).tolist() == [4.0, 3.0, 8.0, 0.0, 0.25, 0.0]
+    assert first_order_weight(first, zeroth).reshape(-1).tolist() == pytest.approx([0.8, 5 / 9, 1.0, 0.0, 0.0, 1.0])
 
 
 @pytest.mark.precision("64")
