@@ -82,7 +82,7 @@ def test_a_robot_rests(name):
 
 def drift(world, t=1.0):
     """(B,) how far the ground's contact points slid in t, per time, m/s: the length of each one's way, the longest."""
-    way = 0.0
+    way = torch.zeros(())
     for _ in range(round(t / DT)):
         world.scene.step()
         contacts, robot = world.robot.get_contacts(), world.robot
