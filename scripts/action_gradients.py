@@ -26,7 +26,7 @@ class ActionGradients:
     def step(self, actions: torch.Tensor) -> Any:
         """See `DifferentiableVectorEnv.step`."""
         if actions.requires_grad:
-            self._probes.append(AdjointProbe([actions.as_subclass(torch.Tensor)]))
+            self._probes.append(AdjointProbe([actions]))
         return self._env.step(actions)
 
     def detach_(self) -> None:
@@ -42,5 +42,5 @@ class ActionGradients:
         probes, self._probes = self._probes, []
         if not probes:
             return torch.zeros(0)
-        gradients = torch.cat([probe.gradients() for probe in probes])
+        gradients = torch.cat([probe.gradients() for probe in probes]).as_subclass(torch.Tensor)
         return torch.linalg.vector_norm(gradients, dim=2).mean(dim=1)

@@ -12,6 +12,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[repo
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from genesis.errors import GenesisException
 from scripts import heat_map
 from scripts.action_gradients import ActionGradients
 from scripts.films import Filmer
@@ -55,8 +56,9 @@ def harmless(method: Callable[P, None]) -> Callable[P, None]:
         try:
             method(*args, **kwargs)
         except Exception as error:
+            kind = "" if isinstance(error, GenesisException) else f"{type(error).__name__}: "
             dashboard: Any = args[0]
-            dashboard.complain(f"{method.__name__}: {' '.join(str(error).split()) or type(error).__name__}")
+            dashboard.complain(f"{method.__name__}: {kind}{' '.join(str(error).split())}")
 
     return guarded
 
