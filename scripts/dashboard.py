@@ -41,6 +41,9 @@ LAYOUT = {
 METRICS = ("evaluation/return_mean", "evaluation/success_rate", "charts/episodic_return", "time/training_minutes")
 """Of the tab "HParams": the last value of each counts, which is that after training once a run has ended."""
 
+MACHINE = ("backend", "precision")
+"""Settings that are text and no hyper-parameters."""
+
 FILM, BY_STEP = "videos/policy", "gradients/by_step"
 BINS = 64
 """Of a histogram."""
@@ -92,8 +95,9 @@ class Dashboard:
             revision: Of the sources.
             fresh: Whether the run starts; of a resumed one all this has been written.
         """
-        values = {name: x if isinstance(x, (bool, int, float, str)) else str(x) for name, x in settings.items()}
-        experiment, start, self._session_end = hparams(values | {"git": revision}, dict.fromkeys(METRICS, 0.0))
+        values = {name: x for name, x in settings.items() if name not in MACHINE and x is not None}
+        values = {name: x if isinstance(x, (bool, int, float, str)) else str(x) for name, x in values.items()}
+        experiment, start, self._session_end = hparams(values, dict.fromkeys(METRICS, 0.0))
         if not fresh:
             return
         for summary in (experiment, start):

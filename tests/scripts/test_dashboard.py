@@ -28,7 +28,7 @@ from scripts.films import Filmer
 from tests.envs.point_mass import make
 from tests.scripts.saved_agents import LIGHT
 
-ENV, CARTPOLE = "genesis/TestPointMass-v0", "genesis/CartPoleSwingUp-v0"
+ENV, CARTPOLE = "genesis/TestDashboard-v0", "genesis/CartPoleSwingUp-v0"
 PAGE = Path(__file__).parents[2] / "docs" / "tensorboard.md"
 WITHOUT_A_CAMERA = {"videos/policy"}
 
