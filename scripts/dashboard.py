@@ -52,16 +52,15 @@ HISTOGRAMS_PER_PICTURE = 10
 
 
 def harmless(method: Callable[P, None]) -> Callable[P, None]:
-    """A method whose failure is a line in the log, once for each reason, and nothing else."""
+    """A method whose failure is a line in the log, once for each kind of error, and nothing else."""
 
     @functools.wraps(method)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
         except Exception as error:
-            kind = "" if isinstance(error, GenesisException) else f"{type(error).__name__}: "
             dashboard: Any = args[0]
-            dashboard.complain(f"{method.__name__}: {kind}{' '.join(str(error).split())}")
+            dashboard.complain(method.__name__, error)
 
     return guarded
 
@@ -82,7 +81,7 @@ class Dashboard:
         self._run, self._filmer, self._watched = run, filmer, watched
         self._every, self._histograms = histograms_every, 0
         self._history = heat_map.History()
-        self._complaints: set[str] = set()
+        self._complaints: set[tuple[str, type]] = set()
         self._session_end: Summary | None = None
 
     @harmless
@@ -161,11 +160,13 @@ class Dashboard:
             self._add(self._session_end, step)
         self.writer.close()
 
-    def complain(self, message: str) -> None:
-        """Says it in the log, once."""
-        if message not in self._complaints:
-            self._complaints.add(message)
-            _LOG.warning("The dashboard lacks something, and training goes on. %s", message)
+    def complain(self, what: str, error: Exception) -> None:
+        """Says what failed in the log, once."""
+        if (what, type(error)) not in self._complaints:
+            self._complaints.add((what, type(error)))
+            kind = "" if isinstance(error, GenesisException) else f"{type(error).__name__}: "
+            reason = " ".join(str(error).split())
+            _LOG.warning("The dashboard lacks something, and training goes on. %s: %s%s", what, kind, reason)
 
     def _write_histograms(self, agent: Any) -> None:
         policy = agent.parts.get("policy")

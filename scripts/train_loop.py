@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,11 +74,10 @@ class TrainLoop:
                 if interrupted or late or self.agent.steps >= self.total_steps:
                     break
                 if due:
-                    with surviving():
-                        self.save()
+                    self.save()
                     saved = time.perf_counter()
                 self._update(progress)
-            self.save()
+            self.save(last=True)
         if progress is not None:
             progress.close()
         return interrupted
@@ -115,13 +114,21 @@ class TrainLoop:
             self.dashboard.film(self.agent, last)
         return result
 
-    def save(self) -> None:
-        """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part."""
+    def save(self, last: bool = False) -> None:
+        """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part.
+
+        Args:
+            last: Whether no other one follows.
+
+        Raises:
+            GenesisRuntimeError: The last one could not be written. Before that, it is a line in the log.
+        """
         if self.agent.updates == 0:  # the environment has no state yet
             return
         payload = self._payload()
         if self.folder is not None:
-            self.folder.save(payload, self.agent.steps)
+            with nullcontext() if last else surviving():
+                self.folder.save(payload, self.agent.steps)
 
     def _payload(self) -> dict[str, Any]:
         return self.payload(distributed.gathered(process_state(self.agent, self.env)))
