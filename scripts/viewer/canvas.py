@@ -17,8 +17,14 @@ from scripts.viewer.look import Frame, Look, Mark
 
 TILES = 96
 """Squares along a side of the floor."""
+SKY = (231, 239, 247)
+"""What a fog of the colour `HORIZON` looks like on a screen."""
+MAX_BALLS = 4000
+"""Particles of a body that are drawn as balls, with light and shadow; those of a larger one are flat discs."""
 ARROW = 0.14
 """Length of the longest gradient arrow at first, in distances of the eye."""
+PUSH_LENGTH = 1.6
+"""How much longer those of links and tools are, which start within."""
 ARROW_TINT = (214, 39, 120)
 PUSH_TINT = (120, 20, 160)
 """Of particles, and of links and tools."""
@@ -58,48 +64,36 @@ class Canvas:
         self._arrows: list[Any] = []
         self.show(frame, env)
 
-    def show(self, frame: Frame, env: int, follow: bool = True) -> None:
-        """Moves everything to where it is in a frame."""
+    def show(
+        self, frame: Frame, env: int, follow: bool = True, gradient: np.ndarray | None = None, length: float = ARROW
+    ) -> None:
+        """Moves everything to where it is in a frame.
+
+        Args:
+            frame: The moment.
+            env: The environment.
+            follow: Whether the middle of the task's own view stays in the middle.
+            gradient: (B, A, 3), in the order of `Frame.anchors`: drawn as arrows; None: no arrows.
+            length: Of the longest arrow of particles, in distances of the eye; others are `PUSH_LENGTH` as long.
+        """
         middle = np.where(np.isfinite(frame.lookat[env]), frame.lookat[env], 0.0) if follow else self._still[env]
         with self._server.atomic():
             self._world.position = tuple(-middle)
             for node, pos, quat in zip(self._solids, frame.pos[env], frame.quat[env], strict=True):
                 node.position, node.wxyz = tuple(pos), tuple(quat)
-            for (begin, end), node in self._clouds:
-                node.points = frame.points[env, begin:end]
+            for (begin, end), node, places in self._clouds:
+                setattr(node, places, frame.points[env, begin:end])
             for nodes, (normal, pos) in zip(self._grounds, frame.grounds[env], strict=True):
                 self._place_ground(nodes, normal, pos, middle)
             self._show_marks(frame.marks[env])
-
-    def show_gradient(self, frame: Frame, env: int, gradient: np.ndarray | None, length: float = ARROW) -> None:
-        """Draws arrows, or none.
-
-        Args:
-            frame: Where they start.
-            env: The environment.
-            gradient: (B, A, 3), in the order of `Frame.anchors`.
-            length: Of the longest arrow of particles, and of the longest other one, in distances of the eye.
-        """
-        with self._server.atomic():
-            if gradient is None:
-                for node in self._arrows:
-                    node.visible = False
-                return
-            groups = self._groups(frame.anchors.shape[1])
-            if not self._arrows:
-                self._arrows = [self._add_arrows(i, group, tint) for i, (group, tint) in enumerate(groups)]
-            for node, (group, _) in zip(self._arrows, groups, strict=True):
-                start, arrow = frame.anchors[env, group], _scaled(gradient[env, group], length * self._look.distance)
-                node.points = np.stack([start, start + arrow], 1).astype(np.float32)
-                node.visible = bool(np.abs(arrow).max(initial=0.0) > 0)
+            self._show_arrows(frame.anchors[env], None if gradient is None else gradient[env], length)
 
     # Nodes.
 
     def _light(self) -> None:
         scene = self._scene
-        sky = np.full((4, 4, 3), [round(255 * part) for part in HORIZON], np.uint8)
-        scene.set_background_image(sky, format="png")
-        scene.configure_fog(4 * self._look.distance, 0.5 * TILES * self._edge, color=HORIZON)
+        scene.set_background_image(np.full((4, 4, 3), SKY, np.uint8), format="png")
+        scene.configure_fog(4 * self._look.distance, 0.5 * TILES * self._edge, color=_bytes(HORIZON))
         scene.configure_default_lights(enabled=False)
         scene.configure_environment_map(hdri=None)
         sun = scene.add_light_directional("/sun", color=(255, 246, 228), intensity=2.4, cast_shadow=True)
@@ -137,15 +131,39 @@ class Canvas:
         shift = sum(np.round((middle - pos) @ axis / step) * step * axis for axis in (across, along))
         node.wxyz, node.position = quat, tuple(pos + shift)
 
-    def _add_particles(self, points: np.ndarray) -> list[tuple[tuple[int, int], Any]]:
+    def _add_particles(self, points: np.ndarray) -> list[tuple[tuple[int, int], Any, str]]:
+        """First and last particle of each body, its node, and which property of that has their places."""
         clouds, begin, stage = [], 0, self._look.stage
         for i, (body, radius, tint) in enumerate(zip(stage.particles, stage.radii, self._look.tints, strict=True)):
-            end = begin + body.n_particles
-            node = self._scene.add_point_cloud(
-                f"/world/particles_{i}", points[begin:end], _bytes(tint), point_size=radius, point_shape="circle",
-                precision="float32", point_shading="gradient",
-            )  # fmt: skip
-            clouds.append(((begin, end), node))
+            name, end = f"/world/particles_{i}", begin + body.n_particles
+            if body.n_particles > MAX_BALLS:
+                node, places = (
+                    self._scene.add_point_cloud(
+                        name,
+                        points[begin:end],
+                        _bytes(tint),
+                        point_size=radius,
+                        point_shape="circle",
+                        precision="float32",
+                    ),
+                    "points",
+                )
+            else:
+                ball = meshes.of_shape("sphere", (radius, 0.0, 0.0), np.zeros((0, 3)), segments=10)
+                turns = np.tile([1.0, 0.0, 0.0, 0.0], (end - begin, 1))
+                node, places = (
+                    self._scene.add_batched_meshes_simple(
+                        name,
+                        ball.vertices,
+                        ball.faces,
+                        turns,
+                        points[begin:end],
+                        batched_colors=_bytes(tint),
+                        lod="off",
+                    ),
+                    "batched_positions",
+                )
+            clouds.append(((begin, end), node, places))
             begin = end
         return clouds
 
@@ -162,13 +180,27 @@ class Canvas:
             node = self._marks[i][1]
             node.position, node.wxyz = mark.pos, mark.quat
 
+    def _show_arrows(self, anchors: np.ndarray, gradient: np.ndarray | None, length: float) -> None:
+        if gradient is None:
+            for node in self._arrows:
+                node.visible = False
+            return
+        groups = self._groups(len(anchors))
+        if not self._arrows:
+            self._arrows = [self._add_arrows(i, tint) for i, (_, tint) in enumerate(groups)]
+        for node, (group, tint) in zip(self._arrows, groups, strict=True):
+            longest = length * self._look.distance * (1.0 if tint == ARROW_TINT else PUSH_LENGTH)
+            arrow = _scaled(gradient[group], longest)
+            node.points = np.stack([anchors[group], anchors[group] + arrow], 1).astype(np.float32)
+            node.visible = bool(np.abs(arrow).max(initial=0.0) > 0)
+
     def _groups(self, n_anchors: int) -> list[tuple[slice, tuple[int, int, int]]]:
         n_particles = len(self._look.chosen)
         groups = [(slice(0, n_anchors - n_particles), PUSH_TINT), (slice(n_anchors - n_particles, None), ARROW_TINT)]
         return [(group, tint) for group, tint in groups if len(range(n_anchors)[group])]
 
-    def _add_arrows(self, i: int, group: slice, tint: tuple[int, int, int]) -> Any:
-        thickness = self._look.distance * (0.0022 if tint == ARROW_TINT else 0.006)
+    def _add_arrows(self, i: int, tint: tuple[int, int, int]) -> Any:
+        thickness = self._look.distance * (0.0022 if tint == ARROW_TINT else 0.004)
         return self._scene.add_arrows(
             f"/world/arrows_{i}", np.zeros((1, 2, 3)), tint, shaft_radius=thickness, head_radius=2.4 * thickness,
             head_length=5 * thickness,

@@ -47,10 +47,8 @@ def write(path: Path, recording: Recording, env: int, arrows: bool) -> int:
         canvas = Canvas(server, recording.look, env, recording.frames[0])
         film = server.get_scene_serializer()
         for done, number in enumerate(numbers, 1):
-            frame = recording.frames[number]
-            canvas.show(frame, env)
-            if arrows:
-                canvas.show_gradient(frame, env, gradients.at(number))
+            gradient = gradients.at(number) if arrows else None
+            canvas.show(recording.frames[number], env, gradient=gradient)
             film.insert_sleep(every / rate)
             bar.show(done, {})
         data = film.as_html().encode() if path.suffix.lower() == ".html" else film.serialize()

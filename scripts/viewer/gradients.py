@@ -32,11 +32,15 @@ class Gradients:
         self._recording = recording
         self._windows: dict[int, np.ndarray] = {}
 
+    def ready(self, frame: int) -> bool:
+        """Whether `at` has its answer without work."""
+        return min(frame, len(self._recording.frames) - 2) // self._recording.window in self._windows
+
     def at(self, frame: int) -> np.ndarray | None:
         """(B, A, 3) at the anchors of a frame; None where the recording does not reach far enough beyond it yet."""
         recording = self._recording
         number, place = divmod(min(frame, len(recording.frames) - 2), recording.window)
-        if place < 0 or number < 0:
+        if number < 0:
             return None
         end = (number + 2) * recording.window
         if number not in self._windows:

@@ -7,9 +7,6 @@ import numpy as np
 
 from genesis.render.hull import triangles
 
-SEGMENTS = 32
-"""Corners of a circle."""
-
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
@@ -23,24 +20,31 @@ class Mesh:
     """Whether the faces are meant as such; else they stand for a round surface."""
 
 
-def of_shape(kind: str, size: Sequence[float], corners: np.ndarray) -> Mesh:
-    """The surface of a shape of one of `loaders.parts.GEOM_KINDS`; `corners` (n, 3) are those of a hull."""
+def of_shape(kind: str, size: Sequence[float], corners: np.ndarray, segments: int = 32) -> Mesh:
+    """The surface of a shape.
+
+    Args:
+        kind: One of `loaders.parts.GEOM_KINDS`.
+        size: Three numbers, m.
+        corners: (n, 3) of a hull.
+        segments: Corners of a circle; even.
+    """
     a, b, c = size
-    angle = np.linspace(-np.pi / 2, np.pi / 2, SEGMENTS // 2 + 1)
+    angle = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
     circle = np.stack([np.cos(angle), np.sin(angle)], 1)
     circle[[0, -1], 0] = 0.0
     match kind:
         case "sphere":
-            return _turned(a * circle)
+            return _turned(a * circle, segments)
         case "ellipsoid":
-            ball = _turned(circle)
+            ball = _turned(circle, segments)
             return Mesh(ball.vertices * (a, b, c), ball.faces, False)
         case "capsule":
-            lower, upper = circle[: SEGMENTS // 4 + 1], circle[SEGMENTS // 4 :]
-            return _turned(np.concatenate([a * lower - (0.0, b), a * upper + (0.0, b)]))
+            lower, upper = circle[: segments // 4 + 1], circle[segments // 4 :]
+            return _turned(np.concatenate([a * lower - (0.0, b), a * upper + (0.0, b)]), segments)
         case "cylinder":
             rim, middle = np.array([[a, -b], [a, b]]), np.array([[0.0, -b], [0.0, b]])
-            parts = [_turned(x) for x in (np.stack([middle[0], rim[0]]), rim, np.stack([rim[1], middle[1]]))]
+            parts = [_turned(x, segments) for x in (np.stack([middle[0], rim[0]]), rim, np.stack([rim[1], middle[1]]))]
             first = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
             faces = [part.faces + begin for part, begin in zip(parts, first, strict=True)]
             return Mesh(np.concatenate([part.vertices for part in parts]), np.concatenate(faces), False)
@@ -49,14 +53,14 @@ def of_shape(kind: str, size: Sequence[float], corners: np.ndarray) -> Mesh:
     return Mesh(*triangles(corners), True)
 
 
-def _turned(profile: np.ndarray) -> Mesh:
+def _turned(profile: np.ndarray, segments: int) -> Mesh:
     """The surface that (radius, z) points (n, 2), from below to above, draw around the z axis."""
-    turn = np.arange(SEGMENTS) * 2 * np.pi / SEGMENTS
-    radius, height = profile[:, :1], np.broadcast_to(profile[:, 1:], (len(profile), SEGMENTS))
+    turn = np.arange(segments) * 2 * np.pi / segments
+    radius, height = profile[:, :1], np.broadcast_to(profile[:, 1:], (len(profile), segments))
     vertices = np.stack([radius * np.cos(turn), radius * np.sin(turn), height], 2).reshape(-1, 3)
-    ring, place = np.meshgrid(np.arange(len(profile) - 1), np.arange(SEGMENTS), indexing="ij")
-    after = (place + 1) % SEGMENTS
-    a, b, c, d = (r * SEGMENTS + p for r, p in ((ring, place), (ring, after), (ring + 1, after), (ring + 1, place)))
+    ring, place = np.meshgrid(np.arange(len(profile) - 1), np.arange(segments), indexing="ij")
+    after = (place + 1) % segments
+    a, b, c, d = (r * segments + p for r, p in ((ring, place), (ring, after), (ring + 1, after), (ring + 1, place)))
     faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
     sides = vertices[faces]
     area = np.linalg.norm(np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0]), axis=1)

@@ -99,10 +99,10 @@ class Page:
 
     def _show(self, number: int, env: int, arrows: bool, length: float, follow: bool) -> None:
         recording = self._recording
-        frame = recording.frames[number]
-        self._canvas.show(frame, env, follow)
+        if arrows and not self._gradients.ready(number):
+            self._strength.content = "Going back through the simulator ..."
         gradient = self._gradients.at(number) if arrows else None
-        self._canvas.show_gradient(frame, env, gradient, length)
+        self._canvas.show(recording.frames[number], env, follow, gradient, length)
         step, total = recording.elapsed[number][env], recording.returns[number][env]
         seconds = step / self.playhead.rate
         self._numbers.content = f"Episode: step {step}, {seconds:.2f} s, return {total:.2f}"
