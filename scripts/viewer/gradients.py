@@ -65,12 +65,12 @@ class Gradients:
         env, look = self._recording.env, self._recording.look
         places, total = [], torch.zeros(env.num_envs, dtype=env.dtype, device=env.device)
         for action in actions:
-            state = _upstream(env.scene)
+            shifts = _shifted(env.scene)
             with _pushed(env, look.robots) as pushes:
                 _, reward, *_ = env.step(gs.from_torch(action))
-            places.append([*pushes, *(x for x in (state.tool, state.mpm) if x is not None)])
+            places.append([*pushes, *shifts])
             total = total + reward.as_subclass(torch.Tensor)
-        flat = [x if isinstance(x, torch.Tensor) else x.pos for step in places for x in step]
+        flat = [x for step in places for x in step]
         if total.requires_grad:
             found = torch.autograd.grad(total.sum(), flat, allow_unused=True)
         else:
@@ -92,17 +92,21 @@ class Gradients:
         return np.where(np.isfinite(whole).all(2, keepdims=True), whole, 0.0)
 
 
-def _upstream(scene: Any) -> Any:
-    """The present state, which what follows is differentiable to. A state without history begins one."""
+def _shifted(scene: Any) -> list[torch.Tensor]:
+    """Adds zero to the present positions of tools (B, T, 3) and of particles (B, N, 3); returns those zeros.
+
+    What was read of the state before, as the last reward was, does not depend on them.
+    """
     state = scene.get_state()
-    loose = {
-        name: dataclasses.replace(part, pos=part.pos.detach().clone().requires_grad_())
-        for name in ("mpm", "tool")
-        if (part := getattr(state, name)) is not None and not part.pos.requires_grad
-    }
-    if loose:
-        scene.reset(state=dataclasses.replace(state, **loose))
-    return scene.get_state()
+    shifts, moved = [], {}
+    for name in ("tool", "mpm"):
+        part = getattr(state, name)
+        if part is not None:
+            shifts.append(torch.zeros_like(plain_of(part.pos.detach())).requires_grad_())
+            moved[name] = dataclasses.replace(part, pos=part.pos + shifts[-1])
+    if moved:
+        scene.reset(state=dataclasses.replace(state, **moved))
+    return shifts
 
 
 @contextmanager
