@@ -1,5 +1,6 @@
 """The viewer without a browser: shapes as triangles, the playhead, recordings and their gradients."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -112,6 +113,23 @@ def test_gradients_of_tools_are_differences_of_returns():
 
         expected = differences(recording, frame, returns, 1e-6)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(found).max())
+
+
+@pytest.mark.precision("64")
+def test_gradients_of_particles_are_differences_of_returns():
+    recording = recorded("genesis/SoftPush-v0")
+    for frame, arrow in ((0, 7), (4, 60)):
+        particle = recording.look.chosen[arrow]
+
+        def move(env, shift, particle=particle):
+            state = env.scene.get_state()
+            pos = state.mpm.pos.clone()
+            pos[:, particle] += torch.as_tensor(shift)
+            env.scene.reset(state=dataclasses.replace(state, mpm=dataclasses.replace(state.mpm, pos=pos)))
+
+        found = Gradients(recording).at(frame)[:, 1 + arrow]
+        expected = differences(recording, frame, move, 1e-6)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(found).max())
 
 
 @pytest.mark.precision("64")
