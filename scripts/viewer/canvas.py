@@ -49,6 +49,8 @@ class Canvas:
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         server.initial_camera.fov = np.radians(look.fov)
         server.initial_camera.near = 0.01 * look.distance
+        for client in server.get_clients().values():  # who came before looks from there, too
+            client.camera.position, client.camera.look_at = tuple(look.eye), (0.0, 0.0, 0.0)
         self._light()
         self._world = self._scene.add_frame("/world", show_axes=False)
         self._grounds = [self._add_ground(i, ground) for i, ground in enumerate(look.stage.grounds)]
@@ -74,7 +76,7 @@ class Canvas:
             env: The environment.
             follow: Whether the middle of the task's own view stays in the middle.
             gradient: (B, A, 3), in the order of `Frame.anchors`: drawn as arrows; None: no arrows.
-            length: Of the longest arrow of particles, in distances of the eye; others are `PUSH_LENGTH` as long.
+            length: Of the longest arrow of particles, in distances of the eye; others are `PUSH_LENGTH` times as long.
         """
         middle = np.where(np.isfinite(frame.lookat[env]), frame.lookat[env], 0.0) if follow else self._still[env]
         with self._server.atomic():
@@ -83,8 +85,8 @@ class Canvas:
                 node.position, node.wxyz = tuple(pos), tuple(quat)
             for (begin, end), node, places in self._clouds:
                 setattr(node, places, frame.points[env, begin:end])
-            for nodes, (normal, pos) in zip(self._grounds, frame.grounds[env], strict=True):
-                self._place_ground(nodes, normal, pos, middle)
+            for i, (normal, pos) in enumerate(frame.grounds[env]):
+                self._place_ground(i, normal, pos, middle)
             self._show_marks(frame.marks[env])
             self._show_arrows(frame.anchors[env], None if gradient is None else gradient[env], length)
 
@@ -121,8 +123,12 @@ class Canvas:
         """Of a square of the floor, m, as pictures have it."""
         return round_length(0.16 * self._look.distance)
 
-    def _place_ground(self, node: Any, normal: np.ndarray, pos: np.ndarray, middle: np.ndarray) -> None:
-        """The floor goes along in steps of two squares, so that it has no end and does not seem to move."""
+    def _place_ground(self, i: int, normal: np.ndarray, pos: np.ndarray, middle: np.ndarray) -> None:
+        """A floor goes along in steps of two squares, so that it has no end and does not seem to move."""
+        node = self._grounds[i]
+        if self._look.stage.grounds[i].heights is not None:
+            node.position = tuple(pos)
+            return
         quat = quaternion.from_z_axis(tuple(normal))
         w, x, y, z = quat
         across = np.array([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)])

@@ -80,6 +80,25 @@ def test_the_floor_follows_in_whole_squares(server):
     assert floor[0] / step == pytest.approx(round(floor[0] / step)) and abs(floor[0] - far.lookat[0, 0]) <= step / 2
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_tasks_are_changed_and_ctrl_c_ends_it(monkeypatch, capsys, viser, live):
+    shown = []
+
+    def look_and_go_on(page):
+        page.tick(0.1)
+        shown.append((page.task, len(page._recording.frames)))
+        if len(shown) == 2:
+            raise KeyboardInterrupt
+        page.task = "genesis/CartPoleSwingUp-v0"
+
+    monkeypatch.setattr(Page, "run", look_and_go_on)
+    options = ("--env", ENV, "--num-envs", 1, "--seconds", 1, "--port", 0, *(["--live"] if live else []))
+    assert command(monkeypatch, *options) == 0
+    assert [task for task, _ in shown] == [ENV, "genesis/CartPoleSwingUp-v0"]
+    assert all(frames < 20 if live else frames >= 20 for _, frames in shown)
+    assert "http://127.0.0.1:" in (said := capsys.readouterr().out) and "ended" in said
+
+
 @pytest.mark.parametrize("ending", ["html", "viser"])
 def test_a_checkpoint_as_a_file_that_plays_alone(monkeypatch, tmp_path, capsys, viser, ending):
     import msgspec
