@@ -281,6 +281,11 @@ class Scene:
         """Draw a straight rod between two places, (3,) or (B, 3) each, m, that only cameras see."""
         return self._markers.rod(start, end, radius, color, self.n_envs)
 
+    @property
+    def debug_objects(self) -> Markers:
+        """What `draw_debug_…` has drawn and nobody has removed."""
+        return self._markers
+
     def clear_debug_object(self, object: Marker) -> None:
         """Remove what a `draw_debug_…` returned."""
         self._markers.clear(object)
