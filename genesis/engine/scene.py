@@ -21,6 +21,7 @@ from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.grad.bridge import refuse_modes
 from genesis.grad.tensor import check_scene
 from genesis.materials import ParticleMaterial, Rigid, Tool
 from genesis.morphs import Morph
@@ -193,6 +194,7 @@ class Scene:
                 for another number of environments.
         """
         self._must_be_built(False)
+        refuse_modes("scene.build")
         n_envs = max(1, integer("n_envs", n_envs, 0))
         outputs = self._checked_outputs(outputs)
         if not self._entities:
