@@ -81,7 +81,7 @@ adapters-test: $(ADAPTERS)/.installed
 	for precision in 64 32; do \
 	  echo "== adapters, precision $$precision"; \
 	  GENESIS_TEST_PRECISION=$$precision $(ADAPTERS)/bin/python -m pytest -m adapters --timeout 1800 \
-	    tests/envs/adapters tests/test_gymnasium_page.py $(ARGS) || status=1; \
+	    tests/envs/adapters tests/test_pages.py $(ARGS) || status=1; \
 	done; \
 	exit $$status
 
