@@ -65,10 +65,10 @@ def shots(story: Story, trained: bool, count: int, size: tuple[int, int], seed: 
             place = f", {float(env.qpos()[0, 0]) - start:.1f} m" if story.forward else ""
             result.append(Shot(env.render()[0], f"{who}, {step * env.scene.dt:.1f} s{place}"))
         if step < steps and not ended:
-            observation, _, terminated, _, _ = env.step(agent.act(observation))
-            ended = bool(terminated[0])
+            observation, _, terminated, truncated, _ = env.step(agent.act(observation))
+            ended = bool(terminated[0] | truncated[0])
     env.close()
-    over = Shot(result[-1].picture, f"{result[-1].words}, the end")
+    over = Shot(result[-1].picture, f"{who}, episode over")
     return result + [over] * (count - len(result))
 
 
@@ -78,7 +78,7 @@ def write_strip(path: Path, story: Story, size: tuple[int, int], seed: int, mome
     write_png(path, tile(rows, columns=moments), colors=256)
 
 
-def write_film(path: Path, story: Story, size: tuple[int, int], seed: int, fps: float = 15.0) -> None:
+def write_film(path: Path, story: Story, size: tuple[int, int], seed: int, fps: float = 12.0) -> None:
     """The untrained and the trained policy side by side."""
     count = round(story.seconds * fps) + 1
     both = (shots(story, trained, count, size, seed) for trained in (False, True))
