@@ -1,6 +1,6 @@
 """The documentation is true: every Python block runs and prints what it says, commands and links are there.
 
-A tutorial is one program: its blocks run one after the other, in a process of its own. Elsewhere each block stands alone.
+A tutorial is one program: its blocks run one after the other, in a process of its own. Elsewhere each stands alone.
 """
 
 import contextlib
@@ -14,7 +14,9 @@ import sys
 import pytest
 from pages import ROOT, Block, blocks, commands, documents, links, same_text, text
 
-LIBRARIES = ("stable_baselines3", "rsl_rl", "torchrl", "skrl")
+from agents import AGENTS
+
+LIBRARIES = ("stable_baselines3", "rsl_rl", "tensordict", "skrl")
 """Of the extras, each with an environment of its own: blocks that import one run under the marker `adapters`."""
 TUTORIALS = [page for page in documents() if page.startswith("docs/tutorials/")]
 SINGLE = ["README.md", "docs/gymnasium.md", "docs/rendering.md"]
@@ -66,7 +68,7 @@ def test_tutorial_runs_and_prints_what_it_says(page, tmp_path):
 
 
 @pytest.mark.precision("32")
-@pytest.mark.parametrize("block", single_blocks())
+@pytest.mark.parametrize("block", list(single_blocks()))
 def test_block_runs(block, tmp_path, capsys):
     alone = "gs.init" in block.code or "__main__" in block.code or library_of(block)
     if alone:
@@ -87,8 +89,6 @@ def test_every_block_has_a_test():
     assert {name for name in libraries if name} == set(LIBRARIES)
 
 
-
-
 @pytest.mark.parametrize("page", [page for page in documents() if commands(page)])
 def test_commands_have_the_options_that_are_named(page, monkeypatch):
     for command in commands(page):
@@ -97,7 +97,10 @@ def test_commands_have_the_options_that_are_named(page, monkeypatch):
         if module == "scripts.benchmark":  # each benchmark parses its own line
             continue
         options = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
-        named = [x for pair in zip(arguments, arguments[1:], strict=False) if pair[0] in ("--env", "--agent") for x in pair]
+        named = []  # which options there are depends on the agent
+        for name, value in zip(arguments, arguments[1:], strict=False):
+            if name == "--agent" and value in AGENTS:
+                named = [name, value]
         monkeypatch.setattr(sys, "argv", [module, *named, "--help"])
         output = io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):

@@ -120,7 +120,9 @@ def test_a_shrunk_checkpoint_acts_alike(tmp_path, trained):
     shrink.run(shrink.ShrinkConfig(tmp_path / "whole.pt", tmp_path / "small.pt"))
     assert (tmp_path / "small.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size - 10_000
     observation = env.reset(seed=0)[0]
-    acts = [make.restored_agent(checkpoint.load(tmp_path / f"{n}.pt"), env).act(observation) for n in ("whole", "small")]
+    acts = [
+        make.restored_agent(checkpoint.load(tmp_path / f"{n}.pt"), env).act(observation) for n in ("whole", "small")
+    ]
     assert torch.equal(*acts)
     for output in (tmp_path / "small.bin", tmp_path / "nowhere" / "small.pt"):
         with pytest.raises(gs.GenesisException, match="output must"):
