@@ -1,7 +1,7 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
 #   make train    install what is missing, then train the default policy
 #   make test     install what is missing, then run the tests in both precisions
-# The others: make lint, test-slow, learn-test, adapters-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
+# The others: make lint, test-slow, learn-test, adapters-test, browser-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -15,7 +15,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?=
 
-.PHONY: help install train test test-slow learn-test adapters-test lint bench docs clean
+.PHONY: help install train test test-slow learn-test adapters-test browser-test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -90,6 +90,11 @@ $(ADAPTERS)/.installed: pyproject.toml | $(STAMP)
 	$(ADAPTERS)/bin/python -m pip install --disable-pip-version-check \
 	  -e ".[sb3,rsl-rl,torchrl,skrl]" "pytest>=8" pytest-timeout
 	touch $@
+
+# Chromium is the distribution's: apt-get install chromium chromium-driver. Without it the tests are skipped, with the reason.
+browser-test: $(STAMP)
+	$(PY) -c "import selenium" 2>/dev/null || $(PY) -m pip install --disable-pip-version-check -e ".[browser]"
+	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m browser $(ARGS)
 
 lint: $(STAMP)
 	$(PY) -m ruff check .
