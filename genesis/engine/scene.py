@@ -48,7 +48,11 @@ class Scene:
     graph, and what setters are given is detached.
 
     Args:
-        sim_options, mpm_options, tool_options, rigid_options, vis_options: None for the defaults.
+        sim_options: Of the whole scene; None for the defaults, as with those that follow.
+        mpm_options: Of particles.
+        tool_options: Of tools.
+        rigid_options: Of robots.
+        vis_options: Of pictures.
         show_viewer: Must be False: there is no viewer.
     """
 
