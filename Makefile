@@ -1,5 +1,5 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
-#   make train    install what is missing, then train the default policy
+#   make train    install what is missing, then train the default policy, an ant that runs, for two minutes
 #   make test     install what is missing, then run the tests in both precisions
 # The others: make lint, test-slow, learn-test, adapters-test, browser-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
@@ -52,7 +52,7 @@ $(STAMP): pyproject.toml
 	echo "installed; later commands start at once until pyproject.toml changes"
 
 train: $(STAMP)
-	$(PY) -m scripts.train $(ARGS)
+	$(PY) -m scripts.train --max-minutes 2 $(ARGS)
 
 # One interpreter holds one precision, so the tests are two runs. Both run, whatever the first one finds.
 test: $(STAMP)

@@ -1,4 +1,4 @@
-"""Trains an agent: `python -m scripts.train --env genesis/SoftPush-v0 --agent bptt`; several processes: `torchrun`."""
+"""Trains an agent: `python -m scripts.train --env genesis/Ant-v0 --agent shac`; several processes: `torchrun`."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from scripts.films import Filmer
 from scripts.run_folder import RunFolder, check_place, git_revision, on_disk
 from scripts.train_loop import Record, TrainLoop, restore_process
 
-DEFAULT_ENV, DEFAULT_AGENT = "genesis/SoftPush-v0", "bptt"
+DEFAULT_ENV, DEFAULT_AGENT = "genesis/Ant-v0", "shac"
 EVALUATION_ENVS = 50
 
 
@@ -44,7 +44,7 @@ class TrainConfig:
     num_envs: int = 0
     """Environments in the batch, over all processes."""
     contact: str | None = None
-    """Name of the task's contact preset, "strict" or "reference"; None: the task's default."""
+    """Name of the task's contact preset, "strict" or "reference"; None: the task has none."""
     precision: str = "32"
     """Floating-point precision, "32" or "64"."""
     backend: str = "cpu"
@@ -196,7 +196,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     make.check_names(env, agent)
     hyper_class = AGENTS[agent].config
     preset = presets.find(env, agent)
-    default = TrainConfig(env=env, agent=agent)
+    default = TrainConfig(env=env, agent=agent, contact=presets.CONTACT.get(env))
     hyper = hyper_class()
     if preset is not None:
         default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)
