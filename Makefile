@@ -1,7 +1,7 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
-#   make train    install what is missing, then train the default policy
+#   make train    install what is missing, then train the default policy, an ant that runs, for two minutes
 #   make test     install what is missing, then run the tests in both precisions
-# The others: make lint, test-slow, learn-test, adapters-test, bench, clean. ARGS="..." adds arguments to train, test and bench.
+# The others: make lint, test-slow, learn-test, adapters-test, browser-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -15,7 +15,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?=
 
-.PHONY: help install train test test-slow learn-test adapters-test lint bench clean
+.PHONY: help install train test test-slow learn-test adapters-test browser-test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,7 +52,7 @@ $(STAMP): pyproject.toml
 	echo "installed; later commands start at once until pyproject.toml changes"
 
 train: $(STAMP)
-	$(PY) -m scripts.train $(ARGS)
+	$(PY) -m scripts.train --max-minutes 2 $(ARGS)
 
 # One interpreter holds one precision, so the tests are two runs. Both run, whatever the first one finds.
 test: $(STAMP)
@@ -81,7 +81,7 @@ adapters-test: $(ADAPTERS)/.installed
 	for precision in 64 32; do \
 	  echo "== adapters, precision $$precision"; \
 	  GENESIS_TEST_PRECISION=$$precision $(ADAPTERS)/bin/python -m pytest -m adapters --timeout 1800 \
-	    tests/envs/adapters tests/test_gymnasium_page.py $(ARGS) || status=1; \
+	    tests/envs/adapters tests/test_pages.py $(ARGS) || status=1; \
 	done; \
 	exit $$status
 
@@ -91,6 +91,11 @@ $(ADAPTERS)/.installed: pyproject.toml | $(STAMP)
 	  -e ".[sb3,rsl-rl,torchrl,skrl]" "pytest>=8" pytest-timeout
 	touch $@
 
+# Chromium is the distribution's: apt-get install chromium chromium-driver. Without it the tests are skipped, with the reason.
+browser-test: $(STAMP)
+	$(PY) -c "import selenium" 2>/dev/null || $(PY) -m pip install --disable-pip-version-check -e ".[browser]"
+	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m browser $(ARGS)
+
 lint: $(STAMP)
 	$(PY) -m ruff check .
 	$(PY) -m pyright
@@ -98,5 +103,9 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(PY) -m scripts.benchmark mpm $(ARGS)
 
+# The site goes to site/.
+docs: $(STAMP)
+	$(PY) -m mkdocs build --strict $(ARGS)
+
 clean:
-	rm -rf $(VENV) $(ADAPTERS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ADAPTERS) site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

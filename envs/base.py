@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 import genesis as gs
-from envs import faces, snapshot
+from envs import faces, guards, snapshot
 from envs.clock import SimulatorClock
 from envs.streams import Draw, Streams
 from genesis.errors import GenesisRuntimeError, GenesisValueError
@@ -102,7 +102,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self.action_noise = action_noise
         self.observation_noise = observation_noise
         self.parameter_randomisation = parameter_randomisation
-        self._check_randomisable()
+        guards.check_randomisable(self, DifferentiableVectorEnv.randomise_parameters)
 
         if not gs.is_initialized():
             gs.init()
@@ -188,7 +188,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         Raises:
             gs.GenesisException: The options or seed break their law; nothing has been changed.
         """
-        self._require_open()
+        guards.require_open(self)
         mask = faces.checked_reset_mask(options, self.num_envs, self.output).to(self.device)
         faces.check_seed(seed)
         if not self._started and not bool(mask.all()):
@@ -217,7 +217,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         Raises:
             gs.GenesisException: Wrong shape, dtype or a NaN, or the environment is not ready; nothing has been changed.
         """
-        self._require_ready()
+        guards.require_ready(self, self._started, self._pending)
         same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
         restarting = self._pending if bool(self._pending.any()) else None
         action = faces.checked_action(actions, self._middle, ignored=restarting)
@@ -263,7 +263,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
             raise GenesisRuntimeError(
                 f'render() must have a render mode, got None. Make {type(self).__name__} with render_mode="rgb_array".'
             )
-        self._require_open()
+        guards.require_open(self)
         if self._camera is None:
             self._camera = self.add_camera()
         self.scene.clear_debug_objects()
@@ -288,12 +288,12 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
 
     def failures(self) -> list[tuple[int, int, int, str]]:
         """Where the simulator last lost a state or gradient: step since the full reset, substep, environment, field."""
-        self._require_open()
+        guards.require_open(self)
         return list(self.scene.failures)
 
     def detach_(self) -> None:
         """Cuts the graph here: the start of a window. Values stay the same."""
-        self._require_ready()
+        guards.require_ready(self, self._started, self._pending)
         self.scene.detach_()
         self.episode = {name: value.detach() for name, value in self.episode.items()}
         self.action = self.action.detach()
@@ -301,7 +301,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, as tensors and plain numbers; for `load_state_dict`."""
-        self._require_ready()
+        guards.require_ready(self, self._started, self._pending)
         return snapshot.save(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -310,7 +310,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         Raises:
             GenesisValueError: The state is of another task or number of environments; nothing has been changed.
         """
-        self._require_open()
+        guards.require_open(self)
         snapshot.load(self, state)
         if self.parameter_randomisation:
             self._randomise(torch.ones_like(self._pending))
@@ -397,27 +397,3 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
     @property
     def _started(self) -> bool:
         return bool(self.streams.episodes.min() >= 0)
-
-    def _check_randomisable(self) -> None:
-        if self.parameter_randomisation and (
-            type(self).randomise_parameters is DifferentiableVectorEnv.randomise_parameters
-        ):
-            raise GenesisValueError(
-                f"parameter_randomisation must be 0 for {type(self).__name__}, got {self.parameter_randomisation}. "
-                "The task defines no randomise_parameters."
-            )
-
-    def _require_open(self) -> None:
-        if self.closed:
-            raise GenesisRuntimeError("The environment must be open, got a closed one. Make it again.")
-
-    def _require_ready(self) -> None:
-        self._require_open()
-        if not self._started:
-            raise GenesisRuntimeError("reset() must come before step(), got a fresh environment. Call reset().")
-        if self.autoreset_mode == AutoresetMode.DISABLED and bool(self._pending.any()):
-            finished = self._pending.nonzero().squeeze(1).tolist()
-            raise GenesisRuntimeError(
-                f"Environments {finished} must be reset before they step, got finished episodes with autoreset_mode "
-                'DISABLED. Call reset(options={"reset_mask": terminated | truncated}).'
-            )

@@ -108,8 +108,9 @@ class RigidOptions:
     """Damping force per elastic force and m/s of approach, s/m."""
     contact_smoothing: float | None = None
     """Half the width of the rounded corner of the force at the surface, m."""
-    friction_velocity: float = 0.002
-    """Sliding velocity below which friction fades to zero, m/s: bodies at rest creep at a fraction of it."""
+    friction_velocity: float | None = None
+    """Sliding velocity below which friction fades to zero, m/s: loaded sideways, bodies at rest creep at a fraction of
+    it. Default: what friction gives four times the robot's mass in a substep: less under less load."""
     limit_stiffness: float | None = None
     """Of every joint limit, N m/rad (N/m of slides)."""
     limit_damping: float | None = None
@@ -126,6 +127,7 @@ class RigidOptions:
             ("contact_stiffness", False),
             ("contact_dissipation", True),
             ("contact_smoothing", False),
+            ("friction_velocity", False),
             ("limit_stiffness", False),
             ("limit_damping", True),
         ):
@@ -137,6 +139,5 @@ class RigidOptions:
                 f"{name} must get contact_sag or contact_stiffness, got {self.contact_sag} and "
                 f"{self.contact_stiffness}. Leave one out."
             )
-        for field in ("friction_velocity", "limit_smoothing"):
-            assign(self, field, number(f"{name}.{field}", getattr(self, field), 0.0))
+        assign(self, "limit_smoothing", number(f"{name}.limit_smoothing", self.limit_smoothing, 0.0))
         assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))

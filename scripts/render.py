@@ -15,6 +15,7 @@ from agents.core import checkpoint
 from genesis.errors import GenesisValueError
 from genesis.render.film import ENDINGS, Film, tile, write_png
 from scripts import make
+from scripts.films import pictures
 from scripts.progress import Progress
 
 PICTURES = (*ENDINGS, ".png")
@@ -69,48 +70,31 @@ def run(config: RenderConfig) -> dict[str, Any]:
     rate = env.metadata["render_fps"]
     every = max(1, round(rate / config.fps))
     count = max(1, round(config.seconds * rate / every))
-    act = make.restored_agent(saved, env).act if saved else _untrained(config, env)
+    act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     frames = _frames(env, act, config.seed, every, count)
     if config.output.suffix.lower() == ".png":
         _write_strip(config, frames, count)
     else:
         with Film(config.output, rate / every) as film:
-            for pictures in frames:
-                film.add(tile(pictures))
+            for seen in frames:
+                film.add(tile(seen))
     env.close()
     return {"output": str(config.output), "env": name, "frames": count, "fps": rate / every}
 
 
-@torch.no_grad()
 def _frames(env: Any, act: Callable, seed: int, every: int, count: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Pictures of all environments, every so many steps."""
+    """Pictures of all environments, with a progress bar."""
     bar = Progress(count)
-    observation, _ = env.reset(seed=seed)
-    for frame in range(count):
-        yield env.render()
-        bar.show(frame + 1, {})
-        if frame < count - 1:
-            for _ in range(every):
-                observation, *_ = env.step(act(observation))
+    for frame, seen in enumerate(pictures(env, act, seed, every, count), start=1):
+        yield seen
+        bar.show(frame, {})
     bar.close()
-
-
-def _untrained(config: RenderConfig, env: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    low, high = (env.tensor(bound) for bound in (env.single_action_space.low, env.single_action_space.high))
-    generator = np.random.default_rng(config.seed)
-    shape = (env.num_envs, *env.single_action_space.shape)
-
-    def act(observation: torch.Tensor) -> torch.Tensor:
-        part = env.tensor(generator.random(shape)) if config.actions == "random" else env.tensor(np.full(shape, 0.5))
-        return low + part * (high - low)
-
-    return act
 
 
 def _write_strip(config: RenderConfig, frames: Iterator[tuple[np.ndarray, ...]], count: int) -> None:
     moments = min(config.moments, count)
     wanted = {round(i * (count - 1) / max(1, moments - 1)) for i in range(moments)}
-    kept = [pictures for i, pictures in enumerate(frames) if i in wanted]
+    kept = [seen for i, seen in enumerate(frames) if i in wanted]
     rows = [kept[moment][env] for env in range(config.num_envs) for moment in range(len(kept))]
     write_png(config.output, tile(rows, columns=len(kept)), colors=256)
 

@@ -20,6 +20,7 @@ import gymnasium
 import tyro
 from gymnasium.envs.registration import load_env_creator
 
+from agents import presets
 from genesis.errors import GenesisValueError
 from scripts import make, results, run_record
 from scripts.run_folder import git_revision
@@ -38,7 +39,7 @@ class SweepConfig:
     expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds that each agent ought to have in the table, which lists those that are missing."""
     contact: str | None = None
-    """Contact preset of the robot tasks; None: the task's default."""
+    """Contact preset of the robot tasks; None: that of `scripts.train`."""
     parallel: int = 1
     """Runs at a time. Seconds of runs beside others are marked in the table: run alone what is to be timed."""
     train_args: str = ""
@@ -191,7 +192,9 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
 
 
 def _default_contact(env: str) -> str | None:
-    """The preset that a task takes by itself; None where it has none."""
+    """The preset that a training takes by itself; None where the task has none."""
+    if env in presets.CONTACT:
+        return presets.CONTACT[env]
     task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
     contact = inspect.signature(task).parameters.get("contact")
     return None if contact is None else contact.default

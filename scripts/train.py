@@ -1,4 +1,4 @@
-"""Trains an agent: `python -m scripts.train --env genesis/SoftPush-v0 --agent bptt`; several processes: `torchrun`."""
+"""Trains an agent: `python -m scripts.train --env genesis/Ant-v0 --agent shac`; several processes: `torchrun`."""
 
 import dataclasses
 import json
@@ -17,10 +17,13 @@ from agents.core import checkpoint, distributed
 from agents.core.evaluation import describe, evaluate
 from genesis.errors import GenesisValueError
 from scripts import make, processes
-from scripts.run_folder import RunFolder
+from scripts.action_gradients import ActionGradients
+from scripts.dashboard import Dashboard
+from scripts.films import Filmer
+from scripts.run_folder import RunFolder, check_place, git_revision, on_disk
 from scripts.train_loop import Record, TrainLoop, restore_process
 
-DEFAULT_ENV, DEFAULT_AGENT = "genesis/SoftPush-v0", "bptt"
+DEFAULT_ENV, DEFAULT_AGENT = "genesis/Ant-v0", "shac"
 EVALUATION_ENVS = 50
 
 
@@ -41,7 +44,7 @@ class TrainConfig:
     num_envs: int = 0
     """Environments in the batch, over all processes."""
     contact: str | None = None
-    """Name of the task's contact preset, "strict" or "reference"; None: the task's default."""
+    """Name of the task's contact preset, "strict" or "reference"; None: the task has none."""
     precision: str = "32"
     """Floating-point precision, "32" or "64"."""
     backend: str = "cpu"
@@ -56,6 +59,10 @@ class TrainConfig:
     """Seconds between checkpoints."""
     keep: int = 3
     """Checkpoints to keep, the newest ones, besides the best."""
+    film_budget: float = 0.02
+    """Part of the run's time, from 0 to 1, for films of the evaluated policy; one comes after training. 0: no films."""
+    histograms_every: int | None = None
+    """Steps between histograms of the policy's gradients; None: a hundredth of the training; 0: no pictures of them."""
     resume: Path | None = None
     """Folder of a run to go on with; all other options except --max-minutes then come from that run."""
 
@@ -83,6 +90,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     _check_numbers(config)
     n_envs, first_env_index = processes.slice_of(config.num_envs)
     saved = None if config.resume is None else _saved(config, config.resume)
+    check_place(*(("run_dir", config.run_dir) if config.resume is None else ("resume", config.resume)))
     if not gs.is_initialized():
         level = None if distributed.rank() == 0 else "warning"
         gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed, logging_level=level)
@@ -90,11 +98,14 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     compiled_s = compile_kernels(config.env, entry.agent.differentiable, config.contact)
     env = make.training_env(config.env, n_envs, entry.agent.differentiable, first_env_index, config.contact)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
-    evaluating = config.eval_episodes > 0
+    evaluating, leading = config.eval_episodes > 0, distributed.rank() == 0
+    watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
+    folder = _folder(config) if leading else None
     loop = TrainLoop(
         agent=agent,
-        env=env,
-        folder=_folder(config, hyper) if distributed.rank() == 0 else None,
+        env=watched or env,
+        folder=folder,
+        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched),
         payload=lambda states: _payload(config, hyper, env, states) | {"untrained": untrained, **vars(loop.record)},
         evaluation=lambda: evaluated(agent, config),
         total_steps=config.total_steps,
@@ -111,10 +122,11 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})
         restore_process(saved["processes"][distributed.rank()], agent, env)
     interrupted = loop.run()
-    trained = loop.evaluate() if evaluating and not interrupted else None
+    trained = loop.evaluate(last=True) if evaluating and not interrupted else None
     env.close()
-    if loop.folder is None:
+    if loop.folder is None or loop.dashboard is None:
         return {}
+    loop.dashboard.close(agent.steps, finished=not interrupted)
     result = {
         "run": str(loop.folder.path),
         "env": config.env,
@@ -132,7 +144,6 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "trained": trained,
     }
     loop.folder.write_result(result)
-    loop.folder.close()
     return result
 
 
@@ -185,7 +196,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     make.check_names(env, agent)
     hyper_class = AGENTS[agent].config
     preset = presets.find(env, agent)
-    default = TrainConfig(env=env, agent=agent)
+    default = TrainConfig(env=env, agent=agent, contact=presets.CONTACT.get(env))
     hyper = hyper_class()
     if preset is not None:
         default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)
@@ -241,12 +252,26 @@ def _resumed(config: TrainConfig, run: Path) -> tuple[TrainConfig, Any]:
         ) from error
 
 
-def _folder(config: TrainConfig, hyper: Any) -> RunFolder:
+def _folder(config: TrainConfig) -> RunFolder:
     if config.resume is not None:
         return RunFolder(config.resume, config.keep)
-    folder = RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed, config.keep)
-    folder.write_config(RunConfig(config, hyper))
-    return folder
+    return RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed, config.keep)
+
+
+def _dashboard(config: TrainConfig, hyper: Any, folder: RunFolder, watched: ActionGradients | None) -> Dashboard:
+    """Also writes config.json of a fresh run."""
+    fresh, revision = config.resume is None, git_revision()
+    if fresh:
+        folder.write_config(RunConfig(config, hyper), revision)
+    filmer = Filmer(config.env, config.contact, config.seed, config.film_budget)
+    every = max(1, config.total_steps // 100) if config.histograms_every is None else config.histograms_every
+    with on_disk(folder.path):
+        dashboard = Dashboard(folder.path, filmer, watched, every)
+    names = ("env", "agent", "seed", "total_steps", "num_envs", "contact", "precision", "backend")
+    settings = {name: getattr(config, name) for name in names}
+    settings |= {f"hyper.{name}": value for name, value in dataclasses.asdict(hyper).items()}
+    dashboard.describe(settings, sys.argv, revision, fresh)
+    return dashboard
 
 
 def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
@@ -288,6 +313,8 @@ def _check_numbers(config: TrainConfig) -> None:
         ("eval_episodes", config.eval_episodes, config.eval_episodes >= 0, "be at least 0"),
         ("eval_every", config.eval_every, config.eval_every is None or config.eval_every >= 1, "be at least 1"),
         ("keep", config.keep, config.keep >= 1, "be at least 1"),
+        ("film_budget", config.film_budget, 0 <= config.film_budget <= 1, "lie in [0, 1]"),
+        ("histograms_every", config.histograms_every, (config.histograms_every or 0) >= 0, "be at least 0"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "lie in [0, 2^32)"),
         ("max_minutes", config.max_minutes, config.max_minutes is None or config.max_minutes > 0, "be positive"),
         ("precision", config.precision, config.precision in ("32", "64"), 'be "32" or "64"'),

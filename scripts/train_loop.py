@@ -1,19 +1,24 @@
 """The loop around an agent's updates: logging, evaluations, checkpoints, limits, and the end in good order."""
 
+import logging
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from agents.core import distributed
+from genesis.errors import GenesisRuntimeError
+from scripts.dashboard import Dashboard
 from scripts.progress import Progress
 from scripts.run_folder import RunFolder
+
+_LOG = logging.getLogger(__name__)
 
 Evaluation = dict[str, float]
 
@@ -41,12 +46,13 @@ class Record:
 class TrainLoop:
     """Updates until the steps or the minutes are used up.
 
-    Files, evaluations and the progress bar are those of process 0; `folder` is None in the others.
+    Files, evaluations and the progress bar are those of process 0; `folder` and `dashboard` are None in the others.
     """
 
     agent: Any
     env: Any
     folder: RunFolder | None
+    dashboard: Dashboard | None
     payload: Callable[[list[dict[str, Any]]], dict[str, Any]]
     """Makes a checkpoint from what `process_state` gave in each process."""
     evaluation: Callable[[], Evaluation]
@@ -71,7 +77,7 @@ class TrainLoop:
                     self.save()
                     saved = time.perf_counter()
                 self._update(progress)
-            self.save()
+            self.save(last=True)
         if progress is not None:
             progress.close()
         return interrupted
@@ -81,32 +87,48 @@ class TrainLoop:
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
         steps = self.agent.steps
-        if self.folder is not None and progress is not None:
-            self.folder.log(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
+        if self.dashboard is not None and progress is not None:
+            self.dashboard.scalars(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
+            self.dashboard.gradients(self.agent, before)
             progress.show(steps, headline(scalars))
         if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:
             self.evaluate()
 
-    def evaluate(self) -> Evaluation | None:
-        """Evaluates the policy, logs it and keeps it if it is the best so far; None in all processes but 0."""
+    def evaluate(self, last: bool = False) -> Evaluation | None:
+        """Evaluates the policy, logs it and keeps it if it is the best so far; None in all processes but 0.
+
+        Args:
+            last: Whether training is over.
+        """
         better, result = False, None
-        if self.folder is not None:
+        if self.dashboard is not None:
             result = self.evaluation()
-            self.folder.log({f"evaluation/{name}": value for name, value in result.items()}, self.agent.steps)
+            self.dashboard.scalars({f"evaluation/{name}": value for name, value in result.items()}, self.agent.steps)
             better = self.record.best_so_far(self.agent.steps, result)
         if distributed.any_of([better], self.agent.low)[0]:
             payload = self._payload()
             if self.folder is not None:
-                self.folder.save_best(payload)
+                with surviving():
+                    self.folder.save_best(payload)
+        if self.dashboard is not None:
+            self.dashboard.film(self.agent, last)
         return result
 
-    def save(self) -> None:
-        """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part."""
+    def save(self, last: bool = False) -> None:
+        """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part.
+
+        Args:
+            last: Whether no other one follows.
+
+        Raises:
+            GenesisRuntimeError: The last one could not be written. Before that, it is a line in the log.
+        """
         if self.agent.updates == 0:  # the environment has no state yet
             return
         payload = self._payload()
         if self.folder is not None:
-            self.folder.save(payload, self.agent.steps)
+            with nullcontext() if last else surviving():
+                self.folder.save(payload, self.agent.steps)
 
     def _payload(self) -> dict[str, Any]:
         return self.payload(distributed.gathered(process_state(self.agent, self.env)))
@@ -138,6 +160,15 @@ def headline(scalars: dict[str, float]) -> dict[str, float]:
         "gradients/skipped_updates": "skipped",
     }
     return {short: scalars[tag] for tag, short in names.items() if tag in scalars}
+
+
+@contextmanager
+def surviving() -> Iterator[None]:
+    """Within it a file that could not be written is a line in the log: a later one may find room."""
+    try:
+        yield
+    except GenesisRuntimeError as error:
+        _LOG.warning("A checkpoint was not written, and training goes on. %s", error)
 
 
 @contextmanager

@@ -14,6 +14,8 @@ LIMBS: tuple[tuple[Rgb, Rgb], tuple[Rgb, Rgb]] = (
     ((0.62, 0.70, 0.76), (0.16, 0.27, 0.38)),
 )
 """Its other links: every other limb has the second pair, and along a limb the two colours alternate."""
+LONE_LIMB: Rgb = LIMBS[1][1]
+"""The only link beside the base: dark, because one thin light limb is lost before floor and sky."""
 TOOL: Rgb = (0.25, 0.28, 0.34)
 SOFT: Rgb = (0.16, 0.60, 0.80)
 LIQUID: Rgb = (0.20, 0.45, 0.85)
@@ -31,7 +33,7 @@ def of_geom(entity: ArticulatedBody, geom: Geom) -> Rgb:
         siblings = [i for i, other in enumerate(parent) if other == parent[link] and i != root]
         link, depth, side = parent[link], depth + 1, side + siblings.index(link)
     if depth:
-        return LIMBS[side % 2][(depth - 1) % 2]
+        return LONE_LIMB if len(parent) == 2 else LIMBS[side % 2][(depth - 1) % 2]
     kinds = list(dict.fromkeys(other.kind for other in entity.model.geoms if other.link == geom.link))
     place = kinds.index(geom.kind)
     return BASE if place == 0 else LIMBS[0][(place - 1) % 2]

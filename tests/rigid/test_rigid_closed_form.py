@@ -11,6 +11,7 @@ from rigid_models import ZOO, from_text, pendulum
 
 from genesis.loaders.model import primitive
 from genesis.options import RigidOptions
+from genesis.solvers.rigid.prepare import STUCK_MASS
 
 pytestmark = pytest.mark.precision("64")
 
@@ -229,9 +230,9 @@ STIFF = RigidOptions(contact_stiffness=2e4, friction_velocity=SLIP)
 BOX = (0.2, 0.15, 0.05)
 
 
-def incline(angle, mu=MU, substeps=32):
+def incline(angle, mu=MU, substeps=32, options=STIFF):
     """A flat box on its four corners, at rest on the level, under a gravity that is turned by an angle."""
-    bench = Bench(primitive("box", BOX, 2.0, mu), (flat(friction=0.0),), STIFF, dt=0.01, substeps=substeps,
+    bench = Bench(primitive("box", BOX, 2.0, mu), (flat(friction=0.0),), options, dt=0.01, substeps=substeps,
                   outputs=("contacts",))  # fmt: skip
     values = bench.initial(1, gravity=(G * math.sin(angle), 0.0, -G * math.cos(angle)))
     bench.block(values, "friction")[:] = 0.0
@@ -268,6 +269,19 @@ def test_sticking_creeps_as_the_law_says():
     wanted = SLIP * 0.3 / math.sqrt(MU**2 - 0.3**2)
     assert end["dofs_vel"][0, 0].item() == pytest.approx(wanted, rel=1e-6)
     assert end["dofs_vel"][0, 1:].abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("substeps", [8, 32])
+def test_by_default_what_sticks_creeps_by_load_and_substep(substeps):
+    """s is what a substep of friction, mu times a quarter of the weight, gives four times the mass of the box."""
+    angle = math.atan(0.3)
+    bench, values = incline(angle, substeps=substeps, options=RigidOptions(contact_stiffness=2e4))
+    start = run(bench, values, 100)
+    end = run(bench, start, 300)
+    s = 0.01 / substeps * MU * G * math.cos(angle) / 4 / STUCK_MASS
+    wanted = s * 0.3 / math.sqrt(MU**2 - 0.3**2)
+    assert end["dofs_vel"][0, 0].item() == pytest.approx(wanted, rel=0.02)  # the load is a little uneven
+    assert wanted < 5e-4
 
 
 def test_friction_acts_against_motion_at_mu_times_normal():

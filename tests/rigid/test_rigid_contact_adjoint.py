@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from rigid_bench import Bench, noise
+from rigid_bench import Bench, G, noise
 from rigid_differences import STIFF_STEPS
 from rigid_grounds import flat, hilly
 from rigid_models import CRAWLER, SHAPES, from_text, lone
 
 from genesis.loaders.model import fuse, place, primitive
 from genesis.options import RigidOptions
+from genesis.solvers.rigid.prepare import STUCK_MASS
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-6
@@ -72,19 +73,26 @@ def test_contact_is_made_and_broken(ground):
     bench.check(values, BAR, steps=STIFF_STEPS, needed=(*NEEDED, "damping", "armature", "stiffness", "dofs"))
 
 
-SPEEDS = {"stuck": 0.004, "slow": 0.05, "fast": 1.5}
+SPEEDS = {"stuck": 0.08, "slow": 1.0, "fast": 30.0}
+"""Times the velocity at which friction saturates."""
 
 
 @pytest.mark.parametrize("speed", SPEEDS)
 @pytest.mark.parametrize("by_ground", [False, True])
-def test_friction(speed, by_ground):
+@pytest.mark.parametrize("given", [0.05, None])
+def test_friction(speed, by_ground, given):
     """A box on its corners, pushed along, far below, at and above the velocity at which friction saturates."""
     friction, ground = (0.2, 0.8) if by_ground else (0.6, 0.1)
-    options = RigidOptions(friction_velocity=0.05)
+    options = RigidOptions(friction_velocity=given)
+    dt = 0.02 if given else 0.1  # long, so that differences are not smaller than what is small here
+    saturates = given or dt / 10 * max(friction, ground) * G / 4 / STUCK_MASS  # a quarter of the weight on each corner
     model, floor = from_text(lone("box", friction=friction)), flat(friction=ground)
-    bench = Bench(model, (floor,), options, dt=0.02, substeps=10, outputs=("contacts",))
-    values = settled(bench)
-    values["dofs_vel"][0, :3] = SPEEDS[speed] * torch.tensor([0.8, -0.6, 0.0], dtype=torch.float64)
+    bench = Bench(model, (floor,), options, dt=dt, substeps=10, outputs=("contacts",))
+    values = settled(bench, 50 * dt)
+    way = torch.tensor([0.8, -0.6, 0.0], dtype=torch.float64)
+    values["dofs_vel"][0, :3] = SPEEDS[speed] * saturates * way
+    if speed == "stuck" and given is None:  # mu matters only under a load along the ground, half of what it can bear
+        values["wrench"][0, 0, :3] = 0.5 * max(friction, ground) * float(model.mass[0]) * G * way
     assert touching(bench, values).any()
     matters, idle = ("ground_friction", "friction") if by_ground else ("friction", "ground_friction")
     found = bench.check(values, BAR, steps=STIFF_STEPS, needed=("qpos", "dofs_vel", "mass", matters))

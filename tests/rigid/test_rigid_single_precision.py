@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from rigid_bench import Bench
+from rigid_grounds import flat
 from rigid_precision import rollout
+
+from genesis.loaders.model import primitive
 
 pytestmark = pytest.mark.precision("32")
 
@@ -23,6 +27,18 @@ def test_single_agrees_with_double(tmp_path):
         error = float((single[name] - wanted).norm() / wanted.norm())
         print(f"{name}: {error:.1e}")
         assert error < (1e-3 if name.startswith("gradient") else 1e-5), name
+
+
+@pytest.mark.parametrize("speed", [1.0, 8.0, 20.0])
+def test_a_fast_fall_is_survived(speed):
+    """Straight down, the tangential velocity is nothing but rounding, next to a large normal one."""
+    bench = Bench(primitive("box", (0.15, 0.1, 0.05), 6.0, 1.0), (flat(),), dt=1 / 60, substeps=16)
+    values = bench.initial()
+    values["qpos"][:, 2] = 0.5
+    values["dofs_vel"][:, 2] = -speed
+    for _ in range(50):
+        values = {**values, **bench.forward(values)}
+    assert values["qpos"].isfinite().all()
 
 
 def test_the_same_bits_twice():

@@ -9,7 +9,8 @@ import torch
 import genesis as gs
 from agents import AGENTS
 from agents.core import checkpoint
-from scripts import gallery, make, render
+from scripts import gallery, make, render, shrink
+from scripts.before_after import shots
 
 ENV = "genesis/Pendulum-v0"
 
@@ -89,6 +90,46 @@ def test_a_checkpoint_of_another_environment_is_refused(monkeypatch, tmp_path, t
 
 
 def test_the_gallery_has_a_small_picture_of_every_environment(tmp_path):
-    written = gallery.run(gallery.GalleryConfig(folder=tmp_path, size=(120, 90)))
+    written = gallery.run(gallery.GalleryConfig(folder=tmp_path, size=(120, 90), training=False))
     assert {path.name for path in written} == {path.name for path in gallery.FOLDER.glob("*.png")}
     assert all(path.stat().st_size < 150_000 for path in gallery.FOLDER.glob("*.png"))
+
+
+@pytest.mark.precision("32")
+def test_the_gallery_shows_what_training_changed(tmp_path):
+    written = gallery.run(gallery.GalleryConfig(folder=tmp_path, moment_size=(48, 40), environments=False))
+    shipped = gallery.FOLDER / "training"
+    assert {path.name for path in written} == {path.name for path in shipped.iterdir()}
+    for path in written:
+        with pillow.open(path) as small, pillow.open(shipped / path.name) as big:
+            assert getattr(small, "n_frames", 1) == getattr(big, "n_frames", 1) and small.width < big.width
+
+
+@pytest.mark.precision("32")
+def test_the_shipped_policies_do_what_their_page_says():
+    first, last = (shots(gallery.STORIES["hopper"], trained, 2, (24, 20), seed=3) for trained in (False, True))
+    assert first[1].words == "untrained, episode over"
+    distance = float(last[1].words.split()[-2])
+    assert last[1].words.startswith("trained, 2.0 s") and distance > 2.0
+
+
+def test_a_shrunk_checkpoint_acts_alike(tmp_path, trained):
+    env = make.evaluation_env(ENV, 2)
+    saved = checkpoint.load(trained)
+    checkpoint.save(tmp_path / "whole.pt", {**saved, "processes": [{"environment": torch.zeros(10_000)}]})
+    shrink.run(shrink.ShrinkConfig(tmp_path / "whole.pt", tmp_path / "small.pt"))
+    assert (tmp_path / "small.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size - 10_000
+    observation = env.reset(seed=0)[0]
+    acts = [
+        make.restored_agent(checkpoint.load(tmp_path / f"{n}.pt"), env).act(observation) for n in ("whole", "small")
+    ]
+    assert torch.equal(*acts)
+    for output in (tmp_path / "small.bin", tmp_path / "nowhere" / "small.pt"):
+        with pytest.raises(gs.GenesisException, match="output must"):
+            shrink.run(shrink.ShrinkConfig(trained, output))
+
+
+def test_shipped_checkpoints_are_small():
+    files = list((gallery.DOCS / "checkpoints").glob("*.pt"))
+    assert {path.name for path in files} == {story.checkpoint.name for story in gallery.STORIES.values()}
+    assert all(path.stat().st_size < 400_000 for path in files)

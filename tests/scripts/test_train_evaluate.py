@@ -39,6 +39,7 @@ def task():
 
 def run_train(monkeypatch, tmp_path, *options):
     base = ["--env", ENV, "--num-envs", "4", "--run-dir", str(tmp_path / "runs"), "--precision", precision()]
+    base += [] if "--agent" in options else ["--agent", "bptt"]
     hyper = ["--hyper.window", "5", "--hyper.hidden", "8", "--eval-episodes", "4"]
     monkeypatch.setattr(sys, "argv", ["train", *base, *hyper, *options])
     code = train.main()
@@ -149,7 +150,7 @@ def test_help_names_defaults_and_agent_options(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         train.main()
     text = capsys.readouterr().out
-    assert end.value.code == 0 and "--hyper.learning-rate" in text and "default: genesis/SoftPush-v0" in text
+    assert end.value.code == 0 and "--hyper.actor-learning-rate" in text and "default: genesis/Ant-v0" in text
 
 
 @pytest.fixture

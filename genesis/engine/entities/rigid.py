@@ -199,7 +199,10 @@ class RigidEntity(RigidParameters, RigidSensors):
         """Push links from outside with a force (N) at their centre of mass and a torque (N m); held until set again.
 
         Args:
-            force, torque: World frame, (3,) for all links, (n, 3) or (B, n, 3). One that is None keeps its value.
+            force: World frame, (3,) for all links, (n, 3) or (B, n, 3). None keeps the present one.
+            torque: Likewise.
+            links_idx_local: Which links; None: all.
+            envs_idx: Which environments; None: all.
         """
         if force is None and torque is None:
             raise GenesisTypeError("set_links_wrench must get force, torque or both, got neither. Pass one.")

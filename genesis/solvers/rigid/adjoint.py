@@ -130,8 +130,8 @@ def adjoint(features: Features) -> Functions:
                         if ti.static(features.outputs):
                             M += at.get3(gcontacts, at.item(0, b, 6 * i, 6 * size[POINTS], size), size)
                         F, gx, gV, gU, gn, gmu, gk = gr.power_adjoint(
-                            x, M, V, U, n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY], num[DT],
-                            1.0 - released[key])
+                            x, M, V, U, n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY],
+                            num[DT] * contact[3], num[DT], 1.0 - released[key])
                         gr_ = nw.cross(F)
                         if ti.static(features.outputs):  # its place is an output where it touches
                             place = at.get3(gcontacts, at.item(0, b, 6 * i + 3, 6 * size[POINTS], size), size)

@@ -8,7 +8,7 @@ ground's normal n, V the old and U the new velocity of the touching material poi
     N(u) = P g(1 - G u / P)         g(z): max(z, 0) rounded over -1/2 … 1/2, so that the ground never pulls
     normal force    N(u_old) + N'(u_old) (u - u_old)                 linear in the new velocity: one linear solve
                     zero if that came out negative: the point is then released, and the substep solved again
-    friction       -mu N(u_old) U_t / sqrt(|V_t|^2 + friction_velocity^2)
+    friction       -T U_t / sqrt(|V_t|^2 + slip^2 + (grip T)^2)      T = mu N(u_old), the most it can be
 
 The derivative of the force by -U is symmetric and positive semi-definite: dt times it is apparent inertia of the link.
 Kinks: the ends of both roundings. Height fields are biquadratic B-splines of their samples: normals are continuous.
@@ -159,42 +159,47 @@ def grounds(features: Features) -> Functions:
         return P, G, dP, dG, g0, g1, g2, ratio
 
     @ti.func
-    def coefficients(x, V: ti.template(), n: ti.template(), k, d, smoothing, mu, slip, dt, hold):
+    def coefficients(x, V: ti.template(), n: ti.template(), k, d, smoothing, mu, slip, grip, dt, hold):
         """Normal force at the old velocity, its slope by -u, and friction per tangential velocity."""
         u = V.dot(n)
         P, G, _dP, _dG, g0, g1, _g2, _ratio = normal_law(x, u, k, d, smoothing, dt)
-        return hold * P * g0, hold * G * g1, mu * P * g0 / ti.sqrt(V.dot(V) - u * u + slip * slip)
+        most, along = mu * P * g0, V - u * n  # not V.V - u u, which rounding may turn negative in a fall
+        friction = most / ti.sqrt(along.dot(along) + slip * slip + (grip * most) * (grip * most))
+        return hold * P * g0, hold * G * g1, friction
 
     @ti.func
     def force(normal, damping, friction, n: ti.template(), V: ti.template(), U: ti.template()):
         """On the link, at the new velocity U."""
-        return (normal - damping * n.dot(U - V) + friction * n.dot(U)) * n - friction * U
+        return (normal - damping * n.dot(U - V)) * n - friction * (U - n.dot(U) * n)
 
     @ti.func
     def power_adjoint(x, N: ti.template(), V: ti.template(), U: ti.template(), n: ti.template(), k, d, smoothing, mu,
-                      slip, dt, hold):  # fmt: skip
+                      slip, grip, dt, hold):  # fmt: skip
         """The force, and derivatives of -N.force by x, V, U, n, mu and log k. The one by N is -force.
 
         `hold` is 0 for a point that has been released, else 1.
         """
         u0, u, reach = V.dot(n), U.dot(n), N.dot(n)
         P, G, dP, dG, g0, g1, g2, ratio = normal_law(x, u0, k, d, smoothing, dt)
-        s2 = V.dot(V) - u0 * u0 + slip * slip
-        per = 1.0 / ti.sqrt(s2)
-        friction = mu * P * g0 * per
-        slid = N.dot(U) - reach * u
+        most, along = mu * P * g0, V - u0 * n
+        fixed = along.dot(along) + slip * slip
+        s2 = fixed + (grip * most) * (grip * most)
+        friction = most / ti.sqrt(s2)
+        per = fixed / (s2 * ti.sqrt(s2))  # slope of the friction in what it can be at most
+        slid = N.dot(U - u * n)
+        faded = slid * friction / s2
         bent = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
         ahead = u - u0
         normal = hold * (P * g0 - G * g1 * ahead)
         dnormal = hold * (dP * g0 + P * g1 * bent - dG * g1 * ahead - G * g2 * bent * ahead)
         gx = slid * mu * per * (dP * g0 + P * g1 * bent) - reach * dnormal
-        gu0 = slid * friction * u0 / s2 - reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1
+        gu0 = 0.0 - reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1
         gu, greach = reach * (hold * G * g1 - friction), 0.0 - normal - friction * u
-        gV = gu0 * n - (slid * friction / s2) * V
+        gV = gu0 * n - faded * along
         gU = gu * n + friction * N
-        gn = gu0 * V + gu * U + greach * N
-        F = (normal + friction * u) * n - friction * U
-        return F, gx, gV, gU, gn, slid * P * g0 * per, slid * friction - reach * normal
+        gn = (gu0 + faded * u0) * V + gu * U + greach * N
+        F = normal * n - friction * (U - u * n)
+        return F, gx, gV, gU, gn, slid * P * g0 * per, slid * most * per - reach * normal
 
     @ti.func
     def pair_friction(a, b):

@@ -214,7 +214,8 @@ def kinematics(features: Features) -> Functions:
                         if attempt == 0:
                             released[key] = none
                         normal, damping, friction = gr.coefficients(
-                            x, V, n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY], dt, 1.0 - released[key])
+                            x, V, n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY], dt * contact[3],
+                            dt, 1.0 - released[key])
                         F = gr.force(normal, damping, friction, n, V, V)
                         rows = size[GROUNDS] * size[POINTS]
                         head = at.item(0, b, 0, 1 + 3 * rows, size)

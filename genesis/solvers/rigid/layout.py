@@ -6,11 +6,11 @@ all environments. A vector is three numbers in a row, a rotation nine, row by ro
 
     size   I1  run-time sizes, below
     tree   I1  per link `LINK_INTS`, per dof `DOF_INTS`, then the chain of each dof: itself, its parent dof, … the base
-    num    A1  dt of a substep, friction velocity, limit smoothing
+    num    A1  dt of a substep, slip (of friction), limit smoothing
     fixed  A1  vectors: per link its offset from the parent and centre of mass; per dof its axis and anchor
     turn   A1  per link: rotation from the parent at rest
     law    A1  rows of 4: per dof (limit low, high, stiffness, damping), (spring rest, force low, high, rest position);
-               per link (dissipation, contact smoothing, reach of its contact points, -)
+               per link (dissipation, contact smoothing, reach of its contact points, grip / dt)
     model  AL  parameters of every environment, in the order of `BLOCKS`
     q, qd, qdd AL  of every frame
     trace  AL  vectors, per frame: of each link `TRACE` rows, then of each dof the angular and linear part of its axis S

@@ -140,8 +140,8 @@ def outputs(features: Features) -> Functions:
                             r = centre - s_
                             key = at.item(s, b, g * size[POINTS] + i, size[GROUNDS] * size[POINTS], size)
                             _normal, damping, friction = gr.coefficients(
-                                depth, vl + vw.cross(r), n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY], dt,
-                                1.0 - released[key])
+                                depth, vl + vw.cross(r), n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY],
+                                dt * contact[3], dt, 1.0 - released[key])
                             wanted = at.get3(gcontacts, at.item(0, b, 6 * i, 6 * size[POINTS], size), size)
                             c = cl + cw.cross(r) - wanted
                             F = dt * (friction * c + ((damping - friction) * n.dot(c)) * n)

@@ -162,7 +162,7 @@ def pack(
         smoothing = min(contact[la, 1], contact[lb, 1])
         ints.append([la, lb, len(rows), first_shape[id(pair.a)], first_shape[id(pair.b)], first_sample[id(pair.a)],
                      len(samples(pair.a))])  # fmt: skip
-        slip = max(options.friction_velocity, SLOWEST_SLIP * 9.81 * substep_dt)
+        slip = max(options.friction_velocity or 0.0, SLOWEST_SLIP * 9.81 * substep_dt)
         rows.append((lowered, dissipation, smoothing, slip))
     return np.array(ints or [[0]], int).reshape(-1), np.array(rows or [(0.0,) * 4], float)
 

@@ -191,7 +191,7 @@ def pairs(features: Features) -> Functions:
                     rb = ra + apart
                     V = vla + vwa.cross(ra) - vlb - vwb.cross(rb)
                     N, damping, friction = gr.coefficients(
-                        depth, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 1.0)
+                        depth, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, 1.0)
                     F = gr.force(N, damping, friction, n, V, V)
                     f += F
                     ta += ra.cross(F)
@@ -234,7 +234,7 @@ def pairs(features: Features) -> Functions:
                     V = vla + vwa.cross(ra) - vlb - vwb.cross(rb)
                     N = nla + nwa.cross(ra) - nlb - nwb.cross(rb)
                     F, gdepth, gV, gU, gn, gmu, gk = gr.power_adjoint(
-                        depth, N, V, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 1.0)
+                        depth, N, V, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, 1.0)
                     gV += gU
                     gr_ = gV.cross(vwa - vwb) - F.cross(nwa - nwb)
                     gn -= sample[3] * gr_

@@ -19,6 +19,11 @@ LIMIT_RATE = 300.0
 """rad/s: a joint that arrives at its limit at 30 rad/s exceeds it by some 0.04 rad."""
 RIM = 16
 """Contact points on each rim of a cylinder; between two of them it sinks 2 % of its radius deeper."""
+STUCK_MASS = 4.0
+"""Masses of its tree that a sticking contact seems to add to a link. More of them creep less, but a perturbation of a
+contact that breaks away grows by up to their ratio to what moves with it, and gradients do too."""
+LEAST_SLIP = 1e-3
+"""Of the velocity that a substep's fall gives: keeps the friction of an unloaded contact finite, m/s per m/s."""
 
 
 class Options(Protocol):
@@ -33,7 +38,7 @@ class Options(Protocol):
     @property
     def contact_smoothing(self) -> float | None: ...
     @property
-    def friction_velocity(self) -> float: ...
+    def friction_velocity(self) -> float | None: ...
     @property
     def limit_stiffness(self) -> float | None: ...
     @property
@@ -165,19 +170,27 @@ def initial_block(model: RigidModel, name: str) -> np.ndarray:
 
 
 def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
-    """(L, 4): dissipation (s/m), smoothing (m), reach of the contact points from the link's origin (m), 0.
+    """(L, 4): dissipation (s/m), smoothing and reach (from the link's origin) of contact points (m), grip / dt (1/kg).
 
-    The default dissipation damps a tree on one contact point critically: 2 / sqrt(g sag).
+    The default dissipation damps a tree on one contact point critically: 2 / sqrt(g sag). The grip is zero where a
+    `friction_velocity` is given. By default it bounds the apparent inertia of friction, dt times force per velocity.
     """
     depth = sag(model, options)
     rows = np.zeros((model.n_links, 4))
     rows[:, 0] = 2.0 / np.sqrt(9.81 * depth) if options.contact_dissipation is None else options.contact_dissipation
     rows[:, 1] = 0.4 * depth if options.contact_smoothing is None else options.contact_smoothing
     rows[:, 2] = -UNLIMITED
+    if options.friction_velocity is None:
+        rows[:, 3] = 1.0 / (STUCK_MASS * np.maximum(tree_mass(model), 1e-6))
     for point in points:
         far = np.linalg.norm(point.centre) + (point.radius if point.axes is None else np.max(point.axes))
         rows[point.link, 2] = max(rows[point.link, 2], UNLIMITED if uneven else far + rows[point.link, 1])
     return rows
+
+
+def slip(options: Options, substep_dt: float) -> float:
+    """m/s: `friction_velocity`, else a number that matters only to contacts with next to no load."""
+    return LEAST_SLIP * 9.81 * substep_dt if options.friction_velocity is None else options.friction_velocity
 
 
 def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndarray]:

@@ -99,7 +99,7 @@ class RigidSolver(Solver):
         pair_list.warn(model, pairs, blind, factor, dt / substeps)
         pair, shape = pair_list.pack(pairs, factor, options, contact, dt / substeps)
         self._constants = {
-            "num": reals(np.array([dt / substeps, options.friction_velocity, options.limit_smoothing])),
+            "num": reals(np.array([dt / substeps, prepare.slip(options, dt / substeps), options.limit_smoothing])),
             "tree": integers(tree),
             "fixed": reals(fixed),
             "turn": reals(turn),

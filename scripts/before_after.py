@@ -1,0 +1,108 @@
+"""What training changed, in pictures: an untrained policy and a trained one from the same start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents import AGENTS
+from agents.core import checkpoint
+from genesis.errors import GenesisImportError
+from genesis.render.film import Film, tile, write_png
+from scripts import make
+
+MARGIN = 20
+"""Height of the line of words over a picture, pixels."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is shown of a training."""
+
+    checkpoint: Path
+    """A shipped checkpoint."""
+    seconds: float
+    """Length, s of simulated time."""
+    forward: bool
+    """Whether to say how far the robot got along x."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of an episode."""
+
+    picture: np.ndarray
+    """(H, W, 3) uint8."""
+    words: str
+
+
+@torch.no_grad()
+def shots(story: Story, trained: bool, count: int, size: tuple[int, int], seed: int) -> list[Shot]:
+    """Films an episode; where it ends early, its last picture stays.
+
+    Args:
+        story: What to show.
+        trained: Whether the checkpoint acts, or the policy that its training began with.
+        count: Pictures, evenly spaced from the start to the end.
+        size: Width and height, pixels.
+        seed: Of the episode.
+    """
+    saved = checkpoint.load(story.checkpoint)
+    env = make.film_env(saved["env"], 1, saved["contact"])
+    env.render_size = size
+    agent = make.restored_agent(saved, env) if trained else _beginner(saved, env)
+    observation, _ = env.reset(seed=seed)
+    start = float(env.qpos()[0, 0])
+    steps = round(story.seconds / env.scene.dt)
+    wanted = [round(i * steps / (count - 1)) for i in range(count)]
+    who = "trained" if trained else "untrained"
+    result: list[Shot] = []
+    ended = False
+    for step in range(steps + 1):
+        if not ended and step in wanted:
+            place = f", {float(env.qpos()[0, 0]) - start:.1f} m" if story.forward else ""
+            result.append(Shot(env.render()[0], f"{who}, {step * env.scene.dt:.1f} s{place}"))
+        if step < steps and not ended:
+            observation, _, terminated, truncated, _ = env.step(agent.act(observation))
+            ended = bool(terminated[0] | truncated[0])
+    env.close()
+    over = Shot(result[-1].picture, f"{who}, episode over")
+    return result + [over] * (count - len(result))
+
+
+def write_strip(path: Path, story: Story, size: tuple[int, int], seed: int, moments: int = 5) -> None:
+    """A row of moments of the untrained policy over one of the trained policy, as PNG."""
+    rows = [lettered(shot) for trained in (False, True) for shot in shots(story, trained, moments, size, seed)]
+    write_png(path, tile(rows, columns=moments), colors=256)
+
+
+def write_film(path: Path, story: Story, size: tuple[int, int], seed: int, fps: float = 12.0) -> None:
+    """The untrained and the trained policy side by side."""
+    count = round(story.seconds * fps) + 1
+    both = (shots(story, trained, count, size, seed) for trained in (False, True))
+    with Film(path, fps) as film:
+        for pair in zip(*both, strict=True):
+            film.add(tile([lettered(shot) for shot in pair], columns=2))
+
+
+def lettered(shot: Shot) -> np.ndarray:
+    """The picture with its words over it, (H + MARGIN, W, 3)."""
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ImportError as error:
+        raise GenesisImportError(
+            'Words in pictures need pillow, got none. Install the extra: pip install -e ".[video]".'
+        ) from error
+    height, width = shot.picture.shape[:2]
+    image = Image.new("RGB", (width, height + MARGIN), "white")
+    image.paste(Image.fromarray(shot.picture), (0, MARGIN))
+    ImageDraw.Draw(image).text((4, 2), shot.words, fill=(60, 64, 70), font=ImageFont.load_default(size=13))
+    return np.asarray(image)
+
+
+def _beginner(saved: dict[str, Any], env: Any) -> Any:
+    """The agent as it was before its training, which its seed decides."""
+    entry = AGENTS[saved["agent"]]
+    return entry.agent(make.hyper(entry.config, saved["hyper"]), env, saved["seed"], saved["total_steps"])

@@ -1,0 +1,93 @@
+"""Pictures of a policy at work, one after the other, and the small films of it that a training makes."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genesis.render.film import Film, tile
+from scripts import make
+
+FILM_ENVS = 4
+FILM_SIZE = (128, 128)
+"""Width and height of one environment's picture, pixels."""
+FILM_SECONDS = 4.0
+FILM_FPS = 10.0
+
+
+@torch.no_grad()
+def pictures(
+    env: Any, act: Callable[[torch.Tensor], torch.Tensor], seed: int, every: int, count: int
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Pictures of all environments, `count` times, every so many steps, from a reset on.
+
+    Args:
+        env: A vector environment with torch output and pictures.
+        act: Maps observations (B, O) to actions (B, A).
+        seed: Seed of the environments.
+        every: Steps from picture to picture.
+        count: How many.
+    """
+    observation, _ = env.reset(seed=seed)
+    for frame in range(count):
+        yield env.render()
+        if frame < count - 1:
+            for _ in range(every):
+                observation, *_ = env.step(act(observation))
+
+
+class Filmer:
+    """Films of the policy as it is, while they take no more than a part of the run's time."""
+
+    def __init__(self, env: str, contact: str | None, seed: int, budget: float):
+        """Time runs from here on.
+
+        Args:
+            env: Environment id.
+            contact: Name of the task's contact preset; None: its default.
+            seed: Seed of the evaluations: a film shows their first environments.
+            budget: Part of the run's time that films may take, from 0 (none at all) to 1.
+        """
+        self._env, self._contact, self._seed, self._budget = env, contact, seed, budget
+        self._began = time.perf_counter()
+        self._spent = self._last = 0.0
+
+    def wanted(self, last: bool) -> bool:
+        """Whether a film that costs what the last one did stays within the budget, or `last` says that none follows."""
+        present = time.perf_counter() - self._began
+        return self._budget > 0 and (last or self._spent + self._last <= self._budget * present)
+
+    def shoot(self, agent: Any, path: Path) -> tuple[int, int]:
+        """Writes a film (GIF) of the deterministic policy in a few environments of its own, side by side.
+
+        Returns:
+            Width and height, pixels.
+
+        Raises:
+            gs.GenesisException: The extra `video` is missing, or the file cannot be written.
+        """
+        started = time.perf_counter()
+        act = copy.copy(agent).act  # an open-loop agent counts what it has played; the training's must not see this
+        path.parent.mkdir(exist_ok=True)
+        env = make.film_env(self._env, FILM_ENVS, self._contact)
+        try:
+            env.render_size = FILM_SIZE
+            rate = env.metadata["render_fps"]
+            every = max(1, round(rate / FILM_FPS))
+            steps = round(FILM_SECONDS * rate)
+            count = max(1, min(steps, env.max_episode_steps or steps) // every)
+            height = width = 0
+            with Film(path, rate / every) as film:
+                for frame in pictures(env, act, self._seed, every, count):
+                    picture = tile(frame)
+                    height, width = picture.shape[:2]
+                    film.add(picture)
+        finally:
+            env.close()
+            self._last = time.perf_counter() - started
+            self._spent += self._last
+        return width, height
