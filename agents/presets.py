@@ -46,8 +46,8 @@ ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
 QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
 
 CONTACT = dict.fromkeys((HOPPER, WALKER, CHEETAH, ANT, HUMANOID), "reference")
-"""Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which their
-hyper-parameters and returns belong."""
+"""Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
+their hyper-parameters and returns belong."""
 
 _BATCHES = {
     CARTPOLE: (64, _steps(500, 64)),  # SHAC
@@ -92,7 +92,7 @@ _SAPO = {
     QUADROTOR: _SMALL,
 }
 _BPTT = {
-    CARTPOLE: Preset(64, _steps(500, 64, 240), {"window": 240}),  # SHAC's baseline
+    CARTPOLE: Preset(64, _steps(500, 64), {"window": 32}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
     HOPPER: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),  # SHAC's
     CHEETAH: Preset(

@@ -221,7 +221,8 @@ def test_probe_sees_the_whole_derivative_by_each_action():
 def test_an_exploding_adjoint_shortens_the_horizon(gain, moves, monkeypatch):
     """The task with a velocity that multiplies in each step, or keeps."""
     env = training_env(4, 100)
-    agent = agent_for("ahac", env, min_window=4, max_window=40, first_window=12, dual_rate=0.5, horizon_rate=1.0)
+    windows = {"min_window": 4, "max_window": 40, "first_window": 12}
+    agent = agent_for("ahac", env, growth_limit=2.0, dual_rate=0.5, horizon_rate=1.0, **windows)
     step = type(env.scene).step
 
     def unstable(self):
