@@ -92,7 +92,7 @@ _SAPO = {
     QUADROTOR: _SMALL,
 }
 _BPTT = {
-    CARTPOLE: Preset(64, _steps(500, 64), {"window": 32}),
+    CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
     HOPPER: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),  # SHAC's
     CHEETAH: Preset(
