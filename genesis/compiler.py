@@ -137,7 +137,7 @@ class Launch:
     def point(self, index: int, array: torch.Tensor) -> None:
         """Bind argument `index` (negative: from the end), a contiguous array of plain numbers, to another memory."""
         index %= len(self.arrays)
-        self.arrays[index] = array
+        self.arrays[index] = array = array.resolve_neg()  # torch may put off a change of sign (imag of a conjugate)
         count = array.nelement()
         if count:
             self.changed.append(((index,), array.data_ptr(), array.element_size() * count, (count,), 0))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
+import numpy as np
+import torch
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
 
@@ -49,9 +51,9 @@ def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
     return _make(env, num_envs, False, FRESH_ENV_INDEX, contact)
 
 
-def film_env(env: str, num_envs: int, contact: str | None = None) -> Any:
-    """The batch to look at: like that of evaluations, with pictures."""
-    return _make(env, num_envs, False, FRESH_ENV_INDEX, contact, render_mode="rgb_array")
+def film_env(env: str, num_envs: int, contact: str | None = None, differentiable: bool = False) -> Any:
+    """The batch to look at: like that of evaluations, with pictures, and with gradients if `differentiable`."""
+    return _make(env, num_envs, differentiable, FRESH_ENV_INDEX, contact, render_mode="rgb_array")
 
 
 def _make(
@@ -77,6 +79,25 @@ def _make(
         **options,
         render_mode=render_mode,
     ).unwrapped
+
+
+def untrained(env: Any, actions: str, seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What acts without a policy: maps observations to actions (B, A).
+
+    Args:
+        env: The environment.
+        actions: "zero": the middle of the action space; "random": uniform noise.
+        seed: Of the noise.
+    """
+    low, high = (env.tensor(bound) for bound in (env.single_action_space.low, env.single_action_space.high))
+    generator = np.random.default_rng(seed)
+    shape = (env.num_envs, *env.single_action_space.shape)
+
+    def act(observation: torch.Tensor) -> torch.Tensor:
+        part = env.tensor(generator.random(shape)) if actions == "random" else env.tensor(np.full(shape, 0.5))
+        return low + part * (high - low)
+
+    return act
 
 
 def restored_agent(saved: dict[str, Any], env: Any) -> Agent:

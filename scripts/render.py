@@ -70,7 +70,7 @@ def run(config: RenderConfig) -> dict[str, Any]:
     rate = env.metadata["render_fps"]
     every = max(1, round(rate / config.fps))
     count = max(1, round(config.seconds * rate / every))
-    act = make.restored_agent(saved, env).act if saved else _untrained(config, env)
+    act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     frames = _frames(env, act, config.seed, every, count)
     if config.output.suffix.lower() == ".png":
         _write_strip(config, frames, count)
@@ -89,18 +89,6 @@ def _frames(env: Any, act: Callable, seed: int, every: int, count: int) -> Itera
         yield seen
         bar.show(frame, {})
     bar.close()
-
-
-def _untrained(config: RenderConfig, env: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    low, high = (env.tensor(bound) for bound in (env.single_action_space.low, env.single_action_space.high))
-    generator = np.random.default_rng(config.seed)
-    shape = (env.num_envs, *env.single_action_space.shape)
-
-    def act(observation: torch.Tensor) -> torch.Tensor:
-        part = env.tensor(generator.random(shape)) if config.actions == "random" else env.tensor(np.full(shape, 0.5))
-        return low + part * (high - low)
-
-    return act
 
 
 def _write_strip(config: RenderConfig, frames: Iterator[tuple[np.ndarray, ...]], count: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from genesis import runtime
 from genesis.checks import check_range
 from genesis.errors import GenesisValueError
 from genesis.grad.tensor import plain_of
@@ -34,6 +35,8 @@ class Law:
         """Raise unless every entry of `value` obeys the law and is finite."""
         if not self.inertia:
             check_range(what, value, self.low, self.high, self.closed)
+            if value.dtype == torch.float64 and runtime.current().real != value.dtype:  # as solvers will see it
+                check_range(what, value.detach().to(runtime.current().real), self.low, self.high, self.closed)
             return
         check_range(what, value, -math.inf)
         matrix = (

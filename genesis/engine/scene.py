@@ -21,6 +21,7 @@ from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.grad.bridge import refuse_modes
 from genesis.grad.tensor import check_scene
 from genesis.materials import ParticleMaterial, Rigid, Tool
 from genesis.morphs import Morph
@@ -197,6 +198,7 @@ class Scene:
                 for another number of environments.
         """
         self._must_be_built(False)
+        refuse_modes("scene.build")
         n_envs = max(1, integer("n_envs", n_envs, 0))
         outputs = self._checked_outputs(outputs)
         if not self._entities:
@@ -284,6 +286,11 @@ class Scene:
     def draw_debug_line(self, start: Array, end: Array, radius: float = 0.002, color: Any = "red") -> Marker:
         """Draw a straight rod between two places, (3,) or (B, 3) each, m, that only cameras see."""
         return self._markers.rod(start, end, radius, color, self.n_envs)
+
+    @property
+    def debug_objects(self) -> Markers:
+        """What `draw_debug_…` has drawn and nobody has removed."""
+        return self._markers
 
     def clear_debug_object(self, object: Marker) -> None:
         """Remove what a `draw_debug_…` returned."""

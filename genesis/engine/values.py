@@ -11,7 +11,7 @@ from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
 from genesis.engine.state import MPMState, RigidState, SceneState, ToolState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import Pulled, refuse_transforms, take_readout, take_step
+from genesis.grad.bridge import Pulled, refuse_modes, take_readout, take_step
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
 
 
@@ -181,7 +181,7 @@ class Values:
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
         """
         self.simulator.check_runtime()
-        refuse_transforms("a setter")
+        refuse_modes("a setter")
         place = self._place[solver, name]
         old = self._values[place]
         if not self.requires_grad:
@@ -200,7 +200,7 @@ class Values:
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
         self.simulator.check_runtime()
-        refuse_transforms("scene.reset")
+        refuse_modes("scene.reset")
         if state is None:
             new = [value.clone() for value in self._initial_values]
         else:
@@ -235,7 +235,7 @@ class Values:
     def set_parameters(self, key: tuple[str, str], changed: dict[int, Parameter]) -> None:
         """Replace some numbers of one parameter field."""
         self.simulator.check_runtime()
-        refuse_transforms("a setter")
+        refuse_modes("a setter")
         numbers = list(self._parameters[key])
         for i, number in changed.items():
             numbers[i] = number if self.requires_grad else number.detached()

@@ -146,6 +146,21 @@ class Camera:
         """Stand still again: `pos` and `lookat` are in the world frame."""
         self._follow = None
 
+    def world_pose(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where it is, the point in the middle of its picture, and what points up, at the present state.
+
+        Returns:
+            (pos, lookat, up), each (B, 3), world frame, m, with the entity that it follows taken into account.
+
+        Raises:
+            GenesisRuntimeError: The scene has not been built.
+        """
+        self._look_at_scene()
+        n_envs = self._scene.n_envs
+        centres = self._followed(n_envs)
+        pos, lookat, up = (np.broadcast_to(value, (n_envs, 3)) for value in self._pose.values())
+        return pos + centres, lookat + centres, up.copy()
+
     def render(
         self,
         rgb: bool = True,

@@ -1,4 +1,4 @@
-"""Faces of a convex hull, as half spaces: what a ray needs to know of it."""
+"""Faces of a convex hull: half spaces, which is what a ray needs to know of it, and triangles."""
 
 import numpy as np
 
@@ -8,13 +8,7 @@ def half_spaces(points: np.ndarray) -> np.ndarray:
 
     Points that span no volume get a thickness of a thousandth of their extent.
     """
-    points = np.unique(np.asarray(points, dtype=np.float64), axis=0)
-    middle, extent = points.mean(0), float(np.ptp(points, axis=0).max()) or 1.0
-    local = (points - middle) / extent
-    thin = np.linalg.svd(local, full_matrices=True)[2]
-    for direction in thin:
-        if np.ptp(local @ direction) < 1e-6:
-            local = np.concatenate([local - 5e-4 * direction, local + 5e-4 * direction])
+    local, middle, extent = _solid(points)
     planes = _planes(local, _hull(local))
     distinct: list[np.ndarray] = []
     for plane in planes:  # triangles of one flat face
@@ -23,6 +17,24 @@ def half_spaces(points: np.ndarray) -> np.ndarray:
     result = np.array(distinct)
     result[:, 3] = extent * result[:, 3] + result[:, :3] @ middle
     return result
+
+
+def triangles(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (n, 3) and faces (f, 3) of the hull of `points`, counter-clockwise from outside; flat ones as above."""
+    local, middle, extent = _solid(points)
+    return middle + extent * local, _hull(local)
+
+
+def _solid(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Points that span a volume, in units of their extent from their mean; the mean; the extent."""
+    points = np.unique(np.asarray(points, dtype=np.float64), axis=0)
+    middle, extent = points.mean(0), float(np.ptp(points, axis=0).max()) or 1.0
+    local = (points - middle) / extent
+    thin = np.linalg.svd(local, full_matrices=True)[2]
+    for direction in thin:
+        if np.ptp(local @ direction) < 1e-6:
+            local = np.concatenate([local - 5e-4 * direction, local + 5e-4 * direction])
+    return local, middle, extent
 
 
 def _planes(points: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -257,7 +257,7 @@ class Picture:
         self._openness()
 
     def _write_light(self, pose: Pose, texel: float, ground_seen: bool) -> None:
-        edge = _round_length(0.16 * pose.distance)
+        edge = round_length(0.16 * pose.distance)
         corner = -np.mod(pose.pos, 2 * edge)
         haze = HAZE * pose.distance
         numbers = [*SUN, *SUN_LIGHT, *SKY, *HORIZON, *corner, 1 / edge, 1 / haze, 3.0 * texel, float(ground_seen)]
@@ -354,7 +354,7 @@ def _parallel_frame(
     return [origin, right, up, forward], half
 
 
-def _round_length(length: float) -> float:
+def round_length(length: float) -> float:
     """The largest of 1, 2, 5 times a power of ten below `length`."""
     power = 10.0 ** math.floor(math.log10(length))
     return max(digit * power for digit in (1.0, 2.0, 5.0) if digit * power <= length)

@@ -40,6 +40,8 @@ class Solids:
     """Index of the entity; -1: nobody."""
     tint: list[colors.Rgb] = field(default_factory=list)
     faces: list[np.ndarray] = field(default_factory=list)
+    corners: list[np.ndarray] = field(default_factory=list)
+    """Points (n, 3) that a hull is spanned by; (0, 3) of other shapes."""
 
     def add(
         self, kind: str, size: Sequence[float], owner: int, tint: colors.Rgb, vertices: np.ndarray | None = None
@@ -59,6 +61,7 @@ class Solids:
         self.owner.append(owner)
         self.tint.append(tint)
         self.faces.append(faces)
+        self.corners.append(np.zeros((0, 3)) if vertices is None else vertices)
 
 
 def _reach(kind: str, size: Sequence[float]) -> float:

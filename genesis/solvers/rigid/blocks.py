@@ -29,7 +29,8 @@ def write(rows: torch.Tensor, values: torch.Tensor) -> None:
     idle = -n_envs % width
     if idle:
         values = torch.cat([values, values[:1].expand(idle, -1)])
-    rows[: (n_envs + idle) // width].copy_(values.reshape(-1, width, rows.shape[2]))
+    used = (n_envs + idle) // width
+    rows[:used].copy_(values.reshape(used, width, rows.shape[2]))  # no size is left open: there may be no numbers
 
 
 def read(rows: torch.Tensor, n_envs: int) -> torch.Tensor:
@@ -37,4 +38,4 @@ def read(rows: torch.Tensor, n_envs: int) -> torch.Tensor:
     used = rows[: -(-n_envs // rows.shape[1])]
     out = used.new_empty(used.shape)
     out.copy_(used)
-    return out.view(-1, rows.shape[2])[:n_envs]
+    return out.flatten(0, 1)[:n_envs]

@@ -46,8 +46,8 @@ def joints() -> Functions:
         t2 = phi.dot(phi)
         large = where(t2 > 0.04, t2, lane(0.04))
         t = ti.sqrt(large)
-        sine, cosine = sine_cosine(t)
-        c = where(t2 > 0.04, 1.0 / large - (1.0 + cosine) / (2.0 * t * sine),
+        sine, cosine = sine_cosine(0.5 * t)  # of half the angle, which have a quotient at half a turn too
+        c = where(t2 > 0.04, 1.0 / large - cosine / (2.0 * t * sine),
                   1.0 / 12.0 + t2 / 720.0 + t2 * t2 / 30240.0)  # fmt: skip
         x = g.cross(phi)  # transposed: -[phi] g
         return g + 0.5 * x + c * x.cross(phi)
