@@ -52,9 +52,11 @@ class AHACConfig:
     """Hyper-parameters of AHAC."""
 
     min_window: int = 8
-    """Shortest window, H_min; where it starts. Control steps."""
+    """Shortest window, H_min. Control steps."""
     max_window: int = 64
     """Longest window, H_max."""
+    first_window: int = 32
+    """Window at the start."""
     gamma: float = 0.99
     """Discount per control step."""
     lam: float = 0.95
@@ -94,7 +96,8 @@ class AHACConfig:
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a number breaks its law."""
-        whole = dict.fromkeys(("min_window", "max_window", "critic_passes", "critic_minibatch_steps"), WHOLE)
+        windows = ("min_window", "max_window", "first_window")
+        whole = dict.fromkeys((*windows, "critic_passes", "critic_minibatch_steps"), WHOLE)
         limits = ("growth_limit", "contact_limit", "actor_learning_rate", "critic_learning_rate", "max_grad_norm")
         rates = dict.fromkeys(("final_learning_rate", "dual_rate", "horizon_rate", "critic_settled"), RATE)
         other = {"gamma": UNIT, "lam": PART, "betas": BETAS, "initial_log_std": NUMBER}
@@ -104,15 +107,20 @@ class AHACConfig:
             raise GenesisValueError(
                 f"max_window must be at least min_window = {self.min_window}, got {self.max_window}."
             )
+        if not self.min_window <= self.first_window <= self.max_window:
+            raise GenesisValueError(
+                f"first_window must lie in [min_window, max_window] = [{self.min_window}, {self.max_window}], "
+                f"got {self.first_window}."
+            )
 
 
 class Horizon:
     """The length of the next window, and the multipliers that move it. `rule` is step 3 of the algorithm."""
 
-    def __init__(self, shortest: int, longest: int):
-        """Starts at the shortest."""
+    def __init__(self, shortest: int, longest: int, first: int):
+        """Args: first: the length to start with."""
         self.bounds = (shortest, longest)
-        self.length = float(shortest)
+        self.length = float(first)
         self.multipliers = torch.zeros(longest, dtype=torch.float64)
 
     @property
@@ -158,7 +166,7 @@ class AHAC(Agent):
                 (self.critics, config.critic_learning_rate),
             )
         )
-        self.horizon = Horizon(config.min_window, config.max_window)
+        self.horizon = Horizon(config.min_window, config.max_window, config.first_window)
         self.noise = Noise(seed, "exploration", self.low)
         self.parts |= {
             "policy": self.policy,

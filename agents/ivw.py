@@ -6,10 +6,10 @@ mean of u_t:
     first order   g1_t = dJ/du_t, through the simulator,
     zeroth order  g0_t = gamma^(t - t_seg) / (N H)  (y_t - V'(s_t)) eps_t / sigma, the likelihood ratio with a baseline,
 
-where y_t is the TD(lambda) target of the critic. Over the N environments of a step they have variances v1_t, v0_t
-(traces of covariances), and g_t = w_t g1_t + (1 - w_t) g0_t with w_t = v0_t / (v0_t + v1_t) has the least variance of
-all mixtures, were both independent. log sigma likewise, with g1_t sigma eps_t and (y_t - V'(s_t)) (eps_t^2 - 1). The
-rest is SHAC (see there).
+where y_t is the TD(lambda) target of the critic. Over the N environments of a step they have variances v1_t, v0_t and
+a covariance c_t (traces), and g_t = w_t g1_t + (1 - w_t) g0_t with w_t = (v0_t - c_t) / (v0_t + v1_t - 2 c_t) has the
+least variance of all mixtures. log sigma likewise, with g1_t sigma eps_t and (y_t - V'(s_t)) (eps_t^2 - 1). The rest is
+SHAC (see there).
 
 Sources: Parmas et al., "PIPPS" (ICML 2018), total propagation; Suh et al., "Do differentiable simulators give better
 policy gradients?" (ICML 2022), which mixes by one weight a rollout.
@@ -213,19 +213,22 @@ def first_order(loss: torch.Tensor, means: list[torch.Tensor]) -> torch.Tensor:
 
 
 def first_order_weight(first: torch.Tensor, zeroth: torch.Tensor) -> torch.Tensor:
-    """w_t = v0_t / (v0_t + v1_t), (H, 1, 1); zero where the first order is not finite, one where both are constant.
+    """w_t = (v0_t - c_t) / (v0_t + v1_t - 2 c_t), within [0, 1], (H, 1, 1).
+
+    Zero where the first order is not finite, one where both orders are the same.
 
     Args:
         first: g1 (H, B, A), this process's environments.
         zeroth: g0 (H, B, A).
     """
-    v1, v0 = variance(first), variance(zeroth)
-    weight = torch.where(v0 + v1 > 0, v0 / (v0 + v1), 1.0)
-    return torch.where(torch.isfinite(v1), weight, 0.0)[:, None, None].to(first.dtype)
+    c, v0 = covariance(first, zeroth), covariance(zeroth, zeroth)
+    spread = covariance(zeroth - first, zeroth - first)
+    weight = torch.where(spread > 0, (v0 - c) / spread, 1.0).clamp(0.0, 1.0)
+    return torch.where(torch.isfinite(spread), weight, 0.0)[:, None, None].to(first.dtype)
 
 
-def variance(gradients: torch.Tensor) -> torch.Tensor:
+def covariance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Trace of the covariance (H,) over the environments of all processes, of gradients (H, B, A); float64."""
-    gradients = gradients.to(torch.float64)
-    middle = mean_(gradients.mean(dim=1))
-    return mean_((gradients - middle[:, None]).square().sum(dim=2).mean(dim=1))
+    a, b = a.to(torch.float64), b.to(torch.float64)
+    middle = mean_(torch.stack([a.mean(dim=1), b.mean(dim=1)]))
+    return mean_(((a - middle[0, :, None]) * (b - middle[1, :, None])).sum(dim=2).mean(dim=1))

@@ -6,7 +6,8 @@ here is the default of the agent's configuration.
     SHAC  Xu et al., ICLR 2022, and its published configurations: epochs x environments x 32 steps.
     AHAC  Georgiev et al., ICML 2024: its learning rates, with SHAC's batch and nets (theirs are for a GPU).
     SAPO  Xing et al., ICLR 2025, AntRun, with SHAC's batch and nets in the other tasks.
-    PPO, SAC  the baselines in SHAC's published configurations: environments, epochs and nets; SAC's steps are ours.
+    PPO, SAC  the baselines in SHAC's published configurations: environments, epochs and nets; SAC's steps and both of
+        CartPoleSwingUp are ours.
 """
 
 from collections.abc import Mapping
@@ -76,8 +77,8 @@ _AHAC = {
     QUADROTOR: _SMALL,
 }
 _SAPO = {
-    CARTPOLE: _CARTPOLE,
-    PENDULUM: _CARTPOLE,
+    CARTPOLE: _CARTPOLE | {"actor_learning_rate": 5e-3},
+    PENDULUM: _CARTPOLE | {"actor_learning_rate": 5e-3},
     HOPPER: {},
     WALKER: {},
     CHEETAH: {},
@@ -97,7 +98,7 @@ _BPTT = {
 }
 _NET = {"hidden": (128, 64, 32)}
 _PPO = {
-    CARTPOLE: Preset(32, _steps(500, 32, 240), {"window": 240}),
+    CARTPOLE: Preset(64, 1_000_000, {"window": 60, "minibatches": 8, "initial_log_std": -0.5, "target_kl": 0.01}),
     PENDULUM: Preset(32, _steps(500, 32, 200), {"window": 200}),
     HOPPER: Preset(1024, _steps(5000, 1024), _NET),
     WALKER: Preset(1024, _steps(5000, 1024), _NET),
@@ -108,7 +109,18 @@ _PPO = {
     SOFT_PUSH: Preset(16, 400_000, {"window": 75}),
 }
 _SAC = {
-    CARTPOLE: Preset(32, 2_000_000),
+    CARTPOLE: Preset(
+        16,
+        150_000,
+        {
+            "window": 4,
+            "gradient_steps": 16,
+            "batch_size": 256,
+            "hidden": (64, 64),
+            "learning_rate": 1e-3,
+            "warmup_steps": 2048,
+        },
+    ),
     PENDULUM: Preset(32, 500_000),
     HOPPER: Preset(64, 10_000_000),
     WALKER: Preset(64, 10_000_000),

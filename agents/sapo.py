@@ -12,7 +12,9 @@ Source: Xing et al., "Stabilizing reinforcement learning in differentiable multi
 
 Differences from the paper:
 - V(s_t+1) is the value of the state after step t in every configuration, bootstraps and targets alike.
-- The entropy may be that of the squashed action, which is bounded above, instead of the Gaussian's.
+- The entropy is that of the squashed action, by its one sample. That of the Gaussian before it, of the published
+  configurations, is there too (`squashed_entropy=False`); it has no upper bound, and where one action must balance
+  (CartPoleSwingUp) the standard deviation stays at its largest, exp(2), while the temperature falls.
 - Temperature and optimisers are part of the checkpoint.
 - Those of SHAC here.
 """
@@ -61,7 +63,7 @@ class SAPOConfig:
     """Alpha at the start."""
     temperature_learning_rate: float = 5e-3
     """Adam's learning rate of log alpha."""
-    squashed_entropy: bool = False
+    squashed_entropy: bool = True
     """Take the entropy of the squashed action (one sample) instead of that of the Gaussian before it (analytic)."""
     critic_passes: int = 16
     """Passes of the critics over each window."""

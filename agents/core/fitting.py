@@ -77,8 +77,8 @@ def fit_critics(
         total = torch.zeros((), dtype=x.dtype, device=x.device)
         for chosen in np.array_split(permutation(*key, turn, count), minibatches):
             rows = torch.from_numpy(_own(chosen, n_envs, world, rank)).to(x.device)
-            inputs, wanted = x[rows], y[rows]
-            scale = None if weight is None else weight[rows]
+            inputs, wanted = x.index_select(0, rows), y.index_select(0, rows)
+            scale = None if weight is None else weight.index_select(0, rows)
             for member in critics.members:
                 total += regression_gradient(member, inputs, wanted, scale, len(chosen))  # type: ignore[arg-type]
             step = optimiser.step(average=False)

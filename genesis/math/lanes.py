@@ -191,10 +191,7 @@ def sine_cosine(x: Any) -> tuple[Any, Any]:
                    2.48015872888517045348e-5, -1.38888888888730564116e-3, 4.16666666666665929218e-2]  # fmt: skip
     x = value(x)
     turns = value(ti.floor(x * 0.6366197723675814 + 0.5))  # quarter turns
-    high, low = 1.57079637050628662, -4.37113883e-8  # a quarter turn in two parts
-    if lay.real == ti.f64:
-        high, low = 1.5707963267948966, 6.123233995736766e-17
-    r = value((x - turns * high) - turns * low)
+    r = value(x - turns * 1.5707963267948966)
     r2 = value(r * r)
     s, c = sines[0], cosines[0]
     for a, b in zip(sines[1:], cosines[1:], strict=True):

@@ -15,7 +15,7 @@ from scripts.train_loop import process_state, restore_process
 from tests.envs.point_mass import make
 
 N_ENVS, UPDATES = 6, 4
-LIGHT = {"window": 5, "min_window": 4, "hidden": (8,), "critic_hidden": (8,), "critic_passes": 2}
+LIGHT = {"window": 5, "min_window": 4, "first_window": 4, "hidden": (8,), "critic_hidden": (8,), "critic_passes": 2}
 LIGHT |= {"warmup_steps": 30, "batch_size": 8}
 
 

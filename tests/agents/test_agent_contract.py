@@ -12,6 +12,7 @@ from tests.envs.point_mass import make
 LIGHT = {
     "window": 5,
     "min_window": 4,
+    "first_window": 4,
     "hidden": (8,),
     "critic_hidden": (8,),
     "critic_passes": 2,

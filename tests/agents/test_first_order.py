@@ -10,12 +10,12 @@ from agents import AGENTS
 from agents.ahac import AHACConfig, Horizon
 from agents.core.adjoint import AdjointProbe, growth
 from agents.core.distributed import world_size
-from agents.ivw import first_order, first_order_weight, variance
+from agents.ivw import covariance, first_order, first_order_weight
 from agents.shac import SHAC
 from tests.envs.point_mass import make
 
 SMALL = {"hidden": (4,), "critic_hidden": (5,), "critic_passes": 2}
-WINDOWS = {"shac": {"window": 5}, "sapo": {"window": 5}, "ivw": {"window": 5}, "ahac": {"min_window": 5}}
+WINDOWS = {name: {"window": 5} for name in ("shac", "sapo", "ivw")} | {"ahac": {"min_window": 5, "first_window": 5}}
 
 
 def training_env(num_envs=4, max_episode_steps=6, **options):
@@ -176,15 +176,13 @@ def test_target_critic_follows():
 
 def test_the_horizon_shrinks_where_the_measure_is_above_its_limit_and_grows_below():
     for measure, sign in ((3.0, -1), (0.0, 1), (torch.inf, -1)):
-        horizon = Horizon(4, 64)
-        horizon.length = 20.0
+        horizon = Horizon(4, 64, 20)
         horizon.rule(torch.full((20,), measure, dtype=torch.float64), dual_rate=0.1, horizon_rate=1.0)
         assert (horizon.length - 20.0) * sign > 0
 
 
 def test_the_horizon_by_hand_and_within_its_bounds():
-    horizon = Horizon(4, 8)
-    horizon.length = 6.0
+    horizon = Horizon(4, 8, 6)
     horizon.rule(torch.tensor([2.0, 0.0, 4.0, 1.0, 1.0, 1.0], dtype=torch.float64), dual_rate=0.1, horizon_rate=2.0)
     wanted = torch.tensor([0.1, -0.1, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
     torch.testing.assert_close(horizon.multipliers, wanted)
@@ -223,8 +221,7 @@ def test_probe_sees_the_whole_derivative_by_each_action():
 def test_an_exploding_adjoint_shortens_the_horizon(gain, moves, monkeypatch):
     """The task with a velocity that multiplies in each step, or keeps."""
     env = training_env(4, 100)
-    agent = agent_for("ahac", env, min_window=4, max_window=40, dual_rate=0.5, horizon_rate=1.0)
-    agent.horizon.length = 12.0
+    agent = agent_for("ahac", env, min_window=4, max_window=40, first_window=12, dual_rate=0.5, horizon_rate=1.0)
     step = type(env.scene).step
 
     def unstable(self):
@@ -249,6 +246,8 @@ def test_critics_stop_when_they_have_settled():
     assert agent._settled([9.0, 4.1, 4.2, 4.0, 4.1, 4.0, 4.0]) is True
     with pytest.raises(gs.GenesisException, match="max_window"):
         AHACConfig(min_window=9, max_window=8)
+    with pytest.raises(gs.GenesisException, match="first_window must lie in"):
+        AHACConfig(min_window=9, first_window=8)
 
 
 # ---- SAPO ----
@@ -284,10 +283,14 @@ def test_actor_takes_the_mean_and_targets_the_smaller_value():
 
 
 def test_weights_by_hand():
-    first = torch.tensor([[[1.0], [3.0]], [[1.0], [1.0]], [[2.0], [torch.inf]], [[0.0], [0.0]]])
-    zeroth = torch.tensor([[[0.0], [4.0]], [[0.0], [1.0]], [[0.0], [1.0]], [[0.0], [0.0]]])
-    assert variance(zeroth).tolist() == [4.0, 0.25, 0.25, 0.0]
-    assert first_order_weight(first, zeroth).reshape(-1).tolist() == pytest.approx([0.8, 1.0, 0.0, 1.0])
+    """Independent, opposed, the same signal in both, constant zeroth, infinite first, nothing in either."""
+    inf = torch.inf
+    first = torch.tensor([[1, 3, 3, 1], [4, 0, 2, 2], [1, 3, 3, 1], [1, 3, 3, 1], [0, inf, 0, 0], [0, 0, 0, 0]])
+    zeroth = torch.tensor([[1, 5, 1, 5], [0, 4, 4, 4], [0, 8, 4, 4], [2, 2, 2, 2], [1, 2, 2, 1], [0, 0, 0, 0]])
+    first, zeroth = first[..., None].to(torch.float32), zeroth[..., None].to(torch.float32)
+    assert covariance(first, zeroth)[:4].tolist() == [0.0, -2.0, 2.0, 0.0]
+    assert covariance(zeroth, zeroth).tolist() == [4.0, 3.0, 8.0, 0.0, 0.25, 0.0]
+    assert first_order_weight(first, zeroth).reshape(-1).tolist() == pytest.approx([0.8, 5 / 9, 1.0, 0.0, 0.0, 1.0])
 
 
 @pytest.mark.precision("64")

@@ -9,6 +9,7 @@ from agents.core import checkpoint
 LIGHT = {
     "window": 5,
     "min_window": 4,
+    "first_window": 4,
     "hidden": (8,),
     "critic_hidden": (8,),
     "critic_passes": 2,
