@@ -15,12 +15,14 @@ Source: Georgiev et al., "Adaptive horizon actor-critic for policy learning in c
 Differences from the paper:
 - The measure is the growth of the adjoint itself: |dJ/da_t|, averaged over environments, in units of its median over
   the window. It comes with every backward pass, of any simulator. Its mean over the window is what C bounds: for a
-  norm that grows by exp(x) from the window's end to its start that mean is 2 sinh(x/2) / x. The paper's measure, the
+  norm that grows by exp(x) from the window's end to its start that mean is 2 sinh(x/2) / x. With C = 1.25 the horizon
+  of Ant goes to 28; with C = 2 it went to 50, and learning slowed down beyond 40. The paper's measure, the
   stiffness of contact, is used beside it where the task's `info` has one: then f / C is the larger of the two.
 - f / C - 1 instead of f - C, so that rates have no units; multipliers stay within [-1, 10], so that a long calm does
   not hold a horizon up when gradients explode.
 - The loss's change is taken relative to the loss, so that it settles whatever the unit of reward, and there are at most
   16 passes, not 64; minibatches have a size, not a number, so that short windows are not cut into small ones.
+- The horizon starts at SHAC's 32: on Ant it learnt in 150,000 steps from there what took 600,000 from the shortest.
 - Multipliers belong to distances from the window's end, where the adjoint starts, and are kept between windows.
 - Those of SHAC here.
 """
@@ -61,8 +63,8 @@ class AHACConfig:
     """Discount per control step."""
     lam: float = 0.95
     """Weight of longer returns in the critics' targets, lambda."""
-    growth_limit: float = 2.0
-    """Mean over the window, C, of the adjoint's norm in units of its median: 1 without growth, 1.8 for exp(4)."""
+    growth_limit: float = 1.25
+    """Mean over the window, C, of the adjoint's norm in units of its median: 1 without growth, 1.24 for ten times."""
     contact_info: str = ""
     """Name of the stiffness of contact in the task's info; "": the task has none."""
     contact_limit: float = 500.0
