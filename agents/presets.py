@@ -45,7 +45,7 @@ HOPPER, WALKER, CHEETAH = "genesis/Hopper-v0", "genesis/Walker2d-v0", "genesis/H
 ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
 QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
 
-CONTACT = dict.fromkeys((HOPPER, WALKER, CHEETAH, ANT, HUMANOID), "reference")
+CONTACT: dict[str, str] = dict.fromkeys((HOPPER, WALKER, CHEETAH, ANT, HUMANOID), "reference")
 """Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
 their hyper-parameters and returns belong."""
 
