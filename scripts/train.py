@@ -44,7 +44,7 @@ class TrainConfig:
     num_envs: int = 0
     """Environments in the batch, over all processes."""
     contact: str | None = None
-    """Name of the task's contact preset, "strict" or "reference"; None: the task has none."""
+    """Name of the task's contact preset, "strict" or "reference"; None: the task's default."""
     precision: str = "32"
     """Floating-point precision, "32" or "64"."""
     backend: str = "cpu"
