@@ -68,7 +68,7 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
     lines = [
         "# Results",
         "",
-        "Written by `python -m scripts.sweep` from the records in [results/](results/); do not edit.",
+        "Written by `python -m scripts.sweep` from the records in `results/` beside it; do not edit.",
         "",
         "Interquartile mean over seeds, with its 95 % bootstrap interval in brackets (Agarwal et al., 2021). *Final*",
         "is the deterministic policy on fresh episodes after training; returns *at* steps and minutes are those of the",
