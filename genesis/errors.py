@@ -1,5 +1,8 @@
 """Exceptions. Each also derives from the builtin that a caller would expect."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class GenesisException(Exception):
     """Base of every error that this package raises on purpose."""
@@ -30,3 +33,23 @@ class GenesisKeyError(GenesisException, KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+@contextmanager
+def optional_import(package: str, extra: str, purpose: str, instead: str = "") -> Iterator[None]:
+    """Within it a failed import becomes an error that names the extra which brings the package.
+
+    Args:
+        package: What is imported.
+        extra: Its extra in pyproject.toml.
+        purpose: What it is needed for: "to draw curves".
+        instead: How to do without it, if one can: "leave the file out: --no-onnx".
+
+    Raises:
+        GenesisImportError: The package, or something that it needs, is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        remedy = f'Install the extra: pip install -e ".[{extra}]"' + (f", or {instead}." if instead else ".")
+        raise GenesisImportError(f"{package} must be installed {purpose}, got: {error}. {remedy}") from error

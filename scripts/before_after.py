@@ -9,7 +9,7 @@ import torch
 
 from agents import AGENTS
 from agents.core import checkpoint
-from genesis.errors import GenesisImportError
+from genesis.errors import optional_import
 from genesis.render.film import Film, tile, write_png
 from scripts import make
 
@@ -89,12 +89,8 @@ def write_film(path: Path, story: Story, size: tuple[int, int], seed: int, fps: 
 
 def lettered(shot: Shot) -> np.ndarray:
     """The picture with its words over it, (H + MARGIN, W, 3)."""
-    try:
+    with optional_import("pillow", "video", "to write words into pictures"):
         from PIL import Image, ImageDraw, ImageFont
-    except ImportError as error:
-        raise GenesisImportError(
-            'Words in pictures need pillow, got none. Install the extra: pip install -e ".[video]".'
-        ) from error
     height, width = shot.picture.shape[:2]
     image = Image.new("RGB", (width, height + MARGIN), "white")
     image.paste(Image.fromarray(shot.picture), (0, MARGIN))

@@ -16,7 +16,7 @@ from torch import nn
 
 import genesis as gs
 from agents.core import checkpoint
-from genesis.errors import GenesisImportError, GenesisRuntimeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
 from scripts import make
 
 TOLERANCE = 1e-4
@@ -32,7 +32,8 @@ class ExportConfig:
     checkpoint: Path
     """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     output: Path | None = None
-    """Folder of policy.pt and policy.onnx; None: `export` beside the checkpoint's folder, or in the run's."""
+    """Folder of policy.pt and policy.onnx; None: `export` in the run's folder, or export/NAME here for a checkpoint
+    NAME.pt that lies in no run."""
     torchscript: bool = True
     """Write policy.pt, which `torch.jit.load` reads, from C++ as well."""
     onnx: bool = True
@@ -176,14 +177,9 @@ def _main() -> int:
 
 
 def _onnx_runtime() -> Any:
-    try:
+    with optional_import("onnx and onnxruntime", "onnx", "to write ONNX", instead="leave that file out: --no-onnx"):
         import onnx  # noqa: F401
         import onnxruntime
-    except ImportError as error:
-        raise GenesisImportError(
-            f"onnx and onnxruntime must be installed to write ONNX, got {error}. Install them, "
-            'pip install -e ".[onnx]", or leave the file out: --no-onnx.'
-        ) from error
     return onnxruntime
 
 
@@ -220,9 +216,11 @@ def _compared(
 
 
 def _folder(path: Path) -> Path:
-    """`export` in the run's folder."""
-    run_folder = path if path.is_dir() else path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    return run_folder / "export"
+    """`export` in the run's folder; for a checkpoint outside of one, `export/NAME` in the working directory."""
+    if path.is_dir():
+        return path / "export"
+    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    return run / "export" if (run / "config.json").is_file() else Path("export") / path.stem
 
 
 if __name__ == "__main__":

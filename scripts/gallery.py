@@ -13,7 +13,7 @@ import tyro
 
 import envs
 import genesis as gs
-from genesis.render.film import write_png
+from genesis.render.film import encoder, write_png
 from scripts import make
 from scripts.before_after import Story, write_film, write_strip
 
@@ -58,6 +58,7 @@ def run(config: GalleryConfig) -> list[Path]:
     Raises:
         gs.GenesisException: The extra `video` is missing, or a file cannot be written.
     """
+    encoder(config.folder / "ant.gif")  # or the error comes before anything is simulated
     config.folder.mkdir(parents=True, exist_ok=True)
     if not gs.is_initialized():
         gs.init(precision="32", logging_level="warning")

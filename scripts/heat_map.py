@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from genesis.errors import GenesisImportError
+from genesis.errors import optional_import
 
 COLUMNS = 240
 """Updates at most that a picture shows; of a longer run every second, every fourth, ..."""
@@ -100,10 +100,6 @@ def _scale(part: np.ndarray) -> np.ndarray:
 
 
 def _pillow() -> tuple[Any, Any]:
-    try:
+    with optional_import("pillow", "video", "to draw pictures of gradients"):
         from PIL import Image, ImageDraw
-    except ImportError as error:
-        raise GenesisImportError(
-            'Pictures of gradients need pillow, got none. Install the extra: pip install -e ".[video]".'
-        ) from error
     return Image, ImageDraw

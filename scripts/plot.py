@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import tyro
 
-from genesis.errors import GenesisImportError, GenesisRuntimeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
 from scripts import make
 from scripts.curves import Band, Curve, band, find_runs, read_curve
 
@@ -149,13 +149,8 @@ def _save(figure: Any, path: Path, kind: str, dpi: int) -> None:
 
 def _pyplot() -> Any:
     """matplotlib's pyplot, drawing into files only."""
-    try:
+    with optional_import("matplotlib", "plot", "to draw curves"):
         import matplotlib
-    except ImportError as error:
-        raise GenesisImportError(
-            f'matplotlib must be installed to draw curves, got "{error}". Install the extra: '
-            "pip install genesis-policy[plot], or in a checkout: pip install -e .[plot]."
-        ) from error
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "genesis"
     from matplotlib import pyplot

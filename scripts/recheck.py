@@ -18,6 +18,7 @@ from agents.core import checkpoint
 from agents.core.evaluation import FRESH_ENV_INDEX
 from envs.locomotion.base import RobotTask
 from genesis.errors import GenesisValueError
+from genesis.loaders import seam
 from scripts import make
 from scripts.mujoco_world import CONTROL_STEPS, MujocoWorld, control_deviation
 from scripts.physics import GenesisWorld, Performance, World, body_size, perform
@@ -207,6 +208,8 @@ def _check(config: RecheckConfig) -> None:
         raise GenesisValueError(f"multiples must be whole numbers of at least 1, got {config.multiples}.")
     if config.backend not in ("cpu", "cuda", "gpu"):
         raise GenesisValueError(f'backend must be "cpu", "cuda" or "gpu", got {config.backend!r}.')
+    if config.mujoco:  # missing, it would be missed after the first row only
+        seam.mujoco("to play the policy in it", instead="leave the transfer out: --no-mujoco")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import tyro
 import genesis as gs
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from genesis.render.film import ENDINGS, Film, tile, write_png
+from genesis.render.film import ENDINGS, Film, encoder, tile, write_png
 from scripts import make
 from scripts.films import pictures
 from scripts.progress import Progress
@@ -114,6 +114,7 @@ def _check(config: RenderConfig) -> None:
             raise GenesisValueError(f"{name} must be at least 1, got {getattr(config, name)}.")
     if config.backend not in ("cpu", "cuda", "gpu"):
         raise GenesisValueError(f'backend must be "cpu", "cuda" or "gpu", got {config.backend!r}.')
+    encoder(config.output)  # missing, it would be missed after the simulation only
 
 
 def main() -> int:

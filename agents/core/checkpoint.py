@@ -82,7 +82,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise GenesisValueError(f"The checkpoint must be readable, got {path}: {error}") from error
+        # torch's own words would advise to read it with weights_only=False, which runs whatever is in it
+        reason = str(error) if isinstance(error, OSError) else "it is cut off, or no checkpoint"
+        raise GenesisValueError(
+            f"The checkpoint must be readable, got {path}: {reason}. Give a file that scripts.train or scripts.shrink "
+            "wrote, or the folder of a run."
+        ) from error
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         found = payload.get("format") if isinstance(payload, dict) else type(payload).__name__
         raise GenesisValueError(

@@ -1,29 +1,11 @@
-"""The adapters' door: the optional library of each, and the environment that it takes."""
+"""The adapters' door: the environment that each takes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
 from envs.base import DifferentiableVectorEnv
-from genesis.errors import GenesisImportError, GenesisTypeError, GenesisValueError
-
-
-@contextmanager
-def importing(library: str, extra: str) -> Iterator[None]:
-    """Within it a failed import of the library becomes an error that names the extra.
-
-    Raises:
-        GenesisImportError: The library, or something that it needs, is not installed.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise GenesisImportError(
-            f'{library} must be installed for this adapter, got "{error}". Install the extra: '
-            f"pip install genesis-policy[{extra}], or in a checkout: pip install -e .[{extra}]."
-        ) from error
+from genesis.errors import GenesisTypeError, GenesisValueError
 
 
 def checked_env(env: Any, output: str, mode: AutoresetMode, may_be_differentiable: bool = False) -> Any:

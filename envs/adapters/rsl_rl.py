@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env, importing
+from envs.adapters.door import checked_env
 from envs.base import DifferentiableVectorEnv
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisValueError, optional_import
 
-with importing("rsl-rl-lib", "rsl-rl"):
+with optional_import("rsl-rl-lib", "rsl-rl", "for this adapter"):
     from rsl_rl.env import VecEnv
     from tensordict import TensorDict
 

@@ -8,11 +8,11 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env, importing
+from envs.adapters.door import checked_env
 from envs.base import DifferentiableVectorEnv
-from genesis.errors import GenesisRuntimeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
 
-with importing("stable-baselines3", "sb3"):
+with optional_import("stable-baselines3", "sb3", "for this adapter"):
     from stable_baselines3.common.vec_env import VecEnv
 
 

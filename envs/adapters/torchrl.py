@@ -7,10 +7,11 @@ import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env, importing
+from envs.adapters.door import checked_env
 from envs.base import DifferentiableVectorEnv
+from genesis.errors import optional_import
 
-with importing("torchrl", "torchrl"):
+with optional_import("torchrl", "torchrl", "for this adapter"):
     from tensordict import TensorDict, TensorDictBase
     from torchrl.data import Bounded, Categorical, Composite, Unbounded
     from torchrl.envs import EnvBase

@@ -3,25 +3,22 @@
 from importlib import metadata
 from typing import Any
 
-from genesis.errors import GenesisImportError
+from genesis.errors import optional_import
 
 
-def mujoco() -> Any:
-    """MuJoCo's module, untyped: its extension modules tell type checkers nothing."""
-    try:
+def mujoco(purpose: str = "to load model files", instead: str = "") -> Any:
+    """MuJoCo's module, untyped: its extension modules tell type checkers nothing.
+
+    Args:
+        purpose: What it is needed for, in the error of its absence.
+        instead: How to do without it, in that error.
+    """
+    with optional_import("MuJoCo", "mjcf", purpose, instead):
         import mujoco as module
-    except ImportError as error:
-        raise GenesisImportError(_told(str(error))) from None
     return module
 
 
 def mujoco_version() -> str:
     """Of the installed package, without importing it."""
-    try:
+    with optional_import("MuJoCo", "mjcf", "to load model files"):
         return metadata.version("mujoco")
-    except metadata.PackageNotFoundError:
-        raise GenesisImportError(_told("none")) from None
-
-
-def _told(got: str) -> str:
-    return f"MuJoCo's compiler must be installed to load model files, got {got}. pip install genesis-policy[mjcf]."

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from genesis.checks import number
-from genesis.errors import GenesisImportError, GenesisRuntimeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
 
 ENDINGS = (".mp4", ".gif")
 GAP = 2
@@ -50,7 +50,7 @@ class Film:
         if not self.path.parent.is_dir():
             raise GenesisValueError(f"a film must go into an existing folder, got {str(path)!r}. Make the folder.")
         self._mp4 = ending == ".mp4"
-        self._library = _ffmpeg() if self._mp4 else _pillow()
+        self._library = encoder(self.path)
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}{ending}")
         self._writer: Any = None
         self._frames: list[Any] = []
@@ -156,23 +156,24 @@ def _disk(path: Path) -> Iterator[None]:
         ) from error
 
 
+def encoder(path: Path) -> ModuleType:
+    """The library that writes a film or picture of this name.
+
+    Raises:
+        GenesisImportError: The extra `video` is not installed.
+    """
+    return _ffmpeg() if path.suffix.lower() == ".mp4" else _pillow()
+
+
 def _ffmpeg() -> ModuleType:
-    try:
+    with optional_import("imageio-ffmpeg", "video", "to write MP4 films"):
         import imageio_ffmpeg
-    except ImportError as error:
-        raise GenesisImportError(
-            'MP4 films need imageio-ffmpeg, got none. Install the extra: pip install -e ".[video]".'
-        ) from error
     return imageio_ffmpeg
 
 
 def _pillow() -> ModuleType:
-    try:
+    with optional_import("pillow", "video", "to write GIF films and PNG pictures"):
         from PIL import Image
-    except ImportError as error:
-        raise GenesisImportError(
-            'GIF films and PNG pictures need pillow, got none. Install the extra: pip install -e ".[video]".'
-        ) from error
     return Image
 
 

@@ -6,7 +6,7 @@ import socket
 from types import ModuleType
 from typing import Any
 
-from genesis.errors import GenesisImportError, GenesisValueError
+from genesis.errors import GenesisValueError, optional_import
 
 
 def library() -> ModuleType:
@@ -15,12 +15,8 @@ def library() -> ModuleType:
     Raises:
         GenesisImportError: The extra `view` is not installed.
     """
-    try:
+    with optional_import("viser", "view", "to show anything in a browser"):
         import viser
-    except ImportError as error:
-        raise GenesisImportError(
-            'The viewer needs viser, got none. Install the extra: pip install -e ".[view]".'
-        ) from error
     return viser
 
 

@@ -17,7 +17,7 @@ def test_a_missing_library_is_named_with_its_extra(module, library, extra, monke
     for name in [name for name in sys.modules if name.split(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(gs.GenesisException, match=rf"must be installed.*pip install -e \.\[{extra}\]"):
+    with pytest.raises(gs.GenesisException, match=rf'must be installed.*pip install -e "\.\[{extra}\]"'):
         importlib.import_module(f"envs.adapters.{module}")
 
 

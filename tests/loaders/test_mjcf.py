@@ -361,14 +361,14 @@ def test_files_that_are_missing_or_no_path():
 
 def test_without_mujoco_the_remedy_is_named(load, monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(GenesisImportError, match=r"pip install genesis-policy\[mjcf\]"):
+    with pytest.raises(GenesisImportError, match=r'pip install -e "\.\[mjcf\]"'):
         load(arm())
 
     def absent(name):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", absent)
-    with pytest.raises(GenesisImportError, match=r"pip install genesis-policy\[mjcf\]"):
+    with pytest.raises(GenesisImportError, match=r'pip install -e "\.\[mjcf\]"'):
         load(arm())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import onnx
 import pytest
@@ -58,11 +59,23 @@ def test_the_files_say_what_they_are(tmp_path):
 def test_the_command(tmp_path, monkeypatch, capsys):
     run, _ = saved(tmp_path)
     checkpoint = next((run / "checkpoints").glob("*.pt"))
+    (run / "config.json").write_text("{}")  # a run's folder has one
     monkeypatch.setattr(sys, "argv", ["export", "--checkpoint", str(checkpoint), "--no-onnx"])
     assert export.main() == 0
     printed = capsys.readouterr().out
     assert "6 numbers in, 2 out" in printed and "policy.onnx" not in printed
     assert [path.name for path in (run / "export").iterdir()] == ["policy.pt"]
+
+
+def test_a_checkpoint_outside_of_a_run_is_exported_to_the_working_directory(tmp_path, monkeypatch):
+    run, _ = saved(tmp_path)
+    shipped = tmp_path / "checkpoints" / "ant.pt"
+    shipped.parent.mkdir()
+    next((run / "checkpoints").glob("*.pt")).rename(shipped)
+    monkeypatch.chdir(tmp_path)
+    result = export.run(ExportConfig(shipped, onnx=False))
+    assert list(result["files"]) == [str(Path("export/ant/policy.pt"))]
+    assert (tmp_path / "export" / "ant" / "policy.pt").is_file() and not list(shipped.parent.glob("export"))
 
 
 @pytest.mark.parametrize("name", SEQUENCES)

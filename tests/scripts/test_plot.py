@@ -147,7 +147,7 @@ def test_a_parent_folder_stands_for_its_runs(tmp_path):
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     run = make_run(tmp_path, "a", points=straight(1.0))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(gs.GenesisException, match=r"pip install -e \.\[plot\]"):
+    with pytest.raises(gs.GenesisException, match=r'pip install -e "\.\[plot\]"'):
         plot(PlotConfig((run,), out=tmp_path / "plots"))
     assert not (tmp_path / "plots").exists()
 

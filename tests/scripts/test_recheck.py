@@ -151,7 +151,7 @@ def test_the_whole_table(tmp_path, monkeypatch, capsys):
     assert "2x" in printed and "MuJoCo" not in printed and "nan" not in printed
 
 
-def test_what_cannot_be_checked_is_refused(tmp_path):
+def test_what_cannot_be_checked_is_refused(tmp_path, monkeypatch):
     with pytest.raises(gs.GenesisException, match="multiples"):
         recheck.run(RecheckConfig(tmp_path, multiples=(0,)))
     with pytest.raises(gs.GenesisException, match="episodes"):
@@ -160,6 +160,9 @@ def test_what_cannot_be_checked_is_refused(tmp_path):
         recheck.run(RecheckConfig(tmp_path, backend="tpu"))
     with pytest.raises(gs.GenesisException, match="--no-mujoco"):
         MujocoWorld(task("Quadrotor"))
+    with monkeypatch.context() as patch, pytest.raises(gs.GenesisException, match=r"\.\[mjcf\].*--no-mujoco"):
+        patch.setitem(sys.modules, "mujoco", None)
+        recheck.run(RecheckConfig(tmp_path))  # before it looks for the checkpoint
     envs.register_task("genesis/TestRecheck-v0", "tests.envs.point_mass", "PointMass", max_episode_steps=10)
     try:
         from tests.envs.point_mass import make

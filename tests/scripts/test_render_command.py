@@ -84,6 +84,14 @@ def test_refusals(monkeypatch, tmp_path, capsys, options, what):
     assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("ending, library", [("png", "PIL"), ("gif", "PIL"), ("mp4", "imageio_ffmpeg")])
+def test_a_missing_extra_is_missed_before_the_simulation(monkeypatch, tmp_path, capsys, ending, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(render, "pictures", lambda *arguments: pytest.fail("it simulates"))
+    assert command(monkeypatch, "--env", ENV, "--output", tmp_path / f"a.{ending}") == 1
+    assert 'pip install -e ".[video]"' in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_a_checkpoint_of_another_environment_is_refused(monkeypatch, tmp_path, trained, capsys):
     options = ("--checkpoint", trained, "--env", "genesis/Ant-v0", "--output", tmp_path / "a.gif")
     assert command(monkeypatch, *options) == 1 and "Ant-v0" in capsys.readouterr().err

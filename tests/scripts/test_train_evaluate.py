@@ -177,6 +177,11 @@ def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
     for path, options, message in cases:
         code, output = run_evaluate(monkeypatch, capsys, path, *options)
         assert code == 1 and message in output.err, message
+    unsafe = run / "unsafe.pt"
+    torch.save({"format": 2, "hook": train.TrainConfig()}, unsafe)  # an object: torch would have to run code to read it
+    for path in (unsafe, run / "config.json"):
+        error = run_evaluate(monkeypatch, capsys, path)[1].err
+        assert "weights_only" not in error and "cut off, or no checkpoint. Give a file" in error
     code, output = run_evaluate(monkeypatch, capsys, edited(run, observation_size=99), *[])
     assert code == 1 and "observations and actions of sizes" in output.err
     code, output = run_evaluate(monkeypatch, capsys, edited(run, env="genesis/Gone-v0"))
