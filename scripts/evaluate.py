@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -28,10 +28,14 @@ class EvaluateConfig:
     """Environments in the batch."""
     seed: int = 1
     """Seed of the episodes; no seed gives episodes of the training."""
-    env: str | None = None
-    """Refuse the checkpoint unless it is of this environment id; None: take the checkpoint's."""
-    agent: str | None = None
-    """Refuse the checkpoint unless it is of this agent; None: take the checkpoint's."""
+    env: Annotated[
+        str | None,
+        tyro.conf.arg(help=f"Refuse the checkpoint unless it is of this id; None: any. One of {make.ENV_NAMES}."),
+    ] = None
+    agent: Annotated[
+        str | None,
+        tyro.conf.arg(help=f"Refuse the checkpoint unless it is of this agent; None: any. One of {make.AGENT_NAMES}."),
+    ] = None
     contact: str | None = None
     """Name of the task's contact preset; None: that of the training."""
     backend: str = "cpu"
@@ -44,8 +48,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """Loads and evaluates.
 
     Returns:
-        checkpoint, env, agent, contact, trained_steps, seed, and under deterministic and stochastic the statistics of
-        `agents.core.evaluation.evaluate`.
+        checkpoint, env, agent, contact (the preset; None where the task has one model), trained_steps, seed, and under
+        deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`.
 
     Raises:
         gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option breaks its law.
@@ -60,7 +64,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
-    contact = saved["contact"] if config.contact is None else config.contact
+    contact = config.contact or saved["contact"] or make.own_contact(saved["env"])
     env = make.evaluation_env(saved["env"], min(config.num_envs, config.episodes), contact)
     agent = make.restored_agent(saved, env)
     result: dict[str, Any] = {
@@ -92,7 +96,7 @@ def _main() -> int:
         return 0
     statistics = {name: result.pop(name) for name in ("deterministic", "stochastic")}
     for name, value in result.items():
-        print(f"{name:<16} {value}")
+        print(f"{name:<16} {'the only model' if value is None else value}")
     print(f"{'':<16} {'deterministic':>14} {'stochastic':>14}")
     for name in statistics["deterministic"]:
         print(f"{name:<16} " + " ".join(f"{values[name]:>14.4g}" for values in statistics.values()))

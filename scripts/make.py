@@ -17,6 +17,11 @@ from agents import AGENTS, Agent
 from agents.core.evaluation import FRESH_ENV_INDEX
 from genesis.errors import GenesisKeyError, GenesisValueError
 
+ENV_NAMES = ", ".join(sorted(envs.ENV_IDS))
+"""For help texts."""
+AGENT_NAMES = ", ".join(AGENTS)
+"""For help texts."""
+
 
 def check_env(env: str) -> None:
     """Raises GenesisKeyError unless the environment is known; lists the valid ones."""
@@ -29,6 +34,13 @@ def check_names(env: str, agent: str) -> None:
     check_env(env)
     if agent not in AGENTS:
         raise GenesisKeyError(f"agent must be one of {sorted(AGENTS)}, got {agent!r}.")
+
+
+def own_contact(env: str) -> str | None:
+    """The contact preset that a task has unless told otherwise; None where it has one contact model."""
+    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
+    contact = inspect.signature(task).parameters.get("contact")
+    return None if contact is None else contact.default
 
 
 def training_env(
@@ -65,8 +77,7 @@ def _make(
     render_mode: str | None = None,
 ) -> Any:
     options: dict[str, Any] = {} if contact is None else {"contact": contact}
-    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
-    if options and "contact" not in inspect.signature(task).parameters:
+    if options and own_contact(env) is None:
         raise GenesisValueError(f"contact must be left out for {env}, got {contact!r}. The task has one contact model.")
     return gymnasium.make_vec(
         env,

@@ -5,28 +5,48 @@ import time
 
 from tqdm import tqdm
 
+_FORMAT = "{percentage:3.0f}%|{bar:20}| {desc} [{elapsed}<{remaining}]"
+
 
 class Progress:
-    """Shows how many of the steps are done, with a few numbers beside."""
+    """Shows how much is done, in steps or, where its time is up first, in seconds; with a few numbers beside."""
 
-    def __init__(self, total: int, every_s: float = 10.0):
-        """Args: total: steps; every_s: seconds between lines where standard error is no terminal."""
-        self._every_s = every_s
-        self._total = total
+    def __init__(self, total: int, limit_s: float = float("inf"), every_s: float = 10.0):
+        """Prints nothing yet.
+
+        Args:
+            total: Steps at which it ends.
+            limit_s: Seconds, as `show` is told them, after which it ends before.
+            every_s: Seconds between lines where standard error is no terminal.
+        """
+        self._total, self._limit_s, self._every_s = max(1, total), limit_s, every_s
         self._started = self._printed = time.perf_counter()
-        self._bar = tqdm(total=total, unit="step", unit_scale=True) if sys.stderr.isatty() else None
+        self._bar = tqdm(total=1.0, bar_format=_FORMAT, dynamic_ncols=True) if sys.stderr.isatty() else None
 
-    def show(self, done: int, numbers: dict[str, float]) -> None:
-        """Updates the bar, or prints a line when it is time for one."""
-        text = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+    def show(self, done: int, numbers: dict[str, float], seconds: float = 0.0) -> None:
+        """Updates the bar, or prints a line when it is time for one.
+
+        Args:
+            done: Steps until now.
+            numbers: Shown beside, by name.
+            seconds: Of `limit_s`, what is over.
+        """
+        timed = seconds / self._limit_s > done / self._total
+        part = min(1.0, seconds / self._limit_s if timed else done / self._total)
+        beside = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        steps = f"{done:,} steps" if timed else f"{done:,}/{self._total:,} steps"
+        text = f"{steps}  {beside}".rstrip()
+        if timed:
+            digits = 0 if self._limit_s >= 10.0 else 1
+            text = f"{min(seconds, self._limit_s):.{digits}f}/{self._limit_s:.{digits}f} s  {text}"
         if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-            self._bar.set_postfix_str(text)
+            self._bar.n = part
+            self._bar.set_description_str(text)
             return
         now = time.perf_counter()
-        if now - self._printed >= self._every_s or done >= self._total:
+        if now - self._printed >= self._every_s or part >= 1.0:
             self._printed = now
-            print(f"{now - self._started:6.0f} s  {done}/{self._total} steps  {text}", flush=True)
+            print(text if timed else f"{now - self._started:6.0f} s  {text}", flush=True)
 
     def close(self) -> None:
         """Leaves the terminal's line."""

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -29,8 +29,9 @@ class RenderConfig:
     """File to write. Its ending decides: .mp4, .gif, or .png for a strip of moments, one row per environment."""
     checkpoint: Path | None = None
     """A checkpoint file, or the folder of a run (its latest checkpoint). None: --env and --actions instead."""
-    env: str | None = None
-    """Environment id, such as genesis/Ant-v0; None: the checkpoint's."""
+    env: Annotated[
+        str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {make.ENV_NAMES}.")
+    ] = None
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     seconds: float = 10.0

@@ -55,9 +55,19 @@ class RunFolder:
         """The checkpoint of the best evaluation."""
         return self.path / "checkpoints" / "best.pt"
 
-    def write_config(self, config: Any, revision: str) -> None:
-        """Writes config.json: the configuration (a dataclass), the command and the git revision."""
-        self._write_json("config.json", {"config": dataclasses.asdict(config), "command": sys.argv, "git": revision})
+    def write_config(self, config: Any, revision: str, fresh: bool = True) -> None:
+        """Writes config.json: the configuration (a dataclass), the command and the git revision.
+
+        Args:
+            config: As the run is now.
+            revision: Of the sources.
+            fresh: Whether the run starts; of a resumed one, first command and revision stay and these are added.
+        """
+        present = {"command": sys.argv, "git": revision}
+        if not fresh:
+            first = json.loads((self.path / "config.json").read_text())
+            present = {**first, "resumed": [*first.get("resumed", []), present]}
+        self._write_json("config.json", {**present, "config": dataclasses.asdict(config)})
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Writes result.json."""
@@ -85,8 +95,13 @@ class RunFolder:
             checkpoint.save(self.best, payload)
 
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
+        temporary = self.path / f".{name}.{os.getpid()}"
         with on_disk(self.path / name):
-            (self.path / name).write_text(json.dumps(value, indent=2, default=str) + "\n")
+            try:
+                temporary.write_text(json.dumps(value, indent=2, default=str) + "\n")
+                temporary.replace(self.path / name)
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager

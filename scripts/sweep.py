@@ -4,7 +4,6 @@ Each finished run leaves a small JSON file under docs/results; what is there is 
 resumed. The table docs/results.md is written anew after every run.
 """
 
-import inspect
 import json
 import os
 import shlex
@@ -14,11 +13,9 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import gymnasium
 import tyro
-from gymnasium.envs.registration import load_env_creator
 
 from agents import presets
 from genesis.errors import GenesisValueError
@@ -30,10 +27,10 @@ from scripts.run_folder import git_revision
 class SweepConfig:
     """Runs `scripts.train` for every environment, agent and seed, and writes the table of results."""
 
-    envs: tuple[str, ...] = ()
-    """Environment ids; none: only write the table."""
-    agents: tuple[str, ...] = ()
-    """Names of agents."""
+    envs: Annotated[
+        tuple[str, ...], tyro.conf.arg(help=f"Environment ids; none: only write the table. Of {make.ENV_NAMES}.")
+    ] = ()
+    agents: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Names of agents, of {make.AGENT_NAMES}.")] = ()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds to run."""
     expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -193,11 +190,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
 
 def _default_contact(env: str) -> str | None:
     """The preset that a training takes by itself; None where the task has none."""
-    if env in presets.CONTACT:
-        return presets.CONTACT[env]
-    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
-    contact = inspect.signature(task).parameters.get("contact")
-    return None if contact is None else contact.default
+    return presets.CONTACT.get(env) or make.own_contact(env)
 
 
 def _finished(run_folder: Path) -> bool:

@@ -64,7 +64,7 @@ class TrainLoop:
 
     def run(self) -> bool:
         """Returns whether Ctrl-C ended it; the state is saved in any case, between two updates."""
-        progress = Progress(self.total_steps) if self.folder is not None else None
+        progress = Progress(self.total_steps, self.max_seconds) if self.folder is not None else None
         began, saved = self.record.seconds, time.perf_counter()
         with deferred_interrupt() as received:
             while True:
@@ -76,13 +76,13 @@ class TrainLoop:
                 if due:
                     self.save()
                     saved = time.perf_counter()
-                self._update(progress)
+                self._update(progress, began)
             self.save(last=True)
         if progress is not None:
             progress.close()
         return interrupted
 
-    def _update(self, progress: Progress | None) -> None:
+    def _update(self, progress: Progress | None, began: float) -> None:
         started, before = time.perf_counter(), self.agent.steps
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
@@ -90,7 +90,7 @@ class TrainLoop:
         if self.dashboard is not None and progress is not None:
             self.dashboard.scalars(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
             self.dashboard.gradients(self.agent, before)
-            progress.show(steps, headline(scalars))
+            progress.show(steps, headline(scalars), self.record.seconds - began)
         if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:
             self.evaluate()
 

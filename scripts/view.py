@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -26,8 +26,9 @@ class ViewConfig:
 
     checkpoint: Path | None = None
     """A checkpoint file, or the folder of a run (its newest checkpoint). None: --env and --actions instead."""
-    env: str | None = None
-    """Environment id, such as genesis/Ant-v0; None: the checkpoint's."""
+    env: Annotated[
+        str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {make.ENV_NAMES}.")
+    ] = None
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     live: bool = False

@@ -160,8 +160,7 @@ def test_looking_changes_nothing(shown, tmp_path):
 
 def test_a_resumed_run_describes_itself_once(tmp_path):
     run = trained(tmp_path, max_minutes=1e-9, save_every_s=0.0)
-    config, hyper = train.TrainConfig(), None
-    config, hyper = train._resumed(config, run)
+    config, hyper = train.parse(["--resume", str(run)])
     assert train.train(config, hyper)["steps"] == 200
     first, second = (events(file) for file in sorted(run.glob("events.*")))
     assert "run/git/text_summary" in first.Tags()["tensors"] and not second.Tags()["tensors"]
@@ -229,8 +228,8 @@ def test_films_keep_to_their_budget(monkeypatch):
 def test_without_the_extra_there_is_a_line_in_the_log(monkeypatch, tmp_path, caplog):
     monkeypatch.setitem(sys.modules, "PIL", None)
     run = trained(tmp_path, CARTPOLE, "bptt", total_steps=40)
-    assert caplog.text.count("film: GIF films and PNG pictures need pillow") == 1 and '".[video]"' in caplog.text
-    assert caplog.text.count("by_step: Pictures of gradients need pillow") == 1
+    assert caplog.text.count("film: pillow must be installed to write GIF films") == 1 and '".[video]"' in caplog.text
+    assert caplog.text.count("by_step: pillow must be installed to draw pictures of gradients") == 1
     assert not events(run).Tags()["images"] and events(run).Tags()["histograms"] and not list(run.rglob("*.gif"))
 
 

@@ -1,6 +1,7 @@
 """The commands end to end on the torch task: folders, checkpoints, resume, interruption, refusals."""
 
 import json
+import re
 import signal
 import sys
 
@@ -13,7 +14,8 @@ import genesis as gs
 from agents import AGENTS, presets
 from agents.bptt import BPTT
 from agents.core import checkpoint
-from scripts import evaluate, train
+from scripts import evaluate, make, train
+from tests.scripts import saved_agents
 
 ENV = "genesis/TestPointMass-v0"
 SCALARS = {
@@ -70,7 +72,8 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
     assert str(newest(run)) in printed and f"tensorboard --logdir {run}" in printed
-    assert "untrained: return" in printed and "trained:   return" in printed and "success" in printed
+    assert f"-m scripts.render --checkpoint {run} --output film.mp4" in printed and "--resume" not in printed
+    assert "untrained:  return" in printed and "trained:    return" in printed and "success" in printed
     config = json.loads((run / "config.json").read_text())
     assert config["config"]["train"]["env"] == ENV and config["config"]["hyper"]["window"] == 5 and config["git"]
     assert not list((run / "checkpoints").glob(".*"))  # no half-written file is left
@@ -81,6 +84,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     code, output = run_evaluate(monkeypatch, capsys, run, "--json")
     result = json.loads(output.out)
     assert code == 0 and result["deterministic"]["episodes"] == 4 and result["trained_steps"] == 200
+    assert result["contact"] is None  # this task has one model
     wanted = {"return_mean", "return_std", "success_rate", "final_distance"}
     assert wanted <= set(result["deterministic"]) and wanted <= set(result["stochastic"])
     best = json.loads((run / "result.json").read_text())
@@ -117,9 +121,45 @@ def test_resume_goes_on_exactly(monkeypatch, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_max_minutes_ends_a_run(monkeypatch, tmp_path):
+def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     code, run = run_train(monkeypatch, tmp_path, "--total-steps", "100000000", "--max-minutes", "0.01")
     assert code == 0 and 0 < checkpoint.load(run)["agent_state"]["steps"] < 100000000
+    printed = capsys.readouterr().out
+    assert re.search(r"^0.6/0.6 s  [\d,]+ steps  ", printed, re.MULTILINE)
+    assert " steps of 100,000,000" in printed and f"-m scripts.train --resume {run}" in printed
+
+
+def test_steps_are_rounded_up_to_whole_updates_and_it_says_so(monkeypatch, tmp_path, capsys):
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "10")
+    assert code == 0 and checkpoint.load(run)["agent_state"]["steps"] == 20
+    assert "20 steps (10 rounded up to whole windows of the batch)" in capsys.readouterr().out
+
+
+def test_a_resumed_run_stays_what_it_is(monkeypatch, tmp_path, capsys):
+    run = run_train(monkeypatch, tmp_path, "--total-steps", "20")[1]
+    files = sorted(path.name for path in run.iterdir())
+    for option, value, before in (
+        ("env", "genesis/Ant-v0", ENV),
+        ("agent", "shac", "bptt"),
+        ("seed", "3", "0"),
+        ("num-envs", "8", "4"),
+        ("hyper.window", "6", "5"),
+        ("run-dir", str(tmp_path), str(tmp_path / "runs")),
+    ):
+        monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run), f"--{option}", value])
+        assert train.main() == 1
+        error = capsys.readouterr().err
+        name = option.replace("-", "_")
+        assert error.startswith(f"error: {name} must be what the resumed run began with, {before}, got {value} ")
+    assert sorted(path.name for path in run.iterdir()) == files
+    same = ["--env", ENV, "--agent", "bptt", "--hyper.window", "5", "--run-dir", str(run.parent)]
+    monkeypatch.setattr(
+        sys, "argv", ["train", "--resume", str(run), *same, "--total-steps", "60", "--eval-episodes", "0"]
+    )
+    assert train.main() == 0 and checkpoint.load(run)["agent_state"]["steps"] == 60
+    config = json.loads((run / "config.json").read_text())
+    assert config["config"]["train"]["total_steps"] == 60 and config["config"]["train"]["resume"] is None
+    assert "--resume" in config["resumed"][0]["command"] and "--resume" not in config["command"]
 
 
 BAD_OPTIONS = [
@@ -150,7 +190,9 @@ def test_help_names_defaults_and_agent_options(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         train.main()
     text = capsys.readouterr().out
-    assert end.value.code == 0 and "--hyper.actor-learning-rate" in text and "default: genesis/Ant-v0" in text
+    text = " ".join(text.replace("│", "").split())
+    assert end.value.code == 0 and "--hyper.actor-learning-rate" in text and "(default: genesis/Ant-v0)" in text
+    assert "genesis/SoftPush-v0" in text and "trajopt-cem" in text and "--resume RUN goes on" in text
 
 
 @pytest.fixture
@@ -186,6 +228,14 @@ def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
     assert code == 1 and "observations and actions of sizes" in output.err
     code, output = run_evaluate(monkeypatch, capsys, edited(run, env="genesis/Gone-v0"))
     assert code == 1 and "genesis/SoftPush-v0" in output.err
+
+
+def test_the_contact_of_an_evaluation_is_named(monkeypatch, tmp_path, capsys):
+    env = make.training_env("genesis/Pendulum-v0", 2)
+    run, _ = saved_agents.save(tmp_path, "genesis/Pendulum-v0", env, "bptt")
+    code, output = run_evaluate(monkeypatch, capsys, run, "--json")
+    assert code == 0 and json.loads(output.out)["contact"] == make.own_contact("genesis/Ant-v0") == "strict"
+    assert make.own_contact("genesis/SoftPush-v0") is None
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):
@@ -255,7 +305,7 @@ def test_resuming_a_folder_whose_configuration_is_broken_says_so(tmp_path):
     for text in ("{", '{"config": {}}', '{"config": {"train": {"run_dir": "x"}}}'):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match="must be the configuration that a run wrote"):
-            train._resumed(train.TrainConfig(), tmp_path)
+            train.parse(["--resume", str(tmp_path)])
 
 
 @pytest.mark.learning
