@@ -1,0 +1,43 @@
+"""What a progress shows: steps, or time where it ends the run first."""
+
+import io
+import sys
+
+import pytest
+
+from scripts.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_lines_count_what_ends_the_run_first(capsys):
+    progress = Progress(1000, limit_s=120.0, every_s=0.0)
+    progress.show(100, {"return": 1.5, "steps/s": 20480.0}, seconds=60.0)
+    progress.show(900, {}, seconds=61.0)
+    progress.show(950, {}, seconds=121.0)
+    progress.close()
+    timed, counted, over = capsys.readouterr().out.splitlines()
+    assert timed == "60/120 s  100 steps  return 1.5, steps/s 20,480"
+    assert counted.split() == ["0", "s", "900/1,000", "steps"]
+    assert over == "120/120 s  950 steps"
+
+
+def test_lines_are_few_but_the_last_one_comes(capsys):
+    progress = Progress(3)
+    for done in (1, 2, 3):
+        progress.show(done, {})
+    assert capsys.readouterr().out.split() == ["0", "s", "3/3", "steps"]
+
+
+@pytest.mark.parametrize("limit, part", [(float("inf"), " 10%"), (120.0, " 50%")])
+def test_a_bar_shows_the_larger_part(monkeypatch, limit, part):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = Progress(1000, limit_s=limit)
+    progress.show(100, {}, seconds=60.0)
+    progress.close()
+    last = terminal.getvalue().split("\r")[-1]
+    assert last.startswith(part) and ("60/120 s" in last) is (limit < 1e9)
