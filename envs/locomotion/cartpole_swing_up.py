@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box
 
 import genesis as gs
-from envs.locomotion.base import STRICT, RobotTask, robot_face
+from envs.locomotion.base import SOLVERS_OWN, RobotTask, robot_face
 from envs.locomotion.sensors import wrapped
 from envs.streams import Draw
 
@@ -28,7 +28,7 @@ class CartPoleSwingUp(RobotTask):
 
     SUBSTEPS = 4
     ROBOT = "cartpole"
-    CONTACTS = {"strict": STRICT, "reference": gs.options.RigidOptions(limit_stiffness=1e2, limit_damping=1.0)}
+    CONTACTS = {"strict": SOLVERS_OWN, "reference": gs.options.RigidOptions(limit_stiffness=1e2, limit_damping=1.0)}
 
     START_NOISE = np.pi / 2  # half-width, m and rad
     START_VELOCITY_NOISE = 0.25  # half-width, m/s and rad/s
