@@ -173,7 +173,8 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | Non
 def convert(value: torch.Tensor, output: str) -> Any:
     """A tensor for the torch face, a detached copy for the numpy face (rewards in float64, observations in float32)."""
     if output == "torch":
-        if type(value) is torch.Tensor and (value.dtype is torch.bool or value.dtype is gs.tc_float):  # nothing to check
+        plain, dtype = type(value) is torch.Tensor, value.dtype
+        if plain and (dtype is torch.bool or dtype is gs.tc_float):  # nothing to infer or to check
             return value.as_subclass(gs.Tensor)
         return gs.from_torch(value, detach=False)
     array = value.detach().cpu().as_subclass(torch.Tensor).numpy()
