@@ -11,6 +11,7 @@ from envs import faces
 from envs.base import DifferentiableVectorEnv
 from envs.single import SingleEnv, single_face
 from envs.streams import Draw
+from envs.words import once
 from genesis.errors import GenesisValueError
 
 SOLVERS_OWN = gs.options.RigidOptions()
@@ -174,13 +175,15 @@ class RobotTask(DifferentiableVectorEnv):
 
     def place(self, qpos: torch.Tensor, dofs_vel: torch.Tensor, envs_idx: torch.Tensor) -> None:
         """Puts the robots of `envs_idx` (n,) at `qpos` (n, Q) with velocities (n, D)."""
-        self.robot.set_qpos(qpos, envs_idx=envs_idx)
+        self.robot.set_qpos(qpos, envs_idx=envs_idx, zero_velocity=False)
         self.robot.set_dofs_velocity(dofs_vel, envs_idx=envs_idx)
 
+    @once
     def qpos(self) -> torch.Tensor:
         """Generalised positions (B, Q), a plain tensor, differentiable."""
         return self.robot.get_qpos().as_subclass(torch.Tensor)
 
+    @once
     def dofs_vel(self) -> torch.Tensor:
         """Generalised velocities (B, D), a plain tensor, differentiable."""
         return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)
