@@ -50,7 +50,7 @@ CONTACT: dict[str, str] = dict.fromkeys((HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
 their hyper-parameters and returns belong."""
 
 _BATCHES = {
-    CARTPOLE: (64, _steps(500, 64)),  # SHAC
+    CARTPOLE: (64, _steps(700, 64)),  # SHAC: 500 epochs
     PENDULUM: (64, _steps(300, 64)),
     HOPPER: (256, _steps(2000, 256)),  # SHAC
     WALKER: (256, _steps(2000, 256)),
