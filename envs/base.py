@@ -117,7 +117,8 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self.episode: dict[str, torch.Tensor] = {}
         self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         uniform = all(len(bound.unique()) == 1 for bound in (self._low, self._high))
-        self._bounds = (self._low[0].item(), self._high[0].item()) if uniform else (self._low, self._high)
+        # The adjoint of a clamp to two numbers is cheaper than that of one to two tensors.
+        self._bounds: Any = (self._low[0].item(), self._high[0].item()) if uniform else (self._low, self._high)
         self._middle = (0.5 * (self._low + self._high)).expand(num_envs, -1)
         self.action = self._middle
         self._delayed = [self.action] * action_delay
