@@ -291,6 +291,18 @@ def test_every_preset_is_of_a_task_and_of_its_agents_options():
     assert hyper.gamma == 0.9 and hyper.actor_learning_rate == 2e-3
 
 
+def test_strict_contact_has_shorter_windows():
+    """Where the robot walks, and whichever way the contact is given."""
+    for line in (["--contact", "strict"], ["--contact=strict"]):
+        config, hyper = train.parse(["--env", "genesis/Ant-v0", "--agent", "shac", *line])
+        assert (config.contact, hyper.window) == ("strict", 16)
+    assert train.parse(["--env", "genesis/Ant-v0", "--agent", "ppo", *line])[1] == AGENTS["ppo"].config(
+        **presets.find("genesis/Ant-v0", "ppo").hyper
+    )
+    cartpole = ["--env", "genesis/CartPoleSwingUp-v0", "--agent", "shac", "--contact", "strict"]
+    assert train.parse(cartpole)[1].window == 32
+
+
 @pytest.mark.learning
 @pytest.mark.precision("32")
 def test_the_default_training_learns_to_push(tmp_path):
