@@ -305,9 +305,18 @@ def test_strict_contact_has_shorter_windows():
 
 @pytest.mark.learning
 @pytest.mark.precision("32")
-def test_the_default_training_learns_to_push(tmp_path):
-    """The project's bar: 80 % of 100 fresh episodes after the default training, below 10 % before."""
-    result = train.train(*train.parse(["--run-dir", str(tmp_path)]))
+def test_the_default_training_learns_to_run_within_two_minutes(tmp_path):
+    """What `make train` does; a runner at 5 m/s has 6,000, one that stands 1,200."""
+    result = train.train(*train.parse(["--max-minutes", "2", "--run-dir", str(tmp_path)]))
+    assert result["untrained"]["return_mean"] < 1500 and result["trained"]["return_mean"] > 4000
+
+
+@pytest.mark.learning
+@pytest.mark.precision("32")
+def test_bptt_learns_to_push(tmp_path):
+    """The project's bar: 80 % of 100 fresh episodes after training, below 10 % before."""
+    line = ["--env", "genesis/SoftPush-v0", "--agent", "bptt", "--run-dir", str(tmp_path)]
+    result = train.train(*train.parse(line))
     assert result["untrained"]["success_rate"] < 0.1
     assert result["trained"]["success_rate"] >= 0.8
     assert result["trained"]["episodes"] == 100
@@ -323,7 +332,7 @@ def test_resuming_a_folder_whose_configuration_is_broken_says_so(tmp_path):
 @pytest.mark.learning
 @pytest.mark.precision("32")
 def test_shac_swings_the_pole_up_within_two_minutes(tmp_path):
-    """The published plateau is -500, after 1.02 M steps; a single seed is asked for a little less."""
+    """To the published plateau (its 6 minutes on a GPU are 1.02 M steps)."""
     line = ["--env", "genesis/CartPoleSwingUp-v0", "--agent", "shac", "--max-minutes", "2", "--run-dir", str(tmp_path)]
     result = train.train(*train.parse(line))
-    assert result["untrained"]["return_mean"] < -1500 and result["trained"]["return_mean"] > -650
+    assert result["untrained"]["return_mean"] < -1500 and result["trained"]["return_mean"] > -500
