@@ -33,7 +33,7 @@ class Progress:
         """
         timed = seconds / self._limit_s > done / self._total
         part = min(1.0, seconds / self._limit_s if timed else done / self._total)
-        beside = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        beside = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
         steps = f"{done:,} steps" if timed else f"{done:,}/{self._total:,} steps"
         text = f"{steps}  {beside}".rstrip()
         if timed:
@@ -52,3 +52,8 @@ class Progress:
         """Leaves the terminal's line."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _short(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3g}"

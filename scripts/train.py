@@ -149,9 +149,11 @@ def _main() -> int:
 def report(result: dict[str, Any]) -> str:
     """What the command prints at its end: what was learned, what was written, and what to type next."""
     run, steps, wanted = result["run"], result["steps"], result["total_steps"]
+    if steps == 0:
+        return f"interrupted before the first update; {run} has nothing to go on with"
     counted = f"{steps:,} steps"
     if steps > wanted:
-        counted += f" ({wanted:,} rounded up to whole windows of the batch)"
+        counted += f" ({wanted:,} were asked for; a training ends with a whole window of the batch)"
     elif steps < wanted:
         counted += f" of {wanted:,}"
     python = interpreter()
@@ -159,7 +161,7 @@ def report(result: dict[str, Any]) -> str:
     follow = [
         f"{python} -m scripts.evaluate --checkpoint {run}",
         f"{python} -m scripts.render --checkpoint {run} --output film.mp4",
-        f"{python.removesuffix('python')}tensorboard --logdir {run}",
+        f"{Path(python).with_name('tensorboard')} --logdir {run}",
     ]
     if steps < wanted:
         follow.append(f"{python} -m scripts.train --resume {run}")

@@ -81,6 +81,7 @@ def test_block_runs(block, tmp_path, capsys):
     losses = [float(line.split("loss ")[1]) for line in printed.splitlines() if "loss " in line]
     if "optimiser.step()" in block.code:
         assert losses == sorted(losses, reverse=True), "each update of the example must lower the loss"
+        assert losses[-1] < 0.1 * losses[0], "an example of learning must learn something"
 
 
 def test_every_block_has_a_test():

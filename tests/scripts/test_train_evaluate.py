@@ -132,7 +132,12 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
 def test_steps_are_rounded_up_to_whole_updates_and_it_says_so(monkeypatch, tmp_path, capsys):
     code, run = run_train(monkeypatch, tmp_path, "--total-steps", "10")
     assert code == 0 and checkpoint.load(run)["agent_state"]["steps"] == 20
-    assert "20 steps (10 rounded up to whole windows of the batch)" in capsys.readouterr().out
+    assert "20 steps (10 were asked for; a training ends with a whole window of the batch)" in capsys.readouterr().out
+
+
+def test_a_training_that_was_stopped_at_once_has_nothing_to_offer():
+    text = train.report({"run": "runs/a", "steps": 0, "total_steps": 10})
+    assert text == "interrupted before the first update; runs/a has nothing to go on with"
 
 
 def test_a_resumed_run_stays_what_it_is(monkeypatch, tmp_path, capsys):
