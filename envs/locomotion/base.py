@@ -21,9 +21,8 @@ SOLVERS_OWN = gs.options.RigidOptions()
 def strict_contact(sag: float) -> gs.options.RigidOptions:
     """Physics to be believed at finer substeps too, and soft enough to be learnt through.
 
-    200 N m, the strength of most motors here, bend a joint 0.05 rad beyond its range. (The solver's own limits let it
-    go by 0.003 rad: then the actions that press against them have no gradient, and few others act. docs/decisions.md,
-    26.)
+    200 N m, the strength of most motors here, bend a joint 0.05 rad beyond its range. (The solver's own limits give
+    by 0.001 rad: to actions that press against them nothing answers. See docs/decisions.md, 26.)
 
     Args:
         sag: How deep the robot sinks on one contact point, m: 1.3 % of its size.
