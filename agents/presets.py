@@ -12,7 +12,7 @@ here is the default of the agent's configuration.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genesis.errors import GenesisKeyError
@@ -49,8 +49,11 @@ CONTACT: dict[str, str] = dict.fromkeys((HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
 """Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
 their hyper-parameters and returns belong."""
 
+_STRICT: dict[str, dict[str, Any]] = {agent: {"window": 16} for agent in ("shac", "sapo", "ivw")}
+"""Agent to what differs from its preset where contact is "strict": stiffer limits let gradients live for less long."""
+
 _BATCHES = {
-    CARTPOLE: (64, _steps(500, 64)),  # SHAC
+    CARTPOLE: (64, _steps(700, 64)),  # SHAC: 500 epochs
     PENDULUM: (64, _steps(300, 64)),
     HOPPER: (256, _steps(2000, 256)),  # SHAC
     WALKER: (256, _steps(2000, 256)),
@@ -161,9 +164,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
 """Agent to environment to preset."""
 
 
-def find(env: str, agent: str) -> Preset | None:
-    """The preset of an agent in an environment, if there is one."""
-    return PRESETS.get(agent, {}).get(env)
+def find(env: str, agent: str, contact: str | None = None) -> Preset | None:
+    """The preset of an agent in an environment, if there is one; `contact` is the environment's, if it has any."""
+    preset = PRESETS.get(agent, {}).get(env)
+    if preset is None or contact != "strict" or env not in CONTACT:
+        return preset
+    return replace(preset, hyper={**preset.hyper, **_STRICT.get(agent, {})})
 
 
 def missing(env: str, agent: str) -> GenesisKeyError:

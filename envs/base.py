@@ -15,6 +15,7 @@ import genesis as gs
 from envs import faces, guards, snapshot
 from envs.clock import SimulatorClock
 from envs.streams import Draw, Streams
+from envs.words import Words
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
 _LOG = logging.getLogger(__name__)
@@ -115,12 +116,15 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self.streams = Streams(num_envs, first_env_index)
         self.episode: dict[str, torch.Tensor] = {}
         self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
+        uniform = all(len(bound.unique()) == 1 for bound in (self._low, self._high))
+        # The adjoint of a clamp to two numbers is cheaper than that of one to two tensors.
+        self._bounds: Any = (self._low[0].item(), self._high[0].item()) if uniform else (self._low, self._high)
         self._middle = (0.5 * (self._low + self._high)).expand(num_envs, -1)
         self.action = self._middle
         self._delayed = [self.action] * action_delay
         self._returns = torch.zeros(num_envs, dtype=self.dtype, device=self.device)
         self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        self._clock = SimulatorClock()
+        self._clock, self._words = SimulatorClock(), Words()
         self.scene = self.build_scene()
         if isinstance(self.scene, gs.Scene):
             self.metadata["render_fps"] = round(1 / self.scene.dt)
@@ -199,7 +203,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         if seed is not None or not self._started:
             entropy = int(self.np_random.integers(2**62)) if seed is None else int(seed)
             self.streams.seed(entropy, mask.cpu().numpy())
-        with self._grad_mode():
+        with self._grad_mode(), self._words.remembered():
             self._begin_episodes(mask)
             observation = self._observation()
             measured = self.measure()
@@ -221,9 +225,10 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
         restarting = self._pending if bool(self._pending.any()) else None
         action = faces.checked_action(actions, self._middle, ignored=restarting)
-        with self._grad_mode():
-            self._advance(torch.clamp(action, self._low, self._high))
-            nonfinite = self._replace_nonfinite_rows()
+        with self._grad_mode(), self._words.remembered():
+            self._advance(torch.clamp(action, *self._bounds))
+            sick = self._replace_nonfinite_rows()
+            nonfinite = torch.zeros_like(self._pending) if sick is None else sick
             if restarting is not None:
                 nonfinite = nonfinite & ~restarting
                 self._begin_episodes(restarting)
@@ -231,15 +236,15 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
             reward = self._checked(self.reward(), "reward")
             terminated = self._checked(self.terminated(), "terminated") | nonfinite
             truncated = self._out_of_time()
-            without = nonfinite if restarting is None else nonfinite | restarting
-            if bool(without.any()):
-                reward = torch.where(without, 0.0, reward)
             if restarting is not None:
                 terminated, truncated = terminated & ~restarting, truncated & ~restarting
+            if restarting is not None or sick is not None:
+                reward = torch.where(nonfinite if restarting is None else nonfinite | restarting, 0.0, reward)
             done = terminated | truncated
             any_done = bool(done.any())
             self._returns = self._returns + reward.detach().as_subclass(torch.Tensor)
-            ended = {"episode_return": self._returns, "episode_length": self.elapsed}
+            length = self.elapsed.int() if self.output == "torch" else self.elapsed  # what a tensor becomes at the face
+            ended = {"episode_return": self._returns, "episode_length": length}
             info = faces.infos(ended, done, self.output)
             if same_step and (self.output == "torch" or any_done):
                 info.update(faces.final_infos(observation, measured, done, self.output))
@@ -323,13 +328,12 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         action, *self._delayed = self._delayed
         if self.action_noise:
             noise = self._draw("action noise").normal(self.action_noise, self.single_action_space.shape)
-            action = torch.clamp(action + self.tensor(noise), self._low, self._high)
+            action = torch.clamp(action + self.tensor(noise), *self._bounds)
         self.action = action
         self.apply_action(action)
         with self._clock.forward():
             self.scene.step()
-        if self.differentiable and torch.is_grad_enabled():
-            self._clock.watch_backward(next(iter(snapshot.state_tensors(self.scene).values())))
+        self._words.forget()
         self.elapsed = self.elapsed + 1
 
     def _begin_episodes(self, mask: torch.Tensor) -> None:
@@ -353,17 +357,26 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         for name, value in self.sample_initial_state(self._draw("initial state", rows), envs_idx).items():
             previous = self.episode.get(name, value)
             self.episode[name] = value if len(envs_idx) == self.num_envs else previous.index_copy(0, envs_idx, value)
+        self._words.forget()
 
     def _randomise(self, mask: torch.Tensor) -> None:
         rows = mask.cpu().numpy()
         draw = self.streams.draw("parameters", rows, np.zeros(int(rows.sum()), dtype=np.int64))
         self.randomise_parameters(draw, mask.nonzero().squeeze(1), self.parameter_randomisation)
 
-    def _replace_nonfinite_rows(self) -> torch.Tensor:
-        """Restores the initial state where the state is not finite, so that no NaN enters `observe` or its gradient."""
-        sick = snapshot.nonfinite_rows(self.scene, self.num_envs)
-        if bool(sick.any()):
+    def _replace_nonfinite_rows(self) -> torch.Tensor | None:
+        """Restores the initial state where the state is not finite, so that no NaN enters `observe` or its gradient.
+
+        Returns:
+            (num_envs,) bool, where that was; None: nowhere.
+        """
+        state = snapshot.state_tensors(self.scene)
+        if self.differentiable and torch.is_grad_enabled():
+            self._clock.watch_backward(next(iter(state.values())))
+        sick = snapshot.nonfinite_rows(state, self.num_envs)
+        if sick is not None:
             self.scene.reset(envs_idx=sick.nonzero().squeeze(1))
+            self._words.forget()
             _LOG.warning("The state of environments %s was not finite; restored.", sick.nonzero().squeeze(1).tolist())
         return sick
 

@@ -1,5 +1,6 @@
 """The border of an environment: what comes in is checked here once, what goes out is converted here."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -159,8 +160,9 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | Non
         )
     action = action.to(like)
     values = action.detach().as_subclass(torch.Tensor)
-    bad = torch.isnan(values)
-    if bool(bad.any()) and bool((bad := bad.any(dim=1) if ignored is None else bad.any(dim=1) & ~ignored).any()):
+    # A sum is NaN where a number is, or where infinities cancel.
+    bad = torch.isnan(values).any(dim=1) if math.isnan(values.sum().item()) else None
+    if bad is not None and bool((bad := bad if ignored is None else bad & ~ignored).any()):
         raise GenesisValueError(
             f"actions must not be NaN, got NaN for environments {bad.nonzero().squeeze(1).tolist()}. "
             "Look at the policy's inputs and weights."
@@ -171,7 +173,8 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | Non
 def convert(value: torch.Tensor, output: str) -> Any:
     """A tensor for the torch face, a detached copy for the numpy face (rewards in float64, observations in float32)."""
     if output == "torch":
-        if type(value) is torch.Tensor and value.dtype in (torch.bool, gs.tc_float):  # nothing to infer or to check
+        plain, dtype = type(value) is torch.Tensor, value.dtype
+        if plain and (dtype is torch.bool or dtype is gs.tc_float):  # nothing to infer or to check
             return value.as_subclass(gs.Tensor)
         return gs.from_torch(value, detach=False)
     array = value.detach().cpu().as_subclass(torch.Tensor).numpy()

@@ -17,22 +17,23 @@ FORMAT = 1
 
 def state_tensors(scene: Any) -> dict[str, torch.Tensor]:
     """The scene's state by name, "solver.field": plain floating-point tensors (num_envs, ...)."""
-    return {
+    plain = {
         f"{solver}.{field}": value.as_subclass(torch.Tensor)
         for solver, state in _solver_states(scene.get_state()).items()
         for field, value in vars(state).items()
-        if value.is_floating_point()
     }
+    return {name: value for name, value in plain.items() if value.is_floating_point()}
 
 
-def nonfinite_rows(scene: Any, num_envs: int) -> torch.Tensor:
-    """(num_envs,) bool: environments with an infinity or NaN anywhere in their state."""
-    tensors = [tensor.detach() for tensor in state_tensors(scene).values()]
+def nonfinite_rows(state: Mapping[str, torch.Tensor], num_envs: int) -> torch.Tensor | None:
+    """(num_envs,) bool: environments with an infinity or NaN anywhere in `state_tensors`; None: there are none."""
+    tensors = [tensor.detach() for tensor in state.values()]
     if math.isfinite(sum(tensor.sum().item() for tensor in tensors)):  # no entry of a finite sum is infinite or NaN
-        return torch.zeros(num_envs, dtype=torch.bool, device=tensors[0].device)
+        return None
     # Zero times a finite number is 0, times anything else NaN: one sum per environment tells.
     probes = torch.stack([(tensor * 0.0).reshape(num_envs, -1).sum(dim=1) for tensor in tensors])
-    return torch.isnan(probes).any(dim=0)
+    sick = torch.isnan(probes).any(dim=0)
+    return sick if bool(sick.any()) else None
 
 
 def save(env: "DifferentiableVectorEnv") -> dict[str, Any]:

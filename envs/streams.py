@@ -7,6 +7,7 @@ Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), 
 """
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,8 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+AHEAD = 1024
+"""Numbers that are made together, over all rows, where fewer are asked for."""
 
 
 def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.ndarray:
@@ -28,8 +31,8 @@ def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.nda
         (..., 4) words below 2^32 held in uint64.
     """
     c0, c1, c2, c3 = np.moveaxis(counter, -1, 0)
-    k0, k1 = np.moveaxis(key, -1, 0)
-    for _ in range(rounds):
+    bumps = np.arange(rounds, dtype=np.uint64).reshape(rounds, *[1] * (key.ndim - 1))
+    for k0, k1 in zip(*((key[..., i] + bumps * _WEYL[i]) & _LOW for i in range(2)), strict=True):
         product0, product1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
         c0, c1, c2, c3 = (
             (product1 >> _SHIFT) ^ c1 ^ k0,
@@ -37,7 +40,6 @@ def philox4x32(counter: np.ndarray, key: np.ndarray, rounds: int = 10) -> np.nda
             (product0 >> _SHIFT) ^ c3 ^ k1,
             product0 & _LOW,
         )
-        k0, k1 = (k0 + _WEYL[0]) & _LOW, (k1 + _WEYL[1]) & _LOW
     return np.stack(np.broadcast_arrays(c0, c1, c2, c3), axis=-1)
 
 
@@ -49,6 +51,8 @@ class Draw:
         self._keys = keys
         self._env_ids, self._episodes, self._steps = (x.astype(np.uint64) & _LOW for x in (env_ids, episodes, steps))
         self._blocks = 0
+        self._ahead = np.empty((len(keys), 0))
+        """(n, 2 k) numbers in [0, 1) that are made and not yet given: numpy takes longer to start than to make them."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -69,7 +73,15 @@ class Draw:
 
     def _unit(self, count: int) -> np.ndarray:
         """(n, count) numbers in [0, 1) of 53 random bits."""
-        blocks = -(-count // 2)
+        used = 2 * -(-count // 2)
+        if used > self._ahead.shape[1]:
+            more = max(used - self._ahead.shape[1], AHEAD // len(self)) if len(self) else used
+            self._ahead = np.concatenate([self._ahead, self._made(-(-more // 2))], axis=1)
+        unit, self._ahead = self._ahead[:, :count], self._ahead[:, used:]
+        return unit
+
+    def _made(self, blocks: int) -> np.ndarray:
+        """(n, 2 blocks) further numbers."""
         counter = np.empty((len(self), blocks, 4), dtype=np.uint64)
         counter[..., 0] = np.arange(self._blocks, self._blocks + blocks, dtype=np.uint64)
         counter[..., 1] = self._steps[:, None]
@@ -79,7 +91,7 @@ class Draw:
         words = philox4x32(counter, self._keys[:, None, :])
         high, low = words[..., 0::2], words[..., 1::2]
         unit = ((high >> np.uint64(5)) * 67108864.0 + (low >> np.uint64(6))) / 9007199254740992.0
-        return unit.reshape(len(self), 2 * blocks)[:, :count]
+        return unit.reshape(len(self), 2 * blocks)
 
 
 class Streams:
@@ -102,13 +114,11 @@ class Streams:
 
     def draw(self, purpose: str, rows: np.ndarray, steps: np.ndarray) -> Draw:
         """Random numbers for the rows (n,) at their steps (n,) of the episode; each purpose has its own stream."""
-        return Draw(self._keys(purpose)[rows], self.env_ids[rows], self.episodes[rows], steps)
-
-    def _keys(self, purpose: str) -> np.ndarray:
-        keys = {seed: _key(seed, purpose) for seed in set(self.seeds.tolist())}
-        return np.stack([keys[seed] for seed in self.seeds.tolist()])
+        keys = np.array([_key(seed, purpose) for seed in self.seeds[rows].tolist()], dtype=np.uint64).reshape(-1, 2)
+        return Draw(keys, self.env_ids[rows], self.episodes[rows], steps)
 
 
-def _key(seed: int, purpose: str) -> np.ndarray:
+@lru_cache(maxsize=4096)
+def _key(seed: int, purpose: str) -> tuple[int, int]:
     words = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]).generate_state(2, np.uint32)
-    return words.astype(np.uint64)
+    return int(words[0]), int(words[1])

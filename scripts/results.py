@@ -75,6 +75,12 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
         "training's own episodes, with exploration; a return counts as reached when the mean of ten of these reaches",
         "it, or a deterministic evaluation. Seconds are wall-clock of updates, without compilation, evaluations and",
         "checkpoints; those of agents marked * were measured beside other runs and are not comparable.",
+        "",
+        "Walking robots: the trained policies again at finer substeps and in MuJoCo (`python -m scripts.recheck`),",
+        "over 16 fresh episodes. *Change* is relative to the return at the training's substeps, for each seed;",
+        "*limits* is the largest excess over a joint's range, *penetration* the largest depth of a foot, *pulling* the",
+        "part of the touching contact points whose force pulls. MuJoCo has contact and limits of its own; its",
+        "*control* is how far both engines differ after the same actions without contact (bar 20 %).",
     ]
     for env, contact in sorted({(record["env"], record["contact"] or "") for record in records}):
         chosen = [r for r in records if r["env"] == env and (r["contact"] or "") == contact]
@@ -106,11 +112,55 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
     lines.append(row("compilation, s", lambda rs: summary([r["compile_seconds"] for r in rs])))
     lines.append(row("seeds", lambda rs: ", ".join(str(seed) for seed in sorted(r["seed"] for r in rs))))
     lines.append(row("missing seeds", lambda rs: _missing(rs, expected_seeds)))
+    for name, cell in PHYSICS.items():
+        if any("recheck" in record for record in records):
+            lines.append(row(name, lambda rs, cell=cell: _physics(rs, cell)))
     lines.append("")
     for agent, chosen in by_agent.items():
+        machines = sorted({_machine(r) for r in chosen if "machine" in r})
         commits = ", ".join(sorted({f"{r['commit'][:10]}{'+changes' if '+' in r['commit'] else ''}" for r in chosen}))
-        lines.append(f"- {agent}: `{chosen[0]['command']}` (and the other seeds); commit {commits}")
+        lines.append(
+            f"- {agent}: `{chosen[0]['command']}` (and the other seeds); commit {commits}"
+            + (f"; {', '.join(machines)}" if machines else "")
+        )
     return lines
+
+
+def _machine(record: Record) -> str:
+    return f"{record['machine']['cores']} cores of {record['machine']['processor']}"
+
+
+def _physics(records: list[Record], cell: Callable[[dict[str, Any]], str]) -> str:
+    """One cell for the policies of several seeds, with each one's value."""
+    return ", ".join(cell(r["recheck"]) for r in sorted(records, key=lambda r: r["seed"]) if "recheck" in r) or NONE
+
+
+def _change(world: str) -> Callable[[dict[str, Any]], str]:
+    def cell(recheck: dict[str, Any]) -> str:
+        found = [row["change"] for row in recheck["rows"] if row["world"] == world]
+        return f"{100 * found[0]:+.1f} %" if found else NONE
+
+    return cell
+
+
+def _control(recheck: dict[str, Any]) -> str:
+    return f"{100 * recheck['control']['deviation']:.1f} %" if recheck["control"] else NONE
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f} %"
+
+
+PHYSICS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "change at 2x substeps": _change("2x"),
+    "change at 4x substeps": _change("4x"),
+    "change in MuJoCo": _change("MuJoCo"),
+    "MuJoCo's control": _control,
+    "limits, rad": lambda recheck: f"{recheck['rows'][0]['limit_excess']:.3f}",
+    "penetration, of the body's size": lambda recheck: _share(recheck["rows"][0]["penetration_share"]),
+    "pulling": lambda recheck: _share(recheck["rows"][0]["pulling_share"]),
+}
+"""Row of the table to what it says of a policy's re-check."""
 
 
 def _times(records: list[Record], name: str) -> str:

@@ -1,11 +1,13 @@
 """Trains agents in environments with several seeds: `python -m scripts.sweep --envs ... --agents ... --seeds ...`.
 
 Each finished run leaves a small JSON file under docs/results; what is there is not run again, what was interrupted is
-resumed. The table docs/results.md is written anew after every run.
+resumed. A walking robot's policy is then played at finer substeps and in MuJoCo (`scripts.recheck`). The table
+docs/results.md is written anew after every run.
 """
 
 import json
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -95,8 +97,8 @@ def run(config: SweepConfig) -> list[Outcome]:
         for agent in config.agents
         for seed in config.seeds
     ]
-    outcomes = [Outcome(job, "there") for job in jobs if _record_path(config, job).exists()]
-    waiting = [job for job in jobs if not _record_path(config, job).exists()]
+    waiting = [job for job in jobs if not _complete(config, job)]
+    outcomes = [Outcome(job, "there") for job in jobs if job not in waiting]
     print(f"{len(jobs)} runs, {len(outcomes)} of them there", flush=True)
     running: dict[Future[Outcome], Job] = {}
     interrupted = False
@@ -104,7 +106,7 @@ def run(config: SweepConfig) -> list[Outcome]:
         while (waiting and not interrupted) or running:
             while waiting and not interrupted and len(running) < config.parallel:
                 job = waiting.pop(0)
-                running[pool.submit(_train, config, job)] = job
+                running[pool.submit(_work, config, job)] = job
             try:
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
             except KeyboardInterrupt:  # the runs get it too, save, and end
@@ -147,6 +149,12 @@ def execute(command: list[str], log: Path, environment: dict[str, str]) -> int:
         return subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=environment).returncode
 
 
+def _work(config: SweepConfig, job: Job) -> Outcome:
+    """What a job still wants: its training, its re-check."""
+    outcome = Outcome(job, "done") if _record_path(config, job).exists() else _train(config, job)
+    return _recheck(config, job) or outcome if outcome.state == "done" else outcome
+
+
 def _train(config: SweepConfig, job: Job) -> Outcome:
     """One run, in a process of its own; its record, if it finished."""
     folder = config.run_dir / job.name
@@ -161,9 +169,9 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         return Outcome(job, "interrupted", "saved; the same command goes on")
     if status != 0:
         return Outcome(job, "failed", f"with status {status}: see {folder / 'log.txt'}")
-    runs = sorted(path.parent for path in folder.glob("*/result.json") if _finished(path.parent))
+    run = _finished_run(config, job)
     try:
-        measured = run_record.read(runs[-1]) if runs else None
+        measured = run_record.read(run) if run else None
     except GenesisValueError as error:
         return Outcome(job, "failed", str(error))
     if measured is None:
@@ -175,22 +183,57 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         "contact": job.contact,
         "commit": revision,
         "command": shlex.join(["python", *command]),
+        "machine": {"processor": _processor(), "cores": max(1, _cores() // config.parallel)},
         "parallel": config.parallel,
         "process_seconds": round(time.perf_counter() - started, 1),
         **measured,
     }
+    _write(_record_path(config, job), record)
+    final = record["final"]
+    return Outcome(job, "done", f"return {final['return_mean']:.1f}" if final else "")
+
+
+def _recheck(config: SweepConfig, job: Job) -> Outcome | None:
+    """Adds to a job's record what `scripts.recheck` says of its policy, where it is due; a failure, if it was one."""
+    run, log = _finished_run(config, job), config.run_dir / job.name / "recheck.txt"
+    if _complete(config, job) or run is None:
+        return None
+    arguments = [sys.executable, "-m", "scripts.recheck", "--checkpoint", str(run), "--json"]
+    if status := execute(arguments, log, _environment(config.parallel)):
+        return Outcome(
+            job, "interrupted" if status == 130 else "failed", f"re-checking, with status {status}: see {log}"
+        )
+    result = json.loads(log.read_text().splitlines()[-1])
     path = _record_path(config, job)
+    _write(path, json.loads(path.read_text()) | {"recheck": {name: result[name] for name in ("rows", "control")}})
+    return None
+
+
+def _complete(config: SweepConfig, job: Job) -> bool:
+    """Whether a job's record is there, with the re-check if its policy walks and is still at hand."""
+    path = _record_path(config, job)
+    if not path.exists():
+        return False
+    due = job.env in presets.CONTACT and _finished_run(config, job) is not None
+    return not due or "recheck" in json.loads(path.read_text())
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(record, indent=1) + "\n")
     temporary.replace(path)
-    final = record["final"]
-    return Outcome(job, "done", f"return {final['return_mean']:.1f}" if final else "")
 
 
 def _default_contact(env: str) -> str | None:
     """The preset that a training takes by itself; None where the task has none."""
     return presets.CONTACT.get(env) or make.own_contact(env)
+
+
+def _finished_run(config: SweepConfig, job: Job) -> Path | None:
+    """The newest folder of a finished run of a job."""
+    runs = [path.parent for path in (config.run_dir / job.name).glob("*/result.json") if _finished(path.parent)]
+    return max(runs, default=None)
 
 
 def _finished(run_folder: Path) -> bool:
@@ -204,9 +247,23 @@ def _environment(parallel: int) -> dict[str, str]:
     """With several runs at a time each gets its part of the cores."""
     if parallel == 1:
         return dict(os.environ)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // parallel))
+    threads = str(max(1, _cores() // parallel))
     return {"OMP_NUM_THREADS": "1", "TI_CPU_MAX_NUM_THREADS": threads, **os.environ}
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _record_path(config: SweepConfig, job: Job) -> Path:

@@ -85,8 +85,9 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     env = _named(arguments, "env", DEFAULT_ENV)
     agent = _named(arguments, "agent", DEFAULT_AGENT)
     make.check_names(env, agent)
-    preset = presets.find(env, agent)
-    default = TrainConfig(env=env, agent=agent, contact=presets.CONTACT.get(env))
+    usual = presets.CONTACT.get(env)
+    preset = presets.find(env, agent, _named(arguments, "contact", usual or ""))
+    default = TrainConfig(env=env, agent=agent, contact=usual)
     hyper = AGENTS[agent].config()
     if preset is not None:
         default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)

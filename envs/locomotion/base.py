@@ -11,10 +11,28 @@ from envs import faces
 from envs.base import DifferentiableVectorEnv
 from envs.single import SingleEnv, single_face
 from envs.streams import Draw
+from envs.words import once
 from genesis.errors import GenesisValueError
 
-STRICT = gs.options.RigidOptions()
-"""Contact stiffness from the robot's mass and stiff, damped limits: physics to be believed at finer substeps too."""
+SOLVERS_OWN = gs.options.RigidOptions()
+"""Contact and limits as the solver derives them from masses and strengths; for robots that nothing touches."""
+
+
+def strict_contact(sag: float) -> gs.options.RigidOptions:
+    """Physics to be believed at finer substeps too, and soft enough to be learnt through.
+
+    200 N m, the strength of most motors here, bend a joint 0.05 rad beyond its range. (The solver's own limits give
+    by 0.001 rad: to actions that press against them nothing answers. See docs/decisions.md, 26.)
+
+    Args:
+        sag: How deep the robot sinks on one contact point, m: 1.3 % of its size.
+    """
+    return gs.options.RigidOptions(
+        contact_sag=sag,
+        friction_velocity=0.02,
+        limit_stiffness=4e3,
+        limit_damping=40.0,
+    )
 
 
 def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) -> gs.options.RigidOptions:
@@ -48,7 +66,7 @@ class RobotTask(DifferentiableVectorEnv):
     SUBSTEPS: ClassVar[int] = 16
     ROBOT: ClassVar[str]  # name for gs.morphs.Robot
     FRICTION: ClassVar[float | None] = None  # of the robot on the ground; None: there is no ground
-    CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {"strict": STRICT}
+    CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {"strict": SOLVERS_OWN}
     FLOOR: ClassVar[float | None] = None  # m, height of a floor that is only seen, where there is no ground
     VIEW: ClassVar[tuple[float, float, float]] = (0.5, -3.6, 1.1)  # m, of the camera from the place it looks at
     VIEW_HEIGHT: ClassVar[float] = 0.5  # m, of that place, which goes along with the robot; its x and y are the robot's
@@ -156,13 +174,15 @@ class RobotTask(DifferentiableVectorEnv):
 
     def place(self, qpos: torch.Tensor, dofs_vel: torch.Tensor, envs_idx: torch.Tensor) -> None:
         """Puts the robots of `envs_idx` (n,) at `qpos` (n, Q) with velocities (n, D)."""
-        self.robot.set_qpos(qpos, envs_idx=envs_idx)
+        self.robot.set_qpos(qpos, envs_idx=envs_idx, zero_velocity=False)
         self.robot.set_dofs_velocity(dofs_vel, envs_idx=envs_idx)
 
+    @once
     def qpos(self) -> torch.Tensor:
         """Generalised positions (B, Q), a plain tensor, differentiable."""
         return self.robot.get_qpos().as_subclass(torch.Tensor)
 
+    @once
     def dofs_vel(self) -> torch.Tensor:
         """Generalised velocities (B, D), a plain tensor, differentiable."""
         return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)

@@ -7,9 +7,10 @@ import torch
 from gymnasium.spaces import Box
 
 import genesis as gs
-from envs.locomotion.base import STRICT, RobotTask, robot_face
+from envs.locomotion.base import SOLVERS_OWN, RobotTask, robot_face
 from envs.locomotion.sensors import wrapped
 from envs.streams import Draw
+from envs.words import once
 
 
 class CartPoleSwingUp(RobotTask):
@@ -28,7 +29,7 @@ class CartPoleSwingUp(RobotTask):
 
     SUBSTEPS = 4
     ROBOT = "cartpole"
-    CONTACTS = {"strict": STRICT, "reference": gs.options.RigidOptions(limit_stiffness=1e2, limit_damping=1.0)}
+    CONTACTS = {"strict": SOLVERS_OWN, "reference": gs.options.RigidOptions(limit_stiffness=1e2, limit_damping=1.0)}
 
     START_NOISE = np.pi / 2  # half-width, m and rad
     START_VELOCITY_NOISE = 0.25  # half-width, m/s and rad/s
@@ -52,18 +53,24 @@ class CartPoleSwingUp(RobotTask):
         """The rail."""
         self.scene.draw_debug_line((-4.3, 0.0, 0.0), (4.3, 0.0, 0.0), 0.03, "gray")
 
+    @once
+    def motion(self) -> tuple[torch.Tensor, ...]:
+        """Position of the cart (m), angle of the pole (rad), and their velocities, (B,) each."""
+        return *self.qpos().unbind(dim=1), *self.dofs_vel().unbind(dim=1)
+
+    @once
     def angle(self) -> torch.Tensor:
         """Of the pole (B,), rad, in [-pi, pi), 0 upright."""
-        return wrapped(self.qpos()[:, 1])
+        return wrapped(self.motion()[1])
 
     def observe(self) -> torch.Tensor:
         """See the class."""
-        (x, angle), (velocity, spin) = self.qpos().unbind(dim=1), self.dofs_vel().unbind(dim=1)
+        x, angle, velocity, spin = self.motion()
         return torch.stack([x, velocity, torch.sin(angle), torch.cos(angle), spin], dim=1)
 
     def reward(self) -> torch.Tensor:
         """See the class."""
-        x, (velocity, spin) = self.qpos()[:, 0], self.dofs_vel().unbind(dim=1)
+        x, _, velocity, spin = self.motion()
         pole = self.angle().square() + self.ANGULAR_VELOCITY_WEIGHT * spin.square()
         return -(pole + self.POSITION_WEIGHT * x.square() + self.VELOCITY_WEIGHT * velocity.square())
 

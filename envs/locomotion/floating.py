@@ -5,9 +5,11 @@ from typing import ClassVar
 
 import torch
 
+import genesis as gs
 from envs.locomotion.base import RobotTask
-from envs.locomotion.sensors import heading, random_turn, rotated, upright
+from envs.locomotion.sensors import heading, random_turn, rotated
 from envs.streams import Draw
+from envs.words import once
 
 
 class FloatingTask(RobotTask):
@@ -27,6 +29,12 @@ class FloatingTask(RobotTask):
     HEIGHT_LIMIT: ClassVar[float]  # of the torso, m; below it the episode ends
     JOINT_VELOCITY_UNIT: ClassVar[float] = 10.0  # rad/s
 
+    def build_scene(self) -> gs.Scene:
+        """See `RobotTask`."""
+        self._axes = self.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # x and z
+        self._target = self.tensor(self.TARGET)
+        return super().build_scene()
+
     def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Standing, more or less."""
         n_joints = len(self.START_JOINTS)
@@ -39,31 +47,48 @@ class FloatingTask(RobotTask):
         self.place(qpos, self.tensor(velocity), envs_idx)
         return {}
 
+    @once
+    def place_parts(self) -> tuple[torch.Tensor, ...]:
+        """Position (B, 3), m, and quaternion (B, 4) of the torso; joint angles (B, J), rad."""
+        return self.qpos().split((3, 4, len(self.START_JOINTS)), dim=1)
+
+    @once
+    def velocity_parts(self) -> tuple[torch.Tensor, ...]:
+        """Velocity (B, 3), m/s, and angular velocity (B, 3), in its frame, of the torso; joints' (B, J), rad/s."""
+        return self.dofs_vel().split((3, 3, len(self.START_JOINTS)), dim=1)
+
+    @once
+    def turned(self) -> tuple[torch.Tensor, ...]:
+        """The torso's x axis, its z axis and its angular velocity (rad/s), world frame, (B, 3) each."""
+        quat, spin = self.place_parts()[1], self.velocity_parts()[1]
+        axes = self._axes.expand(self.num_envs, 2, 3)
+        return rotated(quat[:, None], torch.cat([axes, spin[:, None]], dim=1)).unbind(dim=1)
+
+    @once
     def torso(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Height (m), `upright` and `heading` of the torso, (B,) each."""
-        qpos = self.qpos()
-        pos, quat = qpos[:, :3], qpos[:, 3:7]
-        return pos[:, 2], upright(quat), heading(pos, quat, self.TARGET)
+        pos, (ahead, up, _) = self.place_parts()[0], self.turned()
+        return pos[:, 2], up[:, 2], heading(pos, ahead, self._target)
 
+    @once
     def forward_velocity(self) -> torch.Tensor:
         """Of the torso along +x (B,), m/s."""
-        return self.dofs_vel()[:, 0]
+        return self.velocity_parts()[0][:, 0]
 
     def observe(self) -> torch.Tensor:
         """See the class."""
-        qpos, velocity = self.qpos(), self.dofs_vel()
-        pos, quat = qpos[:, :3], qpos[:, 3:7]
-        torso = [pos[:, 2:], quat, velocity[:, :3], rotated(quat, velocity[:, 3:6])]
-        joints = [qpos[:, 7:], velocity[:, 6:] / self.JOINT_VELOCITY_UNIT]
-        posture = torch.stack([upright(quat), heading(pos, quat, self.TARGET)], dim=1)
-        return torch.cat([*torso, *joints, posture, self.action.as_subclass(torch.Tensor)], dim=1)
+        (pos, quat, joints), (velocity, _, joint_velocity) = self.place_parts(), self.velocity_parts()
+        _, upright, heading = self.torso()
+        torso = [pos[:, 2:], quat, velocity, self.turned()[2]]
+        posture = [joints, joint_velocity / self.JOINT_VELOCITY_UNIT, upright[:, None], heading[:, None]]
+        return torch.cat([*torso, *posture, self.action.as_subclass(torch.Tensor)], dim=1)
 
     def terminated(self) -> torch.Tensor:
         """Whether the torso is too low."""
-        return self.qpos()[:, 2].detach() < self.HEIGHT_LIMIT
+        return self.torso()[0].detach() < self.HEIGHT_LIMIT
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """Forward velocity (m/s), height (m), `upright`."""
-        qpos = self.qpos().detach()
-        velocity = self.forward_velocity().detach()
-        return {"forward_velocity": velocity, "height": qpos[:, 2], "upright": upright(qpos[:, 3:7])}
+        height, upright, _ = self.torso()
+        measured = {"forward_velocity": self.forward_velocity(), "height": height, "upright": upright}
+        return {name: value.detach() for name, value in measured.items()}

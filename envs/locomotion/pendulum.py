@@ -9,6 +9,7 @@ from gymnasium.spaces import Box
 from envs.locomotion.base import RobotTask, robot_face
 from envs.locomotion.sensors import wrapped
 from envs.streams import Draw
+from envs.words import once
 
 
 class Pendulum(RobotTask):
@@ -43,6 +44,7 @@ class Pendulum(RobotTask):
         self.place(angle, self.tensor(draw.uniform(-self.START_SPEED, self.START_SPEED, (1,))), envs_idx)
         return {}
 
+    @once
     def angle(self) -> torch.Tensor:
         """Of the rod (B,), rad, in [-pi, pi), 0 upright."""
         return wrapped(self.qpos()[:, 0])

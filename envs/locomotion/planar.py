@@ -6,9 +6,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from envs.locomotion.base import STRICT, RobotTask, reference_contact
+from envs.locomotion.base import RobotTask, reference_contact, strict_contact
 from envs.locomotion.sensors import height_reward
 from envs.streams import Draw
+from envs.words import once
 
 
 class PlanarTask(RobotTask):
@@ -29,18 +30,25 @@ class PlanarTask(RobotTask):
         self.place(qpos, self.tensor(velocity), envs_idx)
         return {}
 
+    @once
+    def displacement(self) -> torch.Tensor:
+        """Coordinates (B, Q) from the rest pose, m and rad."""
+        return self.qpos() - self.rest
+
+    @once
     def torso(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Height over the rest height (m) and angle about y from the rest pose (rad, positive forwards), (B,) each."""
-        _, height, angle = (self.qpos() - self.rest)[:, :3].unbind(dim=1)
+        height, angle = self.displacement()[:, 1:3].unbind(dim=1)
         return height, angle
 
+    @once
     def forward_velocity(self) -> torch.Tensor:
         """Of the torso (B,), m/s."""
         return self.dofs_vel()[:, 0]
 
     def observe(self) -> torch.Tensor:
         """See the class."""
-        return torch.cat([(self.qpos() - self.rest)[:, 1:], self.dofs_vel()], dim=1)
+        return torch.cat([self.displacement()[:, 1:], self.dofs_vel()], dim=1)
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """Forward velocity (m/s), height over the rest height (m), cosine of the torso's angle."""
@@ -53,7 +61,10 @@ class UprightTask(PlanarTask):
     """Abstract: move forwards, upright, with little effort: the rewards and limits of `Hopper`."""
 
     FRICTION = 0.9
-    CONTACTS = {"strict": STRICT, "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0)}
+    CONTACTS = {
+        "strict": strict_contact(sag=0.012),
+        "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0),
+    }
 
     START_NOISE = 0.05  # m, rad
     START_VELOCITY_NOISE = 0.05  # m/s, rad/s

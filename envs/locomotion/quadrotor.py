@@ -10,6 +10,7 @@ import genesis as gs
 from envs.locomotion.base import RobotTask, robot_face
 from envs.locomotion.sensors import random_turn, rotated, rotation_matrix, upright
 from envs.streams import Draw
+from envs.words import once
 
 
 class Quadrotor(RobotTask):
@@ -81,10 +82,12 @@ class Quadrotor(RobotTask):
         """Of each rotor (1, 4): what it carries at rest, N."""
         return self.tensor([[self.GRAVITY * float(self.robot.model.mass.sum()) / 4] * 4])
 
+    @once
     def to_waypoint(self) -> torch.Tensor:
         """From the body (B, 3), m, world frame."""
         return self.episode["waypoint"] - self.qpos()[:, :3]
 
+    @once
     def upright(self) -> torch.Tensor:
         """Cosine of the tilt (B,)."""
         return upright(self.qpos()[:, 3:7])

@@ -6,8 +6,8 @@ from envs.streams import Draw
 
 
 def rotated(quat: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-    """Vectors (B, 3) of a body's frame in the world frame; `quat` (B, 4) is the body's, of unit length."""
-    scalar, axis = quat[:, :1], quat[:, 1:]
+    """Vectors (..., 3) of a body's frame in the world frame; `quat` (..., 4) is the body's, of unit length."""
+    scalar, axis = quat.split((1, 3), dim=-1)
     twice = 2.0 * torch.linalg.cross(axis, vector)
     return vector + scalar * twice + torch.linalg.cross(axis, twice)
 
@@ -22,12 +22,13 @@ def upright(quat: torch.Tensor) -> torch.Tensor:
     return 1.0 - 2.0 * (quat[:, 1].square() + quat[:, 2].square())
 
 
-def heading(pos: torch.Tensor, quat: torch.Tensor, target: tuple[float, float]) -> torch.Tensor:
-    """Cosine (B,) between a body's x axis and the horizontal direction from `pos` (B, 3) to a far `target`, m."""
-    w, x, y, z = quat.unbind(dim=1)
-    ahead, aside = target[0] - pos[:, 0], target[1] - pos[:, 1]
-    along = (1.0 - 2.0 * (y * y + z * z)) * ahead + 2.0 * (x * y + w * z) * aside
-    return along / torch.hypot(ahead, aside)
+def heading(pos: torch.Tensor, axis: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cosine (B,) between a unit vector `axis` (B, 3) and the horizontal direction from `pos` (B, 3) to `target` (2,).
+
+    Positions are in m.
+    """
+    direction = target - pos[:, :2]
+    return (axis[:, :2] * direction).sum(dim=1) / direction.norm(dim=1)
 
 
 def height_reward(height: torch.Tensor, ceiling: float, gain: float) -> torch.Tensor:

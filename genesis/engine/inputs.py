@@ -1,5 +1,6 @@
 """What users hand to setters, made into checked tensors before anything changes. Gradients stay connected."""
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -56,7 +57,10 @@ def _holds_tensor(value: Any) -> bool:
 
 def require_finite(what: str, tensor: torch.Tensor) -> None:
     """Raise, naming the first place, unless all entries are finite."""
-    finite = torch.isfinite(tensor.detach())
+    values = plain_of(tensor).detach()
+    if math.isfinite(values.sum().item()):  # a finite sum has finite terms only; any other may have overflown
+        return
+    finite = torch.isfinite(values)
     if not finite.all():
         place = tuple((~finite).nonzero()[0].tolist())
         raise GenesisValueError(
@@ -130,7 +134,7 @@ def indices(what: str, chosen: Any, n: int, noun: str) -> Sequence[int]:
 
 def is_run(chosen: Sequence[int]) -> bool:
     """Whether indices follow each other without a gap, so that they are a slice."""
-    return len(chosen) > 0 and all(b == a + 1 for a, b in zip(chosen, chosen[1:], strict=False))
+    return len(chosen) > 0 and list(chosen) == list(range(chosen[0], chosen[0] + len(chosen)))
 
 
 def rows(

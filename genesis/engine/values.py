@@ -77,6 +77,10 @@ class Values:
         """Whether there is such a value."""
         return (solver, name) in self._place
 
+    def width(self, solver: str, name: str) -> int:
+        """Length of a value's axis after that of environments."""
+        return self._values[self._place[solver, name]].shape[1]
+
     def own(self, tensor: torch.Tensor) -> Tensor:
         """`tensor`, remembering the scene."""
         return remember(tensor, self._scene())
@@ -192,7 +196,7 @@ class Values:
         part = old if whole else old[:, begin:end]
         part = rows if envs is None else part.index_copy(0, envs, rows)
         if not whole:
-            part = torch.cat([old[:, :begin], part, old[:, end:]], 1)
+            part = torch.slice_scatter(old, part, 1, begin, end)
         elif envs is None:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
@@ -202,7 +206,7 @@ class Values:
         self.simulator.check_runtime()
         refuse_modes("scene.reset")
         if state is None:
-            new = [value.clone() for value in self._initial_values]
+            new = [value.clone() if envs is None else value for value in self._initial_values]
         else:
             new = [plain_of(tensor) for _, tensor, _ in self.entries_of(state)]
             if not self.requires_grad:

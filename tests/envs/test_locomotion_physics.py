@@ -7,6 +7,7 @@ import torch
 
 import envs  # noqa: F401  (registers)
 import genesis as gs
+from scripts.physics import GenesisWorld, body_size
 
 LEGGED = ("Hopper", "Walker2d", "HalfCheetah", "Ant", "Humanoid")
 TASKS = (*LEGGED, "CartPoleSwingUp", "Pendulum", "Quadrotor")
@@ -99,6 +100,26 @@ def test_contact_presets_differ_and_stand(task):
         assert torch.isfinite(observation).all() and env.robot.get_dofs_velocity().abs().max() < 30
         ends.append(observation)
     assert not torch.allclose(*ends, atol=1e-4)
+
+
+@pytest.mark.parametrize("task", LEGGED)
+def test_strict_contact_holds(task):
+    """At rest nothing is deeper in the ground than 2 % of the body's size; full strength bends no limit by 0.15 rad."""
+    env = make(task, 4, contact="strict", step_outputs=("contacts",))
+    world = GenesisWorld(env)
+    world.reset(seed=0)
+    lower(env, task)
+
+    def push(action, steps):  # without an end of the episode
+        for _ in range(steps):
+            env.apply_action(torch.full((4, *env.single_action_space.shape), action, dtype=gs.tc_float))
+            env.scene.step()
+        return world.strain()
+
+    strain = push(0.0, 400)
+    assert env.dofs_vel().abs().max() < 0.5  # m/s, rad/s
+    assert 0 < strain.penetration.max() < 0.02 * body_size(env.robot.model)
+    assert max(push(action, 30).limit_excess.max() for action in (-1.0, 1.0)) < 0.15
 
 
 def test_the_single_face_takes_the_preset():

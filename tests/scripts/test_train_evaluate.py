@@ -296,6 +296,26 @@ def test_every_preset_is_of_a_task_and_of_its_agents_options():
     assert hyper.gamma == 0.9 and hyper.actor_learning_rate == 2e-3
 
 
+def test_strict_contact_has_shorter_windows():
+    """Where the robot walks, and whichever way the contact is given."""
+    for line in (["--contact", "strict"], ["--contact=strict"]):
+        config, hyper = train.parse(["--env", "genesis/Ant-v0", "--agent", "shac", *line])
+        assert (config.contact, hyper.window) == ("strict", 16)
+    assert train.parse(["--env", "genesis/Ant-v0", "--agent", "ppo", *line])[1] == AGENTS["ppo"].config(
+        **presets.find("genesis/Ant-v0", "ppo").hyper
+    )
+    cartpole = ["--env", "genesis/CartPoleSwingUp-v0", "--agent", "shac", "--contact", "strict"]
+    assert train.parse(cartpole)[1].window == 32
+
+
+@pytest.mark.learning
+@pytest.mark.precision("32")
+def test_the_default_training_learns_to_run_within_two_minutes(tmp_path):
+    """What `make train` does; a runner at 5 m/s has 6,000, one that stands 1,200."""
+    result = train.train(*train.parse(["--max-minutes", "2", "--run-dir", str(tmp_path)]))
+    assert result["untrained"]["return_mean"] < 1500 and result["trained"]["return_mean"] > 4000
+
+
 @pytest.mark.learning
 @pytest.mark.precision("32")
 def test_bptt_learns_to_push(tmp_path):
@@ -305,14 +325,6 @@ def test_bptt_learns_to_push(tmp_path):
     assert result["untrained"]["success_rate"] < 0.1
     assert result["trained"]["success_rate"] >= 0.8
     assert result["trained"]["episodes"] == 100
-
-
-@pytest.mark.learning
-@pytest.mark.precision("32")
-def test_the_default_training_learns_to_run_within_two_minutes(tmp_path):
-    """What `make train` does. The return depends on the machine's speed, so that little is asked for."""
-    result = train.train(*train.parse(["--max-minutes", "2", "--run-dir", str(tmp_path)]))
-    assert result["untrained"]["return_mean"] < 1000 and result["trained"]["return_mean"] > 2500
 
 
 def test_resuming_a_folder_whose_configuration_is_broken_says_so(tmp_path):
@@ -325,7 +337,7 @@ def test_resuming_a_folder_whose_configuration_is_broken_says_so(tmp_path):
 @pytest.mark.learning
 @pytest.mark.precision("32")
 def test_shac_swings_the_pole_up_within_two_minutes(tmp_path):
-    """The published plateau is -500, after 1.02 M steps; a single seed is asked for a little less."""
+    """To the published plateau (its 6 minutes on a GPU are 1.02 M steps)."""
     line = ["--env", "genesis/CartPoleSwingUp-v0", "--agent", "shac", "--max-minutes", "2", "--run-dir", str(tmp_path)]
     result = train.train(*train.parse(line))
-    assert result["untrained"]["return_mean"] < -1500 and result["trained"]["return_mean"] > -650
+    assert result["untrained"]["return_mean"] < -1500 and result["trained"]["return_mean"] > -500

@@ -193,7 +193,7 @@ class ArticulatedBody(Entity):
     def _read(self, name: str, begin: int, n: int) -> Tensor:
         """This entity's columns of a value of the solver."""
         value = self._values.read("rigid", name)
-        return value if n == value.shape[1] else cast(Tensor, value[:, begin : begin + n])
+        return value if self._values.width("rigid", name) == n else cast(Tensor, value[:, begin : begin + n])
 
     def _columns(self, value: torch.Tensor, chosen: Sequence[int], envs_idx: Environments) -> Tensor:
         """Some of the units on axis 1, for some environments."""
