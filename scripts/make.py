@@ -1,6 +1,7 @@
 """What the scripts share: environments and agents by name, command lines that fail in one sentence."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -146,9 +147,17 @@ def hyper(config_class: type[Any], values: dict[str, Any]) -> Any:
 
 
 def run(command: Callable[[], int]) -> int:
-    """Runs a command; an error of the toolkit becomes one sentence and exit status 1 instead of a traceback."""
+    """Runs a command; an error of the toolkit becomes one sentence and exit status 1 instead of a traceback.
+
+    So does a reader of its output that goes away (`| head`), without a sentence.
+    """
     try:
-        return command()
+        status = command()
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
+        return 1
     except gs.GenesisException as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
