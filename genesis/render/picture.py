@@ -45,9 +45,9 @@ class Images(NamedTuple):
 class View:
     """One look at the things: its arrays and its two launches, of the lists of tiles and of the first pass."""
 
-    def __init__(self, width: int, height: int, n_things: int, shared: list[torch.Tensor], grounds: bool) -> None:
+    def __init__(self, width: int, height: int, n_things: int, shared: list[torch.Tensor], passes: int) -> None:
         lay = layout()
-        self.width, self.height, self.grounds = width, height, grounds
+        self.width, self.height, self.passes = width, height, passes
         self.tiles_x, self.tiles_y = -(-width // tiles.TILE), -(-height // tiles.TILE)
         self.sizes = lay.new_int(tiles.N_SIZES)
         self.view = lay.new(tiles.N_VIEW, 1)
@@ -55,8 +55,11 @@ class View:
         self.which = lay.new_int(n_things)
         self.starts = lay.new_int(self.tiles_x * self.tiles_y + 1)
         self.boxes = lay.new_int(4 * n_things)
-        pixels = width * height
-        self.hits, self.depth, self.normals = lay.new_int(pixels), lay.new(pixels, 1), lay.new(pixels, 3)
+        self.pitch, self.rows = tiles.TILE * self.tiles_x, tiles.TILE * self.tiles_y
+        self.packets = self.pitch * self.rows // lay.width
+        self.depth = lay.new_lanes(max(1, passes) * self.packets)
+        self.hits = lay.new_int_lanes(max(1, passes * self.packets))
+        self.normals = lay.new_lanes(max(1, 3 * passes * self.packets))
         self.shared = shared
         self.make_room(16 * n_things + 4096)
 
@@ -66,7 +69,8 @@ class View:
         self.entries = layout().new_int(capacity)
         self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, self.boxes, self.starts, self.entries)
         self.inputs = [self.ball, self.near, self.which, self.starts, self.entries, *self.shared, self.view, self.sizes]
-        self._trace = bind(depth.trace_kernel(), *self.inputs, self.hits, self.depth, self.normals)
+        kernel = depth.trace_kernel(self.passes > 0)
+        self._trace = bind(kernel, *self.inputs, self.hits, self.depth, self.normals, lanes=True)
 
     def look(self, frame: list[np.ndarray], half: tuple[float, float], parallel: bool, things: "Things") -> None:
         """Trace the things from `frame`: origin, right, up, forward, relative to the picture's origin."""
@@ -80,7 +84,7 @@ class View:
         self.which[:n] = order.to(self.which)
         numbers = [*np.concatenate(frame), float(parallel), *half, 0.5 * self.width / half[0]]
         self.view.copy_(torch.tensor(numbers, dtype=torch.float64))
-        n_grounds = things.n_grounds if self.grounds else 0
+        n_grounds = things.n_grounds if self.passes else 0
         while True:
             counts = [n, things.n_solids, n_grounds, self.width, self.height, self.tiles_x, self.tiles_y]
             self.sizes.copy_(torch.tensor([*counts, self.capacity, 0, 0, things.recon_from, 0], dtype=torch.int32))
@@ -115,20 +119,19 @@ class Picture:
         self.faces = lay.new(max(1, sum(len(faces) for faces in stage.solids.faces)), 4)
         self.ground = lay.new(trace.GROUND_ROWS * n_grounds, 4)
         self.heights = torch.as_tensor(np.concatenate([*heights, np.zeros(1)])).to(lay.new(1, 1))
-        self.tint, self.owner_tint = lay.new(n_things, 3), lay.new(max(1, len(stage.particles)), 4)
-        self.ground_tint, self.light = lay.new(2 * n_grounds, 3), lay.new(draw.N_LIGHT, 1)
+        self.tint, self.owner_tint = lay.new(n_things, 4), lay.new(max(1, len(stage.particles)), 4)
+        self.ground_tint, self.light = lay.new(2 * n_grounds, 4), lay.new(draw.N_LIGHT, 1)
         self.radius = lay.new(max(1, len(stage.particles)), 1)
         shared = [self.solid, self.about, self.faces, self.ground, self.heights]
-        self.main = View(width, height, n_things, shared, grounds=True)
+        self.main = View(width, height, n_things, shared, passes=1 + edges.N_EXTRA)
         edge = min(max(SUN_PIXELS[0], 4 * max(width, height) // 5), SUN_PIXELS[1])
-        self.sun = View(edge, edge, n_things, shared, grounds=False)
-        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, grounds=False)
+        self.sun = View(edge, edge, n_things, shared, passes=0)
+        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, passes=0)
         self.low_gap, self.low_visible = lay.new(2, 1), lay.new(LOW_PIXELS**2, 1)
-        self.colors = torch.zeros(3 * width * height, dtype=torch.uint8, device=lay.device)
-        self.edges = lay.new_int(width * height)
-        extra = edges.N_EXTRA * width * height
-        self.more = [lay.new_int(extra), lay.new(extra, 1), lay.new(extra, 3)]
-        self._openness = bind(depth.openness_kernel(), self.low.depth, self.low.sizes, self.low_gap, self.low_visible)
+        self.colors = torch.zeros(3 * self.main.pitch * self.main.rows, dtype=torch.uint8, device=lay.device)
+        self.edges = lay.new_int_lanes(self.main.packets)
+        below = self.low.depth.view(-1)
+        self._openness = bind(depth.openness_kernel(), below, self.low.sizes, self.low_gap, self.low_visible)
         self._smooth = self._bind_smooth() if stage.smooth else []
         self._bound_to: list[torch.Tensor] = []
         self._filled: tuple[list, list, list] | None = None
@@ -137,11 +140,12 @@ class Picture:
 
     def _bind_smooth(self) -> list:
         lay, view = layout(), self.main
-        spare = lay.new(len(view.depth), 3)
+        hits, length, normals = view.hits.view(-1), view.depth.view(-1), view.normals.view(-1)
+        spare = torch.empty_like(normals[: 3 * view.pitch * view.rows])
         rows, columns = lay.new_int(1) + 1, lay.new_int(1)
         ends = (self.radius, view.view, view.sizes)
-        along = bind(smooth.smooth_kernel(), view.hits, view.depth, view.normals, spare, *ends, rows)
-        down = bind(smooth.smooth_kernel(), view.hits, view.depth, spare, view.normals, *ends, columns)
+        along = bind(smooth.smooth_kernel(), hits, length, normals, spare, *ends, rows)
+        down = bind(smooth.smooth_kernel(), hits, length, spare, normals, *ends, columns)
         return [along, down, along, down]
 
     def _fill(self) -> None:
@@ -151,7 +155,7 @@ class Picture:
         if faces := [faces for faces in stage.solids.faces if len(faces)]:
             lay.rows(self.faces)[:] = torch.as_tensor(np.concatenate(faces)).to(self.faces)
         for g, ground in enumerate(stage.grounds):
-            lay.rows(self.ground_tint)[2 * g : 2 * g + 2] = _linear(ground.tints).to(self.ground_tint)
+            lay.rows(self.ground_tint)[2 * g : 2 * g + 2, :3] = _linear(ground.tints).to(self.ground_tint)
         for k, body in enumerate(stage.particles):
             lay.rows(self.owner_tint)[k, :3] = _linear([colors.of_particles(body)])[0].to(self.owner_tint)
             lay.rows(self.owner_tint)[k, 3] = self.radius[k] = stage.radii[k]
@@ -165,14 +169,14 @@ class Picture:
             about[begin : begin + n, 0] = torch.tensor(solids.kind, dtype=torch.int32)
             about[begin : begin + n, 1:3] = torch.tensor(solids.span, dtype=torch.int32)
             about[begin : begin + n, 3] = torch.tensor(solids.owner, dtype=torch.int32)
-            lay.rows(self.tint)[begin : begin + n] = _linear(solids.tint).to(self.tint)
+            lay.rows(self.tint)[begin : begin + n, :3] = _linear(solids.tint).to(self.tint)
 
     def _write_particles(self, begin: int) -> None:
         """Owners and colours of the particles, which come after the solids."""
         lay, at = layout(), begin
         for k, body in enumerate(self.stage.particles):
             self.about.view(-1, 4)[at : at + body.n_particles, 3] = k
-            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k, :3]
+            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k]
             at += body.n_particles
 
     def make(
@@ -267,11 +271,12 @@ class Picture:
         main, sun, low = self.main, self.sun, self.low
         if len(self._bound_to) == 0 or any(a is not b for a, b in zip(main.inputs, self._bound_to, strict=True)):
             self._bound_to = list(main.inputs)
-            seen = [main.hits, main.depth, main.normals, self.edges, *self.more]
-            beside = [sun.starts, sun.view, sun.sizes, sun.depth, low.view, low.sizes, self.low_visible]
+            seen = [main.hits, main.depth, main.normals, self.edges]
+            flat = [main.hits.view(-1), main.normals.view(-1)]
+            beside = [sun.starts, sun.view, sun.sizes, sun.depth.view(-1), low.view, low.sizes, self.low_visible]
             paint = [self.tint, self.owner_tint, self.ground_tint, self.light, self.colors]
-            self._find_edges = bind(edges.edge_kernel(), *main.inputs, main.hits, main.normals, self.edges, *self.more)
-            self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *beside, *paint)
+            self._find_edges = bind(edges.edge_kernel(), *main.inputs, *seen, lanes=True)
+            self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *flat, *beside, *paint, lanes=True)
         self._find_edges()
         self._color()
 
@@ -279,7 +284,7 @@ class Picture:
 
     def rgb(self) -> np.ndarray:
         """(H, W, 3) uint8."""
-        return self.colors.cpu().numpy().reshape(self.main.height, self.main.width, 3).copy()
+        return self._shown(self.colors.view(-1, 3)).copy()
 
     def depth(self, pose: Pose, fov: float) -> np.ndarray:
         """(H, W) float32, m along the optical axis; inf where there is nothing."""
@@ -287,7 +292,7 @@ class Picture:
         half = math.tan(math.radians(fov) / 2)
         u = ((np.arange(width) + 0.5) * 2 / width - 1) * half * width / height
         v = (1 - (np.arange(height) + 0.5) * 2 / height) * half
-        length = self.main.depth.cpu().numpy().astype(np.float64).reshape(height, width)
+        length = self._shown(self.main.depth.view(-1)).astype(np.float64)
         along = length / np.sqrt(1 + u[None] ** 2 + v[:, None] ** 2)
         return np.where(length < shapes.FAR, along, np.inf).astype(np.float32)
 
@@ -297,17 +302,24 @@ class Picture:
         owners = np.array([*self._owners, *(body.idx for body in stage.particles for _ in range(body.n_particles)), -1])
         smooth = np.array([*(body.idx for body in stage.particles), -1])
         grounds = np.array([*(ground.owner for ground in stage.grounds), -1])
-        hits = self.main.hits.cpu().numpy()
+        hits = self._shown(self.main.hits.view(-1))
         found = np.where(hits >= trace.RECON, smooth[np.clip(hits - trace.RECON, 0, len(smooth) - 1)], -1)
         thing = (hits >= 0) & (hits < trace.RECON)
         found = np.where(thing, owners[np.clip(hits, 0, len(owners) - 1)], found)
         found = np.where(hits < trace.NOTHING, grounds[np.clip(trace.NOTHING - 1 - hits, 0, len(grounds) - 1)], found)
-        return (found + 1).astype(np.int32).reshape(self.main.height, self.main.width)
+        return (found + 1).astype(np.int32)
 
     def normal(self) -> np.ndarray:
         """(H, W, 3) float32, unit, world frame; zero where there is nothing."""
-        rows = layout().rows(self.main.normals).cpu().numpy().astype(np.float32)
-        return rows.reshape(self.main.height, self.main.width, 3).copy()
+        main, lay = self.main, layout()
+        packets = main.normals.view(-1)[: 3 * main.pitch * main.rows].view(main.packets, 3, lay.width)
+        return self._shown(packets.transpose(1, 2).reshape(-1, 3)).astype(np.float32)
+
+    def _shown(self, pixels: torch.Tensor) -> np.ndarray:
+        """(H, W, …): what is shown of numbers for all pixels, those beyond the edge and further passes too."""
+        main = self.main
+        whole = pixels[: main.pitch * main.rows].cpu().numpy()
+        return whole.reshape(main.rows, main.pitch, *whole.shape[1:])[: main.height, : main.width]
 
 
 _NOWHERE = torch.tensor([0.0, 0.0, 1e6, 0.0], dtype=torch.float64)

@@ -7,26 +7,31 @@ from genesis.render.kernels.trace import tracing
 
 
 @per_runtime
-def trace_kernel():
+def trace_kernel(full: bool):
+    """`full`: with what was hit and the normals, not the depth alone."""
     lay, tr = layout(), tracing()
 
     @ti.kernel
     def trace(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4, about: lay.I1,
               faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
-              hits: lay.I1, depth: lay.A1, normals: lay.A3):  # fmt: skip
+              hits: lay.IL, depth: lay.AL, normals: lay.AL):  # fmt: skip
         """One ray through the middle of every pixel."""
         for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
             if job % SPREAD == 0:
                 tile = job // SPREAD
                 y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
                 for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
-                    for x in range(x0, ti.min(x0 + TILE, sizes[WIDTH])):
-                        o, d = tr.ray(x + 0.5, y + 0.5, view, sizes)
-                        hit, t, n = tr.cast(o, d, tile, ball, near, which, starts, entries, solid, about, faces,
+                    for part in range(TILE // lay.width):
+                        x = x0 + part * lay.width
+                        o, d = tr.rays(x + 0.5, y + 0.5, view, sizes)
+                        hit, t, n = tr.cast(o, d, tile, full, ball, near, which, starts, entries, solid, about, faces,
                                             ground, heights, sizes)  # fmt: skip
-                        pixel = y * sizes[WIDTH] + x
-                        hits[pixel], depth[pixel] = hit, t
-                        lay.put3(normals, pixel, n)
+                        at = tr.packet(x, y, sizes)
+                        depth[at] = t
+                        if ti.static(full):
+                            hits[at] = hit
+                            for c in ti.static(range(3)):
+                                normals[3 * at + c] = n[c]
 
     return trace
 
@@ -44,7 +49,7 @@ def openness_kernel():
     def openness(depth: lay.A1, sizes: lay.I1, gap: lay.A1, visible: lay.A1):
         """How much of an overcast sky each place of the ground sees, 0 … 1.
 
-        `depth` is the picture from below the ground straight up, whose rays start `gap[0]` under it; `gap[1]` is the
+        `depth`: of the picture from below the ground straight up, whose rays start `gap[0]` under it; `gap[1]` is the
         edge of its pixels, m. A disc of radius r at height h over a level place hides r^2 / (r^2 + h^2) of its sky;
         rings are differences of discs.
         """
@@ -58,7 +63,7 @@ def openness_kernel():
                     u = ti.cast(ti.floor(x + 0.5 + middle * ti.cos(angle)), ti.i32)
                     v = ti.cast(ti.floor(y + 0.5 + middle * ti.sin(angle)), ti.i32)
                     if u >= 0 and v >= 0 and u < sizes[WIDTH] and v < sizes[HEIGHT]:
-                        h = depth[v * sizes[WIDTH] + u]
+                        h = depth[v * sizes[TILES_X] * TILE + u]
                         if h < FAR:
                             h = ti.max(h - gap[0], 0.0) / gap[1] + 0.3
                             hidden += outer * outer / (outer * outer + h * h) - inner * inner / (inner * inner + h * h)
