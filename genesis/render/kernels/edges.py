@@ -60,8 +60,8 @@ def edge_kernel():
                             if 0 <= y + down and y + down < sizes[HEIGHT]:
                                 beside += down * row
                             theirs, m = hits[beside], lanes3()
+                            shown = (column + right >= 0) & (column + right < sizes[WIDTH])
                             if ti.static(right != 0):
-                                shown = (column + right >= 0) & (column + right < sizes[WIDTH])
                                 theirs = where(shown, shifted(right, mine, theirs), mine)
                             other = theirs != mine
                             edge = where(other, whole(1), edge)
@@ -71,7 +71,7 @@ def edge_kernel():
                                 for c in ti.static(range(3)):
                                     m[c] = normals[3 * beside + c]
                                     if ti.static(right != 0):
-                                        m[c] = shifted(right, n[c], m[c])
+                                        m[c] = where(shown, shifted(right, n[c], m[c]), n[c])
                                 edge = where(on_solid & (theirs == mine) & (n.dot(m) < FOLD), whole(1), edge)
                         edges[at] = where(edge > 0, smooth + 1, whole())
                         if any_lane(edge > 0):
