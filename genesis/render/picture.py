@@ -54,7 +54,7 @@ class View:
         self.ball, self.near = lay.new(n_things, 4), lay.new(n_things, 1)
         self.which = lay.new_int(n_things)
         self.starts = lay.new_int(self.tiles_x * self.tiles_y + 1)
-        self.boxes = lay.new_int(4 * n_things)
+        self.boxes, self.busy = lay.new_int(4 * n_things), lay.new_int(self.tiles_x * self.tiles_y)
         self.pitch, self.rows = tiles.TILE * self.tiles_x, tiles.TILE * self.tiles_y
         self.packets = self.pitch * self.rows // lay.width
         self.depth = lay.new_lanes(max(1, passes) * self.packets)
@@ -67,7 +67,8 @@ class View:
         """Let the lists be so long in all."""
         self.capacity = capacity
         self.entries = layout().new_int(capacity)
-        self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, self.boxes, self.starts, self.entries)
+        lists = [self.boxes, self.starts, self.entries, self.busy]
+        self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, *lists)
         self.inputs = [self.ball, self.near, self.which, self.starts, self.entries, *self.shared, self.view, self.sizes]
         kernel = depth.trace_kernel(self.passes > 0)
         self._trace = bind(kernel, *self.inputs, self.hits, self.depth, self.normals, lanes=True)
@@ -79,7 +80,7 @@ class View:
         near = (offset @ forward if parallel else offset.norm(dim=1)) - things.ball[:, 3]
         near, order = torch.sort(near, stable=True)
         n = len(order)
-        layout().rows(self.ball)[:n] = things.ball[order].to(self.ball)
+        layout().rows(self.ball)[:n] = things.rows[order.to(things.rows.device)]
         self.near[:n] = (near - 1e-5 * near.abs()).to(self.near)
         self.which[:n] = order.to(self.which)
         numbers = [*np.concatenate(frame), float(parallel), *half, 0.5 * self.width / half[0]]
@@ -100,7 +101,11 @@ class Things(NamedTuple):
     """What is in the picture of one environment, relative to its origin."""
 
     ball: torch.Tensor
-    """(n, 4) centre and radius, float64."""
+    """(n, 4) centre and radius, float64, on the CPU."""
+    rows: torch.Tensor
+    """The same as kernels take them."""
+    bounded: np.ndarray
+    """(m, 4) those that are somewhere."""
     n_solids: int
     n_grounds: int
     recon_from: int
@@ -214,8 +219,12 @@ class Picture:
         ]
         centre = torch.cat([pos, places[2][env] - origin])
         ball = torch.cat([centre, torch.cat([reach, *sizes])[:, None]], 1)
-        ball = torch.where(torch.isfinite(ball).all(1, keepdim=True), ball, _NOWHERE)
-        things = Things(ball, n_solids, len(stage.grounds), n_solids + stage.n_particles - stage.n_smooth)
+        bounded = ball
+        if not torch.isfinite(ball.sum()):
+            somewhere = torch.isfinite(ball).all(1)
+            bounded, ball = ball[somewhere], torch.where(somewhere[:, None], ball, _NOWHERE)
+        first_smooth = n_solids + stage.n_particles - stage.n_smooth
+        things = Things(ball, ball.to(self.main.ball), bounded.numpy(), n_solids, len(stage.grounds), first_smooth)
         planes = self._write_grounds(env, pose)
         self._n_solids, self._owners = n_solids, [*stage.solids.owner, *solids.owner]
 
@@ -249,12 +258,12 @@ class Picture:
 
     def _look_from_sun(self, things: Things, pose: Pose) -> float:
         """Returns the edge of a pixel of the sun's picture, m."""
-        frame, half = _parallel_frame(-SUN, things.ball, 1.02, self.sun.width, pose.pos)
+        frame, half = _parallel_frame(-SUN, things.bounded, 1.02, self.sun.width, pose.pos)
         self.sun.look(frame, (half, half), True, things)
         return 2 * half / self.sun.width
 
     def _look_from_below(self, things: Things, normal: np.ndarray, point: np.ndarray, pose: Pose) -> None:
-        frame, half = _parallel_frame(normal, things.ball, 1.3, LOW_PIXELS, pose.pos)
+        frame, half = _parallel_frame(normal, things.bounded, 1.3, LOW_PIXELS, pose.pos)
         gap = normal @ (point - frame[0])
         self.low.look(frame, (half, half), True, things)
         self.low_gap[0], self.low_gap[1] = gap, 2 * half / LOW_PIXELS
@@ -273,7 +282,7 @@ class Picture:
             self._bound_to = list(main.inputs)
             seen = [main.hits, main.depth, main.normals, self.edges]
             flat = [main.hits.view(-1), main.normals.view(-1)]
-            beside = [sun.starts, sun.view, sun.sizes, sun.depth.view(-1), low.view, low.sizes, self.low_visible]
+            beside = [sun.busy, sun.view, sun.sizes, sun.depth.view(-1), low.view, low.sizes, self.low_visible]
             paint = [self.tint, self.owner_tint, self.ground_tint, self.light, self.colors]
             self._find_edges = bind(edges.edge_kernel(), *main.inputs, *seen, lanes=True)
             self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *flat, *beside, *paint, lanes=True)
@@ -341,7 +350,7 @@ def _matrix(quat: torch.Tensor) -> torch.Tensor:
 
 
 def _parallel_frame(
-    forward: np.ndarray, ball: torch.Tensor, margin: float, pixels: int, seen_from: np.ndarray
+    forward: np.ndarray, ball: np.ndarray, margin: float, pixels: int, seen_from: np.ndarray
 ) -> tuple[list[np.ndarray], float]:
     """Origin, right, up and forward of a parallel view that holds all balls, and half its edge, m.
 
@@ -352,10 +361,9 @@ def _parallel_frame(
     right /= np.linalg.norm(right)
     up = np.cross(right, forward)
     basis = np.stack([right, up, forward])
-    ball = ball[ball[:, 2] < 1e5]
     if not len(ball):
         return [np.zeros(3), right, up, forward], 1.0
-    centre, radius = basis @ ball[:, :3].numpy().T, ball[:, 3].numpy()
+    centre, radius = basis @ ball[:, :3].T, ball[:, 3]
     low, high = (centre - radius).min(1), (centre + radius).max(1)
     half = margin * float((high - low)[:2].max()) / 2
     half = 2.0 ** (math.ceil(4 * math.log2(max(half, 1e-6))) / 4)

@@ -1,5 +1,7 @@
 """Pictures of depth alone: what the sun sees, what the ground sees above it, and the first pass of every picture."""
 
+import math
+
 from genesis.compiler import layout, per_runtime, ti
 from genesis.render.kernels.shapes import FAR
 from genesis.render.kernels.tiles import HEIGHT, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
@@ -38,6 +40,8 @@ def trace_kernel(full: bool):
 
 RINGS, SPOKES = 6, 10
 """Of the places that a point of the ground looks at, to see how much of the sky is hidden."""
+FIRST, TURN = ((math.cos(angle), math.sin(angle)) for angle in (math.pi / SPOKES, 2 * math.pi / SPOKES))
+"""Cosine and sine of the first spoke's angle, and of that between neighbours."""
 
 
 @per_runtime
@@ -56,12 +60,12 @@ def openness_kernel():
         for pixel in range(sizes[WIDTH] * sizes[HEIGHT]):
             y, x = pixel // sizes[WIDTH], pixel % sizes[WIDTH]
             hidden = ti.cast(0.0, real)
-            for spoke in range(SPOKES):
-                angle = 2.0 * ti.math.pi * (spoke + 0.5) / SPOKES
+            right, down = ti.cast(FIRST[0], real), ti.cast(FIRST[1], real)
+            for _spoke in range(SPOKES):
                 inner, middle, outer = ti.cast(0.0, real), ti.cast(0.0, real), ti.cast(1.0, real)
                 for _ in range(RINGS):
-                    u = ti.cast(ti.floor(x + 0.5 + middle * ti.cos(angle)), ti.i32)
-                    v = ti.cast(ti.floor(y + 0.5 + middle * ti.sin(angle)), ti.i32)
+                    u = ti.cast(ti.floor(x + 0.5 + middle * right), ti.i32)
+                    v = ti.cast(ti.floor(y + 0.5 + middle * down), ti.i32)
                     if u >= 0 and v >= 0 and u < sizes[WIDTH] and v < sizes[HEIGHT]:
                         h = depth[v * sizes[TILES_X] * TILE + u]
                         if h < FAR:
@@ -70,6 +74,7 @@ def openness_kernel():
                     inner = outer
                     middle = 1.3 * outer
                     outer *= 1.7
+                right, down = right * TURN[0] - down * TURN[1], right * TURN[1] + down * TURN[0]
             visible[pixel] = 1.0 - hidden / SPOKES
 
     return openness

@@ -45,41 +45,35 @@ def draw_kernel():
         return x, y, r.dot(vector(view, FORWARD))
 
     @ti.func
-    def sunlit_at(x, y, z, depth: ti.template(), starts: ti.template(), sizes: ti.template()):
-        """`sunlit` of one place."""
-        i, j = ti.cast(x - 1.5, ti.i32), ti.cast(y - 1.5, ti.i32)
-        fx, fy, pitch = x - 1.5 - i, y - 1.5 - j, sizes[TILES_X] * TILE
-        empty = True
-        for b, a in ti.static(ti.ndrange(2, 2)):
-            tile = (j + 3 * b) // TILE * sizes[TILES_X] + (i + 3 * a) // TILE
-            empty = empty and starts[tile] == starts[tile + 1]
-        lit = ti.cast(1.0, real)
-        if not empty:
-            total = ti.cast(0.0, real)
-            for b in range(4):
-                row = (j + b) * pitch + i
-                line = (1.0 - fx) * ti.cast(depth[row] > z, real) + fx * ti.cast(depth[row + 3] > z, real)
-                line += ti.cast(depth[row + 1] > z, real) + ti.cast(depth[row + 2] > z, real)
-                if b == 0:
-                    line *= 1.0 - fy
-                if b == 3:
-                    line *= fy
-                total += line
-            lit = total * (1.0 / 9.0)
-        return lit
-
-    @ti.func
-    def sunlit(q: ti.template(), asked, depth: ti.template(), starts: ti.template(), view: ti.template(),
+    def sunlit(q: ti.template(), asked, depth: ti.template(), busy: ti.template(), view: ti.template(),
                sizes: ti.template()):  # fmt: skip
         """How much of the sun reaches q, 0 … 1: the mean over 3 x 3 pixels of the sun's picture, placed smoothly."""
         x, y, z = place(q, view, sizes)
         lit = lane(1.0)
         inside = asked & (x > 2.5) & (y > 2.5) & (x < sizes[WIDTH] - 2.5) & (y < sizes[HEIGHT] - 2.5)
         if any_lane(inside):
-            chosen = where(inside, whole(1), whole())
-            for j in range(width):
-                if of_lane(chosen, j) == 1:
-                    set_lane(lit, j, sunlit_at(of_lane(x, j), of_lane(y, j), of_lane(z, j), depth, starts, sizes))
+            x, y, corner = where(inside, x - 1.5, lane()), where(inside, y - 1.5, lane()), whole()
+            near_things, pitch = whole(), sizes[TILES_X] * TILE
+            for j in ti.static(range(width)):
+                across, down = ti.cast(of_lane(x, j), ti.i32), ti.cast(of_lane(y, j), ti.i32)
+                set_lane(near_things, j, busy[down // TILE * sizes[TILES_X] + across // TILE])
+                set_lane(corner, j, down * pitch + across)
+            inside = inside & (near_things > 0)
+            if any_lane(inside):
+                fx, fy, total = x - ti.floor(x), y - ti.floor(y), lane()
+                for b in range(4):
+                    line = lane()
+                    for a in ti.static(range(4)):
+                        there = lane()
+                        for j in ti.static(range(width)):
+                            set_lane(there, j, depth[of_lane(corner, j) + b * pitch + a])
+                        line += where(there > z, (1.0 - fx, lane(1.0), lane(1.0), fx)[a], lane())
+                    if b == 0:
+                        line = line * (1.0 - fy)
+                    if b == 3:
+                        line = line * fy
+                    total += line
+                lit = where(inside, total * (1.0 / 9.0), lit)
         return lit
 
     @ti.func
@@ -157,7 +151,7 @@ def draw_kernel():
     @ti.kernel
     def draw(view: lay.A1, sizes: lay.I1, hits: lay.IL, depth: lay.AL, normals: lay.AL, edges: lay.IL,
              flat_hits: lay.I1, flat_normals: lay.A1,
-             sun_starts: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
+             sun_busy: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
              low_view: lay.A1, low_sizes: lay.I1, low_visible: lay.A1,
              tint: lay.A4, owner_tint: lay.A4, ground_tint: lay.A4, light: lay.A1,
              picture: ti.types.ndarray(dtype=ti.u8, ndim=1)):  # fmt: skip
@@ -216,7 +210,7 @@ def draw_kernel():
                                 facing = new & (n.dot(vector(light, SUN)) > 0.0)
                                 lit = where(new, lane(), lit)
                                 if any_lane(facing):
-                                    from_there = sunlit(q + n * off, facing, sun_depth, sun_starts, sun_view, sun_sizes)
+                                    from_there = sunlit(q + n * off, facing, sun_depth, sun_busy, sun_view, sun_sizes)
                                     lit = where(facing, from_there, lit)
                                 if light[GROUND_SEEN] > 0.5:
                                     floor = where(new, seen_sky(q, new, low_visible, low_view, low_sizes), floor)

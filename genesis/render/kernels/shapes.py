@@ -1,8 +1,8 @@
 """Where rays enter a shape, and the shape's normal there, in the shape's own frame.
 
-A packet of rays (`genesis.math.lanes`) meets one shape. Rays come as `p`, their points nearest to the shape's centre, and
-unit directions `d`, so that p.d = 0 and small shapes far away are exact in single precision. Results are lengths from p
-along d, or FAR. Sizes: see `loaders.parts.Geom`.
+A packet of rays (`genesis.math.lanes`) meets one shape. Rays come as `p`, their points nearest to the shape's centre,
+and unit directions `d`, so that p.d = 0 and small shapes far away are exact in single precision. Results are lengths
+from p along d, or FAR. Sizes: see `loaders.parts.Geom`.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti

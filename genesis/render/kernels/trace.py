@@ -1,7 +1,8 @@
 """What rays meet first: a thing of their tile's list, or a ground.
 
-A *packet* is `layout().width` neighbouring pixels of a row, whose rays are followed side by side (`genesis.math.lanes`).
-Pictures are stored in packets, row by row; rows are as long as their tiles, and so perhaps longer than is shown.
+A *packet* is `layout().width` neighbouring pixels of a row, whose rays are followed side by side
+(`genesis.math.lanes`). Pictures are stored in packets, row by row; rows are as long as their tiles, and so perhaps
+longer than is shown.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
@@ -179,9 +180,9 @@ def tracing() -> Functions:
                 n = (d * s - c) * (1.0 / b[3])
                 shown = thing
                 if thing < sizes[N_SOLIDS]:
-                    first, second, third = (lay.get4(solid, SOLID_ROWS * thing), lay.get4(solid, SOLID_ROWS * thing + 1),
-                                            lay.get4(solid, SOLID_ROWS * thing + 2))  # fmt: skip
-                    size = lay.get4(solid, SOLID_ROWS * thing + 3)
+                    row = SOLID_ROWS * thing
+                    first, second = lay.get4(solid, row), lay.get4(solid, row + 1)
+                    third, size = lay.get4(solid, row + 2), lay.get4(solid, row + 3)
                     at = Vec(first[3], second[3], third[3]) - o
                     along = at.dot(d)
                     m = d * along - at
