@@ -1,5 +1,6 @@
 """Films and film strips of what a policy does: `python -m scripts.render --checkpoint runs/... --output film.mp4`."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def run(config: RenderConfig) -> dict[str, Any]:
     gif = config.output.suffix.lower() == ".gif"
     env.render_size = config.size or ((160, 160) if gif else (320, 320))
     rate = env.metadata["render_fps"]
-    every = max(1, round(rate / (config.fps or (15.0 if gif else 30.0))))
+    every = math.ceil(rate / (config.fps or (15.0 if gif else 30.0)) - 1e-6)
     count = max(1, round(config.seconds * rate / every))
     act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     frames = _frames(env, act, config.seed, every, count)
