@@ -228,11 +228,13 @@ def layout() -> SimpleNamespace:
     """Types, array annotations, allocation and element access for the running precision and architecture.
 
     `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them, `AL` arrays of lane
-    values, of type `lane`, for `width` environments each, and `I1` arrays of integers. `new(count, k)` allocates an
-    array of `count` elements with k components, not cleared (pages cost memory when touched), `new_lanes(count)` one of
-    lane values; `rows(array)` views any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add;
-    `add*` is atomic on a GPU. A loop over n pieces of work for a thread runs over n * `stride` indices, in blocks of
-    `block_dim`, and works where the index is a multiple of `stride`.
+    values, of type `lane`, for `width` environments each, `I1` arrays of integers and `IL` of lanes of them, of type
+    `whole`. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
+    when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array)` views any array as
+    (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop over n pieces
+    of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the index is a
+    multiple of `stride`. Kernels on lanes must not take `A3`: their vectors of three would be read at addresses that
+    the machine's instructions do not allow.
     """
     config = impl.current_cfg()
     real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64
@@ -256,7 +258,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     soa = structure_of_arrays
     width = 1 if soa else LANES
     lane = ti.types.vector(width, real) if width > 1 else real
+    whole = ti.types.vector(width, ti.i32) if width > 1 else ti.i32
     kinds["AL"] = ti.types.ndarray(dtype=lane, ndim=1)
+    kinds["IL"] = ti.types.ndarray(dtype=whole, ndim=1)
 
     @ti.func
     def finite(x):
@@ -354,6 +358,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     def new_int(count: int) -> torch.Tensor:
         return torch.zeros(count, dtype=torch.int32, device=device)
 
+    def new_int_lanes(count: int) -> torch.Tensor:
+        return new_int(count * width).view(-1, width) if width > 1 else new_int(count)
+
     def rows(array: torch.Tensor) -> torch.Tensor:
         return array.t() if soa and array.dim() == 2 else array.reshape(array.shape[0], -1)
 
@@ -361,6 +368,7 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
         finite=finite, get3=get3, get4=get4, get33=get33, put3=put3, put4=put4, put33=put33, add4=add4,
-        new=new, new_int=new_int, new_lanes=new_lanes, rows=rows, width=width, lane=lane,
+        new=new, new_int=new_int, new_lanes=new_lanes, new_int_lanes=new_int_lanes, rows=rows,
+        width=width, lane=lane, whole=whole,
         stride=1 if soa else STRIDE, block_dim=32 if soa else 1,
     )  # fmt: skip

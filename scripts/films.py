@@ -17,6 +17,8 @@ FILM_SIZE = (128, 128)
 """Width and height of one environment's picture, pixels."""
 FILM_SECONDS = 4.0
 FILM_FPS = 10.0
+FIRST_FILM = 6.0
+"""s of wall-clock that a film is thought to take before one has been made: the first one loads its kernels."""
 
 
 @torch.no_grad()
@@ -54,12 +56,16 @@ class Filmer:
         """
         self._env, self._contact, self._seed, self._budget = env, contact, seed, budget
         self._began = time.perf_counter()
-        self._spent = self._last = 0.0
+        self._spent, self._last = 0.0, FIRST_FILM
 
     def wanted(self, last: bool) -> bool:
-        """Whether a film that costs what the last one did stays within the budget, or `last` says that none follows."""
+        """Whether a film now and the one after training, at the cost of the last one each, stay within the budget.
+
+        Args:
+            last: Training is over: the film is wanted whatever it costs, unless the budget is none at all.
+        """
         present = time.perf_counter() - self._began
-        return self._budget > 0 and (last or self._spent + self._last <= self._budget * present)
+        return self._budget > 0 and (last or self._spent + 2 * self._last <= self._budget * present)
 
     def shoot(self, agent: Any, path: Path) -> tuple[int, int]:
         """Writes a film (GIF) of the deterministic policy in a few environments of its own, side by side.

@@ -1,5 +1,6 @@
 """Films and film strips of what a policy does: `python -m scripts.render --checkpoint runs/... --output film.mp4`."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,12 +37,13 @@ class RenderConfig:
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     seconds: float = 10.0
     """Length of the film, s of simulated time; it is shown in real time."""
-    fps: float = 30.0
-    """Frames per second at most; what is written is the environment's rate over a whole number."""
+    fps: float | None = None
+    """Frames per second at most; what is written is the environment's rate over a whole number. None: 30, or 15 for
+    a GIF."""
     num_envs: int = 4
     """Environments, side by side."""
-    size: tuple[int, int] = (320, 320)
-    """Width and height of one environment's picture, pixels."""
+    size: tuple[int, int] | None = None
+    """Width and height of one environment's picture, pixels. None: 320 320, or 160 160 for a GIF."""
     moments: int = 6
     """Pictures in a row of a film strip."""
     seed: int = 1
@@ -67,9 +69,10 @@ def run(config: RenderConfig) -> dict[str, Any]:
     if not gs.is_initialized():
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"] if saved else "32")
     env = make.film_env(name, config.num_envs, saved["contact"] if saved else None)
-    env.render_size = config.size
+    gif = config.output.suffix.lower() == ".gif"
+    env.render_size = config.size or ((160, 160) if gif else (320, 320))
     rate = env.metadata["render_fps"]
-    every = max(1, round(rate / config.fps))
+    every = math.ceil(rate / (config.fps or (15.0 if gif else 30.0)) - 1e-6)
     count = max(1, round(config.seconds * rate / every))
     act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     frames = _frames(env, act, config.seed, every, count)
@@ -108,8 +111,9 @@ def _check(config: RenderConfig) -> None:
     if config.checkpoint is None and config.env is None:
         raise GenesisValueError("checkpoint or env must be given, got neither. Pass --checkpoint or --env.")
     for name in ("seconds", "fps"):
-        if not 0 < getattr(config, name) < float("inf"):
-            raise GenesisValueError(f"{name} must be positive and finite, got {getattr(config, name)}.")
+        value = getattr(config, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise GenesisValueError(f"{name} must be positive and finite, got {value}.")
     for name in ("num_envs", "moments"):
         if getattr(config, name) < 1:
             raise GenesisValueError(f"{name} must be at least 1, got {getattr(config, name)}.")

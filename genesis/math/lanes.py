@@ -126,6 +126,22 @@ def lane(x: Any = 0.0) -> Any:
 
 
 @traced
+def whole(x: Any = 0) -> Any:
+    """A lane value of integers, a variable, with x in every lane."""
+    lay = layout()
+    return value(ti.cast(x, ti.i32) if lay.width == 1 else lay.whole(0) + x)
+
+
+@traced
+def numbered() -> tuple[Any, Any]:
+    """Lane values, variables, with the number of the lane in every lane, 0, 1, 2, …: of reals, and of integers."""
+    lay = layout()
+    if lay.width == 1:
+        return value(ti.cast(0.0, lay.real)), value(ti.cast(0, ti.i32))
+    return value(lay.lane(*range(lay.width))), value(lay.whole(*range(lay.width)))
+
+
+@traced
 def lanes3() -> Vec:
     """A zero vector of lane values, to add to."""
     return Vec(lane(), lane(), lane())
@@ -160,6 +176,22 @@ def absolute(x: Any) -> Any:
 def of_lane(x: Any, j: Any) -> Any:
     """Lane j of a lane value, as a real that can be assigned to."""
     return x if layout().width == 1 else element(x, j)
+
+
+@traced
+def set_lane(x: Any, j: Any, number: Any) -> None:
+    """Overwrite lane j of a lane value."""
+    of_lane(x, j)._assign(value(number))
+
+
+@traced
+def greatest(x: Any) -> Any:
+    """The greatest of all lanes, a real."""
+    lay = layout()
+    most = value(of_lane(x, 0))
+    for j in range(1, lay.width):
+        most = ti.max(most, element(x, j))
+    return value(most)
 
 
 @traced

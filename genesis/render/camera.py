@@ -17,7 +17,7 @@ from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueEr
 from genesis.grad.tensor import plain_of
 from genesis.render.film import tile, write_film
 from genesis.render.markers import Markers
-from genesis.render.picture import Picture, Pose
+from genesis.render.picture import Picture, Pose, cross
 from genesis.render.stage import Stage
 
 MAX_EDGE = 4096
@@ -329,6 +329,6 @@ def _frame(pos: np.ndarray, lookat: np.ndarray, up: np.ndarray) -> Pose:
     forward = lookat - pos
     distance = float(np.linalg.norm(forward))
     forward = forward / distance
-    right = np.cross(forward, up)
+    right = cross(forward, up)
     right /= np.linalg.norm(right)
-    return Pose(pos, right, np.cross(right, forward), forward, distance)
+    return Pose(pos, right, cross(right, forward), forward, distance)

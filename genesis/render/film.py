@@ -16,6 +16,10 @@ from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_impo
 ENDINGS = (".mp4", ".gif")
 GAP = 2
 """Pixels between pictures side by side."""
+GIF_COLORS = 128
+"""Colours of a GIF's palette."""
+MISFIT = 1.5
+"""How many times worse than its first picture a palette may show another one before there is a new palette."""
 
 
 def tile(frames: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
@@ -54,6 +58,8 @@ class Film:
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}{ending}")
         self._writer: Any = None
         self._frames: list[Any] = []
+        self._palette: Any = None
+        self._misfit = 0.0
         self._shape: tuple[int, ...] | None = None
 
     def __enter__(self) -> "Film":
@@ -68,8 +74,7 @@ class Film:
             if self._mp4:
                 self._add_mp4(frame)
             else:
-                image = self._library.fromarray(frame)
-                self._frames.append(image.quantize(128, dither=self._library.Dither.NONE))
+                self._frames.append(self._in_few_colors(frame))
 
     def _add_mp4(self, frame: np.ndarray) -> None:
         height, width = frame.shape[:2]
@@ -87,6 +92,21 @@ class Film:
             )
             self._writer.send(None)
         self._writer.send(np.ascontiguousarray(even))
+
+    def _in_few_colors(self, frame: np.ndarray) -> Any:
+        """A picture for a GIF. One palette for as many pictures as it fits: they are smaller together, and do not
+        flicker."""
+        image = self._library.fromarray(frame)
+        indexed = None
+        if self._palette is not None:
+            indexed = image.quantize(palette=self._palette, dither=self._library.Dither.NONE)
+            if _difference(frame, indexed) > MISFIT * self._misfit + 1.0:
+                indexed = None
+        if indexed is None:
+            self._palette = image.quantize(GIF_COLORS, method=self._library.Quantize.FASTOCTREE)
+            indexed = image.quantize(palette=self._palette, dither=self._library.Dither.NONE)
+            self._misfit = _difference(frame, indexed)
+        return indexed
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -114,13 +134,27 @@ class Film:
                     self._partial,
                     save_all=True,
                     append_images=others,
-                    duration=max(20, round(1000 / self.fps)),
+                    duration=_delays(len(self._frames), self.fps),
                     loop=0,
                     optimize=True,
                 )
             with self._partial.open("rb") as file:
                 os.fsync(file.fileno())
             self._partial.replace(self.path)
+
+
+def _difference(frame: np.ndarray, indexed: Any) -> float:
+    """Mean difference of a picture in few colours from the whole one, at every fourth pixel both ways."""
+    return float(np.abs(np.asarray(indexed.convert("RGB"))[::4, ::4] - frame[::4, ::4].astype(np.float32)).mean())
+
+
+def _delays(count: int, fps: float) -> list[int]:
+    """How long a GIF shows each picture, ms: whole hundredths of a second, in real time on the whole.
+
+    Viewers show pictures of less than 20 ms much longer.
+    """
+    ends = np.round(np.arange(count + 1) * 100 / min(fps, 50.0))
+    return (10 * np.diff(ends)).astype(int).tolist()
 
 
 def write_film(path: str | os.PathLike[str], frames: Sequence[np.ndarray], fps: float) -> None:

@@ -1,6 +1,7 @@
 """Making pictures: the arrays of one camera's views and the kernels bound to them."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,18 +46,21 @@ class Images(NamedTuple):
 class View:
     """One look at the things: its arrays and its two launches, of the lists of tiles and of the first pass."""
 
-    def __init__(self, width: int, height: int, n_things: int, shared: list[torch.Tensor], grounds: bool) -> None:
+    def __init__(self, width: int, height: int, n_things: int, shared: list[torch.Tensor], passes: int) -> None:
         lay = layout()
-        self.width, self.height, self.grounds = width, height, grounds
+        self.width, self.height, self.passes = width, height, passes
         self.tiles_x, self.tiles_y = -(-width // tiles.TILE), -(-height // tiles.TILE)
         self.sizes = lay.new_int(tiles.N_SIZES)
         self.view = lay.new(tiles.N_VIEW, 1)
         self.ball, self.near = lay.new(n_things, 4), lay.new(n_things, 1)
         self.which = lay.new_int(n_things)
         self.starts = lay.new_int(self.tiles_x * self.tiles_y + 1)
-        self.boxes = lay.new_int(4 * n_things)
-        pixels = width * height
-        self.hits, self.depth, self.normals = lay.new_int(pixels), lay.new(pixels, 1), lay.new(pixels, 3)
+        self.boxes, self.busy = lay.new_int(4 * n_things), lay.new_int(self.tiles_x * self.tiles_y)
+        self.pitch, self.rows = tiles.TILE * self.tiles_x, tiles.TILE * self.tiles_y
+        self.packets = self.pitch * self.rows // lay.width
+        self.depth = lay.new_lanes(max(1, passes) * self.packets)
+        self.hits = lay.new_int_lanes(max(1, passes * self.packets))
+        self.normals = lay.new_lanes(max(1, 3 * passes * self.packets))
         self.shared = shared
         self.make_room(16 * n_things + 4096)
 
@@ -64,9 +68,11 @@ class View:
         """Let the lists be so long in all."""
         self.capacity = capacity
         self.entries = layout().new_int(capacity)
-        self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, self.boxes, self.starts, self.entries)
+        lists = [self.boxes, self.starts, self.entries, self.busy]
+        self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, *lists)
         self.inputs = [self.ball, self.near, self.which, self.starts, self.entries, *self.shared, self.view, self.sizes]
-        self._trace = bind(depth.trace_kernel(), *self.inputs, self.hits, self.depth, self.normals)
+        kernel = depth.trace_kernel(self.passes > 0)
+        self._trace = bind(kernel, *self.inputs, self.hits, self.depth, self.normals, lanes=True)
 
     def look(self, frame: list[np.ndarray], half: tuple[float, float], parallel: bool, things: "Things") -> None:
         """Trace the things from `frame`: origin, right, up, forward, relative to the picture's origin."""
@@ -75,12 +81,12 @@ class View:
         near = (offset @ forward if parallel else offset.norm(dim=1)) - things.ball[:, 3]
         near, order = torch.sort(near, stable=True)
         n = len(order)
-        layout().rows(self.ball)[:n] = things.ball[order].to(self.ball)
+        layout().rows(self.ball)[:n] = things.rows[order.to(things.rows.device)]
         self.near[:n] = (near - 1e-5 * near.abs()).to(self.near)
         self.which[:n] = order.to(self.which)
         numbers = [*np.concatenate(frame), float(parallel), *half, 0.5 * self.width / half[0]]
         self.view.copy_(torch.tensor(numbers, dtype=torch.float64))
-        n_grounds = things.n_grounds if self.grounds else 0
+        n_grounds = things.n_grounds if self.passes else 0
         while True:
             counts = [n, things.n_solids, n_grounds, self.width, self.height, self.tiles_x, self.tiles_y]
             self.sizes.copy_(torch.tensor([*counts, self.capacity, 0, 0, things.recon_from, 0], dtype=torch.int32))
@@ -96,7 +102,11 @@ class Things(NamedTuple):
     """What is in the picture of one environment, relative to its origin."""
 
     ball: torch.Tensor
-    """(n, 4) centre and radius, float64."""
+    """(n, 4) centre and radius, float64, on the CPU."""
+    rows: torch.Tensor
+    """The same as kernels take them."""
+    bounded: np.ndarray
+    """(m, 4) those that are somewhere."""
     n_solids: int
     n_grounds: int
     recon_from: int
@@ -115,20 +125,19 @@ class Picture:
         self.faces = lay.new(max(1, sum(len(faces) for faces in stage.solids.faces)), 4)
         self.ground = lay.new(trace.GROUND_ROWS * n_grounds, 4)
         self.heights = torch.as_tensor(np.concatenate([*heights, np.zeros(1)])).to(lay.new(1, 1))
-        self.tint, self.owner_tint = lay.new(n_things, 3), lay.new(max(1, len(stage.particles)), 4)
-        self.ground_tint, self.light = lay.new(2 * n_grounds, 3), lay.new(draw.N_LIGHT, 1)
+        self.tint, self.owner_tint = lay.new(n_things, 4), lay.new(max(1, len(stage.particles)), 4)
+        self.ground_tint, self.light = lay.new(2 * n_grounds, 4), lay.new(draw.N_LIGHT, 1)
         self.radius = lay.new(max(1, len(stage.particles)), 1)
         shared = [self.solid, self.about, self.faces, self.ground, self.heights]
-        self.main = View(width, height, n_things, shared, grounds=True)
+        self.main = View(width, height, n_things, shared, passes=1 + edges.N_EXTRA)
         edge = min(max(SUN_PIXELS[0], 4 * max(width, height) // 5), SUN_PIXELS[1])
-        self.sun = View(edge, edge, n_things, shared, grounds=False)
-        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, grounds=False)
+        self.sun = View(edge, edge, n_things, shared, passes=0)
+        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, passes=0)
         self.low_gap, self.low_visible = lay.new(2, 1), lay.new(LOW_PIXELS**2, 1)
-        self.colors = torch.zeros(3 * width * height, dtype=torch.uint8, device=lay.device)
-        self.edges = lay.new_int(width * height)
-        extra = edges.N_EXTRA * width * height
-        self.more = [lay.new_int(extra), lay.new(extra, 1), lay.new(extra, 3)]
-        self._openness = bind(depth.openness_kernel(), self.low.depth, self.low.sizes, self.low_gap, self.low_visible)
+        self.colors = torch.zeros(3 * self.main.pitch * self.main.rows, dtype=torch.uint8, device=lay.device)
+        self.edges = lay.new_int_lanes(self.main.packets)
+        below = self.low.depth.view(-1)
+        self._openness = bind(depth.openness_kernel(), below, self.low.sizes, self.low_gap, self.low_visible)
         self._smooth = self._bind_smooth() if stage.smooth else []
         self._bound_to: list[torch.Tensor] = []
         self._filled: tuple[list, list, list] | None = None
@@ -137,11 +146,12 @@ class Picture:
 
     def _bind_smooth(self) -> list:
         lay, view = layout(), self.main
-        spare = lay.new(len(view.depth), 3)
+        hits, length, normals = view.hits.view(-1), view.depth.view(-1), view.normals.view(-1)
+        spare = torch.empty_like(normals[: 3 * view.pitch * view.rows])
         rows, columns = lay.new_int(1) + 1, lay.new_int(1)
         ends = (self.radius, view.view, view.sizes)
-        along = bind(smooth.smooth_kernel(), view.hits, view.depth, view.normals, spare, *ends, rows)
-        down = bind(smooth.smooth_kernel(), view.hits, view.depth, spare, view.normals, *ends, columns)
+        along = bind(smooth.smooth_kernel(), hits, length, normals, spare, *ends, rows)
+        down = bind(smooth.smooth_kernel(), hits, length, spare, normals, *ends, columns)
         return [along, down, along, down]
 
     def _fill(self) -> None:
@@ -151,7 +161,7 @@ class Picture:
         if faces := [faces for faces in stage.solids.faces if len(faces)]:
             lay.rows(self.faces)[:] = torch.as_tensor(np.concatenate(faces)).to(self.faces)
         for g, ground in enumerate(stage.grounds):
-            lay.rows(self.ground_tint)[2 * g : 2 * g + 2] = _linear(ground.tints).to(self.ground_tint)
+            lay.rows(self.ground_tint)[2 * g : 2 * g + 2, :3] = _linear(ground.tints).to(self.ground_tint)
         for k, body in enumerate(stage.particles):
             lay.rows(self.owner_tint)[k, :3] = _linear([colors.of_particles(body)])[0].to(self.owner_tint)
             lay.rows(self.owner_tint)[k, 3] = self.radius[k] = stage.radii[k]
@@ -165,14 +175,14 @@ class Picture:
             about[begin : begin + n, 0] = torch.tensor(solids.kind, dtype=torch.int32)
             about[begin : begin + n, 1:3] = torch.tensor(solids.span, dtype=torch.int32)
             about[begin : begin + n, 3] = torch.tensor(solids.owner, dtype=torch.int32)
-            lay.rows(self.tint)[begin : begin + n] = _linear(solids.tint).to(self.tint)
+            lay.rows(self.tint)[begin : begin + n, :3] = _linear(solids.tint).to(self.tint)
 
     def _write_particles(self, begin: int) -> None:
         """Owners and colours of the particles, which come after the solids."""
         lay, at = layout(), begin
         for k, body in enumerate(self.stage.particles):
             self.about.view(-1, 4)[at : at + body.n_particles, 3] = k
-            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k, :3]
+            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k]
             at += body.n_particles
 
     def make(
@@ -210,8 +220,12 @@ class Picture:
         ]
         centre = torch.cat([pos, places[2][env] - origin])
         ball = torch.cat([centre, torch.cat([reach, *sizes])[:, None]], 1)
-        ball = torch.where(torch.isfinite(ball).all(1, keepdim=True), ball, _NOWHERE)
-        things = Things(ball, n_solids, len(stage.grounds), n_solids + stage.n_particles - stage.n_smooth)
+        bounded = ball
+        if not torch.isfinite(ball.sum()):
+            somewhere = torch.isfinite(ball).all(1)
+            bounded, ball = ball[somewhere], torch.where(somewhere[:, None], ball, _NOWHERE)
+        first_smooth = n_solids + stage.n_particles - stage.n_smooth
+        things = Things(ball, ball.to(self.main.ball), bounded.numpy(), n_solids, len(stage.grounds), first_smooth)
         planes = self._write_grounds(env, pose)
         self._n_solids, self._owners = n_solids, [*stage.solids.owner, *solids.owner]
 
@@ -245,12 +259,12 @@ class Picture:
 
     def _look_from_sun(self, things: Things, pose: Pose) -> float:
         """Returns the edge of a pixel of the sun's picture, m."""
-        frame, half = _parallel_frame(-SUN, things.ball, 1.02, self.sun.width, pose.pos)
+        frame, half = _parallel_frame(-SUN, things.bounded, 1.02, self.sun.width, pose.pos)
         self.sun.look(frame, (half, half), True, things)
         return 2 * half / self.sun.width
 
     def _look_from_below(self, things: Things, normal: np.ndarray, point: np.ndarray, pose: Pose) -> None:
-        frame, half = _parallel_frame(normal, things.ball, 1.3, LOW_PIXELS, pose.pos)
+        frame, half = _parallel_frame(normal, things.bounded, 1.3, LOW_PIXELS, pose.pos)
         gap = normal @ (point - frame[0])
         self.low.look(frame, (half, half), True, things)
         self.low_gap[0], self.low_gap[1] = gap, 2 * half / LOW_PIXELS
@@ -267,11 +281,12 @@ class Picture:
         main, sun, low = self.main, self.sun, self.low
         if len(self._bound_to) == 0 or any(a is not b for a, b in zip(main.inputs, self._bound_to, strict=True)):
             self._bound_to = list(main.inputs)
-            seen = [main.hits, main.depth, main.normals, self.edges, *self.more]
-            beside = [sun.starts, sun.view, sun.sizes, sun.depth, low.view, low.sizes, self.low_visible]
+            seen = [main.hits, main.depth, main.normals, self.edges]
+            flat = [main.hits.view(-1), main.normals.view(-1)]
+            beside = [sun.busy, sun.view, sun.sizes, sun.depth.view(-1), low.view, low.sizes, self.low_visible]
             paint = [self.tint, self.owner_tint, self.ground_tint, self.light, self.colors]
-            self._find_edges = bind(edges.edge_kernel(), *main.inputs, main.hits, main.normals, self.edges, *self.more)
-            self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *beside, *paint)
+            self._find_edges = bind(edges.edge_kernel(), *main.inputs, *seen, lanes=True)
+            self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *flat, *beside, *paint, lanes=True)
         self._find_edges()
         self._color()
 
@@ -279,7 +294,7 @@ class Picture:
 
     def rgb(self) -> np.ndarray:
         """(H, W, 3) uint8."""
-        return self.colors.cpu().numpy().reshape(self.main.height, self.main.width, 3).copy()
+        return self._shown(self.colors.view(-1, 3)).copy()
 
     def depth(self, pose: Pose, fov: float) -> np.ndarray:
         """(H, W) float32, m along the optical axis; inf where there is nothing."""
@@ -287,7 +302,7 @@ class Picture:
         half = math.tan(math.radians(fov) / 2)
         u = ((np.arange(width) + 0.5) * 2 / width - 1) * half * width / height
         v = (1 - (np.arange(height) + 0.5) * 2 / height) * half
-        length = self.main.depth.cpu().numpy().astype(np.float64).reshape(height, width)
+        length = self._shown(self.main.depth.view(-1)).astype(np.float64)
         along = length / np.sqrt(1 + u[None] ** 2 + v[:, None] ** 2)
         return np.where(length < shapes.FAR, along, np.inf).astype(np.float32)
 
@@ -297,17 +312,24 @@ class Picture:
         owners = np.array([*self._owners, *(body.idx for body in stage.particles for _ in range(body.n_particles)), -1])
         smooth = np.array([*(body.idx for body in stage.particles), -1])
         grounds = np.array([*(ground.owner for ground in stage.grounds), -1])
-        hits = self.main.hits.cpu().numpy()
+        hits = self._shown(self.main.hits.view(-1))
         found = np.where(hits >= trace.RECON, smooth[np.clip(hits - trace.RECON, 0, len(smooth) - 1)], -1)
         thing = (hits >= 0) & (hits < trace.RECON)
         found = np.where(thing, owners[np.clip(hits, 0, len(owners) - 1)], found)
         found = np.where(hits < trace.NOTHING, grounds[np.clip(trace.NOTHING - 1 - hits, 0, len(grounds) - 1)], found)
-        return (found + 1).astype(np.int32).reshape(self.main.height, self.main.width)
+        return (found + 1).astype(np.int32)
 
     def normal(self) -> np.ndarray:
         """(H, W, 3) float32, unit, world frame; zero where there is nothing."""
-        rows = layout().rows(self.main.normals).cpu().numpy().astype(np.float32)
-        return rows.reshape(self.main.height, self.main.width, 3).copy()
+        main, lay = self.main, layout()
+        packets = main.normals.view(-1)[: 3 * main.pitch * main.rows].view(main.packets, 3, lay.width)
+        return self._shown(packets.transpose(1, 2).reshape(-1, 3)).astype(np.float32)
+
+    def _shown(self, pixels: torch.Tensor) -> np.ndarray:
+        """(H, W, …): what is shown of numbers for all pixels, those beyond the edge and further passes too."""
+        main = self.main
+        whole = pixels[: main.pitch * main.rows].cpu().numpy()
+        return whole.reshape(main.rows, main.pitch, *whole.shape[1:])[: main.height, : main.width]
 
 
 _NOWHERE = torch.tensor([0.0, 0.0, 1e6, 0.0], dtype=torch.float64)
@@ -329,21 +351,20 @@ def _matrix(quat: torch.Tensor) -> torch.Tensor:
 
 
 def _parallel_frame(
-    forward: np.ndarray, ball: torch.Tensor, margin: float, pixels: int, seen_from: np.ndarray
+    forward: np.ndarray, ball: np.ndarray, margin: float, pixels: int, seen_from: np.ndarray
 ) -> tuple[list[np.ndarray], float]:
     """Origin, right, up and forward of a parallel view that holds all balls, and half its edge, m.
 
     The edge takes few values and the origin lies on a grid of pixels that is fixed in the world (`seen_from` is where
     the picture's origin is there), so that shadows do not swim with the camera.
     """
-    right = np.cross(forward, [0.0, 1.0, 0.0] if abs(forward[1]) < 0.9 else [1.0, 0.0, 0.0])
+    right = cross(forward, (0.0, 1.0, 0.0) if abs(forward[1]) < 0.9 else (1.0, 0.0, 0.0))
     right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
+    up = cross(right, forward)
     basis = np.stack([right, up, forward])
-    ball = ball[ball[:, 2] < 1e5]
     if not len(ball):
         return [np.zeros(3), right, up, forward], 1.0
-    centre, radius = basis @ ball[:, :3].numpy().T, ball[:, 3].numpy()
+    centre, radius = basis @ ball[:, :3].T, ball[:, 3]
     low, high = (centre - radius).min(1), (centre + radius).max(1)
     half = margin * float((high - low)[:2].max()) / 2
     half = 2.0 ** (math.ceil(4 * math.log2(max(half, 1e-6))) / 4)
@@ -352,6 +373,12 @@ def _parallel_frame(
     middle = np.round(((low + high)[:2] / 2 + shift) / texel) * texel - shift
     origin = middle[0] * right + middle[1] * up + (low[2] - 0.1 * half) * forward
     return [origin, right, up, forward], half
+
+
+def cross(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> np.ndarray:
+    """a x b, of three numbers each; numpy's own takes more time than some pictures' kernels."""
+    (x, y, z), (u, v, w) = a, b
+    return np.array([y * w - z * v, z * u - x * w, x * v - y * u])
 
 
 def round_length(length: float) -> float:

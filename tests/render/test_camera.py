@@ -141,6 +141,24 @@ def test_recordings(camera, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.gif", "film.mp4"]
 
 
+def test_gifs_play_in_real_time_with_a_palette_that_fits(tmp_path):
+    pillow = pytest.importorskip("PIL.Image")
+    ramp = np.broadcast_to(np.linspace(0, 250, 40, dtype=np.uint8)[:, None, None], (40, 40, 3))
+    frames = [np.roll(ramp, i, 0) for i in range(30)]
+    for channel in range(3):  # colours that no picture before has shown
+        frames.append(ramp * (np.arange(3) == channel).astype(np.uint8))
+    with Film(tmp_path / "film.gif", 15) as film:
+        for frame in frames:
+            film.add(frame)
+    with pillow.open(tmp_path / "film.gif") as film:
+        shown = []
+        for i, frame in enumerate(frames):
+            film.seek(i)
+            shown.append(film.info["duration"])
+            assert np.abs(np.asarray(film.convert("RGB")).astype(int) - frame).mean() < 5.0
+    assert set(shown) == {60, 70} and sum(shown) == 10 * round(100 * len(frames) / 15)
+
+
 @pytest.mark.parametrize("ending", ["mp4", "gif", "png"])
 def test_a_full_disk_is_told_and_leaves_no_file(tmp_path, ending):
     pytest.importorskip("imageio_ffmpeg")

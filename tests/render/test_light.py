@@ -85,6 +85,26 @@ def test_colors_of_surfaces_are_seen():
         assert camera.render()[0][30, 30].argmax() == channel
 
 
+@pytest.mark.parametrize("more", [10, 16, 22])
+def test_a_wider_picture_has_the_narrower_one_in_its_middle(more):
+    """Whichever pixels share a packet, and where the border is."""
+    scene = gs.Scene()
+    for pos, radius in (((0, 0.2, 0.5), 0.25), ((0.3, -0.3, 0.2), 0.1), ((-0.3, -0.4, 0.3), 0.05)):
+        morph = gs.morphs.Capsule(pos=pos, radius=radius, height=0.4, euler=(30, 60, 0))
+        scene.add_entity(morph, material=gs.materials.Tool())
+    scene.add_entity(gs.morphs.Plane(), material=gs.materials.Tool())
+    scene.build()
+    look = {"pos": (0.5, -3, 1.5), "lookat": (0.1, 0, 0.3), "fov": 25.0}
+    narrow = scene.add_camera(res=(101, 160), **look).render(depth=True, segmentation=True)
+    wide = scene.add_camera(res=(101 + more, 160), **look).render(depth=True, segmentation=True)
+    rgb, depth, seen = (image[:, more // 2 : more // 2 + 101] for image in wide[:3])
+    same = seen == narrow[2]
+    assert same.mean() > 0.999
+    np.testing.assert_allclose(depth[same], narrow[1][same], rtol=1e-4)
+    off = np.abs(rgb.astype(int) - narrow[0]).max(-1)[:, 1:-1]  # at the border a pixel has no neighbour
+    assert (off <= 2).mean() > 0.998 and len(np.unique(narrow[2])) >= 4
+
+
 @pytest.fixture(scope="module")
 def batch():
     scene = gs.Scene()

@@ -99,7 +99,9 @@ def test_the_layout_has_documented_tags():
 @pytest.fixture(scope="module")
 def shown(task, tmp_path_factory):
     """A small run, filmed at its first evaluation and at its last."""
-    return trained(tmp_path_factory.mktemp("runs"), CARTPOLE, "shac", total_steps=100, eval_every=60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scripts.films.FIRST_FILM", 0.0)
+        return trained(tmp_path_factory.mktemp("runs"), CARTPOLE, "shac", total_steps=100, eval_every=60)
 
 
 def test_curves_text_and_hyper_parameters(shown):
@@ -218,9 +220,10 @@ def test_films_keep_to_their_budget(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("scripts.films.time.perf_counter", lambda: now[0])
     filmer = Filmer(CARTPOLE, None, 0, 0.02)
-    assert filmer.wanted(last=False)
-    filmer._spent = filmer._last = 2.0
-    for now[0], wanted in ((100.0, False), (199.0, False), (201.0, True)):
+    for now[0], wanted in ((0.0, False), (599.0, False), (601.0, True)):  # 6 s, and 6 s after training
+        assert filmer.wanted(last=False) is wanted and filmer.wanted(last=True)
+    filmer._spent = filmer._last = 4.0
+    for now[0], wanted in ((599.0, False), (601.0, True)):
         assert filmer.wanted(last=False) is wanted and filmer.wanted(last=True)
     assert not Filmer(CARTPOLE, None, 0, 0.0).wanted(last=True)
 

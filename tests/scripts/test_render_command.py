@@ -51,6 +51,13 @@ def test_films_of_a_checkpoint(monkeypatch, tmp_path, trained, capsys):
         assert film.n_frames == 10 and film.size == (98, 40) and film.info["duration"] == 50
 
 
+def test_gifs_are_small_unless_asked_otherwise(tmp_path):
+    config = render.RenderConfig(output=tmp_path / "film.gif", env=ENV, seconds=0.4)
+    assert render.run(config)["fps"] <= 15
+    with pillow.open(tmp_path / "film.gif") as film:
+        assert film.size == (2 * 160 + 2, 2 * 160 + 2)
+
+
 def test_the_same_command_writes_the_same_file(monkeypatch, tmp_path):
     for name in ("a.gif", "b.gif"):
         assert command(monkeypatch, "--env", ENV, "--actions", "random", "--output", tmp_path / name) == 0

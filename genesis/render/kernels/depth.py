@@ -1,5 +1,7 @@
 """Pictures of depth alone: what the sun sees, what the ground sees above it, and the first pass of every picture."""
 
+import math
+
 from genesis.compiler import layout, per_runtime, ti
 from genesis.render.kernels.shapes import FAR
 from genesis.render.kernels.tiles import HEIGHT, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
@@ -7,32 +9,39 @@ from genesis.render.kernels.trace import tracing
 
 
 @per_runtime
-def trace_kernel():
+def trace_kernel(full: bool):
+    """`full`: with what was hit and the normals, not the depth alone."""
     lay, tr = layout(), tracing()
 
     @ti.kernel
     def trace(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4, about: lay.I1,
               faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
-              hits: lay.I1, depth: lay.A1, normals: lay.A3):  # fmt: skip
+              hits: lay.IL, depth: lay.AL, normals: lay.AL):  # fmt: skip
         """One ray through the middle of every pixel."""
         for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
             if job % SPREAD == 0:
                 tile = job // SPREAD
                 y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
                 for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
-                    for x in range(x0, ti.min(x0 + TILE, sizes[WIDTH])):
-                        o, d = tr.ray(x + 0.5, y + 0.5, view, sizes)
-                        hit, t, n = tr.cast(o, d, tile, ball, near, which, starts, entries, solid, about, faces,
+                    for part in range(TILE // lay.width):
+                        x = x0 + part * lay.width
+                        o, d = tr.rays(x + 0.5, y + 0.5, view, sizes)
+                        hit, t, n = tr.cast(o, d, tile, full, ball, near, which, starts, entries, solid, about, faces,
                                             ground, heights, sizes)  # fmt: skip
-                        pixel = y * sizes[WIDTH] + x
-                        hits[pixel], depth[pixel] = hit, t
-                        lay.put3(normals, pixel, n)
+                        at = tr.packet(x, y, sizes)
+                        depth[at] = t
+                        if ti.static(full):
+                            hits[at] = hit
+                            for c in ti.static(range(3)):
+                                normals[3 * at + c] = n[c]
 
     return trace
 
 
 RINGS, SPOKES = 6, 10
 """Of the places that a point of the ground looks at, to see how much of the sky is hidden."""
+FIRST, TURN = ((math.cos(angle), math.sin(angle)) for angle in (math.pi / SPOKES, 2 * math.pi / SPOKES))
+"""Cosine and sine of the first spoke's angle, and of that between neighbours."""
 
 
 @per_runtime
@@ -44,27 +53,28 @@ def openness_kernel():
     def openness(depth: lay.A1, sizes: lay.I1, gap: lay.A1, visible: lay.A1):
         """How much of an overcast sky each place of the ground sees, 0 … 1.
 
-        `depth` is the picture from below the ground straight up, whose rays start `gap[0]` under it; `gap[1]` is the
+        `depth`: of the picture from below the ground straight up, whose rays start `gap[0]` under it; `gap[1]` is the
         edge of its pixels, m. A disc of radius r at height h over a level place hides r^2 / (r^2 + h^2) of its sky;
         rings are differences of discs.
         """
         for pixel in range(sizes[WIDTH] * sizes[HEIGHT]):
             y, x = pixel // sizes[WIDTH], pixel % sizes[WIDTH]
             hidden = ti.cast(0.0, real)
-            for spoke in range(SPOKES):
-                angle = 2.0 * ti.math.pi * (spoke + 0.5) / SPOKES
+            right, down = ti.cast(FIRST[0], real), ti.cast(FIRST[1], real)
+            for _spoke in range(SPOKES):
                 inner, middle, outer = ti.cast(0.0, real), ti.cast(0.0, real), ti.cast(1.0, real)
                 for _ in range(RINGS):
-                    u = ti.cast(ti.floor(x + 0.5 + middle * ti.cos(angle)), ti.i32)
-                    v = ti.cast(ti.floor(y + 0.5 + middle * ti.sin(angle)), ti.i32)
+                    u = ti.cast(ti.floor(x + 0.5 + middle * right), ti.i32)
+                    v = ti.cast(ti.floor(y + 0.5 + middle * down), ti.i32)
                     if u >= 0 and v >= 0 and u < sizes[WIDTH] and v < sizes[HEIGHT]:
-                        h = depth[v * sizes[WIDTH] + u]
+                        h = depth[v * sizes[TILES_X] * TILE + u]
                         if h < FAR:
                             h = ti.max(h - gap[0], 0.0) / gap[1] + 0.3
                             hidden += outer * outer / (outer * outer + h * h) - inner * inner / (inner * inner + h * h)
                     inner = outer
                     middle = 1.3 * outer
                     outer *= 1.7
+                right, down = right * TURN[0] - down * TURN[1], right * TURN[1] + down * TURN[0]
             visible[pixel] = 1.0 - hidden / SPOKES
 
     return openness

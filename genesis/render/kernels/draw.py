@@ -4,16 +4,20 @@ Colours are linear inside, and squares of the display's (a gamma of 2).
 """
 
 from genesis.compiler import layout, per_runtime, ti
+from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, of_lane, set_lane, where, whole
 from genesis.render.kernels.edges import EXTRA, N_EXTRA
 from genesis.render.kernels.tiles import (
     FORWARD,
     HALF_HEIGHT,
     HEIGHT,
+    N_GROUNDS,
     ORIGIN,
     PER_METRE,
     RIGHT,
+    SPREAD,
     TILE,
     TILES_X,
+    TILES_Y,
     UP,
     WIDTH,
 )
@@ -30,165 +34,216 @@ N_LIGHT = 20
 @per_runtime
 def draw_kernel():
     lay, tr = layout(), tracing()
-    real, vec3 = lay.real, lay.vec3
-    vector = tr.vector
+    real, width, vector = lay.real, lay.width, tr.vector
 
     @ti.func
-    def place(q, view: ti.template(), sizes: ti.template()):
-        """Where a parallel view shows the point q, pixels, and how far from its origin."""
+    def place(q: ti.template(), view: ti.template(), sizes: ti.template()):
+        """Where a parallel view shows the points q, pixels, and how far from its origin."""
         r = q - vector(view, ORIGIN)
         x = 0.5 * sizes[WIDTH] + view[PER_METRE] * r.dot(vector(view, RIGHT))
         y = 0.5 * sizes[HEIGHT] - view[PER_METRE] * r.dot(vector(view, UP))
         return x, y, r.dot(vector(view, FORWARD))
 
     @ti.func
-    def sunlit(q, depth: ti.template(), starts: ti.template(), view: ti.template(), sizes: ti.template()):
+    def sunlit(q: ti.template(), asked, depth: ti.template(), busy: ti.template(), view: ti.template(),
+               sizes: ti.template()):  # fmt: skip
         """How much of the sun reaches q, 0 … 1: the mean over 3 x 3 pixels of the sun's picture, placed smoothly."""
         x, y, z = place(q, view, sizes)
-        lit = ti.cast(1.0, real)
-        if x > 2.5 and y > 2.5 and x < sizes[WIDTH] - 2.5 and y < sizes[HEIGHT] - 2.5:
-            i, j = ti.cast(x - 1.5, ti.i32), ti.cast(y - 1.5, ti.i32)
-            fx, fy = x - 1.5 - i, y - 1.5 - j
-            empty = True
-            for b, a in ti.static(ti.ndrange(2, 2)):
-                tile = (j + 3 * b) // TILE * sizes[TILES_X] + (i + 3 * a) // TILE
-                empty = empty and starts[tile] == starts[tile + 1]
-            if not empty:
-                total = ti.cast(0.0, real)
+        lit = lane(1.0)
+        inside = asked & (x > 2.5) & (y > 2.5) & (x < sizes[WIDTH] - 2.5) & (y < sizes[HEIGHT] - 2.5)
+        if any_lane(inside):
+            x, y, corner = where(inside, x - 1.5, lane()), where(inside, y - 1.5, lane()), whole()
+            near_things, pitch = whole(), sizes[TILES_X] * TILE
+            for j in ti.static(range(width)):
+                across, down = ti.cast(of_lane(x, j), ti.i32), ti.cast(of_lane(y, j), ti.i32)
+                set_lane(near_things, j, busy[down // TILE * sizes[TILES_X] + across // TILE])
+                set_lane(corner, j, down * pitch + across)
+            inside = inside & (near_things > 0)
+            if any_lane(inside):
+                fx, fy, total = x - ti.floor(x), y - ti.floor(y), lane()
                 for b in range(4):
-                    row = (j + b) * sizes[WIDTH] + i
-                    line = (1.0 - fx) * ti.cast(depth[row] > z, real) + fx * ti.cast(depth[row + 3] > z, real)
-                    line += ti.cast(depth[row + 1] > z, real) + ti.cast(depth[row + 2] > z, real)
+                    line = lane()
+                    for a in ti.static(range(4)):
+                        there = lane()
+                        for j in ti.static(range(width)):
+                            set_lane(there, j, depth[of_lane(corner, j) + b * pitch + a])
+                        line += where(there > z, (1.0 - fx, lane(1.0), lane(1.0), fx)[a], lane())
                     if b == 0:
-                        line *= 1.0 - fy
+                        line = line * (1.0 - fy)
                     if b == 3:
-                        line *= fy
+                        line = line * fy
                     total += line
-                lit = total * (1.0 / 9.0)
+                lit = where(inside, total * (1.0 / 9.0), lit)
         return lit
 
     @ti.func
-    def seen_sky(q, visible: ti.template(), view: ti.template(), sizes: ti.template()):
+    def seen_sky(q: ti.template(), asked, visible: ti.template(), view: ti.template(), sizes: ti.template()):
         """How much of the sky the ground below q sees, smoothly."""
         x, y, _z = place(q, view, sizes)
-        seen = ti.cast(1.0, real)
-        if x > 1.0 and y > 1.0 and x < sizes[WIDTH] - 1.0 and y < sizes[HEIGHT] - 1.0:
-            i, j = ti.cast(x - 0.5, ti.i32), ti.cast(y - 0.5, ti.i32)
-            fx, fy = x - 0.5 - i, y - 0.5 - j
-            at = j * sizes[WIDTH] + i
-            top = (1.0 - fx) * visible[at] + fx * visible[at + 1]
-            at += sizes[WIDTH]
-            seen = (1.0 - fy) * top + fy * ((1.0 - fx) * visible[at] + fx * visible[at + 1])
+        seen = lane(1.0)
+        inside = asked & (x > 1.0) & (y > 1.0) & (x < sizes[WIDTH] - 1.0) & (y < sizes[HEIGHT] - 1.0)
+        if any_lane(inside):
+            x, y = where(inside, x, lane(1.0)) - 0.5, where(inside, y, lane(1.0)) - 0.5
+            fx, fy = x - ti.floor(x), y - ti.floor(y)
+            parts = Vec(lane(), lane(), lane(), lane())
+            for k in ti.static(range(width)):
+                at = ti.cast(of_lane(y, k), ti.i32) * sizes[WIDTH] + ti.cast(of_lane(x, k), ti.i32)
+                for part, shift in ti.static(((0, 0), (1, 1), (2, sizes[WIDTH]), (3, sizes[WIDTH] + 1))):
+                    set_lane(parts[part], k, visible[at + shift])
+            top = parts[0] + fx * (parts[1] - parts[0])
+            low = parts[2] + fx * (parts[3] - parts[2])
+            seen = where(inside, top + fy * (low - top), seen)
         return seen
 
     @ti.func
     def tri(x):
         """Integral of the square wave of period 2."""
-        return ti.abs(x * 0.5 - ti.floor(x * 0.5) - 0.5)
+        return absolute(x * 0.5 - ti.floor(x * 0.5) - 0.5)
 
     @ti.func
-    def squares(q, n, d, t, pixel, light: ti.template()):
-        """Pattern of the floor averaged over what a pixel covers, 0 … 1."""
+    def squares(q: ti.template(), n: ti.template(), d: ti.template(), t, asked, pixel, light: ti.template()):
+        """Pattern of the floor averaged over what each pixel covers, 0 … 1."""
         u = (q - vector(light, CHECKER_ORIGIN)) * light[CHECKER]
-        width = t * pixel * light[CHECKER]
-        cosine = ti.max(ti.abs(n.dot(d)), 0.02)
+        wide = t * (pixel * light[CHECKER])
+        slope = n.dot(d)
+        cosine = ti.max(absolute(slope), 0.02)
         i, j = ti.floor(u[0]), ti.floor(u[1])
-        inside = 0.5 - ti.max(ti.abs(u[0] - i - 0.5), ti.abs(u[1] - j - 0.5))
-        value = ti.cast(1.0, real)
-        if inside * cosine > 0.5 * width:  # the pixel lies in one square
-            value = 1.0 - 2.0 * ((ti.cast(i, ti.i32) + ti.cast(j, ti.i32)) & 1)
-        else:
-            flat = d - n.dot(d) * n
-            flat /= ti.max(flat.norm(), 1e-6)
+        inside = 0.5 - ti.max(absolute(u[0] - i - 0.5), absolute(u[1] - j - 0.5))
+        both = 0.5 * (i + j)
+        one = inside * cosine > 0.5 * wide  # the pixel lies in one square
+        shade = 1.0 - 4.0 * (both - ti.floor(both))
+        if any_lane(asked & (inside * cosine <= 0.5 * wide)):
+            flat, mean = d - n * slope, lane(1.0)
+            flat *= 1.0 / ti.max(flat.norm(), 1e-6)
             for k in ti.static(range(2)):
                 stretch = ti.sqrt(1.0 + (1.0 / (cosine * cosine) - 1.0) * flat[k] * flat[k])
-                w = ti.max(width * stretch, 1e-4)
-                value *= 2.0 * (tri(u[k] - 0.5 * w) - tri(u[k] + 0.5 * w)) / w
-        return 0.5 + 0.5 * value
+                w = ti.max(wide * stretch, 1e-4)
+                mean = mean * 2.0 * (tri(u[k] - 0.5 * w) - tri(u[k] + 0.5 * w)) / w
+            shade = where(one, shade, mean)
+        return 0.5 + 0.5 * shade
 
     @ti.func
-    def sky(d, light: ti.template()):
+    def sky(d: ti.template(), light: ti.template()):
         h = ti.max(d[2], 0.0)
-        return vector(light, HORIZON) + (1.0 - 1.0 / (1.0 + 3.0 * h)) * (vector(light, SKY) - vector(light, HORIZON))
+        return vector(light, HORIZON) + (vector(light, SKY) - vector(light, HORIZON)) * (1.0 - 1.0 / (1.0 + 3.0 * h))
 
     @ti.func
-    def reflected(color, n, d, lit, open_, floor, glossy: ti.template(), light: ti.template()):
-        """Light from a matt surface, perhaps with a faint gloss: of the sun, the sky and what the floor throws up."""
+    def reflected(color: ti.template(), n: ti.template(), d: ti.template(), lit, open_, floor, glossy,
+                  light: ti.template()):  # fmt: skip
+        """Light from a matt surface, with a faint gloss where `glossy`: of the sun, the sky and what the floor throws
+        up."""
         sun = vector(light, SUN)
         up = 0.5 + 0.5 * n[2]
-        ambient = up * open_ * vec3(0.50, 0.56, 0.66) + (1.0 - up) * (0.2 + 0.8 * floor) * vec3(0.30, 0.28, 0.26)
-        direct = color * (lit * ti.max(n.dot(sun), 0.0))
-        if ti.static(glossy):
-            gloss = ti.max(n.dot((sun - d).normalized()), 0.3)  # below it powers are nothing, and slow: subnormal
+        from_sky, from_floor = up * open_, (1.0 - up) * (0.2 + 0.8 * floor)
+        ambient = Vec(0.50, 0.56, 0.66) * from_sky + Vec(0.30, 0.28, 0.26) * from_floor
+        from_sun = lit * ti.max(n.dot(sun), 0.0)
+        direct = Vec(color[0] * from_sun, color[1] * from_sun, color[2] * from_sun)
+        if any_lane(glossy):
+            between = sun - d
+            gloss = ti.max(n.dot(between) / between.norm(), 0.3)  # below it powers are nothing, and slow: subnormal
             for _ in ti.static(range(5)):
-                gloss *= gloss
-            direct += 0.18 * lit * gloss
-        return color * ambient + direct * vector(light, SUN_COLOR)
+                gloss = gloss * gloss
+            gloss = where(glossy, 0.18 * lit * gloss, lane())
+            for i in ti.static(range(3)):
+                direct[i] += gloss
+        return Vec(*[color[i] * ambient[i] + direct[i] * light[SUN_COLOR + i] for i in range(3)])
 
     @ti.kernel
-    def draw(view: lay.A1, sizes: lay.I1, hits: lay.I1, depth: lay.A1, normals: lay.A3,
-             edges: lay.I1, more_hits: lay.I1, more_depth: lay.A1, more_normals: lay.A3,
-             sun_starts: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
+    def draw(view: lay.A1, sizes: lay.I1, hits: lay.IL, depth: lay.AL, normals: lay.AL, edges: lay.IL,
+             flat_hits: lay.I1, flat_normals: lay.A1,
+             sun_busy: lay.I1, sun_view: lay.A1, sun_sizes: lay.I1, sun_depth: lay.A1,
              low_view: lay.A1, low_sizes: lay.I1, low_visible: lay.A1,
-             tint: lay.A3, owner_tint: lay.A4, ground_tint: lay.A3, light: lay.A1,
+             tint: lay.A4, owner_tint: lay.A4, ground_tint: lay.A4, light: lay.A1,
              picture: ti.types.ndarray(dtype=ti.u8, ndim=1)):  # fmt: skip
         """`tint`: colour of each thing; `owner_tint`: of bodies of particles, and their radius; `ground_tint`: two of
-        each ground."""
-        for pixel in range(sizes[WIDTH] * sizes[HEIGHT]):
-            x, y = pixel % sizes[WIDTH], pixel // sizes[WIDTH]
-            pixel_angle = 2.0 * view[HALF_HEIGHT] / sizes[HEIGHT]
-            hit, t, n = hits[pixel], depth[pixel], lay.get3(normals, pixel)
-            dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
-            count = 1 + N_EXTRA if edges[pixel] > 0 else 1
-            total, shaded = vec3(0.0), NOTHING
-            lit, floor = ti.cast(0.0, real), ti.cast(1.0, real)
-            for s in range(count):
-                if s > 0:
-                    at = N_EXTRA * pixel + s - 1
-                    hit, t, n = more_hits[at], more_depth[at], lay.get3(more_normals, at)
-                    smooth = edges[pixel] - 1  # where the normal of a smooth body is to be had
-                    if hit >= RECON and hits[smooth] == hit:
-                        n = lay.get3(normals, smooth)
-                    for k in ti.static(range(N_EXTRA)):
-                        if s == k + 1:
-                            dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
-                o, d = tr.ray(x + dx, y + dy, view, sizes)
-                color = vec3(0.0)
-                if hit == NOTHING:
-                    color = sky(d, light)
-                else:
-                    q = o + t * d
-                    if hit != shaded:  # further rays that meet the same thing share its shadows
-                        shaded = hit
-                        lit, floor = 0.0, 1.0
-                        if n.dot(vector(light, SUN)) > 0.0:
-                            off = light[BIAS]
-                            if hit >= RECON:
-                                off += lay.get4(owner_tint, hit - RECON)[3]
-                            lit = sunlit(q + off * n, sun_depth, sun_starts, sun_view, sun_sizes)
-                        if light[GROUND_SEEN] > 0.5:
-                            floor = seen_sky(q, low_visible, low_view, low_sizes)
-                    if hit < NOTHING:
-                        g = NOTHING - 1 - hit
-                        a, b = lay.get3(ground_tint, 2 * g), lay.get3(ground_tint, 2 * g + 1)
-                        c = a + squares(q, n, d, t, pixel_angle, light) * (b - a)
-                        color = reflected(c, n, d, lit, floor if g == 0 else 1.0, 1.0, False, light)
-                        far = t * light[HAZE]
-                        far *= far
-                        if far > 0.02:
-                            back = sky(d, light)
-                            color = back + (color - back) / (1.0 + far * far)
-                    else:
-                        c = vec3(0.0)
-                        if hit >= RECON:
-                            body = lay.get4(owner_tint, hit - RECON)
-                            c = vec3(body[0], body[1], body[2])
-                        else:
-                            c = lay.get3(tint, hit)
-                        color = reflected(c, n, d, lit, 1.0, floor, True, light)
-                total += color
-            for i in ti.static(range(3)):
-                value = ti.sqrt(ti.min(ti.max(total[i] * (1.0 / count), 0.0), 1.0))
-                picture[3 * pixel + i] = ti.cast(255.0 * value + 0.5, ti.u8)
+        each ground; `flat_…`: the same arrays, pixel by pixel."""
+        for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
+            if job % SPREAD == 0:
+                tile, packets = job // SPREAD, sizes[TILES_X] * sizes[TILES_Y] * (TILE * TILE // width)
+                y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
+                pixel_angle = 2.0 * view[HALF_HEIGHT] / sizes[HEIGHT]
+                for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
+                    for part in range(TILE // width):
+                        x = x0 + part * width
+                        at = tr.packet(x, y, sizes)
+                        edge, total, shaded = edges[at], lanes3(), whole(NOTHING)
+                        lit, floor = lane(), lane(1.0)
+                        count = 1
+                        if any_lane(edge > 0):
+                            count = 1 + N_EXTRA
+                        for s in range(count):
+                            here = at + s * packets
+                            dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
+                            for k in ti.static(range(N_EXTRA)):
+                                if s == k + 1:
+                                    dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
+                            o, d = tr.rays(x + dx, y + dy, view, sizes)
+                            hit, n = hits[here], Vec(normals[3 * here], normals[3 * here + 1], normals[3 * here + 2])
+                            on_ground, on_thing = hit < NOTHING, hit >= 0
+                            t = where(hit == NOTHING, lane(), depth[here])
+                            q = o + d * t
+                            color, off = lanes3(), lane(light[BIAS])
+                            if any_lane(on_thing):
+                                for j in range(width):
+                                    h = of_lane(hit, j)
+                                    if h >= RECON:
+                                        body = lay.get4(owner_tint, h - RECON)
+                                        for i in ti.static(range(3)):
+                                            set_lane(color[i], j, body[i])
+                                        set_lane(off, j, light[BIAS] + body[3])
+                                        # Further rays take the normal of a smooth body from where it is known.
+                                        knows = of_lane(edge, j) - 1
+                                        if s > 0 and knows >= 0 and flat_hits[knows] == h:
+                                            for i in ti.static(range(3)):
+                                                place_of = (knows // width * 3 + i) * width + knows % width
+                                                set_lane(n[i], j, flat_normals[place_of])
+                                    elif h >= 0:
+                                        c = lay.get4(tint, h)
+                                        for i in ti.static(range(3)):
+                                            set_lane(color[i], j, c[i])
+                            # Further rays that meet the same thing share its shadows.
+                            new = (hit != NOTHING) & (hit != shaded)
+                            if s > 0:
+                                new = new & (edge > 0)
+                            if any_lane(new):
+                                shaded = where(new, hit, shaded)
+                                facing = new & (n.dot(vector(light, SUN)) > 0.0)
+                                lit = where(new, lane(), lit)
+                                if any_lane(facing):
+                                    from_there = sunlit(q + n * off, facing, sun_depth, sun_busy, sun_view, sun_sizes)
+                                    lit = where(facing, from_there, lit)
+                                if light[GROUND_SEEN] > 0.5:
+                                    floor = where(new, seen_sky(q, new, low_visible, low_view, low_sizes), floor)
+                            open_ = lane(1.0)
+                            if any_lane(on_ground):
+                                for g in range(sizes[N_GROUNDS]):
+                                    mine = hit == NOTHING - 1 - g
+                                    if any_lane(mine):
+                                        a, b = lay.get4(ground_tint, 2 * g), lay.get4(ground_tint, 2 * g + 1)
+                                        light_square = squares(q, n, d, t, mine, pixel_angle, light)
+                                        for i in ti.static(range(3)):
+                                            color[i] = where(mine, a[i] + light_square * (b[i] - a[i]), color[i])
+                                        if g == 0:
+                                            open_ = where(mine, floor, open_)
+                            shown = reflected(color, n, d, lit, open_, where(on_ground, lane(1.0), floor), on_thing,
+                                              light)  # fmt: skip
+                            far = ti.min(t * light[HAZE], 1e4)
+                            far = far * far
+                            hazy = on_ground & (far > 0.02)
+                            if any_lane(hazy | (hit == NOTHING)):
+                                back = sky(d, light)
+                                part_seen = where(hazy, 1.0 / (1.0 + far * far), lane(1.0))
+                                part_seen = where(hit == NOTHING, lane(), part_seen)
+                                shown = back + (shown - back) * part_seen
+                            if s == 0:
+                                total = shown
+                            else:
+                                for i in ti.static(range(3)):
+                                    total[i] += where(edge > 0, shown[i], lane())
+                        weight = where(edge > 0, lane(1.0 / (1 + N_EXTRA)), lane(1.0))
+                        for i in ti.static(range(3)):
+                            bright = 255.0 * ti.sqrt(ti.min(ti.max(total[i] * weight, 0.0), 1.0)) + 0.5
+                            for j in ti.static(range(width)):
+                                picture[3 * (at * width + j) + i] = ti.cast(of_lane(bright, j), ti.u8)
 
     return draw

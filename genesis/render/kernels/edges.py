@@ -1,6 +1,7 @@
 """Where a pixel's neighbours show something else, more rays go through it, so that edges are smooth."""
 
 from genesis.compiler import layout, per_runtime, ti
+from genesis.math.lanes import any_lane, lanes3, numbered, of_lane, set_lane, where, whole
 from genesis.render.kernels.tiles import HEIGHT, N_SOLIDS, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
 from genesis.render.kernels.trace import RECON, tracing
 
@@ -14,49 +15,77 @@ FOLD = 0.9
 @per_runtime
 def edge_kernel():
     lay, tr = layout(), tracing()
-    real = lay.real
+    real, width = lay.real, lay.width
+
+    @ti.func
+    def shifted(by: ti.template(), this, beside):
+        """What is one pixel to the right (by = 1) or left (-1), from a packet and the one there."""
+        out = this
+        for j in ti.static(range(width)):
+            if ti.static(0 <= j + by < width):
+                set_lane(out, j, of_lane(this, j + by))
+            else:
+                set_lane(out, j, of_lane(beside, 0 if by > 0 else width - 1))
+        return out
 
     @ti.kernel
     def find_edges(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4,
                    about: lay.I1, faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
-                   hits: lay.I1, normals: lay.A3, edges: lay.I1, more_hits: lay.I1, more_depth: lay.A1,
-                   more_normals: lay.A3):  # fmt: skip
+                   hits: lay.IL, depth: lay.AL, normals: lay.AL, edges: lay.IL):  # fmt: skip
         """`edges`: 0, or at an edge 1 + the pixel, there or beside it, that knows the normal of a smooth body there.
 
-        `more_…`: N_EXTRA for each pixel; only those at edges are written.
+        Where there are edges, N_EXTRA further pictures are written behind the first one.
         """
         for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
             if job % SPREAD == 0:
-                tile = job // SPREAD
+                tile, row = job // SPREAD, sizes[TILES_X] * TILE // width
                 y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
-                w, h = sizes[WIDTH], sizes[HEIGHT]
-                for y in range(y0, ti.min(y0 + TILE, h)):
-                    for x in range(x0, ti.min(x0 + TILE, w)):
-                        pixel = y * w + x
-                        mine, smooth, edge = hits[pixel], pixel, False
-                        on_solid = mine >= 0 and mine < sizes[N_SOLIDS]
-                        for k in ti.static(range(4)):
-                            u = ti.min(ti.max(x + (1, -1, 0, 0)[k], 0), w - 1)
-                            v = ti.min(ti.max(y + (0, 0, 1, -1)[k], 0), h - 1)
-                            there = v * w + u
-                            if hits[there] != mine:
-                                edge = True
-                                if hits[there] >= RECON and mine < RECON:
-                                    smooth = there
-                            elif on_solid:
-                                edge = edge or lay.get3(normals, pixel).dot(lay.get3(normals, there)) < FOLD
-                        edges[pixel] = smooth + 1 if edge else 0
-                        if edge:
+                for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
+                    for part in range(TILE // width):
+                        x = x0 + part * width
+                        at = tr.packet(x, y, sizes)
+                        mine, edge = hits[at], whole()
+                        _, place = numbered()
+                        column, here = place + x, place + at * width
+                        smooth = here
+                        on_solid = (mine >= 0) & (mine < sizes[N_SOLIDS])
+                        folds, n = any_lane(on_solid), lanes3()
+                        if folds:
+                            for c in ti.static(range(3)):
+                                n[c] = normals[3 * at + c]
+                        for right, down in ti.static(((1, 0), (-1, 0), (0, 1), (0, -1))):
+                            beside = at
+                            if 0 <= x + right * width and x + right * width < row * width:
+                                beside += right
+                            if 0 <= y + down and y + down < sizes[HEIGHT]:
+                                beside += down * row
+                            theirs, m = hits[beside], lanes3()
+                            shown = (column + right >= 0) & (column + right < sizes[WIDTH])
+                            if ti.static(right != 0):
+                                theirs = where(shown, shifted(right, mine, theirs), mine)
+                            other = theirs != mine
+                            edge = where(other, whole(1), edge)
+                            smooth = where(other & (theirs >= RECON) & (mine < RECON),
+                                           here + right + (beside - at) * width * ti.abs(down), smooth)  # fmt: skip
+                            if folds:
+                                for c in ti.static(range(3)):
+                                    m[c] = normals[3 * beside + c]
+                                    if ti.static(right != 0):
+                                        m[c] = where(shown, shifted(right, n[c], m[c]), n[c])
+                                edge = where(on_solid & (theirs == mine) & (n.dot(m) < FOLD), whole(1), edge)
+                        edges[at] = where(edge > 0, smooth + 1, whole())
+                        if any_lane(edge > 0):
                             for s in range(N_EXTRA):
                                 dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
                                 for k in ti.static(range(N_EXTRA)):
                                     if s == k:
                                         dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
-                                o, d = tr.ray(x + dx, y + dy, view, sizes)
-                                hit, t, n = tr.cast(o, d, tile, ball, near, which, starts, entries, solid, about,
-                                                    faces, ground, heights, sizes)  # fmt: skip
-                                at = N_EXTRA * pixel + s
-                                more_hits[at], more_depth[at] = hit, t
-                                lay.put3(more_normals, at, n)
+                                o, d = tr.rays(x + dx, y + dy, view, sizes)
+                                hit, t, normal = tr.cast(o, d, tile, True, ball, near, which, starts, entries, solid,
+                                                         about, faces, ground, heights, sizes)  # fmt: skip
+                                behind = at + (s + 1) * row * sizes[TILES_Y] * TILE
+                                hits[behind], depth[behind] = hit, t
+                                for c in ti.static(range(3)):
+                                    normals[3 * behind + c] = normal[c]
 
     return find_edges

@@ -49,8 +49,10 @@ def list_kernel():
         return ti.max(first, 0) // TILE, ti.min(ti.max(last, -TILE) // TILE, tiles - 1)
 
     @ti.kernel
-    def make_lists(ball: lay.A4, view: lay.A1, sizes: lay.I1, boxes: lay.I1, starts: lay.I1, entries: lay.I1):
-        """`boxes` (4 per thing): first and last tile across and down. `starts` (tiles + 1): places in `entries`."""
+    def make_lists(ball: lay.A4, view: lay.A1, sizes: lay.I1, boxes: lay.I1, starts: lay.I1, entries: lay.I1,
+                   busy: lay.I1):  # fmt: skip
+        """`boxes` (4 per thing): first and last tile across and down. `starts` (tiles + 1): places in `entries`.
+        `busy`: 1 where a tile or the next one to the right, below or both ways has an entry."""
         for i in range(sizes[N_THINGS]):
             b = lay.get4(ball, i)
             c = vec3(b[0], b[1], b[2]) - vector(view, ORIGIN)
@@ -95,5 +97,14 @@ def list_kernel():
                 for tile in range(tiles):
                     starts[tile] = starts[tile + 1]
                 starts[tiles] = sizes[NEEDED]
+        for tile in range(sizes[TILES_X] * sizes[TILES_Y]):
+            found = 0
+            for b, a in ti.static(ti.ndrange(2, 2)):
+                x = ti.min(tile % sizes[TILES_X] + a, sizes[TILES_X] - 1)
+                y = ti.min(tile // sizes[TILES_X] + b, sizes[TILES_Y] - 1)
+                there = y * sizes[TILES_X] + x
+                if starts[there] < starts[there + 1]:
+                    found = 1
+            busy[tile] = found
 
     return make_lists

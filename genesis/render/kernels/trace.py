@@ -1,6 +1,12 @@
-"""What a ray meets first: a thing of its tile's list, or a ground."""
+"""What rays meet first: a thing of their tile's list, or a ground.
+
+A *packet* is `layout().width` neighbouring pixels of a row, whose rays are followed side by side
+(`genesis.math.lanes`). Pictures are stored in packets, row by row; rows are as long as their tiles, and so perhaps
+longer than is shown.
+"""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.math.lanes import Vec, any_lane, greatest, lane, lanes3, numbered, of_lane, set_lane, where, whole
 from genesis.render.kernels.shapes import FAR, shapes
 from genesis.render.kernels.tiles import (
     FORWARD,
@@ -13,6 +19,8 @@ from genesis.render.kernels.tiles import (
     PARALLEL,
     RECON_FROM,
     RIGHT,
+    TILE,
+    TILES_X,
     UP,
     WIDTH,
 )
@@ -36,19 +44,29 @@ def tracing() -> Functions:
 
     @ti.func
     def vector(view: ti.template(), at):
-        return vec3(view[at], view[at + 1], view[at + 2])
+        return Vec(view[at], view[at + 1], view[at + 2])
 
     @ti.func
-    def ray(x, y, view: ti.template(), sizes: ti.template()):
-        """Origin and unit direction through the point (x, y) of the picture, pixels from its top left corner."""
-        u = (2.0 * x / sizes[WIDTH] - 1.0) * view[HALF_WIDTH]
+    def packet(x, y, sizes: ti.template()):
+        """Index of the packet that begins at pixel x of row y."""
+        return (y * sizes[TILES_X] * TILE + x) // lay.width
+
+    @ti.func
+    def rays(x, y, view: ti.template(), sizes: ti.template()):
+        """Origins and unit directions through a packet whose first ray goes through the point (x, y) of the picture,
+        pixels from its top left corner."""
+        column, _ = numbered()
+        u = (2.0 * (column + x) / sizes[WIDTH] - 1.0) * view[HALF_WIDTH]
         v = (1.0 - 2.0 * y / sizes[HEIGHT]) * view[HALF_HEIGHT]
-        across = u * vector(view, RIGHT) + v * vector(view, UP)
-        o, d = vector(view, ORIGIN), vector(view, FORWARD)
+        across = vector(view, RIGHT) * u + vector(view, UP) * v
+        o, d = lanes3(), lanes3()
+        o += vector(view, ORIGIN)
+        d += vector(view, FORWARD)
         if view[PARALLEL] > 0.5:
             o += across
         else:
-            d = (d + across).normalized()
+            d += across
+            d *= 1.0 / d.norm()
         return o, d
 
     @ti.func
@@ -75,111 +93,132 @@ def tracing() -> Functions:
         return v.dot(wx), inside_x * v.dot(dx) / spacing, inside_y * vy.dot(wx) / spacing
 
     @ti.func
-    def meet_ground(g, o, d, ground: ti.template(), heights: ti.template()):
-        """Length along the ray to a ground, from above it only; FAR if there is no hit."""
-        head, info = lay.get4(ground, GROUND_ROWS * g), lay.get4(ground, GROUND_ROWS * g + 2)
-        n = vec3(head[0], head[1], head[2])
-        t, over, down = ti.cast(FAR, real), n.dot(o) - head[3], -n.dot(d)
-        if info[0] < 0.5:
-            if down > 1e-9 and over > 0.0:
-                t = over / down
-        else:
-            corner = lay.get4(ground, GROUND_ROWS * g + 1)
-            q = o - vec3(corner[0], corner[1], corner[2])
-            level = head[3]  # its highest place
-            step = 0.5 * corner[3] / ti.max(ti.sqrt(d[0] * d[0] + d[1] * d[1]), 0.05)
-            s = ti.cast(0.0, real)
-            if q[2] > level and down > 1e-9:
-                s = (q[2] - level) / down
+    def march(q, d, level, corner, info, heights: ti.template()):
+        """Length along one ray to a height field from above it, `q` from its corner; FAR if there is no hit."""
+        t, down = ti.cast(FAR, real), -d[2]
+        step = 0.5 * corner[3] / ti.max(ti.sqrt(d[0] * d[0] + d[1] * d[1]), 0.05)
+        s = ti.cast(0.0, real)
+        if q[2] > level and down > 1e-9:
+            s = (q[2] - level) / down
+        last = s
+        found = 0
+        for _ in range(MARCH):
+            h, _sx, _sy = field(q[0] + s * d[0], q[1] + s * d[1], corner[3], info, heights)
+            if q[2] + s * d[2] < h:
+                found = 1
+                break
+            if down <= 0.0 and q[2] + s * d[2] > level:
+                break
             last = s
-            found = 0
-            for _ in range(MARCH):
-                h, _sx, _sy = field(q[0] + s * d[0], q[1] + s * d[1], corner[3], info, heights)
-                if q[2] + s * d[2] < h:
-                    found = 1
-                    break
-                if down <= 0.0 and q[2] + s * d[2] > level:
-                    break
-                last = s
-                s += step
-            if found == 1 and s > last:
-                for _ in range(BISECT):
-                    middle = 0.5 * (last + s)
-                    h, _sx, _sy = field(q[0] + middle * d[0], q[1] + middle * d[1], corner[3], info, heights)
-                    if q[2] + middle * d[2] < h:
-                        s = middle
-                    else:
-                        last = middle
-                t = s
+            s += step
+        if found == 1 and s > last:
+            for _ in range(BISECT):
+                middle = 0.5 * (last + s)
+                h, _sx, _sy = field(q[0] + middle * d[0], q[1] + middle * d[1], corner[3], info, heights)
+                if q[2] + middle * d[2] < h:
+                    s = middle
+                else:
+                    last = middle
+            t = s
         return t
 
     @ti.func
-    def ground_normal(g, point, ground: ti.template(), heights: ti.template()):
+    def meet_ground(g, o: ti.template(), d: ti.template(), ground: ti.template(), heights: ti.template()):
+        """Length along each ray to a ground, from above it only; FAR if there is no hit."""
         head, info = lay.get4(ground, GROUND_ROWS * g), lay.get4(ground, GROUND_ROWS * g + 2)
-        n = vec3(head[0], head[1], head[2])
+        n = Vec(head[0], head[1], head[2])
+        t = lane(FAR)
+        if info[0] < 0.5:
+            over, down = n.dot(o) - head[3], 0.0 - n.dot(d)
+            meets = (down > 1e-9) & (over > 0.0)
+            t = where(meets, over / where(meets, down, lane(1.0)), t)
+        else:
+            corner = lay.get4(ground, GROUND_ROWS * g + 1)
+            q = o - Vec(corner[0], corner[1], corner[2])
+            for j in range(lay.width):
+                one = vec3(of_lane(q[0], j), of_lane(q[1], j), of_lane(q[2], j))
+                along = vec3(of_lane(d[0], j), of_lane(d[1], j), of_lane(d[2], j))
+                set_lane(t, j, march(one, along, head[3], corner, info, heights))  # head[3]: its highest place
+        return t
+
+    @ti.func
+    def ground_normal(g, point: ti.template(), ground: ti.template(), heights: ti.template()):
+        head, info = lay.get4(ground, GROUND_ROWS * g), lay.get4(ground, GROUND_ROWS * g + 2)
+        n = lanes3()
+        n += Vec(head[0], head[1], head[2])
         if info[0] > 0.5:
             corner = lay.get4(ground, GROUND_ROWS * g + 1)
-            _h, sx, sy = field(point[0] - corner[0], point[1] - corner[1], corner[3], info, heights)
-            n = vec3(-sx, -sy, 1.0).normalized()
+            for j in range(lay.width):
+                x, y = of_lane(point[0], j) - corner[0], of_lane(point[1], j) - corner[1]
+                _h, sx, sy = field(x, y, corner[3], info, heights)
+                shrink = 1.0 / ti.sqrt(1.0 + sx * sx + sy * sy)
+                set_lane(n[0], j, -sx * shrink)
+                set_lane(n[1], j, -sy * shrink)
+                set_lane(n[2], j, shrink)
         return n
 
     @ti.func
-    def local(i, v, solid: ti.template()):
-        """A direction of the world in the frame of solid i."""
-        out = vec3(0.0)
-        for j in ti.static(range(3)):
-            row = lay.get4(solid, SOLID_ROWS * i + j)
-            out[j] = row[0] * v[0] + row[1] * v[1] + row[2] * v[2]
-        return out
-
-    @ti.func
-    def cast(o, d, tile, ball: ti.template(), near: ti.template(), which: ti.template(), starts: ti.template(),
-             entries: ti.template(), solid: ti.template(), about: ti.template(), faces: ti.template(),
-             ground: ti.template(), heights: ti.template(), sizes: ti.template()):  # fmt: skip
-        """What the ray meets first (see NOTHING), how far, and the normal there."""
-        t, hit, normal = ti.cast(FAR, real), NOTHING, vec3(0.0)
+    def cast(o: ti.template(), d: ti.template(), tile, full: ti.template(), ball: ti.template(), near: ti.template(),
+             which: ti.template(), starts: ti.template(), entries: ti.template(), solid: ti.template(),
+             about: ti.template(), faces: ti.template(), ground: ti.template(), heights: ti.template(),
+             sizes: ti.template()):  # fmt: skip
+        """What each ray meets first (see NOTHING), how far, and the normal there (zero unless `full`)."""
+        t, hit, name, normal = lane(FAR), whole(NOTHING), whole(NOTHING), lanes3()
+        farthest = ti.cast(FAR, real)
         for k in range(starts[tile], starts[tile + 1]):
             i = entries[k]
-            if near[i] > t:  # nothing farther down the list can be nearer
+            if near[i] > farthest:  # nothing farther down the list can be nearer
                 break
             b = lay.get4(ball, i)
-            c = vec3(b[0], b[1], b[2]) - o
+            c = Vec(b[0], b[1], b[2]) - o
             along = c.dot(d)
-            p = along * d - c  # from the centre to the ray's nearest point
+            p = d * along - c  # from the centre to the ray's nearest point
             over = b[3] * b[3] - p.dot(p)
-            if over > 0.0:
+            if any_lane(over > 0.0):
                 thing = which[i]
-                s = along - ti.sqrt(over)
+                s = along - ti.sqrt(ti.max(over, 0.0))
+                n = (d * s - c) * (1.0 / b[3])
+                shown = thing
                 if thing < sizes[N_SOLIDS]:
-                    s = FAR
-                    a = SOLID_ROWS * thing
-                    size = lay.get4(solid, a + 3)
-                    at = vec3(lay.get4(solid, a)[3], lay.get4(solid, a + 1)[3], lay.get4(solid, a + 2)[3])
-                    along = (at - o).dot(d)
-                    s = along + shape.enter(about[4 * thing], vec3(size[0], size[1], size[2]), about[4 * thing + 1],
-                                            about[4 * thing + 2], local(thing, o + along * d - at, solid),
-                                            local(thing, d, solid), faces)  # fmt: skip
+                    row = SOLID_ROWS * thing
+                    first, second = lay.get4(solid, row), lay.get4(solid, row + 1)
+                    third, size = lay.get4(solid, row + 2), lay.get4(solid, row + 3)
+                    at = Vec(first[3], second[3], third[3]) - o
+                    along = at.dot(d)
+                    m = d * along - at
+                    local_m = Vec(first[0] * m[0] + first[1] * m[1] + first[2] * m[2],
+                                  second[0] * m[0] + second[1] * m[1] + second[2] * m[2],
+                                  third[0] * m[0] + third[1] * m[1] + third[2] * m[2])  # fmt: skip
+                    local_d = Vec(first[0] * d[0] + first[1] * d[1] + first[2] * d[2],
+                                  second[0] * d[0] + second[1] * d[1] + second[2] * d[2],
+                                  third[0] * d[0] + third[1] * d[1] + third[2] * d[2])  # fmt: skip
+                    kind, begin, count = about[4 * thing], about[4 * thing + 1], about[4 * thing + 2]
+                    into = shape.enter(kind, size, begin, count, local_m, local_d, faces)
+                    s = along + into
+                    if ti.static(full):
+                        q = local_m + local_d * where(into < FAR, into, lane())
+                        m = shape.normal(kind, size, begin, count, q, faces)
+                        n = Vec(first[0] * m[0] + second[0] * m[1] + third[0] * m[2],
+                                first[1] * m[0] + second[1] * m[1] + third[1] * m[2],
+                                first[2] * m[0] + second[2] * m[1] + third[2] * m[2])  # fmt: skip
+                elif thing >= sizes[RECON_FROM]:
+                    shown = RECON + about[4 * thing + 3]
                 # Of surfaces in one place, as where limbs share a joint, the last thing shows everywhere.
                 slack = 2e-4 * b[3]
-                if s > 1e-6 and (s < t - slack or (s < t + slack and thing > hit)):
-                    t, hit = s, thing
-                    normal = (s * d - c) / b[3]
-        if hit >= 0 and hit < sizes[N_SOLIDS]:
-            a = SOLID_ROWS * hit
-            size = lay.get4(solid, a + 3)
-            at = vec3(lay.get4(solid, a)[3], lay.get4(solid, a + 1)[3], lay.get4(solid, a + 2)[3])
-            n = shape.normal(about[4 * hit], vec3(size[0], size[1], size[2]), about[4 * hit + 1], about[4 * hit + 2],
-                             local(hit, o + t * d - at, solid), faces)  # fmt: skip
-            for j in ti.static(range(3)):
-                normal[j] = (lay.get4(solid, a)[j] * n[0] + lay.get4(solid, a + 1)[j] * n[1]
-                             + lay.get4(solid, a + 2)[j] * n[2])  # fmt: skip
-        elif hit >= sizes[RECON_FROM]:
-            hit = RECON + about[4 * hit + 3]
+                taken = (over > 0.0) & (s > 1e-6) & ((s < t - slack) | ((s < t + slack) & (hit < thing)))
+                if any_lane(taken):
+                    t = where(taken, s, t)
+                    hit, name = where(taken, whole(thing), hit), where(taken, whole(shown), name)
+                    if ti.static(full):
+                        normal = where(taken, n, normal)
+                    farthest = greatest(t)
         for g in range(sizes[N_GROUNDS]):
             s = meet_ground(g, o, d, ground, heights)
-            if s < t:
-                t, hit = s, NOTHING - 1 - g
-                normal = ground_normal(g, o + s * d, ground, heights)
-        return hit, t, normal
+            nearer = s < t
+            if any_lane(nearer):
+                t, name = where(nearer, s, t), where(nearer, whole(NOTHING - 1 - g), name)
+                if ti.static(full):
+                    normal = where(nearer, ground_normal(g, o + d * s, ground, heights), normal)
+        return name, t, normal
 
-    return Functions(ray=ray, cast=cast, vector=vector)
+    return Functions(rays=rays, cast=cast, vector=vector, packet=packet)
