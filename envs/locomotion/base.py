@@ -22,16 +22,18 @@ def strict_contact(sag: float) -> gs.options.RigidOptions:
     """Physics to be believed at finer substeps too, and soft enough to be learnt through.
 
     200 N m, the strength of most motors here, bend a joint 0.05 rad beyond its range. (The solver's own limits give
-    by 0.001 rad: to actions that press against them nothing answers. See docs/decisions.md, 26.)
+    by 0.001 rad: to actions that press against them nothing answers. And its damping, which is critical, takes what a
+    gait would live on. See docs/decisions.md, 26.)
 
     Args:
         sag: How deep the robot sinks on one contact point, m: 1.3 % of its size.
     """
     return gs.options.RigidOptions(
         contact_sag=sag,
+        contact_dissipation=0.4,
         friction_velocity=0.02,
         limit_stiffness=4e3,
-        limit_damping=40.0,
+        limit_damping=20.0,
     )
 
 
