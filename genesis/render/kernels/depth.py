@@ -4,7 +4,7 @@ import math
 
 from genesis.compiler import layout, per_runtime, ti
 from genesis.render.kernels.shapes import FAR
-from genesis.render.kernels.tiles import HEIGHT, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
+from genesis.render.kernels.tiles import HEIGHT, TILE, TILES_X, WIDTH
 from genesis.render.kernels.trace import tracing
 
 
@@ -18,22 +18,18 @@ def trace_kernel(full: bool):
               faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
               hits: lay.IL, depth: lay.AL, normals: lay.AL):  # fmt: skip
         """One ray through the middle of every pixel."""
-        for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
-            if job % SPREAD == 0:
-                tile = job // SPREAD
-                y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
-                for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
-                    for part in range(TILE // lay.width):
-                        x = x0 + part * lay.width
-                        o, d = tr.rays(x + 0.5, y + 0.5, view, sizes)
-                        hit, t, n = tr.cast(o, d, tile, full, ball, near, which, starts, entries, solid, about, faces,
-                                            ground, heights, sizes)  # fmt: skip
-                        at = tr.packet(x, y, sizes)
-                        depth[at] = t
-                        if ti.static(full):
-                            hits[at] = hit
-                            for c in ti.static(range(3)):
-                                normals[3 * at + c] = n[c]
+        row = sizes[TILES_X] * TILE // lay.width
+        for at in range(row * sizes[HEIGHT]):
+            y, x = at // row, at % row * lay.width
+            o, d = tr.rays(x + 0.5, y + 0.5, view, sizes)
+            tile = y // TILE * sizes[TILES_X] + x // TILE
+            hit, t, n = tr.cast(o, d, tile, full, ball, near, which, starts, entries, solid, about, faces,
+                                ground, heights, sizes)  # fmt: skip
+            depth[at] = t
+            if ti.static(full):
+                hits[at] = hit
+                for c in ti.static(range(3)):
+                    normals[3 * at + c] = n[c]
 
     return trace
 

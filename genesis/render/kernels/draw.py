@@ -14,7 +14,6 @@ from genesis.render.kernels.tiles import (
     ORIGIN,
     PER_METRE,
     RIGHT,
-    SPREAD,
     TILE,
     TILES_X,
     TILES_Y,
@@ -157,93 +156,87 @@ def draw_kernel():
              picture: ti.types.ndarray(dtype=ti.u8, ndim=1)):  # fmt: skip
         """`tint`: colour of each thing; `owner_tint`: of bodies of particles, and their radius; `ground_tint`: two of
         each ground; `flat_…`: the same arrays, pixel by pixel."""
-        for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
-            if job % SPREAD == 0:
-                tile, packets = job // SPREAD, sizes[TILES_X] * sizes[TILES_Y] * (TILE * TILE // width)
-                y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
-                pixel_angle = 2.0 * view[HALF_HEIGHT] / sizes[HEIGHT]
-                for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
-                    for part in range(TILE // width):
-                        x = x0 + part * width
-                        at = tr.packet(x, y, sizes)
-                        edge, total, shaded = edges[at], lanes3(), whole(NOTHING)
-                        lit, floor = lane(), lane(1.0)
-                        count = 1
-                        if any_lane(edge > 0):
-                            count = 1 + N_EXTRA
-                        for s in range(count):
-                            here = at + s * packets
-                            dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
-                            for k in ti.static(range(N_EXTRA)):
-                                if s == k + 1:
-                                    dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
-                            o, d = tr.rays(x + dx, y + dy, view, sizes)
-                            hit, n = hits[here], Vec(normals[3 * here], normals[3 * here + 1], normals[3 * here + 2])
-                            on_ground, on_thing = hit < NOTHING, hit >= 0
-                            t = where(hit == NOTHING, lane(), depth[here])
-                            q = o + d * t
-                            color, off = lanes3(), lane(light[BIAS])
-                            if any_lane(on_thing):
-                                for j in range(width):
-                                    h = of_lane(hit, j)
-                                    if h >= RECON:
-                                        body = lay.get4(owner_tint, h - RECON)
-                                        for i in ti.static(range(3)):
-                                            set_lane(color[i], j, body[i])
-                                        set_lane(off, j, light[BIAS] + body[3])
-                                        # Further rays take the normal of a smooth body from where it is known.
-                                        knows = of_lane(edge, j) - 1
-                                        if s > 0 and knows >= 0 and flat_hits[knows] == h:
-                                            for i in ti.static(range(3)):
-                                                place_of = (knows // width * 3 + i) * width + knows % width
-                                                set_lane(n[i], j, flat_normals[place_of])
-                                    elif h >= 0:
-                                        c = lay.get4(tint, h)
-                                        for i in ti.static(range(3)):
-                                            set_lane(color[i], j, c[i])
-                            # Further rays that meet the same thing share its shadows.
-                            new = (hit != NOTHING) & (hit != shaded)
-                            if s > 0:
-                                new = new & (edge > 0)
-                            if any_lane(new):
-                                shaded = where(new, hit, shaded)
-                                facing = new & (n.dot(vector(light, SUN)) > 0.0)
-                                lit = where(new, lane(), lit)
-                                if any_lane(facing):
-                                    from_there = sunlit(q + n * off, facing, sun_depth, sun_busy, sun_view, sun_sizes)
-                                    lit = where(facing, from_there, lit)
-                                if light[GROUND_SEEN] > 0.5:
-                                    floor = where(new, seen_sky(q, new, low_visible, low_view, low_sizes), floor)
-                            open_ = lane(1.0)
-                            if any_lane(on_ground):
-                                for g in range(sizes[N_GROUNDS]):
-                                    mine = hit == NOTHING - 1 - g
-                                    if any_lane(mine):
-                                        a, b = lay.get4(ground_tint, 2 * g), lay.get4(ground_tint, 2 * g + 1)
-                                        light_square = squares(q, n, d, t, mine, pixel_angle, light)
-                                        for i in ti.static(range(3)):
-                                            color[i] = where(mine, a[i] + light_square * (b[i] - a[i]), color[i])
-                                        if g == 0:
-                                            open_ = where(mine, floor, open_)
-                            shown = reflected(color, n, d, lit, open_, where(on_ground, lane(1.0), floor), on_thing,
-                                              light)  # fmt: skip
-                            far = ti.min(t * light[HAZE], 1e4)
-                            far = far * far
-                            hazy = on_ground & (far > 0.02)
-                            if any_lane(hazy | (hit == NOTHING)):
-                                back = sky(d, light)
-                                part_seen = where(hazy, 1.0 / (1.0 + far * far), lane(1.0))
-                                part_seen = where(hit == NOTHING, lane(), part_seen)
-                                shown = back + (shown - back) * part_seen
-                            if s == 0:
-                                total = shown
-                            else:
+        row, pixel_angle = sizes[TILES_X] * TILE // width, 2.0 * view[HALF_HEIGHT] / sizes[HEIGHT]
+        for at in range(row * sizes[HEIGHT]):
+            y, x = at // row, at % row * width
+            edge, total, shaded = edges[at], lanes3(), whole(NOTHING)
+            lit, floor = lane(), lane(1.0)
+            count = 1
+            if any_lane(edge > 0):
+                count = 1 + N_EXTRA
+            for s in range(count):
+                here = at + s * row * sizes[TILES_Y] * TILE
+                dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
+                for k in ti.static(range(N_EXTRA)):
+                    if s == k + 1:
+                        dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
+                o, d = tr.rays(x + dx, y + dy, view, sizes)
+                hit, n = hits[here], Vec(normals[3 * here], normals[3 * here + 1], normals[3 * here + 2])
+                on_ground, on_thing = hit < NOTHING, hit >= 0
+                t = where(hit == NOTHING, lane(), depth[here])
+                q = o + d * t
+                color, off = lanes3(), lane(light[BIAS])
+                if any_lane(on_thing):
+                    for j in range(width):
+                        h = of_lane(hit, j)
+                        if h >= RECON:
+                            body = lay.get4(owner_tint, h - RECON)
+                            for i in ti.static(range(3)):
+                                set_lane(color[i], j, body[i])
+                            set_lane(off, j, light[BIAS] + body[3])
+                            # Further rays take the normal of a smooth body from where it is known.
+                            knows = of_lane(edge, j) - 1
+                            if s > 0 and knows >= 0 and flat_hits[knows] == h:
                                 for i in ti.static(range(3)):
-                                    total[i] += where(edge > 0, shown[i], lane())
-                        weight = where(edge > 0, lane(1.0 / (1 + N_EXTRA)), lane(1.0))
-                        for i in ti.static(range(3)):
-                            bright = 255.0 * ti.sqrt(ti.min(ti.max(total[i] * weight, 0.0), 1.0)) + 0.5
-                            for j in ti.static(range(width)):
-                                picture[3 * (at * width + j) + i] = ti.cast(of_lane(bright, j), ti.u8)
+                                    place_of = (knows // width * 3 + i) * width + knows % width
+                                    set_lane(n[i], j, flat_normals[place_of])
+                        elif h >= 0:
+                            c = lay.get4(tint, h)
+                            for i in ti.static(range(3)):
+                                set_lane(color[i], j, c[i])
+                # Further rays that meet the same thing share its shadows.
+                new = (hit != NOTHING) & (hit != shaded)
+                if s > 0:
+                    new = new & (edge > 0)
+                if any_lane(new):
+                    shaded = where(new, hit, shaded)
+                    facing = new & (n.dot(vector(light, SUN)) > 0.0)
+                    lit = where(new, lane(), lit)
+                    if any_lane(facing):
+                        from_there = sunlit(q + n * off, facing, sun_depth, sun_busy, sun_view, sun_sizes)
+                        lit = where(facing, from_there, lit)
+                    if light[GROUND_SEEN] > 0.5:
+                        floor = where(new, seen_sky(q, new, low_visible, low_view, low_sizes), floor)
+                open_ = lane(1.0)
+                if any_lane(on_ground):
+                    for g in range(sizes[N_GROUNDS]):
+                        mine = hit == NOTHING - 1 - g
+                        if any_lane(mine):
+                            a, b = lay.get4(ground_tint, 2 * g), lay.get4(ground_tint, 2 * g + 1)
+                            light_square = squares(q, n, d, t, mine, pixel_angle, light)
+                            for i in ti.static(range(3)):
+                                color[i] = where(mine, a[i] + light_square * (b[i] - a[i]), color[i])
+                            if g == 0:
+                                open_ = where(mine, floor, open_)
+                shown = reflected(color, n, d, lit, open_, where(on_ground, lane(1.0), floor), on_thing,
+                                  light)  # fmt: skip
+                far = ti.min(t * light[HAZE], 1e4)
+                far = far * far
+                hazy = on_ground & (far > 0.02)
+                if any_lane(hazy | (hit == NOTHING)):
+                    back = sky(d, light)
+                    part_seen = where(hazy, 1.0 / (1.0 + far * far), lane(1.0))
+                    part_seen = where(hit == NOTHING, lane(), part_seen)
+                    shown = back + (shown - back) * part_seen
+                if s == 0:
+                    total = shown
+                else:
+                    for i in ti.static(range(3)):
+                        total[i] += where(edge > 0, shown[i], lane())
+            weight = where(edge > 0, lane(1.0 / (1 + N_EXTRA)), lane(1.0))
+            for i in ti.static(range(3)):
+                bright = 255.0 * ti.sqrt(ti.min(ti.max(total[i] * weight, 0.0), 1.0)) + 0.5
+                for j in ti.static(range(width)):
+                    picture[3 * (at * width + j) + i] = ti.cast(of_lane(bright, j), ti.u8)
 
     return draw

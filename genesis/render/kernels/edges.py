@@ -2,7 +2,7 @@
 
 from genesis.compiler import layout, per_runtime, ti
 from genesis.math.lanes import any_lane, lanes3, numbered, of_lane, set_lane, where, whole
-from genesis.render.kernels.tiles import HEIGHT, N_SOLIDS, SPREAD, TILE, TILES_X, TILES_Y, WIDTH
+from genesis.render.kernels.tiles import HEIGHT, N_SOLIDS, TILE, TILES_X, TILES_Y, WIDTH
 from genesis.render.kernels.trace import RECON, tracing
 
 EXTRA = ((-0.36, -0.14), (0.30, -0.25), (0.06, 0.39))
@@ -36,56 +36,52 @@ def edge_kernel():
 
         Where there are edges, N_EXTRA further pictures are written behind the first one.
         """
-        for job in range(sizes[TILES_X] * sizes[TILES_Y] * SPREAD):
-            if job % SPREAD == 0:
-                tile, row = job // SPREAD, sizes[TILES_X] * TILE // width
-                y0, x0 = tile // sizes[TILES_X] * TILE, tile % sizes[TILES_X] * TILE
-                for y in range(y0, ti.min(y0 + TILE, sizes[HEIGHT])):
-                    for part in range(TILE // width):
-                        x = x0 + part * width
-                        at = tr.packet(x, y, sizes)
-                        mine, edge = hits[at], whole()
-                        _, place = numbered()
-                        column, here = place + x, place + at * width
-                        smooth = here
-                        on_solid = (mine >= 0) & (mine < sizes[N_SOLIDS])
-                        folds, n = any_lane(on_solid), lanes3()
-                        if folds:
-                            for c in ti.static(range(3)):
-                                n[c] = normals[3 * at + c]
-                        for right, down in ti.static(((1, 0), (-1, 0), (0, 1), (0, -1))):
-                            beside = at
-                            if 0 <= x + right * width and x + right * width < row * width:
-                                beside += right
-                            if 0 <= y + down and y + down < sizes[HEIGHT]:
-                                beside += down * row
-                            theirs, m = hits[beside], lanes3()
-                            shown = (column + right >= 0) & (column + right < sizes[WIDTH])
-                            if ti.static(right != 0):
-                                theirs = where(shown, shifted(right, mine, theirs), mine)
-                            other = theirs != mine
-                            edge = where(other, whole(1), edge)
-                            smooth = where(other & (theirs >= RECON) & (mine < RECON),
-                                           here + right + (beside - at) * width * ti.abs(down), smooth)  # fmt: skip
-                            if folds:
-                                for c in ti.static(range(3)):
-                                    m[c] = normals[3 * beside + c]
-                                    if ti.static(right != 0):
-                                        m[c] = where(shown, shifted(right, n[c], m[c]), n[c])
-                                edge = where(on_solid & (theirs == mine) & (n.dot(m) < FOLD), whole(1), edge)
-                        edges[at] = where(edge > 0, smooth + 1, whole())
-                        if any_lane(edge > 0):
-                            for s in range(N_EXTRA):
-                                dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
-                                for k in ti.static(range(N_EXTRA)):
-                                    if s == k:
-                                        dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
-                                o, d = tr.rays(x + dx, y + dy, view, sizes)
-                                hit, t, normal = tr.cast(o, d, tile, True, ball, near, which, starts, entries, solid,
-                                                         about, faces, ground, heights, sizes)  # fmt: skip
-                                behind = at + (s + 1) * row * sizes[TILES_Y] * TILE
-                                hits[behind], depth[behind] = hit, t
-                                for c in ti.static(range(3)):
-                                    normals[3 * behind + c] = normal[c]
+        row = sizes[TILES_X] * TILE // width
+        for at in range(row * sizes[HEIGHT]):
+            y, x = at // row, at % row * width
+            mine, edge = hits[at], whole()
+            _, place = numbered()
+            column, here = place + x, place + at * width
+            smooth = here
+            on_solid = (mine >= 0) & (mine < sizes[N_SOLIDS])
+            folds, n = any_lane(on_solid), lanes3()
+            if folds:
+                for c in ti.static(range(3)):
+                    n[c] = normals[3 * at + c]
+            for right, down in ti.static(((1, 0), (-1, 0), (0, 1), (0, -1))):
+                beside = at
+                if 0 <= x + right * width and x + right * width < row * width:
+                    beside += right
+                if 0 <= y + down and y + down < sizes[HEIGHT]:
+                    beside += down * row
+                theirs, m = hits[beside], lanes3()
+                shown = (column + right >= 0) & (column + right < sizes[WIDTH])
+                if ti.static(right != 0):
+                    theirs = where(shown, shifted(right, mine, theirs), mine)
+                other = theirs != mine
+                edge = where(other, whole(1), edge)
+                smooth = where(other & (theirs >= RECON) & (mine < RECON),
+                               here + right + (beside - at) * width * ti.abs(down), smooth)  # fmt: skip
+                if folds:
+                    for c in ti.static(range(3)):
+                        m[c] = normals[3 * beside + c]
+                        if ti.static(right != 0):
+                            m[c] = where(shown, shifted(right, n[c], m[c]), n[c])
+                    edge = where(on_solid & (theirs == mine) & (n.dot(m) < FOLD), whole(1), edge)
+            edges[at] = where(edge > 0, smooth + 1, whole())
+            if any_lane(edge > 0):
+                for s in range(N_EXTRA):
+                    dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
+                    for k in ti.static(range(N_EXTRA)):
+                        if s == k:
+                            dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
+                    o, d = tr.rays(x + dx, y + dy, view, sizes)
+                    tile = y // TILE * sizes[TILES_X] + x // TILE
+                    hit, t, normal = tr.cast(o, d, tile, True, ball, near, which, starts, entries, solid, about,
+                                             faces, ground, heights, sizes)  # fmt: skip
+                    behind = at + (s + 1) * row * sizes[TILES_Y] * TILE
+                    hits[behind], depth[behind] = hit, t
+                    for c in ti.static(range(3)):
+                        normals[3 * behind + c] = normal[c]
 
     return find_edges

@@ -19,8 +19,6 @@ from genesis.render.kernels.tiles import (
     PARALLEL,
     RECON_FROM,
     RIGHT,
-    TILE,
-    TILES_X,
     UP,
     WIDTH,
 )
@@ -45,11 +43,6 @@ def tracing() -> Functions:
     @ti.func
     def vector(view: ti.template(), at):
         return Vec(view[at], view[at + 1], view[at + 2])
-
-    @ti.func
-    def packet(x, y, sizes: ti.template()):
-        """Index of the packet that begins at pixel x of row y."""
-        return (y * sizes[TILES_X] * TILE + x) // lay.width
 
     @ti.func
     def rays(x, y, view: ti.template(), sizes: ti.template()):
@@ -221,4 +214,4 @@ def tracing() -> Functions:
                     normal = where(nearer, ground_normal(g, o + d * s, ground, heights), normal)
         return name, t, normal
 
-    return Functions(rays=rays, cast=cast, vector=vector, packet=packet)
+    return Functions(rays=rays, cast=cast, vector=vector)
