@@ -11,7 +11,6 @@ import platform
 import shlex
 import subprocess
 import sys
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ class SweepConfig:
     table: Path = Path("docs/results.md")
     """The table."""
     run_dir: Path = Path("runs/sweep")
-    """Folder of the runs themselves, with a log of each."""
+    """Folder of the runs themselves, with a log of each. A run that has finished there is not run again either."""
 
 
 @dataclass(frozen=True)
@@ -156,41 +155,45 @@ def _work(config: SweepConfig, job: Job) -> Outcome:
 
 
 def _train(config: SweepConfig, job: Job) -> Outcome:
-    """One run, in a process of its own; its record, if it finished."""
-    folder = config.run_dir / job.name
-    folder.mkdir(parents=True, exist_ok=True)
-    command, revision = job.command(config), git_revision()
-    unfinished = sorted(path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
-    arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
-    print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
-    started = time.perf_counter()
-    status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))
-    if status == 130:
-        return Outcome(job, "interrupted", "saved; the same command goes on")
-    if status != 0:
-        return Outcome(job, "failed", f"with status {status}: see {folder / 'log.txt'}")
+    """One run, in a process of its own, unless it finished without its record; its record."""
+    folder, command = config.run_dir / job.name, job.command(config)
+    if not _finished_run(config, job) and (stopped := _execute(config, job, folder, command)):
+        return stopped
     run = _finished_run(config, job)
     try:
         measured = run_record.read(run) if run else None
     except GenesisValueError as error:
         return Outcome(job, "failed", str(error))
-    if measured is None:
+    if run is None or measured is None:
         return Outcome(job, "failed", f"left no result: see {folder / 'log.txt'}")
     record: dict[str, Any] = {
         "env": job.env,
         "agent": job.agent,
         "seed": job.seed,
         "contact": job.contact,
-        "commit": revision,
+        "commit": json.loads((run / "config.json").read_text()).get("git") or git_revision(),
         "command": shlex.join(["python", *command]),
         "machine": {"processor": _processor(), "cores": max(1, _cores() // config.parallel)},
         "parallel": config.parallel,
-        "process_seconds": round(time.perf_counter() - started, 1),
         **measured,
     }
     _write(_record_path(config, job), record)
     final = record["final"]
     return Outcome(job, "done", f"return {final['return_mean']:.1f}" if final else "")
+
+
+def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) -> Outcome | None:
+    """Trains, or goes on with a training; what stopped it, if it did not finish."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = sorted(path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
+    arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
+    print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
+    status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))
+    if status == 130:
+        return Outcome(job, "interrupted", "saved; the same command goes on")
+    if status != 0:
+        return Outcome(job, "failed", f"with status {status}: see {folder / 'log.txt'}")
+    return None
 
 
 def _recheck(config: SweepConfig, job: Job) -> Outcome | None:

@@ -180,6 +180,46 @@ def test_an_interrupted_run_is_resumed(training, config):
     assert training.calls == [("ppo", 0, False), ("ppo", 0, True), ("ppo", 1, False)]
 
 
+def test_a_finished_run_without_a_record_is_not_run_again(training, config):
+    sweep.run(config)
+    (config.results_dir / "CartPoleSwingUp-v0__strict__ppo__1.json").unlink()
+    assert sorted(outcome.state for outcome in sweep.run(config)) == ["done", "there", "there", "there"]
+    assert len(training.calls) == 4 and len(list(config.results_dir.glob("*.json"))) == 4
+
+
+def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config):
+    """Once each; a re-check that fails is made up for later, without another training."""
+    monkeypatch.setitem(sweep.presets.CONTACT, CARTPOLE, "strict")
+    rechecks, status = [], 1
+    rows = [{"world": world, "change": change} for world, change in (("1x", 0.0), ("2x", -0.012), ("MuJoCo", 0.5))]
+    rows[0] |= {"limit_excess": 0.25, "penetration_share": None, "pulling_share": 0.0}
+
+    def execute(command, log, environment):
+        if "scripts.recheck" not in command:
+            return training(command, log, environment)
+        rechecks.append(command)
+        log.write_text("some warning\n" + json.dumps({"rows": rows, "control": {"deviation": 0.1}, "more": 1}) + "\n")
+        return status
+
+    monkeypatch.setattr(sweep, "execute", execute)
+    config = replace(config, agents=("ppo",))
+    assert [outcome.state for outcome in sweep.run(config)] == ["failed", "failed"]
+    status = 0
+    assert [outcome.state for outcome in sweep.run(config)] == ["done", "done"]
+    assert [outcome.state for outcome in sweep.run(config)] == ["there", "there"]
+    assert len(training.calls) == 2 and len(rechecks) == 4
+    table = config.table.read_text()
+    for line in (
+        "| change at 2x substeps | -1.2 %, -1.2 % |",
+        "| change at 4x substeps | –, – |",
+        "| change in MuJoCo | +50.0 %, +50.0 % |",
+        "| MuJoCo's control | 10.0 %, 10.0 % |",
+        "| limits, rad | 0.250, 0.250 |",
+        "| penetration, of the body's size | –, – |",
+    ):
+        assert line in table
+
+
 def test_parallel_runs_are_marked(training, config):
     sweep.run(replace(config, parallel=2))
     assert len(training.calls) == 4 and "|  | ppo* | shac* |" in config.table.read_text()
