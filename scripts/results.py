@@ -18,6 +18,11 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 NONE = "–"
 
 Record = dict[str, Any]
+FIELDS = {
+    *("env", "agent", "seed", "contact", "commit", "command", "parallel", "steps", "training_seconds"),
+    *("compile_seconds", "curve", "final", "time_to"),
+}
+"""What the table takes from every record."""
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -62,8 +67,11 @@ def read(path: Path) -> Record:
         record = json.loads(path.read_text())
     except ValueError:
         record = None
-    if not isinstance(record, dict):
-        raise GenesisValueError(f"{path} must be the record of a run, got something else. Mend it, or delete it.")
+    missing = sorted(FIELDS - record.keys()) if isinstance(record, dict) else ["everything"]
+    if missing:
+        raise GenesisValueError(
+            f"{path} must be the record of a run, got one without {', '.join(missing)}. Mend it, or delete it."
+        )
     return record
 
 

@@ -226,7 +226,7 @@ def test_without_its_run_a_record_is_complete(training, config):
         assert [outcome.state for outcome in sweep.run(config)] == ["there"]
 
 
-@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD", "[]"])
+@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD", "[]", '{"env": "genesis/Ant-v0"}'])
 def test_a_broken_record_is_named(training, config, content):
     config.results_dir.mkdir()
     path = config.results_dir / "Ant-v0__strict__ppo__0.json"
