@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from genesis.errors import GenesisValueError
+
 RESAMPLES = 10_000
 MINUTES = (0.5, 1, 2, 5, 10, 15, 25)
 SHARES = (0.1, 0.25, 0.5, 1.0)
 NONE = "–"
 
 Record = dict[str, Any]
+FIELDS = {
+    *("env", "agent", "seed", "contact", "commit", "command", "parallel", "steps", "training_seconds"),
+    *("compile_seconds", "curve", "final", "time_to"),
+}
+"""What the table takes from every record."""
 
 
 def interquartile_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -47,7 +54,25 @@ def summary(values: Sequence[float | None]) -> str:
 
 def load(folder: Path) -> list[Record]:
     """All records in a folder, in the order of their names."""
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def read(path: Path) -> Record:
+    """One record.
+
+    Raises:
+        GenesisValueError: The file holds something else.
+    """
+    try:
+        record = json.loads(path.read_text())
+    except ValueError:
+        record = None
+    missing = sorted(FIELDS - record.keys()) if isinstance(record, dict) else ["everything"]
+    if missing:
+        raise GenesisValueError(
+            f"{path} must be the record of a run, got one without {', '.join(missing)}. Mend it, or delete it."
+        )
+    return record
 
 
 def return_at(record: Record, axis: str, place: float) -> float | None:

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,9 @@ from agents import presets
 from genesis.errors import GenesisValueError
 from scripts import make, results, run_record
 from scripts.run_folder import git_revision
+
+INTERRUPTED = (130, -signal.SIGINT)
+"""Statuses of a command that Ctrl-C ended: after it has saved, and before it could."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) ->
     arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
     status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))
-    if status == 130:
+    if status in INTERRUPTED:
         return Outcome(job, "interrupted", "saved; the same command goes on")
     if status != 0:
         return Outcome(job, "failed", f"with status {status}: see {folder / 'log.txt'}")
@@ -202,14 +206,28 @@ def _recheck(config: SweepConfig, job: Job) -> Outcome | None:
     if _complete(config, job) or run is None:
         return None
     arguments = [sys.executable, "-m", "scripts.recheck", "--checkpoint", str(run), "--json"]
+    log.unlink(missing_ok=True)  # so that what is read is this one's
     if status := execute(arguments, log, _environment(config.parallel)):
-        return Outcome(
-            job, "interrupted" if status == 130 else "failed", f"re-checking, with status {status}: see {log}"
-        )
-    result = json.loads(log.read_text().splitlines()[-1])
+        state = "interrupted" if status in INTERRUPTED else "failed"
+        return Outcome(job, state, f"re-checking, with status {status}: see {log}")
+    result = _last_object(log)
+    if not {"rows", "control"} <= result.keys():
+        return Outcome(job, "failed", f"re-checking left no result: see {log}")
     path = _record_path(config, job)
-    _write(path, json.loads(path.read_text()) | {"recheck": {name: result[name] for name in ("rows", "control")}})
+    _write(path, results.read(path) | {"recheck": {name: result[name] for name in ("rows", "control")}})
     return None
+
+
+def _last_object(log: Path) -> dict[str, Any]:
+    """The last JSON object in a log that has a line of its own, for warnings may come after it; empty without one."""
+    for line in reversed(log.read_text(errors="replace").splitlines()):
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _complete(config: SweepConfig, job: Job) -> bool:
@@ -218,7 +236,7 @@ def _complete(config: SweepConfig, job: Job) -> bool:
     if not path.exists():
         return False
     due = job.env in presets.CONTACT and _finished_run(config, job) is not None
-    return not due or "recheck" in json.loads(path.read_text())
+    return not due or "recheck" in results.read(path)
 
 
 def _write(path: Path, record: dict[str, Any]) -> None:
@@ -242,7 +260,7 @@ def _finished_run(config: SweepConfig, job: Job) -> Path | None:
 def _finished(run_folder: Path) -> bool:
     try:
         return not json.loads((run_folder / "result.json").read_text())["interrupted"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -290,6 +308,7 @@ def _check(config: SweepConfig) -> None:
         raise GenesisValueError(f"parallel must be at least 1, got {config.parallel}.")
     if config.seeds and min(config.seeds) < 0:
         raise GenesisValueError(f"seeds must be at least 0, got {config.seeds}.")
+    results.load(config.results_dir)  # a broken record would end the sweep after its first run
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     agent = _named(arguments, "agent", DEFAULT_AGENT)
     make.check_names(env, agent)
     usual = presets.CONTACT.get(env)
-    preset = presets.find(env, agent, _named(arguments, "contact", usual or ""))
+    contact = _named(arguments, "contact", str(usual))
+    preset = presets.find(env, agent, make.own_contact(env) if contact == "None" else contact)
     default = TrainConfig(env=env, agent=agent, contact=usual)
     hyper = AGENTS[agent].config()
     if preset is not None:
@@ -149,13 +150,14 @@ def _parsed(arguments: list[str], default: TrainConfig, hyper: Any) -> tuple[Tra
 
 
 def _named(arguments: list[str], option: str, default: str) -> str:
-    """An option's value on a command line: it has to be known before the line can be parsed."""
-    for index, argument in enumerate(arguments):
+    """An option's value on a command line, the last one: it has to be known before the line can be parsed."""
+    value = default
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
         if argument.startswith(f"--{option}="):
-            return argument.split("=", 1)[1]
-        if argument == f"--{option}" and index + 1 < len(arguments):
-            return arguments[index + 1]
-    return default
+            value = argument.split("=", 1)[1]
+        elif argument == f"--{option}" and following is not None:
+            value = following
+    return value
 
 
 def _configuration(run: Path) -> tuple[TrainConfig, Any]:

@@ -21,6 +21,8 @@ from genesis.render.picture import Picture, Pose, cross
 from genesis.render.stage import Stage
 
 MAX_EDGE = 4096
+FARTHEST = 1e12
+"""m from the origin; beyond it millimetres are lost to rounding."""
 ROOM = 32
 """Solids beyond the scene's own for which a picture has room at first."""
 
@@ -295,7 +297,7 @@ class Camera:
         for i, axis in enumerate(axes):
             if axis is not None:
                 centres[:, i] = axis
-        return np.where(np.isfinite(centres).all(1, keepdims=True), centres, 0.0)
+        return np.where((np.abs(centres) <= FARTHEST).all(1, keepdims=True), centres, 0.0)  # no NaN either
 
     def _empty(self, name: str) -> np.ndarray:
         width, height = self.res
@@ -316,6 +318,9 @@ def _rows(name: str, value: Any, n: int) -> np.ndarray:
 
 
 def _check_frame(pose: dict[str, np.ndarray]) -> None:
+    for name, rows in pose.items():
+        if np.abs(rows).max() > FARTHEST:
+            raise GenesisValueError(f"{name} must lie within {FARTHEST:g} of the origin, got {rows.tolist()}. Mend it.")
     view = pose["lookat"] - pose["pos"]
     across = np.cross(view, pose["up"])
     limit = 1e-6 * np.linalg.norm(view, axis=1) * np.linalg.norm(pose["up"], axis=1)

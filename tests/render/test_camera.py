@@ -100,6 +100,21 @@ def test_states_that_are_not_finite_are_drawn_as_nothing():
     assert not sick.any() and well.any()
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_what_has_run_away_can_be_followed(ball, axis):
+    """Where the camera and what it looks at would be one point, for rounding."""
+    scene, entity = ball
+    offset = np.roll([-3.0, 0.0, 0.0], axis)
+    camera = scene.add_camera(res=PIXELS, pos=offset, lookat=(0, 0, 0), up=np.roll([0.0, 1.0, 0.0], axis))
+    camera.follow_entity(entity)
+    for distance in (1e11, 1e18, 1e30):
+        place = torch.zeros(2, 3)
+        place[:, axis] = distance
+        entity.set_position(place)
+        assert camera.render()[0].shape == (2, 48, 64, 3)
+    scene.reset()
+
+
 def test_looking_changes_nothing():
     def rollout(look):
         options = gs.options.SimOptions(requires_grad=True)
@@ -225,6 +240,8 @@ def test_pictures_side_by_side():
         ({"pos": (0, 0, 1), "lookat": (0, 0, 1)}, "lookat"),
         ({"pos": (0, 0, 1), "lookat": (0, 0, 0)}, "up"),
         ({"pos": (0, 0)}, "pos"),
+        ({"pos": (1e200, 0, 1), "lookat": (0, 0, 0)}, "pos must lie within"),
+        ({"pos": (0, 0, 1), "lookat": (-1e308, 0, 0)}, "lookat must lie within"),
     ],
 )
 def test_cameras_that_cannot_be(ball, options, what):

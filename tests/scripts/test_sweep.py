@@ -109,9 +109,16 @@ class FakeTraining:
     def __init__(self, monkeypatch):
         self.calls = []
         self.status = {}
+        self.rechecks = []
+        """What re-checks print, and their statuses, one after the other."""
         monkeypatch.setattr(sweep, "execute", self)
 
     def __call__(self, command, log, environment):
+        if "scripts.recheck" in command:
+            said, status = self.rechecks.pop(0)
+            with log.open("a") as file:
+                file.write(said)
+            return status
         arguments = dict(zip(command[3::2], command[4::2], strict=True))
         seed = int(arguments["--seed"])
         self.calls.append((arguments["--agent"], seed, "--resume" in arguments))
@@ -218,6 +225,55 @@ def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config)
         "| penetration, of the body's size | –, – |",
     ):
         assert line in table
+
+
+ROW = {"world": "1x", "change": 0.0, "limit_excess": 0.012, "penetration_share": None, "pulling_share": None}
+RECHECK = json.dumps({"env": "genesis/Hopper-v0", "rows": [ROW], "control": None})
+
+
+def test_a_walking_policy_is_rechecked(training, config):
+    """Once; with warnings around what it prints, without MuJoCo, without a ground."""
+    config = replace(config, envs=("genesis/Hopper-v0",), agents=("ppo",), seeds=(0,))
+    training.rechecks = [(f"a warning\n{RECHECK}\nleaked semaphores\n[1]\n", 0)]
+    assert [outcome.state for outcome in sweep.run(config)] == ["done"]
+    record = json.loads((config.results_dir / "Hopper-v0__reference__ppo__0.json").read_text())
+    assert record["recheck"] == {"rows": [ROW], "control": None} and record["steps"] == 5
+    table = config.table.read_text()
+    assert "| limits, rad | 0.012 |" in table and "| MuJoCo's control | – |" in table and "| pulling | – |" in table
+    assert [outcome.state for outcome in sweep.run(config)] == ["there"]
+
+
+def test_a_recheck_that_did_not_end_well_is_done_again(training, config):
+    config = replace(config, envs=("genesis/Hopper-v0",), agents=("ppo",), seeds=(0,))
+    training.rechecks = [("no checkpoint", 1), (RECHECK, 130), ("", -2), ("", 0), ("Nonsense", 0), ("{}", 0)]
+    states = ["failed", "interrupted", "interrupted", "failed", "failed", "failed"]
+    for state in states:  # what an earlier one printed is not taken for the next one's
+        assert [outcome.state for outcome in sweep.run(config)] == [state]
+    record = json.loads((config.results_dir / "Hopper-v0__reference__ppo__0.json").read_text())
+    assert "recheck" not in record and len(training.calls) == 1
+    assert "limits, rad" not in config.table.read_text()
+    training.rechecks = [(RECHECK, 0)]
+    assert [outcome.state for outcome in sweep.run(config)] == ["done"] and len(training.calls) == 1
+
+
+def test_without_its_run_a_record_is_complete(training, config):
+    config = replace(config, envs=("genesis/Hopper-v0",), agents=("ppo",), seeds=(0,))
+    training.rechecks = [("", 1)]
+    sweep.run(config)
+    result = next(config.run_dir.glob("*/*/result.json"))
+    for content in ("null", "{}", ""):
+        result.write_text(content)
+        assert [outcome.state for outcome in sweep.run(config)] == ["there"]
+
+
+@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD", "[]", '{"env": "genesis/Ant-v0"}'])
+def test_a_broken_record_is_named(training, config, content):
+    config.results_dir.mkdir()
+    path = config.results_dir / "Ant-v0__strict__ppo__0.json"
+    path.write_text(content)
+    with pytest.raises(gs.GenesisException, match=path.name):
+        sweep.run(config)
+    assert not training.calls
 
 
 def test_parallel_runs_are_marked(training, config):

@@ -298,9 +298,12 @@ def test_every_preset_is_of_a_task_and_of_its_agents_options():
 
 def test_strict_contact_has_shorter_windows():
     """Where the robot walks, and whichever way the contact is given."""
-    for line in (["--contact", "strict"], ["--contact=strict"]):
+    for line in (["--contact", "strict"], ["--contact=strict"], ["--contact", "reference", "--contact=strict"]):
         config, hyper = train.parse(["--env", "genesis/Ant-v0", "--agent", "shac", *line])
         assert (config.contact, hyper.window) == ("strict", 16)
+    assert train.parse(["--contact", "None"])[1].window == 16  # the task's own, which is strict
+    assert train.parse(["--contact=strict", "--contact", "reference"])[1].window == 32
+    assert train.parse(["--agent=ppo", "--agent", "shac"])[0] == train.parse(["--agent", "shac"])[0]
     assert train.parse(["--env", "genesis/Ant-v0", "--agent", "ppo", *line])[1] == AGENTS["ppo"].config(
         **presets.find("genesis/Ant-v0", "ppo").hyper
     )
