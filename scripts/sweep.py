@@ -138,7 +138,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    outcomes = run(tyro.cli(SweepConfig))
+    outcomes = run(tyro.cli(SweepConfig, prog=make.program()))
     states = {outcome.state for outcome in outcomes}
     return 130 if "interrupted" in states else 1 if "failed" in states else 0
 
