@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents import presets
+from agents.core import checkpoint
 from genesis.errors import GenesisValueError
 from scripts import make, results, run_record
 from scripts.run_folder import git_revision
@@ -160,7 +161,8 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
     folder = config.run_dir / job.name
     folder.mkdir(parents=True, exist_ok=True)
     command, revision = job.command(config), git_revision()
-    unfinished = sorted(path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
+    begun = (path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
+    unfinished = sorted(run for run in begun if checkpoint.of_run(run))  # others have nothing to go on with
     arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
     started = time.perf_counter()

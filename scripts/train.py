@@ -175,7 +175,7 @@ def report(result: dict[str, Any]) -> str:
     if steps < wanted:
         follow.append(f"{python} -m scripts.train --resume {run}")
     lines = [
-        f"{'interrupted' if result['interrupted'] else 'trained'} for {result['seconds']:.0f} s, {counted}",
+        f"{'interrupted after' if result['interrupted'] else 'trained for'} {result['seconds']:.0f} s, {counted}",
         *(f"{n + ':':<11} {describe(result[n])}" for n in ("untrained", "trained") if result[n]),
         "written:",
         *(f"  {name:<10} {path}" for name, path in written.items() if path),

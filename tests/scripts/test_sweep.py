@@ -9,6 +9,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 import genesis as gs
+from agents.core import checkpoint
 from scripts import results, run_record, sweep
 from scripts.sweep import SweepConfig
 
@@ -109,6 +110,7 @@ class FakeTraining:
     def __init__(self, monkeypatch):
         self.calls = []
         self.status = {}
+        self.saves = True
         monkeypatch.setattr(sweep, "execute", self)
 
     def __call__(self, command, log, environment):
@@ -123,6 +125,9 @@ class FakeTraining:
             write_run(
                 folder, [2.0] + [1.0] * (count - 1), list(range(count)), first, status == 130, trained=-480.0 - seed
             )
+            if self.saves:
+                checkpoint.path_of(folder, count).parent.mkdir(exist_ok=True)
+                checkpoint.path_of(folder, count).touch()
         return status
 
 
@@ -178,6 +183,15 @@ def test_an_interrupted_run_is_resumed(training, config):
     training.status = {}
     assert [outcome.state for outcome in sweep.run(replace(config, agents=("ppo",)))] == ["done", "done"]
     assert training.calls == [("ppo", 0, False), ("ppo", 0, True), ("ppo", 1, False)]
+
+
+def test_a_run_that_saved_nothing_begins_anew(training, config):
+    training.status, training.saves = {0: 130}, False
+    one = replace(config, agents=("ppo",), seeds=(0,))
+    assert [outcome.state for outcome in sweep.run(one)] == ["interrupted"]
+    training.status = {}
+    assert [outcome.state for outcome in sweep.run(one)] == ["done"]
+    assert training.calls == [("ppo", 0, False), ("ppo", 0, False)]
 
 
 def test_parallel_runs_are_marked(training, config):

@@ -198,7 +198,7 @@ def test_help_names_defaults_and_agent_options(monkeypatch, capsys):
     text = capsys.readouterr().out
     text = " ".join(text.replace("│", "").split())
     assert end.value.code == 0 and "--hyper.actor-learning-rate" in text and "(default: genesis/Ant-v0)" in text
-    assert "genesis/SoftPush-v0" in text and "trajopt-cem" in text and "With --resume RUN a run goes on as it was" in text
+    assert "genesis/SoftPush-v0" in text and "trajopt-cem" in text and "With --resume RUN a run goes on" in text
     assert text.startswith("usage: python -m scripts.train [-h]")
 
 
