@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml
 	else \
 	  echo "[1/2] using the environment $(VENV) ($$($(PY) --version))"; \
 	fi; \
-	echo "[2/2] installing the project and its dependencies (PyTorch is the largest; minutes the first time)"; \
+	echo "[2/2] installing the project and its dependencies (PyTorch is the largest; minutes the first time, much of it silent)"; \
 	$(PY) -m pip install --disable-pip-version-check -e ".[dev]"; \
 	touch $@; \
 	echo "installed; later commands start at once until pyproject.toml changes"

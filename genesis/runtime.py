@@ -162,7 +162,8 @@ def init(
         generation=next(_slot.generations),
         pid=os.getpid(),
     )
-    logger.info("running on %s, precision %s, seed %s.", _slot.runtime.device, precision, seed)
+    seeded = "" if seed is None else f", seed {seed}"
+    logger.info("running on %s, precision %s%s.", _slot.runtime.device, precision, seeded)
 
 
 def destroy() -> None:

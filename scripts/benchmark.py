@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from scripts import make
 from scripts.benchmarks.border import Border
 from scripts.benchmarks.closed_loop import ClosedLoop
 from scripts.benchmarks.memory import Memory
@@ -29,7 +30,7 @@ Benchmark = (
 
 def main(args: list[str] | None = None) -> None:
     """Run the benchmark that the command line names."""
-    tyro.cli(Benchmark, args=args, prog="genesis-benchmark", description=__doc__).run()  # type: ignore[call-overload]
+    tyro.cli(Benchmark, args=args, prog=make.program(), description=__doc__).run()  # type: ignore[call-overload]
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         "seed": config.seed,
     }
     torch.manual_seed(config.seed)  # of the exploration
+    gs.logger.info("playing %d episodes, deterministic and then as it explores.", config.episodes)
     for name, deterministic in (("deterministic", True), ("stochastic", False)):
         result[name] = evaluate(lambda o, d=deterministic: agent.act(o, d), env, config.episodes, config.seed)
     env.close()
@@ -88,7 +89,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(EvaluateConfig)
+    config = tyro.cli(EvaluateConfig, prog=make.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
     if config.json:

@@ -32,8 +32,7 @@ class ExportConfig:
     checkpoint: Path
     """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     output: Path | None = None
-    """Folder of policy.pt and policy.onnx; None: `export` in the run's folder, or export/NAME here for a checkpoint
-    NAME.pt that lies in no run."""
+    """Folder of policy.pt and policy.onnx; None: `export` in the run's folder, of a NAME.pt in no run export/NAME."""
     torchscript: bool = True
     """Write policy.pt, which `torch.jit.load` reads, from C++ as well."""
     onnx: bool = True
@@ -164,7 +163,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(ExportConfig)
+    config = tyro.cli(ExportConfig, prog=make.program())
     torch.set_num_threads(1)
     result = run(config)
     if config.json:

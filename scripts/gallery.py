@@ -110,7 +110,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(GalleryConfig)
+    config = tyro.cli(GalleryConfig, prog=make.program())
     torch.set_num_threads(1)
     run(config)
     return 0

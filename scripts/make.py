@@ -4,6 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -146,10 +147,16 @@ def hyper(config_class: type[Any], values: dict[str, Any]) -> Any:
     return config_class(**{name: tuple(x) if isinstance(x, list) else x for name, x in values.items()})
 
 
+def program() -> str:
+    """How the running command was called, for its help: as a module or by its installed name."""
+    called = Path(sys.argv[0])
+    return f"python -m scripts.{called.stem}" if called.suffix == ".py" else called.name
+
+
 def run(command: Callable[[], int]) -> int:
     """Runs a command; an error of the toolkit becomes one sentence and exit status 1 instead of a traceback.
 
-    So does a reader of its output that goes away (`| head`), without a sentence.
+    So does a reader of its output that goes away (`| head`), without a sentence. Ctrl-C is one word, and status 130.
     """
     try:
         status = command()
@@ -158,6 +165,9 @@ def run(command: Callable[[], int]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     except gs.GenesisException as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

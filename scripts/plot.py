@@ -176,7 +176,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(PlotConfig)
+    config = tyro.cli(PlotConfig, prog=make.program())
     groups, written = plot(config)
     print("\n".join([*report(groups, config.points), *(f"wrote {path}" for path in written)]))
     return 0

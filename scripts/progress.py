@@ -11,15 +11,16 @@ _FORMAT = "{percentage:3.0f}%|{bar:20}| {desc} [{elapsed}<{remaining}]"
 class Progress:
     """Shows how much is done, in steps or, where its time is up first, in seconds; with a few numbers beside."""
 
-    def __init__(self, total: int, limit_s: float = float("inf"), every_s: float = 10.0):
+    def __init__(self, total: int, limit_s: float = float("inf"), every_s: float = 10.0, unit: str = "steps"):
         """Prints nothing yet.
 
         Args:
             total: Steps at which it ends.
             limit_s: Seconds, as `show` is told them, after which it ends before.
             every_s: Seconds between lines where standard error is no terminal.
+            unit: Of `total`.
         """
-        self._total, self._limit_s, self._every_s = max(1, total), limit_s, every_s
+        self._total, self._limit_s, self._every_s, self._unit = max(1, total), limit_s, every_s, unit
         self._started = self._printed = time.perf_counter()
         self._bar = tqdm(total=1.0, bar_format=_FORMAT, dynamic_ncols=True) if sys.stderr.isatty() else None
 
@@ -34,7 +35,7 @@ class Progress:
         timed = seconds / self._limit_s > done / self._total
         part = min(1.0, seconds / self._limit_s if timed else done / self._total)
         beside = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
-        steps = f"{done:,} steps" if timed else f"{done:,}/{self._total:,} steps"
+        steps = f"{done:,} {self._unit}" if timed else f"{done:,}/{self._total:,} {self._unit}"
         text = f"{steps}  {beside}".rstrip()
         if timed:
             digits = 0 if self._limit_s >= 10.0 else 1

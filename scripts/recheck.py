@@ -94,10 +94,12 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     rows: list[Row] = []
     control = None
     for multiple in config.multiples:
+        gs.logger.info("playing at %dx the substeps.", multiple)
         env = _make(saved["env"], config.episodes, contact, multiple)
         agent = make.restored_agent(saved, env)
         rows.append(_row(f"{multiple}x", env, GenesisWorld(env), agent, config.seed, rows))
         if multiple == config.multiples[0] and config.mujoco:
+            gs.logger.info("playing in MuJoCo.")
             deviation = control_deviation(env, config.seed)
             control = {"deviation": deviation, "bar": CONTROL_BAR, "passed": deviation < CONTROL_BAR}
             transfer = _row("MuJoCo", env, MujocoWorld(env), make.restored_agent(saved, env), config.seed, rows)
@@ -150,7 +152,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(RecheckConfig)
+    config = tyro.cli(RecheckConfig, prog=make.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
     print(json.dumps(result) if config.json else table(result))

@@ -29,7 +29,7 @@ class RenderConfig:
     output: Path
     """File to write. Its ending decides: .mp4, .gif, or .png for a strip of moments, one row per environment."""
     checkpoint: Path | None = None
-    """A checkpoint file, or the folder of a run (its latest checkpoint). None: --env and --actions instead."""
+    """A checkpoint file, or the folder of a run (its newest checkpoint). None: --env and --actions instead."""
     env: Annotated[
         str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {make.ENV_NAMES}.")
     ] = None
@@ -38,8 +38,7 @@ class RenderConfig:
     seconds: float = 10.0
     """Length of the film, s of simulated time; it is shown in real time."""
     fps: float | None = None
-    """Frames per second at most; what is written is the environment's rate over a whole number. None: 30, or 15 for
-    a GIF."""
+    """Frames per second at most, for the environment's rate is divided by a whole number. None: 30, or 15 for a GIF."""
     num_envs: int = 4
     """Environments, side by side."""
     size: tuple[int, int] | None = None
@@ -88,7 +87,7 @@ def run(config: RenderConfig) -> dict[str, Any]:
 
 def _frames(env: Any, act: Callable, seed: int, every: int, count: int) -> Iterator[tuple[np.ndarray, ...]]:
     """Pictures of all environments, with a progress bar."""
-    bar = Progress(count)
+    bar = Progress(count, unit="frames")
     for frame, seen in enumerate(pictures(env, act, seed, every, count), start=1):
         yield seen
         bar.show(frame, {})
@@ -128,7 +127,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(RenderConfig)
+    config = tyro.cli(RenderConfig, prog=make.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
     print(f"written: {result['output']} ({result['env']}, {result['frames']} frames at {result['fps']:g} a second)")

@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(ShrinkConfig)
+    config = tyro.cli(ShrinkConfig, prog=make.program())
     kept = run(config)
     size = config.output.stat().st_size / 1000
     print(f"written: {config.output} ({kept['env']}, {kept['agent']}, {size:.0f} kB)")

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents import presets
+from agents.core import checkpoint
 from genesis.errors import GenesisValueError
 from scripts import make, results, run_record
 from scripts.run_folder import git_revision
@@ -141,7 +142,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    outcomes = run(tyro.cli(SweepConfig))
+    outcomes = run(tyro.cli(SweepConfig, prog=make.program()))
     states = {outcome.state for outcome in outcomes}
     return 130 if "interrupted" in states else 1 if "failed" in states else 0
 
@@ -189,7 +190,8 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
 def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) -> Outcome | None:
     """Trains, or goes on with a training; what stopped it, if it did not finish."""
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = sorted(path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
+    begun = (path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
+    unfinished = sorted(run for run in begun if checkpoint.of_run(run))  # others have nothing to go on with
     arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
     status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))

@@ -50,14 +50,15 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     n_envs, first_env_index = processes.slice_of(config.num_envs)
     saved = None if config.resume is None else _saved(config, config.resume)
     check_place(*(("run_dir", config.run_dir) if config.resume is None else ("resume", config.resume)))
+    evaluating, leading = config.eval_episodes > 0, distributed.rank() == 0
     if not gs.is_initialized():
-        level = None if distributed.rank() == 0 else "warning"
+        level = None if leading else "warning"
         gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed, logging_level=level)
     entry = AGENTS[config.agent]
+    _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
     compiled_s = compile_kernels(config.env, entry.agent.differentiable, config.contact)
     env = make.training_env(config.env, n_envs, entry.agent.differentiable, first_env_index, config.contact)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
-    evaluating, leading = config.eval_episodes > 0, distributed.rank() == 0
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None
     loop = TrainLoop(
@@ -73,14 +74,16 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         save_every_s=config.save_every_s,
     )
     if loop.folder is not None:
-        print(f"run: {loop.folder.path}", flush=True)
+        _say(f"run: {loop.folder.path}")
     if saved is None:
+        _say("evaluating the untrained policy", evaluating and leading)
         untrained = evaluated(agent, config) if evaluating and loop.folder is not None else None
     else:
         untrained = saved["untrained"]
         loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})
         restore_process(saved["processes"][distributed.rank()], agent, env)
     interrupted = loop.run()
+    _say("evaluating the trained policy", evaluating and leading and not interrupted)
     trained = loop.evaluate(last=True) if evaluating and not interrupted else None
     env.close()
     if loop.folder is None or loop.dashboard is None:
@@ -106,6 +109,12 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     }
     loop.folder.write_result(result)
     return result
+
+
+def _say(text: str, wanted: bool = True) -> None:
+    """Says what takes the time now, before it does."""
+    if wanted:
+        print(text, flush=True)
 
 
 def compile_kernels(env_id: str, differentiable: bool, contact: str | None) -> float:
@@ -166,7 +175,7 @@ def report(result: dict[str, Any]) -> str:
     if steps < wanted:
         follow.append(f"{python} -m scripts.train --resume {run}")
     lines = [
-        f"{'interrupted' if result['interrupted'] else 'trained'} for {result['seconds']:.0f} s, {counted}",
+        f"{'interrupted after' if result['interrupted'] else 'trained for'} {result['seconds']:.0f} s, {counted}",
         *(f"{n + ':':<11} {describe(result[n])}" for n in ("untrained", "trained") if result[n]),
         "written:",
         *(f"  {name:<10} {path}" for name, path in written.items() if path),

@@ -32,8 +32,8 @@ what it shows."""
 class TrainConfig:
     """Trains a policy through the simulator and says what it learned. Defaults depend on --env and --agent.
 
-    --resume RUN goes on with a run as it was; only --total-steps, --max-minutes (which counts from there),
-    --eval-episodes, --eval-every, --save-every-s, --keep, --film-budget and --histograms-every can be given anew.
+    With --resume RUN a run goes on as it was. What can be given anew is --total-steps, --max-minutes (which counts
+    from there), --eval-episodes, --eval-every, --save-every-s, --keep, --film-budget and --histograms-every.
     """
 
     env: Annotated[str, tyro.conf.arg(help=f"Environment id: {make.ENV_NAMES}.")] = DEFAULT_ENV
@@ -145,7 +145,7 @@ def _parsed(arguments: list[str], default: TrainConfig, hyper: Any) -> tuple[Tra
         [("config", Annotated[TrainConfig, tyro.conf.arg(name="")], default), ("hyper", type(hyper), hyper)],
     )
     cli.__doc__ = TrainConfig.__doc__
-    parsed = tyro.cli(cli, args=arguments)
+    parsed = tyro.cli(cli, args=arguments, prog=make.program())
     return parsed.config, parsed.hyper
 
 

@@ -46,8 +46,7 @@ class ViewConfig:
     port: int = 8080
     """Port to listen on; 0: any free one."""
     record: Path | None = None
-    """Write the rollout of the first environment to this file and serve nothing: .html plays in any browser without a
-    server, .viser in viser's own player."""
+    """Write the first environment's rollout to this file, serve nothing: .html plays in browsers, .viser in viser."""
     arrows: bool = False
     """Draw gradient arrows in --record; in the browser they have a switch."""
     backend: str = "cpu"
@@ -151,7 +150,7 @@ def main() -> int:
 
 
 def _main() -> int:
-    config = tyro.cli(ViewConfig)
+    config = tyro.cli(ViewConfig, prog=make.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     try:
         run(config)

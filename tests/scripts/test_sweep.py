@@ -9,6 +9,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 import genesis as gs
+from agents.core import checkpoint
 from scripts import results, run_record, sweep
 from scripts.sweep import SweepConfig
 
@@ -111,6 +112,7 @@ class FakeTraining:
         self.status = {}
         self.rechecks = []
         """What re-checks print, and their statuses, one after the other."""
+        self.saves = True
         monkeypatch.setattr(sweep, "execute", self)
 
     def __call__(self, command, log, environment):
@@ -130,6 +132,9 @@ class FakeTraining:
             write_run(
                 folder, [2.0] + [1.0] * (count - 1), list(range(count)), first, status == 130, trained=-480.0 - seed
             )
+            if self.saves:
+                checkpoint.path_of(folder, count).parent.mkdir(exist_ok=True)
+                checkpoint.path_of(folder, count).touch()
         return status
 
 
@@ -274,6 +279,15 @@ def test_a_broken_record_is_named(training, config, content):
     with pytest.raises(gs.GenesisException, match=path.name):
         sweep.run(config)
     assert not training.calls
+
+
+def test_a_run_that_saved_nothing_begins_anew(training, config):
+    training.status, training.saves = {0: 130}, False
+    one = replace(config, agents=("ppo",), seeds=(0,))
+    assert [outcome.state for outcome in sweep.run(one)] == ["interrupted"]
+    training.status = {}
+    assert [outcome.state for outcome in sweep.run(one)] == ["done"]
+    assert training.calls == [("ppo", 0, False), ("ppo", 0, False)]
 
 
 def test_parallel_runs_are_marked(training, config):

@@ -73,6 +73,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
     assert str(newest(run)) in printed and f"tensorboard --logdir {run}" in printed
     assert f"-m scripts.render --checkpoint {run} --output film.mp4" in printed and "--resume" not in printed
+    assert printed.startswith("compiling kernels: ") and "evaluating the trained policy\n" in printed
     assert "untrained:  return" in printed and "trained:    return" in printed and "success" in printed
     config = json.loads((run / "config.json").read_text())
     assert config["config"]["train"]["env"] == ENV and config["config"]["hyper"]["window"] == 5 and config["git"]
@@ -191,13 +192,21 @@ def test_bad_options_end_in_one_sentence(monkeypatch, tmp_path, capsys, options,
 
 
 def test_help_names_defaults_and_agent_options(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train", "--help"])
+    monkeypatch.setattr(sys, "argv", ["/somewhere/scripts/train.py", "--help"])
     with pytest.raises(SystemExit) as end:
         train.main()
     text = capsys.readouterr().out
     text = " ".join(text.replace("│", "").split())
     assert end.value.code == 0 and "--hyper.actor-learning-rate" in text and "(default: genesis/Ant-v0)" in text
-    assert "genesis/SoftPush-v0" in text and "trajopt-cem" in text and "--resume RUN goes on" in text
+    assert "genesis/SoftPush-v0" in text and "trajopt-cem" in text and "With --resume RUN a run goes on" in text
+    assert text.startswith("usage: python -m scripts.train [-h]")
+
+
+def test_ctrl_c_is_one_word(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert make.run(interrupted) == 130 and capsys.readouterr() == ("", "interrupted\n")
 
 
 @pytest.fixture
