@@ -4,6 +4,7 @@ They print a table and what machine it came from; `--json` writes the same as JS
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
 """
 
+import sys
 from typing import Annotated
 
 import tyro
@@ -28,10 +29,15 @@ Benchmark = (
 )
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None) -> int:
     """Run the benchmark that the command line names."""
-    tyro.cli(Benchmark, args=args, prog=make.program(), description=__doc__).run()  # type: ignore[call-overload]
+
+    def command() -> int:
+        tyro.cli(Benchmark, args=args, prog=make.program(), description=__doc__).run()  # type: ignore[call-overload]
+        return 0
+
+    return make.run(command)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
