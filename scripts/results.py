@@ -68,7 +68,7 @@ def read(path: Path) -> Record:
     except ValueError:
         record = None
     missing = sorted(FIELDS - record.keys()) if isinstance(record, dict) else ["everything"]
-    if missing:
+    if missing or record is None:
         raise GenesisValueError(
             f"{path} must be the record of a run, got one without {', '.join(missing)}. Mend it, or delete it."
         )
