@@ -129,7 +129,7 @@ def test_mujoco_uses_the_task_own_code():
 def test_contacts_of_the_simulator():
     env = task("Hopper", step_outputs=("contacts",))
     played = perform(GenesisWorld(env), lambda observation: torch.zeros(4, 3), seed=0)
-    assert 0 < played.penetration < 0.02 * body_size(env.robot.model) and played.pulling_share == 0.0
+    assert 0 < played.penetration < 0.04 * body_size(env.robot.model) and played.pulling_share == 0.0  # in a fall
     assert played.limit_excess < 0.06 and played.lengths.max() < 1000
 
 

@@ -112,9 +112,13 @@ def test_resume_goes_on_exactly(monkeypatch, tmp_path):
             signal.raise_signal(signal.SIGINT)  # in the middle of an update, which is finished first
         return update(self, env)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(BPTT, "update", interrupting)
-        code, part = run_train(monkeypatch, tmp_path / "part", "--total-steps", "200")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(BPTT, "update", interrupting)
+            code, part = run_train(monkeypatch, tmp_path / "part", "--total-steps", "200")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130 and checkpoint.load(part)["agent_state"]["steps"] == 100
     monkeypatch.setattr(sys, "argv", ["train", "--resume", str(part)])
     assert train.main() == 0
