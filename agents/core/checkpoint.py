@@ -73,7 +73,9 @@ def _newest(run: Path) -> tuple[dict[str, Any], Path]:
             if path is paths[0]:
                 raise
             _LOG.warning("%s Taking the one before.", error)
-    raise GenesisValueError(f"A run must have a checkpoint, got {run} without one. Give a file or another run, or train anew.")
+    raise GenesisValueError(
+        f"A run must have a checkpoint, got {run} without one. Give a file or another run, or train anew."
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
