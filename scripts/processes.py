@@ -9,6 +9,7 @@ import torch.distributed as dist
 
 from agents.core import distributed
 from genesis.errors import GenesisValueError
+from scripts.machine import cores
 
 
 @contextmanager
@@ -37,8 +38,10 @@ def joined(backend: str) -> Iterator[None]:
 
 def _take_cores(rank: int, count: int) -> None:
     """Gives this process its part of the machine's cores, so that threads of several do not meet."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-    mine = cores[rank * len(cores) // count : (rank + 1) * len(cores) // count] or [cores[rank % len(cores)]]
+    available = cores()
+    mine = available[rank * len(available) // count : (rank + 1) * len(available) // count] or [
+        available[rank % len(available)]
+    ]
     os.environ.setdefault("TI_CPU_MAX_NUM_THREADS", str(len(mine)))
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, mine)

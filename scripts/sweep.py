@@ -7,7 +7,6 @@ docs/results.md is written anew after every run.
 
 import json
 import os
-import platform
 import shlex
 import signal
 import subprocess
@@ -22,7 +21,7 @@ import tyro
 from agents import presets
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from scripts import make, results, run_record
+from scripts import machine, make, results, run_record
 from scripts.run_folder import git_revision
 
 INTERRUPTED = (130, -signal.SIGINT)
@@ -178,7 +177,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         "contact": job.contact,
         "commit": json.loads((run / "config.json").read_text()).get("git") or git_revision(),
         "command": shlex.join(["python", *command]),
-        "machine": {"processor": _processor(), "cores": max(1, _cores() // config.parallel)},
+        "machine": {"processor": machine.processor(), "cores": max(1, len(machine.cores()) // config.parallel)},
         "parallel": config.parallel,
         **measured,
     }
@@ -270,23 +269,8 @@ def _environment(parallel: int) -> dict[str, str]:
     """With several runs at a time each gets its part of the cores."""
     if parallel == 1:
         return dict(os.environ)
-    threads = str(max(1, _cores() // parallel))
+    threads = str(max(1, len(machine.cores()) // parallel))
     return {"OMP_NUM_THREADS": "1", "TI_CPU_MAX_NUM_THREADS": threads, **os.environ}
-
-
-def _cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _record_path(config: SweepConfig, job: Job) -> Path:

@@ -1,6 +1,5 @@
 """TensorBoard as a user sees it: a small run's charts, films and tables in headless Chromium."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 from agents import AGENTS
 from scripts import train
+from tests.scripts import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.precision("32")]
 
@@ -62,20 +62,8 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium of the distribution."""
-    selenium = pytest.importorskip("selenium.webdriver", reason='needs the extra "browser"')
-    program, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = program
-    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1400,1200"):
-        options.add_argument(option)
-    opened = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    try:
-        yield opened
-    finally:
-        opened.quit()
+    with chromium.opened(1400, 1200) as running:
+        yield running
 
 
 def answers(address):

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +9,8 @@ import time
 
 import numpy as np
 import pytest
+
+from tests.scripts import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.precision("32")]
 
@@ -20,20 +21,8 @@ DRAWN_WITHOUT_A_CARD = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-u
 
 @pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium of the distribution."""
-    selenium = pytest.importorskip("selenium.webdriver", reason='needs the extra "browser"')
-    program, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = program
-    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=800,640"):
-        options.add_argument(option)
-    for option in DRAWN_WITHOUT_A_CARD:
-        options.add_argument(option)
-    running = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    yield running
-    running.quit()
+    with chromium.opened(800, 640, *DRAWN_WITHOUT_A_CARD) as running:
+        yield running
 
 
 @pytest.fixture
