@@ -78,6 +78,8 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     if saved is None:
         _say("evaluating the untrained policy", evaluating and leading)
         untrained = evaluated(agent, config) if evaluating and loop.folder is not None else None
+        if untrained is not None:
+            loop.log(untrained)
     else:
         untrained = saved["untrained"]
         loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})

@@ -104,7 +104,7 @@ class TrainLoop:
         better, result = False, None
         if self.dashboard is not None:
             result = self.evaluation()
-            self.dashboard.scalars({f"evaluation/{name}": value for name, value in result.items()}, self.agent.steps)
+            self.log(result)
             better = self.record.best_so_far(self.agent.steps, result)
         if distributed.any_of([better], self.agent.low)[0]:
             payload = self._payload()
@@ -114,6 +114,11 @@ class TrainLoop:
         if self.dashboard is not None:
             self.dashboard.film(self.agent, last)
         return result
+
+    def log(self, evaluation: Evaluation) -> None:
+        """Writes an evaluation of the policy as it is, the untrained one's at step 0, into the events."""
+        if self.dashboard is not None:
+            self.dashboard.scalars({f"evaluation/{name}": x for name, x in evaluation.items()}, self.agent.steps)
 
     def save(self, last: bool = False) -> None:
         """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part.

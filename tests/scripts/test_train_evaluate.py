@@ -91,6 +91,9 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     best = json.loads((run / "result.json").read_text())
     assert best["curve"][-1][0] == 200 and len(best["curve"]) == 10 and (run / "checkpoints" / "best.pt").is_file()
     assert best["trained"]["return_mean"] == best["curve"][-1][2]
+    logged = events.Scalars("evaluation/return_mean")
+    assert [event.step for event in logged] == list(range(0, 201, 20))
+    assert logged[0].value == pytest.approx(best["untrained"]["return_mean"]) and best["curve"][0][0] == 20
     assert checkpoint.load(run / "checkpoints" / "best.pt")["best"] == max(point[2] for point in best["curve"])
     code, output = run_evaluate(monkeypatch, capsys, newest(run), "--env", ENV)
     assert code == 0 and "return_mean" in output.out
