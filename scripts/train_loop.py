@@ -18,7 +18,7 @@ from scripts.dashboard import Dashboard
 from scripts.progress import Progress
 from scripts.run_folder import RunFolder
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("genesis")
 
 Evaluation = dict[str, float]
 
