@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import sys
 
@@ -72,7 +73,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
     assert str(newest(run)) in printed and f"tensorboard --logdir {run}" in printed
-    assert f"-m scripts.render --checkpoint {run} --output film.mp4" in printed and "--resume" not in printed
+    assert f"-m scripts.render --checkpoint {run} --output film.mp4" in printed
     assert printed.startswith("compiling kernels: ") and "evaluating the trained policy\n" in printed
     assert "untrained:  return" in printed and "trained:    return" in printed and "success" in printed
     config = json.loads((run / "config.json").read_text())
@@ -105,7 +106,7 @@ def test_the_same_seed_gives_the_same_policy(monkeypatch, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_resume_goes_on_exactly(monkeypatch, tmp_path):
+def test_resume_goes_on_exactly(monkeypatch, tmp_path, capsys):
     whole = run_train(monkeypatch, tmp_path / "whole", "--total-steps", "200")[1]
     update, count = BPTT.update, [0]
 
@@ -119,12 +120,14 @@ def test_resume_goes_on_exactly(monkeypatch, tmp_path):
     try:
         with monkeypatch.context() as patch:
             patch.setattr(BPTT, "update", interrupting)
+            capsys.readouterr()
             code, part = run_train(monkeypatch, tmp_path / "part", "--total-steps", "200")
     finally:
         signal.signal(signal.SIGINT, before)
     assert code == 130 and checkpoint.load(part)["agent_state"]["steps"] == 100
-    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(part)])
-    assert train.main() == 0
+    printed = capsys.readouterr().out
+    assert "to train on, to the 200 steps:" in printed
+    resume_as_told(monkeypatch, printed)
     first, second = policy(whole), policy(part)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -134,7 +137,41 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     assert code == 0 and 0 < checkpoint.load(run)["agent_state"]["steps"] < 100000000
     printed = capsys.readouterr().out
     assert re.search(r"^0.6/0.6 s  [\d,]+ steps  ", printed, re.MULTILINE)
-    assert " steps of 100,000,000" in printed and f"-m scripts.train --resume {run}" in printed
+    assert " steps of 100,000,000" in printed
+    heading, command = printed.splitlines()[-2:]
+    assert heading == (
+        "to train on for up to 0.01 minutes more; without --max-minutes, to the 100,000,000 steps:"
+    ) and command.endswith(f"-m scripts.train --resume {run} --max-minutes 0.01")
+    before = checkpoint.load(run)["agent_state"]["steps"]
+    resume_as_told(monkeypatch, printed)
+    assert before < checkpoint.load(run)["agent_state"]["steps"] < 100000000
+
+
+def resume_as_told(monkeypatch, printed):
+    """Types the last line that a training printed."""
+    told = shlex.split(printed.splitlines()[-1])
+    monkeypatch.setattr(sys, "argv", ["train", *told[told.index("--resume") :]])
+    assert train.main() == 0
+
+
+def test_a_run_of_several_processes_is_resumed_by_as_many():
+    done = {"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 2, "seconds": 1.0}
+    done |= {"interrupted": True, "untrained": None, "trained": None, "checkpoint": "c", "best": None, "film": None}
+    command = train.report(done).splitlines()[-1]
+    assert command.endswith("torchrun --nproc-per-node=2 -m scripts.train --resume runs/a")
+
+
+def test_a_finished_run_is_resumed_with_more_steps(monkeypatch, tmp_path, capsys):
+    run = run_train(monkeypatch, tmp_path, "--total-steps", "40")[1]
+    printed = capsys.readouterr().out
+    assert "to train on, to 80 steps:" in printed
+    resume_as_told(monkeypatch, printed)
+    assert checkpoint.load(run)["agent_state"]["steps"] == 80 and "nothing is left" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
+    assert train.main() == 0
+    assert (
+        "nothing is left to train: the run has its 80 steps, and --total-steps may be more" in capsys.readouterr().out
+    )
 
 
 def test_steps_are_rounded_up_to_whole_updates_and_it_says_so(monkeypatch, tmp_path, capsys):
