@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -173,9 +174,10 @@ def report(result: dict[str, Any]) -> str:
         counted += f" of {wanted:,}"
     python = interpreter()
     written = {"checkpoint": result["checkpoint"], "best": result["best"], "film": result["film"]}
+    film = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
     follow = [
         f"{python} -m scripts.evaluate --checkpoint {run}",
-        f"{python} -m scripts.render --checkpoint {run} --output film.mp4",
+        f"{python} -m scripts.render --checkpoint {run} --output {film}",
         f"{Path(python).with_name('tensorboard')} --logdir {run}",
     ]
     lines = [

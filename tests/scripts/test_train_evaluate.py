@@ -33,6 +33,13 @@ SCALARS = {
 }
 
 
+INTERRUPTED = {
+    **{"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 1, "seconds": 1.0},
+    **{"interrupted": True, "untrained": None, "trained": None, "checkpoint": "a.pt", "best": None, "film": None},
+}
+"""What a training that was stopped underway returns."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def task():
     envs.register_task(ENV, "tests.envs.point_mass", "PointMass", max_episode_steps=10)
@@ -73,7 +80,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
     assert str(newest(run)) in printed and f"tensorboard --logdir {run}" in printed
-    assert f"-m scripts.render --checkpoint {run} --output film.mp4" in printed
+    assert f"-m scripts.render --checkpoint {run} --output film." in printed
     assert printed.startswith("compiling kernels: ") and "evaluating the trained policy\n" in printed
     assert "untrained:  return" in printed and "trained:    return" in printed and "success" in printed
     config = json.loads((run / "config.json").read_text())
@@ -154,10 +161,14 @@ def resume_as_told(monkeypatch, printed):
     assert train.main() == 0
 
 
+@pytest.mark.parametrize("found, film", [(None, "film.gif"), (object(), "film.mp4")])
+def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
+    monkeypatch.setattr(train, "find_spec", lambda name: found)
+    assert f"-m scripts.render --checkpoint runs/a --output {film}\n" in train.report(INTERRUPTED)
+
+
 def test_a_run_of_several_processes_is_resumed_by_as_many():
-    done = {"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 2, "seconds": 1.0}
-    done |= {"interrupted": True, "untrained": None, "trained": None, "checkpoint": "c", "best": None, "film": None}
-    command = train.report(done).splitlines()[-1]
+    command = train.report(INTERRUPTED | {"processes": 2}).splitlines()[-1]
     assert command.endswith("torchrun --nproc-per-node=2 -m scripts.train --resume runs/a")
 
 
