@@ -20,7 +20,8 @@ from scripts import make, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
 from scripts.films import Filmer
-from scripts.run_folder import RunFolder, check_place, git_revision, on_disk
+from scripts.machine import git_revision
+from scripts.run_folder import RunFolder, check_place, on_disk
 from scripts.train_config import TrainConfig, check_numbers, parse
 from scripts.train_loop import Record, TrainLoop, restore_process
 
