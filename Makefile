@@ -1,12 +1,14 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
-#   make train    install what is missing, then train the default policy, an ant that runs, for two minutes
-#   make test     install what is missing, then run the tests in both precisions
-# The others: make lint, test-slow, learn-test, adapters-test, browser-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
+#   make train    install the project if it is missing, then train the default policy, an ant that runs, for two minutes
+#   make test     install also what tests need if it is missing, then run them in both precisions
+# The others: make install, install-dev, lint, test-slow, learn-test, adapters-test, browser-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+# Training needs the project alone; tests, lint and documentation need all extras and their tools, too.
+TRAINS := $(VENV)/.installed
+DEVELOPS := $(VENV)/.installed-dev
 ADAPTERS := .venv-adapters
 ARGS ?=
 
@@ -15,15 +17,16 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?=
 
-.PHONY: help install train test test-slow learn-test adapters-test browser-test lint bench docs clean
+.PHONY: help install install-dev train test test-slow learn-test adapters-test browser-test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '2,4p' Makefile | sed 's/^# *//'
 
-install: $(STAMP)
+install: $(TRAINS)
+install-dev: $(DEVELOPS)
 
-$(STAMP): pyproject.toml
+$(TRAINS): pyproject.toml
 	@set -e; \
 	python="$(PYTHON)"; \
 	if [ -z "$$python" ]; then \
@@ -47,15 +50,22 @@ $(STAMP): pyproject.toml
 	  echo "[1/2] using the environment $(VENV) ($$($(PY) --version))"; \
 	fi; \
 	echo "[2/2] installing the project and its dependencies (PyTorch is the largest; minutes the first time, much of it silent)"; \
+	$(PY) -m pip install --disable-pip-version-check -e .; \
+	touch $@; \
+	echo "installed; later trainings start at once until pyproject.toml changes"
+
+$(DEVELOPS): $(TRAINS)
+	@set -e; \
+	echo "installing what tests, lint and documentation need, with all extras (MuJoCo, viser, ONNX, Matplotlib; a minute or more)"; \
 	$(PY) -m pip install --disable-pip-version-check -e ".[dev]"; \
 	touch $@; \
 	echo "installed; later commands start at once until pyproject.toml changes"
 
-train: $(STAMP)
+train: $(TRAINS)
 	$(PY) -m scripts.train --max-minutes 2 $(ARGS)
 
 # One interpreter holds one precision, so the tests are two runs. Both run, whatever the first one finds.
-test: $(STAMP)
+test: $(DEVELOPS)
 	@status=0; \
 	for precision in 64 32; do \
 	  echo "== tests, precision $$precision"; \
@@ -63,7 +73,7 @@ test: $(STAMP)
 	done; \
 	exit $$status
 
-test-slow: $(STAMP)
+test-slow: $(DEVELOPS)
 	@status=0; \
 	for precision in 64 32; do \
 	  echo "== slow tests, precision $$precision"; \
@@ -72,7 +82,7 @@ test-slow: $(STAMP)
 	done; \
 	exit $$status
 
-learn-test: $(STAMP)
+learn-test: $(DEVELOPS)
 	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m learning --timeout 3600 $(ARGS)
 
 # The other training libraries have an environment of their own: they are large, and none of them is a dependency.
@@ -85,26 +95,26 @@ adapters-test: $(ADAPTERS)/.installed
 	done; \
 	exit $$status
 
-$(ADAPTERS)/.installed: pyproject.toml | $(STAMP)
+$(ADAPTERS)/.installed: pyproject.toml | $(TRAINS)
 	[ -x $(ADAPTERS)/bin/python ] || $(PY) -m venv $(ADAPTERS)
 	$(ADAPTERS)/bin/python -m pip install --disable-pip-version-check \
 	  -e ".[sb3,rsl-rl,torchrl,skrl]" "pytest>=8" pytest-timeout
 	touch $@
 
 # Chromium is the distribution's: apt-get install chromium chromium-driver. Without it the tests are skipped, with the reason.
-browser-test: $(STAMP)
+browser-test: $(DEVELOPS)
 	$(PY) -c "import selenium" 2>/dev/null || $(PY) -m pip install --disable-pip-version-check -e ".[browser]"
 	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m browser $(ARGS)
 
-lint: $(STAMP)
+lint: $(DEVELOPS)
 	$(PY) -m ruff check .
 	$(PY) -m pyright
 
-bench: $(STAMP)
+bench: $(TRAINS)
 	$(PY) -m scripts.benchmark mpm $(ARGS)
 
 # The site goes to site/.
-docs: $(STAMP)
+docs: $(DEVELOPS)
 	$(PY) -m mkdocs build --strict $(ARGS)
 
 clean:

@@ -18,7 +18,7 @@ from envs.streams import Draw, Streams
 from envs.words import Words
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("genesis")
 
 
 class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
@@ -107,7 +107,8 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
 
         if not gs.is_initialized():
             gs.init()
-            _LOG.warning("gs.init() was called with its defaults by %s; call it first to choose.", type(self).__name__)
+            words = "%s called gs.init() with its defaults. To choose precision, backend and seed, call it before."
+            _LOG.warning(words, type(self).__name__)
         like = gs.zeros(1).as_subclass(torch.Tensor)
         self.dtype, self.device = like.dtype, like.device
         self._low = self.tensor(self.single_action_space.low)

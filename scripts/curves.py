@@ -22,7 +22,7 @@ class Curve:
     env: str
     agent: str
     steps: np.ndarray
-    """Environment steps (n,), increasing."""
+    """Environment steps (n,), increasing; 0 is the untrained policy's evaluation."""
     seconds: np.ndarray
     """Wall-clock (n,), s, that the run had worked; pauses before a resume do not count."""
     values: np.ndarray
@@ -137,8 +137,8 @@ def interquartile_mean(rows: np.ndarray) -> np.ndarray:
 
 
 def _windowed(x: np.ndarray, values: np.ndarray, edges: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Mean of the values in each window of x."""
-    window = np.searchsorted(edges, x, side="left") - 1
+    """Mean of the values in each window of x, its right edge included; of the first one the left edge, too."""
+    window = np.where(x == edges[0], 0, np.searchsorted(edges, x, side="left") - 1)
     inside = (window >= 0) & (window < len(centres))
     count = np.bincount(window[inside], minlength=len(centres))
     total = np.bincount(window[inside], weights=values[inside], minlength=len(centres))

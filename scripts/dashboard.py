@@ -17,7 +17,7 @@ from scripts import heat_map
 from scripts.action_gradients import ActionGradients
 from scripts.films import Filmer
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("genesis")
 P = ParamSpec("P")
 
 LAYOUT = {

@@ -64,7 +64,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
-    contact = config.contact or saved["contact"] or make.own_contact(saved["env"])
+    contact = make.contact_of(saved["env"], saved, config.contact)
     env = make.evaluation_env(saved["env"], min(config.num_envs, config.episodes), contact)
     agent = make.restored_agent(saved, env)
     result: dict[str, Any] = {

@@ -1,12 +1,13 @@
-"""The processor that figures are measured on."""
+"""What figures are measured with: the processor, and the sources."""
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 
 def processor() -> str:
-    """Its name, as the system tells it."""
+    """The processor's name, as the system tells it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -19,3 +20,18 @@ def processor() -> str:
 def cores() -> list[int]:
     """Those that this process may use, by number."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def git_revision() -> str:
+    """Commit of the sources, with "+changes" where they differ from it; "unknown" outside a repository."""
+
+    def git(*arguments: str) -> str:
+        root = Path(__file__).resolve().parent
+        return subprocess.run(
+            ["git", *arguments], cwd=root, check=True, capture_output=True, text=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

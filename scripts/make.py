@@ -45,6 +45,25 @@ def own_contact(env: str) -> str | None:
     return None if contact is None else contact.default
 
 
+def contact_of(env: str, saved: dict[str, Any] | None, given: str | None) -> str | None:
+    """The contact preset in which a policy is to act: the given one, or its training's, or the task's own.
+
+    Args:
+        env: Environment id.
+        saved: The policy's checkpoint, if there is one.
+        given: On the command line; None: nothing.
+
+    Returns:
+        Its name; None where the task has one contact model.
+
+    Raises:
+        GenesisValueError: One was given and the task has none.
+    """
+    if given is not None:
+        _check_has_contacts(env, given)
+    return given or (saved or {}).get("contact") or own_contact(env)
+
+
 def training_env(
     env: str, num_envs: int, differentiable: bool = True, first_env_index: int = 0, contact: str | None = None
 ) -> Any:
@@ -79,8 +98,8 @@ def _make(
     render_mode: str | None = None,
 ) -> Any:
     options: dict[str, Any] = {} if contact is None else {"contact": contact}
-    if options and own_contact(env) is None:
-        raise GenesisValueError(f"contact must be left out for {env}, got {contact!r}. The task has one contact model.")
+    if contact is not None:
+        _check_has_contacts(env, contact)
     return gymnasium.make_vec(
         env,
         num_envs=num_envs,
@@ -92,6 +111,11 @@ def _make(
         **options,
         render_mode=render_mode,
     ).unwrapped
+
+
+def _check_has_contacts(env: str, given: str) -> None:
+    if own_contact(env) is None:
+        raise GenesisValueError(f"contact must be left out for {env}, got {given!r}. The task has one contact model.")
 
 
 def untrained(env: Any, actions: str, seed: int) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 
 from tqdm import tqdm
 
@@ -24,12 +25,12 @@ class Progress:
         self._started = self._printed = time.perf_counter()
         self._bar = tqdm(total=1.0, bar_format=_FORMAT, dynamic_ncols=True) if sys.stderr.isatty() else None
 
-    def show(self, done: int, numbers: dict[str, float], seconds: float = 0.0) -> None:
+    def show(self, done: int, numbers: Mapping[str, float | str], seconds: float = 0.0) -> None:
         """Updates the bar, or prints a line when it is time for one.
 
         Args:
             done: Steps until now.
-            numbers: Shown beside, by name.
+            numbers: Shown beside, by name; words as they are.
             seconds: Of `limit_s`, what is over.
         """
         timed = seconds / self._limit_s > done / self._total
@@ -55,6 +56,8 @@ class Progress:
             self._bar.close()
 
 
-def _short(value: float) -> str:
+def _short(value: float | str) -> str:
     """Three digits, or all of those before the point."""
+    if isinstance(value, str):
+        return value
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3g}"

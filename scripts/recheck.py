@@ -87,7 +87,7 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     _check(config)
     saved = checkpoint.load(config.checkpoint)
     make.check_names(saved["env"], saved["agent"])
-    contact = config.contact or saved["contact"] or "strict"
+    contact = make.contact_of(saved["env"], saved, config.contact)
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
@@ -182,7 +182,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _make(env: str, num_envs: int, contact: str, multiple: int) -> Any:
+def _make(env: str, num_envs: int, contact: str | None, multiple: int) -> Any:
     """The task with a multiple of its own substeps, measuring contacts if it has a ground."""
     vector_entry_point = gymnasium.spec(env).vector_entry_point
     task = load_env_creator(str(vector_entry_point))

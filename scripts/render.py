@@ -35,6 +35,8 @@ class RenderConfig:
     ] = None
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
+    contact: str | None = None
+    """Name of the task's contact preset, "strict" or "reference"; None: that of the training, or the task's default."""
     seconds: float = 10.0
     """Length of the film, s of simulated time; it is shown in real time."""
     fps: float | None = None
@@ -67,7 +69,7 @@ def run(config: RenderConfig) -> dict[str, Any]:
     make.check_env(name)
     if not gs.is_initialized():
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"] if saved else "32")
-    env = make.film_env(name, config.num_envs, saved["contact"] if saved else None)
+    env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact))
     gif = config.output.suffix.lower() == ".gif"
     env.render_size = config.size or ((160, 160) if gif else (320, 320))
     rate = env.metadata["render_fps"]

@@ -102,9 +102,10 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
         "checkpoints; those of agents marked * were measured beside other runs and are not comparable.",
         "",
         "Walking robots: the trained policies again at finer substeps and in MuJoCo (`python -m scripts.recheck`),",
-        "over 16 fresh episodes. *Change* is relative to the return at the training's substeps, for each seed;",
-        "*limits* is the largest excess over a joint's range, *penetration* the largest depth of a foot, *pulling* the",
-        "part of the touching contact points whose force pulls. MuJoCo has contact and limits of its own; its",
+        "over 16 fresh episodes; a cell has a value for each of the *re-checked seeds*, in their order. *Change* is",
+        "relative to the return at the training's substeps; *limits* is the largest excess over a joint's range,",
+        "*penetration* the largest depth of a foot, *pulling* the part of the touching contact points whose force",
+        "pulls. MuJoCo has contact and limits of its own; its",
         "*control* is how far both engines differ after the same actions without contact (bar 20 %).",
     ]
     for env, contact in sorted({(record["env"], record["contact"] or "") for record in records}):
@@ -137,9 +138,10 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
     lines.append(row("compilation, s", lambda rs: summary([r["compile_seconds"] for r in rs])))
     lines.append(row("seeds", lambda rs: ", ".join(str(seed) for seed in sorted(r["seed"] for r in rs))))
     lines.append(row("missing seeds", lambda rs: _missing(rs, expected_seeds)))
-    for name, cell in PHYSICS.items():
-        if any("recheck" in record for record in records):
-            lines.append(row(name, lambda rs, cell=cell: _physics(rs, cell)))
+    if any("recheck" in record for record in records):
+        lines.append(row("re-checked seeds", lambda rs: _physics(rs, lambda r: str(r["seed"]))))
+        for name, cell in PHYSICS.items():
+            lines.append(row(name, lambda rs, cell=cell: _physics(rs, lambda r: cell(r["recheck"]))))
     lines.append("")
     for agent, chosen in by_agent.items():
         machines = sorted({_machine(r) for r in chosen if "machine" in r})
@@ -155,9 +157,9 @@ def _machine(record: Record) -> str:
     return f"{record['machine']['cores']} cores of {record['machine']['processor']}"
 
 
-def _physics(records: list[Record], cell: Callable[[dict[str, Any]], str]) -> str:
-    """One cell for the policies of several seeds, with each one's value."""
-    return ", ".join(cell(r["recheck"]) for r in sorted(records, key=lambda r: r["seed"]) if "recheck" in r) or NONE
+def _physics(records: list[Record], cell: Callable[[Record], str]) -> str:
+    """One cell for the policies of several seeds, with the value of each one that was re-checked."""
+    return ", ".join(cell(r) for r in sorted(records, key=lambda r: r["seed"]) if "recheck" in r) or NONE
 
 
 def _change(world: str) -> Callable[[dict[str, Any]], str]:

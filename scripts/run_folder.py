@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -143,18 +142,3 @@ def check_place(name: str, folder: Path) -> None:
             f"{name} must be on a disk with at least {NEEDED_MB} MB free, got {free} MB at {existing}. "
             "Make room, or choose another."
         )
-
-
-def git_revision() -> str:
-    """Commit of the sources, with "+changes" where they differ from it; "unknown" outside a repository."""
-
-    def git(*arguments: str) -> str:
-        root = Path(__file__).resolve().parent
-        return subprocess.run(
-            ["git", *arguments], cwd=root, check=True, capture_output=True, text=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

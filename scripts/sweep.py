@@ -22,7 +22,6 @@ from agents import presets
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
 from scripts import machine, make, results, run_record
-from scripts.run_folder import git_revision
 
 INTERRUPTED = (130, -signal.SIGINT)
 """Statuses of a command that Ctrl-C ended: after it has saved, and before it could."""
@@ -175,7 +174,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         "agent": job.agent,
         "seed": job.seed,
         "contact": job.contact,
-        "commit": json.loads((run / "config.json").read_text()).get("git") or git_revision(),
+        "commit": json.loads((run / "config.json").read_text()).get("git") or machine.git_revision(),
         "command": shlex.join(["python", *command]),
         "machine": {"processor": machine.processor(), "cores": max(1, len(machine.cores()) // config.parallel)},
         "parallel": config.parallel,

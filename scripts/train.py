@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from scripts import make, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
 from scripts.films import Filmer
-from scripts.run_folder import RunFolder, check_place, git_revision, on_disk
+from scripts.machine import git_revision
+from scripts.run_folder import RunFolder, check_place, on_disk
 from scripts.train_config import TrainConfig, check_numbers, parse
 from scripts.train_loop import Record, TrainLoop, restore_process
 
@@ -42,8 +44,8 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         hyper: The agent's own configuration.
 
     Returns:
-        run, checkpoint, best, film (paths), steps, total_steps, seconds (of updates), compilation_seconds, interrupted,
-        the curve of the evaluations, and untrained and trained: their statistics.
+        run, checkpoint, best, film (paths), steps, total_steps, max_minutes, processes, seconds (of updates),
+        compilation_seconds, interrupted, the curve of the evaluations, and untrained and trained: their statistics.
     """
     make.check_names(config.env, config.agent)
     check_numbers(config)
@@ -78,10 +80,14 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     if saved is None:
         _say("evaluating the untrained policy", evaluating and leading)
         untrained = evaluated(agent, config) if evaluating and loop.folder is not None else None
+        if untrained is not None:
+            loop.log(untrained)
     else:
         untrained = saved["untrained"]
         loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})
         restore_process(saved["processes"][distributed.rank()], agent, env)
+        done = f"nothing is left to train: the run has its {config.total_steps:,} steps, and --total-steps may be more"
+        _say(done, leading and agent.steps >= config.total_steps)
     interrupted = loop.run()
     _say("evaluating the trained policy", evaluating and leading and not interrupted)
     trained = loop.evaluate(last=True) if evaluating and not interrupted else None
@@ -99,6 +105,8 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "film": max((str(film) for film in (loop.folder.path / "videos").glob("*.gif")), default=None),
         "steps": agent.steps,
         "total_steps": config.total_steps,
+        "max_minutes": config.max_minutes,
+        "processes": distributed.world_size(),
         "seconds": round(loop.record.seconds, 1),
         "compilation_seconds": round(compiled_s, 1),
         "skipped_updates": agent.skipped_updates,
@@ -167,13 +175,12 @@ def report(result: dict[str, Any]) -> str:
         counted += f" of {wanted:,}"
     python = interpreter()
     written = {"checkpoint": result["checkpoint"], "best": result["best"], "film": result["film"]}
+    film = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
     follow = [
         f"{python} -m scripts.evaluate --checkpoint {run}",
-        f"{python} -m scripts.render --checkpoint {run} --output film.mp4",
+        f"{python} -m scripts.render --checkpoint {run} --output {film}",
         f"{Path(python).with_name('tensorboard')} --logdir {run}",
     ]
-    if steps < wanted:
-        follow.append(f"{python} -m scripts.train --resume {run}")
     lines = [
         f"{'interrupted after' if result['interrupted'] else 'trained for'} {result['seconds']:.0f} s, {counted}",
         *(f"{n + ':':<11} {describe(result[n])}" for n in ("untrained", "trained") if result[n]),
@@ -181,8 +188,22 @@ def report(result: dict[str, Any]) -> str:
         *(f"  {name:<10} {path}" for name, path in written.items() if path),
         "next:",
         *(f"  {command}" for command in follow),
+        *_going_on(result, python),
     ]
     return "\n".join(lines)
+
+
+def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
+    """What resuming would do, and the command for it."""
+    wanted, minutes, processes = result["total_steps"], result["max_minutes"], result["processes"]
+    start = f"{Path(python).with_name('torchrun')} --nproc-per-node={processes}" if processes > 1 else python
+    command = f"  {start} -m scripts.train --resume {result['run']}"
+    if result["steps"] >= wanted:
+        return f"to train on, to {2 * wanted:,} steps:", f"{command} --total-steps {2 * wanted}"
+    if minutes is None:
+        return f"to train on, to the {wanted:,} steps:", command
+    until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
+    return until, f"{command} --max-minutes {minutes:g}"
 
 
 def interpreter() -> str:

@@ -18,7 +18,7 @@ from scripts.dashboard import Dashboard
 from scripts.progress import Progress
 from scripts.run_folder import RunFolder
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("genesis")
 
 Evaluation = dict[str, float]
 
@@ -65,6 +65,7 @@ class TrainLoop:
     def run(self) -> bool:
         """Returns whether Ctrl-C ended it; the state is saved in any case, between two updates."""
         progress = Progress(self.total_steps, self.max_seconds) if self.folder is not None else None
+        headline = Headline(resumed=self.agent.updates > 0)
         began, saved = self.record.seconds, time.perf_counter()
         with deferred_interrupt() as received:
             while True:
@@ -76,13 +77,13 @@ class TrainLoop:
                 if due:
                     self.save()
                     saved = time.perf_counter()
-                self._update(progress, began)
+                self._update(progress, headline, began)
             self.save(last=True)
         if progress is not None:
             progress.close()
         return interrupted
 
-    def _update(self, progress: Progress | None, began: float) -> None:
+    def _update(self, progress: Progress | None, headline: "Headline", began: float) -> None:
         started, before = time.perf_counter(), self.agent.steps
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
@@ -90,7 +91,7 @@ class TrainLoop:
         if self.dashboard is not None and progress is not None:
             self.dashboard.scalars(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
             self.dashboard.gradients(self.agent, before)
-            progress.show(steps, headline(scalars), self.record.seconds - began)
+            progress.show(steps, headline.of(scalars), self.record.seconds - began)
         if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:
             self.evaluate()
 
@@ -103,7 +104,7 @@ class TrainLoop:
         better, result = False, None
         if self.dashboard is not None:
             result = self.evaluation()
-            self.dashboard.scalars({f"evaluation/{name}": value for name, value in result.items()}, self.agent.steps)
+            self.log(result)
             better = self.record.best_so_far(self.agent.steps, result)
         if distributed.any_of([better], self.agent.low)[0]:
             payload = self._payload()
@@ -113,6 +114,11 @@ class TrainLoop:
         if self.dashboard is not None:
             self.dashboard.film(self.agent, last)
         return result
+
+    def log(self, evaluation: Evaluation) -> None:
+        """Writes an evaluation of the policy as it is, the untrained one's at step 0, into the events."""
+        if self.dashboard is not None:
+            self.dashboard.scalars({f"evaluation/{name}": x for name, x in evaluation.items()}, self.agent.steps)
 
     def save(self, last: bool = False) -> None:
         """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part.
@@ -150,16 +156,31 @@ def restore_process(state: dict[str, Any], agent: Any, env: Any) -> None:
     torch.set_rng_state(state["torch_generator"])
 
 
-def headline(scalars: dict[str, float]) -> dict[str, float]:
-    """The few numbers beside the progress bar."""
-    names = {
-        "charts/episodic_return": "return",
-        "charts/success_rate": "success",
-        "losses/policy_loss": "loss",
-        "time/env_steps_per_second": "steps/s",
-        "gradients/skipped_updates": "skipped",
-    }
-    return {short: scalars[tag] for tag, short in names.items() if tag in scalars}
+class Headline:
+    """The few numbers beside the progress bar, the same ones after every update."""
+
+    def __init__(self, resumed: bool):
+        """Args: resumed: whether there were updates, and perhaps episodes, that it has not seen."""
+        since = "since the resumption" if resumed else "yet"
+        self._lasting: dict[str, float | str] = {"last return": f"(no episode has ended {since})"}
+
+    def of(self, scalars: dict[str, float]) -> dict[str, float | str]:
+        """By name: of an update's scalars, and of the last update in which an episode ended.
+
+        Args:
+            scalars: What the update logged, by tag.
+        """
+        lasting = {"charts/episodic_return": "last return", "charts/success_rate": "last success"}
+        present = {
+            "charts/best_return": "best return",
+            "losses/policy_loss": "loss",
+            "time/env_steps_per_second": "steps/s",
+            "gradients/skipped_updates": "skipped",
+        }
+        if "charts/best_return" in scalars and "charts/episodic_return" not in scalars:
+            self._lasting = {}  # a search, whose sequences are no episodes
+        self._lasting |= {short: scalars[tag] for tag, short in lasting.items() if tag in scalars}
+        return self._lasting | {short: scalars[tag] for tag, short in present.items() if tag in scalars}
 
 
 @contextmanager

@@ -31,6 +31,8 @@ class ViewConfig:
     ] = None
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
+    contact: str | None = None
+    """Name of the task's contact preset, "strict" or "reference"; None: that of the training, or the task's default."""
     live: bool = False
     """Compute while it is shown; else everything is computed first."""
     seconds: float = 10.0
@@ -64,6 +66,7 @@ def run(config: ViewConfig) -> None:
     saved = None if config.checkpoint is None else checkpoint.load(config.checkpoint, config.env)
     task = str(saved["env"] if saved else config.env)
     make.check_env(task)
+    make.contact_of(task, saved, config.contact)  # refused before a page is served
     server = None if config.record is not None else web.start(config.host, config.port, "genesis")
     try:
         if not gs.is_initialized():
@@ -106,7 +109,8 @@ def _serve(config: ViewConfig, saved: dict[str, Any] | None, task: str, server: 
 
 
 def _start(config: ViewConfig, saved: dict[str, Any] | None, task: str) -> Recording:
-    env = make.film_env(task, config.num_envs, saved["contact"] if saved else None, differentiable=True)
+    wanted = config.contact if make.own_contact(task) else None  # the page changes tasks, and not all have presets
+    env = make.film_env(task, config.num_envs, make.contact_of(task, saved, wanted), differentiable=True)
     total = max(2, round(config.seconds * env.metadata["render_fps"]))
     act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     return Recording(env, act, config.seed, total, config.window)

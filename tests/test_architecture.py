@@ -194,6 +194,12 @@ def test_the_runtime_is_the_only_rebound_global():
                 assert path == ROOT / "genesis" / "runtime.py", f"{path}:{node.lineno} rebinds {node.names}"
 
 
+def test_there_is_one_logger():
+    """Its messages have the prefix, and `gs.init(logging_level=...)` decides about all of them."""
+    calls = [line for path in files(*PACKAGES) for line in path.read_text().splitlines() if "getLogger(" in line]
+    assert len(calls) >= 6 and all('getLogger("genesis")' in line for line in calls)
+
+
 def public_functions(path):
     """Functions and methods that a caller of this file can reach by a public name."""
     stack = [*tree(path).body]

@@ -181,6 +181,17 @@ def test_logging():
     assert "[genesis] WARNING: seen" in err and err.count("again") == 1 and "mine again" in err
 
 
+def test_an_environment_says_that_it_started_the_toolkit():
+    """In the one form that all messages have."""
+    program = """
+    import gymnasium, envs
+    gymnasium.make_vec("genesis/Pendulum-v0", num_envs=1)
+    """
+    lines = run(program)[1].splitlines()
+    assert lines[-1].startswith("[genesis] WARNING: Pendulum called gs.init() with its defaults.")
+    assert all(line.startswith("[genesis] ") for line in lines)
+
+
 def test_import_without_libX11_names_the_package():
     program = """
     import builtins, sys

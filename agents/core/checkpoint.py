@@ -11,7 +11,7 @@ from genesis.errors import GenesisValueError
 
 FORMAT = 2
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("genesis")
 
 
 def save(path: Path, payload: dict[str, Any]) -> None:

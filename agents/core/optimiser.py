@@ -11,7 +11,7 @@ from torch import nn
 
 from agents.core import distributed
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("genesis")
 
 
 @dataclass(frozen=True)

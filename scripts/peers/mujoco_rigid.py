@@ -69,6 +69,7 @@ def jacobians(model: mujoco.MjModel, states: np.ndarray, args, threads: int, see
 def main() -> None:
     """Run and print JSON."""
     arguments = rigid_common.parser(__doc__, substeps=4, steps=32)
+    # Counted here: a peer's environment does not find this repository, and so not scripts.machine.
     arguments.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = arguments.parse_args()
     model, data = rigid_common.mujoco_model(args)

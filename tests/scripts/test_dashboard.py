@@ -167,6 +167,8 @@ def test_a_resumed_run_describes_itself_once(tmp_path):
     first, second = (events(file) for file in sorted(run.glob("events.*")))
     assert "run/git/text_summary" in first.Tags()["tensors"] and not second.Tags()["tensors"]
     assert second.Tags()["images"] == ["gradients/by_step"]
+    assert first.Scalars("evaluation/return_mean")[0].step == 0  # the untrained policy, which is evaluated once
+    assert second.Scalars("evaluation/return_mean")[0].step > 0
 
 
 # ---- gradients by step ----

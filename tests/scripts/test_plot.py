@@ -85,6 +85,8 @@ def test_windows_average_and_end_with_the_shortest_run():
     assert each.x.tolist() == [1.0, 3.0, 5.0, 7.0] and each.middle.tolist() == [1.5, 3.5, 5.5, 7.5]
     assert np.isnan(each.low).all() and each.runs == 1
     assert band([curve(range(8)), curve(range(4))], "seconds", points=4).x[-1] == 7.0
+    untrained = Curve("run", "env", "agent", np.array([0.0, 8.0]), np.array([0.0, 8.0]), np.array([5.0, 1.0]))
+    assert band([untrained], "steps", points=4).middle[[0, -1]].tolist() == [5.0, 1.0]  # step 0 is in the first window
 
 
 def test_pictures(tmp_path):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from scripts.progress import Progress
+from scripts.train_loop import Headline
 
 
 class Terminal(io.StringIO):
@@ -15,12 +16,12 @@ class Terminal(io.StringIO):
 
 def test_lines_count_what_ends_the_run_first(capsys):
     progress = Progress(1000, limit_s=120.0, every_s=0.0)
-    progress.show(100, {"return": 1.5, "steps/s": 20480.0}, seconds=60.0)
+    progress.show(100, {"return": 1.5, "note": "none", "steps/s": 20480.0}, seconds=60.0)
     progress.show(900, {}, seconds=61.0)
     progress.show(950, {}, seconds=121.0)
     progress.close()
     timed, counted, over = capsys.readouterr().out.splitlines()
-    assert timed == "60/120 s  100 steps  return 1.5, steps/s 20,480"
+    assert timed == "60/120 s  100 steps  return 1.5, note none, steps/s 20,480"
     assert counted.split() == ["0", "s", "900/1,000", "steps"]
     assert over == "120/120 s  950 steps"
 
@@ -41,3 +42,14 @@ def test_a_bar_shows_the_larger_part(monkeypatch, limit, part):
     progress.close()
     last = terminal.getvalue().split("\r")[-1]
     assert last.startswith(part) and ("60/120 s" in last) is (limit < 1e9)
+
+
+def test_every_update_shows_a_return():
+    """The last one, where no episode ended in the update itself."""
+    headline, loss, ended = Headline(resumed=False), {"losses/policy_loss": 2.0}, {"charts/episodic_return": 7.0}
+    assert headline.of(loss) == {"last return": "(no episode has ended yet)", "loss": 2.0}
+    for scalars in (loss | ended, loss):
+        assert headline.of(scalars) == {"last return": 7.0, "loss": 2.0}
+    assert headline.of({"charts/success_rate": 0.5}) == {"last return": 7.0, "last success": 0.5}
+    assert Headline(resumed=True).of({}) == {"last return": "(no episode has ended since the resumption)"}
+    assert Headline(resumed=False).of({"charts/best_return": 3.0}) == {"best return": 3.0}  # sequences, no episodes

@@ -11,8 +11,9 @@ from agents import AGENTS
 from agents.core import checkpoint
 from scripts import gallery, make, render, shrink
 from scripts.before_after import shots
+from tests.scripts import saved_agents
 
-ENV = "genesis/Pendulum-v0"
+ENV, WALKER = "genesis/Pendulum-v0", "genesis/Hopper-v0"
 
 pillow = pytest.importorskip("PIL.Image")
 ffmpeg = pytest.importorskip("imageio_ffmpeg")
@@ -51,6 +52,16 @@ def test_films_of_a_checkpoint(monkeypatch, tmp_path, trained, capsys):
         assert film.n_frames == 10 and film.size == (98, 40) and film.info["duration"] == 50
 
 
+@pytest.mark.parametrize("given, used", [([], "reference"), (["--contact", "strict"], "strict")])
+def test_the_contact_is_the_checkpoints_unless_given(monkeypatch, tmp_path, given, used):
+    env = make.training_env(WALKER, 2, contact="reference")
+    run, _ = saved_agents.save(tmp_path / "run", WALKER, env, "bptt", "reference")
+    made, film_env = [], make.film_env
+    monkeypatch.setattr(make, "film_env", lambda *arguments: made.append(film_env(*arguments)) or made[-1])
+    options = ("--checkpoint", run, "--output", tmp_path / "a.png", "--seconds", 0.1, *given)
+    assert command(monkeypatch, *options) == 0 and made[0].contact == used
+
+
 def test_gifs_are_small_unless_asked_otherwise(tmp_path):
     config = render.RenderConfig(output=tmp_path / "film.gif", env=ENV, seconds=0.4)
     assert render.run(config)["fps"] <= 15
@@ -83,6 +94,8 @@ def test_film_strips(monkeypatch, tmp_path):
         (["--env", ENV, "--output", "a.gif", "--seconds", "-1"], "seconds"),
         (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "res"),
         (["--env", ENV, "--output", "a.gif", "--backend", "tpu"], "backend"),
+        (["--env", ENV, "--output", "a.gif", "--contact", "soft"], "contact must be one of"),
+        (["--env", "genesis/SoftPush-v0", "--output", "a.gif", "--contact", "strict"], "contact must be left out"),
     ],
 )
 def test_refusals(monkeypatch, tmp_path, capsys, options, what):

@@ -222,6 +222,7 @@ def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config)
     assert len(training.calls) == 2 and len(rechecks) == 4
     table = config.table.read_text()
     for line in (
+        "| re-checked seeds | 0, 1 |",
         "| change at 2x substeps | -1.2 %, -1.2 % |",
         "| change at 4x substeps | –, – |",
         "| change in MuJoCo | +50.0 %, +50.0 % |",
@@ -230,6 +231,11 @@ def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config)
         "| penetration, of the body's size | –, – |",
     ):
         assert line in table
+    first = min(config.results_dir.glob("*.json"))
+    first.write_text(json.dumps({name: x for name, x in json.loads(first.read_text()).items() if name != "recheck"}))
+    sweep.write_table(config)
+    table = config.table.read_text()
+    assert "| seeds | 0, 1 |" in table and "| re-checked seeds | 1 |\n| change at 2x substeps | -1.2 % |" in table
 
 
 ROW = {"world": "1x", "change": 0.0, "limit_excess": 0.012, "penetration_share": None, "pulling_share": None}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import sys
 
@@ -30,6 +31,13 @@ SCALARS = {
     "time/training_minutes",
     "evaluation/return_mean",
 }
+
+
+INTERRUPTED = {
+    **{"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 1, "seconds": 1.0},
+    **{"interrupted": True, "untrained": None, "trained": None, "checkpoint": "a.pt", "best": None, "film": None},
+}
+"""What a training that was stopped underway returns."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,7 +80,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert code == 0 and run.name.startswith("genesis-TestPointMass-v0__bptt__0__")
     assert str(newest(run)) in printed and f"tensorboard --logdir {run}" in printed
-    assert f"-m scripts.render --checkpoint {run} --output film.mp4" in printed and "--resume" not in printed
+    assert f"-m scripts.render --checkpoint {run} --output film." in printed
     assert printed.startswith("compiling kernels: ") and "evaluating the trained policy\n" in printed
     assert "untrained:  return" in printed and "trained:    return" in printed and "success" in printed
     config = json.loads((run / "config.json").read_text())
@@ -91,6 +99,9 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     best = json.loads((run / "result.json").read_text())
     assert best["curve"][-1][0] == 200 and len(best["curve"]) == 10 and (run / "checkpoints" / "best.pt").is_file()
     assert best["trained"]["return_mean"] == best["curve"][-1][2]
+    logged = events.Scalars("evaluation/return_mean")
+    assert [event.step for event in logged] == list(range(0, 201, 20))
+    assert logged[0].value == pytest.approx(best["untrained"]["return_mean"]) and best["curve"][0][0] == 20
     assert checkpoint.load(run / "checkpoints" / "best.pt")["best"] == max(point[2] for point in best["curve"])
     code, output = run_evaluate(monkeypatch, capsys, newest(run), "--env", ENV)
     assert code == 0 and "return_mean" in output.out
@@ -102,7 +113,7 @@ def test_the_same_seed_gives_the_same_policy(monkeypatch, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_resume_goes_on_exactly(monkeypatch, tmp_path):
+def test_resume_goes_on_exactly(monkeypatch, tmp_path, capsys):
     whole = run_train(monkeypatch, tmp_path / "whole", "--total-steps", "200")[1]
     update, count = BPTT.update, [0]
 
@@ -116,12 +127,14 @@ def test_resume_goes_on_exactly(monkeypatch, tmp_path):
     try:
         with monkeypatch.context() as patch:
             patch.setattr(BPTT, "update", interrupting)
+            capsys.readouterr()
             code, part = run_train(monkeypatch, tmp_path / "part", "--total-steps", "200")
     finally:
         signal.signal(signal.SIGINT, before)
     assert code == 130 and checkpoint.load(part)["agent_state"]["steps"] == 100
-    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(part)])
-    assert train.main() == 0
+    printed = capsys.readouterr().out
+    assert "to train on, to the 200 steps:" in printed
+    resume_as_told(monkeypatch, printed)
     first, second = policy(whole), policy(part)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -131,7 +144,45 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     assert code == 0 and 0 < checkpoint.load(run)["agent_state"]["steps"] < 100000000
     printed = capsys.readouterr().out
     assert re.search(r"^0.6/0.6 s  [\d,]+ steps  ", printed, re.MULTILINE)
-    assert " steps of 100,000,000" in printed and f"-m scripts.train --resume {run}" in printed
+    assert " steps of 100,000,000" in printed
+    heading, command = printed.splitlines()[-2:]
+    assert heading == (
+        "to train on for up to 0.01 minutes more; without --max-minutes, to the 100,000,000 steps:"
+    ) and command.endswith(f"-m scripts.train --resume {run} --max-minutes 0.01")
+    before = checkpoint.load(run)["agent_state"]["steps"]
+    resume_as_told(monkeypatch, printed)
+    assert before < checkpoint.load(run)["agent_state"]["steps"] < 100000000
+
+
+def resume_as_told(monkeypatch, printed):
+    """Types the last line that a training printed."""
+    told = shlex.split(printed.splitlines()[-1])
+    monkeypatch.setattr(sys, "argv", ["train", *told[told.index("--resume") :]])
+    assert train.main() == 0
+
+
+@pytest.mark.parametrize("found, film", [(None, "film.gif"), (object(), "film.mp4")])
+def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
+    monkeypatch.setattr(train, "find_spec", lambda name: found)
+    assert f"-m scripts.render --checkpoint runs/a --output {film}\n" in train.report(INTERRUPTED)
+
+
+def test_a_run_of_several_processes_is_resumed_by_as_many():
+    command = train.report(INTERRUPTED | {"processes": 2}).splitlines()[-1]
+    assert command.endswith("torchrun --nproc-per-node=2 -m scripts.train --resume runs/a")
+
+
+def test_a_finished_run_is_resumed_with_more_steps(monkeypatch, tmp_path, capsys):
+    run = run_train(monkeypatch, tmp_path, "--total-steps", "40")[1]
+    printed = capsys.readouterr().out
+    assert "to train on, to 80 steps:" in printed
+    resume_as_told(monkeypatch, printed)
+    assert checkpoint.load(run)["agent_state"]["steps"] == 80 and "nothing is left" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
+    assert train.main() == 0
+    assert (
+        "nothing is left to train: the run has its 80 steps, and --total-steps may be more" in capsys.readouterr().out
+    )
 
 
 def test_steps_are_rounded_up_to_whole_updates_and_it_says_so(monkeypatch, tmp_path, capsys):

@@ -136,6 +136,7 @@ def test_a_checkpoint_as_a_file_that_plays_alone(monkeypatch, tmp_path, capsys, 
         (["--env", ENV, "--record", "film.mp4"], "record must end in .html or .viser"),
         (["--env", ENV, "--record", "nowhere/film.html"], "existing folder"),
         (["--env", ENV, "--arrows"], "arrows must come with record"),
+        (["--env", "genesis/SoftPush-v0", "--contact", "strict"], "contact must be left out"),
     ],
 )
 def test_refusals(monkeypatch, tmp_path, capsys, viser, options, what):
@@ -143,6 +144,14 @@ def test_refusals(monkeypatch, tmp_path, capsys, viser, options, what):
     monkeypatch.setattr(make, "film_env", None)
     assert command(monkeypatch, *options) == 1
     assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_contact_is_given_where_a_task_has_presets():
+    config = view.ViewConfig(env="genesis/Hopper-v0", num_envs=1, contact="reference")
+    for task, contact in ((config.env, "reference"), ("genesis/SoftPush-v0", None)):  # as the page changes them
+        recording = view._start(config, None, task)
+        assert getattr(recording.env, "contact", None) == contact
+        recording.env.close()
 
 
 def test_a_port_in_use_is_refused_before_anything_is_computed(monkeypatch, capsys, viser):
