@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render [--json PATH]`.
+"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training [--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
@@ -17,6 +17,7 @@ from scripts.benchmarks.mpm import Mpm
 from scripts.benchmarks.render import Render
 from scripts.benchmarks.rigid import Rigid
 from scripts.benchmarks.startup import Startup
+from scripts.benchmarks.training import Training
 
 Benchmark = (
     Annotated[Mpm, tyro.conf.subcommand("mpm")]
@@ -26,6 +27,7 @@ Benchmark = (
     | Annotated[Memory, tyro.conf.subcommand("memory")]
     | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
     | Annotated[Render, tyro.conf.subcommand("render")]
+    | Annotated[Training, tyro.conf.subcommand("training")]
 )
 
 
