@@ -36,7 +36,7 @@ class RenderConfig:
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     contact: str | None = None
-    """Name of the task's contact preset, "strict" or "reference"; None: that of the training, or the task's default."""
+    """Contact preset of a robot task, "strict" or, softer, "reference"; None: the checkpoint's, or the task's own."""
     seconds: float = 10.0
     """Length of the film, s of simulated time; it is shown in real time."""
     fps: float | None = None

@@ -202,7 +202,8 @@ def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
     start = f"{Path(python).with_name('torchrun')} --nproc-per-node={processes}" if processes > 1 else python
     command = f"  {start} -m scripts.train --resume {result['run']}"
     if result["steps"] >= wanted:
-        return f"to train on, to {2 * wanted:,} steps:", f"{command} --total-steps {2 * wanted}"
+        more = 2 * result["steps"]  # which may be more than were asked for already
+        return f"to train on, to {more:,} steps:", f"{command} --total-steps {more}"
     if minutes is None:
         return f"to train on, to the {wanted:,} steps:", command
     until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
