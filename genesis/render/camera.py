@@ -244,7 +244,7 @@ class Camera:
             raise GenesisValueError(
                 f"env_idx must lie in 0 … {n_envs - 1}, got {env}. There are {n_envs} environments."
             )
-        target = export.check(path)
+        target = export.check(path, self._scene.entities)
         pos, lookat, up = (value[env] for value in self.world_pose())
         view = _frame(pos, lookat, up)
         export.write(target, model.of_scene(stage, self._markers, env, view), view, self.fov, self.res)

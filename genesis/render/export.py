@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.particle import ParticleEntity
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.render import colors, gltf
 from genesis.render.files import check_target, disk, whole
@@ -24,17 +26,19 @@ STILL = Path(__file__).with_name("still.py")
 PURPOSES = {".vtm": "to write VTK files", ".vtp": "to write VTK files", ".png": "to draw pictures with VTK"}
 
 
-def check(path: str | os.PathLike[str]) -> Path:
-    """The path, if a scene can be exported to it.
+def check(path: str | os.PathLike[str], entities: Sequence[Entity] = ()) -> Path:
+    """The path, if a scene of these entities can be exported to it.
 
     Raises:
         GenesisValueError: Another ending, or a folder that does not exist.
-        GenesisImportError: The format needs the extra `pyvista`, which is not installed.
+        GenesisImportError: The format or an entity needs the extra `pyvista`, which is not installed.
     """
     target = check_target("an export", path, ENDINGS)
     ending = target.suffix.lower()
     if ending in PURPOSES:
         library(PURPOSES[ending])
+    if any(isinstance(entity, ParticleEntity) and entity.surface.vis_mode == "recon" for entity in entities):
+        library("to make a smooth surface of particles")
     if ending == ".vtm":
         _check_folder(target)
     return target
@@ -51,8 +55,10 @@ def write(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
         res: Width and height of its picture, pixels.
 
     Raises:
-        GenesisRuntimeError: The disk is full, or VTK cannot draw on this machine.
+        GenesisRuntimeError: There is nothing to see, the disk is full, or VTK cannot draw on this machine.
     """
+    if next(root.leaves(), None) is None:
+        raise GenesisRuntimeError("an export must have something to show, got nothing that is somewhere. Reset the scene.")
     ending = target.suffix.lower()
     if ending in GLTF:
         data = gltf.document(root, view, fov, res[0] / res[1], binary=ending == ".glb")
@@ -90,16 +96,22 @@ def polygons(root: Node) -> list[tuple[str, Any]]:
 
 
 def _save(data: Any, path: Path) -> None:
-    """VTK tells of a full disk on its own channel, or not at all: a file is read again before it gets its name."""
+    """VTK does not tell of a full disk: a file is read again before it gets its name."""
     pyvista = library("to write VTK files")
     with pyvista.vtk_verbosity("off"):
         data.save(path)
         try:
-            same = pyvista.read(path).bounds == data.bounds
-        except Exception as error:  # whatever the reader says of half a file
+            whole = _counts(pyvista.read(path)) == _counts(data)
+        except Exception as error:  # whatever a reader says of half a file
             raise OSError(f"the file cannot be read again: {error}") from error
-    if not same:
-        raise OSError("the file is not whole")
+    if not whole:
+        raise OSError("the file was cut off")
+
+
+def _counts(data: Any) -> list[tuple[int, int]]:
+    """Points and triangles of each part."""
+    parts = data if hasattr(data, "n_blocks") else [data]
+    return [(0, 0) if part is None else (part.n_points, part.n_cells) for part in parts]
 
 
 def _write_blocks(target: Path, root: Node) -> None:
@@ -110,8 +122,6 @@ def _write_blocks(target: Path, root: Node) -> None:
     with disk(target), tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.resolve().parent) as place:
         index = Path(place) / target.name
         _save(blocks, index)
-        if not blocks.n_blocks:
-            index.with_suffix("").mkdir(exist_ok=True)
         old = Path(place) / "old"
         if folder.exists():
             folder.replace(old)
@@ -150,9 +160,9 @@ def _draw(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
                 return
             if "OSError" in done.stderr:
                 raise OSError(done.stderr.strip().splitlines()[-1])
-            last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+            said = f" ({done.stderr.strip().splitlines()[-1]})" if done.returncode > 0 and done.stderr.strip() else ""
             raise GenesisRuntimeError(
                 f"VTK must be able to draw on this machine to write {target.name}, got exit status {done.returncode} "
-                f"({last[:200]}). Install OpenGL for machines without a screen: apt-get install libegl1 "
-                "libgl1-mesa-dri, or export to .glb and draw it elsewhere. camera.render() needs neither."
+                f"of the process that draws{said}. Install OpenGL that needs no screen: apt-get install libegl1 "
+                "libgl1-mesa-dri; or export to .glb and draw it elsewhere. camera.render() needs neither."
             )

@@ -22,7 +22,7 @@ BALL_SEGMENTS = 10
 """The same of particles."""
 REACH = 3.0
 """Half the edge of a floor, at least, in distances of the camera from what it looks at."""
-MAX_TILES = 256
+MAX_TILES = 128
 """Squares along a side of a floor."""
 
 

@@ -1,4 +1,5 @@
 """The smooth closed surface of a body of particles, by VTK: the extra `pyvista`."""
+# pyright: reportMissingImports=false
 
 import math
 from types import ModuleType

@@ -2,9 +2,10 @@
 
 A picture is the sum of many, each with one light: the sun from all over its disc, the sky from all over, and from below
 what the floor throws up. VTK draws the surfaces, physically based; what a light does not reach is looked up in a
-picture of depths from there. So shadows are soft, and what lies in corners is dark. Towards its rim the floor turns into
-the sky.
+picture of depths from there. So shadows are soft, and what lies in corners is dark. Towards its rim the floor turns
+into the sky.
 """
+# pyright: reportMissingImports=false
 
 import math
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pyvista
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkFloatArray
+from vtkmodules.vtkIOImage import vtkPNGWriter
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
 """Direction to the sun, as in the renderer's own pictures."""
@@ -94,15 +96,15 @@ class Shadow:
         return lit
 
 
-def window(width: int, height: int) -> pyvista.Plotter:
+def window(width: int, height: int) -> Any:
     """One sample to a pixel: depths have no means."""
-    plotter = pyvista.Plotter(off_screen=True, window_size=[width, height], lighting="none")
+    plotter: Any = pyvista.Plotter(off_screen=True, window_size=[width, height], lighting="none")
     plotter.render_window.SetMultiSamples(0)
-    plotter.set_background("black")
+    plotter.set_background(color="black")
     return plotter
 
 
-def depths(plotter: pyvista.Plotter) -> np.ndarray:
+def depths(plotter: Any) -> np.ndarray:
     """(H, W) of what was drawn last, 0 … 1, the lowest row first; 1 where there is nothing."""
     width, height = plotter.window_size
     values = vtkFloatArray()
@@ -129,9 +131,7 @@ def main(scene: str, picture: str, numbers: list[float]) -> None:
     for name, block in named.items():
         linear = tuple((block.point_data["RGB"][0] / 255.0) ** GAMMA)
         roughness = 1.0 if name.startswith("ground") else 0.5
-        plotter.add_mesh(
-            block, color=linear, pbr=True, roughness=roughness, name=name, render=False
-        )
+        plotter.add_mesh(block, color=linear, pbr=True, roughness=roughness, name=name, render=False)
     camera = plotter.camera
     camera.position, camera.focal_point, camera.up, camera.view_angle = eye, middle, up, numbers[13]
     near, far = 0.02 * distance, 50.0 * distance
@@ -163,7 +163,12 @@ def main(scene: str, picture: str, numbers: list[float]) -> None:
     pixels = np.round(255.0 * np.clip(total, 0.0, 1.0) ** (1 / GAMMA)).astype(np.uint8)
     image = pyvista.ImageData(dimensions=(width, height, 1))
     image.point_data["rgb"] = pixels.reshape(-1, 3)
-    image.save(picture)
+    writer = vtkPNGWriter()
+    writer.SetInputData(image)
+    writer.WriteToMemoryOn()  # a full disk is Python's to tell
+    writer.Write()
+    with open(picture, "wb") as file:
+        file.write(vtk_to_numpy(writer.GetResult()).tobytes())
 
 
 if __name__ == "__main__":
