@@ -1,4 +1,5 @@
 """What other programs open: a scene at one moment as a .glb, .gltf, .vtm or .vtp file, or as VTK's picture (.png)."""
+# pyright: reportMissingImports=false
 
 import os
 import shutil
@@ -8,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -23,6 +25,13 @@ from genesis.render.recon import library
 GLTF, VTK = (".glb", ".gltf"), (".vtm", ".vtp")
 ENDINGS = (*GLTF, *VTK, ".png")
 STILL = Path(__file__).with_name("still.py")
+INDEX = """<?xml version="1.0"?>
+<VTKFile type="vtkMultiBlockDataSet" version="1.0">
+<vtkMultiBlockDataSet>
+{}
+</vtkMultiBlockDataSet>
+</VTKFile>
+"""
 PURPOSES = {".vtm": "to write VTK files", ".vtp": "to write VTK files", ".png": "to draw pictures with VTK"}
 
 
@@ -58,7 +67,9 @@ def write(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
         GenesisRuntimeError: There is nothing to see, the disk is full, or VTK cannot draw on this machine.
     """
     if next(root.leaves(), None) is None:
-        raise GenesisRuntimeError("an export must have something to show, got nothing that is somewhere. Reset the scene.")
+        raise GenesisRuntimeError(
+            "an export must have something to show, got nothing with a place. Reset the scene."
+        )
     ending = target.suffix.lower()
     if ending in GLTF:
         data = gltf.document(root, view, fov, res[0] / res[1], binary=ending == ".glb")
@@ -68,10 +79,11 @@ def write(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
         blocks = polygons(root)
         merged = library(PURPOSES[ending]).merge([block for _, block in blocks], merge_points=False)
         merged.field_data["parts"] = [name for name, _ in blocks]
+        data = _bytes(merged)
         with whole(target) as partial:
-            _save(merged, partial)
+            partial.write_bytes(data)
     elif ending == ".vtm":
-        _write_blocks(target, root)
+        _write_blocks(target, polygons(root))
     else:
         _draw(target, root, view, fov, res)
 
@@ -95,38 +107,34 @@ def polygons(root: Node) -> list[tuple[str, Any]]:
     return found
 
 
-def _save(data: Any, path: Path) -> None:
-    """VTK does not tell of a full disk: a file is read again before it gets its name."""
-    pyvista = library("to write VTK files")
-    with pyvista.vtk_verbosity("off"):
-        data.save(path)
-        try:
-            whole = _counts(pyvista.read(path)) == _counts(data)
-        except Exception as error:  # whatever a reader says of half a file
-            raise OSError(f"the file cannot be read again: {error}") from error
-    if not whole:
-        raise OSError("the file was cut off")
+def _bytes(block: Any) -> bytes:
+    """A .vtp file, made in memory: where a disk is full, VTK's writers end the whole process."""
+    from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
+
+    writer = vtkXMLPolyDataWriter()
+    writer.SetInputData(block)
+    writer.SetDataModeToBinary()
+    writer.WriteToOutputStringOn()
+    writer.Write()
+    return writer.GetOutputString().encode()
 
 
-def _counts(data: Any) -> list[tuple[int, int]]:
-    """Points and triangles of each part."""
-    parts = data if hasattr(data, "n_blocks") else [data]
-    return [(0, 0) if part is None else (part.n_points, part.n_cells) for part in parts]
-
-
-def _write_blocks(target: Path, root: Node) -> None:
+def _write_blocks(target: Path, blocks: list[tuple[str, Any]]) -> None:
     """An index, and a folder of the same name with a file for each part: the folder first."""
-    pyvista = library("to write VTK files")
-    blocks = pyvista.MultiBlock(dict(polygons(root)))
-    folder = target.with_suffix("")
+    folder, lines = target.with_suffix(""), []
     with disk(target), tempfile.TemporaryDirectory(prefix=f".{target.stem}.", dir=target.resolve().parent) as place:
+        new, old = Path(place) / "new", Path(place) / "old"
+        new.mkdir()
+        for i, (name, block) in enumerate(blocks):
+            file = f"{target.stem}_{i}.vtp"
+            (new / file).write_bytes(_bytes(block))
+            lines.append(f"<DataSet index='{i}' name={quoteattr(name)} file={quoteattr(f'{folder.name}/{file}')}/>")
         index = Path(place) / target.name
-        _save(blocks, index)
-        old = Path(place) / "old"
+        index.write_text(INDEX.format("\n".join(lines)), encoding="utf-8")
         if folder.exists():
             folder.replace(old)
         try:
-            index.with_suffix("").replace(folder)
+            new.replace(folder)
             index.replace(target)
         except OSError:
             if old.exists():
@@ -150,7 +158,7 @@ def _draw(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
     """In a process of its own: where there is no OpenGL, VTK ends the whole process that asks for a picture."""
     with disk(target), tempfile.TemporaryDirectory() as place:
         scene = Path(place) / "scene.vtm"
-        _save(library(PURPOSES[".png"]).MultiBlock(dict(polygons(root))), scene)
+        _write_blocks(scene, polygons(root))
         with whole(target) as partial:
             numbers: Sequence[Any] = (*view.pos, *view.right, *view.up, *view.forward, view.distance, fov, *res)
             program = f"import runpy; runpy.run_path({str(STILL)!r}, run_name='__main__')"
