@@ -67,9 +67,7 @@ def write(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
         GenesisRuntimeError: There is nothing to see, the disk is full, or VTK cannot draw on this machine.
     """
     if next(root.leaves(), None) is None:
-        raise GenesisRuntimeError(
-            "an export must have something to show, got nothing with a place. Reset the scene."
-        )
+        raise GenesisRuntimeError("an export must have something to show, got nothing with a place. Reset the scene.")
     ending = target.suffix.lower()
     if ending in GLTF:
         data = gltf.document(root, view, fov, res[0] / res[1], binary=ending == ".glb")
