@@ -158,7 +158,9 @@ def _draw(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
         scene = Path(place) / "scene.vtm"
         _write_blocks(scene, polygons(root))
         with whole(target) as partial:
-            numbers: Sequence[Any] = (*view.pos, *view.right, *view.up, *view.forward, view.distance, fov, *res)
+            n_grounds = sum(len(list(child.leaves())) for child in root.children if child.ground)
+            pose = (*view.pos, *view.right, *view.up, *view.forward, view.distance)
+            numbers: Sequence[Any] = (*pose, fov, *res, n_grounds)
             program = f"import runpy; runpy.run_path({str(STILL)!r}, run_name='__main__')"
             command = [sys.executable, "-c", program, str(scene), str(partial), *map(repr, map(float, numbers))]
             done = subprocess.run(command, capture_output=True, text=True, check=False)

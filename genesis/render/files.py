@@ -16,8 +16,9 @@ def check_target(what: str, path: str | os.PathLike[str], endings: tuple[str, ..
     """
     target = Path(path)
     if target.suffix.lower() not in endings:
-        last = f"{', '.join(endings[:-1])} or {endings[-1]}" if len(endings) > 1 else endings[0]
-        raise GenesisValueError(f"{what} must end in {last}, got {str(path)!r}. Rename it.")
+        *others, last = endings
+        valid = f"{', '.join(others)} or {last}" if others else last
+        raise GenesisValueError(f"{what} must end in {valid}, got {str(path)!r}. Rename it.")
     if not target.resolve().parent.is_dir():
         raise GenesisValueError(f"{what} must go into an existing folder, got {str(path)!r}. Make the folder.")
     return target

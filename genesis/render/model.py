@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from genesis.engine.entities.articulated import ArticulatedBody
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.grad.tensor import plain_of
 from genesis.loaders.parts import GEOM_KINDS
@@ -14,7 +15,7 @@ from genesis.render import colors, meshes
 from genesis.render.markers import Markers
 from genesis.render.picture import Pose, round_length
 from genesis.render.recon import surface
-from genesis.render.stage import Ground, Stage
+from genesis.render.stage import Ground, Solids, Stage
 
 SEGMENTS = 48
 """Corners of a circle."""
@@ -37,6 +38,8 @@ class Node:
     tint: colors.Rgb = (1.0, 1.0, 1.0)
     """As displays take it."""
     children: list["Node"] = field(default_factory=list)
+    ground: bool = False
+    """Whether it is one; grounds are the last children of the tree."""
 
     def leaves(self) -> Iterator[tuple[tuple["Node", ...], "Node"]]:
         """Every node with triangles, and the nodes above it from the top down."""
@@ -62,7 +65,7 @@ def of_scene(stage: Stage, markers: Markers, env: int, pose: Pose) -> Node:
     pos, quat, points = (value[env].numpy() for value in stage.poses())
     children, begin, shapes = [], 0, _Shapes()
     for entity, link, _, _ in stage.posed:
-        children.append(_robot(entity, env, stage, begin, pos, quat, shapes))
+        children.append(_robot(entity, env, stage.solids, begin, shapes))
         begin += len(link)
     for tool in stage.tools:
         solid = shapes.of(stage.solids, begin, tool.name)
@@ -87,7 +90,7 @@ class _Shapes:
     def __init__(self) -> None:
         self._made: dict[tuple, meshes.Mesh] = {}
 
-    def of(self, solids, i: int, name: str) -> Node:
+    def of(self, solids: Solids, i: int, name: str) -> Node:
         kind, corners = GEOM_KINDS[solids.kind[i]], solids.corners[i]
         size = meshes.apart(kind, solids.size[i], i)
         key = (kind, size, corners.tobytes())
@@ -96,15 +99,15 @@ class _Shapes:
         return Node(name, mesh=self._made[key], tint=solids.tint[i])
 
 
-def _robot(entity, env: int, stage: Stage, begin: int, pos: np.ndarray, quat: np.ndarray, shapes: _Shapes) -> Node:
-    """A node for the robot, below it one for each link, below these one for each shape."""
+def _robot(entity: ArticulatedBody, env: int, solids: Solids, begin: int, shapes: _Shapes) -> Node:
+    """A node for the robot, below it one for each link, below these one for each shape, from the solid `begin` on."""
     with torch.no_grad():
         links_pos, links_quat = (
             plain_of(value)[env].cpu().double().numpy() for value in (entity.get_links_pos(), entity.get_links_quat())
         )
     links = [Node(name, links_pos[i], links_quat[i]) for i, name in enumerate(entity.model.link_names)]
     for i, geom in enumerate(entity.model.geoms):
-        shape = shapes.of(stage.solids, begin + i, geom.name or f"{geom.kind}_{i}")
+        shape = shapes.of(solids, begin + i, geom.name or f"{geom.kind}_{i}")
         shape.pos, shape.quat = np.array(geom.pos), np.array(geom.quat)
         links[geom.link].children.append(shape)
     return Node(entity.name, children=links)
@@ -160,7 +163,7 @@ def _ground(i: int, ground: Ground, normal: np.ndarray, pos: np.ndarray, view: P
     """A height field; or of a plane as many squares as reach so far from what the camera looks at."""
     name = f"ground_{i}"
     if ground.heights is not None:
-        return Node(name, pos, mesh=meshes.terrain(ground.heights, ground.spacing), tint=ground.tints[0])
+        return Node(name, pos, mesh=meshes.terrain(ground.heights, ground.spacing), tint=ground.tints[0], ground=True)
     edge = round_length(0.16 * view.distance)
     quat = torch.tensor(quaternion.from_z_axis(tuple(normal.tolist())), dtype=torch.float64)
     axes = quaternion.rotate(quat[None], torch.eye(3, dtype=torch.float64)[:2]).numpy()
@@ -173,13 +176,13 @@ def _ground(i: int, ground: Ground, normal: np.ndarray, pos: np.ndarray, view: P
         Node(f"squares_{int(odd)}", mesh=meshes.checker(edge, tiles, odd), tint=ground.tints[1 - int(odd)])
         for odd in (False, True)
     ]
-    return Node(name, begin, quat.numpy(), children=squares)
+    return Node(name, begin, quat.numpy(), children=squares, ground=True)
 
 
 def placed(above: Sequence[Node], leaf: Node, vectors: np.ndarray, turn_only: bool = False) -> np.ndarray:
     """Vectors (n, 3) of a leaf's own frame in that of the tree: places, or directions with `turn_only`."""
     for node in (leaf, *reversed(above)):
-        quat = torch.as_tensor(node.quat) / np.linalg.norm(node.quat)
+        quat = quaternion.normalise(torch.as_tensor(node.quat))
         vectors = quaternion.rotate(quat, torch.as_tensor(vectors)).numpy()
         if not turn_only:
             vectors = vectors + node.pos

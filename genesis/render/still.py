@@ -116,30 +116,30 @@ def main(scene: str, picture: str, numbers: list[float]) -> None:
     """Draw the blocks of a file.
 
     Args:
-        scene: A .vtm file; blocks have point data "RGB", and those of grounds names that begin with "ground".
+        scene: A .vtm file; blocks have point data "RGB".
         picture: The .png file.
         numbers: Of the camera: place, right, up, forward (3 each), distance of what it looks at, vertical opening
-            angle in degrees, width and height in pixels.
+            angle in degrees, width and height in pixels. And how many blocks, the last ones, are grounds, which throw
+            no shadow.
     """
     eye, right, up, forward = np.array(numbers[:12]).reshape(4, 3)
     distance, half = numbers[12], math.tan(math.radians(numbers[13]) / 2)
-    width, height = (int(number) for number in numbers[14:16])
+    width, height, n_grounds = (int(number) for number in numbers[14:17])
     middle = eye + distance * forward
-    blocks: Any = pyvista.read(scene)
-    named = dict(zip(blocks.keys(), blocks, strict=True))
+    blocks: list[Any] = list(pyvista.read(scene))
+    n_things = len(blocks) - n_grounds
     plotter = window(width, height)
-    for name, block in named.items():
+    for i, block in enumerate(blocks):
         linear = tuple((block.point_data["RGB"][0] / 255.0) ** GAMMA)
-        roughness = 1.0 if name.startswith("ground") else 0.5
-        plotter.add_mesh(block, color=linear, pbr=True, roughness=roughness, name=name, render=False)
+        roughness = 0.5 if i < n_things else 1.0
+        plotter.add_mesh(block, color=linear, pbr=True, roughness=roughness, render=False)
     camera = plotter.camera
     camera.position, camera.focal_point, camera.up, camera.view_angle = eye, middle, up, numbers[13]
     near, far = 0.02 * distance, 50.0 * distance
     camera.clipping_range = near, far
     light = pyvista.Light(light_type="scene light")
     plotter.add_light(light)
-    things = [block for name, block in named.items() if not name.startswith("ground")]
-    shadow = Shadow(things) if things else None
+    shadow = Shadow(blocks[:n_things]) if n_things else None
     u, v = ((np.arange(n) + 0.5) * 2 / n - 1 for n in (width, height))
     shifts, everything = np.random.default_rng(0), lights()
     total = np.zeros((height, width, 3))
