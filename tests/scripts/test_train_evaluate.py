@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import signal
 import sys
 
@@ -16,9 +15,9 @@ from agents import AGENTS, presets
 from agents.bptt import BPTT
 from agents.core import checkpoint
 from scripts import evaluate, make, train
-from tests.scripts import saved_agents
+from tests.scripts import saved_agents, trainings
+from tests.scripts.trainings import ENV, newest, policy, resume_as_told, run_train
 
-ENV = "genesis/TestPointMass-v0"
 SCALARS = {
     "charts/episodic_return",
     "losses/policy_loss",
@@ -42,37 +41,14 @@ INTERRUPTED = {
 
 @pytest.fixture(scope="module", autouse=True)
 def task():
-    envs.register_task(ENV, "tests.envs.point_mass", "PointMass", max_episode_steps=10)
-    yield
-    envs.ENV_IDS.remove(ENV)
-
-
-def run_train(monkeypatch, tmp_path, *options):
-    base = ["--env", ENV, "--num-envs", "4", "--run-dir", str(tmp_path / "runs"), "--precision", precision()]
-    base += [] if "--agent" in options else ["--agent", "bptt"]
-    hyper = ["--hyper.window", "5", "--hyper.hidden", "8", "--eval-episodes", "4"]
-    monkeypatch.setattr(sys, "argv", ["train", *base, *hyper, *options])
-    code = train.main()
-    runs = sorted((tmp_path / "runs").glob("*"), key=lambda path: path.stat().st_mtime)
-    return code, runs[-1] if runs else None
-
-
-def precision():
-    return "64" if gs.tc_float == torch.float64 else "32"
+    with trainings.registered():
+        yield
 
 
 def run_evaluate(monkeypatch, capsys, path, *options):
     monkeypatch.setattr(sys, "argv", ["evaluate", "--checkpoint", str(path), "--episodes", "4", *options])
     capsys.readouterr()
     return evaluate.main(), capsys.readouterr()
-
-
-def newest(run):
-    return checkpoint.of_run(run)[-1]
-
-
-def policy(path):
-    return checkpoint.load(path)["agent_state"]["policy"]
 
 
 def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
@@ -152,13 +128,6 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     before = checkpoint.load(run)["agent_state"]["steps"]
     resume_as_told(monkeypatch, printed)
     assert before < checkpoint.load(run)["agent_state"]["steps"] < 100000000
-
-
-def resume_as_told(monkeypatch, printed):
-    """Types the last line that a training printed."""
-    told = shlex.split(printed.splitlines()[-1])
-    monkeypatch.setattr(sys, "argv", ["train", *told[told.index("--resume") :]])
-    assert train.main() == 0
 
 
 @pytest.mark.parametrize("found, film", [(None, "film.gif"), (object(), "film.mp4")])
