@@ -239,8 +239,10 @@ def run(monkeypatch, tmp_path):
 
 
 def edited(run, **changes):
-    payload = checkpoint.load(run) | changes
-    path = run / f"edited-{'-'.join(changes)}.pt"
+    return saved(run / f"edited-{'-'.join(changes)}.pt", checkpoint.load(run) | changes)
+
+
+def saved(path, payload):
     torch.save(payload, path)
     return path
 
@@ -251,6 +253,8 @@ def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
         (run, ["--agent", "shac"], "must be of agent 'shac'"),
         (edited(run, hyper={"gone": 1}), [], "hyper-parameters must be among"),
         (edited(run, format=999), [], "must have format 2, got 999"),
+        (saved(run / "foreign.pt", {"format": 2}), [], "must hold ['action_size', "),
+        (saved(run / "foreign.pt", {"format": 2}), ["--env", ENV], "got none of ['action_size', "),
         (run / "config.json", [], "must be readable"),
         (run / "nothing.pt", [], "must exist"),
     ]
