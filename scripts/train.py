@@ -200,7 +200,7 @@ def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
     command = f"  {start} -m scripts.train --resume {result['run']}"
     if result["steps"] >= wanted:
         return f"to train on, to {2 * wanted:,} steps:", f"{command} --total-steps {2 * wanted}"
-    if minutes is None:
+    if not minutes:
         return f"to train on, to the {wanted:,} steps:", command
     until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
     return until, f"{command} --max-minutes {minutes:g}"

@@ -11,6 +11,7 @@ from tests.scripts import trainings
 
 UPDATE = 20
 """Steps of one update, after each of which there is an evaluation."""
+STATISTICS = {"return_std": 0.0, "episodes": 4.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,8 +28,7 @@ def session(monkeypatch, tmp_path):
         found = iter(returns if run else [untrained, *returns])
         steps = UPDATE * len(returns) + (checkpoint.load(run)["agent_state"]["steps"] if run else 0)
         options = ["--total-steps", str(steps), "--eval-every", str(UPDATE), "--save-every-s", "0", "--keep", "99"]
-        statistics = {"return_std": 0.0, "episodes": 4.0}
-        monkeypatch.setattr(train, "evaluated", lambda agent, config: {"return_mean": next(found), **statistics})
+        monkeypatch.setattr(train, "evaluated", lambda agent, config: STATISTICS | {"return_mean": next(found)})
         if run is None:
             code, run = trainings.run_train(monkeypatch, tmp_path, *options)
         else:
@@ -91,9 +91,25 @@ def test_the_evaluation_at_the_end_can_be_the_best(session):
 
 def test_an_evaluation_again_takes_the_place_of_the_one_before(monkeypatch, session):
     run = session([-8.0, -3.0])
-    monkeypatch.setattr(
-        train, "evaluated", lambda agent, config: {"return_mean": -4.0, "return_std": 0.0, "episodes": 1.0}
-    )
+    monkeypatch.setattr(train, "evaluated", lambda agent, config: STATISTICS | {"return_mean": -4.0})
     monkeypatch.setattr("sys.argv", ["train", "--resume", str(run)])
     assert train.main() == 0
     assert [point[::2] for point in result(run)["curve"]] == [[20, -8.0], [40, -4.0]] and best(run) == (-3.0, 40)
+
+
+def test_no_minutes_more_are_just_the_evaluation(monkeypatch, tmp_path, session, capsys):
+    run = session([-8.0, -3.0])
+    before = checkpoint.load(run)
+    monkeypatch.setattr(train, "evaluated", lambda agent, config: STATISTICS | {"return_mean": -4.0})
+    monkeypatch.setattr("sys.argv", ["train", "--resume", str(run), "--total-steps", "1000", "--max-minutes", "0"])
+    assert train.main() == 0
+    after = checkpoint.load(run)
+    assert after["agent_state"]["steps"] == 40 and after["seconds"] == before["seconds"]
+    assert equal(after["agent_state"]["policy"], before["agent_state"]["policy"])
+    printed = capsys.readouterr().out
+    assert "trained:    return" in printed and "to train on, to the 1,000 steps:" in printed
+    assert trainings.run_train(monkeypatch, tmp_path / "fresh", "--total-steps", "20", "--max-minutes", "0") == (
+        1,
+        None,
+    )
+    assert "max_minutes must be positive, or 0 with --resume, got 0.0." in capsys.readouterr().err
