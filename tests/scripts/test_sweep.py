@@ -262,6 +262,9 @@ def test_a_finished_run_without_a_record_is_not_run_again(training, config):
     assert len(training.calls) == 4 and len(list(config.results_dir.glob("*.json"))) == 4
 
 
+CONTROL = {"deviation": 0.1, "bar": 0.2, "passed": True}
+
+
 def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config):
     """Once each; a re-check that fails is made up for later, without another training."""
     monkeypatch.setitem(sweep.presets.CONTACT, CARTPOLE, "strict")
@@ -273,7 +276,7 @@ def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config)
         if "scripts.recheck" not in command:
             return training(command, log, environment)
         rechecks.append(command)
-        log.write_text("some warning\n" + json.dumps({"rows": rows, "control": {"deviation": 0.1}, "more": 1}) + "\n")
+        log.write_text("some warning\n" + json.dumps({"rows": rows, "control": CONTROL, "more": 1}) + "\n")
         return status
 
     monkeypatch.setattr(sweep, "execute", execute)
