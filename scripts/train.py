@@ -237,11 +237,12 @@ def _dashboard(config: TrainConfig, hyper: Any, folder: RunFolder, watched: Acti
 
 def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
     saved = checkpoint.load(run, config.env, config.agent)
-    present = distributed.world_size()
-    if len(saved["processes"]) != present:
+    wanted, present = len(saved["processes"]), distributed.world_size()
+    if wanted != present:
+        start = f"torchrun --nproc-per-node={wanted}" if wanted > 1 else interpreter()
         raise GenesisValueError(
-            f"The run must be resumed by {len(saved['processes'])} processes, as it was saved, got {present}. "
-            "Start that many with torchrun --nproc-per-node."
+            f"The run must be resumed by {wanted} processes, as it was saved, got {present}. "
+            f"Use {start} -m scripts.train --resume {run}."
         )
     return saved
 

@@ -13,7 +13,7 @@ import envs
 import genesis as gs
 from agents import AGENTS, presets
 from agents.bptt import BPTT
-from agents.core import checkpoint
+from agents.core import checkpoint, distributed
 from scripts import evaluate, make, train
 from tests.scripts import saved_agents, trainings
 from tests.scripts.trainings import ENV, newest, policy, resume_as_told, run_train
@@ -139,6 +139,13 @@ def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
 def test_a_run_of_several_processes_is_resumed_by_as_many():
     command = train.report(INTERRUPTED | {"processes": 2}).splitlines()[-1]
     assert command.endswith("torchrun --nproc-per-node=2 -m scripts.train --resume runs/a")
+
+
+def test_what_a_run_says_of_resuming_counts_its_processes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)  # this one has half of the environments
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "20", "--eval-episodes", "0")
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert code == 0 and f"torchrun --nproc-per-node=2 -m scripts.train --resume {run} --total-steps 40" in command
 
 
 def test_a_finished_run_is_resumed_with_more_steps(monkeypatch, tmp_path, capsys):
@@ -316,7 +323,17 @@ def test_a_run_of_two_processes_is_not_resumed_by_one(monkeypatch, run, capsys):
     payload["processes"] = payload["processes"] * 2
     torch.save(payload, newest(run))
     monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
-    assert train.main() == 1 and "must be resumed by 2 processes" in capsys.readouterr().err
+    assert train.main() == 1
+    error = capsys.readouterr().err
+    assert "must be resumed by 2 processes, as it was saved, got 1. Use torchrun --nproc-per-node=2 -m scripts" in error
+
+
+def test_every_agent_has_a_preset_in_every_environment():
+    wanted = set(envs.ENV_IDS) - {ENV}
+    assert set(presets.PRESETS) == set(AGENTS) and wanted
+    assert {agent: sorted(wanted - table.keys()) for agent, table in presets.PRESETS.items()} == dict.fromkeys(
+        AGENTS, []
+    )
 
 
 def test_every_preset_is_of_a_task_and_of_its_agents_options():
