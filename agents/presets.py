@@ -94,17 +94,20 @@ _SAPO = {
     HUMANOID: _LARGE,
     QUADROTOR: _SMALL,
 }
+_NET = {"hidden": (128, 64, 32)}
+_GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
+_PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
-    HOPPER: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),  # SHAC's
-    CHEETAH: Preset(
-        64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3, "hidden": (128, 64, 32)}
-    ),  # SHAC's
-    ANT: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (128, 64, 32)}),
+    HOPPER: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3} | _NET),  # SHAC's
+    WALKER: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3} | _NET),
+    CHEETAH: Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3} | _NET),  # SHAC's
+    ANT: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3} | _NET),
+    HUMANOID: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (256, 128)}),
+    QUADROTOR: Preset(64, _steps(500, 64, 50), {"window": 50, "learning_rate": 2e-3}),
     SOFT_PUSH: Preset(16, 80_000),
 }
-_NET = {"hidden": (128, 64, 32)}
 _PPO = {
     CARTPOLE: Preset(64, 1_000_000, {"window": 60, "minibatches": 8, "initial_log_std": -0.5, "target_kl": 0.01}),
     PENDULUM: Preset(32, _steps(500, 32, 200), {"window": 200}),
@@ -143,6 +146,7 @@ _TRAJOPT = {
     PENDULUM: Preset(16, 200 * 16 * 200),
     QUADROTOR: Preset(16, 200 * 16 * 300),
     SOFT_PUSH: Preset(16, 200 * 16 * 75),
+    **dict.fromkeys(CONTACT, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
 }
 
 
@@ -151,15 +155,15 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25})},
-    "ahac": _family(_AHAC),
-    "sapo": _family(_SAPO),
-    "ivw": _family(_SHAC),
+    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH},
+    "ahac": _family(_AHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
+    "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH},
+    "ivw": _family(_SHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE)},
     "bptt": _BPTT,
     "ppo": _PPO,
     "sac": _SAC,
     "trajopt-adam": _TRAJOPT,
-    "trajopt-cem": {env: Preset(64, preset.total_steps) for env, preset in _TRAJOPT.items()},
+    "trajopt-cem": {env: replace(preset, num_envs=64) for env, preset in _TRAJOPT.items()},
 }
 """Agent to environment to preset."""
 

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from agents import presets
 from genesis.errors import GenesisValueError
 
 RESAMPLES = 10_000
 MINUTES = (0.5, 1, 2, 5, 10, 15, 25)
 SHARES = (0.1, 0.25, 0.5, 1.0)
 NONE = "–"
+REFERENCE = "ahac"
+"""The agent that the others' final returns are compared with, where it was run."""
 
 Record = dict[str, Any]
 FIELDS = {
@@ -38,6 +41,26 @@ def bootstrap_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]
     resampled = values[generator.integers(len(values), size=(RESAMPLES, len(values)))]
     low, high = np.percentile(interquartile_mean(resampled), [2.5, 97.5])
     return float(low), float(high)
+
+
+def difference_interval(values: np.ndarray, others: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the interquartile mean of `values` minus that of `others`, by resampling the runs of both."""
+    generator = np.random.default_rng(seed)
+    one, other = (x[generator.integers(len(x), size=(RESAMPLES, len(x)))] for x in (values, others))
+    low, high = np.percentile(interquartile_mean(one) - interquartile_mean(other), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def difference(values: Sequence[float], others: Sequence[float]) -> str:
+    """Difference of interquartile means with its interval, "+120 [-40, +310]"; none where either is a single run."""
+    if not values or not others:
+        return NONE
+    one, other = np.array(values), np.array(others)
+    middle = _signed(float(interquartile_mean(one) - interquartile_mean(other)))
+    if min(len(one), len(other)) == 1:
+        return middle
+    low, high = difference_interval(one, other)
+    return f"{middle} [{_signed(low)}, {_signed(high)}]"
 
 
 def summary(values: Sequence[float | None]) -> str:
@@ -95,18 +118,23 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
         "",
         "Written by `python -m scripts.sweep` from the records in `results/` beside it; do not edit.",
         "",
-        "Interquartile mean over seeds, with its 95 % bootstrap interval in brackets (Agarwal et al., 2021). *Final*",
-        "is the deterministic policy on fresh episodes after training; returns *at* steps and minutes are those of the",
-        "training's own episodes, with exploration; a return counts as reached when the mean of ten of these reaches",
-        "it, or a deterministic evaluation. Seconds are wall-clock of updates, without compilation, evaluations and",
-        "checkpoints; those of agents marked * were measured beside other runs and are not comparable.",
+        "Interquartile mean over seeds, with its 95 % bootstrap interval in brackets (Agarwal et al., 2021).",
+        "*Final* is the deterministic policy on fresh episodes after training. *Minus ahac's* is the difference of",
+        "these means, of runs as long as *training* says; its interval comes from resampling the seeds of both",
+        "agents, and there is none where one of them has a single seed. Returns *at* steps and minutes are those of",
+        "the training's own episodes, with exploration; a return counts as reached when the mean of ten of these",
+        "reaches it, or a deterministic evaluation. Seconds are wall-clock of updates, without compilation,",
+        "evaluations and checkpoints; those of agents marked * were measured beside other runs and are not",
+        "comparable.",
         "",
         "Walking robots: the trained policies again at finer substeps and in MuJoCo (`python -m scripts.recheck`),",
-        "over 16 fresh episodes; a cell has a value for each of the *re-checked seeds*, in their order. *Change* is",
+        "over 16 fresh episodes; a cell has a value for each of the *re-checked seeds*, in their order, and a dash",
+        "where the checkpoint was no longer at hand. Tasks in which nothing walks are not re-checked. *Change* is",
         "relative to the return at the training's substeps; *limits* is the largest excess over a joint's range,",
         "*penetration* the largest depth of a foot, *pulling* the part of the touching contact points whose force",
-        "pulls. MuJoCo has contact and limits of its own; its",
-        "*control* is how far both engines differ after the same actions without contact (bar 20 %).",
+        "pulls. MuJoCo has contact and limits of its own; its *control* is how far both engines differ after the",
+        "same actions without contact (bar 20 %). Where it failed, the change in MuJoCo is in parentheses: it says",
+        "nothing about the policy.",
     ]
     for env, contact in sorted({(record["env"], record["contact"] or "") for record in records}):
         chosen = [r for r in records if r["env"] == env and (r["contact"] or "") == contact]
@@ -126,7 +154,15 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
 
     names = [agent + ("*" if any(r["parallel"] > 1 for r in chosen) else "") for agent, chosen in by_agent.items()]
     lines = [" | ".join(["| ", *names]) + " |", "|---" + "|---:" * len(names) + "|"]
-    lines.append(row("**final**", lambda rs: summary([r["final"]["return_mean"] for r in rs if r["final"]])))
+    lines.append(row("**final**", lambda rs: summary(_finals(rs))))
+    if REFERENCE in by_agent and len(by_agent) > 1:
+        others = _finals(by_agent[REFERENCE])
+        lines.append(
+            row(
+                f"final, minus {REFERENCE}'s",
+                lambda rs: NONE if rs is by_agent[REFERENCE] else difference(_finals(rs), others),
+            )
+        )
     for name in thresholds:
         lines.append(row(f"to {name}", lambda rs, name=name: _times(rs, name)))
     for share in SHARES:
@@ -138,8 +174,10 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
     lines.append(row("compilation, s", lambda rs: summary([r["compile_seconds"] for r in rs])))
     lines.append(row("seeds", lambda rs: ", ".join(str(seed) for seed in sorted(r["seed"] for r in rs))))
     lines.append(row("missing seeds", lambda rs: _missing(rs, expected_seeds)))
-    if any("recheck" in record for record in records):
-        lines.append(row("re-checked seeds", lambda rs: _physics(rs, lambda r: str(r["seed"]))))
+    rechecked = any("recheck" in record for record in records)
+    if rechecked or records[0]["env"] in presets.CONTACT:
+        lines.append(row("re-checked seeds", lambda rs: _physics(rs, lambda r: str(r["seed"]), "not re-checked")))
+    if rechecked:
         for name, cell in PHYSICS.items():
             lines.append(row(name, lambda rs, cell=cell: _physics(rs, lambda r: cell(r["recheck"]))))
     lines.append("")
@@ -157,9 +195,13 @@ def _machine(record: Record) -> str:
     return f"{record['machine']['cores']} cores of {record['machine']['processor']}"
 
 
-def _physics(records: list[Record], cell: Callable[[Record], str]) -> str:
+def _finals(records: list[Record]) -> list[float]:
+    return [record["final"]["return_mean"] for record in records if record["final"]]
+
+
+def _physics(records: list[Record], cell: Callable[[Record], str], none: str = NONE) -> str:
     """One cell for the policies of several seeds, with the value of each one that was re-checked."""
-    return ", ".join(cell(r) for r in sorted(records, key=lambda r: r["seed"]) if "recheck" in r) or NONE
+    return ", ".join(cell(r) for r in sorted(records, key=lambda r: r["seed"]) if "recheck" in r) or none
 
 
 def _change(world: str) -> Callable[[dict[str, Any]], str]:
@@ -170,8 +212,17 @@ def _change(world: str) -> Callable[[dict[str, Any]], str]:
     return cell
 
 
+def _transfer(recheck: dict[str, Any]) -> str:
+    change = _change("MuJoCo")(recheck)
+    failed = recheck["control"] is not None and not recheck["control"]["passed"]
+    return f"({change})" if failed else change
+
+
 def _control(recheck: dict[str, Any]) -> str:
-    return f"{100 * recheck['control']['deviation']:.1f} %" if recheck["control"] else NONE
+    control = recheck["control"]
+    if control is None:
+        return NONE
+    return f"{100 * control['deviation']:.1f} %" + ("" if control["passed"] else " (failed)")
 
 
 def _share(value: float | None) -> str:
@@ -181,7 +232,7 @@ def _share(value: float | None) -> str:
 PHYSICS: dict[str, Callable[[dict[str, Any]], str]] = {
     "change at 2x substeps": _change("2x"),
     "change at 4x substeps": _change("4x"),
-    "change in MuJoCo": _change("MuJoCo"),
+    "change in MuJoCo": _transfer,
     "MuJoCo's control": _control,
     "limits, rad": lambda recheck: f"{recheck['rows'][0]['limit_excess']:.3f}",
     "penetration, of the body's size": lambda recheck: _share(recheck["rows"][0]["penetration_share"]),
@@ -202,6 +253,10 @@ def _times(records: list[Record], name: str) -> str:
 def _missing(records: list[Record], expected_seeds: Sequence[int]) -> str:
     missing = sorted(set(expected_seeds) - {record["seed"] for record in records})
     return ", ".join(map(str, missing)) or "none"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else ''}{_number(value)}"
 
 
 def _number(value: float) -> str:

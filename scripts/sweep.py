@@ -21,7 +21,7 @@ import tyro
 from agents import presets
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from scripts import machine, make, results, run_record
+from scripts import machine, make, results, run_record, train_config
 
 INTERRUPTED = (130, -signal.SIGINT)
 """Statuses of a command that Ctrl-C ended: after it has saved, and before it could."""
@@ -102,6 +102,9 @@ def run(config: SweepConfig) -> list[Outcome]:
     waiting = [job for job in jobs if not _complete(config, job)]
     outcomes = [Outcome(job, "there") for job in jobs if job not in waiting]
     print(f"{len(jobs)} runs, {len(outcomes)} of them there", flush=True)
+    for job in jobs:
+        if other := _other_arguments(config, job):
+            print(f"{job.name}: {other}", flush=True)
     running: dict[Future[Outcome], Job] = {}
     interrupted = False
     with ThreadPoolExecutor(config.parallel) as pool:
@@ -169,13 +172,15 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
         return Outcome(job, "failed", str(error))
     if run is None or measured is None:
         return Outcome(job, "failed", f"left no result: see {folder / 'log.txt'}")
+    about = json.loads((run / "config.json").read_text())
+    given = about["command"][1:] if "command" in about else command[2:]  # what it began with, then or now
     record: dict[str, Any] = {
         "env": job.env,
         "agent": job.agent,
         "seed": job.seed,
         "contact": job.contact,
-        "commit": json.loads((run / "config.json").read_text()).get("git") or machine.git_revision(),
-        "command": shlex.join(["python", *command]),
+        "commit": about.get("git") or machine.git_revision(),
+        "command": shlex.join(["python", "-m", "scripts.train", *given]),
         "machine": {"processor": machine.processor(), "cores": max(1, len(machine.cores()) // config.parallel)},
         "parallel": config.parallel,
         **measured,
@@ -190,7 +195,12 @@ def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) ->
     folder.mkdir(parents=True, exist_ok=True)
     begun = (path.parent for path in folder.glob("*/config.json") if not _finished(path.parent))
     unfinished = sorted(run for run in begun if checkpoint.of_run(run))  # others have nothing to go on with
-    arguments = [*command, "--resume", str(unfinished[-1])] if unfinished else command
+    arguments = command
+    if unfinished:
+        try:
+            arguments = [*command, "--resume", str(unfinished[-1]), *_minutes_left(command, unfinished[-1])]
+        except GenesisValueError as error:
+            return Outcome(job, "failed", str(error))
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
     status = execute([sys.executable, *arguments], folder / "log.txt", _environment(config.parallel))
     if status in INTERRUPTED:
@@ -198,6 +208,19 @@ def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) ->
     if status != 0:
         return Outcome(job, "failed", f"with status {status}: see {folder / 'log.txt'}")
     return None
+
+
+def _minutes_left(command: list[str], run: Path) -> list[str]:
+    """The option that gives a resumed run what an uninterrupted one would still have had; none without a limit.
+
+    Raises:
+        GenesisValueError: The run has no checkpoint that can be read.
+    """
+    minutes = train_config.parse(command[2:])[0].max_minutes
+    if minutes is None:
+        return []
+    left = max(0.0, minutes - checkpoint.load(run)["seconds"] / 60.0)
+    return ["--max-minutes", f"{left:.6f}"]
 
 
 def _recheck(config: SweepConfig, job: Job) -> Outcome | None:
@@ -249,6 +272,33 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 def _default_contact(env: str) -> str | None:
     """The preset that a training takes by itself; None where the task has none."""
     return presets.CONTACT.get(env) or make.own_contact(env)
+
+
+def _other_arguments(config: SweepConfig, job: Job) -> str:
+    """A sentence for where a job's record is of other arguments than the present ones; empty where it is not."""
+    path = _record_path(config, job)
+    if not path.exists():
+        return ""
+    before, now = (_options(command) for command in (results.read(path)["command"], config.train_args))
+    if before == now:
+        return ""
+    there, wanted = (" ".join(options) or "none" for options in (before, now))
+    return (
+        f"its record was made with other arguments of scripts.train, {there} instead of {wanted}, and stays. "
+        "For runs with these, give another --results-dir and --run-dir."
+    )
+
+
+def _options(command: str) -> list[str]:
+    """Options of a command line, each with its values, without those that name the job."""
+    options: list[str] = []
+    for word in shlex.split(command):
+        if word.startswith("--"):
+            options.append(word.replace("=", " ", 1))
+        elif options:
+            options[-1] += f" {word}"
+    own = ("env", "agent", "seed", "contact", "run-dir")
+    return sorted(option for option in options if option.split()[0].removeprefix("--") not in own)
 
 
 def _finished_run(config: SweepConfig, job: Job) -> Path | None:

@@ -204,7 +204,7 @@ def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
     if result["steps"] >= wanted:
         more = 2 * result["steps"]  # which may be more than were asked for already
         return f"to train on, to {more:,} steps:", f"{command} --total-steps {more}"
-    if minutes is None:
+    if not minutes:
         return f"to train on, to the {wanted:,} steps:", command
     until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
     return until, f"{command} --max-minutes {minutes:g}"
@@ -241,11 +241,12 @@ def _dashboard(config: TrainConfig, hyper: Any, folder: RunFolder, watched: Acti
 
 def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
     saved = checkpoint.load(run, config.env, config.agent)
-    present = distributed.world_size()
-    if len(saved["processes"]) != present:
+    wanted, present = len(saved["processes"]), distributed.world_size()
+    if wanted != present:
+        start = f"torchrun --nproc-per-node={wanted}" if wanted > 1 else interpreter()
         raise GenesisValueError(
-            f"The run must be resumed by {len(saved['processes'])} processes, as it was saved, got {present}. "
-            "Start that many with torchrun --nproc-per-node."
+            f"The run must be resumed by {wanted} processes, as it was saved, got {present}. "
+            f"Use {start} -m scripts.train --resume {run}."
         )
     return saved
 

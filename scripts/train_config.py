@@ -45,7 +45,8 @@ class TrainConfig:
     total_steps: int = 0
     """Environment steps to train for, summed over all environments; rounded up to a whole update."""
     max_minutes: float | None = None
-    """Stop after so many minutes of updates; compilation and evaluations do not count. None: no limit."""
+    """Stop after so many minutes of updates; compilation and evaluations do not count. None: no limit.
+    With --resume, so many further ones; 0 is then just the evaluation at the end."""
     num_envs: int = 0
     """Environments that are simulated side by side, over all processes."""
     contact: str | None = None
@@ -122,6 +123,7 @@ def resumed(arguments: list[str], run: Path) -> tuple[TrainConfig, Any]:
 
 def check_numbers(config: TrainConfig) -> None:
     """Raises GenesisValueError unless every option obeys its law."""
+    minutes = None if config.max_minutes == 0 and config.resume is not None else config.max_minutes
     for name, value, lawful, law in (
         ("total_steps", config.total_steps, config.total_steps >= 1, "be at least 1"),
         ("num_envs", config.num_envs, config.num_envs >= 1, "be at least 1"),
@@ -131,7 +133,7 @@ def check_numbers(config: TrainConfig) -> None:
         ("film_budget", config.film_budget, 0 <= config.film_budget <= 1, "lie in [0, 1]"),
         ("histograms_every", config.histograms_every, (config.histograms_every or 0) >= 0, "be at least 0"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "lie in [0, 2^32)"),
-        ("max_minutes", config.max_minutes, config.max_minutes is None or config.max_minutes > 0, "be positive"),
+        ("max_minutes", config.max_minutes, minutes is None or minutes > 0, "be positive, or 0 with --resume"),
         ("precision", config.precision, config.precision in ("32", "64"), 'be "32" or "64"'),
         ("backend", config.backend, config.backend in ("cpu", "cuda", "gpu"), 'be "cpu", "cuda" or "gpu"'),
     ):

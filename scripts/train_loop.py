@@ -35,7 +35,8 @@ class Record:
     """[steps, seconds of updates, mean return] of each evaluation."""
 
     def best_so_far(self, steps: int, evaluation: Evaluation) -> bool:
-        """Notes an evaluation; returns whether it is the best one."""
+        """Notes an evaluation, in place of an earlier one at the same step; returns whether it is the best one."""
+        self.curve = [point for point in self.curve if point[0] != steps]
         self.curve.append([steps, round(self.seconds, 2), evaluation["return_mean"]])
         better = evaluation["return_mean"] > self.best
         self.best = max(self.best, evaluation["return_mean"])
@@ -111,6 +112,8 @@ class TrainLoop:
             if self.folder is not None:
                 with surviving():
                     self.folder.save_best(payload)
+        if last:
+            self.save()  # again: a run that is resumed is to know of this evaluation, which may be the best
         if self.dashboard is not None:
             self.dashboard.film(self.agent, last)
         return result

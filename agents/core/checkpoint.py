@@ -10,6 +10,11 @@ import torch
 from genesis.errors import GenesisValueError
 
 FORMAT = 2
+PARTS = {
+    *("genesis_version", "env", "agent", "hyper", "seed", "total_steps", "precision", "observation_size"),
+    *("action_size", "agent_state"),
+}
+"""What every reader of a checkpoint counts on."""
 
 _LOG = logging.getLogger("genesis")
 
@@ -94,5 +99,10 @@ def _read(path: Path) -> dict[str, Any]:
         found = payload.get("format") if isinstance(payload, dict) else type(payload).__name__
         raise GenesisValueError(
             f"The checkpoint must have format {FORMAT}, got {found} in {path}. Use the version that wrote it."
+        )
+    if missing := sorted(PARTS - payload.keys()):
+        raise GenesisValueError(
+            f"The checkpoint must hold {sorted(PARTS)}, got none of {missing} in {path}. Give a file that "
+            "scripts.train or scripts.shrink wrote, or the folder of a run."
         )
     return payload

@@ -109,6 +109,7 @@ class FakeTraining:
 
     def __init__(self, monkeypatch):
         self.calls = []
+        self.minutes = []
         self.status = {}
         self.rechecks = []
         """What re-checks print, and their statuses, one after the other."""
@@ -121,9 +122,11 @@ class FakeTraining:
             with log.open("a") as file:
                 file.write(said)
             return status
-        arguments = dict(zip(command[3::2], command[4::2], strict=True))
+        words = [part for word in command[3:] for part in word.split("=", 1)]
+        arguments = dict(zip(words[::2], words[1::2], strict=True))
         seed = int(arguments["--seed"])
         self.calls.append((arguments["--agent"], seed, "--resume" in arguments))
+        self.minutes.append(arguments.get("--max-minutes"))
         status = self.status.get(seed, 0)
         folder = Path(arguments.get("--resume", Path(arguments["--run-dir"]) / "run"))
         if status in (0, 130):
@@ -192,11 +195,74 @@ def test_an_interrupted_run_is_resumed(training, config):
     assert training.calls == [("ppo", 0, False), ("ppo", 0, True), ("ppo", 1, False)]
 
 
+@pytest.mark.parametrize("given", ["--max-minutes 2", "--max-minutes=2", "--max-minutes 1 --max_minutes 2"])
+@pytest.mark.parametrize("seconds, left", [(45.0, "1.250000"), (120.0, "0.000000"), (121.0, "0.000000")])
+def test_a_resumed_run_gets_what_is_left_of_its_minutes(monkeypatch, training, config, given, seconds, left):
+    """Of those of its updates until its newest checkpoint: an interruption gives no time."""
+    monkeypatch.setattr(checkpoint, "load", lambda run: {"seconds": seconds})
+    training.status = {0: 130}
+    one = replace(config, agents=("ppo",), seeds=(0,), train_args="--keep 2")
+    sweep.run(one)
+    limited = replace(one, train_args=given)
+    sweep.run(limited)
+    training.status = {}
+    assert [outcome.state for outcome in sweep.run(limited)] == ["done"]
+    assert training.minutes[0] is None and training.minutes[1:] == [left, left]
+    command = json.loads(next(config.results_dir.glob("*.json")).read_text())["command"]
+    assert command.endswith(given)  # as an uninterrupted run would be
+
+
+def test_a_resumed_run_without_a_limit_gets_none(training, config):
+    training.status = {0: 130}
+    one = replace(config, agents=("ppo",), seeds=(0,))
+    sweep.run(one)
+    training.status = {}
+    sweep.run(one)
+    assert training.minutes == [None, None]
+
+
+def test_a_run_whose_checkpoints_are_broken_has_failed(training, config):
+    training.status = {0: 130}
+    one = replace(config, agents=("ppo",), seeds=(0,), train_args="--max-minutes 2")
+    sweep.run(one)  # leaves an empty file
+    (outcome,) = sweep.run(one)
+    assert outcome.state == "failed" and "must be readable" in outcome.detail and len(training.calls) == 1
+
+
+def test_records_of_other_arguments_are_named(training, config, capsys):
+    one = replace(config, agents=("ppo",), seeds=(0,))
+    sweep.run(replace(one, train_args="--max-minutes=25 --film-budget 0"))
+    sweep.run(replace(one, train_args="--film-budget 0 --max-minutes 25", run_dir=config.run_dir / "elsewhere"))
+    assert "other arguments" not in capsys.readouterr().out
+    for arguments, words in (("--max-minutes 2", "--max-minutes 2"), ("", "none")):
+        assert [outcome.state for outcome in sweep.run(replace(one, train_args=arguments))] == ["there"]
+        assert (
+            "CartPoleSwingUp-v0__strict__ppo__0: its record was made with other arguments of scripts.train, "
+            f"--film-budget 0 --max-minutes 25 instead of {words}, and stays."
+        ) in capsys.readouterr().out
+    assert len(training.calls) == 1
+
+
+def test_the_record_of_a_run_has_the_arguments_that_it_was_made_with(training, config):
+    """Though it is written later, by a sweep with others."""
+    one = replace(config, agents=("ppo",), seeds=(0,))
+    sweep.run(one)
+    (path,) = config.results_dir.glob("*.json")
+    path.unlink()
+    (about,) = config.run_dir.glob("*/*/config.json")
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"command": ["scripts/train.py", "--keep", "2"]}))
+    sweep.run(replace(one, train_args="--max-minutes 2"))
+    assert json.loads(path.read_text())["command"] == "python -m scripts.train --keep 2" and len(training.calls) == 1
+
+
 def test_a_finished_run_without_a_record_is_not_run_again(training, config):
     sweep.run(config)
     (config.results_dir / "CartPoleSwingUp-v0__strict__ppo__1.json").unlink()
     assert sorted(outcome.state for outcome in sweep.run(config)) == ["done", "there", "there", "there"]
     assert len(training.calls) == 4 and len(list(config.results_dir.glob("*.json"))) == 4
+
+
+CONTROL = {"deviation": 0.1, "bar": 0.2, "passed": True}
 
 
 def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config):
@@ -210,7 +276,7 @@ def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config)
         if "scripts.recheck" not in command:
             return training(command, log, environment)
         rechecks.append(command)
-        log.write_text("some warning\n" + json.dumps({"rows": rows, "control": {"deviation": 0.1}, "more": 1}) + "\n")
+        log.write_text("some warning\n" + json.dumps({"rows": rows, "control": CONTROL, "more": 1}) + "\n")
         return status
 
     monkeypatch.setattr(sweep, "execute", execute)

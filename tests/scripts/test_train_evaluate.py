@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import signal
 import sys
 
@@ -14,11 +13,11 @@ import envs
 import genesis as gs
 from agents import AGENTS, presets
 from agents.bptt import BPTT
-from agents.core import checkpoint
+from agents.core import checkpoint, distributed
 from scripts import evaluate, make, train
-from tests.scripts import saved_agents
+from tests.scripts import saved_agents, trainings
+from tests.scripts.trainings import ENV, newest, policy, resume_as_told, run_train
 
-ENV = "genesis/TestPointMass-v0"
 SCALARS = {
     "charts/episodic_return",
     "losses/policy_loss",
@@ -42,37 +41,14 @@ INTERRUPTED = {
 
 @pytest.fixture(scope="module", autouse=True)
 def task():
-    envs.register_task(ENV, "tests.envs.point_mass", "PointMass", max_episode_steps=10)
-    yield
-    envs.ENV_IDS.remove(ENV)
-
-
-def run_train(monkeypatch, tmp_path, *options):
-    base = ["--env", ENV, "--num-envs", "4", "--run-dir", str(tmp_path / "runs"), "--precision", precision()]
-    base += [] if "--agent" in options else ["--agent", "bptt"]
-    hyper = ["--hyper.window", "5", "--hyper.hidden", "8", "--eval-episodes", "4"]
-    monkeypatch.setattr(sys, "argv", ["train", *base, *hyper, *options])
-    code = train.main()
-    runs = sorted((tmp_path / "runs").glob("*"), key=lambda path: path.stat().st_mtime)
-    return code, runs[-1] if runs else None
-
-
-def precision():
-    return "64" if gs.tc_float == torch.float64 else "32"
+    with trainings.registered():
+        yield
 
 
 def run_evaluate(monkeypatch, capsys, path, *options):
     monkeypatch.setattr(sys, "argv", ["evaluate", "--checkpoint", str(path), "--episodes", "4", *options])
     capsys.readouterr()
     return evaluate.main(), capsys.readouterr()
-
-
-def newest(run):
-    return checkpoint.of_run(run)[-1]
-
-
-def policy(path):
-    return checkpoint.load(path)["agent_state"]["policy"]
 
 
 def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
@@ -154,13 +130,6 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     assert before < checkpoint.load(run)["agent_state"]["steps"] < 100000000
 
 
-def resume_as_told(monkeypatch, printed):
-    """Types the last line that a training printed."""
-    told = shlex.split(printed.splitlines()[-1])
-    monkeypatch.setattr(sys, "argv", ["train", *told[told.index("--resume") :]])
-    assert train.main() == 0
-
-
 @pytest.mark.parametrize("found, film", [(None, "film.gif"), (object(), "film.mp4")])
 def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
     monkeypatch.setattr(train, "find_spec", lambda name: found)
@@ -172,6 +141,13 @@ def test_a_run_of_several_processes_is_resumed_by_as_many():
     assert rounded.endswith("--resume runs/a --total-steps 200")
     command = train.report(INTERRUPTED | {"processes": 2}).splitlines()[-1]
     assert command.endswith("torchrun --nproc-per-node=2 -m scripts.train --resume runs/a")
+
+
+def test_what_a_run_says_of_resuming_counts_its_processes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)  # this one has half of the environments
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "20", "--eval-episodes", "0")
+    command = capsys.readouterr().out.splitlines()[-1]
+    assert code == 0 and f"torchrun --nproc-per-node=2 -m scripts.train --resume {run} --total-steps 40" in command
 
 
 def test_a_finished_run_is_resumed_with_more_steps(monkeypatch, tmp_path, capsys):
@@ -272,8 +248,10 @@ def run(monkeypatch, tmp_path):
 
 
 def edited(run, **changes):
-    payload = checkpoint.load(run) | changes
-    path = run / f"edited-{'-'.join(changes)}.pt"
+    return saved(run / f"edited-{'-'.join(changes)}.pt", checkpoint.load(run) | changes)
+
+
+def saved(path, payload):
     torch.save(payload, path)
     return path
 
@@ -284,6 +262,8 @@ def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
         (run, ["--agent", "shac"], "must be of agent 'shac'"),
         (edited(run, hyper={"gone": 1}), [], "hyper-parameters must be among"),
         (edited(run, format=999), [], "must have format 2, got 999"),
+        (saved(run / "foreign.pt", {"format": 2}), [], "must hold ['action_size', "),
+        (saved(run / "foreign.pt", {"format": 2}), ["--env", ENV], "got none of ['action_size', "),
         (run / "config.json", [], "must be readable"),
         (run / "nothing.pt", [], "must exist"),
     ]
@@ -345,7 +325,17 @@ def test_a_run_of_two_processes_is_not_resumed_by_one(monkeypatch, run, capsys):
     payload["processes"] = payload["processes"] * 2
     torch.save(payload, newest(run))
     monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
-    assert train.main() == 1 and "must be resumed by 2 processes" in capsys.readouterr().err
+    assert train.main() == 1
+    error = capsys.readouterr().err
+    assert "must be resumed by 2 processes, as it was saved, got 1. Use torchrun --nproc-per-node=2 -m scripts" in error
+
+
+def test_every_agent_has_a_preset_in_every_environment():
+    wanted = set(envs.ENV_IDS) - {ENV}
+    assert set(presets.PRESETS) == set(AGENTS) and wanted
+    assert {agent: sorted(wanted - table.keys()) for agent, table in presets.PRESETS.items()} == dict.fromkeys(
+        AGENTS, []
+    )
 
 
 def test_every_preset_is_of_a_task_and_of_its_agents_options():
