@@ -13,6 +13,21 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 
 OUTPUTS = ("numpy", "torch")
 RENDER_MODES = ("rgb_array",)
+RENDER_SIZE = (480, 480)
+"""Width and height of pictures unless told otherwise, pixels."""
+LARGEST_SIZE = 4096
+"""Pixels each way: the cameras' limit."""
+
+
+class Face:
+    """What the vector and the single environments of a task have in common."""
+
+    _render_size: tuple[int, int]
+
+    @property
+    def render_size(self) -> tuple[int, int]:
+        """Width and height of pictures, pixels, as chosen when the environment was made."""
+        return self._render_size
 
 
 def check_options(
@@ -57,6 +72,19 @@ def check_scales(action_noise: float, observation_noise: float, parameter_random
             f"parameter_randomisation must lie in [0, 1), got {parameter_randomisation!r}. "
             "It is a relative half-width: 0.2 gives 80 % to 120 %."
         )
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """Width and height, pixels, as a tuple; a list, which JSON makes of it, is as good."""
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise GenesisValueError(f"render_size must be (width, height), got {size!r}. Pass two integers.")
+    for edge in size:
+        _check_whole("every entry of render_size", edge, 1)
+        if edge > LARGEST_SIZE:
+            raise GenesisValueError(
+                f"render_size must be at most {LARGEST_SIZE} pixels each way, got {tuple(size)}. Lower it."
+            )
+    return int(size[0]), int(size[1])
 
 
 def check_choice(name: str, value: Any, valid: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from envs.base import DifferentiableVectorEnv
 from genesis.errors import GenesisForkError
 
 
-class SingleEnv(gymnasium.Env):
+class SingleEnv(faces.Face, gymnasium.Env):
     """One environment of a task as a `gymnasium.Env` of numpy arrays; the batch of one lives in `core`.
 
     Time limits are Gymnasium's (`TimeLimit`, put on by `gymnasium.make`). Make a concrete class with `single_face`.
@@ -28,6 +28,7 @@ class SingleEnv(gymnasium.Env):
         observation_noise: float = 0.0,
         parameter_randomisation: float = 0.0,
         render_mode: str | None = None,
+        render_size: tuple[int, int] = faces.RENDER_SIZE,
     ):
         """Builds the task's scene; the options are those of `DifferentiableVectorEnv`."""
         self._build(
@@ -36,10 +37,11 @@ class SingleEnv(gymnasium.Env):
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
+            render_size=render_size,
         )
 
     def _build(self, **options: Any) -> None:
-        self.render_mode = options["render_mode"]
+        self.render_mode, self._render_size = options["render_mode"], faces.checked_size(options["render_size"])
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
         self._refusal: GenesisForkError | None = None

@@ -69,9 +69,9 @@ def run(config: RenderConfig) -> dict[str, Any]:
     make.check_env(name)
     if not gs.is_initialized():
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"] if saved else "32")
-    env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact))
     gif = config.output.suffix.lower() == ".gif"
-    env.render_size = config.size or ((160, 160) if gif else (320, 320))
+    size = config.size or ((160, 160) if gif else (320, 320))
+    env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact), size=size)
     rate = env.metadata["render_fps"]
     every = math.ceil(rate / (config.fps or (15.0 if gif else 30.0)) - 1e-6)
     count = max(1, round(config.seconds * rate / every))

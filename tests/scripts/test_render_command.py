@@ -57,7 +57,7 @@ def test_the_contact_is_the_checkpoints_unless_given(monkeypatch, tmp_path, give
     env = make.training_env(WALKER, 2, contact="reference")
     run, _ = saved_agents.save(tmp_path / "run", WALKER, env, "bptt", "reference")
     made, film_env = [], make.film_env
-    monkeypatch.setattr(make, "film_env", lambda *arguments: made.append(film_env(*arguments)) or made[-1])
+    monkeypatch.setattr(make, "film_env", lambda *args, **size: made.append(film_env(*args, **size)) or made[-1])
     options = ("--checkpoint", run, "--output", tmp_path / "a.png", "--seconds", 0.1, *given)
     assert command(monkeypatch, *options) == 0 and made[0].contact == used
 
@@ -92,7 +92,7 @@ def test_film_strips(monkeypatch, tmp_path):
         (["--env", "genesis/Aunt-v0", "--output", "a.gif"], "genesis/Ant-v0"),
         (["--checkpoint", "nothing.pt", "--output", "a.gif"], "checkpoint must exist"),
         (["--env", ENV, "--output", "a.gif", "--seconds", "-1"], "seconds"),
-        (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "res"),
+        (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "render_size"),
         (["--env", ENV, "--output", "a.gif", "--backend", "tpu"], "backend"),
         (["--env", ENV, "--output", "a.gif", "--contact", "soft"], "contact must be one of"),
         (["--env", "genesis/SoftPush-v0", "--output", "a.gif", "--contact", "strict"], "contact must be left out"),
