@@ -270,7 +270,7 @@ class Scene:
             pos: Where it is, world frame, m.
             lookat: A point in the middle of the picture, m.
             up: What points up in the picture.
-            fov: Vertical opening angle, degrees.
+            fov: Vertical opening angle, degrees, below 170.
 
         Raises:
             GenesisValueError: An argument breaks its law.
