@@ -195,14 +195,14 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         """
         guards.require_open(self)
         mask = faces.checked_reset_mask(options, self.num_envs, self.output).to(self.device)
-        faces.check_seed(seed)
+        seed = faces.checked_seed(seed)
         if not self._started and not bool(mask.all()):
             raise GenesisRuntimeError(
                 "The first reset must be of all environments, got a reset_mask with False in it. Call reset() first."
             )
         super().reset(seed=seed)
         if seed is not None or not self._started:
-            entropy = int(self.np_random.integers(2**62)) if seed is None else int(seed)
+            entropy = int(self.np_random.integers(2**62)) if seed is None else seed
             self.streams.seed(entropy, mask.cpu().numpy())
         with self._grad_mode(), self._words.remembered():
             self._begin_episodes(mask)

@@ -115,12 +115,14 @@ def autoreset_member(mode: AutoresetMode | str) -> AutoresetMode:
         ) from None
 
 
-def check_seed(seed: Any) -> None:
-    """Raises unless the seed is None or a whole number in [0, 2^63)."""
-    if seed is not None:
-        _check_whole("seed", seed, 0, "Pass an int, or None to go on with the random streams.")
-        if seed >= 2**63:
-            raise GenesisValueError(f"seed must be below 2^63, got {seed}. Take it modulo 2^63.")
+def checked_seed(seed: Any) -> int | None:
+    """The seed, None or a whole number in [0, 2^63), as the int that Gymnasium demands."""
+    if seed is None:
+        return None
+    _check_whole("seed", seed, 0, "Pass an int, or None to go on with the random streams.")
+    if seed >= 2**63:
+        raise GenesisValueError(f"seed must be below 2^63, got {seed}. Take it modulo 2^63.")
+    return int(seed)
 
 
 def check_reset_options(options: Any, valid: tuple[str, ...]) -> None:

@@ -59,7 +59,7 @@ class SingleEnv(faces.Face, gymnasium.Env):
         if self._refusal is not None:
             raise self._refusal
         faces.check_reset_options(options, valid=())
-        faces.check_seed(seed)
+        seed = faces.checked_seed(seed)
         super().reset(seed=seed)
         observation, info = self.core.reset(seed=seed)
         return observation[0], _row(info)

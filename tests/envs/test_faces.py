@@ -15,6 +15,14 @@ def test_actions_of_any_strides_and_byte_order():
         assert torch.equal(checked_action(odd, like, ignored), torch.tensor(odd.astype(np.float32).copy()))
 
 
+@pytest.mark.parametrize("make", [gym.make, lambda env_id: gym.make_vec(env_id, num_envs=2)])
+def test_seeds_of_numpys_kinds_are_those_numbers(make):
+    env = make("envs:genesis/Pendulum-v0").unwrapped
+    first, _ = env.reset(seed=3)
+    for kind in (np.int64, np.uint8):
+        np.testing.assert_array_equal(env.reset(seed=kind(3))[0], first)
+
+
 def test_a_saved_state_is_checked_before_anything_changes():
     env = gym.make_vec("envs:genesis/SoftPush-v0", num_envs=2)
     env.reset(seed=0)
