@@ -9,7 +9,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
-from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 
 OUTPUTS = ("numpy", "torch")
 RENDER_MODES = ("rgb_array",)
@@ -28,6 +28,12 @@ class Face:
     def render_size(self) -> tuple[int, int]:
         """Width and height of pictures, pixels, as chosen when the environment was made."""
         return self._render_size
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise GenesisRuntimeError(
+            f"an environment must not be copied or pickled, got {self!r}. Make another one, as from env.spec; "
+            "a vector environment hands its state over by state_dict() and load_state_dict()."
+        )
 
 
 def check_options(
