@@ -214,7 +214,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         """Advances all environments by one control step.
 
         Args:
-            actions: (num_envs, A) array or tensor of floats; clipped to the action space. Differentiable.
+            actions: (num_envs, A) array, tensor or list of numbers; clipped to the action space. Differentiable.
 
         Returns:
             observation (num_envs, O), reward (num_envs,), terminated and truncated (num_envs,) bool, info.

@@ -167,28 +167,44 @@ def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output:
     return mask
 
 
+def as_floats(actions: Any) -> np.ndarray:
+    """A copy in plain memory of an array, list or tuple of numbers.
+
+    Raises:
+        GenesisTypeError: Anything else, bools for instance.
+    """
+    try:
+        array = np.asarray(actions)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).rstrip(".")
+        raise GenesisTypeError(
+            f"actions must be numbers in rows of one length, got {type(actions).__name__}: {reason}. "
+            "Pass an array; several tensors together by torch.stack."
+        ) from None
+    if array.dtype.kind not in "fiu":
+        got = array.dtype if isinstance(actions, (np.ndarray, list, tuple)) else type(actions).__name__
+        raise GenesisTypeError(f"actions must be an array, tensor or list of real numbers, got {got}. Convert them.")
+    # torch refuses negative strides and foreign byte orders.
+    single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return np.array(array, dtype=np.float32 if single else np.float64, order="C")
+
+
 def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | None) -> torch.Tensor:
     """A tensor of the shape, dtype and device of `like`, with the gradient kept; `ignored` rows become those of `like`.
 
     Rows are (num_envs,) bool; None: none is ignored.
 
     Raises:
-        GenesisTypeError: Not an array or tensor of floating-point numbers.
+        GenesisTypeError: Not an array, tensor or list of real numbers.
         GenesisValueError: The wrong shape, or a NaN in a row that is not ignored.
     """
-    if not isinstance(actions, (np.ndarray, torch.Tensor)):
-        raise GenesisTypeError(
-            f"actions must be a numpy array or torch tensor of floats, got {type(actions).__name__}. "
-            "Convert them with numpy.asarray."
-        )
-    if isinstance(actions, np.ndarray) and actions.dtype.kind == "f":
-        # A copy in plain memory: torch refuses negative strides and foreign byte orders.
-        actions = np.array(actions, dtype=np.float64 if actions.dtype.itemsize > 4 else np.float32, order="C")
     if isinstance(actions, gs.Tensor) and actions.scene is None:
         actions = actions.as_subclass(torch.Tensor)
-    action = torch.as_tensor(actions) if isinstance(actions, torch.Tensor) or actions.dtype.kind == "f" else None
-    if action is None or not action.is_floating_point():
-        raise GenesisTypeError(f"actions must be floating-point numbers, got {actions.dtype}. Convert them.")
+    action = actions if isinstance(actions, torch.Tensor) else torch.as_tensor(as_floats(actions))
+    if action.dtype is torch.bool or action.is_complex():
+        raise GenesisTypeError(
+            f"actions must be an array, tensor or list of real numbers, got {action.dtype}. Convert them."
+        )
     if action.shape != like.shape:
         raise GenesisValueError(
             f"actions must have shape {tuple(like.shape)}, got {tuple(action.shape)}. "

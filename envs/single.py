@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 import gymnasium
-import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs import faces
@@ -66,7 +65,7 @@ class SingleEnv(faces.Face, gymnasium.Env):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advances one control step; `action` (A,) is clipped to the action space."""
-        observation, reward, terminated, truncated, info = self.core.step(np.asarray(action)[None])
+        observation, reward, terminated, truncated, info = self.core.step(faces.as_floats(action)[None])
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _row(info)
 
     def render(self) -> Any:

@@ -11,7 +11,6 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.vector import AutoresetMode
 
 import envs
 import genesis as gs
@@ -122,7 +121,7 @@ def _make(
         vectorization_mode="vector_entry_point",
         output="torch",
         differentiable=differentiable,
-        autoreset_mode=AutoresetMode.SAME_STEP,
+        autoreset_mode="SameStep",
         first_env_index=first_env_index,
         **options,
         render_mode=render_mode,
