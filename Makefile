@@ -1,7 +1,7 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
 #   make train    install the project if it is missing, then train the default policy, an ant that runs, for two minutes
 #   make test     install also what tests need if it is missing, then run them in both precisions
-# The others: make install, install-dev, lint, test-slow, learn-test, adapters-test, browser-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
+# The others: make install, install-dev, lint, test-slow, learn-test, adapters-test, browser-test, export-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -10,6 +10,7 @@ PY := $(VENV)/bin/python
 TRAINS := $(VENV)/.installed
 DEVELOPS := $(VENV)/.installed-dev
 ADAPTERS := .venv-adapters
+EXPORT := .venv-export
 ARGS ?=
 
 # The interpreter that makes the environment: the first of these that runs and is new, but not too new. Override: make PYTHON=...
@@ -17,7 +18,7 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?=
 
-.PHONY: help install install-dev train test test-slow learn-test adapters-test browser-test lint bench docs clean
+.PHONY: help install install-dev train test test-slow learn-test adapters-test browser-test export-test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -106,6 +107,21 @@ browser-test: $(DEVELOPS)
 	$(PY) -c "import selenium" 2>/dev/null || $(PY) -m pip install --disable-pip-version-check -e ".[browser]"
 	GENESIS_TEST_PRECISION=32 $(PY) -m pytest -m browser $(ARGS)
 
+# pyvista and VTK have an environment of their own: they are large, and only exports need them.
+export-test: $(EXPORT)/.installed
+	@status=0; \
+	for precision in 64 32; do \
+	  echo "== exports, precision $$precision"; \
+	  GENESIS_TEST_PRECISION=$$precision $(EXPORT)/bin/python -m pytest -m export \
+	    tests/render tests/test_pages.py $(ARGS) || status=1; \
+	done; \
+	exit $$status
+
+$(EXPORT)/.installed: pyproject.toml | $(TRAINS)
+	[ -x $(EXPORT)/bin/python ] || $(PY) -m venv $(EXPORT)
+	$(EXPORT)/bin/python -m pip install --disable-pip-version-check -e ".[pyvista]" "pytest>=8" pytest-timeout
+	touch $@
+
 lint: $(DEVELOPS)
 	$(PY) -m ruff check .
 	$(PY) -m pyright
@@ -118,4 +134,4 @@ docs: $(DEVELOPS)
 	$(PY) -m mkdocs build --strict $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(ADAPTERS) site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ADAPTERS) $(EXPORT) site build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -16,8 +16,9 @@ Differences from the paper:
 - The measure is the growth of the adjoint itself: |dJ/da_t|, averaged over environments, in units of its median over
   the window. It comes with every backward pass, of any simulator. Its mean over the window is what C bounds: for a
   norm that grows by exp(x) from the window's end to its start that mean is 2 sinh(x/2) / x. With C = 1.25 the horizon
-  of Ant goes to 28; with C = 2 it went to 50, and learning slowed down beyond 40. The paper's measure, the
-  stiffness of contact, is used beside it where the task's `info` has one: then f / C is the larger of the two.
+  of Ant goes to 28; with C = 2 it went to 50, and learning slowed down beyond 40. The stiffness of contact, which is
+  what the paper bounds, has a limit of its own beside it (`contact_limit`); f / C is then the larger of the two. It is
+  the stiffness of the points that touch, which tasks on legs report, instead of a force over an acceleration.
 - f / C - 1 instead of f - C, so that rates have no units; multipliers stay within [-1, 10], so that a long calm does
   not hold a horizon up when gradients explode.
 - The loss's change is taken relative to the loss, so that it settles whatever the unit of reward, and there are at most
@@ -37,7 +38,7 @@ from agents.core.adjoint import AdjointProbe, growth
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.distributed import mean_
 from agents.core.fitting import fit_critics
-from agents.core.laws import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
+from agents.core.laws import BETAS, LIMIT, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
 from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, guarded_step
@@ -65,10 +66,8 @@ class AHACConfig:
     """Weight of longer returns in the critics' targets, lambda."""
     growth_limit: float = 1.25
     """Mean over the window, C, of the adjoint's norm in units of its median: 1 without growth, 1.24 for ten times."""
-    contact_info: str = ""
-    """Name of the stiffness of contact in the task's info; "": the task has none."""
-    contact_limit: float = 500.0
-    """Limit C of the stiffness of contact."""
+    contact_limit: float | None = None
+    """Limit C of the stiffness of contact of robots on legs, (control step x contact's frequency)^2; None: none."""
     dual_rate: float = 0.05
     """Rate a of the multipliers; falls linearly to 0."""
     horizon_rate: float = 0.5
@@ -100,9 +99,9 @@ class AHACConfig:
         """Raises GenesisValueError where a number breaks its law."""
         windows = ("min_window", "max_window", "first_window")
         whole = dict.fromkeys((*windows, "critic_passes", "critic_minibatch_steps"), WHOLE)
-        limits = ("growth_limit", "contact_limit", "actor_learning_rate", "critic_learning_rate", "max_grad_norm")
+        limits = ("growth_limit", "actor_learning_rate", "critic_learning_rate", "max_grad_norm")
         rates = dict.fromkeys(("final_learning_rate", "dual_rate", "horizon_rate", "critic_settled"), RATE)
-        other = {"gamma": UNIT, "lam": PART, "betas": BETAS, "initial_log_std": NUMBER}
+        other = {"gamma": UNIT, "lam": PART, "betas": BETAS, "initial_log_std": NUMBER, "contact_limit": LIMIT}
         nets = {"hidden": WIDTHS, "critic_hidden": WIDTHS}
         obey(self, whole | dict.fromkeys(limits, POSITIVE) | rates | other | nets)
         if self.max_window < self.min_window:
@@ -153,6 +152,11 @@ class AHAC(Agent):
     name = "ahac"
     differentiable = True
     config: AHACConfig
+
+    @classmethod
+    def step_outputs(cls, config: AHACConfig) -> tuple[str, ...]:
+        """See `Agent`."""
+        return () if config.contact_limit is None else ("contacts",)
 
     def __init__(self, config: AHACConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""
@@ -216,9 +220,10 @@ class AHAC(Agent):
         )
         watch.lap("critic")
         adjoint = growth(probe.gradients()) if not step.skipped else torch.full((len(window.action),), torch.inf)
-        self.horizon.rule(
-            self._measure(adjoint, window), config.dual_rate * (1 - progress), config.horizon_rate * (1 - progress)
-        )
+        measure = adjoint / config.growth_limit
+        if config.contact_limit is not None:
+            measure = torch.maximum(measure, _contact(window).to(measure) / config.contact_limit)
+        self.horizon.rule(measure, config.dual_rate * (1 - progress), config.horizon_rate * (1 - progress))
         self.observation = window.last_observation
         self.count(window.reward.numel(), step.skipped)
         scalars = update_scalars(window, loss, step, self.actor_optimiser.learning_rate, self.skipped_updates)
@@ -228,12 +233,13 @@ class AHAC(Agent):
             "charts/horizon": self.horizon.length,
             "gradients/adjoint_growth": adjoint.mean().item(),
         }
+        more |= {f"charts/{name}": value.mean().item() for name, value in window.info.items()}
         return scalars | fit.scalars() | more | watch.scalars(window.reward.numel())
 
     def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
         steps = self.horizon.steps
         noise = self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
-        infos = (self.config.contact_info,) if self.config.contact_info else ()
+        infos = () if self.config.contact_limit is None else ("contact_stiffness",)
         return collect(env, observation, steps, lambda t, o: self.policy(o, noise[t]), self.normaliser, infos)
 
     def _value(self, x: torch.Tensor) -> torch.Tensor:
@@ -254,10 +260,7 @@ class AHAC(Agent):
         changes = [abs(after - before) for before, after in zip(recent[:-1], recent[1:], strict=True)]
         return len(changes) == SETTLING_PASSES and sum(changes) / len(changes) < self.config.critic_settled * losses[-1]
 
-    def _measure(self, adjoint: torch.Tensor, window: Window) -> torch.Tensor:
-        """f_k / C (H,): of the adjoint, or of contact where that is larger."""
-        measure = adjoint / self.config.growth_limit
-        if self.config.contact_info:
-            stiffness = mean_(window.info[self.config.contact_info].mean(dim=1).to(torch.float64)).flip(0)
-            measure = torch.maximum(measure, stiffness.to(measure) / self.config.contact_limit)
-        return measure
+
+def _contact(window: Window) -> torch.Tensor:
+    """Stiffness of contact (H,), k steps before the window's end, averaged over environments and processes."""
+    return mean_(window.info["contact_stiffness"].mean(dim=1).to(torch.float64)).flip(0)

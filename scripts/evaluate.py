@@ -23,21 +23,21 @@ class EvaluateConfig:
     checkpoint: Path
     """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     episodes: int = 100
-    """Episodes to run, at least, for each of the two; rounded up to a multiple of --num-envs."""
+    """Episodes to play deterministically, and as many with exploration; rounded up to a multiple of --num-envs."""
     num_envs: int = 50
-    """Environments in the batch."""
+    """Environments that are simulated side by side."""
     seed: int = 1
-    """Seed of the episodes; no seed gives episodes of the training."""
+    """Seed of the episodes. They differ from those of the training, whatever the seed."""
     env: Annotated[
         str | None,
-        tyro.conf.arg(help=f"Refuse the checkpoint unless it is of this id; None: any. One of {make.ENV_NAMES}."),
+        tyro.conf.arg(help=f"Refuse a checkpoint of another environment; None: take any. One of {make.ENV_NAMES}."),
     ] = None
     agent: Annotated[
         str | None,
-        tyro.conf.arg(help=f"Refuse the checkpoint unless it is of this agent; None: any. One of {make.AGENT_NAMES}."),
+        tyro.conf.arg(help=f"Refuse a checkpoint of another agent; None: take any. One of {make.AGENT_NAMES}."),
     ] = None
     contact: str | None = None
-    """Name of the task's contact preset; None: that of the training."""
+    """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
     json: bool = False

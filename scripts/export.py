@@ -32,7 +32,7 @@ class ExportConfig:
     checkpoint: Path
     """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     output: Path | None = None
-    """Folder of policy.pt and policy.onnx; None: `export` in the run's folder, of a NAME.pt in no run export/NAME."""
+    """Folder of policy.pt and policy.onnx; None: `export` in the run's folder, or export/NAME for NAME.pt in no run."""
     torchscript: bool = True
     """Write policy.pt, which `torch.jit.load` reads, from C++ as well."""
     onnx: bool = True

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from genesis.render import export
 from genesis.render.film import Film, tile
 from scripts import make
+from scripts.progress import Progress
 
 FILM_ENVS = 4
 FILM_SIZE = (128, 128)
@@ -40,6 +42,31 @@ def pictures(
         if frame < count - 1:
             for _ in range(every):
                 observation, *_ = env.step(act(observation))
+
+
+@torch.no_grad()
+def export_moment(env: Any, act: Callable[[torch.Tensor], torch.Tensor], seed: int, steps: int, path: Path) -> None:
+    """Writes the first environment, so many steps after a reset, as a file that other programs open.
+
+    Args:
+        env: A vector environment with torch output.
+        act: Maps observations (B, O) to actions (B, A).
+        seed: Seed of the environments.
+        steps: How many.
+        path: See `Camera.export`.
+
+    Raises:
+        gs.GenesisException: The extra `pyvista` is missing, or the file cannot be written.
+    """
+    export.check(path, env.scene.entities)
+    observation, _ = env.reset(seed=seed)
+    bar = Progress(steps, unit="steps")
+    for step in range(steps):
+        observation, *_ = env.step(act(observation))
+        bar.show(step + 1, {})
+    bar.close()
+    env.draw_marks()
+    env.add_camera().export(path)
 
 
 class Filmer:

@@ -40,9 +40,13 @@ def check_names(env: str, agent: str) -> None:
 
 def own_contact(env: str) -> str | None:
     """The contact preset that a task has unless told otherwise; None where it has one contact model."""
-    task = load_env_creator(str(gymnasium.spec(env).vector_entry_point))
-    contact = inspect.signature(task).parameters.get("contact")
+    contact = inspect.signature(_task(env)).parameters.get("contact")
     return None if contact is None else contact.default
+
+
+def _task(env: str) -> Any:
+    """The class of a batch of this environment."""
+    return load_env_creator(str(gymnasium.spec(env).vector_entry_point))
 
 
 def contact_of(env: str, saved: dict[str, Any] | None, given: str | None) -> str | None:
@@ -65,7 +69,12 @@ def contact_of(env: str, saved: dict[str, Any] | None, given: str | None) -> str
 
 
 def training_env(
-    env: str, num_envs: int, differentiable: bool = True, first_env_index: int = 0, contact: str | None = None
+    env: str,
+    num_envs: int,
+    differentiable: bool = True,
+    first_env_index: int = 0,
+    contact: str | None = None,
+    step_outputs: tuple[str, ...] = (),
 ) -> Any:
     """The batch to learn in: torch tensors, with gradients if `differentiable`, SAME_STEP autoreset.
 
@@ -75,8 +84,17 @@ def training_env(
         differentiable: Whether gradients are kept.
         first_env_index: Global index of the first one, where a batch is split over processes.
         contact: Name of the task's contact preset; None: its default.
+        step_outputs: What the scene must measure during steps; see `agents.Agent.step_outputs`.
+
+    Raises:
+        GenesisValueError: Nothing can be measured there.
     """
-    return _make(env, num_envs, differentiable, first_env_index, contact)
+    if step_outputs and getattr(_task(env), "FRICTION", None) is None:
+        raise GenesisValueError(
+            f"env must be of a robot on the ground, for the agent asks for its {', '.join(step_outputs)}, got {env}. "
+            "Leave out the hyper-parameter that does."
+        )
+    return _make(env, num_envs, differentiable, first_env_index, contact, step_outputs=step_outputs)
 
 
 def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
@@ -111,10 +129,13 @@ def _make(
     contact: str | None,
     render_mode: str | None = None,
     render_size: tuple[int, int] = RENDER_SIZE,
+    step_outputs: tuple[str, ...] = (),
 ) -> Any:
     options: dict[str, Any] = {} if contact is None else {"contact": contact}
     if contact is not None:
         _check_has_contacts(env, contact)
+    if step_outputs:
+        options["step_outputs"] = step_outputs
     return gymnasium.make_vec(
         env,
         num_envs=num_envs,

@@ -31,13 +31,13 @@ class PlotConfig:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (Path("runs"),)
     """Folders of runs, or folders that hold some."""
     tag: str = "charts/episodic_return"
-    """The scalar to draw, by its TensorBoard tag."""
+    """The scalar to draw, by its TensorBoard tag; docs/tensorboard.md explains all of them."""
     against: Literal["steps", "seconds", "both"] = "both"
     """Environment steps, wall-clock seconds, or a file of each."""
     out: Path = Path("plots")
     """Folder for the pictures, PNG and SVG."""
     points: int = 60
-    """Windows of the axis; the values within one are averaged."""
+    """Points of a curve: the axis has so many equal parts, and the values within each are averaged."""
     dpi: int = 150
     """Pixels per inch of the PNG."""
 

@@ -28,7 +28,7 @@ CONTROL_BAR = 0.2
 
 @dataclass(frozen=True)
 class RecheckConfig:
-    """Plays a policy at finer substeps and in MuJoCo: a gait that needs the training's step size is none.
+    """Plays a robot's policy again at finer substeps and in MuJoCo, to see whether what it does holds there.
 
     Prints, beside the return, the largest excess over a joint's range, the largest depth of a foot in the ground, and
     the share of contacts that pull.
@@ -37,13 +37,13 @@ class RecheckConfig:
     checkpoint: Path
     """A checkpoint file, or the folder of a run (its newest checkpoint)."""
     multiples: tuple[int, ...] = (1, 2, 4)
-    """Multiples of the task's substeps; the first one is what the others are compared with."""
+    """Multiples of the task's substeps to play at; the first one is what the others are compared with."""
     episodes: int = 16
     """Fresh episodes, the same ones in each row of the table."""
     seed: int = 1
     """Seed of the episodes."""
     contact: str | None = None
-    """Contact preset; None: the one that the policy was trained with."""
+    """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
     mujoco: bool = True
     """Also play in MuJoCo (extra `mjcf`), with the first multiple's substeps."""
     backend: str = "cpu"

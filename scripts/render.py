@@ -1,4 +1,4 @@
-"""Films and film strips of what a policy does: `python -m scripts.render --checkpoint runs/... --output film.mp4`."""
+"""What a policy does: `python -m scripts.render --checkpoint runs/... --output film.mp4`, or as geometry: pose.glb."""
 
 import math
 import sys
@@ -14,20 +14,24 @@ import tyro
 import genesis as gs
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
+from genesis.render import export
+from genesis.render.files import check_target
 from genesis.render.film import ENDINGS, Film, encoder, tile, write_png
 from scripts import make
-from scripts.films import pictures
+from scripts.films import export_moment, pictures
 from scripts.progress import Progress
 
 PICTURES = (*ENDINGS, ".png")
+GEOMETRY = (*export.GLTF, *export.VTK)
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """Renders a trained policy, or actions without one, to an MP4, a GIF or a film strip (PNG)."""
+    """Renders a trained policy, or actions without one: a film (MP4, GIF), a strip (PNG), or geometry (glTF, VTK)."""
 
     output: Path
-    """File to write. Its ending decides: .mp4, .gif, or .png for a strip of moments, one row per environment."""
+    """File to write. Its ending decides: .mp4, .gif; .png for a strip of moments, one row per environment; .glb, .gltf,
+    .vtm or .vtp for the first environment, as it is at the end, as geometry for other programs."""
     checkpoint: Path | None = None
     """A checkpoint file, or the folder of a run (its newest checkpoint). None: --env and --actions instead."""
     env: Annotated[
@@ -36,9 +40,9 @@ class RenderConfig:
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     contact: str | None = None
-    """Name of the task's contact preset, "strict" or "reference"; None: that of the training, or the task's default."""
+    """Contact preset of a robot task, "strict" or, softer, "reference"; None: the checkpoint's, or the task's own."""
     seconds: float = 10.0
-    """Length of the film, s of simulated time; it is shown in real time."""
+    """Length of the film, s of simulated time; it is shown in real time. Of geometry: the moment; 0 is the start."""
     fps: float | None = None
     """Frames per second at most, for the environment's rate is divided by a whole number. None: 30, or 15 for a GIF."""
     num_envs: int = 4
@@ -57,11 +61,11 @@ def run(config: RenderConfig) -> dict[str, Any]:
     """Simulates and writes.
 
     Returns:
-        output, env, frames, fps of what was written.
+        output, env, frames, fps of what was written; geometry has 1 frame.
 
     Raises:
-        gs.GenesisException: An option breaks its law, the checkpoint does not fit, the extra `video` is missing, or
-            the file cannot be written; nothing is left under its name then.
+        gs.GenesisException: An option breaks its law, the checkpoint does not fit, the extra `video` (of geometry
+            `pyvista`) is missing, or the file cannot be written; nothing is left under its name then.
     """
     _check(config)
     saved = None if config.checkpoint is None else checkpoint.load(config.checkpoint, config.env)
@@ -73,9 +77,13 @@ def run(config: RenderConfig) -> dict[str, Any]:
     size = config.size or ((160, 160) if gif else (320, 320))
     env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact), size=size)
     rate = env.metadata["render_fps"]
+    act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
+    if config.output.suffix.lower() in GEOMETRY:
+        export_moment(env, act, config.seed, round(config.seconds * rate), config.output)
+        env.close()
+        return {"output": str(config.output), "env": name, "frames": 1, "fps": rate}
     every = math.ceil(rate / (config.fps or (15.0 if gif else 30.0)) - 1e-6)
     count = max(1, round(config.seconds * rate / every))
-    act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     frames = _frames(env, act, config.seed, every, count)
     if config.output.suffix.lower() == ".png":
         _write_strip(config, frames, count)
@@ -105,22 +113,25 @@ def _write_strip(config: RenderConfig, frames: Iterator[tuple[np.ndarray, ...]],
 
 
 def _check(config: RenderConfig) -> None:
-    if config.output.suffix.lower() not in PICTURES:
-        raise GenesisValueError(f"output must end in one of {', '.join(PICTURES)}, got {str(config.output)!r}.")
-    if not config.output.resolve().parent.is_dir():
-        raise GenesisValueError(f"output must lie in an existing folder, got {str(config.output)!r}. Make the folder.")
+    check_target("output", config.output, (*PICTURES, *GEOMETRY))
+    geometry = config.output.suffix.lower() in GEOMETRY
+    at_once = geometry and config.seconds == 0.0
     if config.checkpoint is None and config.env is None:
         raise GenesisValueError("checkpoint or env must be given, got neither. Pass --checkpoint or --env.")
     for name in ("seconds", "fps"):
         value = getattr(config, name)
-        if value is not None and not 0 < value < float("inf"):
+        if value is not None and not 0 < value < float("inf") and not (at_once and name == "seconds"):
             raise GenesisValueError(f"{name} must be positive and finite, got {value}.")
     for name in ("num_envs", "moments"):
         if getattr(config, name) < 1:
             raise GenesisValueError(f"{name} must be at least 1, got {getattr(config, name)}.")
     if config.backend not in ("cpu", "cuda", "gpu"):
         raise GenesisValueError(f'backend must be "cpu", "cuda" or "gpu", got {config.backend!r}.')
-    encoder(config.output)  # missing, it would be missed after the simulation only
+    # What is missing would be missed after the simulation only.
+    if geometry:
+        export.check(config.output)
+    else:
+        encoder(config.output)
 
 
 def main() -> int:
@@ -132,7 +143,10 @@ def _main() -> int:
     config = tyro.cli(RenderConfig, prog=make.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
-    print(f"written: {result['output']} ({result['env']}, {result['frames']} frames at {result['fps']:g} a second)")
+    what = f"{result['frames']} frames at {result['fps']:g} a second"
+    if config.output.suffix.lower() in GEOMETRY:
+        what = f"geometry at {config.seconds:g} s"
+    print(f"written: {result['output']} ({result['env']}, {what})")
     return 0
 
 

@@ -40,15 +40,15 @@ class SweepConfig:
     expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds that each agent ought to have in the table, which lists those that are missing."""
     contact: str | None = None
-    """Contact preset of the robot tasks; None: that of `scripts.train`."""
+    """Contact preset of the robot tasks, "strict" or "reference"; None: what `scripts.train` takes by itself."""
     parallel: int = 1
-    """Runs at a time. Seconds of runs beside others are marked in the table: run alone what is to be timed."""
+    """Runs at a time. With several, the table marks their seconds as not comparable: run alone what is to be timed."""
     train_args: str = ""
     """Further arguments of scripts.train, in one string: --train-args="--max-minutes 2"."""
     results_dir: Path = Path("docs/results")
-    """Folder of the records."""
+    """Folder of the records, a JSON file for each run; a run whose record is there is not run again."""
     table: Path = Path("docs/results.md")
-    """The table."""
+    """The file with the table, Markdown; it is written anew from all records."""
     run_dir: Path = Path("runs/sweep")
     """Folder of the runs themselves, with a log of each. A run that has finished there is not run again either."""
 

@@ -58,8 +58,9 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed, logging_level=level)
     entry = AGENTS[config.agent]
     _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
-    compiled_s = compile_kernels(config.env, entry.agent.differentiable, config.contact)
-    env = make.training_env(config.env, n_envs, entry.agent.differentiable, first_env_index, config.contact)
+    task = (entry.agent.differentiable, first_env_index, config.contact, entry.agent.step_outputs(hyper))
+    compiled_s = compile_kernels(config.env, *task)
+    env = make.training_env(config.env, n_envs, *task)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None
@@ -125,10 +126,12 @@ def _say(text: str, wanted: bool = True) -> None:
         print(text, flush=True)
 
 
-def compile_kernels(env_id: str, differentiable: bool, contact: str | None) -> float:
+def compile_kernels(
+    env_id: str, differentiable: bool, first_env_index: int, contact: str | None, step_outputs: tuple[str, ...]
+) -> float:
     """Compiles what a training needs, by a step of one environment; returns the seconds that it took."""
     started = time.perf_counter()
-    env = make.training_env(env_id, 1, differentiable, contact=contact)
+    env = make.training_env(env_id, 1, differentiable, first_env_index, contact, step_outputs)
     env.reset(seed=0)
     action = torch.zeros(1, *env.single_action_space.shape, dtype=env.dtype, device=env.device)
     reward = env.step(action.requires_grad_(differentiable))[1]
@@ -199,7 +202,8 @@ def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
     start = f"{Path(python).with_name('torchrun')} --nproc-per-node={processes}" if processes > 1 else python
     command = f"  {start} -m scripts.train --resume {result['run']}"
     if result["steps"] >= wanted:
-        return f"to train on, to {2 * wanted:,} steps:", f"{command} --total-steps {2 * wanted}"
+        more = 2 * result["steps"]  # which may be more than were asked for already
+        return f"to train on, to {more:,} steps:", f"{command} --total-steps {more}"
     if minutes is None:
         return f"to train on, to the {wanted:,} steps:", command
     until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"

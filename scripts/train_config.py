@@ -43,15 +43,15 @@ class TrainConfig:
     seed: int = 0
     """Seed of the weights and of all episodes."""
     total_steps: int = 0
-    """Environment steps to train for, over the batch and all processes; rounded up to whole windows of the batch."""
+    """Environment steps to train for, summed over all environments; rounded up to a whole update."""
     max_minutes: float | None = None
-    """Stop early after so many minutes of updates, without compilation and evaluations; None: no limit."""
+    """Stop after so many minutes of updates; compilation and evaluations do not count. None: no limit."""
     num_envs: int = 0
-    """Environments in the batch, over all processes."""
+    """Environments that are simulated side by side, over all processes."""
     contact: str | None = None
-    """Name of the task's contact preset, "strict" or "reference"; None: the task's default."""
+    """Contact preset of a robot task, "strict" or, softer, "reference"; None: the task's own."""
     precision: str = "32"
-    """Floating-point precision, "32" or "64"."""
+    """Bits of floating-point numbers, "32" or "64"."""
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
     run_dir: Path = Path("runs")
@@ -59,15 +59,16 @@ class TrainConfig:
     eval_episodes: int = 100
     """Fresh episodes on which a policy is evaluated, untrained, underway and trained; 0: no evaluation."""
     eval_every: int | None = None
-    """Steps between evaluations underway, the best of which is kept as best.pt; None: a tenth of the training."""
+    """Environment steps between evaluations underway, whose best policy is best.pt; None: a tenth of the training."""
     save_every_s: float = 30.0
-    """Seconds between checkpoints."""
+    """Seconds of wall-clock between checkpoints."""
     keep: int = 3
     """Checkpoints to keep, the newest ones, besides the best."""
     film_budget: float = 0.02
-    """Part of the run's time, from 0 to 1, for films of the evaluated policy; one comes after training. 0: no films."""
+    """Part of the run's time, 0 to 1, for films of the policy; one is made after training in any case. 0: no films."""
     histograms_every: int | None = None
-    """Steps between histograms of the policy's gradients; None: a hundredth of the training; 0: no pictures of them."""
+    """Environment steps between histograms of the policy's gradients in TensorBoard. None: a hundredth of the
+    training; 0: neither histograms nor pictures of gradients."""
     resume: Path | None = None
     """Folder of a run to go on with, with the options that it began with; see above for those that may change."""
 

@@ -16,8 +16,14 @@ from pages import ROOT, Block, blocks, commands, documents, links, same_text, te
 
 from agents import AGENTS
 
-LIBRARIES = ("stable_baselines3", "rsl_rl", "tensordict", "skrl")
-"""Of the extras, each with an environment of its own: blocks that import one run under the marker `adapters`."""
+LIBRARIES = {
+    "stable_baselines3": pytest.mark.adapters,
+    "rsl_rl": pytest.mark.adapters,
+    "tensordict": pytest.mark.adapters,
+    "skrl": pytest.mark.adapters,
+    "pyvista": pytest.mark.export,
+}
+"""Of the extras with an environment of their own: blocks that import one run under the marker."""
 TUTORIALS = [page for page in documents() if page.startswith("docs/tutorials/")]
 SINGLE = ["README.md", "docs/gymnasium.md", "docs/rendering.md"]
 END = "---- end of block ----"
@@ -31,7 +37,7 @@ def single_blocks():
     for page in SINGLE:
         for index, block in enumerate(blocks(page)):
             library = library_of(block)
-            marks = [pytest.mark.adapters] if library else []
+            marks = [LIBRARIES[library]] if library else []
             yield pytest.param(block, id=f"{page}-{index}-{library or 'own'}", marks=marks)
 
 

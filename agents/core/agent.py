@@ -27,6 +27,11 @@ class Agent(ABC):
     differentiable: ClassVar[bool]
     """Whether the environment to train in must keep gradients."""
 
+    @classmethod
+    def step_outputs(cls, config: Any) -> tuple[str, ...]:
+        """What the scene to train in must measure during steps, as in `gs.Scene.build`; nothing for most."""
+        return ()
+
     def __init__(self, config: Any, env: Any, seed: int, total_steps: int):
         """Takes sizes, bounds and precision from the environment.
 

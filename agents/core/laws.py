@@ -16,6 +16,7 @@ class Law(NamedTuple):
 
 WHOLE = Law("be a whole number of at least 1", lambda x: x == int(x) and x >= 1)
 POSITIVE = Law("be positive and finite", lambda x: 0 < x < math.inf)
+LIMIT = Law("be None, or positive and finite", lambda x: x is None or 0 < x < math.inf)
 RATE = Law("be at least 0 and finite", lambda x: 0 <= x < math.inf)
 UNIT = Law("lie in (0, 1]", lambda x: 0 < x <= 1)
 PART = Law("lie in [0, 1]", lambda x: 0 <= x <= 1)

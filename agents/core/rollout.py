@@ -12,6 +12,7 @@ import genesis as gs
 from agents.core.agent import plain
 from agents.core.normaliser import Normaliser
 from agents.core.returns import td_lambda
+from genesis.errors import GenesisKeyError
 
 FAR = 1e6
 """An observation beyond this is not believed: no value is bootstrapped there."""
@@ -125,6 +126,9 @@ def roll_out(
         steps: Length H of the window.
         policy: Maps a step's number in the window and observations (B, O) to actions (B, A).
         infos: Names of numbers (B,) to keep from the steps' infos.
+
+    Raises:
+        GenesisKeyError: The steps' infos do not have one of these.
     """
     started = time.perf_counter()
     env.detach_()
@@ -144,6 +148,11 @@ def roll_out(
         truncateds.append(truncated)
         valids.append(~plain(info["nonfinite"]))
         for name, values in kept.items():
+            if name not in info:
+                raise GenesisKeyError(
+                    f"The environment's info must have {name!r}, got {sorted(info)}. Make a task on legs with "
+                    'step_outputs=("contacts",).'
+                )
             values.append(plain(info[name]).detach())
         episodes.collect(info)
     return Window(

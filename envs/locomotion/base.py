@@ -99,7 +99,8 @@ class RobotTask(DifferentiableVectorEnv):
             max_episode_steps: Steps after which an episode is truncated; None: never.
             contact: One of the task's `CONTACTS`.
             substeps: Of a control step; None: the task's `SUBSTEPS`. More of them show whether a motion is physics.
-            step_outputs: What the robot is to measure during steps, "contacts" for instance; see `gs.Scene.build`.
+            step_outputs: What the robot is to measure during steps; see `gs.Scene.build`. With "contacts" the `info` of
+                tasks on legs has `contact_stiffness`; see `contact_measure`.
             output: This one and those that follow are `DifferentiableVectorEnv`'s.
             differentiable: See there.
             autoreset_mode: See there.
@@ -191,6 +192,22 @@ class RobotTask(DifferentiableVectorEnv):
     def dofs_vel(self) -> torch.Tensor:
         """Generalised velocities (B, D), a plain tensor, differentiable."""
         return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)
+
+    def contact_measure(self) -> Mapping[str, torch.Tensor]:
+        """What `measure` has where `step_outputs` has "contacts": `contact_stiffness`, without unit, at least 0.
+
+        It is dt^2 / M times the sum of the stiffnesses of the contact points that touched during the last step, with
+        the control step dt and the robot's mass M: the square of how fast contact is, in units of the control's rate.
+        """
+        if "contacts" not in self.step_outputs:
+            return {}
+        contacts = self.robot.get_contacts()
+        touches = contacts.force.detach().as_subclass(torch.Tensor).abs().sum(dim=2) > 0
+        stiffness, mass = (
+            x.as_subclass(torch.Tensor) for x in (self.robot.get_contact_stiffness(), self.robot.get_mass())
+        )
+        sum_of_touching = (touches * stiffness.detach()[:, contacts.link_idx]).sum(dim=1)
+        return {"contact_stiffness": self.CONTROL_DT**2 * sum_of_touching / mass.detach()}
 
     def effort(self) -> torch.Tensor:
         """Squared length (B,) of the action that acts now."""

@@ -54,7 +54,7 @@ class PlanarTask(RobotTask):
         """Forward velocity (m/s), height over the rest height (m), cosine of the torso's angle."""
         height, angle = (value.detach() for value in self.torso())
         velocity = self.forward_velocity().detach()
-        return {"forward_velocity": velocity, "height": height, "upright": torch.cos(angle)}
+        return {"forward_velocity": velocity, "height": height, "upright": torch.cos(angle), **self.contact_measure()}
 
 
 class UprightTask(PlanarTask):

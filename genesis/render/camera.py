@@ -15,6 +15,7 @@ from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.inputs import Environments, environments
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import plain_of
+from genesis.render import export, model
 from genesis.render.film import tile, write_film
 from genesis.render.markers import Markers
 from genesis.render.picture import Picture, Pose, cross
@@ -215,6 +216,38 @@ class Camera:
         results = {name: images[0] if single else np.stack(images) for name, images in found.items() if images}
         empty = {name: self._empty(name) for name, images in found.items() if not images}
         return tuple((results | empty).get(name) for name in wanted)  # type: ignore[return-value]
+
+    def export(self, path: str | os.PathLike[str], env_idx: int = 0) -> None:
+        """Write one environment, as it stands now, as a file that other programs open. The ending decides:
+
+        - .glb, .gltf: for Blender and browsers. A tree of nodes: robots, links, shapes, and this camera.
+        - .vtm, .vtp: for ParaView; a folder of named parts with its index, or all in one. z is up.
+        - .png: a picture from this camera, drawn by VTK with soft shadows of sun and sky. It takes seconds.
+
+        The last three need the extra `pyvista`, and so do smooth bodies of particles (`vis_mode="recon"`). The picture
+        needs OpenGL too, which may draw without a screen (EGL). Floors are as large as three times the distance of the
+        camera from what it looks at, or as what is on them.
+
+        Args:
+            path: In an existing folder. The file appears whole or not at all.
+            env_idx: Index of the environment.
+
+        Raises:
+            GenesisRuntimeError: The scene has not been built, the disk is full, or VTK cannot draw on this machine.
+            GenesisValueError: Another ending, a folder that does not exist, an environment that does not exist.
+            GenesisImportError: The extra `pyvista` is not installed.
+        """
+        stage = self._look_at_scene()
+        n_envs = self._scene.n_envs
+        env = integer("env_idx", env_idx, 0)
+        if env >= n_envs:
+            raise GenesisValueError(
+                f"env_idx must lie in 0 … {n_envs - 1}, got {env}. There are {n_envs} environments."
+            )
+        target = export.check(path, self._scene.entities)
+        pos, lookat, up = (value[env] for value in self.world_pose())
+        view = _frame(pos, lookat, up)
+        export.write(target, model.of_scene(stage, self._markers, env, view), view, self.fov, self.res)
 
     # Films.
 

@@ -2,8 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from genesis.checks import number
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
+from genesis.render.files import check_target, disk, whole
 
 ENDINGS = (".mp4", ".gif")
 GAP = 2
@@ -46,13 +46,9 @@ class Film:
             GenesisValueError: Another ending, a folder that does not exist, or fps out of range.
             GenesisImportError: The extra `video` is not installed.
         """
-        self.path = Path(path)
+        self.path = check_target("a film", path, ENDINGS)
         ending = self.path.suffix.lower()
-        if ending not in ENDINGS:
-            raise GenesisValueError(f"a film must end in {' or '.join(ENDINGS)}, got {str(path)!r}. Rename it.")
         self.fps = number("fps", fps, 0.0, 1000.0)
-        if not self.path.parent.is_dir():
-            raise GenesisValueError(f"a film must go into an existing folder, got {str(path)!r}. Make the folder.")
         self._mp4 = ending == ".mp4"
         self._library = encoder(self.path)
         self._partial = self.path.with_name(f".{self.path.stem}.{os.getpid()}{ending}")
@@ -70,7 +66,7 @@ class Film:
         if self._shape not in (None, frame.shape):
             raise GenesisValueError(f"frames must all have shape {self._shape}, got {frame.shape}. Render one size.")
         self._shape = frame.shape
-        with _disk(self.path):
+        with disk(self.path):
             if self._mp4:
                 self._add_mp4(frame)
             else:
@@ -122,7 +118,7 @@ class Film:
     def _finish(self) -> None:
         if self._shape is None:
             raise GenesisRuntimeError("a film must have a frame, got none. Add one.")
-        with _disk(self.path):
+        with disk(self.path):
             if self._mp4:
                 writer, self._writer = self._writer, None
                 writer.close()
@@ -177,19 +173,6 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-@contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """What the system or the encoder says about a file becomes one sentence."""
-    try:
-        yield
-    except OSError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise GenesisRuntimeError(
-            f"{path} must be writable to its end, got: {reason}. Make room on the disk or choose another place; "
-            "no half-written file was left."
-        ) from error
-
-
 def encoder(path: Path) -> ModuleType:
     """The library that writes a film or picture of this name.
 
@@ -217,17 +200,10 @@ def write_png(path: str | os.PathLike[str], picture: np.ndarray, colors: int | N
     Args:
         colors: How many different colours to keep, at most 256, for a small file; None: all.
     """
-    target = Path(path)
-    if target.suffix.lower() != ".png":
-        raise GenesisValueError(f"a picture must end in .png, got {str(path)!r}. Rename it.")
+    target = check_target("a picture", path, (".png",))
     library = _pillow()
     image = library.fromarray(picture)
     if colors is not None:
         image = image.quantize(colors, method=library.Quantize.MEDIANCUT, dither=library.Dither.FLOYDSTEINBERG)
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.png")
-    try:
-        with _disk(target):
-            image.save(partial, optimize=True)
-            partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(target) as partial:
+        image.save(partial, optimize=True)

@@ -94,8 +94,10 @@ class Stage:
         self.n_envs = n_envs
         self.solids = Solids()
         self.grounds: list[Ground] = []
-        self._posed: list[tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        self._tools: list[ToolEntity] = []
+        self.posed: list[tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        """The robots whose shapes are the first solids: of each shape its link, place and turn there."""
+        self.tools: list[ToolEntity] = []
+        """Those whose shapes are the other solids."""
         self._moving_grounds: list[tuple[int, ToolEntity]] = []
         bodies = [entity for entity in entities if isinstance(entity, ParticleEntity)]
         self.smooth = [body for body in bodies if body.surface.vis_mode == "recon"]
@@ -133,7 +135,7 @@ class Stage:
         link = torch.tensor([geom.link for geom in geoms], dtype=torch.int64)
         pos = torch.tensor([geom.pos for geom in geoms], dtype=torch.float64).reshape(-1, 3)
         quat = torch.tensor([geom.quat for geom in geoms], dtype=torch.float64).reshape(-1, 4)
-        self._posed.append((entity, link, pos, quat))
+        self.posed.append((entity, link, pos, quat))
 
     def _add_tool(self, entity: ToolEntity) -> None:
         morph = entity.morph
@@ -155,7 +157,7 @@ class Stage:
             case _:
                 return
         self.solids.add(kind, size, entity.idx, colors.of_tool(entity.surface))
-        self._tools.append(entity)
+        self.tools.append(entity)
 
     @property
     def n_particles(self) -> int:
@@ -169,7 +171,7 @@ class Stage:
     def poses(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Centres (B, K, 3) and quaternions (B, K, 4) of the solids, and particles (B, N, 3). World frame, float64."""
         pos, quat, points = [], [], []
-        for entity, link, at, along in self._posed:
+        for entity, link, at, along in self.posed:
             if len(link):
                 links_pos, links_quat = (
                     _double(entity.get_links_pos())[:, link],
@@ -177,7 +179,7 @@ class Stage:
                 )
                 pos.append(links_pos + quaternion.rotate(links_quat, at))
                 quat.append(quaternion.multiply(links_quat, along.expand_as(links_quat)))
-        for tool in self._tools:
+        for tool in self.tools:
             pos.append(_double(tool.get_pos())[:, None])
             quat.append(_double(tool.get_quat())[:, None])
         for body in self.particles:

@@ -24,7 +24,7 @@ class Mpm:
     cases: tuple[Literal["16x2000", "1x50000"], ...] = ("16x2000", "1x50000")
     """Environments x particles to run."""
     model: Literal["neohooken", "corotation"] = "neohooken"
-    """Constitutive model, for this engine and for the peer."""
+    """Material of the particles, in this engine and in the other one."""
     backend: Literal["cpu", "cuda"] = "cpu"
     """Where this engine runs."""
     steps: int = 4
@@ -32,9 +32,9 @@ class Mpm:
     repetitions: int = 7
     """The best of so many is reported."""
     peer_python: Path | None = None
-    """Python of an environment that has genesis-world; without it the peer's columns stay empty."""
+    """Python of an environment that has genesis-world; the other engine; without it its columns stay empty."""
     peer_repetitions: int = 3
-    """Repetitions of the peer, which is slower."""
+    """Repetitions of the other engine, which is slower."""
     json: Path | None = field(default=None)
     """Where to write the report."""
 

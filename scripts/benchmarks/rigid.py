@@ -24,7 +24,7 @@ MEMORY_BAR = 200.0
 class Rigid:
     """Robots on a plane, control step 1/60 s, random torques in contact: speed, first gradient, memory, peers.
 
-    Bars are for two cores.
+    A bar is what is asked of this engine, on two cores.
     """
 
     case: tuple[Literal["ant", "hopper", "half_cheetah", "humanoid"], ...] = ROBOTS
@@ -42,7 +42,7 @@ class Rigid:
     peer_python: Path | None = None
     """Python of an environment with mujoco, mujoco-mjx and jax, newton and warp-lang; which are missing are skipped."""
     peers: tuple[Literal["mujoco", "mjx", "newton"], ...] = ("mujoco", "mjx", "newton")
-    """Peers to run."""
+    """Other engines to run."""
     json: Path | None = None
     """Where to write the report."""
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from genesis.math import quaternion
-from genesis.render import colors
+from genesis.render import colors, meshes
 from genesis.render.picture import HORIZON, round_length
 from genesis.render.stage import Ground
-from scripts.viewer import meshes
 from scripts.viewer.look import Frame, Look, Mark
 
 TILES = 96
@@ -56,7 +55,7 @@ class Canvas:
         self._grounds = [self._add_ground(i, ground) for i, ground in enumerate(look.stage.grounds)]
         solids = look.stage.solids
         self._solids = [
-            self._add_mesh(f"/world/solid_{i}", meshes.of_shape(kind, _thinner(kind, size, i), corners), tint)
+            self._add_mesh(f"/world/solid_{i}", meshes.of_shape(kind, meshes.apart(kind, size, i), corners), tint)
             for i, (kind, size, corners, tint) in enumerate(
                 zip(look.kinds, solids.size, solids.corners, solids.tint, strict=True)
             )
@@ -95,7 +94,7 @@ class Canvas:
     def _light(self) -> None:
         scene = self._scene
         scene.set_background_image(np.full((4, 4, 3), SKY, np.uint8), format="png")
-        scene.configure_fog(4 * self._look.distance, 0.5 * TILES * self._edge, color=_bytes(HORIZON))
+        scene.configure_fog(4 * self._look.distance, 0.5 * TILES * self._edge, color=colors.as_bytes(HORIZON))
         scene.configure_default_lights(enabled=False)
         scene.configure_environment_map(hdri=None)
         sun = scene.add_light_directional("/sun", color=(255, 246, 228), intensity=2.4, cast_shadow=True)
@@ -104,7 +103,7 @@ class Canvas:
 
     def _add_mesh(self, name: str, mesh: meshes.Mesh, tint: colors.Rgb, floor: bool = False) -> Any:
         return self._scene.add_mesh_simple(
-            name, mesh.vertices, mesh.faces, color=_bytes(tint), flat_shading=mesh.flat, cast_shadow=not floor,
+            name, mesh.vertices, mesh.faces, color=colors.as_bytes(tint), flat_shading=mesh.flat, cast_shadow=not floor,
             side="double" if floor else "front",
         )  # fmt: skip
 
@@ -147,7 +146,7 @@ class Canvas:
                     self._scene.add_point_cloud(
                         name,
                         points[begin:end],
-                        _bytes(tint),
+                        colors.as_bytes(tint),
                         point_size=radius,
                         point_shape="circle",
                         precision="float32",
@@ -164,7 +163,7 @@ class Canvas:
                         ball.faces,
                         turns,
                         points[begin:end],
-                        batched_colors=_bytes(tint),
+                        batched_colors=colors.as_bytes(tint),
                         lod="off",
                     ),
                     "batched_positions",
@@ -213,18 +212,7 @@ class Canvas:
         )  # fmt: skip
 
 
-def _thinner(kind: str, size: tuple[float, ...], i: int) -> tuple[float, ...]:
-    """Every other round shape, by a hair: else the colours of limbs flicker where they end in one and the same ball."""
-    shrunk = kind in ("sphere", "capsule") and i % 2
-    return (0.985 * size[0], *size[1:]) if shrunk else size
-
-
 def _scaled(gradient: np.ndarray, longest: float) -> np.ndarray:
     """(A, 3) with the longest row of that length; zeros stay zero."""
     size = np.linalg.norm(gradient, axis=1).max(initial=0.0)
     return gradient * (longest / size) if size > 0 else gradient
-
-
-def _bytes(tint: colors.Rgb) -> tuple[int, int, int]:
-    r, g, b = (round(255 * part) for part in tint)
-    return r, g, b

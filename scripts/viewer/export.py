@@ -1,9 +1,8 @@
 """A recording as a file that plays without a server: a page of its own (.html), or viser's format (.viser)."""
 
-import os
 from pathlib import Path
 
-from genesis.errors import GenesisRuntimeError, GenesisValueError
+from genesis.render.files import check_target, whole
 from scripts.progress import Progress
 from scripts.viewer import server as web
 from scripts.viewer.canvas import Canvas
@@ -17,10 +16,7 @@ FPS = 30.0
 
 def check(path: Path) -> None:
     """Raises GenesisValueError unless a file could be written there."""
-    if path.suffix.lower() not in ENDINGS:
-        raise GenesisValueError(f"record must end in {' or '.join(ENDINGS)}, got {str(path)!r}. Rename it.")
-    if not path.resolve().parent.is_dir():
-        raise GenesisValueError(f"record must lie in an existing folder, got {str(path)!r}. Make the folder.")
+    check_target("record", path, ENDINGS)
 
 
 def write(path: Path, recording: Recording, env: int, arrows: bool) -> int:
@@ -55,19 +51,6 @@ def write(path: Path, recording: Recording, env: int, arrows: bool) -> int:
     finally:
         bar.close()
         web.stop(server)
-    _write_whole(path, data)
-    return len(data)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole(path) as partial:
         partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise GenesisRuntimeError(
-            f"{path} must be writable to its end, got: {error}. Make room on the disk or choose another place; "
-            "no half-written file was left."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    return len(data)

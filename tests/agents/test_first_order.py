@@ -217,12 +217,8 @@ def test_probe_sees_the_whole_derivative_by_each_action():
     assert probe.gradients().reshape(-1).tolist() == [4.0, 2.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("gain, moves", [(1.0, 1), (40.0, -1)])
-def test_an_exploding_adjoint_shortens_the_horizon(gain, moves, monkeypatch):
-    """The task with a velocity that multiplies in each step, or keeps."""
-    env = training_env(4, 100)
-    windows = {"min_window": 4, "max_window": 40, "first_window": 12}
-    agent = agent_for("ahac", env, growth_limit=2.0, dual_rate=0.5, horizon_rate=1.0, **windows)
+def unstable_velocity(env, gain, monkeypatch):
+    """The velocity's derivative is multiplied by `gain` in each step; values stay."""
     step = type(env.scene).step
 
     def unstable(self):
@@ -230,9 +226,50 @@ def test_an_exploding_adjoint_shortens_the_horizon(gain, moves, monkeypatch):
         self.values["point.vel"] = gain * self.values["point.vel"] - (gain - 1) * self.values["point.vel"].detach()
 
     monkeypatch.setattr(type(env.scene), "step", unstable)
+
+
+@pytest.mark.parametrize("gain, moves", [(1.0, 1), (40.0, -1)])
+def test_an_exploding_adjoint_shortens_the_horizon(gain, moves, monkeypatch):
+    """The task with a velocity that multiplies in each step, or keeps."""
+    env = training_env(4, 100)
+    windows = {"min_window": 4, "max_window": 40, "first_window": 12}
+    agent = agent_for("ahac", env, growth_limit=2.0, dual_rate=0.5, horizon_rate=1.0, **windows)
+    unstable_velocity(env, gain, monkeypatch)
     for _ in range(3):
         agent.update(env)
     assert (agent.horizon.length - 12.0) * moves > 0
+
+
+@pytest.mark.parametrize("gain, stiffness, moves", [(1.0, 0.2, 1), (1.0, 6.0, -1), (40.0, 0.0, -1)])
+def test_stiff_contact_shortens_the_horizon_beside_the_adjoint(gain, stiffness, moves, monkeypatch):
+    """Whichever is beyond its limit: here 2 for both."""
+    env = training_env(4, 100)
+    windows = {"min_window": 4, "max_window": 40, "first_window": 12}
+    limits = {"growth_limit": 2.0, "contact_limit": 2.0}
+    agent = agent_for("ahac", env, **limits, dual_rate=0.5, horizon_rate=1.0, **windows)
+    assert agent.step_outputs(agent.config) == ("contacts",) and agent.step_outputs(AHACConfig()) == ()
+    with pytest.raises(gs.GenesisException, match="info must have 'contact_stiffness'"):
+        agent.update(env)
+    measured = env.measure
+    monkeypatch.setattr(env, "measure", lambda: {**measured(), "contact_stiffness": torch.full((4,), stiffness)})
+    unstable_velocity(env, gain, monkeypatch)
+    for _ in range(3):
+        scalars = agent.update(env)
+    assert (agent.horizon.length - 12.0) * moves > 0
+    assert scalars["charts/contact_stiffness"] == pytest.approx(stiffness)
+    with pytest.raises(gs.GenesisException, match="contact_limit must be None, or positive"):
+        AHACConfig(contact_limit=0.0)
+
+
+def test_stiff_contact_counts_where_it_was(monkeypatch):
+    """Multipliers count steps from the window's end, contact is measured from its start."""
+    env = training_env(4, 100)
+    agent = agent_for("ahac", env, growth_limit=1e9, contact_limit=1.0, dual_rate=0.1, min_window=5, first_window=5)
+    measured, late = env.measure, lambda: (env.elapsed >= 4).to(gs.tc_float)  # in the last two steps
+    monkeypatch.setattr(env, "measure", lambda: {**measured(), "contact_stiffness": 3.0 * late()})
+    agent.update(env)
+    wanted = 0.1 * torch.tensor([2.0, 2.0, -1.0, -1.0, -1.0], dtype=torch.float64)
+    torch.testing.assert_close(agent.horizon.multipliers[:5], wanted)
 
 
 def test_critics_stop_when_they_have_settled():

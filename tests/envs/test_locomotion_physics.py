@@ -122,6 +122,25 @@ def test_strict_contact_holds(task):
     assert max(push(action, 30).limit_excess.max() for action in (-1.0, 1.0)) < 0.15
 
 
+@pytest.mark.parametrize("task", ["Hopper", "Ant"])
+def test_the_stiffness_of_contact_counts_the_points_in_the_ground(task):
+    """By the points' positions and the solver's constant: dt^2 k n / M, and nothing in the air."""
+    env = make(task, 2, contact="reference", step_outputs=("contacts",), autoreset_mode="Disabled")
+    env.reset(seed=0)
+    lower(env, task)
+    env.robot.set_qpos(
+        env.qpos() + torch.tensor([0.0, 1.0])[:, None] * (torch.arange(env.qpos().shape[1]) == (task == "Ant") + 1)
+    )
+    idle = torch.zeros(2, *env.single_action_space.shape)
+    for _ in range(5):
+        stiffness = env.step(idle)[4]["contact_stiffness"].as_subclass(torch.Tensor)
+    touching = (env.robot.get_contacts().position[..., 2] < 0).sum(dim=1)
+    assert touching[0] > 0 and touching[1] == 0  # the second is a metre higher
+    k, mass = env.CONTACTS["reference"].contact_stiffness, env.robot.model.mass.sum()
+    torch.testing.assert_close(stiffness, touching.to(stiffness) * (k / mass / 60**2))
+    assert "contact_stiffness" not in make(task, 1).reset(seed=0)[1]
+
+
 def test_the_single_face_takes_the_preset():
     assert gym.make("genesis/Ant-v0", contact="reference").unwrapped.core.contact == "reference"
     assert gym.make("genesis/Ant-v0").unwrapped.core.contact == "strict"

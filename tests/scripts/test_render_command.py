@@ -11,6 +11,7 @@ from agents import AGENTS
 from agents.core import checkpoint
 from scripts import gallery, make, render, shrink
 from scripts.before_after import shots
+from tests.render.gltf_file import File, turn_of
 from tests.scripts import saved_agents
 
 ENV, WALKER = "genesis/Pendulum-v0", "genesis/Hopper-v0"
@@ -83,10 +84,35 @@ def test_film_strips(monkeypatch, tmp_path):
     assert not np.array_equal(picture[:40, :48], picture[:40, 50:98])
 
 
+def test_geometry_of_a_moment(monkeypatch, tmp_path, trained, capsys):
+    turns = []
+    for seconds in (0, 0.5, 1.0):
+        path = tmp_path / f"pose{seconds}.glb"
+        assert command(monkeypatch, "--checkpoint", trained, "--output", path, "--seconds", seconds) == 0
+        assert f"written: {path} ({ENV}, geometry at {seconds:g} s)" in capsys.readouterr().out
+        turns.append(File(path).poses["pendulum/rod"])
+    env = make.film_env(ENV, 2)
+    act, (observation, _) = make.restored_agent(checkpoint.load(trained), env).act, env.reset(seed=1)
+    for step in range(round(1.0 * env.metadata["render_fps"]) + 1):
+        if step in (0, round(0.5 * env.metadata["render_fps"])):
+            quat = env.scene.entities[0].get_links_quat()[0, -1].tolist()
+            np.testing.assert_allclose(turns[bool(step)][:3, :3], turn_of(quat), atol=1e-5)
+        observation, *_ = env.step(act(observation))
+    assert np.abs(turns[2] - turns[1]).max() > 1e-3
+
+
+def test_smooth_bodies_as_geometry_need_the_extra_before_the_simulation(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "pyvista", None)
+    monkeypatch.setattr("scripts.films.Progress", lambda *arguments, **options: pytest.fail("it simulates"))
+    for env, ending in ((ENV, "vtm"), ("genesis/SoftPush-v0", "glb")):
+        assert command(monkeypatch, "--env", env, "--output", tmp_path / f"a.{ending}") == 1
+        assert 'pip install -e ".[pyvista]"' in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "options, what",
     [
-        (["--env", ENV, "--output", "a.avi"], "output must end in one of .mp4, .gif, .png"),
+        (["--env", ENV, "--output", "a.avi"], "output must end in .mp4, .gif, .png, .glb, .gltf, .vtm or .vtp"),
         (["--env", ENV, "--output", "nowhere/a.gif"], "existing folder"),
         (["--output", "a.gif"], "checkpoint or env"),
         (["--env", "genesis/Aunt-v0", "--output", "a.gif"], "genesis/Ant-v0"),

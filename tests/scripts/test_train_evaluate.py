@@ -168,6 +168,8 @@ def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
 
 
 def test_a_run_of_several_processes_is_resumed_by_as_many():
+    rounded = train.report(INTERRUPTED | {"interrupted": False, "steps": 100, "total_steps": 40}).splitlines()[-1]
+    assert rounded.endswith("--resume runs/a --total-steps 200")
     command = train.report(INTERRUPTED | {"processes": 2}).splitlines()[-1]
     assert command.endswith("torchrun --nproc-per-node=2 -m scripts.train --resume runs/a")
 

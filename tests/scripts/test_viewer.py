@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from genesis.render import meshes
 from scripts import make
-from scripts.viewer import meshes
 from scripts.viewer.gradients import Gradients
 from scripts.viewer.look import MAX_ARROWS, Look
 from scripts.viewer.playhead import Playhead

@@ -19,6 +19,16 @@ class Mesh:
     flat: bool
     """Whether the faces are meant as such; else they stand for a round surface."""
 
+    def with_normals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Vertices (n, 3), outward unit normals there (n, 3) and faces (f, 3): flat faces share no vertex."""
+        vertices, faces = self.vertices, self.faces
+        if self.flat:
+            vertices, faces = vertices[faces].reshape(-1, 3), np.arange(3 * len(faces)).reshape(-1, 3)
+        a, b, c = (vertices[faces[:, k]] for k in range(3))
+        across = np.cross(b - a, c - a)
+        normals = np.stack([np.bincount(faces.ravel(), np.repeat(across[:, k], 3), len(vertices)) for k in range(3)], 1)
+        return vertices, normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30), faces
+
 
 def of_shape(kind: str, size: Sequence[float], corners: np.ndarray, segments: int = 32) -> Mesh:
     """The surface of a shape.
@@ -51,6 +61,12 @@ def of_shape(kind: str, size: Sequence[float], corners: np.ndarray, segments: in
         case "box":
             corners = np.array([[x, y, z] for x in (-a, a) for y in (-b, b) for z in (-c, c)])
     return Mesh(*triangles(corners), True)
+
+
+def apart(kind: str, size: Sequence[float], i: int) -> tuple[float, ...]:
+    """The i-th shape's size: every other round one is a hundredth thinner. Else colours flicker where limbs end in one
+    and the same ball."""
+    return (0.99 * size[0], *size[1:]) if kind in ("sphere", "capsule") and i % 2 else tuple(size)
 
 
 def _turned(profile: np.ndarray, segments: int) -> Mesh:

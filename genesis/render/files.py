@@ -1,0 +1,51 @@
+"""Files that appear under their name whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from genesis.errors import GenesisRuntimeError, GenesisValueError
+
+
+def check_target(what: str, path: str | os.PathLike[str], endings: tuple[str, ...]) -> Path:
+    """`path`, if it ends in one of `endings`, in any case, and its folder exists.
+
+    Raises:
+        GenesisValueError: It does not.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in endings:
+        *others, last = endings
+        valid = f"{', '.join(others)} or {last}" if others else last
+        raise GenesisValueError(f"{what} must end in {valid}, got {str(path)!r}. Rename it.")
+    if not target.resolve().parent.is_dir():
+        raise GenesisValueError(f"{what} must go into an existing folder, got {str(path)!r}. Make the folder.")
+    return target
+
+
+@contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """What the system or an encoder says about a file becomes one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise GenesisRuntimeError(
+            f"{path} must be writable to its end, got: {reason}. Make room on the disk or choose another place; "
+            "no half-written file was left."
+        ) from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Gives another name, with the same ending, to write to; the file gets its own once the block is left in peace."""
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        with disk(path):
+            yield partial
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
