@@ -21,7 +21,7 @@ from genesis.errors import GenesisRuntimeError, GenesisValueError
 _LOG = logging.getLogger("genesis")
 
 
-class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
+class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
     """A batch of environments whose rewards and observations are differentiable functions of the actions.
 
     A task subclasses it, sets `single_observation_space` and `single_action_space` (finite boxes for actions) and
@@ -47,8 +47,6 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
     """
 
     metadata: dict[str, Any] = {"render_modes": list(faces.RENDER_MODES)}
-    render_size: tuple[int, int] = (480, 480)
-    """Width and height of frames, pixels; set it before the first `render()`."""
     single_observation_space: gymnasium.spaces.Box
     single_action_space: gymnasium.spaces.Box
     scene: Any
@@ -67,6 +65,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         observation_noise: float = 0.0,
         parameter_randomisation: float = 0.0,
         render_mode: str | None = None,
+        render_size: tuple[int, int] = faces.RENDER_SIZE,
     ):
         """Builds the scene. Calls `gs.init()` with its defaults, and logs it, if nobody has called it.
 
@@ -82,6 +81,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
             observation_noise: Standard deviation of the noise on observations, in observation units.
             parameter_randomisation: Relative half-width, in [0, 1), of the task's physical parameters per episode.
             render_mode: None, or "rgb_array": `render()` gives pictures.
+            render_size: Width and height of pictures, pixels.
 
         Raises:
             gs.GenesisException: An argument breaks its law.
@@ -96,7 +96,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         self.differentiable = differentiable
         self.autoreset_mode = faces.autoreset_member(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = render_mode
+        self.render_mode, self._render_size = render_mode, faces.checked_size(render_size)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.action_delay = action_delay
@@ -195,14 +195,14 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         """
         guards.require_open(self)
         mask = faces.checked_reset_mask(options, self.num_envs, self.output).to(self.device)
-        faces.check_seed(seed)
+        seed = faces.checked_seed(seed)
         if not self._started and not bool(mask.all()):
             raise GenesisRuntimeError(
                 "The first reset must be of all environments, got a reset_mask with False in it. Call reset() first."
             )
         super().reset(seed=seed)
         if seed is not None or not self._started:
-            entropy = int(self.np_random.integers(2**62)) if seed is None else int(seed)
+            entropy = int(self.np_random.integers(2**62)) if seed is None else seed
             self.streams.seed(entropy, mask.cpu().numpy())
         with self._grad_mode(), self._words.remembered():
             self._begin_episodes(mask)
@@ -214,7 +214,7 @@ class DifferentiableVectorEnv(gymnasium.vector.VectorEnv):
         """Advances all environments by one control step.
 
         Args:
-            actions: (num_envs, A) array or tensor of floats; clipped to the action space. Differentiable.
+            actions: (num_envs, A) array, tensor or list of numbers; clipped to the action space. Differentiable.
 
         Returns:
             observation (num_envs, O), reward (num_envs,), terminated and truncated (num_envs,) bool, info.

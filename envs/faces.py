@@ -9,10 +9,31 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
-from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 
 OUTPUTS = ("numpy", "torch")
 RENDER_MODES = ("rgb_array",)
+RENDER_SIZE = (480, 480)
+"""Width and height of pictures unless told otherwise, pixels."""
+LARGEST_SIZE = 4096
+"""Pixels each way: the cameras' limit."""
+
+
+class Face:
+    """What the vector and the single environments of a task have in common."""
+
+    _render_size: tuple[int, int]
+
+    @property
+    def render_size(self) -> tuple[int, int]:
+        """Width and height of pictures, pixels, as chosen when the environment was made."""
+        return self._render_size
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise GenesisRuntimeError(
+            f"an environment must not be copied or pickled, got {self!r}. Make another one, as from env.spec; "
+            "a vector environment hands its state over by state_dict() and load_state_dict()."
+        )
 
 
 def check_options(
@@ -59,6 +80,19 @@ def check_scales(action_noise: float, observation_noise: float, parameter_random
         )
 
 
+def checked_size(size: Any) -> tuple[int, int]:
+    """Width and height, pixels, as a tuple; a list, which JSON makes of it, is as good."""
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise GenesisValueError(f"render_size must be (width, height), got {size!r}. Pass two integers.")
+    for edge in size:
+        _check_whole("every entry of render_size", edge, 1)
+        if edge > LARGEST_SIZE:
+            raise GenesisValueError(
+                f"render_size must be at most {LARGEST_SIZE} pixels each way, got {tuple(size)}. Lower it."
+            )
+    return int(size[0]), int(size[1])
+
+
 def check_choice(name: str, value: Any, valid: Iterable[str]) -> None:
     """Raises unless the value is one of the valid names, which the message lists."""
     if not isinstance(value, str) or value not in valid:
@@ -87,12 +121,14 @@ def autoreset_member(mode: AutoresetMode | str) -> AutoresetMode:
         ) from None
 
 
-def check_seed(seed: Any) -> None:
-    """Raises unless the seed is None or a whole number in [0, 2^63)."""
-    if seed is not None:
-        _check_whole("seed", seed, 0, "Pass an int, or None to go on with the random streams.")
-        if seed >= 2**63:
-            raise GenesisValueError(f"seed must be below 2^63, got {seed}. Take it modulo 2^63.")
+def checked_seed(seed: Any) -> int | None:
+    """The seed, None or a whole number in [0, 2^63), as the int that Gymnasium demands."""
+    if seed is None:
+        return None
+    _check_whole("seed", seed, 0, "Pass an int, or None to go on with the random streams.")
+    if seed >= 2**63:
+        raise GenesisValueError(f"seed must be below 2^63, got {seed}. Take it modulo 2^63.")
+    return int(seed)
 
 
 def check_reset_options(options: Any, valid: tuple[str, ...]) -> None:
@@ -131,28 +167,44 @@ def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output:
     return mask
 
 
+def as_floats(actions: Any) -> np.ndarray:
+    """A copy in plain memory of an array, list or tuple of numbers.
+
+    Raises:
+        GenesisTypeError: Anything else, bools for instance.
+    """
+    try:
+        array = np.asarray(actions)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).rstrip(".")
+        raise GenesisTypeError(
+            f"actions must be numbers in rows of one length, got {type(actions).__name__}: {reason}. "
+            "Pass an array; several tensors together by torch.stack."
+        ) from None
+    if array.dtype.kind not in "fiu":
+        got = array.dtype if isinstance(actions, (np.ndarray, list, tuple)) else type(actions).__name__
+        raise GenesisTypeError(f"actions must be an array, tensor or list of real numbers, got {got}. Convert them.")
+    # torch refuses negative strides and foreign byte orders.
+    single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return np.array(array, dtype=np.float32 if single else np.float64, order="C")
+
+
 def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | None) -> torch.Tensor:
     """A tensor of the shape, dtype and device of `like`, with the gradient kept; `ignored` rows become those of `like`.
 
     Rows are (num_envs,) bool; None: none is ignored.
 
     Raises:
-        GenesisTypeError: Not an array or tensor of floating-point numbers.
+        GenesisTypeError: Not an array, tensor or list of real numbers.
         GenesisValueError: The wrong shape, or a NaN in a row that is not ignored.
     """
-    if not isinstance(actions, (np.ndarray, torch.Tensor)):
-        raise GenesisTypeError(
-            f"actions must be a numpy array or torch tensor of floats, got {type(actions).__name__}. "
-            "Convert them with numpy.asarray."
-        )
-    if isinstance(actions, np.ndarray) and actions.dtype.kind == "f":
-        # A copy in plain memory: torch refuses negative strides and foreign byte orders.
-        actions = np.array(actions, dtype=np.float64 if actions.dtype.itemsize > 4 else np.float32, order="C")
     if isinstance(actions, gs.Tensor) and actions.scene is None:
         actions = actions.as_subclass(torch.Tensor)
-    action = torch.as_tensor(actions) if isinstance(actions, torch.Tensor) or actions.dtype.kind == "f" else None
-    if action is None or not action.is_floating_point():
-        raise GenesisTypeError(f"actions must be floating-point numbers, got {actions.dtype}. Convert them.")
+    action = actions if isinstance(actions, torch.Tensor) else torch.as_tensor(as_floats(actions))
+    if action.dtype is torch.bool or action.is_complex():
+        raise GenesisTypeError(
+            f"actions must be an array, tensor or list of real numbers, got {action.dtype}. Convert them."
+        )
     if action.shape != like.shape:
         raise GenesisValueError(
             f"actions must have shape {tuple(like.shape)}, got {tuple(action.shape)}. "

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 import gymnasium
-import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs import faces
@@ -11,7 +10,7 @@ from envs.base import DifferentiableVectorEnv
 from genesis.errors import GenesisForkError
 
 
-class SingleEnv(gymnasium.Env):
+class SingleEnv(faces.Face, gymnasium.Env):
     """One environment of a task as a `gymnasium.Env` of numpy arrays; the batch of one lives in `core`.
 
     Time limits are Gymnasium's (`TimeLimit`, put on by `gymnasium.make`). Make a concrete class with `single_face`.
@@ -28,6 +27,7 @@ class SingleEnv(gymnasium.Env):
         observation_noise: float = 0.0,
         parameter_randomisation: float = 0.0,
         render_mode: str | None = None,
+        render_size: tuple[int, int] = faces.RENDER_SIZE,
     ):
         """Builds the task's scene; the options are those of `DifferentiableVectorEnv`."""
         self._build(
@@ -36,10 +36,11 @@ class SingleEnv(gymnasium.Env):
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
+            render_size=render_size,
         )
 
     def _build(self, **options: Any) -> None:
-        self.render_mode = options["render_mode"]
+        self.render_mode, self._render_size = options["render_mode"], faces.checked_size(options["render_size"])
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
         self._refusal: GenesisForkError | None = None
@@ -57,14 +58,14 @@ class SingleEnv(gymnasium.Env):
         if self._refusal is not None:
             raise self._refusal
         faces.check_reset_options(options, valid=())
-        faces.check_seed(seed)
+        seed = faces.checked_seed(seed)
         super().reset(seed=seed)
         observation, info = self.core.reset(seed=seed)
         return observation[0], _row(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advances one control step; `action` (A,) is clipped to the action space."""
-        observation, reward, terminated, truncated, info = self.core.step(np.asarray(action)[None])
+        observation, reward, terminated, truncated, info = self.core.step(faces.as_floats(action)[None])
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _row(info)
 
     def render(self) -> Any:

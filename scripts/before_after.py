@@ -50,8 +50,7 @@ def shots(story: Story, trained: bool, count: int, size: tuple[int, int], seed: 
         seed: Of the episode.
     """
     saved = checkpoint.load(story.checkpoint)
-    env = make.film_env(saved["env"], 1, saved["contact"])
-    env.render_size = size
+    env = make.film_env(saved["env"], 1, saved["contact"], size=size)
     agent = make.restored_agent(saved, env) if trained else _beginner(saved, env)
     observation, _ = env.reset(seed=seed)
     start = float(env.qpos()[0, 0])

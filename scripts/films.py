@@ -106,9 +106,8 @@ class Filmer:
         started = time.perf_counter()
         act = copy.copy(agent).act  # an open-loop agent counts what it has played; the training's must not see this
         path.parent.mkdir(exist_ok=True)
-        env = make.film_env(self._env, FILM_ENVS, self._contact)
+        env = make.film_env(self._env, FILM_ENVS, self._contact, size=FILM_SIZE)
         try:
-            env.render_size = FILM_SIZE
             rate = env.metadata["render_fps"]
             every = max(1, round(rate / FILM_FPS))
             steps = round(FILM_SECONDS * rate)

@@ -75,8 +75,7 @@ def _environments(config: GalleryConfig) -> list[Path]:
     written = []
     for env_id in envs.ENV_IDS:
         steps, push = MOMENTS.get(env_id, (10, 0.0))
-        env = make.film_env(env_id, 1)
-        env.render_size = config.size
+        env = make.film_env(env_id, 1, size=config.size)
         env.reset(seed=config.seed)
         action = env.tensor(np.full((1, *env.single_action_space.shape), push))
         if env_id == "genesis/SoftPush-v0":

@@ -11,12 +11,12 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.vector import AutoresetMode
 
 import envs
 import genesis as gs
 from agents import AGENTS, Agent
 from agents.core.evaluation import FRESH_ENV_INDEX
+from envs.faces import RENDER_SIZE
 from genesis.errors import GenesisKeyError, GenesisValueError
 
 ENV_NAMES = ", ".join(sorted(envs.ENV_IDS))
@@ -102,9 +102,23 @@ def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
     return _make(env, num_envs, False, FRESH_ENV_INDEX, contact)
 
 
-def film_env(env: str, num_envs: int, contact: str | None = None, differentiable: bool = False) -> Any:
-    """The batch to look at: like that of evaluations, with pictures, and with gradients if `differentiable`."""
-    return _make(env, num_envs, differentiable, FRESH_ENV_INDEX, contact, render_mode="rgb_array")
+def film_env(
+    env: str,
+    num_envs: int,
+    contact: str | None = None,
+    differentiable: bool = False,
+    size: tuple[int, int] = RENDER_SIZE,
+) -> Any:
+    """The batch to look at: like that of evaluations, with pictures, and with gradients if `differentiable`.
+
+    Args:
+        env: Environment id.
+        num_envs: Environments in the batch.
+        contact: Name of the task's contact preset; None: its default.
+        differentiable: Whether gradients are kept.
+        size: Width and height of a picture, pixels.
+    """
+    return _make(env, num_envs, differentiable, FRESH_ENV_INDEX, contact, render_mode="rgb_array", render_size=size)
 
 
 def _make(
@@ -114,6 +128,7 @@ def _make(
     first_env_index: int,
     contact: str | None,
     render_mode: str | None = None,
+    render_size: tuple[int, int] = RENDER_SIZE,
     step_outputs: tuple[str, ...] = (),
 ) -> Any:
     options: dict[str, Any] = {} if contact is None else {"contact": contact}
@@ -127,10 +142,11 @@ def _make(
         vectorization_mode="vector_entry_point",
         output="torch",
         differentiable=differentiable,
-        autoreset_mode=AutoresetMode.SAME_STEP,
+        autoreset_mode="SameStep",
         first_env_index=first_env_index,
         **options,
         render_mode=render_mode,
+        render_size=render_size,
     ).unwrapped
 
 

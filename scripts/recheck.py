@@ -11,7 +11,6 @@ import gymnasium
 import torch
 import tyro
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.vector import AutoresetMode
 
 import genesis as gs
 from agents.core import checkpoint
@@ -195,7 +194,7 @@ def _make(env: str, num_envs: int, contact: str | None, multiple: int) -> Any:
         num_envs=num_envs,
         vectorization_mode="vector_entry_point",
         output="torch",
-        autoreset_mode=AutoresetMode.SAME_STEP,
+        autoreset_mode="SameStep",
         first_env_index=FRESH_ENV_INDEX,
         contact=contact,
         substeps=multiple * task.SUBSTEPS,

@@ -73,9 +73,9 @@ def run(config: RenderConfig) -> dict[str, Any]:
     make.check_env(name)
     if not gs.is_initialized():
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"] if saved else "32")
-    env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact))
     gif = config.output.suffix.lower() == ".gif"
-    env.render_size = config.size or ((160, 160) if gif else (320, 320))
+    size = config.size or ((160, 160) if gif else (320, 320))
+    env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact), size=size)
     rate = env.metadata["render_fps"]
     act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
     if config.output.suffix.lower() in GEOMETRY:

@@ -31,8 +31,31 @@ def test_nobody_words_it_in_another_way():
     assert [path.name for path in SOURCES if "pip install" in path.read_text(encoding="utf-8")] == ["errors.py"]
 
 
+def lists(section):
+    """Names of a section of pyproject.toml to the packages that each lists, without versions."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split(f"[{section}]")[1].split("\n[")[0]
+    return {
+        name: re.findall(r'"([\w-]+)', packages)
+        for name, packages in re.findall(r"^([\w-]+) = \[(.*?)\]$", text, flags=re.MULTILINE | re.DOTALL)
+    }
+
+
+def test_what_everyone_must_install_stays_little():
+    required = {"torch", "taichi", "gymnasium", "tensorboard", "numpy", "tyro", "tqdm"}
+    assert set(lists("project")["dependencies"]) == required
+
+
+def test_films_by_gymnasiums_wrappers_need_one_extra():
+    assert "moviepy" in lists("project.optional-dependencies")["video"]
+
+
+def test_the_tools_of_developers_bring_what_the_tests_need_of_extras():
+    extras = lists("project.optional-dependencies")
+    for extra in ("mjcf", "view", "onnx", "plot", "video", "docs"):
+        assert set(extras[extra]) <= set(extras["dev"]), extra
+
+
 def test_the_extras_that_are_named_exist():
-    section = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project.optional-dependencies]")[1]
-    known = re.findall(r"^([\w-]+) = \[", section.split("\n[")[0], flags=re.MULTILINE)
+    known = lists("project.optional-dependencies")
     named = re.findall(r'optional_import\([^,]+, "([\w-]+)"', "".join(map(Path.read_text, SOURCES)))
     assert len(named) >= 10 and set(named) <= set(known)

@@ -106,6 +106,29 @@ def test_seed_repeats_every_generator():
     assert run(program) == ("", "")
 
 
+def test_cameras_of_a_stopped_toolkit_are_refused():
+    """Whether or not it has been started again: their kernels are gone."""
+    program = """
+    gs.init(backend=gs.cpu, logging_level="error")
+    scene = gs.Scene()
+    scene.add_entity(gs.morphs.Sphere(), material=gs.materials.Tool())
+    used, fresh = (scene.add_camera(res=(16, 16)) for _ in range(2))
+    scene.build()
+    used.render()
+    for start in (lambda: None, lambda: gs.init(backend=gs.cpu, logging_level="error")):
+        gs.destroy()
+        start()
+        for call in (used.render, fresh.render, fresh.world_pose):
+            try:
+                call()
+            except gs.GenesisException as error:
+                print(error)
+    """
+    said = "a scene must be used under the gs.init that it was built under, got a call after gs.destroy()."
+    out, err = run(program)
+    assert [line.startswith(said) for line in out.splitlines()] == [True] * 6 and err == ""
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_gpu_falls_back_with_a_warning_and_cuda_raises():
     program = """

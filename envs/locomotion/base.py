@@ -90,6 +90,7 @@ class RobotTask(DifferentiableVectorEnv):
         observation_noise: float = 0.0,
         parameter_randomisation: float = 0.0,
         render_mode: str | None = None,
+        render_size: tuple[int, int] = faces.RENDER_SIZE,
     ):
         """Builds the scene.
 
@@ -109,6 +110,7 @@ class RobotTask(DifferentiableVectorEnv):
             observation_noise: See there.
             parameter_randomisation: See there.
             render_mode: See there.
+            render_size: See there.
 
         Raises:
             gs.GenesisException: An argument breaks its law.
@@ -131,6 +133,7 @@ class RobotTask(DifferentiableVectorEnv):
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
+            render_size=render_size,
         )
 
     def build_scene(self) -> gs.Scene:
@@ -230,6 +233,7 @@ class RobotEnv(SingleEnv):
         observation_noise: float = 0.0,
         parameter_randomisation: float = 0.0,
         render_mode: str | None = None,
+        render_size: tuple[int, int] = faces.RENDER_SIZE,
     ):
         """Builds the task's scene; the options are those of `RobotTask`."""
         self._build(
@@ -240,6 +244,7 @@ class RobotEnv(SingleEnv):
             observation_noise=observation_noise,
             parameter_randomisation=parameter_randomisation,
             render_mode=render_mode,
+            render_size=render_size,
         )
 
 

@@ -262,19 +262,31 @@ class Scene:
         lookat: tuple[float, float, float] = (0.5, 0.5, 0.5),
         up: tuple[float, float, float] = (0.0, 0.0, 1.0),
         fov: float = 30.0,
+        model: str = "pinhole",
+        GUI: bool = False,
+        spp: int = 256,
     ) -> Camera:
         """Add a camera, before or after `build`; it takes pictures once the scene is built.
+
+        The last three arguments are for scripts written for the public engine.
 
         Args:
             res: Width and height, pixels.
             pos: Where it is, world frame, m.
             lookat: A point in the middle of the picture, m.
             up: What points up in the picture.
-            fov: Vertical opening angle, degrees.
+            fov: Vertical opening angle, degrees, below 170.
+            model: Must be "pinhole": there are no lenses.
+            GUI: Must be False: there are no windows.
+            spp: Rays per pixel of path tracing, a positive integer; changes nothing, pictures here have no noise.
 
         Raises:
             GenesisValueError: An argument breaks its law.
         """
+        for name, value, only in (("model", model, "pinhole"), ("GUI", GUI, False)):
+            if type(value) is not type(only) or value != only:
+                raise GenesisValueError(f"{name} must be {only!r}, got {value!r}. Leave it out.")
+        integer("spp", spp, 1)
         camera = Camera(self, self._markers, self.vis_options.floor_height, Lens(res=res, fov=fov), pos, lookat, up)
         self._cameras.append(camera)
         return camera
@@ -301,6 +313,10 @@ class Scene:
         self._markers.clear()
 
     # Within.
+
+    def check_runtime(self) -> None:
+        """Raise if `gs.destroy()` has ended the runtime in which this was built: its kernels are gone."""
+        self._values.simulator.check_runtime()
 
     @property
     def _values(self) -> Values:

@@ -297,6 +297,7 @@ class Camera:
     def _look_at_scene(self) -> Stage:
         if not self._scene.is_built:
             raise GenesisRuntimeError("a scene must be built before it is rendered, got a call before. Call build().")
+        self._scene.check_runtime()
         if self._stage is None:
             self._stage = Stage(self._scene.entities, self._scene.n_envs, self._floor_height)
         return self._stage

@@ -8,7 +8,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
-from tests.envs.point_mass import PointMass, make
+from tests.envs.point_mass import PointMass, PointMassEnv, make
 
 MODES = list(AutoresetMode)
 
@@ -242,9 +242,16 @@ def test_without_differentiable_there_is_no_graph():
 
 
 BAD_ACTIONS = [
-    ([[0.0, 0.0]] * 2, "numpy array or torch tensor"),
-    (np.zeros((2, 2), dtype=int), "floating-point"),
-    (np.full((2, 2), None), "floating-point"),
+    (None, "real numbers, got NoneType"),
+    ("00", "real numbers, got str"),
+    ([[0.0, 0.0], [0.0]], "rows of one length"),
+    ([torch.zeros(2), torch.zeros(2, requires_grad=True)], "torch.stack"),
+    (np.zeros((2, 2), dtype=bool), "real numbers, got bool"),
+    (torch.zeros((2, 2), dtype=torch.bool), "real numbers, got torch.bool"),
+    (np.zeros((2, 2), dtype=complex), "real numbers, got complex"),
+    (np.full((2, 2), None), "real numbers, got object"),
+    ([[0.0, 0.0, 0.0]] * 2, "shape"),
+    ([[0.0, math.nan], [0.0, 0.0]], r"NaN for environments \[0\]"),
     (np.zeros((2, 3)), "shape"),
     (np.zeros(2), "shape"),
     (np.array([[0.0, math.nan], [0.0, 0.0]]), r"NaN for environments \[0\]"),
@@ -262,6 +269,32 @@ def test_bad_actions_change_nothing(action, message):
     after = env.state_dict()
     assert all(torch.equal(after["scene"][name], value) for name, value in before["scene"].items())
     assert torch.equal(after["elapsed"], before["elapsed"])
+
+
+@pytest.mark.parametrize("output", ["numpy", "torch"])
+def test_actions_are_what_gymnasiums_batches_take(output):
+    """Lists and integers too, as a `SyncVectorEnv` does."""
+    ways = [
+        np.array([[1, 0], [-1, 1]], np.float32),
+        [[1, 0], [-1.0, 1]],
+        ((1, 0), (-1, 1)),
+        [np.array([1.0, 0.0]), np.array([-1.0, 1.0])],
+        np.array([[1, 0], [-1, 1]], np.int8),
+        torch.tensor([[1, 0], [-1, 1]]),
+    ]
+    outcomes = []
+    for action in ways:
+        env = make(2, output=output)
+        env.reset(seed=0)
+        outcomes.append(env.step(action)[0])
+        assert np.array_equal(outcomes[-1], outcomes[0])
+    single = PointMassEnv()
+    first, _ = single.reset(seed=0)
+    for action in (np.array([1, 0]), [1, 0], (1.0, 0)):
+        single.reset(seed=0)
+        assert np.array_equal(single.step(action)[0], outcomes[0][0] if output == "numpy" else outcomes[0][0].float())
+    with pytest.raises(gs.GenesisException, match="rows of one length"):
+        single.step([0.0, [1.0]])
 
 
 BAD_OPTIONS = [

@@ -136,9 +136,10 @@ def test_masked_reset_leaves_live_rows_untouched(env_id):
 
 
 def test_remake_from_spec(env_id):
-    env = vector(env_id, action_delay=1)
-    again = gym.make_vec(env.spec)
-    assert (again.num_envs, again.action_delay) == (3, 1)
+    env = vector(env_id, action_delay=1, autoreset_mode="SameStep")
+    for spec in (env.spec, gym.envs.registration.EnvSpec.from_json(env.spec.to_json())):
+        again = gym.make_vec(spec)
+        assert (again.num_envs, again.action_delay, again.autoreset_mode) == (3, 1, AutoresetMode.SAME_STEP)
     single = gym.make(env_id)
     assert gym.make(single.spec).spec == single.spec
     assert gym.envs.registration.EnvSpec.from_json(single.spec.to_json()).id == env_id

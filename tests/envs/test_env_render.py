@@ -1,5 +1,6 @@
 """Every environment can be looked at: Gymnasium's contract of `render`."""
 
+import functools
 import warnings
 
 import gymnasium as gym
@@ -8,22 +9,16 @@ import pytest
 import torch
 
 import genesis as gs
-from envs import ENV_IDS
+from envs import ENV_IDS, faces
 
 everywhere = pytest.mark.parametrize("env_id", ENV_IDS)
 one_of_each_kind = pytest.mark.parametrize("env_id", ["genesis/SoftPush-v0", "genesis/Quadrotor-v0"])
 SIZE = (80, 60)
 
 
-def small(env):
-    env.unwrapped.render_size = SIZE
-    getattr(env.unwrapped, "core", env.unwrapped).render_size = SIZE
-    return env
-
-
 @everywhere
 def test_vector_face(env_id):
-    env = small(gym.make_vec(env_id, num_envs=2, render_mode="rgb_array"))
+    env = gym.make_vec(env_id, num_envs=2, render_mode="rgb_array", render_size=SIZE)
     assert env.render_mode == "rgb_array" and env.metadata["render_modes"] == ["rgb_array"]
     assert env.metadata["render_fps"] == round(1 / env.unwrapped.scene.dt)
     env.reset(seed=0)
@@ -43,12 +38,40 @@ def test_vector_face(env_id):
 
 @everywhere
 def test_single_face(env_id):
-    env = small(gym.make(env_id, render_mode="rgb_array"))
+    env = gym.make(env_id, render_mode="rgb_array", render_size=SIZE)
     assert env.metadata["render_fps"] == round(1 / env.unwrapped.core.scene.dt)
     env.reset(seed=0)
     assert env.render().shape == (60, 80, 3)
     assert "autoreset_mode" not in env.metadata
     env.close()
+
+
+@one_of_each_kind
+@pytest.mark.parametrize("make", [gym.make, functools.partial(gym.make_vec, num_envs=1)])
+def test_the_size_of_pictures_is_chosen_when_the_environment_is_made(env_id, make):
+    env = make(env_id, render_mode="rgb_array", render_size=SIZE)
+    text = env.spec.to_json()
+    for made in (env, make(env.spec), make(type(env.spec).from_json(text))):  # JSON makes a list of it
+        made.reset(seed=0)
+        assert made.unwrapped.render_size == SIZE and np.squeeze(made.render()).shape == (60, 80, 3)
+        with pytest.raises(AttributeError, match="render_size"):
+            made.unwrapped.render_size = (40, 30)  # it would come too late
+    assert make(env_id).unwrapped.render_size == (480, 480)
+
+
+@pytest.mark.parametrize("size", [320, (320,), (320, 0), (320.0, 200), "80", (4097, 10), None])
+def test_bad_sizes(size):
+    with pytest.raises(gs.GenesisException, match=r"render_size must .*got .*\. \S.*\.$"):
+        gym.make_vec("genesis/Pendulum-v0", num_envs=1, render_size=size)
+    with pytest.raises(gs.GenesisException, match="render_size"):
+        gym.make("genesis/Pendulum-v0", render_size=size)
+
+
+def test_environments_and_cameras_agree_on_the_largest_size():
+    gym.make("genesis/Pendulum-v0", render_size=(faces.LARGEST_SIZE, 1))
+    gs.Scene().add_camera(res=(faces.LARGEST_SIZE, 1))
+    with pytest.raises(gs.GenesisException, match="at most"):
+        gs.Scene().add_camera(res=(faces.LARGEST_SIZE + 1, 1))
 
 
 @everywhere
@@ -62,8 +85,8 @@ def test_without_a_render_mode(env_id):
 @one_of_each_kind
 def test_looking_does_not_change_what_is_learned(env_id):
     def rollout(look):
-        options = {"output": "torch", "differentiable": True, "render_mode": "rgb_array"}
-        env = small(gym.make_vec(env_id, num_envs=2, **options))
+        options = {"output": "torch", "differentiable": True, "render_mode": "rgb_array", "render_size": SIZE}
+        env = gym.make_vec(env_id, num_envs=2, **options)
         observation, _ = env.reset(seed=0)
         action = torch.zeros(env.action_space.shape, dtype=gs.tc_float, requires_grad=True)
         for _ in range(2):
@@ -81,7 +104,7 @@ def test_looking_does_not_change_what_is_learned(env_id):
 def test_record_video(env_id, tmp_path):
     pytest.importorskip("moviepy", reason="RecordVideo needs moviepy")
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    env = small(gym.make_vec(env_id, num_envs=2, render_mode="rgb_array"))
+    env = gym.make_vec(env_id, num_envs=2, render_mode="rgb_array", render_size=SIZE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         recorded = gym.wrappers.vector.RecordVideo(env, str(tmp_path), video_length=4)

@@ -1,11 +1,17 @@
 """What the two faces of an environment take from their users."""
 
+import copy
+import pickle
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 
+import genesis as gs
 from envs.faces import checked_action
+
+both_faces = pytest.mark.parametrize("make", [gym.make, lambda env_id: gym.make_vec(env_id, num_envs=2)])
 
 
 def test_actions_of_any_strides_and_byte_order():
@@ -13,6 +19,24 @@ def test_actions_of_any_strides_and_byte_order():
     like, ignored = torch.zeros(3, 2), torch.zeros(3, dtype=torch.bool)
     for odd in (actions[::-1], actions.astype(">f8"), np.asfortranarray(actions)):
         assert torch.equal(checked_action(odd, like, ignored), torch.tensor(odd.astype(np.float32).copy()))
+
+
+@both_faces
+def test_seeds_of_numpys_kinds_are_those_numbers(make):
+    env = make("envs:genesis/Pendulum-v0")
+    first, _ = env.reset(seed=3)
+    for kind in (np.int64, np.uint8):
+        np.testing.assert_array_equal(env.reset(seed=kind(3))[0], first)
+
+
+@both_faces
+@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_environments_are_neither_copied_nor_pickled(make, act):
+    env = make("envs:genesis/Pendulum-v0").unwrapped
+    for _ in range(2):
+        with pytest.raises(gs.GenesisException, match="must not be copied or pickled.*Make another one"):
+            act(env)
+        env.reset(seed=0)
 
 
 def test_a_saved_state_is_checked_before_anything_changes():

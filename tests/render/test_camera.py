@@ -235,8 +235,12 @@ def test_pictures_side_by_side():
         ({"res": (10, 1e6)}, "res"),
         ({"res": (10, 100000)}, "res"),
         ({"fov": 0.0}, "fov"),
-        ({"fov": 180.0}, "fov"),
+        ({"fov": 170.0}, "fov must .*170"),
         ({"fov": float("nan")}, "fov"),
+        ({"model": "thinlens"}, "model must be 'pinhole', got 'thinlens'"),
+        ({"GUI": True}, "GUI must be False, got True"),
+        ({"GUI": 0}, "GUI must be False, got 0"),
+        ({"spp": 0}, "spp must be at least 1"),
         ({"pos": (0, 0, 1), "lookat": (0, 0, 1)}, "lookat"),
         ({"pos": (0, 0, 1), "lookat": (0, 0, 0)}, "up"),
         ({"pos": (0, 0)}, "pos"),
@@ -250,6 +254,12 @@ def test_cameras_that_cannot_be(ball, options, what):
     with pytest.raises(gs.GenesisException, match=what):
         scene.add_camera(**options)
     assert len(scene.cameras) == count
+
+
+def test_arguments_of_the_public_engine_change_nothing(ball, camera):
+    scene, _ = ball
+    again = scene.add_camera(PIXELS, (0, -3, 1), (0, 0, 1), model="pinhole", GUI=False, spp=1)
+    np.testing.assert_array_equal(again.render()[0], camera.render()[0])
 
 
 def test_calls_that_are_refused(ball, camera, tmp_path):

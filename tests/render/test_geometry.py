@@ -92,6 +92,27 @@ def test_height_fields_of_constant_slope_are_planes(slope):
     np.testing.assert_allclose(points[inside][:, 2], 0.1 + slope * (points[inside][:, 0] + 2), atol=2e-4)
 
 
+GROUNDS = {
+    "plane": plane(),
+    "tool": tool(gs.morphs.Plane()),
+    "height field": (gs.morphs.Terrain(pos=(-2, -2, 0), heights=np.zeros((41, 41)), spacing=0.1), plane()[1], None),
+}
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_grounds_are_seen_from_above_only(ground):
+    morph, material, surface = GROUNDS[ground]
+    ball = gs.morphs.Sphere(pos=(0, 0, 0.5), radius=0.2), type(material)(), None
+    scene, *_ = scene_of(ball, (morph, material, surface))
+    pictures = []
+    for height in (1.0, -1.0):
+        camera = scene.add_camera(res=(SIZE, SIZE), pos=(0, -1.5, height), lookat=(0, 0, 0), fov=40)
+        pictures.append(camera.render(rgb=False, segmentation=True)[2])
+    above, below = pictures
+    assert set(np.unique(above)) == {1, 2} and (above == 2).mean() > 0.5
+    assert set(np.unique(below)) == {0, 1}  # through it, the ball
+
+
 def test_what_is_nearer_hides_what_is_behind():
     front, back = gs.morphs.Sphere(pos=(0, -1, 1), radius=0.2), gs.morphs.Box(pos=(0, 1, 1), size=(1, 0.2, 1))
     for order in ((front, back), (back, front)):

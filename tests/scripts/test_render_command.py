@@ -11,8 +11,8 @@ from agents import AGENTS
 from agents.core import checkpoint
 from scripts import gallery, make, render, shrink
 from scripts.before_after import shots
-from tests.scripts import saved_agents
 from tests.render.gltf_file import File, turn_of
+from tests.scripts import saved_agents
 
 ENV, WALKER = "genesis/Pendulum-v0", "genesis/Hopper-v0"
 
@@ -58,7 +58,7 @@ def test_the_contact_is_the_checkpoints_unless_given(monkeypatch, tmp_path, give
     env = make.training_env(WALKER, 2, contact="reference")
     run, _ = saved_agents.save(tmp_path / "run", WALKER, env, "bptt", "reference")
     made, film_env = [], make.film_env
-    monkeypatch.setattr(make, "film_env", lambda *arguments: made.append(film_env(*arguments)) or made[-1])
+    monkeypatch.setattr(make, "film_env", lambda *args, **size: made.append(film_env(*args, **size)) or made[-1])
     options = ("--checkpoint", run, "--output", tmp_path / "a.png", "--seconds", 0.1, *given)
     assert command(monkeypatch, *options) == 0 and made[0].contact == used
 
@@ -118,7 +118,7 @@ def test_smooth_bodies_as_geometry_need_the_extra_before_the_simulation(monkeypa
         (["--env", "genesis/Aunt-v0", "--output", "a.gif"], "genesis/Ant-v0"),
         (["--checkpoint", "nothing.pt", "--output", "a.gif"], "checkpoint must exist"),
         (["--env", ENV, "--output", "a.gif", "--seconds", "-1"], "seconds"),
-        (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "res"),
+        (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "render_size"),
         (["--env", ENV, "--output", "a.gif", "--backend", "tpu"], "backend"),
         (["--env", ENV, "--output", "a.gif", "--contact", "soft"], "contact must be one of"),
         (["--env", "genesis/SoftPush-v0", "--output", "a.gif", "--contact", "strict"], "contact must be left out"),
