@@ -13,6 +13,8 @@ al., "Soft actor-critic" (ICML 2018) and "Soft actor-critic algorithms and appli
 Differences from the papers:
 - A batch of environments gives `num_envs` steps at a time; `gradient_steps` updates follow each `window` of them.
 - Observations are normalised by statistics that stand still within an update; the memory holds them raw.
+- Several processes have a memory each, of their own environments' steps, and average their gradients: a minibatch has
+  `batch_size` steps of each process. So they do not learn what a single process would.
 - Actions and log densities are in units of half the action's range, so that the target entropy, -A/2 unless it is
   given, means the same in every task. The papers have -A.
 - Steps whose state or reward is not finite are not remembered; a step of an optimiser whose loss or gradient is not
