@@ -43,6 +43,7 @@ from agents.core.rollout import Stopwatch, collect
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
 BETAS = (0.9, 0.999)
+DIVERGED = "the steps that it learnt from are finite, look at the learning rate"
 CLIP = Law("lie in (0, 1)", lambda x: 0 < x < 1)
 SCHEDULE = Law(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
 
@@ -281,7 +282,9 @@ class PPO(Agent):
         window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
         following = window.next_observations()
-        valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
+        valid = window.finite()
+        if not bool(valid.all()):
+            self.report("Steps that are not finite were left out", window.first_nonfinite())
         reward = torch.where(valid, window.reward, 0.0)
         scaled = self.reward_scale(reward, window.done) if config.normalise_rewards else reward
         normalised = self.normaliser(window.observation)
@@ -364,7 +367,7 @@ class PPO(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss)
+        step = guarded_step(optimiser, loss, blame=lambda: DIVERGED, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

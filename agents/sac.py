@@ -42,6 +42,7 @@ from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
 BETAS = (0.9, 0.999)
+DIVERGED = "the steps that it learnt from are finite, look at the learning rate"
 ENTROPY = Law("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
@@ -240,7 +241,9 @@ class SAC(Agent):
         window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
         following = window.next_observations()
-        valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
+        valid = window.finite()
+        if not bool(valid.all()):
+            self.report("Steps that are not finite were left out", window.first_nonfinite())
         fields = (window.observation, torch.stack(actions), window.reward, following, window.terminated)
         self.replay.add(*(x[valid] for x in fields))
         return window.episodes.scalars() | {
@@ -288,7 +291,7 @@ class SAC(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss)
+        step = guarded_step(optimiser, loss, blame=lambda: DIVERGED, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

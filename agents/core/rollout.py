@@ -76,6 +76,11 @@ class Window:
         """(H, B, O) after each step and before any reset, detached."""
         return torch.stack([x.detach() for x in self.next_observation])
 
+    def finite(self) -> torch.Tensor:
+        """(H, B) bool, whether a step can be learnt from: state, reward and next observation are finite."""
+        observed = torch.isfinite(self.next_observations()).all(dim=2)
+        return self.valid & torch.isfinite(self.reward.detach()) & observed
+
     def first_nonfinite(self) -> str | None:
         """The first action, reward or observation that is not finite, in words; None: there is none."""
         fields = {"action": self.action, "reward": list(self.reward), "observation": self.next_observation}
