@@ -1,6 +1,8 @@
 """What every registered agent promises: it is tested by being registered."""
 
+import gc
 import io
+import weakref
 
 import pytest
 import torch
@@ -211,3 +213,15 @@ def test_a_diverged_network_is_reported_once_an_update(name, caplog):
         assert warning.startswith("An update was skipped: the loss was not finite; ")
     assert agent.skipped_updates >= 2
     assert (agent.policy_optimiser.count if name != "sapo" else agent.actor_optimiser.count) == before
+
+
+def test_an_update_leaves_no_graph_behind(entry, monkeypatch):
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    upstream, actions = gs.from_torch, []
+    monkeypatch.setattr(gs, "from_torch", lambda x, **how: actions.append(weakref.ref(x)) or upstream(x, **how))
+    for _ in range(2):
+        agent.update(env)
+    env.detach_()
+    gc.collect()
+    assert len(actions) >= 8 and all(action() is None for action in actions)
