@@ -29,7 +29,7 @@ from agents.core import distributed
 from agents.core.agent import Agent, plain
 from agents.core.laws import PART, POSITIVE, UNIT, WHOLE, Law, obey
 from agents.core.noise import Noise
-from agents.core.optimiser import origin_in
+from agents.core.optimiser import origin_of
 from agents.core.rollout import Stopwatch, Window, roll_out
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
@@ -242,7 +242,8 @@ class AdamTrajopt(OpenLoop):
             (-objective[usable].sum()).backward()
         skipped, norm = self._step(usable)
         if skipped > int((~usable).sum()):
-            self.report("Sequences were left as they were: their gradients are not finite", origin_in(env, known))
+            origin = origin_of(env, known, window.first_nonfinite)
+            self.report("Sequences were left as they were: their gradients are not finite", origin)
         watch.lap("backward")
         self.skipped_updates += int(skipped)
         return 1, window.episodes.scalars() | {

@@ -194,6 +194,29 @@ def test_a_sick_reward_is_named_once_and_enters_no_weight(entry, monkeypatch, ca
         assert not isinstance(value, torch.Tensor) or bool(torch.isfinite(value.double()).all()), path
 
 
+@pytest.mark.parametrize("name", ["bptt", "shac", "ahac", "sapo", "trajopt-adam"])
+def test_a_sick_gradient_is_named_once_and_enters_no_weight(name, monkeypatch, caplog):
+    """That of a reward with an infinite derivative, in two steps and environments; the later one is met first."""
+    entry = AGENTS[name]
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    reward, calls = type(env).reward, []
+
+    def sick(self):
+        calls.append(None)
+        lost = torch.tensor([len(calls) == 2, False, len(calls) == 3, False])
+        own = self.action.as_subclass(torch.Tensor)[:, 0]
+        return reward(self) + torch.sqrt(torch.where(lost, 0.0 * own * own, 1.0))
+
+    monkeypatch.setattr(type(env), "reward", sick)
+    agent.update(env)
+    (warning,) = warnings_in(caplog)
+    assert warning.endswith("the gradient by the action in step 2 of the window, environment 2, was the first.")
+    assert agent.skipped_updates > 0
+    for path, value in everything(agent).items():
+        assert not isinstance(value, torch.Tensor) or bool(torch.isfinite(value.double()).all()), path
+
+
 @pytest.mark.parametrize("name", ["ppo", "sac", "sapo"])
 def test_a_diverged_network_is_reported_once_an_update(name, caplog):
     """Where an update is many steps of optimisers, each of which is skipped and counted."""
