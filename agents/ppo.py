@@ -32,6 +32,7 @@ from torch import nn
 
 from agents.core import distributed
 from agents.core.agent import Agent, plain
+from agents.core.fitting import own_samples
 from agents.core.laws import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, Law, obey
 from agents.core.nets import MLP, seeded
 from agents.core.noise import Noise, permutation
@@ -42,6 +43,7 @@ from agents.core.rollout import Stopwatch, collect
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
 BETAS = (0.9, 0.999)
+DIVERGED = "the steps that it learnt from are finite, look at the learning rate"
 CLIP = Law("lie in (0, 1)", lambda x: 0 < x < 1)
 SCHEDULE = Law(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
 
@@ -130,7 +132,7 @@ def generalised_advantages(
 
 def clipped_objective(ratio: torch.Tensor, advantage: torch.Tensor, clip: float) -> torch.Tensor:
     """mean min(rho A, clip(rho, 1 - eps, 1 + eps) A)."""
-    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    return mean_or_zero(torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage))
 
 
 def value_loss(value: torch.Tensor, old: torch.Tensor, target: torch.Tensor, clip: float | None) -> torch.Tensor:
@@ -138,7 +140,7 @@ def value_loss(value: torch.Tensor, old: torch.Tensor, target: torch.Tensor, cli
     error = (value - target).square()
     if clip is not None:
         error = torch.maximum(error, (old + (value - old).clamp(-clip, clip) - target).square())
-    return 0.5 * error.mean()
+    return 0.5 * mean_or_zero(error)
 
 
 class RelativeGaussian(nn.Module):
@@ -216,6 +218,8 @@ class Batch:
     value: torch.Tensor
     advantage: torch.Tensor
     target: torch.Tensor
+    row_of: np.ndarray
+    """(H, B) the row of each step of the window; -1: it is not valid."""
 
 
 class PPO(Agent):
@@ -278,7 +282,9 @@ class PPO(Agent):
         window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
         following = window.next_observations()
-        valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
+        valid = window.finite()
+        if not bool(valid.all()):
+            self.report("Steps that are not finite were left out", window.first_nonfinite())
         reward = torch.where(valid, window.reward, 0.0)
         scaled = self.reward_scale(reward, window.done) if config.normalise_rewards else reward
         normalised = self.normaliser(window.observation)
@@ -291,7 +297,8 @@ class PPO(Agent):
         normalised, action, value, advantage = rows
         mean = self.policy.mean(normalised)
         log_prob = self.policy.log_prob(mean, action)
-        batch = Batch(normalised, action, mean, log_prob, value, standardised(advantage), value + advantage)
+        row_of = torch.where(valid, valid.flatten().cumsum(0).view_as(valid) - 1, -1).cpu().numpy()
+        batch = Batch(normalised, action, mean, log_prob, value, standardised(advantage), value + advantage, row_of)
         return batch, window.episodes.scalars() | {
             "losses/explained_variance": 1.0 - (advantage.var() / batch.target.var().clamp_min(1e-12)).item(),
             "charts/mean_reward": reward[valid].mean().item(),
@@ -300,37 +307,47 @@ class PPO(Agent):
         }
 
     def _learn(self, batch: Batch) -> dict[str, float]:
-        """Several epochs over the batch, in minibatches of a fresh order each; returns means over the minibatches."""
+        """Several epochs over the batch, in minibatches of a fresh order each; returns means over the minibatches.
+
+        With several processes a minibatch is what it would be in a single one: each has some of its rows.
+        """
         config = self.config
         if config.schedule == "linear":
             self.policy_optimiser.learning_rate = config.learning_rate * (1.0 - self.progress())
         old_log_std = self.policy.log_std.detach().clone()
-        records: list[dict[str, float]] = []
+        count = batch.row_of.size * distributed.world_size()
+        minibatches = []
         for epoch in range(config.epochs):
-            order = permutation(self.seed, self.updates, epoch, len(batch.value))
-            for part in np.array_split(order, config.minibatches):
-                rows = torch.from_numpy(part).to(self.low.device)
-                records.append(self._learn_from(batch, rows, old_log_std))
+            for chosen in np.array_split(permutation(self.seed, self.updates, epoch, count), config.minibatches):
+                rows = batch.row_of.reshape(-1)[own_samples(chosen, batch.row_of.shape[1])]
+                minibatches.append(torch.from_numpy(rows[rows >= 0]).to(self.low.device))
+        shares = distributed.shares([len(rows) for rows in minibatches], self.low)
+        records = [
+            self._learn_from(batch, rows, share, old_log_std) for rows, share in zip(minibatches, shares, strict=True)
+        ]
         names = records[0]
         return {name: float(np.mean([record[name] for record in records])) for name in names}
 
-    def _learn_from(self, batch: Batch, rows: torch.Tensor, old_log_std: torch.Tensor) -> dict[str, float]:
-        """One step of both optimisers on some rows of the batch."""
+    def _learn_from(
+        self, batch: Batch, rows: torch.Tensor, share: float, old_log_std: torch.Tensor
+    ) -> dict[str, float]:
+        """One step of both optimisers on some rows of the batch, whose mean weighs `share` among the processes'."""
         config = self.config
         mean = self.policy.mean(batch.observation[rows])
         ratio = torch.exp(self.policy.log_prob(mean, batch.action[rows]) - batch.log_prob[rows])
-        objective = clipped_objective(ratio, batch.advantage[rows], config.clip)
+        objective = share * clipped_objective(ratio, batch.advantage[rows], config.clip)
         entropy = self.policy.entropy()
-        beyond = torch.relu(mean.abs() - 1.1).square().sum(dim=1).mean()
+        beyond = share * mean_or_zero(torch.relu(mean.abs() - 1.1).square().sum(dim=1))
         loss = -objective - config.entropy_coefficient * entropy + config.bounds_coefficient * beyond
         with torch.no_grad():  # of the policy that the step starts from
-            divergence = gaussian_kl(batch.mean[rows], old_log_std, mean, self.policy.log_std).item()
-            clipped = ((ratio - 1.0).abs() > config.clip).to(ratio.dtype).mean().item()
+            divergence = share * gaussian_kl(batch.mean[rows], old_log_std, mean, self.policy.log_std).item()
+            clipped = share * mean_or_zero(((ratio - 1.0).abs() > config.clip).to(ratio.dtype)).item()
         divergence = distributed.mean_of(divergence, self.low)
         policy_step = self._step(self.policy_optimiser, loss)
 
         value = self.value(batch.observation[rows]).squeeze(1)
-        error = value_loss(value, batch.value[rows], batch.target[rows], config.clip if config.clip_value else None)
+        clip = config.clip if config.clip_value else None
+        error = share * value_loss(value, batch.value[rows], batch.target[rows], clip)
         self.value_optimiser.learning_rate = self.policy_optimiser.learning_rate
         value_step = self._step(self.value_optimiser, error)
 
@@ -350,9 +367,14 @@ class PPO(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss)
+        step = guarded_step(optimiser, loss, blame=lambda: DIVERGED, report=self.report)
         self.skipped_updates += step.skipped
         return step
+
+
+def mean_or_zero(values: torch.Tensor) -> torch.Tensor:
+    """Mean of values (n,); 0 of none, which a process may have in a minibatch."""
+    return values.sum() / max(1, len(values))
 
 
 def standardised(advantage: torch.Tensor) -> torch.Tensor:
@@ -370,7 +392,7 @@ def gaussian_kl(
     """Mean over rows of KL(N(mean, std^2) || N(other_mean, other_std^2)), summed over dimensions."""
     variance = torch.exp(2 * log_std) + (mean - other_mean).square()
     terms = other_log_std - log_std + 0.5 * variance * torch.exp(-2 * other_log_std) - 0.5
-    return terms.sum(dim=1).mean()
+    return mean_or_zero(terms.sum(dim=1))
 
 
 def followed_rate(rate: float, divergence: float, target: float) -> float:

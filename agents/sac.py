@@ -13,6 +13,8 @@ al., "Soft actor-critic" (ICML 2018) and "Soft actor-critic algorithms and appli
 Differences from the papers:
 - A batch of environments gives `num_envs` steps at a time; `gradient_steps` updates follow each `window` of them.
 - Observations are normalised by statistics that stand still within an update; the memory holds them raw.
+- Several processes have a memory each, of their own environments' steps, and average their gradients: a minibatch has
+  `batch_size` steps of each process. So they do not learn what a single process would.
 - Actions and log densities are in units of half the action's range, so that the target entropy, -A/2 unless it is
   given, means the same in every task. The papers have -A.
 - Steps whose state or reward is not finite are not remembered; a step of an optimiser whose loss or gradient is not
@@ -40,6 +42,7 @@ from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
 BETAS = (0.9, 0.999)
+DIVERGED = "the steps that it learnt from are finite, look at the learning rate"
 ENTROPY = Law("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
@@ -238,7 +241,9 @@ class SAC(Agent):
         window = collect(env, observation, config.window, explore, self.normaliser)
         self.observation = window.last_observation
         following = window.next_observations()
-        valid = window.valid & torch.isfinite(window.reward) & torch.isfinite(following).all(dim=2)
+        valid = window.finite()
+        if not bool(valid.all()):
+            self.report("Steps that are not finite were left out", window.first_nonfinite())
         fields = (window.observation, torch.stack(actions), window.reward, following, window.terminated)
         self.replay.add(*(x[valid] for x in fields))
         return window.episodes.scalars() | {
@@ -286,7 +291,7 @@ class SAC(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss)
+        step = guarded_step(optimiser, loss, blame=lambda: DIVERGED, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

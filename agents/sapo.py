@@ -158,7 +158,7 @@ class SAPO(Agent):
         reward = self._soft_reward(window.reward, entropy)
         watch.lap("forward")
         loss = self._actor_loss(window, reward)
-        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
+        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite, self.report)
         watch.lap("backward")
         x, target = self._critic_data(window, reward.detach())
         fit = fit_critics(
@@ -216,6 +216,5 @@ class SAPO(Agent):
     def _temperature_step(self, mean_entropy: torch.Tensor) -> Step:
         """Step 4."""
         size = abs(self.target_entropy)
-        return guarded_step(
-            self.temperature_optimiser, self.temperature() * size * (mean_entropy - self.target_entropy)
-        )
+        loss = self.temperature() * size * (mean_entropy - self.target_entropy)
+        return guarded_step(self.temperature_optimiser, loss, report=self.report)

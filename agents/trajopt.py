@@ -29,6 +29,7 @@ from agents.core import distributed
 from agents.core.agent import Agent, plain
 from agents.core.laws import PART, POSITIVE, UNIT, WHOLE, Law, obey
 from agents.core.noise import Noise
+from agents.core.optimiser import origin_of
 from agents.core.rollout import Stopwatch, Window, roll_out
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
@@ -131,6 +132,10 @@ class OpenLoop(Agent):
         }
         return scalars | watch.scalars(steps)
 
+    def _report_lost(self, window: Window, usable: torch.Tensor) -> None:
+        if not bool(usable.all()):
+            self.report("Sequences that are not finite were left out", window.first_nonfinite())
+
     @abstractmethod
     def improve(self, env: Any, watch: Stopwatch) -> tuple[int, dict[str, float]]:
         """One iteration; returns how many times the batch was rolled out, and scalars."""
@@ -230,10 +235,15 @@ class AdamTrajopt(OpenLoop):
         watch.lap("forward")
         self.best.offer(knots, objective.detach(), _returns(window, 1.0).detach())
         usable = torch.isfinite(objective.detach())
+        self._report_lost(window, usable)
         self.optimiser.zero_grad(set_to_none=False)
+        known = len(env.failures())
         if bool(usable.any()):
             (-objective[usable].sum()).backward()
         skipped, norm = self._step(usable)
+        if skipped > int((~usable).sum()):
+            origin = origin_of(env, known, window.first_nonfinite)
+            self.report("Sequences were left as they were: their gradients are not finite", origin)
         watch.lap("backward")
         self.skipped_updates += int(skipped)
         return 1, window.episodes.scalars() | {
@@ -335,6 +345,7 @@ class CEMTrajopt(OpenLoop):
             knots = torch.addcmul(middle, half, relative)
             window = self.try_out(env, knots)
             objective = _returns(window, config.gamma)
+            self._report_lost(window, torch.isfinite(objective))
             self.best.offer(knots, objective, _returns(window, 1.0))
             candidates.append(relative)
             objectives.append(objective)

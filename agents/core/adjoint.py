@@ -12,26 +12,23 @@ class AdjointProbe:
 
     def __init__(self, watched: list[torch.Tensor]):
         """Watches H tensors (B, ...) of a graph; call it before `backward`."""
-        self._watched = watched
-        self._gradients: list[torch.Tensor | None] = [None] * len(watched)
+        self._gradients = [torch.zeros_like(tensor.detach()) for tensor in watched]
         for index, tensor in enumerate(watched):
             if tensor.requires_grad:
-                tensor.register_hook(self._keeper(index))
-
-    def _keeper(self, index: int) -> Callable[[torch.Tensor], None]:
-        def keep(gradient: torch.Tensor) -> None:
-            self._gradients[index] = gradient.detach()
-
-        return keep
+                tensor.register_hook(_keeper(self._gradients, index))
 
     def gradients(self) -> torch.Tensor:
         """(H, B, ...) of what arrived; zero where nothing did."""
-        return torch.stack(
-            [
-                torch.zeros_like(tensor.detach()) if gradient is None else gradient
-                for tensor, gradient in zip(self._watched, self._gradients, strict=True)
-            ]
-        )
+        return torch.stack(self._gradients)
+
+
+def _keeper(gradients: list[torch.Tensor], index: int) -> Callable[[torch.Tensor], None]:
+    """A hook that refers to no tensor of the graph: the graph holds its hooks, and neither would ever be freed."""
+
+    def keep(gradient: torch.Tensor) -> None:
+        gradients[index] = gradient.detach()
+
+    return keep
 
 
 def growth(gradients: torch.Tensor) -> torch.Tensor:

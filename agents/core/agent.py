@@ -1,5 +1,6 @@
 """What every agent is: the contract between algorithms and the commands that train, evaluate and save them."""
 
+import logging
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -10,6 +11,8 @@ import genesis as gs
 from agents.core import distributed
 from agents.core.normaliser import Normaliser
 from genesis.errors import GenesisValueError
+
+_LOG = logging.getLogger("genesis")
 
 
 class Agent(ABC):
@@ -54,6 +57,8 @@ class Agent(ABC):
         """Environment steps so far, over all environments and processes."""
         self.updates = 0
         self.skipped_updates = 0
+        self._reported = -1
+        """The update in which `report` spoke last."""
         self.observation: torch.Tensor | None = None
         """(B, O) of the present state of the training environment; None before the first update."""
 
@@ -92,6 +97,17 @@ class Agent(ABC):
         self.steps += steps * distributed.world_size()
         self.updates += 1
         self.skipped_updates += skipped
+
+    def report(self, what: str, origin: str | None) -> None:
+        """Warns that something was not finite and where that began, once in an update.
+
+        Args:
+            what: What was left out, and why.
+            origin: The first step, environment and field; None: the environment has reported it itself.
+        """
+        if origin is not None and self._reported != self.updates:
+            self._reported = self.updates
+            _LOG.warning("%s; %s.", what, origin)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on, besides the environment: tensors and plain values."""

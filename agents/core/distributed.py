@@ -38,6 +38,15 @@ def mean_of(value: float, like: torch.Tensor) -> float:
     return mean_(torch.tensor([value], dtype=torch.float64, device=like.device)).item() if active() else value
 
 
+def shares(counts: list[int], like: torch.Tensor) -> list[float]:
+    """Weights of this process's means, over so many rows each, that make the processes' mean one over all rows.
+
+    NaN where no process has a row. Communicated on the device of `like`.
+    """
+    own = torch.tensor(counts, dtype=torch.float64, device=like.device)
+    return (own * world_size() / sum_(own.clone())).tolist()
+
+
 def any_of(flags: list[bool], like: torch.Tensor) -> list[bool]:
     """Each flag, raised where any process raises it; communicated on the device of `like`."""
     if not active():

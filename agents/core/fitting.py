@@ -67,8 +67,7 @@ def fit_critics(
         settled: Says from the losses of the passes so far whether to stop early.
     """
     horizon, n_envs = target.shape
-    world, rank = distributed.world_size(), distributed.rank()
-    count = horizon * n_envs * world
+    count = horizon * n_envs * distributed.world_size()
     x, y = observation.reshape(horizon * n_envs, -1), target.reshape(-1)
     weight = None if bool(valid.all()) else valid.reshape(-1).to(y)
     losses: list[float] = []
@@ -76,7 +75,7 @@ def fit_critics(
     for turn in range(passes):
         total = torch.zeros((), dtype=x.dtype, device=x.device)
         for chosen in np.array_split(permutation(*key, turn, count), minibatches):
-            rows = torch.from_numpy(_own(chosen, n_envs, world, rank)).to(x.device)
+            rows = torch.from_numpy(own_samples(chosen, n_envs)).to(x.device)
             inputs, wanted = x.index_select(0, rows), y.index_select(0, rows)
             scale = None if weight is None else weight.index_select(0, rows)
             for member in critics.members:
@@ -142,8 +141,9 @@ def _put_gradient(linear: Affine, grad: torch.Tensor, x: torch.Tensor) -> None:
     torch.sum(grad, 0, out=linear.bias.grad)
 
 
-def _own(chosen: np.ndarray, n_envs: int, world: int, rank: int) -> np.ndarray:
+def own_samples(chosen: np.ndarray, n_envs: int) -> np.ndarray:
     """Which samples of this process are among those chosen from all; sample t * B * world + b is of environment b."""
+    world, rank = distributed.world_size(), distributed.rank()
     if world == 1:
         return chosen
     step, env = np.divmod(chosen, n_envs * world)

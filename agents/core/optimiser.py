@@ -126,6 +126,7 @@ def guarded_step(
     loss: torch.Tensor,
     env: Any = None,
     blame: Callable[[], str | None] = lambda: None,
+    report: Callable[[str, str], None] = lambda what, origin: _LOG.warning("%s; %s.", what, origin),
 ) -> Step:
     """One step down a differentiable loss; skipped, and its origin reported, where loss or gradient is not finite.
 
@@ -133,10 +134,11 @@ def guarded_step(
         optimiser: Of the parameters that the loss depends on.
         loss: This process's mean; the gradient is averaged over the processes.
         env: The environment whose `failures()` name the origin of a gradient that is not finite; None: none.
-        blame: Names what was not finite in the experience, if anything was.
+        blame: Names what was not finite in the experience or in the gradient by its actions, if anything was.
+        report: Is told what was skipped, and its origin.
     """
     optimiser.clear()
-    known = len(_failures(env))
+    known = 0 if env is None else len(env.failures())
     if bool(torch.isfinite(loss.detach())):
         loss.backward()
     else:
@@ -144,17 +146,21 @@ def guarded_step(
     step = optimiser.step()
     if step.skipped:
         what = "the gradient" if bool(torch.isfinite(loss.detach())) else "the loss"
-        _LOG.warning("An update was skipped: %s was not finite; %s.", what, blame() or _origin(env, known))
+        report(f"An update was skipped: {what} was not finite", origin_of(env, known, blame))
     return step
 
 
-def _failures(env: Any) -> list[Any]:
-    return [] if env is None else env.failures()
+def origin_of(env: Any, known: int, blame: Callable[[], str | None]) -> str:
+    """Where something began to be not finite, in words: in the simulator on the way back, else what `blame` names.
 
-
-def _origin(env: Any, known: int) -> str:
-    failures = _failures(env)
-    if not failures:
-        return "the simulator reported no failure, look at reward and observation"
+    Args:
+        env: The environment; None: there is none.
+        known: Number of its failures before `backward`.
+        blame: See `guarded_step`.
+    """
+    failures = [] if env is None else env.failures()
+    named = blame() if known >= len(failures) else None
+    if named or not failures:
+        return named or "the simulator reported no failure, look at reward and observation"
     step, substep, row, field = failures[known] if known < len(failures) else failures[-1]
     return f"the simulator reported {field} in step {step}, substep {substep}, environment {row}"

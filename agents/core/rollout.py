@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import genesis as gs
+from agents.core.adjoint import AdjointProbe
 from agents.core.agent import plain
 from agents.core.normaliser import Normaliser
 from agents.core.returns import td_lambda
@@ -67,6 +68,8 @@ class Window:
     """(H, B) of those numbers in the steps' infos that were asked for."""
     seconds: float
     """Wall-clock of the rollout."""
+    probe: AdjointProbe
+    """Of the gradients that arrive at the actions."""
 
     @property
     def done(self) -> torch.Tensor:
@@ -77,14 +80,27 @@ class Window:
         """(H, B, O) after each step and before any reset, detached."""
         return torch.stack([x.detach() for x in self.next_observation])
 
+    def finite(self) -> torch.Tensor:
+        """(H, B) bool, whether a step can be learnt from: state, reward and next observation are finite."""
+        observed = torch.isfinite(self.next_observations()).all(dim=2)
+        return self.valid & torch.isfinite(self.reward.detach()) & observed
+
     def first_nonfinite(self) -> str | None:
-        """The first action, reward or observation that is not finite, in words; None: there is none."""
+        """The first action, reward or observation that is not finite, in words; None: there is none.
+
+        After `backward` also the gradient by an action that was the first, on its way back, to be not finite.
+        """
         fields = {"action": self.action, "reward": list(self.reward), "observation": self.next_observation}
         for t in range(len(self.reward)):
             for name, values in fields.items():
                 rows = (~torch.isfinite(values[t].detach())).reshape(len(values[t]), -1).any(dim=1).nonzero()
                 if len(rows):
                     return f"the {name} in step {t} of the window, environment {int(rows[0])}, was the first"
+        places = (~torch.isfinite(self.probe.gradients())).any(dim=2).nonzero()
+        if len(places):
+            t = int(places[:, 0].max())
+            row = int(places[places[:, 0] == t][0, 1])
+            return f"the gradient by the action in step {t} of the window, environment {row}, was the first"
         return None
 
     def end_value(self, value: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -167,6 +183,7 @@ def roll_out(
         episodes=episodes,
         info={name: torch.stack(values) for name, values in kept.items()},
         seconds=time.perf_counter() - started,
+        probe=AdjointProbe(actions),
     )
 
 

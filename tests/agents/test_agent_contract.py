@@ -1,6 +1,8 @@
 """What every registered agent promises: it is tested by being registered."""
 
+import gc
 import io
+import weakref
 
 import pytest
 import torch
@@ -16,8 +18,12 @@ LIGHT = {
     "hidden": (8,),
     "critic_hidden": (8,),
     "critic_passes": 2,
+    "warmup_steps": 20,
+    "batch_size": 8,
+    "dual_rate": 0.5,
+    "horizon_rate": 10.0,
 }
-"""Where an agent has these options, they make it fast."""
+"""Where an agent has these options, they make it fast, and let it learn and its horizon move within a few updates."""
 
 
 def env_for(entry, num_envs=4):
@@ -55,6 +61,21 @@ def assert_same(first, second):
         assert same, path
 
 
+def continued(agent, env, updates=3):
+    """What an agent tells of its next updates, but for the time that they took, and what it does after them."""
+    told = [agent.update(env) for _ in range(updates)]
+    told = [{tag: value for tag, value in scalars.items() if not tag.startswith("time/")} for scalars in told]
+    weights = [p.detach().clone() for p in agent.policy.parameters()] if hasattr(agent, "policy") else []
+    return told, weights, agent.act(agent.observation)
+
+
+def assert_continued_alike(first, second):
+    for number, (one, other) in enumerate(zip(first[0], second[0], strict=True)):
+        assert one == pytest.approx(other, rel=0, abs=0, nan_ok=True), number
+    for one, other in zip([*first[1], first[2]], [*second[1], second[2]], strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.fixture(params=list(AGENTS))
 def entry(request):
     return AGENTS[request.param]
@@ -73,15 +94,17 @@ def test_same_seed_same_everything(entry):
 
 
 def test_resume_is_exact_through_a_file(entry):
-    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit."""
+    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit.
+
+    In all that the agent says and does: what was forgotten in `parts` is in no saved state that could be compared.
+    """
     env = env_for(entry)
     agent = agent_for(entry, env)
     for _ in range(3):
         agent.update(env)
     file = io.BytesIO()
     torch.save({"agent": agent.state_dict(), "env": env.state_dict()}, file)
-    for _ in range(3):
-        agent.update(env)
+    whole = continued(agent, env)
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     env2 = env_for(entry)
@@ -89,8 +112,7 @@ def test_resume_is_exact_through_a_file(entry):
     torch.manual_seed(99)  # nothing depends on torch's global generator
     agent2.load_state_dict(saved["agent"])
     env2.load_state_dict(saved["env"])
-    for _ in range(3):
-        agent2.update(env2)
+    assert_continued_alike(continued(agent2, env2), whole)
     assert_same(agent, agent2)
 
 
@@ -144,3 +166,85 @@ def test_a_sick_row_enters_no_weight(entry):
         agent.update(env)
     for path, value in everything(agent).items():
         assert not isinstance(value, torch.Tensor) or bool(torch.isfinite(value.double()).all()), path
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_sick_reward_is_named_once_and_enters_no_weight(entry, monkeypatch, caplog):
+    """The first one in each window: its step there, and its environment."""
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    reward, calls = type(env).reward, []
+
+    def sick(self):
+        calls.append(None)
+        lost = torch.tensor([False, True, True, False]) if len(calls) in (3, 4) else torch.zeros(4, dtype=torch.bool)
+        return torch.where(lost, torch.nan, reward(self))
+
+    monkeypatch.setattr(type(env), "reward", sick)
+    for _ in range(3):
+        calls.clear()
+        caplog.clear()
+        agent.update(env)
+        (warning,) = warnings_in(caplog)
+        assert warning.endswith("the reward in step 2 of the window, environment 1, was the first.")
+    for path, value in everything(agent).items():
+        assert not isinstance(value, torch.Tensor) or bool(torch.isfinite(value.double()).all()), path
+
+
+@pytest.mark.parametrize("name", ["bptt", "shac", "ahac", "sapo", "trajopt-adam"])
+def test_a_sick_gradient_is_named_once_and_enters_no_weight(name, monkeypatch, caplog):
+    """That of a reward with an infinite derivative, in two steps and environments; the later one is met first."""
+    entry = AGENTS[name]
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    reward, calls = type(env).reward, []
+
+    def sick(self):
+        calls.append(None)
+        lost = torch.tensor([len(calls) == 2, False, len(calls) == 3, False])
+        own = self.action.as_subclass(torch.Tensor)[:, 0]
+        return reward(self) + torch.sqrt(torch.where(lost, 0.0 * own * own, 1.0))
+
+    monkeypatch.setattr(type(env), "reward", sick)
+    agent.update(env)
+    (warning,) = warnings_in(caplog)
+    assert warning.endswith("the gradient by the action in step 2 of the window, environment 2, was the first.")
+    assert agent.skipped_updates > 0
+    for path, value in everything(agent).items():
+        assert not isinstance(value, torch.Tensor) or bool(torch.isfinite(value.double()).all()), path
+
+
+@pytest.mark.parametrize("name", ["ppo", "sac", "sapo"])
+def test_a_diverged_network_is_reported_once_an_update(name, caplog):
+    """Where an update is many steps of optimisers, each of which is skipped and counted."""
+    entry = AGENTS[name]
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    agent.update(env)
+    sick = {"ppo": "value", "sac": "q", "sapo": "temperature"}[name]
+    with torch.no_grad():
+        for parameter in getattr(agent, sick).parameters():
+            parameter.fill_(torch.nan)
+    before = agent.policy_optimiser.count if name != "sapo" else agent.actor_optimiser.count
+    for _ in range(2):
+        caplog.clear()
+        agent.update(env)
+        (warning,) = warnings_in(caplog)
+        assert warning.startswith("An update was skipped: the loss was not finite; ")
+    assert agent.skipped_updates >= 2
+    assert (agent.policy_optimiser.count if name != "sapo" else agent.actor_optimiser.count) == before
+
+
+def test_an_update_leaves_no_graph_behind(entry, monkeypatch):
+    env = env_for(entry)
+    agent = agent_for(entry, env)
+    upstream, actions = gs.from_torch, []
+    monkeypatch.setattr(gs, "from_torch", lambda x, **how: actions.append(weakref.ref(x)) or upstream(x, **how))
+    for _ in range(2):
+        agent.update(env)
+    env.detach_()
+    gc.collect()
+    assert len(actions) >= 8 and all(action() is None for action in actions)

@@ -80,6 +80,19 @@ def test_terminated_and_truncated_bootstrap(name, monkeypatch):
         torch.testing.assert_close(found[t], torch.where(cut & ~window.terminated[t], hand, 0.0))
 
 
+@pytest.mark.parametrize("name", ["ahac", "sapo"])
+def test_two_critics_learn_apart(name):
+    """The agent's own: two that differ before and after an update, both of which it changes."""
+    env = training_env()
+    agent = agent_for(name, env)
+    assert len(agent.critics.members) == 2
+    before = [torch.cat([p.detach().reshape(-1) for p in critic.parameters()]) for critic in agent.critics.members]
+    agent.update(env)
+    after = [torch.cat([p.detach().reshape(-1) for p in critic.parameters()]) for critic in agent.critics.members]
+    assert not torch.equal(*before) and not torch.equal(*after)
+    assert not any(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
 def test_a_far_or_lost_state_is_not_bootstrapped():
     env = training_env(3, 50)
     agent = agent_for("shac", env)

@@ -164,6 +164,35 @@ def test_standardised():
     assert values.std(correction=0).item() == pytest.approx(1.0)
 
 
+def test_minibatches_are_shuffled_anew_in_each_epoch(monkeypatch):
+    env = training_env()
+    agent = agent_for(env, window=8, minibatches=2, epochs=3)
+    seen, learn_from = [], agent._learn_from
+    monkeypatch.setattr(
+        agent, "_learn_from", lambda batch, rows, *more: seen.append(rows) or learn_from(batch, rows, *more)
+    )
+    agent.update(env)
+    agent.update(env)
+    orders = [torch.cat([first, second]).tolist() for first, second in zip(seen[::2], seen[1::2], strict=True)]
+    assert len(orders) == 6 and all(len(rows) == 16 for rows in seen)
+    assert all(sorted(order) == list(range(32)) != order for order in orders)
+    assert len({tuple(order) for order in orders}) == 6
+
+
+def test_a_minibatch_learns_from_valid_steps_alone():
+    env = training_env()
+    agent = agent_for(env, window=8, minibatches=4, epochs=1)
+    env.reset(seed=0)
+    env.scene.poison = {2: [1], 5: [0, 3]}
+    batch, _ = agent._collect(env, agent.start(env))
+    assert len(batch.value) == 29 and sorted(batch.row_of.reshape(-1).tolist()) == [-1, -1, -1, *range(29)]
+    assert batch.row_of[2, 1] == batch.row_of[5, 0] == batch.row_of[5, 3] == -1
+    seen = []
+    agent._learn_from = lambda batch, rows, *more: seen.extend(rows.tolist()) or {}
+    agent._learn(batch)
+    assert sorted(seen) == list(range(29))
+
+
 def test_same_seed_same_weights():
     results = []
     for seed in (1, 1, 2):

@@ -290,10 +290,13 @@ def test_the_contact_of_an_evaluation_is_named(monkeypatch, tmp_path, capsys):
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):
-    before = checkpoint.load(run)["agent_state"]["steps"]
+    before, paths = checkpoint.load(run)["agent_state"]["steps"], checkpoint.of_run(run)
 
     def fail(payload, file):
         file.write(b"half")
+        file.flush()
+        assert len(list((run / "checkpoints").iterdir())) > len(paths)  # the half is there
+        assert checkpoint.of_run(run) == paths and checkpoint.load(run)["agent_state"]["steps"] == before
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
