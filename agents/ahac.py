@@ -34,7 +34,7 @@ from typing import Any
 
 import torch
 
-from agents.core.adjoint import AdjointProbe, growth
+from agents.core.adjoint import growth
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.distributed import mean_
 from agents.core.fitting import fit_critics
@@ -203,7 +203,6 @@ class AHAC(Agent):
         window = self._roll_out(env, observation)
         watch.lap("forward")
         loss = self._actor_loss(window)
-        probe = AdjointProbe(window.action)
         step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window)
@@ -219,7 +218,7 @@ class AHAC(Agent):
             settled=self._settled,
         )
         watch.lap("critic")
-        adjoint = growth(probe.gradients()) if not step.skipped else torch.full((len(window.action),), torch.inf)
+        adjoint = growth(window.probe.gradients()) if not step.skipped else torch.full((len(window.action),), torch.inf)
         measure = adjoint / config.growth_limit
         if config.contact_limit is not None:
             measure = torch.maximum(measure, _contact(window).to(measure) / config.contact_limit)

@@ -91,4 +91,4 @@ class FloatingTask(RobotTask):
         """Forward velocity (m/s), height (m), `upright`."""
         height, upright, _ = self.torso()
         measured = {"forward_velocity": self.forward_velocity(), "height": height, "upright": upright}
-        return {name: value.detach() for name, value in measured.items()} | self.contact_measure()
+        return {**{name: value.detach() for name, value in measured.items()}, **self.contact_measure()}

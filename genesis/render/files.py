@@ -1,11 +1,15 @@
 """Files that appear under their name whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from genesis.errors import GenesisRuntimeError, GenesisValueError
+
+LITTLE = 65536
+"""Bytes left of a disk that is as good as full."""
 
 
 def check_target(what: str, path: str | os.PathLike[str], endings: tuple[str, ...]) -> Path:
@@ -30,7 +34,9 @@ def disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).partition("FFMPEG COMMAND")[0].split())[:300]
+        if shutil.disk_usage(path.resolve().parent).free < LITTLE:  # an encoder that found none just hangs up
+            reason = "no space left on the device"
         raise GenesisRuntimeError(
             f"{path} must be writable to its end, got: {reason}. Make room on the disk or choose another place; "
             "no half-written file was left."

@@ -16,7 +16,7 @@ class ClosedLoop:
     steps: int = 4
     """Scene steps of the episode; the policy acts in each."""
     envs: int = 2
-    """Environments."""
+    """Environments in the batch."""
     width: float = 1e-4
     """Half the distance of the central differences, in units of the policy's weights."""
     peer_python: Path | None = None

@@ -32,7 +32,7 @@ class Rigid:
     parts: tuple[Part, ...] = ("speed", "fresh", "peers")
     """speed: env-steps/s; fresh: first gradient, other scenes and memory, in fresh processes; peers: other engines."""
     n_envs: int = 64
-    """Environments."""
+    """Environments in the batch."""
     backend: Literal["cpu", "cuda"] = "cpu"
     """Where this engine runs."""
     steps: int = 32
