@@ -100,7 +100,8 @@ def test_the_quadrotor_stays_in_the_picture_and_over_the_floor():
     qpos = env.rest.repeat(3, 1)
     qpos[:, :3] += env.tensor([[3.0, 1.0, 0.0], [-2.0, -3.0, 1.0], [0.0, 0.0, -env.FAR - env.WAYPOINT]])
     env.place(qpos, torch.zeros_like(env.dofs_vel()), torch.arange(3))
+    assert env.FLOOR < float(qpos[:, 2].min())
     for seen in env.add_camera().render(segmentation=True)[2]:
         rows, columns = np.nonzero(seen == env.robot.idx + 1)
-        assert len(rows) > 20 and abs(rows.mean() - 29.5) < 3 and abs(columns.mean() - 39.5) < 3
+        assert len(rows) > 8 and abs(rows.mean() - 29.5) < 3 and abs(columns.mean() - 39.5) < 3
     env.close()
