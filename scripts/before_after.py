@@ -1,5 +1,6 @@
 """What training changed, in pictures: an untrained policy and a trained one from the same start."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ class Story:
 
     checkpoint: Path
     """A shipped checkpoint."""
-    seconds: float
-    """Length, s of simulated time."""
+    moments: tuple[float, ...]
+    """Of the strip, from the start to the end, s of simulated time."""
     forward: bool
     """Whether to say how far the robot got along x."""
 
@@ -39,13 +40,13 @@ class Shot:
 
 
 @torch.no_grad()
-def shots(story: Story, trained: bool, count: int, size: tuple[int, int], seed: int) -> list[Shot]:
+def shots(story: Story, trained: bool, moments: Sequence[float], size: tuple[int, int], seed: int) -> list[Shot]:
     """Films an episode; where it ends early, its last picture stays.
 
     Args:
         story: What to show.
         trained: Whether the checkpoint acts, or the policy that its training began with.
-        count: Pictures, evenly spaced from the start to the end.
+        moments: When pictures are taken, s, increasing.
         size: Width and height, pixels.
         seed: Of the episode.
     """
@@ -54,33 +55,32 @@ def shots(story: Story, trained: bool, count: int, size: tuple[int, int], seed: 
     agent = make.restored_agent(saved, env) if trained else _beginner(saved, env)
     observation, _ = env.reset(seed=seed)
     start = float(env.qpos()[0, 0])
-    steps = round(story.seconds / env.scene.dt)
-    wanted = [round(i * steps / (count - 1)) for i in range(count)]
+    wanted = [round(moment / env.scene.dt) for moment in moments]
     who = "trained" if trained else "untrained"
     result: list[Shot] = []
-    ended = False
-    for step in range(steps + 1):
-        if not ended and step in wanted:
+    for step in range(wanted[-1] + 1):
+        seen = env.render()[0]  # of every step, for the end of an episode is known only when it is gone
+        if step in wanted:
             place = f", {float(env.qpos()[0, 0]) - start:.1f} m" if story.forward else ""
-            result.append(Shot(env.render()[0], f"{who}, {step * env.scene.dt:.1f} s{place}"))
-        if step < steps and not ended:
-            observation, _, terminated, truncated, _ = env.step(agent.act(observation))
-            ended = bool(terminated[0] | truncated[0])
+            result.append(Shot(seen, f"{who}, {step * env.scene.dt:.1f} s{place}"))
+        observation, _, terminated, truncated, _ = env.step(agent.act(observation))
+        if terminated[0] | truncated[0]:
+            result += [Shot(seen, f"{who}, episode over")] * (len(wanted) - len(result))
+            break
     env.close()
-    over = Shot(result[-1].picture, f"{who}, episode over")
-    return result + [over] * (count - len(result))
+    return result
 
 
-def write_strip(path: Path, story: Story, size: tuple[int, int], seed: int, moments: int = 5) -> None:
+def write_strip(path: Path, story: Story, size: tuple[int, int], seed: int) -> None:
     """A row of moments of the untrained policy over one of the trained policy, as PNG."""
-    rows = [lettered(shot) for trained in (False, True) for shot in shots(story, trained, moments, size, seed)]
-    write_png(path, tile(rows, columns=moments), colors=256)
+    both = (shots(story, trained, story.moments, size, seed) for trained in (False, True))
+    write_png(path, tile([lettered(shot) for row in both for shot in row], columns=len(story.moments)), colors=256)
 
 
 def write_film(path: Path, story: Story, size: tuple[int, int], seed: int, fps: float = 12.0) -> None:
-    """The untrained and the trained policy side by side."""
-    count = round(story.seconds * fps) + 1
-    both = (shots(story, trained, count, size, seed) for trained in (False, True))
+    """The untrained and the trained policy side by side, in real time."""
+    moments = [frame / fps for frame in range(round(story.moments[-1] * fps) + 1)]
+    both = (shots(story, trained, moments, size, seed) for trained in (False, True))
     with Film(path, fps) as film:
         for pair in zip(*both, strict=True):
             film.add(tile([lettered(shot) for shot in pair], columns=2))

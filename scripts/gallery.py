@@ -13,23 +13,54 @@ import tyro
 
 import envs
 import genesis as gs
+from agents.core import checkpoint
 from genesis.render.film import encoder, write_png
 from scripts import make
 from scripts.before_after import Story, write_film, write_strip
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "images"
-MOMENTS: dict[str, tuple[int, float]] = {
-    "genesis/SoftPush-v0": (12, 1.0),
-    "genesis/Quadrotor-v0": (10, 0.3),
-    "genesis/CartPoleSwingUp-v0": (24, 0.15),
-    "genesis/Pendulum-v0": (12, 1.0),
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the picture of an environment shows: where an episode is after some steps, and from where it is seen."""
+
+    steps: int = 10
+    """From the start."""
+    action: float | tuple[float, ...] = 0.0
+    """In all of these steps, in its parts or the same in all of them. Unless there is a policy."""
+    policy: str | None = None
+    """Name of a shipped checkpoint, which acts instead, in the contact that it was trained with."""
+    seed: int = 3
+    """Of the episode."""
+    pos: tuple[float, float, float] | None = None
+    """Of the camera, m; relative to what the task's own camera follows. None: the task's own."""
+    lookat: tuple[float, float, float] | None = None
+    """The place that it looks at, m; as `pos`."""
+
+
+HUMANOID_LEAP = (
+    -0.2, -0.2, 0.3, -0.4, 0.1, 0.2, -0.3, -0.4, -0.2, 0.2, 0.1, -0.3, -0.1, 0.2, -0.1, 0.1, 0.5, 0.2, -0.1, -0.3, -0.2,
+)  # fmt: skip
+CHEETAH_LANDING = (-0.3, -0.2, 0.4, -0.5, 0.1, 0.3)
+WALKER_STEP = (-0.3, 0.2, 0.1, 0.4, 0.3, 0.2)
+MOMENTS = {
+    "genesis/SoftPush-v0": Moment(14, (1.0, 0.0), seed=29, pos=(-0.1, -0.4, 0.36), lookat=(0.03, -0.02, 0.01)),
+    "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
+    "genesis/Ant-v0": Moment(100, policy="ant", pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
+    "genesis/Humanoid-v0": Moment(6, HUMANOID_LEAP, pos=(1.8, -3.0, 0.6), lookat=(0.0, 0.0, -0.05)),
+    "genesis/HalfCheetah-v0": Moment(6, CHEETAH_LANDING, pos=(0.9, -2.8, 0.8), lookat=(0.05, 0.0, 0.0)),
+    "genesis/Walker2d-v0": Moment(44, WALKER_STEP, pos=(1.3, -3.2, 0.6), lookat=(0.1, 0.0, -0.1)),
+    "genesis/Hopper-v0": Moment(45, policy="hopper", pos=(0.8, -3.2, 0.7), lookat=(-0.1, 0.0, 0.0)),
+    "genesis/CartPoleSwingUp-v0": Moment(66, policy="cartpole", pos=(1.5, -3.6, 1.3), lookat=(0.1, 0.0, 0.1)),
+    "genesis/Pendulum-v0": Moment(3, 1.0, seed=29, pos=(1.0, -2.5, 1.9), lookat=(0.4, 0.0, 0.15)),
 }
-"""Steps from the start to the picture, and the same action in all of its parts, of full strength; of others: 10, 0."""
+"""Of each environment; of others: the defaults. Actions of the legged ones were found by trying random ones."""
 STORIES = {
-    "ant": Story(DOCS / "checkpoints" / "ant.pt", seconds=3.0, forward=True),
-    "hopper": Story(DOCS / "checkpoints" / "hopper.pt", seconds=2.0, forward=True),
-    "cartpole": Story(DOCS / "checkpoints" / "cartpole.pt", seconds=3.9, forward=False),
+    "ant": Story(DOCS / "checkpoints" / "ant.pt", (0.0, 0.8, 1.5, 2.2, 3.0), forward=True),
+    "hopper": Story(DOCS / "checkpoints" / "hopper.pt", (0.0, 0.5, 0.8, 1.0, 1.7), forward=True),
+    "cartpole": Story(DOCS / "checkpoints" / "cartpole.pt", (0.0, 0.5, 1.0, 1.4, 3.9), forward=False),
 }
 """Name of the pictures to what they show; of the first there is a film too."""
 
@@ -45,7 +76,7 @@ class GalleryConfig:
     moment_size: tuple[int, int] = (220, 180)
     """Width and height of a picture in a strip or film, pixels."""
     seed: int = 3
-    """Of the episodes."""
+    """Of the episodes in strips and films."""
     environments: bool = True
     """Whether to make the pictures of the environments."""
     training: bool = True
@@ -71,22 +102,31 @@ def run(config: GalleryConfig) -> list[Path]:
 
 
 def _environments(config: GalleryConfig) -> list[Path]:
-    """Each environment after a moment."""
+    """Each environment in its moment."""
     written = []
     for env_id in envs.ENV_IDS:
-        steps, push = MOMENTS.get(env_id, (10, 0.0))
-        env = make.film_env(env_id, 1, size=config.size)
-        env.reset(seed=config.seed)
-        action = env.tensor(np.full((1, *env.single_action_space.shape), push))
-        if env_id == "genesis/SoftPush-v0":
-            action[:, 1] = 0.0
-        for _ in range(steps):
-            env.step(action)
         path = config.folder / f"{env_id.split('/')[1].split('-')[0].lower()}.png"
-        write_png(path, env.render()[0], colors=256)
-        env.close()
+        write_png(path, picture(env_id, MOMENTS.get(env_id, Moment()), config.size), colors=256)
         written.append(path)
     return written
+
+
+@torch.no_grad()
+def picture(env_id: str, moment: Moment, size: tuple[int, int]) -> np.ndarray:
+    """The moment, (H, W, 3) uint8; `size` is width and height, pixels."""
+    saved = None if moment.policy is None else checkpoint.load(DOCS / "checkpoints" / f"{moment.policy}.pt", env_id)
+    env = make.film_env(env_id, 1, make.contact_of(env_id, saved, None), size=size)
+    observation, _ = env.reset(seed=moment.seed)
+    held = env.tensor(np.broadcast_to(moment.action, (1, *env.single_action_space.shape)).copy())
+    act = (lambda observation: held) if saved is None else make.restored_agent(saved, env).act
+    for _ in range(moment.steps):
+        observation, *_ = env.step(act(observation))
+    camera = env.add_camera()
+    camera.set_pose(moment.pos, moment.lookat)
+    env.draw_marks()
+    shown = camera.render()[0]
+    env.close()
+    return shown
 
 
 def _training(config: GalleryConfig) -> list[Path]:

@@ -44,7 +44,7 @@ class Quadrotor(RobotTask):
     VELOCITY_WEIGHT, SPIN_WEIGHT, ACTION_WEIGHT, TILT_WEIGHT = 0.01, 0.002, 0.01, 0.1
     SUCCESS_DISTANCE = 0.1  # m
 
-    FLOOR = -0.6
+    FLOOR = -3.5  # m; episodes end above it
     VIEW = (0.9, -3.0, 0.8)
 
     single_observation_space = Box(-np.inf, np.inf, (18,), np.float32)
@@ -59,10 +59,10 @@ class Quadrotor(RobotTask):
         return {"waypoint": pos + self.tensor(draw.uniform(-self.WAYPOINT, self.WAYPOINT, (3,)))}
 
     def add_camera(self) -> gs.Camera:
-        """Standing still, so that the flight and the waypoint are seen."""
-        centre = tuple(self.rest[:3].tolist())
-        pos = tuple(a + b for a, b in zip(centre, self.VIEW, strict=True))
-        return self.scene.add_camera(res=self.render_size, pos=pos, lookat=centre, fov=38.0)
+        """Along with the body, which stays in the middle; the waypoint is mostly in the picture, too."""
+        camera = self.scene.add_camera(res=self.render_size, pos=self.VIEW, lookat=(0.0, 0.0, 0.0), fov=38.0)
+        camera.follow_entity(self.robot)
+        return camera
 
     def draw_marks(self) -> None:
         """The waypoint."""

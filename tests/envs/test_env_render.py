@@ -114,3 +114,17 @@ def test_record_video(env_id, tmp_path):
         recorded.close()
     (film,) = tmp_path.glob("*.mp4")
     assert ffmpeg.count_frames_and_secs(str(film))[0] in (4, 5)
+
+
+def test_the_quadrotor_stays_in_the_picture_and_over_the_floor():
+    """Wherever an episode may lead it: 3 m from the waypoint, which is 1 m away at most."""
+    env = small(gym.make_vec("genesis/Quadrotor-v0", num_envs=3, render_mode="rgb_array")).unwrapped
+    env.reset(seed=0)
+    qpos = env.rest.repeat(3, 1)
+    qpos[:, :3] += env.tensor([[3.0, 1.0, 0.0], [-2.0, -3.0, 1.0], [0.0, 0.0, -env.FAR - env.WAYPOINT]])
+    env.place(qpos, torch.zeros_like(env.dofs_vel()), torch.arange(3))
+    assert env.FLOOR < float(qpos[:, 2].min())
+    for seen in env.add_camera().render(segmentation=True)[2]:
+        rows, columns = np.nonzero(seen == env.robot.idx + 1)
+        assert len(rows) > 8 and abs(rows.mean() - 29.5) < 3 and abs(columns.mean() - 39.5) < 3
+    env.close()

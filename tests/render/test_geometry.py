@@ -137,6 +137,25 @@ def test_particles_are_balls_where_they_are():
         assert width == pytest.approx(0.3, rel=0.15)
 
 
+def test_a_smooth_body_has_flat_faces_and_no_spots():
+    """Over the front of a block: balls show each ball's round, the smooth surface the face's one normal and colour."""
+    options = gs.options.MPMOptions(grid_density=20, lower_bound=(-1, -1, -1), upper_bound=(1, 1, 1))
+    morph = gs.morphs.Box(pos=(0, 0, 0), size=(0.5, 0.5, 0.5))
+    tilt, shades = {}, {}
+    for mode in ("particle", "recon"):
+        surface = gs.surfaces.Default(vis_mode=mode, color="white")
+        scene, _ = scene_of((morph, gs.materials.MPM.Elastic(E=100.0), surface), mpm_options=options)
+        camera = scene.add_camera(res=(SIZE, SIZE), pos=(0, -3, 0), lookat=(0, 0, 0), fov=15)
+        face = slice(SIZE // 2 - 15, SIZE // 2 + 16)  # 22 cm
+        rgb, _, seen, normal = camera.render(segmentation=True, normal=True)
+        rgb, seen, normal = (image[face, face] for image in (rgb, seen, normal))
+        assert (seen == 1).mean() > (0.8 if mode == "particle" else 0.999)  # between balls there are gaps
+        tilt[mode] = np.degrees(np.arccos(-normal[seen == 1][:, 1].clip(-1, 1)))
+        shades[mode] = rgb[seen == 1].astype(float).std(0).max()
+    assert tilt["particle"].mean() > 30 and shades["particle"] > 30  # what there is to be smoothed
+    assert tilt["recon"].max() < 7 and shades["recon"] < 8, (tilt["recon"].max(), shades["recon"])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_half_spaces_of_a_hull(seed):
     generator = np.random.default_rng(seed)

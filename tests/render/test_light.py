@@ -6,7 +6,7 @@ import torch
 
 import genesis as gs
 from genesis.render.picture import SUN
-from tests.render.looks import plane, scene_of, tool
+from tests.render.looks import SIZE, out_of_sight, plane, scene_of, tool
 
 
 def at(camera, place):
@@ -44,6 +44,20 @@ def test_the_side_towards_the_sun_is_brighter():
     rgb = camera.render()[0]
     lit, dark = (brightness(rgb, at(camera, np.array((0, 0, 1)) + 0.35 * side * SUN)) for side in (1, -1))
     assert lit > 1.5 * dark
+
+
+@pytest.mark.parametrize(("height", "edge"), [(1.5, 0.2), (4.0, 0.5), (8.0, 1.0)])
+def test_the_ground_is_a_checker_that_stays_where_it_is(height, edge):
+    """From straight above: pixels off the borders have their square's shade, wherever the camera is."""
+    scene, *_ = scene_of(plane(), out_of_sight())
+    for x, y in ((0.0, 0.0), (0.37, -1.83)):
+        camera = scene.add_camera(res=(SIZE, SIZE), pos=(x, y, height), lookat=(x, y, 0), up=(0, 1, 0), fov=45)
+        shade = camera.render()[0].mean(-1)
+        reach = height * np.tan(np.radians(22.5)) * ((np.arange(SIZE) + 0.5) * 2 / SIZE - 1)
+        across, along = (x + reach)[None, :] / edge, (y - reach)[:, None] / edge  # in squares
+        inside = np.minimum(abs(across - np.round(across)), abs(along - np.round(along))) > 0.15
+        light = (np.floor(across) + np.floor(along)) % 2 == 1
+        assert shade[light & inside].min() > shade[~light & inside].max() + 10
 
 
 @pytest.mark.parametrize("turn", [0.0, 25.0, 55.0, 80.0])

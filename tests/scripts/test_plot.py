@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import genesis as gs
 from scripts.curves import Curve, band, find_runs, interquartile_mean, read_curve
-from scripts.plot import PlotConfig, plot, report
+from scripts.plot import PlotConfig, draw, grouped, plot, report
 
 TAG = "charts/episodic_return"
 NOW = time.time()
@@ -110,6 +111,35 @@ def test_pictures(tmp_path):
     before = svg
     plot(config)
     assert written[3].read_text() == before, "the same runs give the same picture"
+
+
+@pytest.mark.parametrize(("against", "width"), [("steps", 1000.0), ("seconds", 10.0)])  # the latter in minutes
+def test_the_figure_draws_the_means_and_intervals_of_the_runs(against, width):
+    """Five windows of ten values each, so the mean of 1 ... 10, 11 ... 20 and so on, times the slope."""
+    pytest.importorskip("matplotlib")
+    from matplotlib import pyplot
+    from matplotlib.colors import to_rgb
+
+    k = np.arange(1.0, 51.0)
+    runs = [("shac", 2.0), ("shac", 4.0), ("bptt", -1.0)]
+    curves = [Curve(Path("run"), "env", agent, 100 * k, 60 * k, slope * k) for agent, slope in runs]
+    figure = draw(pyplot, grouped(curves), against, TAG, points=5)
+    (panel,) = figure.axes
+    lines = {line.get_label(): line for line in panel.lines}
+    centres, means = width * np.arange(0.5, 5.0), np.arange(5.5, 50.0, 10.0)
+    for label, slope in (("bptt (1 run)", -1.0), ("shac (2 runs)", 3.0)):
+        np.testing.assert_allclose(lines[label].get_xdata(), centres)
+        np.testing.assert_allclose(lines[label].get_ydata(), slope * means)
+    (shade,) = panel.collections  # of two runs the interval ends at each: a quarter of the resamples hold one twice
+    outline = shade.get_paths()[0].vertices
+    assert set(outline[:, 0].round(6)) == set(centres.round(6))
+    for x, mean in zip(centres, means, strict=True):
+        at = outline[np.isclose(outline[:, 0], x), 1]
+        assert (at.min(), at.max()) == pytest.approx((2 * mean, 4 * mean))
+    assert shade.get_facecolor()[0, :3] == pytest.approx(to_rgb(lines["shac (2 runs)"].get_color()))
+    left, right = panel.get_xlim()
+    assert left == 0 and right > centres[-1], "all of it is within the panel"
+    pyplot.close(figure)
 
 
 def test_folders_that_are_no_runs(tmp_path):

@@ -143,10 +143,18 @@ def test_a_checkpoint_of_another_environment_is_refused(monkeypatch, tmp_path, t
     assert command(monkeypatch, *options) == 1 and "Ant-v0" in capsys.readouterr().err
 
 
-def test_the_gallery_has_a_small_picture_of_every_environment(tmp_path):
-    written = gallery.run(gallery.GalleryConfig(folder=tmp_path, size=(120, 90), training=False))
+def test_the_pictures_of_the_environments_are_those_that_the_gallery_makes(tmp_path):
+    """Seen at 120 x 90 and by colours that differ much. There float64 in the place of float32 changes no pixel, so
+    rounding does not count; another contact model, whose hopper leaned a little more, changed 75 (0.7 %)."""
+    written = gallery.run(gallery.GalleryConfig(folder=tmp_path, training=False))
     assert {path.name for path in written} == {path.name for path in gallery.FOLDER.glob("*.png")}
-    assert all(path.stat().st_size < 150_000 for path in gallery.FOLDER.glob("*.png"))
+    for path in written:
+        shipped = gallery.FOLDER / path.name
+        assert shipped.stat().st_size < 150_000
+        with pillow.open(path) as new, pillow.open(shipped) as old:
+            seen = [np.asarray(one.convert("RGB").reduce(4), dtype=float) for one in (new, old)]
+        changed = (np.abs(seen[0] - seen[1]).max(-1) > 40).mean()
+        assert changed < 0.002, f"{path.name} is stale: run python -m scripts.gallery, and look at what it makes"
 
 
 @pytest.mark.precision("32")
@@ -161,7 +169,7 @@ def test_the_gallery_shows_what_training_changed(tmp_path):
 
 @pytest.mark.precision("32")
 def test_the_shipped_policies_do_what_their_page_says():
-    first, last = (shots(gallery.STORIES["hopper"], trained, 2, (24, 20), seed=3) for trained in (False, True))
+    first, last = (shots(gallery.STORIES["hopper"], trained, (0.0, 2.0), (24, 20), seed=3) for trained in (False, True))
     assert first[1].words == "untrained, episode over"
     distance = float(last[1].words.split()[-2])
     assert last[1].words.startswith("trained, 2.0 s") and distance > 2.0
