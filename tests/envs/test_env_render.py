@@ -118,7 +118,7 @@ def test_record_video(env_id, tmp_path):
 
 def test_the_quadrotor_stays_in_the_picture_and_over_the_floor():
     """Wherever an episode may lead it: 3 m from the waypoint, which is 1 m away at most."""
-    env = small(gym.make_vec("genesis/Quadrotor-v0", num_envs=3, render_mode="rgb_array")).unwrapped
+    env = gym.make_vec("genesis/Quadrotor-v0", num_envs=3, render_mode="rgb_array", render_size=SIZE).unwrapped
     env.reset(seed=0)
     qpos = env.rest.repeat(3, 1)
     qpos[:, :3] += env.tensor([[3.0, 1.0, 0.0], [-2.0, -3.0, 1.0], [0.0, 0.0, -env.FAR - env.WAYPOINT]])
