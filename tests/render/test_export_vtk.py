@@ -15,7 +15,7 @@ from genesis.render import colors, export
 from genesis.render.recon import surface
 from tests.render.gltf_file import File
 from tests.render.looks import plane, scene_of, tool
-from tests.render.test_export import VIEW, plain
+from tests.render.test_scene_export import VIEW, plain
 
 pytestmark = pytest.mark.export
 pyvista = pytest.importorskip("pyvista", reason="needs the extra pyvista")
