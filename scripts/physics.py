@@ -114,7 +114,7 @@ class GenesisWorld:
             return Strain(excess, torch.full_like(excess, torch.nan), nothing, nothing)
         contacts = self.env.robot.get_contacts()
         force, height = (x.detach().as_subclass(torch.Tensor)[..., 2] for x in (contacts.force, contacts.position))
-        touches = contacts.force.detach().as_subclass(torch.Tensor).abs().sum(dim=2) > 0
+        touches = contacts.touching
         depth = torch.where(touches, -height, 0.0).clamp_min(0.0).amax(dim=1)
         return Strain(excess, depth, touches.sum(dim=1), (touches & (force < 0)).sum(dim=1))
 

@@ -202,11 +202,10 @@ class RobotTask(DifferentiableVectorEnv):
         if "contacts" not in self.step_outputs:
             return {}
         contacts = self.robot.get_contacts()
-        touches = contacts.force.detach().as_subclass(torch.Tensor).abs().sum(dim=2) > 0
         stiffness, mass = (
             x.as_subclass(torch.Tensor) for x in (self.robot.get_contact_stiffness(), self.robot.get_mass())
         )
-        sum_of_touching = (touches * stiffness.detach()[:, contacts.link_idx]).sum(dim=1)
+        sum_of_touching = (contacts.touching * stiffness.detach()[:, contacts.link_idx]).sum(dim=1)
         return {"contact_stiffness": self.CONTROL_DT**2 * sum_of_touching / mass.detach()}
 
     def effort(self) -> torch.Tensor:

@@ -93,6 +93,11 @@ class Contacts:
     geom_names: tuple[str, ...]
     """The shape that each point is on."""
 
+    @property
+    def touching(self) -> torch.Tensor:
+        """(B, C) bool, plain, without a graph: which points touched the ground."""
+        return self.force.detach().as_subclass(torch.Tensor).abs().sum(dim=2) > 0
+
 
 @dataclass(frozen=True, eq=False)
 class SceneState:
