@@ -37,13 +37,12 @@ from agents.core.laws import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, 
 from agents.core.nets import MLP, seeded
 from agents.core.noise import Noise, permutation
 from agents.core.normaliser import Normaliser
-from agents.core.optimiser import Optimiser, Step, guarded_step
+from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
 from agents.core.rollout import Stopwatch, collect
 
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
 BETAS = (0.9, 0.999)
-DIVERGED = "the steps that it learnt from are finite, look at the learning rate"
 CLIP = Law("lie in (0, 1)", lambda x: 0 < x < 1)
 SCHEDULE = Law(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
 
@@ -367,7 +366,7 @@ class PPO(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss, blame=lambda: DIVERGED, report=self.report)
+        step = guarded_step(optimiser, loss, blame=diverged, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

@@ -35,14 +35,13 @@ from agents.core.agent import Agent, plain
 from agents.core.laws import POSITIVE, UNIT, WHOLE, WIDTHS, Law, obey
 from agents.core.nets import MLP, seeded
 from agents.core.noise import Noise
-from agents.core.optimiser import Optimiser, Step, guarded_step
+from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
 from agents.core.replay import Replay
 from agents.core.rollout import Stopwatch, collect
 from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
 BETAS = (0.9, 0.999)
-DIVERGED = "the steps that it learnt from are finite, look at the learning rate"
 ENTROPY = Law("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
@@ -291,7 +290,7 @@ class SAC(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss, blame=lambda: DIVERGED, report=self.report)
+        step = guarded_step(optimiser, loss, blame=diverged, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

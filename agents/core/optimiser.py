@@ -150,6 +150,11 @@ def guarded_step(
     return step
 
 
+def diverged() -> str:
+    """What `guarded_step` is to blame where the steps that were learnt from are known to be finite."""
+    return "the steps that it learnt from are finite, look at the learning rate"
+
+
 def origin_of(env: Any, known: int, blame: Callable[[], str | None]) -> str:
     """Where something began to be not finite, in words: in the simulator on the way back, else what `blame` names.
 

@@ -82,7 +82,7 @@ class Window:
 
     def finite(self) -> torch.Tensor:
         """(H, B) bool, whether a step can be learnt from: state, reward and next observation are finite."""
-        observed = torch.isfinite(self.next_observations()).all(dim=2)
+        observed = torch.stack([torch.isfinite(x.detach()).all(dim=1) for x in self.next_observation])
         return self.valid & torch.isfinite(self.reward.detach()) & observed
 
     def first_nonfinite(self) -> str | None:
