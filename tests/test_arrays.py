@@ -1,0 +1,80 @@
+"""Arrays by name: tables, kernels made from them, and what `bind` refuses."""
+
+import pytest
+import torch
+
+from genesis.arrays import Array, allocate, count_bytes, named, view
+from genesis.compiler import layout, per_runtime, ti
+from genesis.errors import GenesisRuntimeError
+from genesis.launch import bind, kernel
+
+TABLE = (
+    Array("size", "I1", (1,), "constant"),
+    Array("x", "A3", ("frames", "items"), "frames"),
+    Array("y", "A3", ("frames", "items"), "frames"),
+    Array("total", "A1", ("items",), "scratch"),
+    Array("gtotal", "A1", ("items",), "adjoint"),
+)
+SIZES = {"frames": 2, "items": 700}
+
+
+@per_runtime
+def kernels():
+    lay = layout()
+
+    @ti.func
+    def length(a: ti.template(), i):
+        return lay.get3(a.x, i).norm()
+
+    @kernel(TABLE, "constant", "frames", "scratch")
+    def measure(a: ti.template()):
+        for i in range(a.size[0]):
+            a.total[i] = length(a, i)
+        for i in range(a.size[0]):
+            lay.put3(a.y, i, a.total[i] * lay.get3(a.x, i))
+
+    return measure
+
+
+def made():
+    arrays = allocate(TABLE, SIZES, "constant", "frames", "scratch")
+    arrays["size"][0] = SIZES["items"]
+    view(TABLE, arrays, "x", SIZES).copy_(torch.randn(2, 700, 3, generator=torch.Generator().manual_seed(0)))
+    return arrays
+
+
+def test_a_kernel_works_on_its_arrays_by_name():
+    arrays = made()
+    bind(kernels(), dict(reversed(arrays.items())))()
+    x, y = (view(TABLE, arrays, name, SIZES)[0] for name in ("x", "y"))
+    torch.testing.assert_close(y, x * x.norm(dim=1, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.pop("y"), "missing y"),
+        (lambda arrays: arrays.update(z=arrays["x"]), "superfluous z"),
+        (lambda arrays: arrays.update(x=arrays["y"], y=arrays["x"]), "argument x .* got 'y'"),
+        (lambda arrays: arrays.update(x=torch.zeros(1400, dtype=arrays["x"].dtype)), "argument x .* of shape"),
+        (lambda arrays: arrays.update(total=torch.zeros(700, dtype=torch.int32)), "argument total .*int32 of"),
+        (lambda arrays: arrays.update(total=named("gtotal", arrays["total"].clone())), "argument total .* 'gtotal'"),
+    ],
+    ids=["missing", "superfluous", "swapped", "shape", "dtype", "another's"],
+)
+def test_bind_refuses_other_arrays(change, message):
+    arrays = made()
+    change(arrays)
+    with pytest.raises(GenesisRuntimeError, match=message):
+        bind(kernels(), arrays)
+
+
+def test_bytes_are_those_of_the_arrays():
+    arrays = allocate(TABLE, SIZES, "constant", "frames")
+    assert count_bytes(TABLE, SIZES, "constant", "frames") == sum(
+        a.nelement() * a.element_size() for a in arrays.values()
+    )
+
+
+def test_only_the_lives_asked_for_are_allocated():
+    assert set(allocate(TABLE, SIZES, "adjoint")) == {"gtotal"}
