@@ -10,6 +10,9 @@ the adjoint reads. A solver never sees autograd: who calls `store` and `load_adj
 
 Order of calls, forward:   load -> substep(0, S) -> store
                backward:   (the same with S + 1 frames) -> load_adjoint -> substep_adjoint(0, S) -> store_adjoint
+
+Solvers are of two kinds. *Matter* (particles) has many points that feel bodies. *Bodies* (tools, articulated links,
+grounds) have few shapes, their colliders, and say where these are: `genesis.contact.colliders`.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Sequence
 
 import torch
+
+from genesis.contact.colliders import Exchange
 
 
 class Field(NamedTuple):
@@ -37,11 +42,12 @@ class Frames:
     """2 (forward only, used in turn) or substeps + 1 (kept for the adjoint)."""
     of: dict[str, Any]
     """Solver name -> that solver's own frame object."""
-    n_bytes: int = 0
+    exchange: Exchange
+    """Poses and impulses of the colliders."""
 
 
 class Solver(ABC):
-    """Abstract. Concrete solvers are final."""
+    """Abstract: matter, or a base of `Bodies`. Concrete solvers are final."""
 
     name: str
     state: tuple[Field, ...]
@@ -99,3 +105,31 @@ class Solver(ABC):
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         """Cotangents of state, controls and parameters (order of `load`), in fresh tensors; None at will where they are
         not needed."""
+
+
+class Bodies(Solver):
+    """Abstract: a solver whose bodies push matter, and may be pushed by it.
+
+    In every substep of the scene bodies publish their poses, matter advances, and then bodies do, so that an impulse
+    which matter gives in a substep is there when the body takes it. Bodies that take none may advance a whole step
+    before matter does.
+    """
+
+    first: int
+    """Index of its first collider among those of the scene."""
+    n_colliders: int
+    takes_impulses: bool
+    """Whether its substep reads what matter gave its colliders."""
+    every: int
+    """Substeps of the scene in one of its own. Frames and ranges of `substep` count its own."""
+
+    @abstractmethod
+    def publish(self, frames: Frames, begin: int, end: int) -> None:
+        """Write the poses of its colliders at the beginning of the scene's substeps `begin` … `end` - 1.
+
+        Between two of its own frames a body goes on as it moved at the earlier one.
+        """
+
+    @abstractmethod
+    def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        """Take the cotangents of those poses, which belong to its frames before these substeps."""
