@@ -13,7 +13,7 @@ whose points these are. s is the scene's substep, b the environment, chunk the p
 import math
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.contact.colliders import COLLIDERS, CHUNKS, ENVS
+from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS
 from genesis.contact.shapes import FADE, PLANE, shapes
 from genesis.math.kernels import rotations
 
@@ -37,7 +37,7 @@ def contact() -> Functions:
 
     @ti.func
     def near(x, at, k, a: ti.template()):
-        """Influence of collider k, whose pose is `at`, on x, its slope with distance, normal, and x in the body's frame.
+        """Influence of collider k, with pose `at`, on x, its slope with distance, normal, and x in the body's frame.
 
         Influence 0 where the body is too far.
         """
@@ -88,7 +88,7 @@ def contact() -> Functions:
 
     @ti.func
     def push(v, x, m, s, b, chunk, a: ti.template()):
-        """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment in turn."""
+        """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
         out = v
         pose, slot = pose_at(s, b, a), sum_at(s, b, chunk, a)
         for k in range(a.counts[COLLIDERS]):

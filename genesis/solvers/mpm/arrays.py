@@ -9,8 +9,8 @@ TABLE = (
     Array("body", "I1", ("particles",), "constant"),  # body of each particle
     Array("model", "I1", ("bodies",), "constant"),  # constitutive model of each body
     Array("volume", "A1", ("bodies",), "constant"),  # of one of its particles
-    # The state of every frame; the grid before its operation of every substep, and the nodes that it covers, [low, high)
-    # for each chunk; the step's parameters.
+    # The state of every frame; the grid before its operation of every substep, and the nodes that it covers of each
+    # chunk, [low, high); the step's parameters.
     Array("x", "A3", ("frames", "envs", "particles"), "frames"),
     Array("v", "A3", ("frames", "envs", "particles"), "frames"),
     Array("C", "A33", ("frames", "envs", "particles"), "frames"),

@@ -14,7 +14,6 @@ from genesis.solvers.mpm.physics import (
     BEGIN,
     CAPACITY,
     CELLS,
-    END,
     N_BODIES,
     N_CHUNKS,
     N_ENVS,

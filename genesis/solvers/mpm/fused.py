@@ -100,8 +100,8 @@ def fused(models: tuple[str, ...], contact: Functions, table: Table) -> Function
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                put4(a.moved, to + c, ph.trace_node(
-                                    get4(a.grid, at + c), low + ti.Vector([i, j, k]), light, s, b, to + c, a))  # fmt: skip
+                                put4(a.moved, to + c, ph.trace_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
+                                                                    light, s, b, to + c, a))  # fmt: skip
                                 put4(a.gmoved, to + c, vec4(0.0))
                     for p in range(n):
                         ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
@@ -110,8 +110,8 @@ def fused(models: tuple[str, ...], contact: Functions, table: Table) -> Function
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                ggravity_sum += ph.release_node(
-                                    get4(a.grid, at + c), low + ti.Vector([i, j, k]), light, s, b, 0, to + c, a)  # fmt: skip
+                                ggravity_sum += ph.release_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]), light,
+                                                                s, b, 0, to + c, a)  # fmt: skip
                     put4(a.ggravity, b, ggravity_sum)
                     for p in range(n):
                         e = a.body[p]

@@ -101,7 +101,8 @@ def parallel(models: tuple[str, ...], contact: Functions, table: Table) -> Funct
             if a.live[b] != 0:
                 e = a.body[p]
                 c = b * a.size[N_BODIES] + e
-                ph.release_particle(frame(a.size[BEGIN], b, a) + p, i, c, c, e, ph.domain_box(b * a.size[CAPACITY], a), a)
+                at = b * a.size[CAPACITY]
+                ph.release_particle(frame(a.size[BEGIN], b, a) + p, i, c, c, e, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[N_BODIES]):
             if a.size[BEGIN] == 0 and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)

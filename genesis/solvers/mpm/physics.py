@@ -269,7 +269,8 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
         )  # fmt: skip
 
     return Functions(
-        numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside, bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
+        numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside,
+        bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node,
         gather_particle=gather_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,

@@ -1,7 +1,7 @@
 """What is launched once before an adjoint: which environments have something to pull back."""
 
 from genesis.arrays import Table
-from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.compiler import Functions, per_runtime, ti
 from genesis.launch import kernel
 from genesis.solvers.mpm.arrays import BACKWARD
 from genesis.solvers.mpm.physics import ACTIVE, N_PARTICLES, SUBSTEPS, physics
@@ -9,7 +9,7 @@ from genesis.solvers.mpm.physics import ACTIVE, N_PARTICLES, SUBSTEPS, physics
 
 @per_runtime
 def prepare(models: tuple[str, ...], contact: Functions, table: Table) -> Functions:
-    lay, ph = layout(), physics(models, contact)
+    ph = physics(models, contact)
 
     @kernel(table, *BACKWARD)
     def prepare_adjoint(a: ti.template()):

@@ -1,7 +1,7 @@
 """Tool solver: poses moved by a velocity that is constant over a control step.
 
-Per frame, environment and tool one pose, laid out as a collider's: (position, friction), quaternion wxyz, (velocity, -),
-(angular velocity, -). All frames of a step are always kept: they are small.
+Per frame, environment and tool one pose, laid out as a collider's: (position, friction), quaternion wxyz,
+(velocity, -), (angular velocity, -). All frames of a step are always kept: they are small.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ TABLE = (
     Array("size", "I1", (8,), "step"),
     Array("num", "A1", (1,), "constant"),  # dt of a substep
     Array("tools", "A4", ("poses", "envs", "tools", 4), "frames"),
-    Array("gtools", "A4", ("envs", "tools", 4), "adjoint"),  # cotangents of one frame, pulled from the last to the first
+    Array("gtools", "A4", ("envs", "tools", 4), "adjoint"),  # cotangents of one frame at a time
 )
 
 
@@ -82,7 +82,7 @@ def kernels() -> Functions:
 
     @kernel(TABLE + exchange.TABLE, "constant", "frames", "step", "adjoint")
     def advance_adjoint(a: ti.template()):
-        """`gtools` has the cotangent of frame `end`, but for that of its published poses, and becomes that of `begin`."""
+        """`gtools`: from the cotangent of frame `end`, but for that of its published poses, to that of `begin`."""
         for item in range(a.size[ENVS] * a.size[TOOLS]):
             b, t = item // a.size[TOOLS], item % a.size[TOOLS]
             r = 4 * item
