@@ -144,9 +144,10 @@ def link_poses(model: RigidModel) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def tree_mass(model: RigidModel) -> np.ndarray:
-    """(L,) kg: mass of the whole tree that a link belongs to."""
+    """(L,) kg: mass of all that moves in the tree that a link belongs to; of a tree that cannot move, of all of it."""
     root = roots(model)
-    return np.bincount(root, model.mass, model.n_links)[root]
+    moves = np.bincount(root, model.moving, model.n_links)[root] > 0
+    return np.bincount(root, np.where(moves & ~model.moving, 0.0, model.mass), model.n_links)[root]
 
 
 def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[float]) -> np.ndarray:

@@ -97,7 +97,7 @@ class RigidSolver(Solver):
         stiffness = prepare.contact_stiffness(model, options, gravity)
         factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
         pair_list.warn(model, pairs, blind, factor, dt / substeps)
-        pair, shape = pair_list.pack(pairs, factor, options, contact, dt / substeps)
+        pair, shape = pair_list.pack(model, pairs, factor, options, contact, dt / substeps)
         self._constants = {
             "num": reals(np.array([dt / substeps, prepare.slip(options, dt / substeps), options.limit_smoothing])),
             "tree": integers(tree),
