@@ -26,6 +26,8 @@ N_NUMBERS = ORIGIN + 3
 
 WALL = 3
 """Cells at each side of the domain in which nodes may not move outward. Source: the usual MLS-MPM padding."""
+OFF_GRID = 1e30
+"""m: beyond any grid."""
 LIGHTEST = 1e-8
 """Nodes lighter than this fraction of a particle's mass are skipped, forward and adjoint."""
 
@@ -206,8 +208,11 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
                          num: ti.template(), q, q1, i):  # fmt: skip
         nv, c0, c1, c2 = get4(stage, 4 * i), get4(stage, 4 * i + 1), get4(stage, 4 * i + 2), get4(stage, 4 * i + 3)
         put33(C, q1, ti.Matrix.cols([c0[:3], c1[:3], c2[:3]]))
+        moved = num[DT] * nv[:3]
+        if ti.abs(moved).max() > num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+            moved += vec3(OFF_GRID)
         put3(v, q1, nv[:3])
-        put3(x, q1, get3(x, q) + num[DT] * nv[:3])
+        put3(x, q1, get3(x, q) + moved)
 
     @ti.func
     def project_particle(x: ti.template(), moved: ti.template(), gmoved: ti.template(), gx: ti.template(),

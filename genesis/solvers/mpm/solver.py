@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from genesis.compiler import Functions, Launch, bind, layout
-from genesis.solvers.base import Field, Frames, Solver
+from genesis.solvers.base import Field, Frames, Origin, Solver
 from genesis.solvers.mpm import physics as slot
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
@@ -94,7 +94,7 @@ class MPMSolver(Solver):
 
     def __init__(self, bodies: Sequence[MPMBody], options: GridOptions, dt: float, substeps: int, n_envs: int):
         """`dt` is the control step, s."""
-        self.bodies, self.substeps = list(bodies), substeps
+        self.bodies, self.substeps, self.dt = list(bodies), substeps, dt
         self.n_particles = sum(len(b.positions) for b in self.bodies)
         N = self.n_particles
         self.state = (Field("pos", (N, 3)), Field("vel", (N, 3)), Field("C", (N, 3, 3)), Field("F", (N, 3, 3)))
@@ -252,6 +252,24 @@ class MPMSolver(Solver):
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: MPMFrames = frames.of[self.name]
         return mine.status[: mine.active]
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin:
+        mine: MPMFrames = frames.of[self.name]
+        x, v = self._frame(frames, mine.x, code)[env], self._frame(frames, mine.v, code)[env]
+        fastest = self.dx * self.substeps / self.dt
+        speed = v.abs().amax(1)
+        fast = ~(speed <= (1 - 1e-6) * fastest)
+        if fast.any():
+            row = int(fast.nonzero()[0])
+            law = "be finite" if torch.isnan(speed[row]) else f"stay below a cell per substep, {fastest:.4g} m/s"
+            return Origin("vel", self.body_of("vel", row), law, float(speed[row]))
+        g = (x - self._num[slot.ORIGIN :]) / self.dx
+        out = ~((g > 0.5) & (g < self._size[slot.CELLS :] - 0.5))
+        row, axis = out.int().flatten().argmax().item() // 3, out.int().flatten().argmax().item() % 3
+        return Origin("pos", self.body_of("pos", row), "stay inside the grid", float(x[row, axis]))
+
+    def body_of(self, field: str, row: int) -> str:
+        return self.bodies[row if field == "material" else int(self._body[row])].name
 
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]

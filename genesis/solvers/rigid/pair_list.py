@@ -120,12 +120,37 @@ def factors(
     return found
 
 
-def warn(model: RigidModel, pairs: Sequence[Pair], blind: set[str], factor: Sequence[float], substep_dt: float) -> None:
-    """Tell of what cannot touch, and of what is much softer than asked for."""
+def may_gain_energy(model: RigidModel, pair: Pair) -> bool:
+    """Whether anything but balls moves in it: a force off a body's centre meets less than the body's mass, so that many
+    samples, each stable alone, are not stable together. Measurements: docs/decisions.md."""
+    return any(model.moving[geom.link] and not _is_ball(model, geom) for geom in (pair.a, pair.b))
+
+
+def _is_ball(model: RigidModel, geom: Geom) -> bool:
+    off_centre = np.linalg.norm(np.asarray(geom.pos) - model.com[geom.link])
+    return geom.kind == "sphere" and bool(off_centre <= 1e-3 * geom.size[0])
+
+
+def warn(
+    model: RigidModel,
+    pairs: Sequence[Pair],
+    blind: set[str],
+    factor: Sequence[float],
+    substep_dt: float,
+    labels: Sequence[str],
+) -> None:
+    """Tell of what cannot touch, of what may gain energy, and of what is much softer than asked for."""
     if blind:
         _LOG.warning(
             "geoms of kind %s touch the ground only, and pass through other bodies; approximate them by spheres, "
             "capsules or boxes.", ", ".join(sorted(blind)),
+        )  # fmt: skip
+    lively = next((pair for pair in pairs if may_gain_energy(model, pair)), None)
+    if lively is not None:
+        _LOG.warning(
+            "contact between bodies must be between balls to be sure to gain no energy, got %r and %r; it is explicit, "
+            "and may throw them apart. Check that no energy appears, and use more substeps if it does.",
+            labels[lively.a.link], labels[lively.b.link],
         )  # fmt: skip
     if factor and min(factor) < SOFTEST:
         pair = pairs[int(np.argmin(factor))]
@@ -133,7 +158,7 @@ def warn(model: RigidModel, pairs: Sequence[Pair], blind: set[str], factor: Sequ
         _LOG.warning(
             "contact between %r and %r is %.0f times softer than RigidOptions ask for, because the substep of %.3g s "
             "allows no more; stacks may lean and topple. Use %d times as many substeps.",
-            model.link_names[pair.a.link], model.link_names[pair.b.link], 1.0 / min(factor), substep_dt, needed,
+            labels[pair.a.link], labels[pair.b.link], 1.0 / min(factor), substep_dt, needed,
         )  # fmt: skip
 
 

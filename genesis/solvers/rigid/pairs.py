@@ -2,9 +2,10 @@
 
 A sample is a sphere on body a (radius 0 for a box's), at x; the shape of body b says how deep x is and along which
 normal n. Normal force and friction follow the ground's law, all at the old velocity: N(u) = k psi(depth) g(1 - d u),
-with the two stiffnesses in series; what cannot move does not give way. Of two boxes, b's face is the one with the largest separation, the same for all
-samples; a sample fades out just beyond the rim of that face. Kinks: where the nearest face, the clamping of a capsule's
-segment, or the touching of a sample changes; jumps: where the nearest face does.
+with the two stiffnesses in series; what cannot move does not give way. Of two boxes, b's face is the one with the
+largest separation, the same for all samples; a sample fades out just beyond the rim of that face. Kinks: where the
+nearest face, the clamping of a capsule's segment, or the touching of a sample changes; jumps: where the nearest face
+does.
 
 Which face is nearest and which sample touches differ from environment to environment, so lanes are taken one by one.
 

@@ -217,6 +217,12 @@ def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndar
     return stiffness, damping
 
 
+def slides(model: RigidModel) -> np.ndarray:
+    """(D,) bool: whether the velocity of a degree of freedom is in m/s; that of the others is in rad/s."""
+    of = {FREE: [True] * 3 + [False] * 3, BALL: [False] * 3, HINGE: [False]}
+    return np.array([moves for joint in model.joints for moves in of.get(joint.kind, [True])], bool)
+
+
 def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.ndarray, int]:
     """The integers of `layout`, and the number of entries of a mass matrix."""
     L, D = model.n_links, model.n_dofs

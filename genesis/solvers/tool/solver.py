@@ -5,7 +5,8 @@ Per frame, environment and tool one block of four vec4, which is also what the c
 are small.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from genesis.compiler import Functions, Launch, bind, layout, per_runtime, ti
 from genesis.math.kernels import rotations
-from genesis.solvers.base import Field, Frames, Solver
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin, Solver
 from genesis.solvers.tool.shapes import FADE, SHAPES, Shape
 
 ENVS, TOOLS, BEGIN, END, CHUNKS = range(5)
@@ -46,6 +47,7 @@ class ToolFrames:
     result: torch.Tensor
     launch: Launch
     active: int = 0
+    status: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int32))
     launch_adjoint: Launch | None = None
 
 
@@ -172,6 +174,9 @@ class ToolSolver(Solver):
         first[:, :, 3, :3].copy_(ang)
         mine.impulse.zero_()
         mine.active = pos.shape[0]
+        # Velocities hold for the whole step. Zero times a pose is NaN if the pose is not finite.
+        parts = (vel / SPEED_LIMIT, ang / SPIN_LIMIT, 0.0 * pos, 0.0 * quat)
+        mine.status = (~(torch.cat(parts, 2).abs().amax((1, 2)) <= 1.0)).int()
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         self._set_range(frames, begin, end)
@@ -186,8 +191,22 @@ class ToolSolver(Solver):
             out.append(sums[..., :3].flatten(2) / self.dt)
         return out
 
-    def failures(self, frames: Frames) -> None:
-        return None
+    def failures(self, frames: Frames) -> torch.Tensor:
+        return frames.of[self.name].status
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin:
+        first = self._blocks(frames.of[self.name].poses, self.substeps + 1, frames.n_envs, len(self.bodies), 4)[0, env]
+        for name, place, limit, unit in (("vel", 2, SPEED_LIMIT, "m/s"), ("ang", 3, SPIN_LIMIT, "rad/s")):
+            speed = first[:, place, :3].abs().amax(1)
+            fast = ~(speed <= limit)
+            if fast.any():
+                row = int(fast.nonzero()[0])
+                return Origin(name, self.body_of(name, row), f"stay below {limit:g} {unit}", float(speed[row]))
+        row = int((~torch.isfinite(first.flatten(1)).all(1)).nonzero()[0])
+        return Origin("pos", self.body_of("pos", row), "be finite", math.nan)
+
+    def body_of(self, field: str, row: int) -> str:
+        return self.bodies[row].name
 
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         mine: ToolFrames = frames.of[self.name]
