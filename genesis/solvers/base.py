@@ -33,6 +33,24 @@ class Field(NamedTuple):
     """Without the leading environment axis."""
 
 
+SPEED_LIMIT = 1e3
+"""m/s: a slide, a free body or a tool that moves faster has left physics. Three times the speed of sound."""
+SPIN_LIMIT = 1e4
+"""rad/s: the same of hinges, balls, free bodies and tools. 95,000 turns a minute."""
+
+
+class Origin(NamedTuple):
+    """What went wrong first in a failed environment."""
+
+    field: str
+    """Of the state."""
+    body: str | None
+    law: str
+    """What the field must, in words."""
+    value: float
+    """What it was instead, as far as it can be told."""
+
+
 @dataclass
 class Frames:
     """What a step leaves behind for its adjoint: one entry per solver, made by `Coupling.allocate`."""
@@ -89,6 +107,17 @@ class Solver(ABC):
 
         None where this solver cannot fail.
         """
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin | None:
+        """What went wrong in environment `env` of `frames`, for which `failures` says `code`; None if it is unknown.
+
+        Called between `store` and the next `load`, before the adjoint.
+        """
+        return None
+
+    def body_of(self, field: str, row: int) -> str | None:
+        """Name of the body that row `row` of a field of the state belongs to; None if it is unknown."""
+        return None
 
     @abstractmethod
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:

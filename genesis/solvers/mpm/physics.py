@@ -27,6 +27,8 @@ N_NUMBERS = ORIGIN + 3
 
 WALL = 3
 """Cells at each side of the domain in which nodes may not move outward. Source: the usual MLS-MPM padding."""
+OFF_GRID = 1e30
+"""m: beyond any grid."""
 LIGHTEST = 1e-8
 """Nodes lighter than this fraction of a particle's mass are skipped, forward and adjoint."""
 
@@ -216,8 +218,11 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
         nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
         c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
         put33(a.C, q1, ti.Matrix.cols([c0[:3], c1[:3], c2[:3]]))
+        step = a.num[DT] * nv[:3]
+        if ti.abs(step).max() > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+            step += vec3(OFF_GRID)
         put3(a.v, q1, nv[:3])
-        put3(a.x, q1, get3(a.x, q) + a.num[DT] * nv[:3])
+        put3(a.x, q1, get3(a.x, q) + step)
 
     @ti.func
     def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):

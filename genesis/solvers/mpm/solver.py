@@ -12,7 +12,7 @@ from genesis.contact import colliders as exchange
 from genesis.contact.colliders import Colliders
 from genesis.contact.law import contact, no_contact
 from genesis.launch import Launch, bind
-from genesis.solvers.base import Field, Frames, Solver
+from genesis.solvers.base import Field, Frames, Origin, Solver
 from genesis.solvers.mpm import physics as slot
 from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
@@ -91,7 +91,7 @@ class MPMSolver(Solver):
         colliders: Colliders | None = None,
     ) -> None:
         """`dt` is the control step, s; `colliders` what pushes the particles."""
-        self.bodies, self.substeps, self.colliders = list(bodies), substeps, colliders
+        self.bodies, self.substeps, self.dt, self.colliders = list(bodies), substeps, dt, colliders
         self.n_particles = sum(len(b.positions) for b in self.bodies)
         N = self.n_particles
         self.state = (Field("pos", (N, 3)), Field("vel", (N, 3)), Field("C", (N, 3, 3)), Field("F", (N, 3, 3)))
@@ -222,6 +222,23 @@ class MPMSolver(Solver):
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: MPMFrames = frames.of[self.name]
         return mine.arrays["status"][: mine.active]
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin:
+        x, v = self._frame(frames, "x", code)[env], self._frame(frames, "v", code)[env]
+        fastest = self.dx * self.substeps / self.dt
+        speed = v.abs().amax(1)
+        fast = ~(speed <= (1 - 1e-6) * fastest)
+        if fast.any():
+            row = int(fast.nonzero()[0])
+            law = "be finite" if torch.isnan(speed[row]) else f"stay below a cell per substep, {fastest:.4g} m/s"
+            return Origin("vel", self.body_of("vel", row), law, float(speed[row]))
+        g = (x - self._constants["num"][slot.ORIGIN :]) / self.dx
+        out = ~((g > 0.5) & (g < torch.as_tensor(self._cells, device=g.device) - 0.5))
+        row, axis = divmod(int(out.int().flatten().argmax()), 3)
+        return Origin("pos", self.body_of("pos", row), "stay inside the grid", float(x[row, axis]))
+
+    def body_of(self, field: str, row: int) -> str:
+        return self.bodies[row if field == "material" else int(self._constants["body"][row])].name
 
     # Backward.
 

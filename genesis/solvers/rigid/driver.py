@@ -1,7 +1,8 @@
 """The kernels: all substeps of a control step in one launch, a block of environments per thread; and its adjoint."""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.math.lanes import any_lane, lane, of_lane, where
+from genesis.math.lanes import absolute, any_lane, lane, of_lane, where
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.joints import joints
@@ -24,6 +25,7 @@ from genesis.solvers.rigid.layout import (
     POINTS,
     Q_INDEX,
     QS,
+    SLIDE,
     SUBSTEPS,
     Features,
     indices,
@@ -46,8 +48,9 @@ def driver(features: Features) -> Functions:
     @ti.func
     def integrate(s, then, b, dt, size: ti.template(), tree: ti.template(), q: ti.template(), qd: ti.template(),
                   qdd: ti.template(), x: ti.template()):  # fmt: skip
-        """Frame `then` from frame s and the accelerations in x: semi-implicit Euler. The sum of all, to be finite."""
-        total = lane()
+        """Frame `then` from frame s and the accelerations in x: semi-implicit Euler. The sum of all, to be finite,
+        and the largest velocity as a part of its limit."""
+        total, fastest = lane(), lane()
         for j in range(size[DOFS]):
             i, a = at.item(s, b, j, size[DOFS], size), x[at.item(0, b, j, size[DOFS], size)]
             qdd[i] = a
@@ -62,13 +65,18 @@ def driver(features: Features) -> Functions:
                 turned = jo.turn_by(at.get4(q, old, size), dt * w)
                 at.put(q, new, turned, size)
                 total += turned.sum() + w.sum()
+                fastest = ti.max(fastest, (1.0 / SPIN_LIMIT) * absolute(w).max())
                 j += 3
             else:
                 there = q[old] + dt * qd[i]
                 q[new] = there
                 total += there + qd[i]
+                limit = 1.0 / SPIN_LIMIT
+                if tree[at.dof_int(j, KIND, size)] == SLIDE:
+                    limit = 1.0 / SPEED_LIMIT
+                fastest = ti.max(fastest, ti.cast(limit, lay.real) * absolute(qd[i]))
                 j += 1
-        return total
+        return total, fastest
 
     @ti.func
     def integrate_adjoint(then, b, dt, size: ti.template(), tree: ti.template(), qd: ti.template(), gq: ti.template(),
@@ -90,10 +98,10 @@ def driver(features: Features) -> Functions:
                 j += 1
 
     @ti.func
-    def note(status: ti.template(), b, total, step):
-        """The first substep, counted from one, after which an environment was not finite any more."""
+    def note(status: ti.template(), b, total, fastest, step):
+        """The first substep, counted from one, after which an environment was not finite any more, or too fast."""
         for j in ti.static(range(lay.width)):
-            if not lay.finite(of_lane(total, j)) and status[lay.width * b + j] == 0:
+            if (not lay.finite(of_lane(total, j)) or of_lane(fastest, j) > 1.0) and status[lay.width * b + j] == 0:
                 status[lay.width * b + j] = step + 1
 
     @ti.func
@@ -194,7 +202,8 @@ def driver(features: Features) -> Functions:
                     if ti.static(features.outputs):
                         out.measure(s, b, size, num, tree, fixed, pair, shape, model, wrench, trace, rot, work, held,
                                     held_by, contacts, joint)  # fmt: skip
-                    note(status, b, integrate(s, then, b, num[DT], size, tree, q, qd, qdd, x), step)
+                    total, fastest = integrate(s, then, b, num[DT], size, tree, q, qd, qdd, x)
+                    note(status, b, total, fastest, step)
                 if size[END] == size[SUBSTEPS]:
                     last = size[SUBSTEPS] % size[N_FRAMES]
                     give(last, q, q_out, b, size[QS], size)

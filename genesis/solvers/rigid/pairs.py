@@ -2,9 +2,10 @@
 
 A sample is a sphere on body a (radius 0 for a box's), at x; the shape of body b says how deep x is and along which
 normal n. Normal force and friction follow the ground's law, all at the old velocity: N(u) = k psi(depth) g(1 - d u),
-with the two stiffnesses in series. Of two boxes, b's face is the one with the largest separation, the same for all
-samples; a sample fades out just beyond the rim of that face. Kinks: where the nearest face, the clamping of a capsule's
-segment, or the touching of a sample changes; jumps: where the nearest face does.
+with the two stiffnesses in series; what cannot move does not give way. Of two boxes, b's face is the one with the
+largest separation, the same for all samples; a sample fades out just beyond the rim of that face. Kinks: where the
+nearest face, the clamping of a capsule's segment, or the touching of a sample changes; jumps: where the nearest face
+does.
 
 Which face is nearest and which sample touches differ from environment to environment, so lanes are taken one by one.
 
@@ -31,8 +32,10 @@ from genesis.solvers.rigid.layout import (
 )  # fmt: skip
 from genesis.solvers.rigid.spatial import quaternion_matrix, ramp
 
-PAIR_INTS = 7
-LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES = range(PAIR_INTS)
+PAIR_INTS = 9
+LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B = range(PAIR_INTS)
+"""GIVES_A, GIVES_B: the links whose stiffnesses are in series. Where one body cannot move both are the other's, and the
+factor on k is twice as large: k is that of the mover alone, and so is its gradient."""
 ROUND, BOX = range(2)
 """Kinds of shapes: a capsule (size: radius, half length), of which a sphere is one; a box (size: half edges)."""
 
@@ -157,8 +160,8 @@ def pairs(features: Features) -> Functions:
                   pair: ti.template()):  # fmt: skip
         """Stiffness, friction and the other numbers of a pair's law."""
         numbers = at.row(shape, pair[first + LAW])
-        ka = number(model, at.parameter(b, 8 * size[LINKS] + la, size), lane)
-        kb = number(model, at.parameter(b, 8 * size[LINKS] + lb, size), lane)
+        ka = number(model, at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_A], size), lane)
+        kb = number(model, at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_B], size), lane)
         mu = gr.pair_friction(number(model, at.parameter(b, 7 * size[LINKS] + la, size), lane),
                               number(model, at.parameter(b, 7 * size[LINKS] + lb, size), lane))  # fmt: skip
         return numbers[0] * ka * kb / (ka + kb), mu, numbers
@@ -261,7 +264,8 @@ def pairs(features: Features) -> Functions:
                 add3(back, ad.back_at(b, l, BVL, size), lane, way * gv, size)
                 add3(back, ad.back_at(b, l, WT, size), lane, way * wt, size)
                 add3(back, ad.back_at(b, l, WF, size), lane, way * w, size)
-            ia, ib = at.parameter(b, 8 * size[LINKS] + la, size), at.parameter(b, 8 * size[LINKS] + lb, size)
+            ia = at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_A], size)
+            ib = at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_B], size)
             ka, kb = number(model, ia, lane), number(model, ib, lane)
             add(gmodel, ia, lane, -gk_sum * kb / (ka * (ka + kb)))
             add(gmodel, ib, lane, -gk_sum * ka / (kb * (ka + kb)))

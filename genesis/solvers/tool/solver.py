@@ -4,7 +4,8 @@ Per frame, environment and tool one pose, laid out as a collider's: (position, f
 (velocity, -), (angular velocity, -). All frames of a step are always kept: they are small.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from genesis.contact import colliders as exchange
 from genesis.contact.colliders import Collider, Colliders
 from genesis.launch import Launch, bind, kernel
 from genesis.math.kernels import rotations
-from genesis.solvers.base import Bodies, Field, Frames
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 
 ENVS, TOOLS, BEGIN, END, CHUNKS, SUBSTEPS, COLLIDERS, FIRST = range(8)
 """Slots of `size`."""
@@ -48,6 +49,7 @@ class ToolFrames:
     launch: Launch
     launch_publish: Launch
     active: int = 0
+    status: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int32))
     launch_adjoint: Launch | None = None
 
 
@@ -202,7 +204,11 @@ class ToolSolver(Bodies):
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         pos, quat, vel, ang, friction = values
-        frames.of[self.name].active = len(pos)
+        mine: ToolFrames = frames.of[self.name]
+        mine.active = len(pos)
+        # Velocities hold for the whole step. Zero times a pose is NaN if the pose is not finite.
+        parts = (vel / SPEED_LIMIT, ang / SPIN_LIMIT, 0.0 * pos, 0.0 * quat)
+        mine.status = (~(torch.cat(parts, 2).abs().amax((1, 2)) <= 1.0)).int()
         start = self._poses(frames, 0)
         start[:, :, 0, :3].copy_(pos)
         start[:, :, 0, 3].copy_(friction)
@@ -225,8 +231,22 @@ class ToolSolver(Bodies):
             out.append(sums[..., :3].flatten(2) / self.dt)
         return out
 
-    def failures(self, frames: Frames) -> None:
-        return None
+    def failures(self, frames: Frames) -> torch.Tensor:
+        return frames.of[self.name].status
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin:
+        first = self._poses(frames, 0)[env]
+        for name, place, limit, unit in (("vel", 2, SPEED_LIMIT, "m/s"), ("ang", 3, SPIN_LIMIT, "rad/s")):
+            speed = first[:, place, :3].abs().amax(1)
+            fast = ~(speed <= limit)
+            if fast.any():
+                row = int(fast.nonzero()[0])
+                return Origin(name, self.body_of(name, row), f"stay below {limit:g} {unit}", float(speed[row]))
+        row = int((~torch.isfinite(first.flatten(1)).all(1)).nonzero()[0])
+        return Origin("pos", self.body_of("pos", row), "be finite", math.nan)
+
+    def body_of(self, field: str, row: int) -> str:
+        return self.bodies[row].name
 
     # Backward.
 
