@@ -80,6 +80,8 @@ class RigidSolver(Solver):
         self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
         shapes = {"contacts": (len(self.points), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
         self.outputs = tuple(Field(name, shapes[name]) for name in OUTPUTS if name in outputs)
+        self.reads = ("qpos", "dofs_vel")
+        self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = {f.name for f in self.outputs}
         pairs, blind = pair_list.touching(model, options.self_collision)
         self.features = slot.Features(
