@@ -116,9 +116,9 @@ class RigidSolver(Solver):
             "pair": integers(pair),
             "shape": reals(shape),
         }
-        sizes = [JOINT_SIZES[joint.kind] for joint in model.joints]
-        links = [joint.link for joint in model.joints]
-        self._links_of_qs, self._links_of_dofs = (np.repeat(links, [n[k] for n in sizes]) for k in range(2))
+        self._links_of_qs, self._links_of_dofs = (
+            [joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][k])] for k in range(2)
+        )
         self._slides = prepare.slides(model)
         self._count_elements()
         self._size = lay.new_int(slot.N_SIZES)
@@ -302,7 +302,7 @@ class RigidSolver(Solver):
         rows = {"qpos": self._links_of_qs, "dofs_vel": self._links_of_dofs, "dofs": self._links_of_dofs}
         link = row if field in ("wrench", "link_wrench", "link_acceleration") else None
         if field in rows:
-            link = int(rows[field][row])
+            link = rows[field][row]
         return None if link is None else self.labels[link]
 
     # Backward.
