@@ -83,7 +83,7 @@ def count_bytes(table: Table, sizes: Sizes, *lives: str) -> int:
     lay = layout()
     total = 0
     for array in select(table, *lives):
-        item = {"U1": 1, "I1": 4, "IL": 4}.get(array.kind, lay.dtype.itemsize)
+        item = {"U1": 1, "I1": 4, "IL": 4}.get(array.kind, int(lay.dtype.itemsize))
         total += item * COMPONENTS.get(array.kind, lay.width) * math.prod(extent(array, sizes))
     return total
 

@@ -17,7 +17,7 @@ LAYERS = (
     "checks compiler",
     "arrays",
     "launch runtime math",
-    "options morphs materials surfaces",
+    "options morphs materials surfaces visible",
     "grad.tensor",
     "grad.creation loaders",
     "solvers",

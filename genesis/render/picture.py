@@ -10,10 +10,9 @@ import torch
 from genesis.arrays import LIVES, allocate
 from genesis.compiler import layout
 from genesis.launch import Launch
-from genesis.render import colors
 from genesis.render.kernels import arrays as at
 from genesis.render.kernels import depth, draw, edges, shapes, smooth, tiles, trace
-from genesis.render.stage import Solids, Stage
+from genesis.render.stage import Shapes, Stage
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
 """Direction to the sun, world frame."""
@@ -124,9 +123,9 @@ class Picture:
     def __init__(self, stage: Stage, width: int, height: int, n_solids: int) -> None:
         self.stage, self.room = stage, n_solids
         n_things = max(1, n_solids + stage.n_particles)
-        heights = [ground.heights.ravel() for ground in stage.grounds if ground.heights is not None]
+        heights = [g.record.heights.ravel() for g in stage.grounds if g.record.heights is not None]
         sizes = {"solids": n_solids, "things": n_things, "grounds": len(stage.grounds), "bodies": len(stage.particles)}
-        sizes |= {"faces": sum(map(len, stage.solids.faces)), "heights": sum(map(len, heights))}
+        sizes |= {"faces": sum(map(len, stage.shapes.faces)), "heights": sum(map(len, heights))}
         shown = allocate(at.SHOWN, sizes, *LIVES)
         self.main = View(width, height, n_things, shown, passes=1 + edges.N_EXTRA)
         edge = min(max(SUN_PIXELS[0], 4 * max(width, height) // 5), SUN_PIXELS[1])
@@ -162,19 +161,21 @@ class Picture:
     def _fill(self, heights: list[np.ndarray]) -> None:
         """What never changes: sizes, faces, heights, owners and colours."""
         lay, stage, arrays = layout(), self.stage, self.arrays
-        self._write_solids(stage.solids, 0)
-        if faces := [faces for faces in stage.solids.faces if len(faces)]:
+        self._write_solids(stage.shapes, 0)
+        if faces := [faces for faces in stage.shapes.faces if len(faces)]:
             lay.rows(arrays["faces"])[:] = torch.as_tensor(np.concatenate(faces)).to(arrays["faces"])
         if heights:
             arrays["heights"][:] = torch.as_tensor(np.concatenate(heights)).to(arrays["heights"])
         for g, ground in enumerate(stage.grounds):
-            lay.rows(arrays["ground_tint"])[2 * g : 2 * g + 2, :3] = _linear(ground.tints).to(arrays["ground_tint"])
+            lay.rows(arrays["ground_tint"])[2 * g : 2 * g + 2, :3] = _linear(ground.record.tints).to(
+                arrays["ground_tint"]
+            )
         owner_tint = lay.rows(arrays["owner_tint"])
         for k, body in enumerate(stage.particles):
-            owner_tint[k, :3] = _linear([colors.of_particles(body)])[0].to(owner_tint)
+            owner_tint[k, :3] = _linear([body.record.tint])[0].to(owner_tint)
             owner_tint[k, at.RADIUS] = arrays["radius"][k] = stage.radii[k]
 
-    def _write_solids(self, solids: Solids, begin: int) -> None:
+    def _write_solids(self, solids: Shapes, begin: int) -> None:
         lay, n, arrays = layout(), len(solids.kind), self.arrays
         if n:
             rows, end = lay.rows(arrays["solid"]).unflatten(0, (-1, at.SOLID_ROWS)), begin + n
@@ -189,7 +190,7 @@ class Picture:
         """Owners and colours of the particles, which come after the solids."""
         lay, first = layout(), begin
         for k, body in enumerate(self.stage.particles):
-            end = first + body.n_particles
+            end = first + body.record.n
             self.arrays["about"].view(-1, at.N_ABOUT)[first:end, at.OWNER] = k
             lay.rows(self.arrays["tint"])[first:end] = lay.rows(self.arrays["owner_tint"])[k]
             first = end
@@ -200,7 +201,7 @@ class Picture:
         pose: Pose,
         fov: float,
         places: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        extra: tuple[Solids, torch.Tensor, torch.Tensor],
+        extra: tuple[Shapes, torch.Tensor, torch.Tensor],
     ) -> None:
         """Draw one environment.
 
@@ -210,7 +211,7 @@ class Picture:
             extra: Further solids with their centres (k, 3) and quaternions (k, 4).
         """
         lay, stage, origin = layout(), self.stage, torch.from_numpy(pose.pos)
-        solids, n_own = extra[0], len(stage.solids.kind)
+        solids, n_own = extra[0], len(stage.shapes.kind)
         if self._filled != (solids.kind, solids.tint, solids.size):
             self._filled = (solids.kind, solids.tint, solids.size)
             self._write_solids(solids, n_own)
@@ -222,9 +223,9 @@ class Picture:
         into = _matrix(turn).transpose(1, 2)
         for k, row in enumerate((at.AXIS_X, at.AXIS_Y, at.AXIS_Z)):
             rows[:n_solids, row] = torch.cat([into[:, k], pos[:, k : k + 1]], 1).to(rows)
-        reach = torch.tensor([*stage.solids.reach, *solids.reach], dtype=torch.float64)
+        reach = torch.tensor([*stage.shapes.reach, *solids.reach], dtype=torch.float64)
         sizes = [
-            torch.full((body.n_particles,), r, dtype=torch.float64)
+            torch.full((body.record.n,), r, dtype=torch.float64)
             for body, r in zip(stage.particles, stage.radii, strict=True)
         ]
         centre = torch.cat([pos, places[2][env] - origin])
@@ -236,7 +237,7 @@ class Picture:
         first_smooth = n_solids + stage.n_particles - stage.n_smooth
         things = Things(ball, ball.to(rows), bounded.numpy(), n_solids, len(stage.grounds), first_smooth)
         planes = self._write_grounds(env, pose)
-        self._n_solids, self._owners = n_solids, [*stage.solids.owner, *solids.owner]
+        self._n_solids, self._owners = n_solids, [*stage.shapes.owner, *solids.owner]
 
         half = math.tan(math.radians(fov) / 2)
         eye = [np.zeros(3), pose.right, pose.up, pose.forward]
@@ -253,8 +254,8 @@ class Picture:
     def _write_grounds(self, env: int, pose: Pose) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns normal and point, relative to the picture's origin, of each ground."""
         rows, first, found = layout().rows(self.arrays["ground"]).unflatten(0, (-1, at.GROUND_ROWS)), 0, []
-        for g, (ground, (normal, pos)) in enumerate(zip(self.stage.grounds, self.stage.ground_poses(env), strict=True)):
-            pos = pos - pose.pos
+        for g, (seen, (normal, pos)) in enumerate(zip(self.stage.grounds, self.stage.ground_poses(env), strict=True)):
+            ground, pos = seen.record, pos - pose.pos
             numbers = np.zeros((at.GROUND_ROWS, 4))
             numbers[at.PLANE, :3], numbers[at.PLANE, at.OFFSET] = normal, normal @ pos
             numbers[at.CORNER, :3], numbers[at.CORNER, at.SPACING] = pos, ground.spacing
@@ -307,8 +308,8 @@ class Picture:
     def segmentation(self) -> np.ndarray:
         """(H, W) int32: index of the entity plus one; 0 where there is none."""
         stage = self.stage
-        owners = np.array([*self._owners, *(body.idx for body in stage.particles for _ in range(body.n_particles)), -1])
-        smooth = np.array([*(body.idx for body in stage.particles), -1])
+        owners = np.array([*self._owners, *(body.owner for body in stage.particles for _ in range(body.record.n)), -1])
+        smooth = np.array([*(body.owner for body in stage.particles), -1])
         grounds = np.array([*(ground.owner for ground in stage.grounds), -1])
         hits = self._shown(self.main.flat("hits"))
         found = np.where(hits >= trace.RECON, smooth[np.clip(hits - trace.RECON, 0, len(smooth) - 1)], -1)
