@@ -124,7 +124,12 @@ class Picture:
         self.stage, self.room = stage, n_solids
         n_things = max(1, n_solids + stage.n_particles)
         heights = [g.record.heights.ravel() for g in stage.grounds if g.record.heights is not None]
-        sizes = {"solids": n_solids, "things": n_things, "grounds": len(stage.grounds), "bodies": len(stage.particles)}
+        sizes = {
+            "solids": max(1, n_solids),
+            "things": n_things,
+            "grounds": max(1, len(stage.grounds)),
+            "bodies": len(stage.particles),
+        }
         sizes |= {"faces": sum(map(len, stage.shapes.faces)), "heights": sum(map(len, heights))}
         shown = allocate(at.SHOWN, sizes, *LIVES)
         self.main = View(width, height, n_things, shown, passes=1 + edges.N_EXTRA)
