@@ -118,7 +118,7 @@ class ParticleEntity(Entity):
         """Its particles."""
         tint = self.surface.rgb or (LIQUID if self.material.constitutive_model == "liquid" else SOFT)
         smooth = self.surface.vis_mode == "recon"
-        return (Points(self.n_particles, self.particle_volume, tint, self.get_particles_pos, smooth),)
+        return (Points(self.n_particles, self.particle_volume, tint, lambda: self.get_particles_pos(), smooth),)
 
     def followed(self, link: Any = None) -> Callable[[], torch.Tensor]:
         """To the mean of its particles."""

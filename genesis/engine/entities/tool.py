@@ -118,7 +118,7 @@ class ToolEntity(Entity):
     def followed(self, link: Any = None) -> Callable[[], torch.Tensor]:
         """To its position."""
         self._refuse_link(link)
-        return self.get_pos
+        return lambda: self.get_pos()
 
     def _plane(self) -> tuple[torch.Tensor, torch.Tensor]:
         quat = self.get_quat().double()
