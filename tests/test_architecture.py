@@ -18,7 +18,7 @@ LAYERS = (
     "arrays",
     "launch runtime math",
     "contact",
-    "options morphs materials surfaces",
+    "options morphs materials surfaces visible",
     "grad.tensor",
     "grad.creation loaders",
     "solvers",
