@@ -123,8 +123,8 @@ class ToolSolver(Solver):
         for k, body in enumerate(self.bodies):
             shape = Shape(body.shape, body.size)
             reach = (shape.reach + FADE * body.softness) ** 2
-            rows[2 * k] = torch.tensor([SHAPES.index(body.shape), *body.size])
-            rows[2 * k + 1] = torch.tensor([body.softness, min(reach, 1e30), 0.0, 0.0])
+            rows[2 * k] = torch.tensor([SHAPES.index(body.shape), *body.size], dtype=lay.dtype)
+            rows[2 * k + 1] = torch.tensor([body.softness, min(reach, 1e30), 0.0, 0.0], dtype=lay.dtype)
 
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
