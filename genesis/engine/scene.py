@@ -21,8 +21,7 @@ from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
-from genesis.grad.bridge import refuse_modes
-from genesis.grad.tensor import check_scene
+from genesis.grad.modes import ordinary, refuse_transforms
 from genesis.materials import ParticleMaterial, Rigid, Tool
 from genesis.morphs import Morph
 from genesis.options import MPMOptions, RigidOptions, SimOptions, ToolOptions, VisOptions
@@ -185,6 +184,7 @@ class Scene:
         return entities[0]
 
     def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
+    @ordinary
         """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
 
         Args:
@@ -198,7 +198,7 @@ class Scene:
                 for another number of environments.
         """
         self._must_be_built(False)
-        refuse_modes("scene.build")
+        refuse_transforms("scene.build")
         n_envs = max(1, integer("n_envs", n_envs, 0))
         outputs = self._checked_outputs(outputs)
         if not self._entities:

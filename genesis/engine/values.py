@@ -11,7 +11,8 @@ from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
 from genesis.engine.state import MPMState, RigidState, SceneState, ToolState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import Pulled, refuse_modes, take_readout, take_step
+from genesis.grad.bridge import Pulled, take_readout, take_step, without_effect
+from genesis.grad.modes import ordinary, ordinary_of, refuse_transforms
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
 
 
@@ -87,6 +88,7 @@ class Values:
 
     def read(self, solver: str, name: str) -> Tensor:
         """The current value (B, *shape), remembering the scene."""
+    @ordinary
         place = self._place[solver, name]
         if place >= self._n_held and place < self._n_inputs:
             self._refresh_parameters()
@@ -106,6 +108,7 @@ class Values:
 
         Computed once for a state; the results remember the scene.
         """
+    @ordinary
         for name in ("qpos", "dofs_vel"):
             self.read("rigid", name)  # handed out first, so that it stays upstream
         state = [self._values[self._place["rigid", name]] for name in ("qpos", "dofs_vel")]
@@ -125,6 +128,7 @@ class Values:
         self._check_versions()
         if self._state is None:
             mpm = tool = rigid = None
+    @ordinary
             if ("mpm", "pos") in self._place:
                 pos, vel, C, F = (self.read("mpm", name) for name in ("pos", "vel", "C", "F"))
                 ones = torch.ones(pos.shape[:2], dtype=self.dtype, device=self.device)
@@ -162,6 +166,7 @@ class Values:
         values[self._n_inputs :] = results[self._n_state :]
         versions = self._versions
         for i in (*range(self._n_state), *range(self._n_inputs, len(values))):
+    @ordinary
             versions[i] = values[i]._version
             self._handles.pop(i, None)
         self._state = self._readout = None
@@ -180,12 +185,13 @@ class Values:
 
         What is overwritten loses its gradient; everything else keeps it exactly.
 
+    @ordinary
         Args:
             envs: (K,) indices, or None for all.
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
         """
         self.simulator.check_runtime()
-        refuse_modes("a setter")
+        refuse_transforms("a setter")
         place = self._place[solver, name]
         old = self._values[place]
         if not self.requires_grad:
@@ -204,17 +210,18 @@ class Values:
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
         self.simulator.check_runtime()
-        refuse_modes("scene.reset")
+        refuse_transforms("scene.reset")
         if state is None:
             new = [value.clone() if envs is None else value for value in self._initial_values]
         else:
-            new = [plain_of(tensor) for _, tensor, _ in self.entries_of(state)]
+            new = [ordinary_of(plain_of(tensor).to(self.device)) for _, tensor, _ in self.entries_of(state)]
             if not self.requires_grad:
                 new = [value.detach() for value in new]
         new += self._no_outputs()
         places = [*range(self._n_held), *range(self._n_inputs, len(self._values))]
         if envs is not None:
             self._check_versions()
+    @ordinary
             new = [
                 self._values[i].index_copy(0, envs, v.index_select(0, envs)) for i, v in zip(places, new, strict=True)
             ]
@@ -238,8 +245,9 @@ class Values:
 
     def set_parameters(self, key: tuple[str, str], changed: dict[int, Parameter]) -> None:
         """Replace some numbers of one parameter field."""
+    @ordinary
         self.simulator.check_runtime()
-        refuse_modes("a setter")
+        refuse_transforms("a setter")
         numbers = list(self._parameters[key])
         for i, number in changed.items():
             numbers[i] = number if self.requires_grad else number.detached()
@@ -252,6 +260,7 @@ class Values:
 
     def _initial(self) -> list[torch.Tensor]:
         """State and controls at build time, in canonical order."""
+    @ordinary
         values: dict[tuple[str, str], torch.Tensor] = {}
         coupling = self.simulator.coupling
         for solver, tensors in zip(coupling.solvers, self.simulator.initial_values(), strict=True):

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from genesis.errors import GenesisRuntimeError
+from genesis.grad.modes import ordinary, refuse_transforms
 
 
 class Stepper(Protocol):
@@ -62,9 +63,9 @@ def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> 
     Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
 
     Raises:
-        GenesisRuntimeError: Inside a transform of torch.func, or in torch.inference_mode.
+        GenesisRuntimeError: Inside a transform of torch.func.
     """
-    refuse_modes("scene.step")
+    refuse_transforms("scene.step")
     if any(value.requires_grad for value in values):
         if torch.is_grad_enabled():
             return SimulatorStep.apply(simulator, step, *values)
@@ -79,28 +80,13 @@ def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Seq
     Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
 
     Raises:
-        GenesisRuntimeError: Inside a transform of torch.func, or in torch.inference_mode.
+        GenesisRuntimeError: Inside a transform of torch.func.
     """
-    refuse_modes("a getter")
+    refuse_transforms("a getter")
     pulled = Pulled()
     if torch.is_grad_enabled() and any(value.requires_grad for value in values):
         return SimulatorReadout.apply(simulator, pulled, *values), pulled
     return simulator.readout([value.detach() for value in values]), pulled
-
-
-def refuse_modes(what: str) -> None:
-    """Raise inside torch.func's transforms (grad, vmap, jvp, …), whose tensors have no memory to simulate in, and in
-    torch.inference_mode, whose tensors do not tell of edits in place and can never join a graph."""
-    if torch._C._are_functorch_transforms_active():
-        raise GenesisRuntimeError(
-            f"{what} must be called outside torch.func transforms, got a call inside one. "
-            "Use torch.autograd.grad or loss.backward(), and n_envs in place of vmap."
-        )
-    if torch.is_inference_mode_enabled():
-        raise GenesisRuntimeError(
-            f"{what} must be called outside torch.inference_mode, got a call inside it, whose tensors no later step "
-            "could start from. Use torch.no_grad()."
-        )
 
 
 class SimulatorStep(torch.autograd.Function):
@@ -116,6 +102,7 @@ class SimulatorStep(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
+    @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         values = ctx.saved_tensors
         needs = ctx.needs_input_grad[2:]
@@ -147,6 +134,7 @@ class SimulatorReadout(torch.autograd.Function):
         return tuple(simulator.readout([value.detach() for value in values]))
 
     @staticmethod
+    @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         values = ctx.saved_tensors
         ctx.pulled.yet = True
