@@ -9,12 +9,13 @@ left behind, and the input values through `save_for_backward`, so that torch's o
 in place) hold. Frames are plain memory outside the graph, and whether they are still there changes speed, not results.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from genesis.errors import GenesisRuntimeError
+from genesis.grad import batch
 from genesis.grad.modes import ordinary, refuse_transforms
 
 
@@ -89,6 +90,11 @@ def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Seq
     return simulator.readout([value.detach() for value in values]), pulled
 
 
+def without_effect(value: torch.Tensor, others: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`value`, sharing memory, downstream of `others` with a derivative of zero."""
+    return WithoutEffect.apply(value, *others)
+
+
 class SimulatorStep(torch.autograd.Function):
     """apply(simulator, step, *state, *controls, *parameters) -> (*state', *outputs)."""
 
@@ -104,22 +110,14 @@ class SimulatorStep(torch.autograd.Function):
     @staticmethod
     @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        values = ctx.saved_tensors
-        needs = ctx.needs_input_grad[2:]
-        if all(cotangent is None for cotangent in cotangents):
-            return (None,) * (2 + len(values))
         # Detached: the adjoint below is the whole derivative of this node; a derivative of it is refused.
-        grads = ctx.simulator.backward(
-            [value.detach() for value in values],
-            [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
-            ctx.step,
-            ctx.token,
-            needs,
-        )
-        needed = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
-        if torch.is_grad_enabled():
-            needed = _refuse_second_derivative(needed)
-        return (None, None, *needed)
+        values = [value.detach() for value in ctx.saved_tensors]
+        needs = ctx.needs_input_grad[2:]
+
+        def pull(cotangents: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+            return ctx.simulator.backward(values, cotangents, ctx.step, ctx.token, needs)
+
+        return (None, None, *_pulled(pull, values, cotangents, needs))
 
 
 class SimulatorReadout(torch.autograd.Function):
@@ -136,17 +134,48 @@ class SimulatorReadout(torch.autograd.Function):
     @staticmethod
     @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        values = ctx.saved_tensors
+        values = [value.detach() for value in ctx.saved_tensors]
         ctx.pulled.yet = True
-        if all(cotangent is None for cotangent in cotangents):
-            return (None,) * (2 + len(values))
-        # Detached: the adjoint is the whole derivative of this node; a derivative of it is refused.
-        grads = ctx.simulator.readout_adjoint(
-            [value.detach() for value in values],
-            [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
-        )
-        needed = [grad if need else None for grad, need in zip(grads, ctx.needs_input_grad[2:], strict=True)]
-        return (None, None, *(_refuse_second_derivative(needed) if torch.is_grad_enabled() else needed))
+
+        def pull(cotangents: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+            return list(ctx.simulator.readout_adjoint(values, cotangents))
+
+        return (None, None, *_pulled(pull, values, cotangents, ctx.needs_input_grad[2:]))
+
+
+class WithoutEffect(torch.autograd.Function):
+    """apply(value, *set) -> value, in whose graph what was set, and has no effect on it, has a gradient of zero."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        ctx.shapes = [other.shape for other in others]
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        (cotangent,) = cotangents
+        return (cotangent, *(cotangent.new_zeros(()).expand(shape) for shape in ctx.shapes))
+
+
+def _pulled(
+    pull: Callable[[list[torch.Tensor | None]], list[torch.Tensor | None]],
+    values: Sequence[torch.Tensor],
+    cotangents: Sequence[torch.Tensor | None],
+    needs: Sequence[bool],
+) -> list[torch.Tensor | None]:
+    """Cotangents of `values` where they are needed, zero if no cotangent arrives; `pull` is the adjoint.
+
+    Several cotangents at once (`is_grads_batched`, `vectorize`, torch.vmap) are pulled one after the other.
+    """
+
+    def one(given: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+        if all(cotangent is None for cotangent in given):
+            return [torch.zeros_like(value) if need else None for value, need in zip(values, needs, strict=True)]
+        grads = pull([cotangent if cotangent is None else cotangent.detach() for cotangent in given])
+        needed = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
+        return _refuse_second_derivative(needed) if torch.is_grad_enabled() else needed
+
+    return batch.in_turn(one, cotangents)
 
 
 class SecondDerivative(torch.autograd.Function):
