@@ -90,7 +90,8 @@ class Scene:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise GenesisRuntimeError(
-            f"a scene must not be copied or pickled, got {self!r}. Build another one, and hand over scene.get_state()."
+            f"a scene must not be copied or pickled, got {self!r}. Build another one alike, and give it "
+            "scene.get_state(), which can be copied, pickled and saved, by its reset(state)."
         )
 
     # What it is.
@@ -183,8 +184,8 @@ class Scene:
         self._entities += entities
         return entities[0]
 
-    def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
     @ordinary
+    def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
         """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
 
         Args:
@@ -229,8 +230,8 @@ class Scene:
         """Set state and controls to those of build time, or to `state`, and outputs to zero.
 
         Args:
-            state: Of this scene, from `get_state`; stays connected to its graph, so that several rollouts can branch
-                from it. Not copied.
+            state: From `get_state` of this scene, or of one with the same bodies and number of environments, saved and
+                loaded perhaps; stays connected to its graph, so that several rollouts can branch from it. Not copied.
             envs_idx: Environments to reset, indices or a mask; None for all, and the step count too.
         """
         values = self._values
@@ -366,11 +367,11 @@ class Scene:
                 raise GenesisTypeError(
                     f"state {what} must be a tensor, got {type(tensor).__name__}. Take it from get_state()."
                 )
-            check_scene(tensor, self, f"state {what}")
             if tuple(tensor.shape) != shape or tensor.dtype != runtime.current().real:
                 raise GenesisValueError(
                     f"state {what} must be {runtime.current().real} of shape {shape}, "
-                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from this scene's get_state()."
+                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from get_state() of a scene built "
+                    "alike."
                 )
             rows = tensor.detach() if envs is None else tensor.detach()[envs]
             require_finite(f"state {what}", rows)

@@ -147,7 +147,14 @@ class Values:
             part = getattr(state, solver)
             if part is None:
                 raise GenesisRuntimeError(
-                    f"state.{solver} must be there, got None. Take it from this scene's get_state()."
+        known = {entry.solver for entry in self.simulator.state}
+        for solver in ("mpm", "tool", "rigid"):
+            if solver not in known and getattr(state, solver) is not None:
+                raise GenesisRuntimeError(
+                    f"state.{solver} must be None, got one in a scene without. Take it from get_state() of a scene "
+                    "built alike."
+                )
+                    f"state.{solver} must be there, got None. Take it from get_state() of a scene built alike."
                 )
             found.append((f"{solver}.{name}", getattr(part, name), (self.n_envs, *shape)))
         return found
