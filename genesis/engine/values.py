@@ -56,6 +56,8 @@ class Values:
         self._state: SceneState | None = None
         self._readout: tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool] | None = None
         """State, what was read from it, the versions of that, whether it was differentiated, whether it can be."""
+        self._set: dict[int, torch.Tensor] = {}
+        """By place: what was set since the last step and requires a gradient."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
@@ -95,6 +97,9 @@ class Values:
         self._check_versions()
         handle = self._handles.get(place)
         if handle is None:
+            others = [value for of, value in self._set.items() if of != place]
+            if others and torch.is_grad_enabled():  # no step has used them: a gradient of zero, not none
+                self._values[place] = without_effect(self._values[place], others)
             handle = remember(self._values[place], self._scene())
             if self._values[place].requires_grad:
                 if not torch.is_grad_enabled():
@@ -177,6 +182,7 @@ class Values:
             versions[i] = values[i]._version
             self._handles.pop(i, None)
         self._state = self._readout = None
+        self._set.clear()
         self.t += 1
 
     def write(
@@ -213,6 +219,7 @@ class Values:
         elif envs is None:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
+        self._note_set(place, rows.requires_grad)
 
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
@@ -236,6 +243,7 @@ class Values:
             self.t = 0 if state is None else state.t
         for place, value in zip(places, new, strict=True):
             self._put(place, value)
+            self._set.pop(place, None)
 
     def detach(self) -> None:
         """Cut the graph of state, controls and outputs; parameters that are results of a graph become stale."""
@@ -243,6 +251,7 @@ class Values:
         for place in (*range(self._n_held), *range(self._n_inputs, len(self._values))):
             self._put(place, self._values[place].detach())
         if self._derived:
+        self._set.clear()
             self._used = dict(self._derived)
             self._find_stale()
 
@@ -263,9 +272,17 @@ class Values:
         self._repack(key)
         self._find_stale()
 
+        self._note_set(self._place[key], self._values[self._place[key]].requires_grad)
     # Within.
 
     def _initial(self) -> list[torch.Tensor]:
+    def _note_set(self, place: int, requires_grad: bool) -> None:
+        """The next read-outs come after what has been set."""
+        self._set.pop(place, None)
+        if requires_grad:
+            self._set[place] = self._values[place]
+            self._handles.clear()
+
         """State and controls at build time, in canonical order."""
     @ordinary
         values: dict[tuple[str, str], torch.Tensor] = {}
