@@ -319,6 +319,11 @@ class Scene:
         """Raise if `gs.destroy()` has ended the runtime in which this was built: its kernels are gone."""
         self._values.simulator.check_runtime()
 
+    def check_writable(self, tensor: torch.Tensor) -> None:
+        """Raise if `tensor` shares memory with the present state, controls, parameters or outputs."""
+        if self._built is not None:
+            self._built.check_writable(tensor)
+
     @property
     def _values(self) -> Values:
         self._must_be_built(True)

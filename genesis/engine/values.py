@@ -88,9 +88,9 @@ class Values:
         """`tensor`, remembering the scene."""
         return remember(tensor, self._scene())
 
+    @ordinary
     def read(self, solver: str, name: str) -> Tensor:
         """The current value (B, *shape), remembering the scene."""
-    @ordinary
         place = self._place[solver, name]
         if place >= self._n_held and place < self._n_inputs:
             self._refresh_parameters()
@@ -108,12 +108,12 @@ class Values:
             self._handles[place] = handle
         return handle
 
+    @ordinary
     def links(self) -> Sequence[torch.Tensor]:
         """Positions (B, L, 3), quaternions (B, L, 4), velocities and angular velocities (B, L, 3) of all links.
 
         Computed once for a state; the results remember the scene.
         """
-    @ordinary
         for name in ("qpos", "dofs_vel"):
             self.read("rigid", name)  # handed out first, so that it stays upstream
         state = [self._values[self._place["rigid", name]] for name in ("qpos", "dofs_vel")]
@@ -128,12 +128,12 @@ class Values:
         self._readout = (state, results, [result._version for result in results], pulled, keep)
         return results
 
+    @ordinary
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()
         if self._state is None:
             mpm = tool = rigid = None
-    @ordinary
             if ("mpm", "pos") in self._place:
                 pos, vel, C, F = (self.read("mpm", name) for name in ("pos", "vel", "C", "F"))
                 ones = torch.ones(pos.shape[:2], dtype=self.dtype, device=self.device)
@@ -147,11 +147,6 @@ class Values:
 
     def entries_of(self, state: SceneState) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]:
         """Name, tensor and proper shape of every state and control in `state`."""
-        found = []
-        for solver, name, shape in (*self.simulator.state, *self.simulator.controls):
-            part = getattr(state, solver)
-            if part is None:
-                raise GenesisRuntimeError(
         known = {entry.solver for entry in self.simulator.state}
         for solver in ("mpm", "tool", "rigid"):
             if solver not in known and getattr(state, solver) is not None:
@@ -159,6 +154,11 @@ class Values:
                     f"state.{solver} must be None, got one in a scene without. Take it from get_state() of a scene "
                     "built alike."
                 )
+        found = []
+        for solver, name, shape in (*self.simulator.state, *self.simulator.controls):
+            part = getattr(state, solver)
+            if part is None:
+                raise GenesisRuntimeError(
                     f"state.{solver} must be there, got None. Take it from get_state() of a scene built alike."
                 )
             found.append((f"{solver}.{name}", getattr(part, name), (self.n_envs, *shape)))
@@ -166,6 +166,7 @@ class Values:
 
     # Changing.
 
+    @ordinary
     def step(self) -> None:
         """Replace state and outputs by those after one control step."""
         self._check_versions()
@@ -178,13 +179,13 @@ class Values:
         values[self._n_inputs :] = results[self._n_state :]
         versions = self._versions
         for i in (*range(self._n_state), *range(self._n_inputs, len(values))):
-    @ordinary
             versions[i] = values[i]._version
             self._handles.pop(i, None)
         self._state = self._readout = None
         self._set.clear()
         self.t += 1
 
+    @ordinary
     def write(
         self,
         solver: str,
@@ -198,7 +199,6 @@ class Values:
 
         What is overwritten loses its gradient; everything else keeps it exactly.
 
-    @ordinary
         Args:
             envs: (K,) indices, or None for all.
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
@@ -221,6 +221,7 @@ class Values:
         self._put(place, part)
         self._note_set(place, rows.requires_grad)
 
+    @ordinary
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
         self.simulator.check_runtime()
@@ -235,7 +236,6 @@ class Values:
         places = [*range(self._n_held), *range(self._n_inputs, len(self._values))]
         if envs is not None:
             self._check_versions()
-    @ordinary
             new = [
                 self._values[i].index_copy(0, envs, v.index_select(0, envs)) for i, v in zip(places, new, strict=True)
             ]
@@ -245,13 +245,14 @@ class Values:
             self._put(place, value)
             self._set.pop(place, None)
 
+    @ordinary
     def detach(self) -> None:
         """Cut the graph of state, controls and outputs; parameters that are results of a graph become stale."""
         self._check_versions()
         for place in (*range(self._n_held), *range(self._n_inputs, len(self._values))):
             self._put(place, self._values[place].detach())
-        if self._derived:
         self._set.clear()
+        if self._derived:
             self._used = dict(self._derived)
             self._find_stale()
 
@@ -259,9 +260,9 @@ class Values:
         """The numbers of one parameter field."""
         return self._parameters[key]
 
+    @ordinary
     def set_parameters(self, key: tuple[str, str], changed: dict[int, Parameter]) -> None:
         """Replace some numbers of one parameter field."""
-    @ordinary
         self.simulator.check_runtime()
         refuse_transforms("a setter")
         numbers = list(self._parameters[key])
@@ -271,11 +272,10 @@ class Values:
         self._parameters[key] = numbers
         self._repack(key)
         self._find_stale()
-
         self._note_set(self._place[key], self._values[self._place[key]].requires_grad)
+
     # Within.
 
-    def _initial(self) -> list[torch.Tensor]:
     def _note_set(self, place: int, requires_grad: bool) -> None:
         """The next read-outs come after what has been set."""
         self._set.pop(place, None)
@@ -283,8 +283,8 @@ class Values:
             self._set[place] = self._values[place]
             self._handles.clear()
 
+    def _initial(self) -> list[torch.Tensor]:
         """State and controls at build time, in canonical order."""
-    @ordinary
         values: dict[tuple[str, str], torch.Tensor] = {}
         coupling = self.simulator.coupling
         for solver, tensors in zip(coupling.solvers, self.simulator.initial_values(), strict=True):
@@ -309,11 +309,21 @@ class Values:
         for value, version in zip(self._values, self._versions, strict=True):
             if value._version != version:
                 place = next(i for i, v in enumerate(self._values) if v is value)
-                entry = (self.simulator.inputs + self.simulator.outputs)[place]
-                raise GenesisRuntimeError(
-                    f"{entry.solver}.{entry.name} must not be edited in place while it is the scene's current value, "
-                    "got an edit. Work on a .clone(), and give it back with a setter or scene.reset(state)."
-                )
+                self._raise_edited(place, "must not be edited in place", "an edit")
+
+    def check_writable(self, tensor: torch.Tensor) -> None:
+        """Raise if a current value has its memory in that of `tensor`."""
+        memory = tensor.untyped_storage().data_ptr()
+        for place, value in enumerate(self._values):
+            if value.untyped_storage().data_ptr() == memory and memory:
+                self._raise_edited(place, "must not be written by out=", "an attempt")
+
+    def _raise_edited(self, place: int, law: str, got: str) -> None:
+        entry = (self.simulator.inputs + self.simulator.outputs)[place]
+        raise GenesisRuntimeError(
+            f"{entry.solver}.{entry.name} {law} while it is the scene's current value, got {got}. "
+            "Work on a .clone(), and give it back with a setter or scene.reset(state)."
+        )
 
     def _repack(self, key: tuple[str, str]) -> None:
         place = self._place[key]
