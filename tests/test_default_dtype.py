@@ -1,6 +1,6 @@
 """Torch's default dtype is the user's: it changes no bit of a simulation, a picture or a training."""
 
-
+import pytest
 import torch
 
 import genesis as gs
@@ -91,12 +91,16 @@ def _tensors(value):
     return [t for v in value for t in _tensors(v)] if isinstance(value, (list, tuple)) else []
 
 
-def everything():
-    parts = {f.__name__: f() for f in (particles_and_tools, robots, environment)}
-    return parts | {name: training(name) for name in AGENTS}
+def scenes():
+    return {f.__name__: f() for f in (particles_and_tools, robots, environment)}
 
 
-def test_no_bit_depends_on_torchs_default_dtype(tmp_path):
+def trainings():
+    return {name: training(name) for name in AGENTS}
+
+
+@pytest.mark.parametrize("what", ["scenes", "trainings"])
+def test_no_bit_depends_on_torchs_default_dtype(what, tmp_path):
     found = []
     for dtype in (torch.float32, torch.float64):
         path = tmp_path / f"{dtype}.pt"
@@ -106,7 +110,7 @@ def test_no_bit_depends_on_torchs_default_dtype(tmp_path):
             torch.set_num_threads(1)
             torch.set_default_dtype({dtype})
             gs.init(backend=gs.cpu, precision="{PRECISION}", seed=0, logging_level="error")
-            parts = test_default_dtype.everything()
+            parts = test_default_dtype.{what}()
             plain = lambda x: x.detach().as_subclass(torch.Tensor)
             torch.save({{name: [plain(x) for x in part] for name, part in parts.items()}}, {str(path)!r})
             """

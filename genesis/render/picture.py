@@ -170,7 +170,8 @@ class Picture:
         lay, n = layout(), len(solids.kind)
         if n:
             rows = lay.rows(self.solid)
-            rows[4 * begin + 3 : 4 * (begin + n) : 4, :3] = torch.tensor(solids.size, dtype=torch.float64).to(self.solid)
+            size = torch.tensor(solids.size, dtype=torch.float64)
+            rows[4 * begin + 3 : 4 * (begin + n) : 4, :3] = size.to(self.solid)
             about = self.about.view(-1, 4)
             about[begin : begin + n, 0] = torch.tensor(solids.kind, dtype=torch.int32)
             about[begin : begin + n, 1:3] = torch.tensor(solids.span, dtype=torch.int32)
