@@ -311,7 +311,6 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self.action = self.action.detach()
         self._delayed = [action.detach() for action in self._delayed]
 
-    @ordinary
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, as tensors and plain numbers; for `load_state_dict`."""
         guards.require_ready(self, self._started, self._pending)

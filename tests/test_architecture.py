@@ -14,7 +14,7 @@ PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, 
 
 LAYERS = (
     "errors",
-    "checks compiler",
+    "checks compiler grad.batch grad.modes",
     "runtime math",
     "options morphs materials surfaces",
     "grad.tensor",

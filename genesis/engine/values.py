@@ -11,7 +11,7 @@ from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
 from genesis.engine.state import MPMState, RigidState, SceneState, ToolState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import Pulled, take_readout, take_step, without_effect
+from genesis.grad.bridge import Pulled, leaf_of, take_readout, take_step, without_effect
 from genesis.grad.modes import ordinary, ordinary_of, refuse_transforms
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
 
@@ -56,8 +56,8 @@ class Values:
         self._state: SceneState | None = None
         self._readout: tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool] | None = None
         """State, what was read from it, the versions of that, whether it was differentiated, whether it can be."""
-        self._set: dict[int, torch.Tensor] = {}
-        """By place: what was set since the last step and requires a gradient."""
+        self._set: dict[int, list[torch.Tensor]] = {}
+        """By place: leaves that it was set from since the last step."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
@@ -97,7 +97,7 @@ class Values:
         self._check_versions()
         handle = self._handles.get(place)
         if handle is None:
-            others = [value for of, value in self._set.items() if of != place]
+            others = [leaf for of, leaves in self._set.items() if of != place for leaf in leaves]
             if others and torch.is_grad_enabled():  # no step has used them: a gradient of zero, not none
                 self._values[place] = without_effect(self._values[place], others)
             handle = remember(self._values[place], self._scene())
@@ -219,7 +219,7 @@ class Values:
         elif envs is None:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
-        self._note_set(place, rows.requires_grad)
+        self._note_set(place, [rows])
 
     @ordinary
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
@@ -272,15 +272,16 @@ class Values:
         self._parameters[key] = numbers
         self._repack(key)
         self._find_stale()
-        self._note_set(self._place[key], self._values[self._place[key]].requires_grad)
+        self._note_set(self._place[key], [source for number in changed.values() for source in number.sources])
 
     # Within.
 
-    def _note_set(self, place: int, requires_grad: bool) -> None:
-        """The next read-outs come after what has been set."""
+    def _note_set(self, place: int, given: Sequence[torch.Tensor]) -> None:
+        """The next read-outs come after what has been set: after leaves alone, whose graph nobody can have freed."""
         self._set.pop(place, None)
-        if requires_grad:
-            self._set[place] = self._values[place]
+        leaves = [leaf for tensor in given if (leaf := leaf_of(tensor)) is not None]
+        if leaves and self.requires_grad:
+            self._set[place] = leaves
             self._handles.clear()
 
     def _initial(self) -> list[torch.Tensor]:

@@ -90,6 +90,16 @@ def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Seq
     return simulator.readout([value.detach() for value in values]), pulled
 
 
+def leaf_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The one leaf that `tensor` is, or is computed from alone; None if there is none or several."""
+    if tensor.grad_fn is None:
+        return tensor if tensor.requires_grad else None
+    node: Any = tensor.grad_fn
+    while len(node.next_functions) == 1 and node.next_functions[0][0] is not None:
+        node = node.next_functions[0][0]
+    return getattr(node, "variable", None)
+
+
 def without_effect(value: torch.Tensor, others: Sequence[torch.Tensor]) -> torch.Tensor:
     """`value`, sharing memory, downstream of `others` with a derivative of zero."""
     return WithoutEffect.apply(value, *others)
