@@ -40,7 +40,7 @@ from agents.core.distributed import mean_
 from agents.core.fitting import fit_critics
 from agents.core.laws import BETAS, LIMIT, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
 from agents.core.nets import Critics, GaussianPolicy
-from agents.core.noise import Noise
+from agents.core.noise import Noise, standard_normal
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
 from agents.core.returns import window_return
@@ -186,7 +186,7 @@ class AHAC(Agent):
     def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
         """See `Agent`."""
         observation = self.normaliser(plain(observation))
-        noise = None if deterministic else torch.randn(len(observation), self.action_size).to(observation)
+        noise = None if deterministic else standard_normal(len(observation), self.action_size, observation)
         return self.policy(observation, noise)
 
     def update(self, env: Any) -> dict[str, float]:
@@ -218,7 +218,8 @@ class AHAC(Agent):
             settled=self._settled,
         )
         watch.lap("critic")
-        adjoint = growth(window.probe.gradients()) if not step.skipped else torch.full((len(window.action),), torch.inf)
+        blown = torch.full((len(window.action),), torch.inf, dtype=torch.float64)
+        adjoint = blown if step.skipped else growth(window.probe.gradients())
         measure = adjoint / config.growth_limit
         if config.contact_limit is not None:
             measure = torch.maximum(measure, _contact(window).to(measure) / config.contact_limit)

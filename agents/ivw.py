@@ -32,7 +32,7 @@ from agents.core.distributed import mean_
 from agents.core.fitting import fit_critics
 from agents.core.laws import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
 from agents.core.nets import Critics, GaussianPolicy
-from agents.core.noise import Noise
+from agents.core.noise import Noise, standard_normal
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.report import update_scalars
 from agents.core.returns import segment_discounts, window_return
@@ -117,7 +117,7 @@ class IVW(Agent):
     def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
         """See `Agent`."""
         observation = self.normaliser(plain(observation))
-        noise = None if deterministic else torch.randn(len(observation), self.action_size).to(observation)
+        noise = None if deterministic else standard_normal(len(observation), self.action_size, observation)
         return self.policy(observation, noise)
 
     def update(self, env: Any) -> dict[str, float]:

@@ -182,7 +182,7 @@ class RewardScale:
         """Args: number of environments, discount; `like` gives dtype and device."""
         self.gamma = gamma
         self.statistics = Normaliser(1, like)
-        self.discounted = torch.zeros(num_envs).to(like)
+        self.discounted = torch.zeros(num_envs, dtype=like.dtype, device=like.device)
         """(B,) the running discounted return."""
 
     def __call__(self, reward: torch.Tensor, done: torch.Tensor) -> torch.Tensor:

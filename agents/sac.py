@@ -34,7 +34,7 @@ from agents.core import distributed
 from agents.core.agent import Agent, plain
 from agents.core.laws import POSITIVE, UNIT, WHOLE, WIDTHS, Law, obey
 from agents.core.nets import MLP, seeded
-from agents.core.noise import Noise
+from agents.core.noise import Noise, standard_normal
 from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
 from agents.core.replay import Replay
 from agents.core.rollout import Stopwatch, collect
@@ -165,7 +165,7 @@ class Temperature(nn.Module):
     def __init__(self, initial: float, like: torch.Tensor):
         """Args: the value at the start; `like` gives dtype and device."""
         super().__init__()
-        self.log_alpha = nn.Parameter(torch.full((), math.log(initial)).to(like))
+        self.log_alpha = nn.Parameter(torch.full((), math.log(initial), dtype=like.dtype, device=like.device))
 
 
 class SAC(Agent):
@@ -201,7 +201,7 @@ class SAC(Agent):
         observation = self.normaliser(plain(observation))
         if deterministic:
             return self.policy(observation)
-        noise = torch.randn(len(observation), self.action_size).to(observation)
+        noise = standard_normal(len(observation), self.action_size, observation)
         return self.policy.to_action(self.policy.sample(observation, noise)[0])
 
     def update(self, env: Any) -> dict[str, float]:

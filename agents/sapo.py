@@ -30,7 +30,7 @@ from agents.core.distributed import mean_
 from agents.core.fitting import fit_critics
 from agents.core.laws import BETAS, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
 from agents.core.nets import Critics, StateGaussianPolicy
-from agents.core.noise import Noise
+from agents.core.noise import Noise, standard_normal
 from agents.core.optimiser import Optimiser, Step, guarded_step
 from agents.core.report import update_scalars
 from agents.core.returns import window_return
@@ -89,7 +89,7 @@ class Temperature(nn.Module):
     def __init__(self, initial: float, like: torch.Tensor):
         """Args: like: gives dtype and device."""
         super().__init__()
-        self.log = nn.Parameter(torch.full((), initial).to(like).log())
+        self.log = nn.Parameter(torch.full((), initial, dtype=like.dtype, device=like.device).log())
 
     def forward(self) -> torch.Tensor:
         """Alpha (), differentiable."""
@@ -140,7 +140,7 @@ class SAPO(Agent):
     def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
         """See `Agent`."""
         observation = self.normaliser(plain(observation))
-        noise = None if deterministic else torch.randn(len(observation), self.action_size).to(observation)
+        noise = None if deterministic else standard_normal(len(observation), self.action_size, observation)
         return self.policy(observation, noise)[0]
 
     def update(self, env: Any) -> dict[str, float]:

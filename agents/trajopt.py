@@ -113,7 +113,7 @@ class OpenLoop(Agent):
             raise GenesisRuntimeError("The start must be known, got none. Call update(env) first.")
         env.load_state_dict(spread_rows(self.best.start, env.num_envs))
         actions = knots.repeat_interleave(self.config.hold, dim=0)[: self.horizon]
-        placeholder = torch.zeros(env.num_envs, self.observation_size).to(self.low)  # nothing looks at observations
+        placeholder = self.low.new_zeros(env.num_envs, self.observation_size)  # nothing looks at observations
         return roll_out(env, placeholder, self.horizon, lambda t, _: actions[t])
 
     def update(self, env: Any) -> dict[str, float]:
@@ -312,8 +312,8 @@ class Distribution(nn.Module):
     def __init__(self, shape: tuple[int, int], initial_std: float, like: torch.Tensor):
         """At the middle of the action space."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(shape).to(like))
-        self.register_buffer("std", torch.full(shape, initial_std).to(like))
+        self.register_buffer("mean", torch.zeros(shape, dtype=like.dtype, device=like.device))
+        self.register_buffer("std", torch.full(shape, initial_std, dtype=like.dtype, device=like.device))
 
 
 class CEMTrajopt(OpenLoop):

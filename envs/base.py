@@ -17,6 +17,7 @@ from envs.clock import SimulatorClock
 from envs.streams import Draw, Streams
 from envs.words import Words
 from genesis.errors import GenesisRuntimeError, GenesisValueError
+from genesis.grad.modes import ordinary
 
 _LOG = logging.getLogger("genesis")
 
@@ -51,6 +52,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
     single_action_space: gymnasium.spaces.Box
     scene: Any
 
+    @ordinary
     def __init__(
         self,
         num_envs: int = 1,
@@ -180,6 +182,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
 
     # ---- Gymnasium's interface ----
 
+    @ordinary
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts new episodes, in all environments or where `options["reset_mask"]` (num_envs,) says so.
 
@@ -210,6 +213,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
             measured = self.measure()
         return faces.convert(observation, self.output), faces.infos(measured, mask, self.output)
 
+    @ordinary
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Advances all environments by one control step.
 
@@ -259,6 +263,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         outputs = (faces.convert(x, self.output) for x in (observation, reward, terminated, truncated))
         return *outputs, info
 
+    @ordinary
     def render(self) -> tuple[np.ndarray, ...]:
         """Pictures of the present state, (H, W, 3) uint8, one for each environment. Headless, and without a graph.
 
@@ -298,6 +303,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         guards.require_open(self)
         return list(self.scene.failures)
 
+    @ordinary
     def detach_(self) -> None:
         """Cuts the graph here: the start of a window. Values stay the same."""
         guards.require_ready(self, self._started, self._pending)
@@ -311,6 +317,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         guards.require_ready(self, self._started, self._pending)
         return snapshot.save(self)
 
+    @ordinary
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on exactly where `state_dict` was taken, without a graph to before.
 

@@ -121,7 +121,7 @@ def write_torchscript(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -
     """Traces and freezes; `about` goes into the file as about.json."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export, which C++ cannot load alone
-        traced: Any = torch.jit.trace(policy, torch.zeros(2, len(policy.mean)))
+        traced: Any = torch.jit.trace(policy, torch.zeros(2, len(policy.mean), dtype=policy.mean.dtype))
         torch.jit.save(
             torch.jit.freeze(traced.eval()), str(path), _extra_files={"about.json": json.dumps(about).encode()}
         )
@@ -143,7 +143,7 @@ def write_onnx(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             policy,
-            (torch.zeros(2, len(policy.mean)),),
+            (torch.zeros(2, len(policy.mean), dtype=policy.mean.dtype),),
             str(path),
             input_names=["observation"],
             output_names=["action"],

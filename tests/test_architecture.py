@@ -14,7 +14,7 @@ PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, 
 
 LAYERS = (
     "errors",
-    "checks compiler",
+    "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",
     "contact",
@@ -157,7 +157,7 @@ def test_solvers_do_not_know_each_other():
 def test_environments_and_agents_use_public_names():
     for path in files("envs", "agents"):
         for name in imported_by(path):
-            public = name in ("genesis", "genesis.errors") or not name.startswith("genesis.")
+            public = name in ("genesis", "genesis.errors", "genesis.grad.modes") or not name.startswith("genesis.")
             assert public or (name.startswith("genesis.grad.") and path.is_relative_to(ROOT / "agents")), (path, name)
 
 

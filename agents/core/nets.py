@@ -18,6 +18,10 @@ EPSILON = 1e-5
 """Added to the variance in a layer normalisation."""
 
 
+DRAWN = torch.float32
+"""Of initial weights, whatever torch's default dtype: a seed gives the same ones everywhere."""
+
+
 class Affine(NamedTuple):
     """Parameters of a linear layer, or of a layer normalisation."""
 
@@ -55,8 +59,8 @@ class MLP(nn.Module):
         super().__init__()
         self.activation = activation
         widths = list(zip(sizes[:-1], sizes[1:], strict=True))
-        self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out) for fan_in, fan_out in widths)
-        self.norms = nn.ModuleList(nn.LayerNorm(width, EPSILON) for width in sizes[1:-1] if layer_norm)
+        self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out, dtype=DRAWN) for fan_in, fan_out in widths)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, EPSILON, dtype=DRAWN) for width in sizes[1:-1] if layer_norm)
         self._gather()
         for index, layer in enumerate(self.layers):
             here = last_gain if last_gain is not None and index == len(widths) - 1 else gain

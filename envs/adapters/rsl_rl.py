@@ -73,9 +73,8 @@ class RslRlVecEnv(VecEnv):
         Returns:
             Observations, rewards (num_envs,), dones (num_envs,) bool, extras.
         """
-        # rsl_rl steps in inference mode, whose tensors cannot be part of a state that later steps go on from.
-        with torch.inference_mode(False), torch.no_grad():
-            observation, reward, terminated, truncated, info = self.env.step(actions.clone())
+        with torch.no_grad():
+            observation, reward, terminated, truncated, info = self.env.step(actions)
         self._observation = self._grouped(observation)
         names = [name for name in info["final_info"] if not name.startswith("_")]
         log = {f"/task/{name}": _plain(info["final_info"][name]).float().mean() for name in names}

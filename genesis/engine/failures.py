@@ -42,7 +42,7 @@ def is_finite(tensors: list[torch.Tensor]) -> bool:
     writes every entry back as it was, so `tensors` must be nobody else's.
     """
     device = tensors[0].device
-    found, one = torch.zeros(1, device=device), torch.ones(1, device=device)
+    found, one = (torch.full((1,), value, dtype=torch.float32, device=device) for value in (0.0, 1.0))  # torch's law
     torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)  # type: ignore[attr-defined]
     return found.item() == 0.0
 

@@ -10,6 +10,7 @@ import torch
 
 from genesis import runtime
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.grad.modes import ordinary_of
 from genesis.grad.tensor import check_scene, plain_of
 
 Array = torch.Tensor | np.ndarray | Sequence[Any] | float
@@ -29,7 +30,7 @@ def numeric(what: str, value: Array, scene: Any) -> torch.Tensor:
     """`value` as a tensor of integers or floats; a tensor is returned as it is."""
     if isinstance(value, torch.Tensor):
         check_scene(value, scene, what)
-        tensor = value
+        tensor = ordinary_of(value)
     elif _holds_tensor(value):
         raise GenesisTypeError(
             f"{what} must be a tensor, an array or numbers, got a sequence with tensors, whose gradients "
@@ -102,7 +103,7 @@ def environments(envs_idx: Environments, n_envs: int) -> torch.Tensor | None:
             )
     if len(set(indices)) != len(indices):
         raise GenesisValueError(f"envs_idx must hold no environment twice, got {indices}. Remove the duplicates.")
-    return chosen.reshape(-1).to(runtime.current().device, torch.int64)
+    return ordinary_of(chosen.reshape(-1).to(runtime.current().device, torch.int64))
 
 
 def indices(what: str, chosen: Any, n: int, noun: str) -> Sequence[int]:

@@ -16,6 +16,7 @@ from genesis import runtime
 from genesis.checks import check_range
 from genesis.engine.inputs import numeric
 from genesis.errors import GenesisValueError
+from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
 
 SLACK = 1e-6
@@ -84,6 +85,7 @@ class Parameter:
         blank = Parameter(what, remedy, law, item, ((torch.zeros(item), None),) * n_envs, units)
         return blank.assign(value, None, per_env)
 
+    @ordinary
     def assign(self, value: torch.Tensor, envs: torch.Tensor | None, per_env: bool = False) -> "Parameter":
         """A parameter with new values in the chosen environments.
 
@@ -120,6 +122,7 @@ class Parameter:
         many = len(result.sources) > 1
         return result.detached() if many and not any(s.requires_grad for s in result.sources) else result
 
+    @ordinary
     def assign_units(self, value: torch.Tensor, units: Sequence[int], envs: torch.Tensor | None) -> "Parameter":
         """A parameter with new values in some units (links or dofs) of the chosen environments.
 

@@ -19,8 +19,7 @@ from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
-from genesis.grad.bridge import refuse_modes
-from genesis.grad.tensor import check_scene
+from genesis.grad.modes import ordinary, refuse_transforms
 from genesis.morphs import Morph
 from genesis.options import SimOptions, SolverOptions, VisOptions
 from genesis.render.camera import Camera, Lens
@@ -82,7 +81,8 @@ class Scene:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise GenesisRuntimeError(
-            f"a scene must not be copied or pickled, got {self!r}. Build another one, and hand over scene.get_state()."
+            f"a scene must not be copied or pickled, got {self!r}. Build another one alike, and give it "
+            "scene.get_state(), which can be copied, pickled and saved, by its reset(state)."
         )
 
     # What it is.
@@ -176,6 +176,7 @@ class Scene:
         self._entities += entities
         return entities[0]
 
+    @ordinary
     def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
         """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
 
@@ -190,7 +191,7 @@ class Scene:
                 for another number of environments.
         """
         self._must_be_built(False)
-        refuse_modes("scene.build")
+        refuse_transforms("scene.build")
         n_envs = max(1, integer("n_envs", n_envs, 0))
         outputs = self._checked_outputs(outputs)
         if not self._entities:
@@ -218,8 +219,8 @@ class Scene:
         """Set state and controls to those of build time, or to `state`, and outputs to zero.
 
         Args:
-            state: Of this scene, from `get_state`; stays connected to its graph, so that several rollouts can branch
-                from it. Not copied.
+            state: From `get_state` of this scene, or of one with the same bodies and number of environments, saved and
+                loaded perhaps; stays connected to its graph, so that several rollouts can branch from it. Not copied.
             envs_idx: Environments to reset, indices or a mask; None for all, and the step count too.
         """
         values = self._values
@@ -307,6 +308,11 @@ class Scene:
         """Raise if `gs.destroy()` has ended the runtime in which this was built: its kernels are gone."""
         self._values.simulator.check_runtime()
 
+    def check_writable(self, tensor: torch.Tensor) -> None:
+        """Raise if `tensor` shares memory with the present state, controls, parameters or outputs."""
+        if self._built is not None:
+            self._built.check_writable(tensor)
+
     @property
     def _values(self) -> Values:
         self._must_be_built(True)
@@ -343,11 +349,11 @@ class Scene:
                 raise GenesisTypeError(
                     f"state {what} must be a tensor, got {type(tensor).__name__}. Take it from get_state()."
                 )
-            check_scene(tensor, self, f"state {what}")
             if tuple(tensor.shape) != shape or tensor.dtype != runtime.current().real:
                 raise GenesisValueError(
                     f"state {what} must be {runtime.current().real} of shape {shape}, "
-                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from this scene's get_state()."
+                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from get_state() of a scene built "
+                    "alike."
                 )
             rows = tensor.detach() if envs is None else tensor.detach()[envs]
             require_finite(f"state {what}", rows)

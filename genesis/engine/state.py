@@ -1,8 +1,12 @@
 """States as users see them: frozen, all tensors (n_envs, …) `gs.Tensor`s that remember the scene and its graph.
 
 They share memory with the scene, which notices in-place edits and raises: change a `.clone()`.
+
+States are values: `copy.copy` shares their tensors, `copy.deepcopy`, `pickle` and `torch.save` keep numbers without a
+graph. What is loaded has plain tensors and no scene; `scene.reset(state)` takes a state of any scene built alike.
 """
 
+import copy
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,11 +15,38 @@ from typing import Any
 import torch
 
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.tensor import Tensor
+from genesis.grad.tensor import Tensor, plain_of
+
+
+class Saved:
+    """A dataclass that is saved and copied as plain numbers."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _saved(value) for name, value in vars(self).items()}
+
+    def __copy__(self) -> Any:
+        return replace(self)  # type: ignore[type-var]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return replace(self, **{name: _copied(value, memo) for name, value in vars(self).items()})  # type: ignore[type-var]
+
+
+def _saved(value: Any) -> Any:
+    """Tensors plain and alone in their memory, without a graph; no scene."""
+    if isinstance(value, torch.Tensor):
+        return plain_of(value.detach()).clone()
+    return None if isinstance(value, weakref.ref) else value
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """Tensors without a graph that remember their scene."""
+    if isinstance(value, Tensor):
+        return value.detach(sceneless=False).clone()
+    return value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value, memo)
 
 
 @dataclass(frozen=True, eq=False)
-class MPMState:
+class MPMState(Saved):
     """All particles of the particle solver (N), or of one entity."""
 
     pos: Tensor
@@ -33,7 +64,7 @@ class MPMState:
 
 
 @dataclass(frozen=True, eq=False)
-class ToolState:
+class ToolState(Saved):
     """All tools of the tool solver (axis T after B), or one entity (without T). World frame."""
 
     pos: Tensor
@@ -47,7 +78,7 @@ class ToolState:
 
 
 @dataclass(frozen=True, eq=False)
-class RigidState:
+class RigidState(Saved):
     """All articulated bodies of the rigid solver, in the order in which their entities were added."""
 
     qpos: Tensor
@@ -62,7 +93,7 @@ class RigidState:
 
 
 @dataclass(frozen=True, eq=False)
-class RigidEntityState:
+class RigidEntityState(Saved):
     """One articulated body. World frame."""
 
     pos: Tensor
@@ -80,7 +111,7 @@ class RigidEntityState:
 
 
 @dataclass(frozen=True, eq=False)
-class Contacts:
+class Contacts(Saved):
     """How the ground touched an articulated body during the last step, per contact point (C). World frame."""
 
     force: Tensor
@@ -101,11 +132,11 @@ class Contacts:
 
 
 @dataclass(frozen=True, eq=False)
-class SceneState(Mapping[str, Any]):
+class SceneState(Saved, Mapping[str, Any]):
     """State of all solvers by name: `state["mpm"]`, or `state.mpm`, which is None where there are no particles.
 
-    Give it back to `scene.reset(state)` to go on from here, connected to its graph. `pos`, `vel`, `C`, `F` and `Jp` are
-    those of the particles.
+    Give it to `scene.reset(state)`, of this scene or one built alike, to go on from here, connected to its graph.
+    `pos`, `vel`, `C`, `F` and `Jp` are those of the particles.
     """
 
     parts: dict[str, Any]
@@ -114,12 +145,12 @@ class SceneState(Mapping[str, Any]):
     """Steps since the scene was built or reset."""
     _kinds: dict[str, tuple[str, ...]]
     """Every kind, and the fields of its state that are read from here."""
-    _scene: "weakref.ref[Any]"
+    _scene: "weakref.ref[Any] | None"
 
     @property
     def scene(self) -> Any:
-        """The scene that this is a state of; None once it is gone."""
-        return self._scene()
+        """The scene that this is a state of; None once it is gone, and of what was loaded."""
+        return None if self._scene is None else self._scene()
 
     @property
     def solvers_state(self) -> list[Any]:
@@ -153,3 +184,6 @@ class SceneState(Mapping[str, Any]):
                     )
                 return getattr(self.parts[kind], name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+torch.serialization.add_safe_globals([MPMState, ToolState, RigidState, RigidEntityState, Contacts, SceneState])

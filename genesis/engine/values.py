@@ -11,7 +11,8 @@ from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import Pulled, refuse_modes, take_readout, take_step
+from genesis.grad.bridge import Pulled, leaf_of, take_readout, take_step, without_effect
+from genesis.grad.modes import ordinary, ordinary_of, refuse_transforms
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
 
 
@@ -67,6 +68,8 @@ class Values:
         self._state: SceneState | None = None
         self._readouts: dict[str, tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool]] = {}
         """By solver: state, what was read from it, its versions, whether it was differentiated, whether it can be."""
+        self._set: dict[int, list[torch.Tensor]] = {}
+        """By place: leaves that it was set from since the last step."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
@@ -97,6 +100,7 @@ class Values:
         """`tensor`, remembering the scene."""
         return remember(tensor, self._scene())
 
+    @ordinary
     def read(self, solver: str, name: str) -> Tensor:
         """The current value (B, *shape), remembering the scene."""
         place = self._place[solver, name]
@@ -105,6 +109,9 @@ class Values:
         self._check_versions()
         handle = self._handles.get(place)
         if handle is None:
+            others = [leaf for of, leaves in self._set.items() if of != place for leaf in leaves]
+            if others and torch.is_grad_enabled():  # no step has used them: a gradient of zero, not none
+                self._values[place] = without_effect(self._values[place], others)
             handle = remember(self._values[place], self._scene())
             if self._values[place].requires_grad:
                 if not torch.is_grad_enabled():
@@ -113,6 +120,7 @@ class Values:
             self._handles[place] = handle
         return handle
 
+    @ordinary
     def readouts(self, solver: str) -> Sequence[torch.Tensor]:
         """What a solver computes from its state alone, each (B, *shape), in the order of `Solver.readouts`.
 
@@ -133,6 +141,7 @@ class Values:
         self._readouts[solver] = (state, results, [result._version for result in results], pulled, keep)
         return results
 
+    @ordinary
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()
@@ -153,18 +162,26 @@ class Values:
 
     def entries_of(self, state: SceneState) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]:
         """Name, tensor and proper shape of every state and control in `state`."""
+        known = {entry.solver for entry in self.simulator.state}
+        for solver in state:
+            if solver not in known and state[solver] is not None:
+                raise GenesisRuntimeError(
+                    f"state.{solver} must be None, got one in a scene without. Take it from get_state() of a scene "
+                    "built alike."
+                )
         found = []
         for solver, name, shape in (*self.simulator.state, *self.simulator.controls):
             part = state.get(solver)
             if part is None:
                 raise GenesisRuntimeError(
-                    f"state.{solver} must be there, got None. Take it from this scene's get_state()."
+                    f"state.{solver} must be there, got None. Take it from get_state() of a scene built alike."
                 )
             found.append((f"{solver}.{name}", getattr(part, name), (self.n_envs, *shape)))
         return found
 
     # Changing.
 
+    @ordinary
     def step(self) -> None:
         """Replace state and outputs by those after one control step."""
         self._check_versions()
@@ -181,8 +198,10 @@ class Values:
             self._handles.pop(i, None)
         self._state = None
         self._readouts.clear()
+        self._set.clear()
         self.t += 1
 
+    @ordinary
     def write(
         self,
         solver: str,
@@ -201,7 +220,7 @@ class Values:
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
         """
         self.simulator.check_runtime()
-        refuse_modes("a setter")
+        refuse_transforms("a setter")
         place = self._place[solver, name]
         old = self._values[place]
         if not self.requires_grad:
@@ -216,15 +235,17 @@ class Values:
         elif envs is None:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
+        self._note_set(place, [rows])
 
+    @ordinary
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
         self.simulator.check_runtime()
-        refuse_modes("scene.reset")
+        refuse_transforms("scene.reset")
         if state is None:
             new = [value.clone() if envs is None else value for value in self._initial_values]
         else:
-            new = [plain_of(tensor) for _, tensor, _ in self.entries_of(state)]
+            new = [ordinary_of(plain_of(tensor).to(self.device)) for _, tensor, _ in self.entries_of(state)]
             if not self.requires_grad:
                 new = [value.detach() for value in new]
         new += self._no_outputs()
@@ -238,12 +259,15 @@ class Values:
             self.t = 0 if state is None else state.t
         for place, value in zip(places, new, strict=True):
             self._put(place, value)
+            self._set.pop(place, None)
 
+    @ordinary
     def detach(self) -> None:
         """Cut the graph of state, controls and outputs; parameters that are results of a graph become stale."""
         self._check_versions()
         for place in (*range(self._n_held), *range(self._n_inputs, len(self._values))):
             self._put(place, self._values[place].detach())
+        self._set.clear()
         if self._derived:
             self._used = dict(self._derived)
             self._find_stale()
@@ -252,10 +276,11 @@ class Values:
         """The numbers of one parameter field."""
         return self._parameters[key]
 
+    @ordinary
     def set_parameters(self, key: tuple[str, str], changed: dict[int, Parameter]) -> None:
         """Replace some numbers of one parameter field."""
         self.simulator.check_runtime()
-        refuse_modes("a setter")
+        refuse_transforms("a setter")
         numbers = list(self._parameters[key])
         for i, number in changed.items():
             numbers[i] = number if self.requires_grad else number.detached()
@@ -263,8 +288,17 @@ class Values:
         self._parameters[key] = numbers
         self._repack(key)
         self._find_stale()
+        self._note_set(self._place[key], [source for number in changed.values() for source in number.sources])
 
     # Within.
+
+    def _note_set(self, place: int, given: Sequence[torch.Tensor]) -> None:
+        """The next read-outs come after what has been set: after leaves alone, whose graph nobody can have freed."""
+        self._set.pop(place, None)
+        leaves = [leaf for tensor in given if (leaf := leaf_of(tensor)) is not None]
+        if leaves and self.requires_grad:
+            self._set[place] = leaves
+            self._handles.clear()
 
     def _initial(self) -> list[torch.Tensor]:
         """State and controls at build time, in canonical order."""
@@ -293,11 +327,21 @@ class Values:
         for value, version in zip(self._values, self._versions, strict=True):
             if value._version != version:
                 place = next(i for i, v in enumerate(self._values) if v is value)
-                entry = (self.simulator.inputs + self.simulator.outputs)[place]
-                raise GenesisRuntimeError(
-                    f"{entry.solver}.{entry.name} must not be edited in place while it is the scene's current value, "
-                    "got an edit. Work on a .clone(), and give it back with a setter or scene.reset(state)."
-                )
+                self._raise_edited(place, "must not be edited in place", "an edit")
+
+    def check_writable(self, tensor: torch.Tensor) -> None:
+        """Raise if a current value has its memory in that of `tensor`."""
+        memory = tensor.untyped_storage().data_ptr()
+        for place, value in enumerate(self._values):
+            if value.untyped_storage().data_ptr() == memory and memory:
+                self._raise_edited(place, "must not be written by out=", "an attempt")
+
+    def _raise_edited(self, place: int, law: str, got: str) -> None:
+        entry = (self.simulator.inputs + self.simulator.outputs)[place]
+        raise GenesisRuntimeError(
+            f"{entry.solver}.{entry.name} {law} while it is the scene's current value, got {got}. "
+            "Work on a .clone(), and give it back with a setter or scene.reset(state)."
+        )
 
     def _repack(self, key: tuple[str, str]) -> None:
         place = self._place[key]

@@ -11,6 +11,7 @@ from genesis.checks import assign, boolean, integer, number, record, vector
 from genesis.engine.entities.base import Entity
 from genesis.engine.inputs import Environments, environments
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
 from genesis.render import export, model
 from genesis.render.film import tile, write_film
@@ -155,6 +156,7 @@ class Camera:
         pos, lookat, up = (np.broadcast_to(value, (n_envs, 3)) for value in self._pose.values())
         return pos + centres, lookat + centres, up.copy()
 
+    @ordinary
     def render(
         self,
         rgb: bool = True,
@@ -208,6 +210,7 @@ class Camera:
         empty = {name: self._empty(name) for name, images in found.items() if not images}
         return tuple((results | empty).get(name) for name in wanted)  # type: ignore[return-value]
 
+    @ordinary
     def export(self, path: str | os.PathLike[str], env_idx: int = 0) -> None:
         """Write one environment, as it stands now, as a file that other programs open. The ending decides:
 

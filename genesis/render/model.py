@@ -177,8 +177,8 @@ def _ground(i: int, ground: Ground, normal: np.ndarray, pos: np.ndarray, view: P
 def placed(above: Sequence[Node], leaf: Node, vectors: np.ndarray, turn_only: bool = False) -> np.ndarray:
     """Vectors (n, 3) of a leaf's own frame in that of the tree: places, or directions with `turn_only`."""
     for node in (leaf, *reversed(above)):
-        quat = quaternion.normalise(torch.as_tensor(node.quat))
-        vectors = quaternion.rotate(quat, torch.as_tensor(vectors)).numpy()
+        quat = quaternion.normalise(torch.as_tensor(node.quat, dtype=torch.float64))
+        vectors = quaternion.rotate(quat, torch.as_tensor(vectors, dtype=torch.float64)).numpy()
         if not turn_only:
             vectors = vectors + node.pos
     return vectors

@@ -184,7 +184,7 @@ class Picture:
         lay, n, arrays = layout(), len(solids.kind), self.arrays
         if n:
             rows, end = lay.rows(arrays["solid"]).unflatten(0, (-1, at.SOLID_ROWS)), begin + n
-            rows[begin:end, at.SIZE, :3] = torch.tensor(solids.size).to(rows)
+            rows[begin:end, at.SIZE, :3] = torch.tensor(solids.size, dtype=torch.float64).to(rows)
             about = arrays["about"].view(-1, at.N_ABOUT)
             about[begin:end, at.KIND] = torch.tensor(solids.kind, dtype=torch.int32)
             span = torch.tensor(solids.span, dtype=torch.int32)

@@ -213,7 +213,6 @@ def test_values_of_another_scene(make):
     other, (stranger,), _ = make()
     for act in (
         lambda: body.set_position(stranger.get_particles_pos()),
-        lambda: scene.reset(other.get_state()),
         lambda: body.set_material(E=stranger.get_mass() * 1e4),
         lambda: scene.set_gravity(stranger.get_particles_vel()[:, 0]),
     ):
