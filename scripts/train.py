@@ -68,7 +68,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         agent=agent,
         env=watched or env,
         folder=folder,
-        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched),
+        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched, saved),
         payload=lambda states: _payload(config, hyper, env, states) | {"untrained": untrained, **vars(loop.record)},
         evaluation=lambda: evaluated(agent, config),
         total_steps=config.total_steps,
@@ -224,14 +224,21 @@ def _folder(config: TrainConfig) -> RunFolder:
     return RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed, config.keep)
 
 
-def _dashboard(config: TrainConfig, hyper: Any, folder: RunFolder, watched: ActionGradients | None) -> Dashboard:
+def _dashboard(
+    config: TrainConfig,
+    hyper: Any,
+    folder: RunFolder,
+    watched: ActionGradients | None,
+    saved: dict[str, Any] | None,
+) -> Dashboard:
     """Also writes config.json."""
     fresh, revision = config.resume is None, git_revision()
     folder.write_config(RunConfig(dataclasses.replace(config, resume=None), hyper), revision, fresh)
     filmer = Filmer(config.env, config.contact, config.seed, config.film_budget)
     every = max(1, config.total_steps // 100) if config.histograms_every is None else config.histograms_every
     with on_disk(folder.path):
-        dashboard = Dashboard(folder.path, filmer, watched, every)
+        steps = None if saved is None else int(saved["agent_state"]["steps"])
+        dashboard = Dashboard(folder.path, filmer, watched, every, steps)
     names = ("env", "agent", "seed", "total_steps", "num_envs", "contact", "precision", "backend")
     settings = {name: getattr(config, name) for name in names}
     settings |= {f"hyper.{name}": value for name, value in dataclasses.asdict(hyper).items()}
