@@ -105,12 +105,12 @@ class Dashboard:
                 path.unlink()
 
     @harmless
-    def describe(self, settings: dict[str, Any], command: list[str], revision: str, fresh: bool) -> None:
+    def describe(self, settings: dict[str, Any], command: str, revision: str, fresh: bool) -> None:
         """Writes what the run is: the layout of charts, its configuration and git revision as text, and for HParams.
 
         Args:
             settings: Names and values that identify the run.
-            command: As it was started.
+            command: That started it.
             revision: Of the sources.
             fresh: Whether the run starts; of a resumed one all this has been written.
         """
@@ -125,7 +125,7 @@ class Dashboard:
         rows = "\n".join(f"| {name} | `{value}` |" for name, value in settings.items())
         self.writer.add_text("hyperparameters", f"| name | value |\n|---|---|\n{rows}")
         self.writer.add_text("run/config", f"```\n{json.dumps(settings, indent=2, default=str)}\n```")
-        self.writer.add_text("run/command", f"`{' '.join(command)}`")
+        self.writer.add_text("run/command", f"    {command}")
         self.writer.add_text("run/git", revision)
         self.writer.flush()
 
