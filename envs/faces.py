@@ -157,14 +157,14 @@ def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output:
             f'options["reset_mask"] must be a bool array, got {type(mask).__name__}. '
             "Pass numpy.array([...], dtype=bool)."
         )
-    mask = torch.as_tensor(mask).as_subclass(torch.Tensor)
-    if mask.dtype != torch.bool or mask.shape != (num_envs,) or not bool(mask.any()):
+    right = str(mask.dtype).removeprefix("torch.") == "bool" and tuple(mask.shape) == (num_envs,)
+    if not right or not bool(mask.any()):
+        held = f" with {int(mask.sum())} True" if right else ""
         raise GenesisValueError(
             f'options["reset_mask"] must be bool of shape {(num_envs,)} with at least one True, '
-            f"got {mask.dtype} of shape {tuple(mask.shape)} with {int(mask.sum())} True. "
-            "Leave the mask out to reset all environments."
+            f"got {mask.dtype} of shape {tuple(mask.shape)}{held}. Leave the mask out to reset all environments."
         )
-    return mask
+    return torch.as_tensor(mask if isinstance(mask, torch.Tensor) else mask.copy()).as_subclass(torch.Tensor)
 
 
 def as_floats(actions: Any) -> np.ndarray:

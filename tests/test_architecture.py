@@ -14,6 +14,7 @@ PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, 
 
 LAYERS = (
     "errors",
+    "arrays",
     "checks compiler",
     "runtime math",
     "options morphs materials surfaces",

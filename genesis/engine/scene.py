@@ -334,7 +334,7 @@ class Scene:
             raise GenesisTypeError(f"outputs must be a sequence of names, got {outputs!r}. Leave it out for none.")
         outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         for name in outputs:
-            if name not in OUTPUTS:
+            if not isinstance(name, str) or name not in OUTPUTS:
                 raise GenesisValueError(
                     f"outputs must be among {', '.join(OUTPUTS)}, got {name!r}. Choose one of these."
                 )
