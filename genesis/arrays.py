@@ -87,7 +87,7 @@ def whole(what: str, value: Any, remedy: str, kind: str = "integers") -> np.ndar
         array = value.detach().as_subclass(torch.Tensor).cpu().numpy()
     elif isinstance(value, np.ndarray):
         array = value
-    elif isinstance(value, int | np.integer):
+    elif isinstance(value, int | np.integer) and not isinstance(value, bool):
         array = np.array(value)
     elif not isinstance(value, Iterable) or isinstance(value, str | bytes | bytearray | Mapping | Set):
         raise GenesisTypeError(f"{what} must be {kind}, got {_shown(value)}. {remedy}")
