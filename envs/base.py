@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from typing_extensions import Unpack
 
 import genesis as gs
 from envs import faces, guards, snapshot
 from envs.clock import SimulatorClock
+from envs.options import BatchOptions, completed
 from envs.streams import Draw, Streams
 from envs.words import Words
 from genesis.errors import GenesisRuntimeError, GenesisValueError
@@ -57,54 +59,34 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self,
         num_envs: int = 1,
         max_episode_steps: int | None = None,
-        *,
-        output: str = "numpy",
-        differentiable: bool = False,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        first_env_index: int = 0,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
+        **options: Unpack[BatchOptions],
     ):
         """Builds the scene. Calls `gs.init()` with its defaults, and logs it, if nobody has called it.
 
         Args:
             num_envs: Number of environments in the batch.
             max_episode_steps: Steps after which an episode is truncated; None: never. `gymnasium.make_vec` fills it in.
-            output: "numpy" or "torch": what goes in and out.
-            differentiable: Keep the graph from actions to observations and rewards; needs `output="torch"`.
-            autoreset_mode: A member of `gymnasium.vector.AutoresetMode`, or its value.
-            first_env_index: Global index of the first environment, where a batch is split over several objects.
-            action_delay: Steps between an action and its effect; until then the space's middle acts.
-            action_noise: Standard deviation of the noise on actions, in action units; clipped to the space afterwards.
-            observation_noise: Standard deviation of the noise on observations, in observation units.
-            parameter_randomisation: Relative half-width, in [0, 1), of the task's physical parameters per episode.
-            render_mode: None, or "rgb_array": `render()` gives pictures.
-            render_size: Width and height of pictures, pixels.
+            options: See `envs.options`.
 
         Raises:
             gs.GenesisException: An argument breaks its law.
         """
-        faces.check_options(
-            num_envs, max_episode_steps, output, differentiable, first_env_index, action_delay, render_mode
-        )
-        faces.check_scales(action_noise, observation_noise, parameter_randomisation)
+        given = completed(type(self), options, BatchOptions)
+        faces.check_options(num_envs, max_episode_steps, given)
+        faces.check_scales(given)
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
-        self.output = output
-        self.differentiable = differentiable
-        self.autoreset_mode = faces.autoreset_member(autoreset_mode)
+        self.output = given["output"]
+        self.differentiable = given["differentiable"]
+        self.autoreset_mode = faces.autoreset_member(given["autoreset_mode"])
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode, self._render_size = render_mode, faces.checked_size(render_size)
+        self.render_mode, self._render_size = given["render_mode"], faces.checked_size(given["render_size"])
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.action_delay = action_delay
-        self.action_noise = action_noise
-        self.observation_noise = observation_noise
-        self.parameter_randomisation = parameter_randomisation
+        self.action_delay = given["action_delay"]
+        self.action_noise = given["action_noise"]
+        self.observation_noise = given["observation_noise"]
+        self.parameter_randomisation = given["parameter_randomisation"]
         guards.check_randomisable(self, DifferentiableVectorEnv.randomise_parameters)
 
         if not gs.is_initialized():
@@ -116,7 +98,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self._low = self.tensor(self.single_action_space.low)
         self._high = self.tensor(self.single_action_space.high)
 
-        self.streams = Streams(num_envs, first_env_index)
+        self.streams = Streams(num_envs, given["first_env_index"])
         self.episode: dict[str, torch.Tensor] = {}
         self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         uniform = all(len(bound.unique()) == 1 for bound in (self._low, self._high))
@@ -124,7 +106,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self._bounds: Any = (self._low[0].item(), self._high[0].item()) if uniform else (self._low, self._high)
         self._middle = (0.5 * (self._low + self._high)).expand(num_envs, -1)
         self.action = self._middle
-        self._delayed = [self.action] * action_delay
+        self._delayed = [self.action] * self.action_delay
         self._returns = torch.zeros(num_envs, dtype=self.dtype, device=self.device)
         self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._clock, self._words = SimulatorClock(), Words()

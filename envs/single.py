@@ -4,9 +4,11 @@ from typing import Any, ClassVar
 
 import gymnasium
 from gymnasium.vector import AutoresetMode
+from typing_extensions import Unpack
 
 from envs import faces
 from envs.base import DifferentiableVectorEnv
+from envs.options import TaskOptions, completed
 from genesis.errors import GenesisForkError
 
 
@@ -19,33 +21,19 @@ class SingleEnv(faces.Face, gymnasium.Env):
     task: ClassVar[type[DifferentiableVectorEnv]]
     metadata: dict[str, Any] = DifferentiableVectorEnv.metadata
 
-    def __init__(
-        self,
-        *,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
-    ):
-        """Builds the task's scene; the options are those of `DifferentiableVectorEnv`."""
-        self._build(
-            action_delay=action_delay,
-            action_noise=action_noise,
-            observation_noise=observation_noise,
-            parameter_randomisation=parameter_randomisation,
-            render_mode=render_mode,
-            render_size=render_size,
-        )
+    def __init__(self, **options: Unpack[TaskOptions]):
+        """Builds the task's scene; see `envs.options`."""
+        self._build({}, options)
 
-    def _build(self, **options: Any) -> None:
-        self.render_mode, self._render_size = options["render_mode"], faces.checked_size(options["render_size"])
+    def _build(self, own: dict[str, Any], options: Any) -> None:
+        """Makes the batch of one, with options of these tasks alone and those that all share."""
+        given = completed(type(self), options, TaskOptions)
+        self.render_mode, self._render_size = given["render_mode"], faces.checked_size(given["render_size"])
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
         self._refusal: GenesisForkError | None = None
         try:
-            self.core = self.task(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **options)
+            self.core = self.task(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **own, **given)
         except GenesisForkError as error:
             # A forked worker of Gymnasium's AsyncVectorEnv, which passes on to its parent what a call raises, but loses
             # what the making of an environment raises. So the first call says it.

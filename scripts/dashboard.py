@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from genesis.errors import GenesisException
-from scripts import heat_map
+from scripts import event_files, heat_map
 from scripts.action_gradients import ActionGradients
 from scripts.films import Filmer
 
@@ -68,29 +68,49 @@ def harmless(method: Callable[P, None]) -> Callable[P, None]:
 class Dashboard:
     """The events of a run. Text, scalars, histograms and pictures go into the run's own folder."""
 
-    def __init__(self, run: Path, filmer: Filmer, watched: ActionGradients | None, histograms_every: int):
-        """Opens a file of events in the folder; a resumed run gets one more.
+    def __init__(
+        self,
+        run: Path,
+        filmer: Filmer,
+        watched: ActionGradients | None,
+        histograms_every: int,
+        resumed_at: int | None = None,
+    ):
+        """Opens a file of events in the folder; a resumed run gets one more, and its curves end at the checkpoint.
 
         Args:
             run: The run's folder.
             filmer: Makes films of the policy when it is evaluated.
             watched: The training environment, where there are gradients of actions to show.
             histograms_every: Environment steps from histogram to histogram; 0: neither these nor gradients by step.
+            resumed_at: Environment steps of the checkpoint that the run goes on from; None: it starts.
         """
-        self.writer = SummaryWriter(str(run))
         self._run, self._filmer, self._watched = run, filmer, watched
         self._every, self._histograms = histograms_every, 0
         self._history = heat_map.History()
         self._complaints: set[tuple[str, type]] = set()
         self._session_end: Summary | None = None
+        self._resumed_at = resumed_at
+        if resumed_at is not None:
+            self._forget_what_follows(resumed_at)
+        # a TensorBoard that has read the events that are gone drops them when it meets this mark
+        self.writer = SummaryWriter(str(run), purge_step=None if resumed_at is None else resumed_at + 1)
 
     @harmless
-    def describe(self, settings: dict[str, Any], command: list[str], revision: str, fresh: bool) -> None:
+    def _forget_what_follows(self, step: int) -> None:
+        """Removes events and films of later steps: a run that was killed wrote them after its last checkpoint."""
+        event_files.remove(self._run, lambda event: event.step > step)
+        for path in (self._run / "videos").glob("step-*.gif"):
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
+
+    @harmless
+    def describe(self, settings: dict[str, Any], command: str, revision: str, fresh: bool) -> None:
         """Writes what the run is: the layout of charts, its configuration and git revision as text, and for HParams.
 
         Args:
             settings: Names and values that identify the run.
-            command: As it was started.
+            command: That started it.
             revision: Of the sources.
             fresh: Whether the run starts; of a resumed one all this has been written.
         """
@@ -105,7 +125,7 @@ class Dashboard:
         rows = "\n".join(f"| {name} | `{value}` |" for name, value in settings.items())
         self.writer.add_text("hyperparameters", f"| name | value |\n|---|---|\n{rows}")
         self.writer.add_text("run/config", f"```\n{json.dumps(settings, indent=2, default=str)}\n```")
-        self.writer.add_text("run/command", f"`{' '.join(command)}`")
+        self.writer.add_text("run/command", f"    {command}")
         self.writer.add_text("run/git", revision)
         self.writer.flush()
 
@@ -114,6 +134,12 @@ class Dashboard:
         """Writes scalars by tag."""
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
+
+    @harmless
+    def evaluation(self, values: dict[str, float], step: int) -> None:
+        """Writes an evaluation's statistics by name, in place of what the run had at the step that it goes on from."""
+        self._replace("evaluation/", step)
+        self.scalars({f"evaluation/{name}": value for name, value in values.items()}, step)
 
     @harmless
     def gradients(self, agent: Any, before: int) -> None:
@@ -149,8 +175,14 @@ class Dashboard:
         if self._filmer.wanted(last):
             path = self._run / "videos" / f"step-{agent.steps:012d}.gif"
             size = self._filmer.shoot(agent, path)
+            self._replace(FILM, agent.steps)
             self._add_image(FILM, path.read_bytes(), size, agent.steps)
             self.writer.flush()
+
+    @harmless
+    def flush(self) -> None:
+        """Puts onto the disk what was written so far. A checkpoint follows, from which a run goes on without a gap."""
+        self.writer.flush()
 
     @harmless
     def close(self, step: int, finished: bool) -> None:
@@ -167,6 +199,14 @@ class Dashboard:
             kind = "" if isinstance(error, GenesisException) else f"{type(error).__name__}: "
             reason = " ".join(str(error).split())
             _LOG.warning("The dashboard lacks something, and training goes on. %s: %s%s", what, kind, reason)
+
+    def _replace(self, prefix: str, step: int) -> None:
+        """Removes what an earlier session wrote at a step, of tags that begin so."""
+        if step == self._resumed_at:
+            event_files.remove(
+                self._run,
+                lambda event: event.step == step and any(tag.startswith(prefix) for tag in event_files.tags(event)),
+            )
 
     def _write_histograms(self, agent: Any) -> None:
         policy = agent.parts.get("policy")

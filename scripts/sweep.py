@@ -22,6 +22,7 @@ from agents import presets
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
 from scripts import machine, make, results, run_record, train_config
+from scripts.commands import of_path
 
 INTERRUPTED = (130, -signal.SIGINT)
 """Statuses of a command that Ctrl-C ended: after it has saved, and before it could."""
@@ -72,7 +73,7 @@ class Job:
         """Arguments of the interpreter, as they would be typed for a fresh run."""
         named = ["--env", self.env, "--agent", self.agent, "--seed", str(self.seed)]
         contact = ["--contact", self.contact] if self.contact else []
-        folder = ["--run-dir", str(config.run_dir / self.name)]
+        folder = ["--run-dir", of_path(config.run_dir / self.name)]
         return ["-m", "scripts.train", *named, *contact, *folder, *shlex.split(config.train_args)]
 
 
@@ -198,7 +199,7 @@ def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) ->
     arguments = command
     if unfinished:
         try:
-            arguments = [*command, "--resume", str(unfinished[-1]), *_minutes_left(command, unfinished[-1])]
+            arguments = [*command, "--resume", of_path(unfinished[-1]), *_minutes_left(command, unfinished[-1])]
         except GenesisValueError as error:
             return Outcome(job, "failed", str(error))
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
@@ -228,7 +229,7 @@ def _recheck(config: SweepConfig, job: Job) -> Outcome | None:
     run, log = _finished_run(config, job), config.run_dir / job.name / "recheck.txt"
     if _complete(config, job) or run is None:
         return None
-    arguments = [sys.executable, "-m", "scripts.recheck", "--checkpoint", str(run), "--json"]
+    arguments = [sys.executable, "-m", "scripts.recheck", "--checkpoint", of_path(run), "--json"]
     log.unlink(missing_ok=True)  # so that what is read is this one's
     if status := execute(arguments, log, _environment(config.parallel)):
         state = "interrupted" if status in INTERRUPTED else "failed"
@@ -294,9 +295,9 @@ def _options(command: str) -> list[str]:
     options: list[str] = []
     for word in shlex.split(command):
         if word.startswith("--"):
-            options.append(word.replace("=", " ", 1))
+            options.append(" ".join(map(shlex.quote, word.split("=", 1))))
         elif options:
-            options[-1] += f" {word}"
+            options[-1] += f" {shlex.quote(word)}"
     own = ("env", "agent", "seed", "contact", "run-dir")
     return sorted(option for option in options if option.split()[0].removeprefix("--") not in own)
 

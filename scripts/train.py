@@ -1,7 +1,6 @@
 """Trains an agent: `python -m scripts.train --env genesis/Ant-v0 --agent shac`; several processes: `torchrun`."""
 
 import dataclasses
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from agents import AGENTS
 from agents.core import checkpoint, distributed
 from agents.core.evaluation import describe, evaluate
 from genesis.errors import GenesisValueError
-from scripts import make, processes
+from scripts import commands, make, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
 from scripts.films import Filmer
@@ -68,7 +67,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         agent=agent,
         env=watched or env,
         folder=folder,
-        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched),
+        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched, saved),
         payload=lambda states: _payload(config, hyper, env, states) | {"untrained": untrained, **vars(loop.record)},
         evaluation=lambda: evaluated(agent, config),
         total_steps=config.total_steps,
@@ -168,7 +167,7 @@ def _main() -> int:
 
 def report(result: dict[str, Any]) -> str:
     """What the command prints at its end: what was learned, what was written, and what to type next."""
-    run, steps, wanted = result["run"], result["steps"], result["total_steps"]
+    run, steps, wanted = Path(result["run"]), result["steps"], result["total_steps"]
     if steps == 0:
         return f"interrupted before the first update; {run} has nothing to go on with"
     counted = f"{steps:,} steps"
@@ -176,13 +175,12 @@ def report(result: dict[str, Any]) -> str:
         counted += f" ({wanted:,} were asked for; a training ends with a whole window of the batch)"
     elif steps < wanted:
         counted += f" of {wanted:,}"
-    python = interpreter()
     written = {"checkpoint": result["checkpoint"], "best": result["best"], "film": result["film"]}
     film = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
     follow = [
-        f"{python} -m scripts.evaluate --checkpoint {run}",
-        f"{python} -m scripts.render --checkpoint {run} --output {film}",
-        f"{Path(python).with_name('tensorboard')} --logdir {run}",
+        commands.script("evaluate", "--checkpoint", run),
+        commands.script("render", "--checkpoint", run, "--output", film),
+        commands.shell(commands.beside("tensorboard"), "--logdir", run),
     ]
     lines = [
         f"{'interrupted after' if result['interrupted'] else 'trained for'} {result['seconds']:.0f} s, {counted}",
@@ -191,31 +189,24 @@ def report(result: dict[str, Any]) -> str:
         *(f"  {name:<10} {path}" for name, path in written.items() if path),
         "next:",
         *(f"  {command}" for command in follow),
-        *_going_on(result, python),
+        *_going_on(result),
     ]
     return "\n".join(lines)
 
 
-def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
+def _going_on(result: dict[str, Any]) -> tuple[str, str]:
     """What resuming would do, and the command for it."""
     wanted, minutes, processes = result["total_steps"], result["max_minutes"], result["processes"]
-    start = f"{Path(python).with_name('torchrun')} --nproc-per-node={processes}" if processes > 1 else python
-    command = f"  {start} -m scripts.train --resume {result['run']}"
+    words: list[str | Path] = ["--resume", Path(result["run"])]
     if result["steps"] >= wanted:
         more = 2 * result["steps"]  # which may be more than were asked for already
-        return f"to train on, to {more:,} steps:", f"{command} --total-steps {more}"
-    if not minutes:
-        return f"to train on, to the {wanted:,} steps:", command
-    until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
-    return until, f"{command} --max-minutes {minutes:g}"
-
-
-def interpreter() -> str:
-    """How to call this Python from the shell that started it: "python", or its path where that is another one."""
-    found, own = shutil.which("python"), Path(sys.executable)
-    if found is not None and Path(found) == own:
-        return "python"
-    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own).removesuffix(".exe")
+        about, words = f"to train on, to {more:,} steps:", [*words, "--total-steps", str(more)]
+    elif not minutes:
+        about = f"to train on, to the {wanted:,} steps:"
+    else:
+        about = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
+        words += ["--max-minutes", f"{minutes:g}"]
+    return about, f"  {commands.script('train', *words, processes=processes)}"
 
 
 def _folder(config: TrainConfig) -> RunFolder:
@@ -224,18 +215,26 @@ def _folder(config: TrainConfig) -> RunFolder:
     return RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed, config.keep)
 
 
-def _dashboard(config: TrainConfig, hyper: Any, folder: RunFolder, watched: ActionGradients | None) -> Dashboard:
+def _dashboard(
+    config: TrainConfig,
+    hyper: Any,
+    folder: RunFolder,
+    watched: ActionGradients | None,
+    saved: dict[str, Any] | None,
+) -> Dashboard:
     """Also writes config.json."""
     fresh, revision = config.resume is None, git_revision()
     folder.write_config(RunConfig(dataclasses.replace(config, resume=None), hyper), revision, fresh)
     filmer = Filmer(config.env, config.contact, config.seed, config.film_budget)
     every = max(1, config.total_steps // 100) if config.histograms_every is None else config.histograms_every
     with on_disk(folder.path):
-        dashboard = Dashboard(folder.path, filmer, watched, every)
+        steps = None if saved is None else int(saved["agent_state"]["steps"])
+        dashboard = Dashboard(folder.path, filmer, watched, every, steps)
     names = ("env", "agent", "seed", "total_steps", "num_envs", "contact", "precision", "backend")
     settings = {name: getattr(config, name) for name in names}
     settings |= {f"hyper.{name}": value for name, value in dataclasses.asdict(hyper).items()}
-    dashboard.describe(settings, sys.argv, revision, fresh)
+    command = commands.script("train", *sys.argv[1:], processes=distributed.world_size())
+    dashboard.describe(settings, command, revision, fresh)
     return dashboard
 
 
@@ -243,10 +242,10 @@ def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
     saved = checkpoint.load(run, config.env, config.agent)
     wanted, present = len(saved["processes"]), distributed.world_size()
     if wanted != present:
-        start = f"torchrun --nproc-per-node={wanted}" if wanted > 1 else interpreter()
+        command = commands.script("train", "--resume", run, processes=wanted)
         raise GenesisValueError(
             f"The run must be resumed by {wanted} processes, as it was saved, got {present}. "
-            f"Use {start} -m scripts.train --resume {run}."
+            f"Use this command:\n  {command}"
         )
     return saved
 

@@ -14,6 +14,7 @@ PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, 
 
 LAYERS = (
     "errors",
+    "convert",
     "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from gymnasium.vector import AutoresetMode
+from typing_extensions import Unpack
 
 import genesis as gs
 from envs import faces
 from envs.base import DifferentiableVectorEnv
+from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_face
 from envs.streams import Draw
 from envs.words import once
@@ -81,16 +82,7 @@ class RobotTask(DifferentiableVectorEnv):
         contact: str = "strict",
         substeps: int | None = None,
         step_outputs: tuple[str, ...] = (),
-        output: str = "numpy",
-        differentiable: bool = False,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        first_env_index: int = 0,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
+        **options: Unpack[BatchOptions],
     ):
         """Builds the scene.
 
@@ -101,16 +93,7 @@ class RobotTask(DifferentiableVectorEnv):
             substeps: Of a control step; None: the task's `SUBSTEPS`. More of them show whether a motion is physics.
             step_outputs: What the robot is to measure during steps; see `gs.Scene.build`. With "contacts" the `info` of
                 tasks on legs has `contact_stiffness`; see `contact_measure`.
-            output: This one and those that follow are `DifferentiableVectorEnv`'s.
-            differentiable: See there.
-            autoreset_mode: See there.
-            first_env_index: See there.
-            action_delay: See there.
-            action_noise: See there.
-            observation_noise: See there.
-            parameter_randomisation: See there.
-            render_mode: See there.
-            render_size: See there.
+            options: See `envs.options`.
 
         Raises:
             gs.GenesisException: An argument breaks its law.
@@ -121,20 +104,7 @@ class RobotTask(DifferentiableVectorEnv):
         self.contact = contact
         self.substeps = self.SUBSTEPS if substeps is None else substeps
         self.step_outputs = step_outputs
-        super().__init__(
-            num_envs,
-            max_episode_steps,
-            output=output,
-            differentiable=differentiable,
-            autoreset_mode=autoreset_mode,
-            first_env_index=first_env_index,
-            action_delay=action_delay,
-            action_noise=action_noise,
-            observation_noise=observation_noise,
-            parameter_randomisation=parameter_randomisation,
-            render_mode=render_mode,
-            render_size=render_size,
-        )
+        super().__init__(num_envs, max_episode_steps, **options)
 
     def build_scene(self) -> gs.Scene:
         """The robot in its rest pose, over level ground if it has any."""
@@ -227,24 +197,10 @@ class RobotEnv(SingleEnv):
         *,
         contact: str = "strict",
         substeps: int | None = None,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
+        **options: Unpack[TaskOptions],
     ):
         """Builds the task's scene; the options are those of `RobotTask`."""
-        self._build(
-            contact=contact,
-            substeps=substeps,
-            action_delay=action_delay,
-            action_noise=action_noise,
-            observation_noise=observation_noise,
-            parameter_randomisation=parameter_randomisation,
-            render_mode=render_mode,
-            render_size=render_size,
-        )
+        self._build({"contact": contact, "substeps": substeps}, options)
 
 
 def robot_face(task: type[RobotTask]) -> type[SingleEnv]:

@@ -101,6 +101,8 @@ def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
             kind, size = "sphere", [morph.radius]
         case morphs.Capsule():
             kind, size = "capsule", [morph.radius, morph.height / 2]
+            if morph.height == 0.0:
+                kind, size = "sphere", [morph.radius]
         case morphs.Box():
             kind, size = "box", list(morph.half_extent)
         case morphs.Cylinder():

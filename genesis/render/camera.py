@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from genesis.checks import assign, boolean, integer, number, record, vector
+from genesis.convert import constants, whole
 from genesis.engine.entities.base import Entity
 from genesis.engine.inputs import Environments, environments
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
@@ -36,9 +37,10 @@ class Lens:
     """Vertical opening angle, degrees."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.res, str) or not isinstance(self.res, Sequence) or len(self.res) != 2:
+        edges = whole("res", self.res, "Pass width and height.")
+        if edges.shape != (2,) or edges.dtype == np.bool_:
             raise GenesisValueError(f"res must be (width, height), got {self.res!r}. Pass two integers.")
-        res = tuple(integer("every entry of res", entry, 1) for entry in self.res)
+        res = tuple(integer("every entry of res", edge, 1) for edge in edges.tolist())
         if max(res) > MAX_EDGE:
             raise GenesisValueError(f"res must be at most {MAX_EDGE} pixels each way, got {res}. Lower it.")
         assign(self, "res", res)
@@ -66,7 +68,8 @@ class Camera:
         self._scene, self._markers, self._floor_height = scene, markers, floor_height
         self._lens = lens
         self._pose = {
-            name: np.array([vector(name, value)]) for name, value in (("pos", pos), ("lookat", lookat), ("up", up))
+            name: np.array([vector(name, constants(name, value))])
+            for name, value in (("pos", pos), ("lookat", lookat), ("up", up))
         }
         _check_frame(self._pose)
         self._follow: tuple[Callable[[], torch.Tensor], tuple[float | None, ...]] | None = None
@@ -188,7 +191,7 @@ class Camera:
         n_envs = self._scene.n_envs
         envs = environments(envs_idx, n_envs)
         chosen = list(range(n_envs)) if envs is None else envs.tolist()
-        single = isinstance(envs_idx, int | np.integer) or (envs_idx is None and n_envs == 1)
+        single = isinstance(envs_idx, int) or getattr(envs_idx, "ndim", 1) == 0 or (envs_idx is None and n_envs == 1)
         places, centres = stage.poses(), self._followed(n_envs)
         found: dict[str, list[np.ndarray]] = {name: [] for name, value in wanted.items() if value}
         frames = []
@@ -327,14 +330,10 @@ class Camera:
 
 
 def _rows(name: str, value: Any, n: int) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = plain_of(value.detach()).cpu().double().numpy()
-    try:
-        rows = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise GenesisTypeError(f"{name} must be numbers, got {value!r}. Pass three.") from None
+    rows = constants(name, value)
     if rows.shape not in ((3,), (n, 3)) or not np.isfinite(rows).all():
-        raise GenesisValueError(f"{name} must be finite, of shape (3,) or ({n}, 3), got {value!r}. Mend it.")
+        got = rows.tolist() if rows.size < 10 else f"shape {rows.shape}"
+        raise GenesisValueError(f"{name} must be finite, of shape (3,) or ({n}, 3), got {got}. Mend it.")
     return rows
 
 

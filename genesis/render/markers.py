@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from genesis.checks import number
+from genesis.convert import constants
 from genesis.errors import GenesisKeyError, GenesisValueError
-from genesis.grad.tensor import plain_of
 from genesis.math import quaternion
 from genesis.render.stage import Shapes
 from genesis.surfaces import rgb_of
@@ -80,9 +80,7 @@ class Markers:
 
 
 def _rows(name: str, value: Any, n_envs: int) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = plain_of(value.detach()).cpu().double().numpy()
-    rows = np.atleast_2d(np.asarray(value, dtype=np.float64))
+    rows = np.atleast_2d(constants(name, value))
     if rows.shape not in ((1, 3), (n_envs, 3)):
         raise GenesisValueError(f"{name} must have shape (3,) or ({n_envs}, 3), got {np.shape(value)}. Mend it.")
     return rows

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import genesis as gs
-from envs.faces import checked_action
+from envs.faces import checked_action, checked_reset_mask
+from envs.options import DEFAULTS, BatchOptions, TaskOptions
+from tests.envs import point_mass
 
 both_faces = pytest.mark.parametrize("make", [gym.make, lambda env_id: gym.make_vec(env_id, num_envs=2)])
 
@@ -50,3 +52,32 @@ def test_a_saved_state_is_checked_before_anything_changes():
             env.unwrapped.load_state_dict(state)
     env.unwrapped.load_state_dict(saved)
     env.close()
+
+
+def test_options_stand_once():
+    """Names, types and defaults are the same list, and every environment takes them by Gymnasium's door."""
+    assert set(DEFAULTS) == set(BatchOptions.__optional_keys__) > set(TaskOptions.__optional_keys__)
+    batch = point_mass.make(2, 5, **DEFAULTS)
+    assert (batch.output, batch.differentiable, batch.action_delay) == ("numpy", False, 0)
+
+
+def test_unknown_options_are_refused_by_name_with_the_valid_ones():
+    with pytest.raises(TypeError) as caught:
+        point_mass.make(2, 5, action_dealy=3, output="torch")
+    assert str(caught.value) == (
+        "PointMass must get known options only, got action_dealy. Valid ones: action_delay, action_noise, "
+        "autoreset_mode, differentiable, first_env_index, max_episode_steps, num_envs, observation_noise, output, "
+        "parameter_randomisation, render_mode, render_size."
+    )
+    with pytest.raises(gs.GenesisException, match="AntEnv must get known options only, got output.*contact"):
+        gym.make("envs:genesis/Ant-v0", output="torch")
+    with pytest.raises(gs.GenesisException, match="Ant must get known options only, got sub_steps.*step_outputs"):
+        gym.make_vec("envs:genesis/Ant-v0", num_envs=2, sub_steps=3)
+
+
+def test_masks_of_any_strides_choose_rows_and_others_are_refused():
+    mask = np.array([True, False, False])
+    assert checked_reset_mask({"reset_mask": mask[::-1]}, 3, "numpy").tolist() == [False, False, True]
+    for wrong in (mask.astype(object), mask.astype(">i4"), mask[:2], mask & False, mask[:, None], np.array("TFF")):
+        with pytest.raises(gs.GenesisException, match=r"must be bool of shape \(3,\) with at least one True"):
+            checked_reset_mask({"reset_mask": wrong}, 3, "numpy")

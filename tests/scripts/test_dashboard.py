@@ -25,6 +25,7 @@ from scripts import heat_map, train
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import LAYOUT
 from scripts.films import Filmer
+from scripts.run_folder import RunFolder
 from tests.envs.point_mass import make
 from tests.scripts.saved_agents import LIGHT
 
@@ -170,6 +171,76 @@ def test_a_resumed_run_describes_itself_once(tmp_path):
     assert second.Tags()["images"] == ["gradients/by_step"]
     assert first.Scalars("evaluation/return_mean")[0].step == 0  # the untrained policy, which is evaluated once
     assert second.Scalars("evaluation/return_mean")[0].step > 0
+
+
+def test_curves_of_a_run_that_was_killed_never_run_back(monkeypatch, tmp_path):
+    """Each session begins at a checkpoint that is older than the last events, evaluations and film."""
+    monkeypatch.setattr("scripts.films.FIRST_FILM", 0.0)
+    frequent = {
+        "total_steps": 100,
+        "eval_every": 20,
+        "save_every_s": 0.0,
+        "keep": 99,
+        "film_budget": 1.0,
+        "histograms_every": 20,
+    }
+    run = trained(tmp_path, CARTPOLE, "shac", **frequent)
+    whole = events(run)
+    for step in (60, 80, 20):
+        for path in checkpoint.of_run(run):
+            if path.stem > checkpoint.path_of(run, step).stem:
+                path.unlink()
+        with max(run.glob("events.*")).open("ab") as file:
+            file.write(b"\x12half an event")
+        (run / "videos" / "step-000000000999.gif").write_bytes(b"of a policy that is lost")
+        config, hyper = train.parse(["--resume", str(run)])
+        assert train.train(config, hyper)["steps"] == 100
+        resumed = events(run)
+        for tag in whole.Tags()["scalars"]:
+            assert [e.step for e in resumed.Scalars(tag)] == [e.step for e in whole.Scalars(tag)], tag
+        for tag in whole.Tags()["histograms"]:
+            assert [e.step for e in resumed.Histograms(tag)] == [e.step for e in whole.Histograms(tag)], tag
+        shots = [image.step for image in resumed.Images("videos/policy")]
+        assert shots == sorted(set(shots)) and shots[-1] == 100
+        assert sorted(int(path.stem[5:]) for path in (run / "videos").iterdir()) == shots
+        files = [file for file in map(events, run.glob("events.*")) if "losses/policy_loss" in file.Tags()["scalars"]]
+        seen = [e.step for file in files for e in file.Scalars("losses/policy_loss")]
+        assert sorted(seen) == [e.step for e in whole.Scalars("losses/policy_loss")]  # by readers of single files, too
+
+
+def test_what_is_measured_again_at_a_checkpoint_takes_the_place_of_what_was(tmp_path):
+    """A finished run that is resumed evaluates and films the same policy again."""
+    run = trained(tmp_path, CARTPOLE, "shac", total_steps=40, eval_every=1000)
+    before = events(run)
+    config, hyper = train.parse(["--resume", str(run), "--eval-episodes", "2"])
+    train.train(config, hyper)
+    after = events(run)
+    assert [e.step for e in after.Scalars("evaluation/episodes")] == [0, 40]
+    assert [e.value for e in after.Scalars("evaluation/episodes")] == [4.0, 2.0]
+    assert [image.step for image in after.Images("videos/policy")] == [40]
+    assert len(after.Scalars("losses/policy_loss")) == len(before.Scalars("losses/policy_loss"))
+
+
+def test_events_are_on_the_disk_before_the_checkpoint_that_they_led_to(monkeypatch, tmp_path):
+    """Or a run that is killed would go on with a gap: by itself the writer keeps events for two minutes."""
+    found, save = [], RunFolder.save
+
+    def looking(self, payload, step):
+        found.append(events(self.path).Scalars("losses/policy_loss")[-1].step == step)
+        return save(self, payload, step)
+
+    monkeypatch.setattr(RunFolder, "save", looking)
+    trained(tmp_path, save_every_s=0.0, total_steps=80)
+    assert len(found) >= 2 and all(found)
+
+
+def test_events_that_cannot_be_removed_end_nothing(monkeypatch, tmp_path, caplog):
+    run = trained(tmp_path, total_steps=40)
+    monkeypatch.setattr("scripts.event_files.RecordWriter", lambda file: 1 / 0)
+    config, hyper = train.parse(["--resume", str(run), "--total-steps", "80"])
+    assert train.train(config, hyper)["steps"] == 80 and "ZeroDivisionError" in caplog.text
+    assert [e.step for e in events(run).Scalars("losses/policy_loss")] == [20, 40, 60, 80]
+    assert not list(run.glob(".events*"))
 
 
 # ---- gradients by step ----

@@ -16,7 +16,7 @@ from agents.bptt import BPTT
 from agents.core import checkpoint, distributed
 from scripts import evaluate, make, train
 from tests.scripts import saved_agents, trainings
-from tests.scripts.trainings import ENV, newest, policy, resume_as_told, run_train
+from tests.scripts.trainings import ENV, INTERRUPTED, newest, policy, resume_as_told, run_train
 
 SCALARS = {
     "charts/episodic_return",
@@ -30,13 +30,6 @@ SCALARS = {
     "time/training_minutes",
     "evaluation/return_mean",
 }
-
-
-INTERRUPTED = {
-    **{"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 1, "seconds": 1.0},
-    **{"interrupted": True, "untrained": None, "trained": None, "checkpoint": "a.pt", "best": None, "film": None},
-}
-"""What a training that was stopped underway returns."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -330,7 +323,8 @@ def test_a_run_of_two_processes_is_not_resumed_by_one(monkeypatch, run, capsys):
     monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
     assert train.main() == 1
     error = capsys.readouterr().err
-    assert "must be resumed by 2 processes, as it was saved, got 1. Use torchrun --nproc-per-node=2 -m scripts" in error
+    assert "must be resumed by 2 processes, as it was saved, got 1. Use this command:\n" in error
+    assert error.rstrip().endswith(f"torchrun --nproc-per-node=2 -m scripts.train --resume {run}")
 
 
 def test_every_agent_has_a_preset_in_every_environment():

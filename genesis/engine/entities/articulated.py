@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import Coordinates
 from genesis.engine.inputs import Array, Environments, indices, is_run, numeric
-from genesis.errors import GenesisKeyError, GenesisTypeError
+from genesis.errors import GenesisKeyError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders.model import FREE, JOINT_SIZES, Actuator, RigidModel
 from genesis.morphs import Morph
@@ -138,9 +139,9 @@ class ArticulatedBody(Entity):
             GenesisKeyError: There is none.
         """
         for link in self.links:
-            if link.name == name:
+            if isinstance(name, str) and link.name == name:
                 return link
-        at = self.model.aliases.get(name)
+        at = self.model.aliases.get(name) if isinstance(name, str) else None
         if at is not None:
             owner = "the world" if at[0] < 0 else f"link {self.links[at[0]].name!r}"
             raise GenesisKeyError(
@@ -158,7 +159,7 @@ class ArticulatedBody(Entity):
             GenesisKeyError: There is none.
         """
         for joint in self.joints:
-            if joint.name == name:
+            if isinstance(name, str) and joint.name == name:
                 return joint
         raise GenesisKeyError(
             f"joint must be one of {', '.join(joint.name for joint in self.joints)}, got {name!r}. Choose one of these."
@@ -174,10 +175,12 @@ class ArticulatedBody(Entity):
 
     def _link(self, link: RigidLink | str | int) -> int:
         if isinstance(link, RigidLink):
+            if link not in self.links:
+                raise GenesisValueError(f"link must be of {self.name!r}, got {link.name!r} of another. Pass its name.")
             return link.idx_local
         if isinstance(link, str):
             return self.get_link(link).idx_local
-        if isinstance(link, int) and not isinstance(link, bool):
+        if isinstance(link, int | np.integer) and not isinstance(link, bool):
             return self._links_idx(link)[0]
         raise GenesisTypeError(f"link must be a link, its name or its index, got {type(link).__name__}. Pass one.")
 

@@ -4,6 +4,7 @@ from typing import cast
 
 import torch
 
+from genesis.checks import boolean
 from genesis.engine.entities.articulated import Units
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.rigid_parameters import MODEL, RigidParameters
@@ -37,6 +38,7 @@ class RigidEntity(RigidParameters, RigidVisible):
             GenesisTypeError: The base is not on a free joint.
         """
         q = self._free_q("set_pos")
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         rows = self._rows("pos", pos, ((3,),), envs)
         self._values.write("rigid", "qpos", rows, envs, q, q + 3)
@@ -52,6 +54,7 @@ class RigidEntity(RigidParameters, RigidVisible):
             GenesisTypeError: The base is not on a free joint.
         """
         q = self._free_q("set_quat")
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         rows = unit(f"{self.name}.quat", self._rows("quat", quat, ((4,),), envs))
         self._values.write("rigid", "qpos", rows, envs, q + 3, q + 7)
@@ -66,6 +69,7 @@ class RigidEntity(RigidParameters, RigidVisible):
             qs_idx_local: Which of the Q numbers; None for all.
             zero_velocity: Whether all degrees of freedom of the entity come to rest.
         """
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         chosen = indices(f"{self.name}.qs_idx_local", qs_idx_local, self.n_qs, "numbers of qpos")
         rows = self._rows("qpos", qpos, ((len(chosen),),), envs)
@@ -87,6 +91,7 @@ class RigidEntity(RigidParameters, RigidVisible):
         Args:
             zero_velocity: Whether all degrees of freedom of the entity come to rest.
         """
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         chosen = self._dofs_idx(dofs_idx_local)
         rows = self._unit_rows("position", position, len(chosen), envs)
