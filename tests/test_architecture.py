@@ -35,6 +35,7 @@ LAYERS = (
 """Parts of genesis, from the ground up: a module imports from its own layer and those above this line."""
 
 MAX_LINES = 420
+MAX_ARGUMENTS = 10
 BUILDING_A_SCENE = {"Scene", "options", "morphs", "materials", "surfaces"}
 
 
@@ -186,6 +187,28 @@ def test_kernel_files_keep_their_annotations():
             alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) for alias in node.names
         }
         assert not {"ti", "annotations"} <= names, f"{path}: the kernel compiler reads annotations"
+
+
+def is_of_a_kernel(function):
+    """Whether a function is a kernel, or runs or is written down within one."""
+    decorators = [node.func if isinstance(node, ast.Call) else node for node in function.decorator_list]
+    return any(ast.unparse(node).split(".")[-1] in ("func", "kernel", "traced") for node in decorators)
+
+
+def test_functions_of_kernels_have_few_arguments():
+    """Arrays travel as one object (`genesis.arrays`), what belongs together as one value."""
+    # EXCEPTIONS, to be deleted as soon as these are made of tables of arrays too.
+    not_yet = ("genesis/solvers/mpm", "genesis/solvers/tool", "genesis/engine/coupling.py", "genesis/render/kernels")
+    places = ("genesis/solvers", "genesis/render/kernels", "genesis/math")
+    counts = {}
+    for path in (*files(*places), ROOT / "genesis" / "engine" / "coupling.py"):
+        name = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and is_of_a_kernel(node) and not name.startswith(not_yet):
+                arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                counts[f"{name}:{node.lineno} {node.name}"] = len(arguments)
+    assert len(counts) > 100
+    assert {name: count for name, count in counts.items() if count > MAX_ARGUMENTS} == {}
 
 
 def test_the_runtime_is_the_only_rebound_global():
