@@ -292,8 +292,9 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         """Wall-clock that this environment has spent in its simulator so far, forward and backward, s."""
         return self._clock.seconds
 
-    def failures(self) -> list[tuple[int, int, int, str]]:
-        """Where the simulator last lost a state or gradient: step since the full reset, substep, environment, field."""
+    def failures(self) -> list[tuple[int, int, int, str, str | None]]:
+        """Where the simulator last lost a state or gradient: step since the full reset, substep, environment, field,
+        body."""
         guards.require_open(self)
         return list(self.scene.failures)
 

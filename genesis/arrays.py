@@ -83,7 +83,7 @@ def count_bytes(table: Table, sizes: Sizes, *lives: str) -> int:
     total = 0
     for array in select(table, *lives):
         item = 4 if array.kind == "I1" else lay.dtype.itemsize
-        total += item * COMPONENTS.get(array.kind, lay.width) * math.prod(extent(array, sizes))
+        total += item * _components(array.kind) * math.prod(extent(array, sizes))
     return total
 
 
@@ -94,6 +94,10 @@ def view(table: Table, arrays: Mapping[str, torch.Tensor], name: str, sizes: Siz
     return layout().rows(arrays[name])[: math.prod(shape)].unflatten(0, shape)
 
 
+def _components(kind: str) -> int:
+    return layout().width if kind == "AL" else COMPONENTS[kind]
+
+
 def _new(array: Array, count: int) -> torch.Tensor:
     lay = layout()
     if array.kind == "I1":
@@ -101,7 +105,7 @@ def _new(array: Array, count: int) -> torch.Tensor:
     elif array.kind == "AL":
         made = lay.new_lanes(count)
     else:
-        made = lay.new(count, COMPONENTS[array.kind])
+        made = lay.new(count, _components(array.kind))
     return named(array.name, made)
 
 

@@ -25,11 +25,11 @@ def kernel(table: Table, *lives: str) -> Callable[[Callable[[Any], None]], Any]:
         # The compiler reads the source text of a kernel: this one's is two lines, kept where tracebacks look too.
         name, place = function.__name__, f"<kernel {function.__module__}.{function.__qualname__}>"
         text = (
-            f"def {name}({', '.join(f'{argument}: kinds[{argument!r}]' for argument in arguments)}):\n"
-            f"    body(Arrays({', '.join(f'{argument}={argument}' for argument in arguments)}))\n"
+            f"def {name}({', '.join(f'{argument}: _kinds[{argument!r}]' for argument in arguments)}):\n"
+            f"    _function(_Arrays({', '.join(f'{argument}={argument}' for argument in arguments)}))\n"
         )
         linecache.cache[place] = (len(text), None, text.splitlines(True), place)
-        scope = {"kinds": arguments, "body": ti.func(function), "Arrays": Arrays}
+        scope = {"_kinds": arguments, "_function": ti.func(function), "_Arrays": Arrays}
         exec(compile(text, place, "exec"), scope)
         return ti.kernel(scope[name])
 
@@ -82,7 +82,7 @@ def bind(kernel: Callable[..., None], arrays: Mapping[str, torch.Tensor], lanes:
     _check_arrays(kernel.__name__, primal.arguments, arrays)
     ordered = [arrays[name] for name in places]
     compiled = primal.compiled_kernels[primal.ensure_compiled(*ordered)]
-    program = impl.get_runtime().prog
+    program: Any = impl.get_runtime().prog
     arguments = []
     for index, (array, argument) in enumerate(zip(ordered, primal.arguments, strict=True)):
         inner = getattr(argument.annotation.dtype, "ndim", 0)

@@ -17,6 +17,7 @@ LAYERS = (
     "checks compiler",
     "arrays",
     "launch runtime math",
+    "contact",
     "options morphs materials surfaces",
     "grad.tensor",
     "grad.creation loaders",

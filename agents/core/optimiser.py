@@ -167,5 +167,6 @@ def origin_of(env: Any, known: int, blame: Callable[[], str | None]) -> str:
     named = blame() if known >= len(failures) else None
     if named or not failures:
         return named or "the simulator reported no failure, look at reward and observation"
-    step, substep, row, field = failures[known] if known < len(failures) else failures[-1]
-    return f"the simulator reported {field} in step {step}, substep {substep}, environment {row}"
+    step, substep, row, field, *body = failures[known] if known < len(failures) else failures[-1]
+    whose = "".join(f" of {name!r}" for name in body if name)
+    return f"the simulator reported {field}{whose} in step {step}, substep {substep}, environment {row}"

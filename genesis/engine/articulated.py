@@ -226,7 +226,8 @@ def _law(name: str, all_move: bool) -> Law:
 def solver(world: World, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -> RigidSolver:
     """The solver, in which `sim` says how long a step is."""
     geoms = [ground.geom for ground in world.grounds]
-    return RigidSolver(world.model, geoms, world.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity)
+    labels = [f"{body.name}/{link}" for body in world.bodies for link in body.model.link_names]
+    return RigidSolver(world.model, geoms, world.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels)
 
 
 def stability_check(world: World, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:

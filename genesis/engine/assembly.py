@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from genesis import morphs
+from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.shapes import Shape
 from genesis.engine import articulated
 from genesis.engine.articulated import World
 from genesis.engine.coupling import Coupling
@@ -19,7 +21,7 @@ from genesis.engine.parameters import Law, Parameter
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import E_RANGE, FRICTION_RANGE, MPM, NU_RANGE, RHO_RANGE, ParticleMaterial, Rigid, Tool
 from genesis.options import MPMOptions, SimOptions
-from genesis.solvers.mpm.solver import MPMBody, MPMSolver
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
 
@@ -71,14 +73,16 @@ def couple(
     """The solvers that `entities` need, coupled."""
     tools = [_tool_body(entity) for entity in entities if isinstance(entity, ToolEntity)]
     bodies = [_particle_body(entity) for entity in entities if isinstance(entity, ParticleEntity)]
+    chunks = count_chunks(n_envs, sum(len(body.positions) for body in bodies)) if bodies else 1
+    colliders = Colliders([tool.collider for tool in tools], sim.substeps, chunks)
     solvers = []
     if tools:
-        solvers.append(ToolSolver(tools, sim.dt, sim.substeps, n_envs, "wrench" in outputs))
-    if bodies:
-        solvers.append(MPMSolver(bodies, mpm, sim.dt, sim.substeps, n_envs))
+        solvers.append(ToolSolver(tools, sim.dt, sim.substeps, "wrench" in outputs, colliders))
     if world is not None:
         solvers.append(articulated.solver(world, sim, n_envs, outputs))
-    return Coupling(solvers)
+    if bodies:
+        solvers.append(MPMSolver(bodies, mpm, sim.dt, sim.substeps, n_envs, colliders))
+    return Coupling(solvers, colliders, sim.substeps)
 
 
 def _particle_body(entity: ParticleEntity) -> MPMBody:
@@ -109,12 +113,10 @@ def _tool_body(entity: ToolEntity) -> ToolBody:
             shape, size = "plane", (0.0, 0.0, 0.0)
     return ToolBody(
         name=entity.name,
-        shape=shape,
-        size=size,
+        collider=Collider(Shape(shape, size), entity.material.coup_softness),
         pos=np.array(morph.pos),
         quat=np.array(morph.orientation),
         friction=entity.material.friction,
-        softness=entity.material.coup_softness,
     )
 
 

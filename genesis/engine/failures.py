@@ -1,5 +1,6 @@
 """What is recorded when an environment falls sick, and how sickness is told from health."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,18 +17,21 @@ class Failure(NamedTuple):
     env: int
     field: str
     """"solver.field", or "gradient of solver.field"."""
+    body: str | None = None
+    """Name of the entity, of an articulated one "entity/link"; None where it cannot be told."""
 
 
-def warn(failure: Failure) -> None:
-    """Log one failure."""
-    step, substep, env, field = failure
+def warn(failure: Failure, law: str = "be finite", value: float = math.nan) -> None:
+    """Log one failure: `field` must `law`, and was `value`."""
+    step, substep, env, field, body = failure
     if field.startswith("gradient"):
         consequence = "Its gradient is zero from here back. Look at the loss of this environment."
     else:
         consequence = "Its state is NaN until it is reset, and its gradient zero. Lower dt, or raise substeps."
+    whose = "" if body is None else f" of {body!r}"
     runtime.logger.warning(
-        f"{field} must be finite and inside the domain, got a violation in step {step}, substep {substep}, "
-        f"environment {env}. {consequence}"
+        f"{field}{whose} must {law}, got {value:.4g} in step {step}, substep {substep}, environment {env}. "
+        f"{consequence}"
     )
 
 

@@ -138,7 +138,7 @@ class Scene:
 
     @property
     def failures(self) -> list[Failure]:
-        """(step, substep, env, field) of every environment that fell sick in the last step or a backward pass since."""
+        """(step, substep, env, field, body) of each environment that fell sick in the last step or a backward since."""
         return list(self._values.simulator.failures)
 
     # Building.

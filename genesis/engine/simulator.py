@@ -4,6 +4,7 @@ The canonical order of inputs is: state of every solver, controls of every solve
 Results are: state of every solver, outputs of every solver. A simulator never refers to a scene, nor to a graph.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from genesis import runtime
 from genesis.engine.coupling import Coupling
 from genesis.engine.failures import Failure, is_finite, sick_rows, warn
 from genesis.errors import GenesisRuntimeError
-from genesis.solvers.base import Frames
+from genesis.solvers.base import Frames, Origin
 
 SCRATCH_BYTES = 512 * 2**20
 """Memory that frames outside the frame budget may take; with more, environments are worked on in groups."""
@@ -185,12 +186,16 @@ class Simulator:
                 results[i] = tensor
         codes = self.coupling.failures(frames)
         if codes is not None and codes.any():
-            self._declare_sick(codes[: len(results[0])], self._fragile(frames), values, results, step, begin)
+            self._declare_sick(frames, codes[: len(results[0])].clone(), values, results, step, begin)
         return results
 
     def _pull(
         self, frames: Frames, cotangents: Sequence[torch.Tensor], step: int, begin: int, needed: Sequence[bool]
     ) -> list[torch.Tensor | None]:
+        codes = self.coupling.failures(frames)
+        if codes is not None and codes.any():  # also of solvers that went on: nothing comes out of this environment
+            sick = codes[: len(cotangents[0])] != 0
+            cotangents = [c.masked_fill(sick.view(-1, *[1] * (c.dim() - 1)), 0.0) for c in cotangents]
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             solver.load_adjoint(frames, [cotangents[i] for i in indices])
         self.coupling.substep_adjoint(frames, 0, self.substeps)
@@ -209,15 +214,25 @@ class Simulator:
 
     # Sick environments.
 
-    def _fragile(self, frames: Frames) -> list[int]:
-        """Indices of the state entries of solvers that can fail."""
-        names = [solver.name for solver in self.coupling.solvers if solver.failures(frames) is not None]
-        return [i for i, entry in enumerate(self.state) if entry.solver in names]
+    def _origin(self, frames: Frames, env: int, code: int, results: Sequence[torch.Tensor]) -> tuple[str, Origin]:
+        """The solver that fell sick, and what of it; what cannot be told is looked for in the results."""
+        failing = []
+        for solver in self.coupling.solvers:
+            codes = solver.failures(frames)
+            if codes is None:
+                continue
+            origin = solver.origin(frames, env, code) if codes[env] == code else None
+            if origin is not None:
+                return solver.name, origin
+            failing.append(solver.name)
+        fragile = [i for i, entry in enumerate(self.state) if entry.solver in failing]
+        i = next((i for i in fragile if not torch.isfinite(results[i][env]).all()), fragile[0])
+        return self.state[i].solver, Origin(self.state[i].name, None, "be finite and inside the domain", math.nan)
 
     def _declare_sick(
         self,
+        frames: Frames,
         codes: torch.Tensor,
-        fragile: list[int],
         values: Sequence[torch.Tensor],
         results: list[torch.Tensor],
         step: int,
@@ -227,9 +242,10 @@ class Simulator:
         sick = codes != 0
         old = sick_rows(values[: len(self.state)])
         for env in (sick & ~old).nonzero().flatten().tolist():
-            entry = self.state[next((i for i in fragile if not torch.isfinite(results[i][env]).all()), fragile[0])]
-            self.failures.append(Failure(step, int(codes[env]) - 1, begin + env, f"{entry.solver}.{entry.name}"))
-            warn(self.failures[-1])
+            code = int(codes[env])
+            solver, (field, body, law, value) = self._origin(frames, env, code, results)
+            self.failures.append(Failure(step, code - 1, begin + env, f"{solver}.{field}", body))
+            warn(self.failures[-1], law, value)
         for result in results:
             result[sick] = torch.nan
 
@@ -252,8 +268,11 @@ class Simulator:
             pairs, substep = grads, 0
             if sick_before[env]:
                 pairs, substep = list(zip(self.results, cotangents, strict=True)), self.substeps - 1
-            entry = next(entry for entry, tensor in pairs if not torch.isfinite(tensor[env]).all())
-            self.failures.append(Failure(step, substep, begin + env, f"gradient of {entry.solver}.{entry.name}"))
+            entry, tensor = next((entry, tensor) for entry, tensor in pairs if not torch.isfinite(tensor[env]).all())
+            row = int((~torch.isfinite(tensor[env])).nonzero()[0, 0])
+            solver = next((s for s in self.coupling.solvers if s.name == entry.solver), None)
+            body = None if solver is None else solver.body_of(entry.name, row)
+            self.failures.append(Failure(step, substep, begin + env, f"gradient of {entry.solver}.{entry.name}", body))
             warn(self.failures[-1])
         for _, grad in grads:
             grad[sick_after] = 0.0

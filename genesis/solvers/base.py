@@ -10,6 +10,9 @@ the adjoint reads. A solver never sees autograd: who calls `store` and `load_adj
 
 Order of calls, forward:   load -> substep(0, S) -> store
                backward:   (the same with S + 1 frames) -> load_adjoint -> substep_adjoint(0, S) -> store_adjoint
+
+Solvers are of two kinds. *Matter* (particles) has many points that feel bodies. *Bodies* (tools, articulated links,
+grounds) have few shapes, their colliders, and say where these are: `genesis.contact.colliders`.
 """
 
 from abc import ABC, abstractmethod
@@ -17,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Sequence
 
 import torch
+
+from genesis.contact.colliders import Exchange
 
 
 class Field(NamedTuple):
@@ -28,6 +33,24 @@ class Field(NamedTuple):
     """Without the leading environment axis."""
 
 
+SPEED_LIMIT = 1e3
+"""m/s: a slide, a free body or a tool that moves faster has left physics. Three times the speed of sound."""
+SPIN_LIMIT = 1e4
+"""rad/s: the same of hinges, balls, free bodies and tools. 95,000 turns a minute."""
+
+
+class Origin(NamedTuple):
+    """What went wrong first in a failed environment."""
+
+    field: str
+    """Of the state."""
+    body: str | None
+    law: str
+    """What the field must, in words."""
+    value: float
+    """What it was instead, as far as it can be told."""
+
+
 @dataclass
 class Frames:
     """What a step leaves behind for its adjoint: one entry per solver, made by `Coupling.allocate`."""
@@ -37,11 +60,12 @@ class Frames:
     """2 (forward only, used in turn) or substeps + 1 (kept for the adjoint)."""
     of: dict[str, Any]
     """Solver name -> that solver's own frame object."""
-    n_bytes: int = 0
+    exchange: Exchange
+    """Poses and impulses of the colliders."""
 
 
 class Solver(ABC):
-    """Abstract. Concrete solvers are final."""
+    """Abstract: matter, or a base of `Bodies`. Concrete solvers are final."""
 
     name: str
     state: tuple[Field, ...]
@@ -84,6 +108,17 @@ class Solver(ABC):
         None where this solver cannot fail.
         """
 
+    def origin(self, frames: Frames, env: int, code: int) -> Origin | None:
+        """What went wrong in environment `env` of `frames`, for which `failures` says `code`; None if it is unknown.
+
+        Called between `store` and the next `load`, before the adjoint.
+        """
+        return None
+
+    def body_of(self, field: str, row: int) -> str | None:
+        """Name of the body that row `row` of a field of the state belongs to; None if it is unknown."""
+        return None
+
     @abstractmethod
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         """Take the cotangents of state' and outputs (order of `store`) and clear those of everything else."""
@@ -99,3 +134,31 @@ class Solver(ABC):
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         """Cotangents of state, controls and parameters (order of `load`), in fresh tensors; None at will where they are
         not needed."""
+
+
+class Bodies(Solver):
+    """Abstract: a solver whose bodies push matter, and may be pushed by it.
+
+    In every substep of the scene bodies publish their poses, matter advances, and then bodies do, so that an impulse
+    which matter gives in a substep is there when the body takes it. Bodies that take none may advance a whole step
+    before matter does.
+    """
+
+    first: int
+    """Index of its first collider among those of the scene."""
+    n_colliders: int
+    takes_impulses: bool
+    """Whether its substep reads what matter gave its colliders."""
+    every: int
+    """Substeps of the scene in one of its own. Frames and ranges of `substep` count its own."""
+
+    @abstractmethod
+    def publish(self, frames: Frames, begin: int, end: int) -> None:
+        """Write the poses of its colliders at the beginning of the scene's substeps `begin` … `end` - 1.
+
+        Between two of its own frames a body goes on as it moved at the earlier one.
+        """
+
+    @abstractmethod
+    def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        """Take the cotangents of those poses, which belong to its frames before these substeps."""

@@ -65,7 +65,7 @@ def test_a_sick_cotangent_stays_in_its_environment(make, policy, value, budget, 
     got = torch.autograd.grad(every @ torch.tensor([1.0, value, 1.0], dtype=every.dtype), leaves)
     for a, b in zip(got, wanted, strict=True):
         assert torch.equal(a, b)
-    assert scene.failures == [(3, 2, 1, "gradient of mpm.pos")]
+    assert [f[:4] for f in scene.failures] == [(3, 2, 1, "gradient of mpm.pos")]
 
 
 def test_failure_is_named_once(make, policy, caplog):
@@ -105,4 +105,4 @@ def test_failure_within_a_later_substep(make):
     assert [(f.step, f.env) for f in scene.failures] == []
     body.set_velocity([[0.0] * 3, [0.0] * 3, [0.0, speed, 0.0]])
     scene.step()
-    assert scene.failures == [(1, 2, 2, "mpm.pos")]
+    assert [f[:4] for f in scene.failures] == [(1, 2, 2, "mpm.pos")]

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from genesis import compiler
+from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.shapes import Shape
 from genesis.engine.coupling import Coupling
 from genesis.solvers.mpm import solver as mpm_module
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
@@ -29,7 +31,7 @@ def make_coupling(models=("neohookean",)):
     ]
     upright = np.array([1.0, 0.0, 0.0, 0.0])
     tools = [
-        ToolBody(shape, shape, size, np.array(pos), upright, friction, 0.01)
+        ToolBody(shape, Collider(Shape(shape, size), 0.01), np.array(pos), upright, friction)
         for shape, size, pos, friction in [
             ("sphere", (0.03, 0.0, 0.0), (0.44, 0.5, 0.5), 0.5),
             ("capsule", (0.02, 0.05, 0.0), (0.56, 0.5, 0.5), 0.2),
@@ -38,7 +40,10 @@ def make_coupling(models=("neohookean",)):
             ("plane", (0.0, 0.0, 0.0), (0.5, 0.5, 0.45), 0.5),
         ]
     ]
-    return Coupling([MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS), ToolSolver(tools, DT, SUBSTEPS, ENVS, True)])
+    chunks = mpm_module.count_chunks(ENVS, sum(len(body.positions) for body in bodies))
+    colliders = Colliders([tool.collider for tool in tools], SUBSTEPS, chunks)
+    particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)
+    return Coupling([particles, ToolSolver(tools, DT, SUBSTEPS, True, colliders)], colliders, SUBSTEPS)
 
 
 def make_values(coupling):

@@ -44,7 +44,7 @@ class RigidParameters(ArticulatedBody):
     def set_contact_stiffness(
         self, stiffness: Any, links_idx_local: Units = None, envs_idx: Environments = None
     ) -> None:
-        """Set the force per penetration depth of links, N/m, > 0.
+        """Set the force per penetration depth of links, N/m, > 0. What is fixed to the world is as hard as the ground.
 
         Raises:
             GenesisValueError: Also if contact between bodies would be unstable at the scene's substep.

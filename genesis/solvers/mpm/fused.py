@@ -1,13 +1,15 @@
 """Driver: one environment per thread, all substeps in one launch. For many environments on a CPU."""
 
+from genesis.arrays import Table
 from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
+from genesis.launch import kernel
+from genesis.solvers.mpm.arrays import BACKWARD, FORWARD
 from genesis.solvers.mpm.physics import (
     ACTIVE,
     BEGIN,
     CAPACITY,
     END,
     N_BODIES,
-    N_COLLIDERS,
     N_ENVS,
     N_FRAMES,
     N_GRIDS,
@@ -18,132 +20,106 @@ from genesis.solvers.mpm.physics import (
 
 
 @per_runtime
-def fused(models: tuple[str, ...], contact: Functions) -> Functions:
+def fused(models: tuple[str, ...], contact: Functions, table: Table) -> Functions:
     lay, ph = layout(), physics(models, contact)
-    A1, A3, A4, A33, I1, vec4 = lay.A1, lay.A3, lay.A4, lay.A33, lay.I1, lay.vec4
-    get4, put4 = lay.get4, lay.put4
+    get4, put4, vec4 = lay.get4, lay.put4, lay.vec4
 
-    @ti.kernel
-    def advance(
-        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
-        x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, stage: A4, moved: A4,
-        colliders: A4, shapes: A4, impulse: A4,
-    ):  # fmt: skip
+    @ti.func
+    def covered(slot, a: ti.template()):
+        """Lowest node and shape of the box of nodes of a grid."""
+        low = ti.Vector([a.box[slot * 6], a.box[slot * 6 + 1], a.box[slot * 6 + 2]])
+        return low, ti.Vector([a.box[slot * 6 + 3], a.box[slot * 6 + 4], a.box[slot * 6 + 5]]) - low
+
+    @kernel(table, *FORWARD)
+    def advance(arrays: ti.template()):
         ti.loop_config(block_dim=1)
-        for item in range(size[ACTIVE] * STRIDE):
+        for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
             if item % STRIDE == 0:
-                n, num = size[N_PARTICLES], ph.numbers(nums)
-                g = get4(gravity, b)[:3]
-                if size[BEGIN] == 0:
-                    status[b] = 0
-                    ph.derive(material, volume, derived, b, size)
-                light = ph.lightest(derived, b, size)
-                for s in range(size[BEGIN], size[END]):
-                    q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n
-                    q1 = (((s + 1) % size[N_FRAMES]) * size[N_ENVS] + b) * n
-                    slot = (s % size[N_GRIDS]) * size[N_ENVS] + b
-                    at, to = slot * size[CAPACITY], b * size[CAPACITY]
-                    good, low, high = ph.bounds(x, q0, q0 + n, num, size)
-                    if status[b] == 0 and not good:
-                        status[b] = ti.max(s, 1)  # the substep before made it
-                    if status[b] != 0:
+                num = ph.numbers(arrays)
+                a = arrays.having(num=num)
+                n = a.size[N_PARTICLES]
+                if a.size[BEGIN] == 0:
+                    a.status[b] = 0
+                    ph.derive(b, a)
+                light = ph.lightest(b, a)
+                for s in range(a.size[BEGIN], a.size[END]):
+                    q0 = ((s % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
+                    q1 = (((s + 1) % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
+                    slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
+                    at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
+                    good, low, high = ph.bounds(q0, q0 + n, a)
+                    if a.status[b] == 0 and not good:
+                        a.status[b] = ti.max(s, 1)  # the substep before made it
+                    if a.status[b] != 0:
                         break
                     shape = high - low
                     for d in ti.static(range(3)):
-                        box[slot * 6 + d] = low[d]
-                        box[slot * 6 + 3 + d] = high[d]
+                        a.box[slot * 6 + d] = low[d]
+                        a.box[slot * 6 + 3 + d] = high[d]
                     for c in range(shape[0] * shape[1] * shape[2]):
-                        put4(grid, at + c, vec4(0.0))
+                        put4(a.grid, at + c, vec4(0.0))
                     for p in range(n):
-                        e = body[p]
-                        ph.stage_particle(v, C, F, stage, derived, model, num, q0 + p, q1 + p, b * n + p,
-                                          b * size[N_BODIES] + e, e)  # fmt: skip
+                        e = a.body[p]
+                        ph.stage_particle(q0 + p, q1 + p, b * n + p, b * a.size[N_BODIES] + e, e, a)
                     for p in range(n):
-                        ph.scatter_particle(x, stage, grid, num, q0 + p, b * n + p, at, low, shape[1], shape[2])
-                    pose = (s * size[N_ENVS] + b) * size[N_COLLIDERS]
+                        ph.scatter_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                put4(moved, to + c, ph.node(get4(grid, at + c), low + ti.Vector([i, j, k]), g, light,
-                                     num, size, colliders, shapes, impulse, pose, b * size[N_COLLIDERS]))  # fmt: skip
+                                put4(a.moved, to + c, ph.node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
+                                                              light, s, b, 0, a))  # fmt: skip
                     for p in range(n):
-                        ph.gather_particle(x, stage, moved, num, q0 + p, b * n + p, to, low, shape[1], shape[2])
+                        ph.gather_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
                     for p in range(n):
-                        ph.advance_particle(x, v, C, stage, num, q0 + p, q1 + p, b * n + p)
-                if status[b] == 0 and size[END] == size[SUBSTEPS]:
-                    last = ((size[END] % size[N_FRAMES]) * size[N_ENVS] + b) * n
-                    good, low, high = ph.bounds(x, last, last + n, num, size)
+                        ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
+                if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS]:
+                    last = ((a.size[END] % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
+                    good, low, high = ph.bounds(last, last + n, a)
                     if not good:
-                        status[b] = size[END]
+                        a.status[b] = a.size[END]
 
-    @ti.kernel
-    def advance_adjoint(
-        size: I1, nums: A1, body: I1, model: I1, volume: A1, material: A4, gravity: A4, derived: A4, status: I1,
-        x: A3, v: A3, C: A33, F: A33, grid: A4, box: I1, moved: A4, gmoved: A4,
-        gx: A3, gv: A3, gC: A33, gF: A33, gmaterial: A4, ggravity: A4,
-        colliders: A4, shapes: A4, memo: A4, gimpulse: A4, gcolliders: A4,
-    ):  # fmt: skip
+    @kernel(table, *BACKWARD)
+    def advance_adjoint(arrays: ti.template()):
         ti.loop_config(block_dim=1)
-        for item in range(size[ACTIVE] * STRIDE):
+        for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
-            if item % STRIDE == 0:
-                n, num = size[N_PARTICLES], ph.numbers(nums)
-                g = get4(gravity, b)[:3]
-                if size[BEGIN] == 0:
-                    ph.derive(material, volume, derived, b, size)
-                light = ph.lightest(derived, b, size)
-                skip = True
-                if status[b] == 0:
-                    for p in range(n):
-                        if ph.pulled(gx, gv, gC, gF, b * n + p):
-                            skip = False
-                    for k in range(2 * size[N_COLLIDERS]):
-                        if ti.abs(get4(gimpulse, 2 * b * size[N_COLLIDERS] + k)).max() > 0.0:
-                            skip = False
-                for back in range(size[END] - size[BEGIN]):
-                    if skip:
-                        break
-                    s = size[END] - 1 - back
-                    q0 = ((s % size[N_FRAMES]) * size[N_ENVS] + b) * n
-                    slot = (s % size[N_GRIDS]) * size[N_ENVS] + b
-                    at, to = slot * size[CAPACITY], b * size[CAPACITY]
-                    low = ti.Vector([box[slot * 6], box[slot * 6 + 1], box[slot * 6 + 2]])
-                    shape = ti.Vector([box[slot * 6 + 3], box[slot * 6 + 4], box[slot * 6 + 5]]) - low
-                    pose = (s * size[N_ENVS] + b) * size[N_COLLIDERS]
+            if item % STRIDE == 0 and arrays.live[b] != 0:
+                num = ph.numbers(arrays)
+                a = arrays.having(num=num)
+                n = a.size[N_PARTICLES]
+                light = ph.lightest(b, a)
+                for back in range(a.size[END] - a.size[BEGIN]):
+                    s = a.size[END] - 1 - back
+                    q0 = ((s % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
+                    slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
+                    at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
+                    low, shape = covered(slot, a)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                put4(moved, to + c, ph.trace_node(
-                                    get4(grid, at + c), low + ti.Vector([i, j, k]), g, light, num, size,
-                                    colliders, shapes, memo, pose, (to + c) * size[N_COLLIDERS]))  # fmt: skip
-                                put4(gmoved, to + c, vec4(0.0))
+                                put4(a.moved, to + c, ph.trace_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
+                                                                    light, s, b, to + c, a))  # fmt: skip
+                                put4(a.gmoved, to + c, vec4(0.0))
                     for p in range(n):
-                        ph.project_particle(x, moved, gmoved, gx, gv, gC, num, q0 + p, b * n + p, to, to,
-                                            low, shape[1], shape[2])  # fmt: skip
-                    ggravity_sum = get4(ggravity, b)
+                        ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
+                    ggravity_sum = get4(a.ggravity, b)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                gnode, gg = ph.release_node(
-                                    get4(grid, at + c), get4(moved, to + c), get4(gmoved, to + c),
-                                    low + ti.Vector([i, j, k]), g, light, num, size, colliders, shapes, memo,
-                                    gimpulse, gcolliders, pose, pose, b * size[N_COLLIDERS],
-                                    (to + c) * size[N_COLLIDERS])  # fmt: skip
-                                put4(gmoved, to + c, gnode)
-                                ggravity_sum += vec4(gg[0], gg[1], gg[2], 0.0)
-                    put4(ggravity, b, ggravity_sum)
+                                ggravity_sum += ph.release_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]), light,
+                                                                s, b, 0, to + c, a)  # fmt: skip
+                    put4(a.ggravity, b, ggravity_sum)
                     for p in range(n):
-                        e = body[p]
-                        ph.release_particle(x, v, C, F, gmoved, gx, gv, gC, gF, derived, gmaterial, model, num,
-                                            q0 + p, b * n + p, b * size[N_BODIES] + e, b * size[N_BODIES] + e, e,
-                                            to, low, shape[1], shape[2])  # fmt: skip
-                if not skip and size[BEGIN] == 0:
-                    for e in range(size[N_BODIES]):
-                        c = b * size[N_BODIES] + e
-                        ph.derive_adjoint(material, volume, gmaterial, c, c, e)
+                        e = a.body[p]
+                        c = b * a.size[N_BODIES] + e
+                        ph.release_particle(q0 + p, b * n + p, c, c, e, ph.grid_box(to, low, shape), a)
+                if a.size[BEGIN] == 0:
+                    for e in range(a.size[N_BODIES]):
+                        c = b * a.size[N_BODIES] + e
+                        ph.derive_adjoint(c, c, e, a)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

@@ -7,25 +7,28 @@ Forward                                        Adjoint, in reverse
     gather_particle   from the grid
     advance_particle  v, C, x
 
-Element indices: `i` counts (environment, particle), `q` and `q1` the same in the frames before and after the substep,
-`first` is the particle's lowest node in a grid of rows ny x nz that begins at node `low`.
+Element indices: `i` counts (environment, particle), `q` and `q1` the same in the frames before and after the substep.
+A `box` of nodes says where a grid lies in its array: (index of its first node, that node's cell (3), rows (ny, nz)).
+`a` has the arrays of `genesis.solvers.mpm.arrays` and of `genesis.contact.colliders`, and `num` in registers.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.solvers.mpm.stress import constitutive
 from genesis.solvers.mpm.transfer import transfer
 
-# Slots of the integer array `size` and of the real array `num` that every kernel gets.
+# Slots of the arrays `size` and `num`.
 # N_ENVS is what the arrays hold, ACTIVE how many of them are in use; CELLS and its two successors count cells per axis.
 N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
-SUBSTEPS, N_COLLIDERS, N_CHUNKS = range(9, 12)
-CELLS = 12
+SUBSTEPS, N_CHUNKS = range(9, 11)
+CELLS = 11
 N_SIZES = CELLS + 3
 DT, DX, INV_DX, ZERO, ORIGIN = range(5)
 N_NUMBERS = ORIGIN + 3
 
 WALL = 3
 """Cells at each side of the domain in which nodes may not move outward. Source: the usual MLS-MPM padding."""
+OFF_GRID = 1e30
+"""m: beyond any grid."""
 LIGHTEST = 1e-8
 """Nodes lighter than this fraction of a particle's mass are skipped, forward and adjoint."""
 
@@ -39,228 +42,240 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
     )  # fmt: skip
 
     @ti.func
-    def numbers(num: ti.template()):
+    def numbers(a: ti.template()):
         """The numbers in registers: in an array they would be read again after every store."""
-        return ti.Vector([num[i] for i in ti.static(range(N_NUMBERS))], dt=real)
+        return ti.Vector([a.num[i] for i in ti.static(range(N_NUMBERS))], dt=real)
 
     @ti.func
-    def origin(num: ti.template()):
-        return vec3(num[ORIGIN], num[ORIGIN + 1], num[ORIGIN + 2])
+    def origin(a: ti.template()):
+        return vec3(a.num[ORIGIN], a.num[ORIGIN + 1], a.num[ORIGIN + 2])
 
     @ti.func
-    def derive(material_in: ti.template(), volume: ti.template(), derived: ti.template(), b, size: ti.template()):
+    def derive(b, a: ti.template()):
         """(E, nu, rho) of environment b's bodies -> (mu, lam, particle mass, particle volume)."""
-        for e in range(size[N_BODIES]):
-            c = b * size[N_BODIES] + e
-            m = get4(material_in, c)
+        for e in range(a.size[N_BODIES]):
+            c = b * a.size[N_BODIES] + e
+            m = get4(a.material, c)
             mu = m[0] / (2.0 * (1.0 + m[1]))
             lam = m[0] * m[1] / ((1.0 + m[1]) * (1.0 - 2.0 * m[1]))
-            put4(derived, c, vec4(mu, lam, m[2] * volume[e], volume[e]))
+            put4(a.derived, c, vec4(mu, lam, m[2] * a.volume[e], a.volume[e]))
 
     @ti.func
-    def derive_adjoint(material_in: ti.template(), volume: ti.template(), gmaterial: ti.template(), c, gc, e):
+    def derive_adjoint(c, gc, e, a: ti.template()):
         """In place: cotangent of (mu, lam, mass) -> of (E, nu, rho)."""
-        m, g = get4(material_in, c), get4(gmaterial, gc)
+        m, g = get4(a.material, c), get4(a.gmaterial, gc)
         E, nu = m[0], m[1]
-        a, d = 1.0 + nu, 1.0 - 2.0 * nu
-        gE = g[0] / (2.0 * a) + g[1] * nu / (a * d)
-        gnu = -g[0] * E / (2.0 * a * a) + g[1] * E * (1.0 + 2.0 * nu * nu) / (a * a * d * d)
-        put4(gmaterial, gc, vec4(gE, gnu, g[2] * volume[e], 0.0))
+        p, d = 1.0 + nu, 1.0 - 2.0 * nu
+        gE = g[0] / (2.0 * p) + g[1] * nu / (p * d)
+        gnu = -g[0] * E / (2.0 * p * p) + g[1] * E * (1.0 + 2.0 * nu * nu) / (p * p * d * d)
+        put4(a.gmaterial, gc, vec4(gE, gnu, g[2] * a.volume[e], 0.0))
 
     @ti.func
-    def lightest(derived: ti.template(), b, size: ti.template()):
+    def lightest(b, a: ti.template()):
         """Mass below which a node of environment b counts as empty."""
-        m = get4(derived, b * size[N_BODIES])[2]
-        for e in range(1, size[N_BODIES]):
-            m = ti.min(m, get4(derived, b * size[N_BODIES] + e)[2])
+        m = get4(a.derived, b * a.size[N_BODIES])[2]
+        for e in range(1, a.size[N_BODIES]):
+            m = ti.min(m, get4(a.derived, b * a.size[N_BODIES] + e)[2])
         return LIGHTEST * m
 
     @ti.func
-    def first_node(x, num: ti.template(), low, ny, nz):
-        base = t.cell(x, origin(num), num[INV_DX])
-        at = base - low
-        return (at[0] * ny + at[1]) * nz + at[2], t.offset(x, origin(num), num[INV_DX], base)
+    def first_node(x, box, a: ti.template()):
+        """Index of the lowest node of the particle's stencil in a grid, and the particle's offset from it."""
+        base = t.cell(x, origin(a), a.num[INV_DX])
+        at = base - box[1:4]
+        return box[0] + (at[0] * box[4] + at[1]) * box[5] + at[2], t.offset(x, origin(a), a.num[INV_DX], base)
 
     @ti.func
-    def inside(x, num: ti.template(), size: ti.template()):
+    def inside(x, a: ti.template()):
         """Whether the particle's stencil lies in the grid. False for NaN."""
         good = lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
         if good:
-            g = (x - origin(num)) * num[INV_DX]
+            g = (x - origin(a)) * a.num[INV_DX]
             for d in ti.static(range(3)):
-                if g[d] <= 0.5 or g[d] >= ti.cast(size[CELLS + d], real) - 0.5:
+                if g[d] <= 0.5 or g[d] >= ti.cast(a.size[CELLS + d], real) - 0.5:
                     good = False
         return good
 
     @ti.func
-    def bounds(x: ti.template(), begin, end, num: ti.template(), size: ti.template()):
+    def bounds(begin, end, a: ti.template()):
         """Whether particles [begin, end) are inside, and the box of nodes around them [low, high) (empty if not)."""
-        low, high = get3(x, begin), get3(x, begin)
+        low, high = get3(a.x, begin), get3(a.x, begin)
         good = True
         for q in range(begin, end):
-            xp = get3(x, q)
-            good = good and inside(xp, num, size)
+            xp = get3(a.x, q)
+            good = good and inside(xp, a)
             low, high = ti.min(low, xp), ti.max(high, xp)
         first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
         if good:
-            first = t.cell(low, origin(num), num[INV_DX])
-            last = t.cell(high, origin(num), num[INV_DX]) + 3
+            first = t.cell(low, origin(a), a.num[INV_DX])
+            last = t.cell(high, origin(a), a.num[INV_DX]) + 3
         return good, first, last
 
     @ti.func
-    def stage_particle(
-        v: ti.template(), C: ti.template(), F: ti.template(), stage: ti.template(), derived: ti.template(),
-        model: ti.template(), num: ti.template(), q, q1, i, c, e,
-    ):  # fmt: skip
-        m = get4(derived, c)
-        dt, dx = num[DT], num[DX]
-        Cp = get33(C, q)
-        Fn, tau, _aux = material.stress(model[e], (material.identity() + dt * Cp) @ get33(F, q), m[0], m[1])
-        put33(F, q1, Fn)
-        A = (-4.0 * dt * num[INV_DX] * m[3]) * tau + (m[2] * dx) * Cp
-        mv = m[2] * get3(v, q)
-        a0, a1, a2 = t.columns(A, num[ZERO])
-        put4(stage, 4 * i, vec4(mv[0], mv[1], mv[2], m[2]))
-        put4(stage, 4 * i + 1, a0)
-        put4(stage, 4 * i + 2, a1)
-        put4(stage, 4 * i + 3, a2)
+    def grid_box(first, low, shape):
+        """Of a grid that covers `shape` nodes from the cell `low` on."""
+        return ti.Vector([first, low[0], low[1], low[2], shape[1], shape[2]])
 
     @ti.func
-    def scatter_particle(x: ti.template(), stage: ti.template(), grid: ti.template(), num: ti.template(),
-                         q, i, offset, low, ny, nz):  # fmt: skip
-        first, fx = first_node(get3(x, q), num, low, ny, nz)
-        t.scatter(grid, offset + first, ny, nz, fx, get4(stage, 4 * i), get4(stage, 4 * i + 1),
-                  get4(stage, 4 * i + 2), get4(stage, 4 * i + 3))  # fmt: skip
+    def domain_box(first, a: ti.template()):
+        """Of a grid that covers the whole domain."""
+        return ti.Vector([first, 0, 0, 0, a.size[CELLS + 1] + 1, a.size[CELLS + 2] + 1])
 
     @ti.func
-    def blocked(v, at, size: ti.template(), d):
-        return (at[d] < WALL and v[d] < 0.0) or (at[d] > size[CELLS + d] - WALL and v[d] > 0.0)
+    def stage_particle(q, q1, i, c, e, a: ti.template()):
+        """Stress and momentum of a particle of body e, whose numbers are at c."""
+        m = get4(a.derived, c)
+        dt, dx = a.num[DT], a.num[DX]
+        Cp = get33(a.C, q)
+        Fn, tau, _aux = material.stress(a.model[e], (material.identity() + dt * Cp) @ get33(a.F, q), m[0], m[1])
+        put33(a.F, q1, Fn)
+        A = (-4.0 * dt * a.num[INV_DX] * m[3]) * tau + (m[2] * dx) * Cp
+        mv = m[2] * get3(a.v, q)
+        a0, a1, a2 = t.columns(A, a.num[ZERO])
+        put4(a.stage, 4 * i, vec4(mv[0], mv[1], mv[2], m[2]))
+        put4(a.stage, 4 * i + 1, a0)
+        put4(a.stage, 4 * i + 2, a1)
+        put4(a.stage, 4 * i + 3, a2)
 
     @ti.func
-    def wall(v, at, m, size: ti.template()):
+    def scatter_particle(grid: ti.template(), q, i, box, a: ti.template()):
+        first, fx = first_node(get3(a.x, q), box, a)
+        t.scatter(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
+                  get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
+
+    @ti.func
+    def blocked(v, at, d, a: ti.template()):
+        return (at[d] < WALL and v[d] < 0.0) or (at[d] > a.size[CELLS + d] - WALL and v[d] > 0.0)
+
+    @ti.func
+    def wall(v, at, m, a: ti.template()):
         for d in ti.static(range(3)):
-            if blocked(v, at, size, d):
+            if blocked(v, at, d, a):
                 v[d] = 0.0
         return vec4(v[0], v[1], v[2], m)
 
     @ti.func
-    def node(grid_node, at, gravity, light, num: ti.template(), size: ti.template(),
-             colliders: ti.template(), shapes: ti.template(), impulse: ti.template(), pose, slot):  # fmt: skip
-        """(momentum, mass) -> (velocity, mass): gravity, tools, walls. `at` is the node's cell index."""
+    def falling(grid_node, b, a: ti.template()):
+        """Velocity of a node of environment b under gravity."""
+        return vec3(grid_node[0], grid_node[1], grid_node[2]) / grid_node[3] + a.num[DT] * get4(a.gravity, b)[:3]
+
+    @ti.func
+    def place(at, a: ti.template()):
+        """Position of the node of cell `at`, m."""
+        return origin(a) + at.cast(real) * a.num[DX]
+
+    @ti.func
+    def node(grid_node, at, light, s, b, chunk, a: ti.template()):
+        """(momentum, mass) -> (velocity, mass): gravity, colliders, walls. `at` is the node's cell index."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
-            v = vec3(grid_node[0], grid_node[1], grid_node[2]) / m + num[DT] * gravity
-            x = origin(num) + at.cast(real) * num[DX]
-            v = contact.push(v, x, m, colliders, shapes, impulse, pose, slot, size[N_COLLIDERS])
-            out = wall(v, at, m, size)
+            v = contact.push(falling(grid_node, b, a), place(at, a), m, s, b, chunk, a)
+            out = wall(v, at, m, a)
         return out
 
     @ti.func
-    def trace_node(grid_node, at, gravity, light, num: ti.template(), size: ti.template(),
-                   colliders: ti.template(), shapes: ti.template(), memo: ti.template(), pose, row):  # fmt: skip
-        """As `node`, for the adjoint: notes in `memo` what `release_node` needs of the tools."""
+    def trace_node(grid_node, at, light, s, b, c, a: ti.template()):
+        """As `node`, for the adjoint: notes in row c of `memo` what `release_node` needs of the colliders."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
-            v = vec3(grid_node[0], grid_node[1], grid_node[2]) / m + num[DT] * gravity
-            x = origin(num) + at.cast(real) * num[DX]
-            out = wall(contact.trace(v, x, colliders, shapes, memo, pose, row, size[N_COLLIDERS]), at, m, size)
+            out = wall(contact.trace(falling(grid_node, b, a), place(at, a), s, b, c, a), at, m, a)
         return out
 
     @ti.func
-    def release_node(grid_node, moved_node, gnode, at, gravity, light, num: ti.template(), size: ti.template(),
-                     colliders: ti.template(), shapes: ti.template(), memo: ti.template(), gimpulse: ti.template(),
-                     gcolliders: ti.template(), pose, gpose, slot, row):  # fmt: skip
-        """Cotangent of (velocity, mass) -> of (momentum, mass), and gravity's."""
+    def release_node(grid_node, at, light, s, b, chunk, c, a: ti.template()):
+        """Cotangent of (velocity, mass) -> of (momentum, mass) in gmoved[c], and gravity's."""
+        moved_node, gnode = get4(a.moved, c), get4(a.gmoved, c)
         out, ggravity = vec4(0.0), vec3(0.0)
         m = grid_node[3]
         if m > light:
             mv = vec3(grid_node[0], grid_node[1], grid_node[2])
-            v = mv / m + num[DT] * gravity
-            x = origin(num) + at.cast(real) * num[DX]
+            v = falling(grid_node, b, a)
             gv = vec3(gnode[0], gnode[1], gnode[2])
             for d in ti.static(range(3)):
-                if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > size[CELLS + d] - WALL):
+                if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > a.size[CELLS + d] - WALL):
                     gv[d] = 0.0
-            gv, gm = contact.push_adjoint(v, x, m, gv, colliders, shapes, memo, gimpulse, gcolliders,
-                                          pose, gpose, slot, row, size[N_COLLIDERS])  # fmt: skip
-            ggravity = num[DT] * gv
+            gv, gm = contact.push_adjoint(v, place(at, a), m, gv, s, b, chunk, c, a)
+            ggravity = a.num[DT] * gv
             gmv = gv / m
             out = vec4(gmv[0], gmv[1], gmv[2], gm - gmv.dot(mv) / m)
-        return out, ggravity
+        put4(a.gmoved, c, out)
+        return vec4(ggravity[0], ggravity[1], ggravity[2], 0.0)
 
     @ti.func
-    def gather_particle(x: ti.template(), stage: ti.template(), moved: ti.template(), num: ti.template(),
-                        q, i, offset, low, ny, nz):  # fmt: skip
-        first, fx = first_node(get3(x, q), num, low, ny, nz)
-        nv, b0, b1, b2 = t.gather(moved, offset + first, ny, nz, fx)
-        k = 4.0 * num[INV_DX]
-        put4(stage, 4 * i, nv)
-        put4(stage, 4 * i + 1, b0 * k)
-        put4(stage, 4 * i + 2, b1 * k)
-        put4(stage, 4 * i + 3, b2 * k)
+    def gather_particle(q, i, box, a: ti.template()):
+        first, fx = first_node(get3(a.x, q), box, a)
+        nv, b0, b1, b2 = t.gather(a.moved, first, box[4], box[5], fx)
+        k = 4.0 * a.num[INV_DX]
+        put4(a.stage, 4 * i, nv)
+        put4(a.stage, 4 * i + 1, b0 * k)
+        put4(a.stage, 4 * i + 2, b1 * k)
+        put4(a.stage, 4 * i + 3, b2 * k)
 
     @ti.func
-    def advance_particle(x: ti.template(), v: ti.template(), C: ti.template(), stage: ti.template(),
-                         num: ti.template(), q, q1, i):  # fmt: skip
-        nv, c0, c1, c2 = get4(stage, 4 * i), get4(stage, 4 * i + 1), get4(stage, 4 * i + 2), get4(stage, 4 * i + 3)
-        put33(C, q1, ti.Matrix.cols([c0[:3], c1[:3], c2[:3]]))
-        put3(v, q1, nv[:3])
-        put3(x, q1, get3(x, q) + num[DT] * nv[:3])
+    def advance_particle(q, q1, i, a: ti.template()):
+        nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
+        c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
+        put33(a.C, q1, ti.Matrix.cols([c0[:3], c1[:3], c2[:3]]))
+        step = a.num[DT] * nv[:3]
+        if ti.abs(step).max() > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+            step += vec3(OFF_GRID)
+        put3(a.v, q1, nv[:3])
+        put3(a.x, q1, get3(a.x, q) + step)
 
     @ti.func
-    def project_particle(x: ti.template(), moved: ti.template(), gmoved: ti.template(), gx: ti.template(),
-                         gv: ti.template(), gC: ti.template(), num: ti.template(),
-                         q, i, offset, goffset, low, ny, nz):  # fmt: skip
-        """Adjoint of gather and advance: cotangents of (x', v', C') to the moved nodes' and to x, in place."""
-        first, fx = first_node(get3(x, q), num, low, ny, nz)
-        g = get3(gx, i)
-        w = get3(gv, i) + num[DT] * g
-        g0, g1, g2 = t.columns(get33(gC, i) * (4.0 * num[INV_DX]), num[ZERO])
-        w4 = vec4(w[0], w[1], w[2], num[ZERO])
-        slope = t.gather_adjoint(
-            moved, gmoved, offset + first, goffset + first, ny, nz, fx, num[INV_DX], w4, g0, g1, g2
-        )
-        put3(gx, i, g + slope)
+    def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):
+        """Adjoint of gather and advance: cotangents of (x', v', C') to those of the moved nodes, and to x, in place.
+
+        The nodes' go to `grid`, which begins at `gfirst` and otherwise lies as `box` says.
+        """
+        first, fx = first_node(get3(a.x, q), box, a)
+        g = get3(a.gx, i)
+        w = get3(a.gv, i) + a.num[DT] * g
+        g0, g1, g2 = t.columns(get33(a.gC, i) * (4.0 * a.num[INV_DX]), a.num[ZERO])
+        w4 = vec4(w[0], w[1], w[2], a.num[ZERO])
+        at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
+        slope = t.gather_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
+        put3(a.gx, i, g + slope)
 
     @ti.func
-    def release_particle(x: ti.template(), v: ti.template(), C: ti.template(), F: ti.template(), ggrid: ti.template(),
-                         gx: ti.template(), gv: ti.template(), gC: ti.template(), gF: ti.template(),
-                         derived: ti.template(), gmaterial: ti.template(), model: ti.template(), num: ti.template(),
-                         q, i, c, gc, e, offset, low, ny, nz):  # fmt: skip
+    def release_particle(q, i, c, gc, e, box, a: ti.template()):
         """Adjoint of scatter and stage: cotangents of the grid and of F' to those of x, v, C, F and (mu, lam, mass)."""
-        m = get4(derived, c)
-        dt, dx = num[DT], num[DX]
-        first, fx = first_node(get3(x, q), num, low, ny, nz)
-        Cp, Fp, vp = get33(C, q), get33(F, q), get3(v, q)
+        m = get4(a.derived, c)
+        dt, dx = a.num[DT], a.num[DX]
+        first, fx = first_node(get3(a.x, q), box, a)
+        Cp, Fp, vp = get33(a.C, q), get33(a.F, q), get3(a.v, q)
         L = material.identity() + dt * Cp
         Ft = L @ Fp
-        _Fn, tau, aux = material.stress(model[e], Ft, m[0], m[1])
-        k = -4.0 * dt * num[INV_DX] * m[3]
+        _Fn, tau, aux = material.stress(a.model[e], Ft, m[0], m[1])
+        k = -4.0 * dt * a.num[INV_DX] * m[3]
         A = k * tau + (m[2] * dx) * Cp
-        a0, a1, a2 = t.columns(A, num[ZERO])
+        a0, a1, a2 = t.columns(A, a.num[ZERO])
         q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
-        gq, b0, b1, b2, slope = t.scatter_adjoint(ggrid, offset + first, ny, nz, fx, num[INV_DX], q4, a0, a1, a2)
+        gq, b0, b1, b2, slope = t.scatter_adjoint(
+            a.gmoved, first, box[4], box[5], fx, a.num[INV_DX], q4, a0, a1, a2
+        )
         gA = ti.Matrix.cols([b0[:3], b1[:3], b2[:3]])
-        gFt, gmu, glam = material.stress_adjoint(model[e], Ft, m[0], m[1], aux, get33(gF, i), k * gA)
+        gFt, gmu, glam = material.stress_adjoint(a.model[e], Ft, m[0], m[1], aux, get33(a.gF, i), k * gA)
         gmass = vp.dot(gq[:3]) + gq[3] + dx * (gA * Cp).sum()
-        put3(gx, i, get3(gx, i) + slope)
-        put3(gv, i, m[2] * gq[:3])
-        put33(gF, i, L.transpose() @ gFt)
-        put33(gC, i, (m[2] * dx) * gA + dt * (gFt @ Fp.transpose()))
-        add4(gmaterial, gc, vec4(gmu, glam, gmass, 0.0))
+        put3(a.gx, i, get3(a.gx, i) + slope)
+        put3(a.gv, i, m[2] * gq[:3])
+        put33(a.gF, i, L.transpose() @ gFt)
+        put33(a.gC, i, (m[2] * dx) * gA + dt * (gFt @ Fp.transpose()))
+        add4(a.gmaterial, gc, vec4(gmu, glam, gmass, 0.0))
 
     @ti.func
-    def pulled(gx: ti.template(), gv: ti.template(), gC: ti.template(), gF: ti.template(), i):
+    def pulled(i, a: ti.template()):
         """Whether any cotangent of element i differs from zero."""
         return (
-            ti.abs(get3(gx, i)).max() > 0.0 or ti.abs(get3(gv, i)).max() > 0.0
-            or ti.abs(get33(gC, i)).max() > 0.0 or ti.abs(get33(gF, i)).max() > 0.0
+            ti.abs(get3(a.gx, i)).max() > 0.0 or ti.abs(get3(a.gv, i)).max() > 0.0
+            or ti.abs(get33(a.gC, i)).max() > 0.0 or ti.abs(get33(a.gF, i)).max() > 0.0
         )  # fmt: skip
 
     return Functions(
-        numbers=numbers, inside=inside, bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
+        numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside,
+        bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node,
         gather_particle=gather_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,

@@ -6,9 +6,15 @@ from typing import Protocol, Sequence
 import numpy as np
 import torch
 
-from genesis.compiler import Functions, Launch, bind, layout
-from genesis.solvers.base import Field, Frames, Solver
+from genesis.arrays import Table, allocate, count_bytes, view
+from genesis.compiler import Functions, layout
+from genesis.contact import colliders as exchange
+from genesis.contact.colliders import Colliders
+from genesis.contact.law import contact, no_contact
+from genesis.launch import Launch, bind
+from genesis.solvers.base import Field, Frames, Origin, Solver
 from genesis.solvers.mpm import physics as slot
+from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
 from genesis.solvers.mpm.parallel import parallel
@@ -46,42 +52,25 @@ def count_chunks(n_envs: int, n_particles: int) -> int:
 
     A function of the scene, never of the machine: sums are taken in the same order everywhere.
     """
+    if layout().atomic:
+        return 1
     return 1 if n_envs >= 8 else max(1, min(8, n_particles // 1000))
 
 
 @dataclass
-class Colliders:
-    """What may push the particles: functions on grid nodes, and arrays (see `genesis.engine.coupling`).
-
-    poses of all substeps, impulses (with one slot per chunk), and their cotangents.
-    """
-
-    poses: torch.Tensor
-    impulse: torch.Tensor
-    gposes: torch.Tensor
-    gimpulse: torch.Tensor
-
-
-@dataclass
 class MPMFrames:
-    """State of every frame, the grid before its operation of every substep with the box of nodes it covers, and the
-    parameters of the step: all that its adjoint reads. `active` environments are in use."""
+    """Arrays of a set of frames and the kernels bound to them. `active` environments are in use."""
 
-    material: torch.Tensor
-    gravity: torch.Tensor
-    derived: torch.Tensor
-    x: torch.Tensor
-    v: torch.Tensor
-    C: torch.Tensor
-    F: torch.Tensor
-    grid: torch.Tensor
-    box: torch.Tensor
-    status: torch.Tensor
-    colliders: Colliders
+    arrays: dict[str, torch.Tensor]
+    sizes: dict[str, int]
     launch: Launch
     active: int = 0
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
+
+
+STATE = {"pos": "x", "vel": "v", "C": "C", "F": "F"}
+"""Values of the state, and the arrays that hold them in every frame; their cotangents' arrays have a g before."""
 
 
 class MPMSolver(Solver):
@@ -92,40 +81,44 @@ class MPMSolver(Solver):
     controls = ()
     outputs = ()
 
-    def __init__(self, bodies: Sequence[MPMBody], options: GridOptions, dt: float, substeps: int, n_envs: int):
-        """`dt` is the control step, s."""
-        self.bodies, self.substeps = list(bodies), substeps
+    def __init__(
+        self,
+        bodies: Sequence[MPMBody],
+        options: GridOptions,
+        dt: float,
+        substeps: int,
+        n_envs: int,
+        colliders: Colliders | None = None,
+    ) -> None:
+        """`dt` is the control step, s; `colliders` what pushes the particles."""
+        self.bodies, self.substeps, self.dt, self.colliders = list(bodies), substeps, dt, colliders
         self.n_particles = sum(len(b.positions) for b in self.bodies)
         N = self.n_particles
         self.state = (Field("pos", (N, 3)), Field("vel", (N, 3)), Field("C", (N, 3, 3)), Field("F", (N, 3, 3)))
         self.parameters = (Field("material", (len(self.bodies), 3)), Field("gravity", (3,)))
         lay = layout()
-        self.n_chunks = 1 if lay.atomic else count_chunks(n_envs, N)
+        self.n_chunks = count_chunks(n_envs, N)
         self.per_substep = lay.atomic or self.n_chunks > 1
         """Whether the driver is launched once per substep (chunked, parallel) or once per step (fused)."""
         lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
         self.dx = 1.0 / options.grid_density
-        cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
-        self.capacity = int(np.prod(cells + 1))
+        self._cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
+        self.capacity = int(np.prod(self._cells + 1))
         models = tuple(m for m in MODELS if any(b.model == m for b in self.bodies))
         self.models = models
-
-        def ints(values):
-            return torch.as_tensor(np.asarray(values), dtype=torch.int32, device=lay.device).contiguous()
-
-        self._body = ints(np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)]))
-        self._model = ints([models.index(b.model) for b in self.bodies])
-        self._volume = torch.tensor([b.volume for b in self.bodies], dtype=lay.dtype, device=lay.device)
-        numbers = [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]
-        self._num = torch.tensor(numbers, dtype=lay.dtype, device=lay.device)
-        self._size = lay.new_int(slot.N_SIZES)
-        self._sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
-        self._sizes[slot.CELLS :] = torch.as_tensor(cells, dtype=torch.int32)
+        self._touch = contact() if colliders else no_contact()
+        self._table: Table = TABLE + (exchange.TABLE if colliders else ())
+        self._constants = allocate(TABLE, self._sizes(n_envs, 2), "constant")
+        bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
+        for name, values in (
+            ("body", bodies_of),
+            ("model", [models.index(b.model) for b in self.bodies]),
+            ("volume", [b.volume for b in self.bodies]),
+            ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]),
+        ):
+            self._constants[name].copy_(torch.as_tensor(np.asarray(values)))
+        self._size: dict[tuple[int, ...], torch.Tensor] = {}
         self._shared: dict[int, dict[str, torch.Tensor]] = {}
-        self.contact: Functions | None = None
-        """Set by the coupling before the first `allocate`."""
-        self.collider_shapes = lay.new(2, 4)
-        self.n_colliders = 0
 
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
@@ -143,164 +136,144 @@ class MPMSolver(Solver):
             torch.stack(rows, dim=1),
         ]
 
-    def _grids(self, n_frames: int) -> int:
-        return self.substeps if n_frames > 2 else 1
+    # Frames.
+
+    def _sizes(self, n_envs: int, n_frames: int) -> dict[str, int]:
+        return {
+            "envs": n_envs, "particles": self.n_particles, "bodies": len(self.bodies), "nodes": self.capacity,
+            "frames": n_frames, "grids": self.substeps if n_frames > 2 else 1, "chunks": self.n_chunks,
+            "parts": self.n_chunks if self.n_chunks > 1 else 0, "colliders": len(self.colliders or ()),
+        }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
         """Grid frames are counted by the nodes around the particles' first positions: other pages are never touched."""
         span = np.ptp(np.concatenate([b.positions for b in self.bodies]), axis=0) / self.dx + 6
         nodes = min(self.capacity, int(np.prod(span)))
-        return layout().dtype.itemsize * n_envs * (24 * self.n_particles * n_frames + 4 * nodes * self._grids(n_frames))
+        return count_bytes(TABLE, {**self._sizes(n_envs, n_frames), "nodes": nodes}, "frames")
 
-    def _scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
-        """Arrays which every frame set of this size shares: they live only within a launch or a backward."""
-        if n_envs not in self._shared:
-            lay, items = layout(), n_envs * self.n_particles
-            self._shared[n_envs] = {
-                "stage": lay.new(4 * items, 4),
-                "moved": lay.new(n_envs * self.capacity, 4),
-                "parts": lay.new(self.n_chunks * n_envs * self.capacity if self.n_chunks > 1 else 1, 4),
-                "pulled": lay.new_int(n_envs),
-            }
-        return self._shared[n_envs]
-
-    def _adjoint_scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
-        shared = self._scratch(n_envs)
-        if "gx" not in shared:
-            lay, items = layout(), n_envs * self.n_particles
-            shared.update(
-                gmoved=lay.new(n_envs * self.capacity, 4),
-                memo=lay.new(max(1, 2 * n_envs * self.capacity * self.n_colliders), 4),
-                gx=lay.new(items, 3), gv=lay.new(items, 3), gC=lay.new(items, 9), gF=lay.new(items, 9),
-                gmaterial=lay.new(self.n_chunks * n_envs * len(self.bodies), 4),
-                ggravity=lay.new(self.n_chunks * n_envs, 4),
-            )  # fmt: skip
+    def _scratch(self, n_envs: int, *lives: str) -> dict[str, torch.Tensor]:
+        """Arrays which all sets of frames of this size share."""
+        shared = self._shared.setdefault(n_envs, {})
+        if "stage" not in shared:
+            shared.update(allocate(TABLE, self._sizes(n_envs, 2), "scratch"))
+        if "adjoint" in lives and "gx" not in shared:
+            shared.update(allocate(TABLE, self._sizes(n_envs, 2), "adjoint"))
         return shared
 
     def allocate(self, frames: Frames) -> None:
-        lay, B, N = layout(), frames.n_envs, self.n_particles
-        items, grids = frames.n_frames * B * N, self._grids(frames.n_frames)
-        colliders = frames.of.get("colliders") or Colliders(*(lay.new(4, 4) for _ in range(4)))
-        s = self._scratch(B)
-        material, gravity, derived = lay.new(B * len(self.bodies), 4), lay.new(B, 4), lay.new(B * len(self.bodies), 4)
-        x, v, C, F = lay.new(items, 3), lay.new(items, 3), lay.new(items, 9), lay.new(items, 9)
-        grid, status = lay.new(grids * B * self.capacity, 4), lay.new_int(B)
-        box = lay.new_int(grids * B * self.n_chunks * 6)
-        parts = (s["parts"],) if self.per_substep else ()
-        launch = bind(
-            self._kernels().advance,
-            self._size, self._num, self._body, self._model, self._volume, material, gravity, derived, status,
-            x, v, C, F, grid, box, s["stage"], s["moved"], *parts,
-            colliders.poses, self.collider_shapes, colliders.impulse,
-        )  # fmt: skip
-        frames.of[self.name] = MPMFrames(
-            material, gravity, derived, x, v, C, F, grid, box, status, colliders, launch
-        )
+        sizes = self._sizes(frames.n_envs, frames.n_frames)
+        arrays = {**self._constants, **allocate(TABLE, sizes, "frames")}
+        arrays.update(allocate(TABLE, sizes, "step"))
+        shared = self._scratch(frames.n_envs)
+        scratch = {name: shared[name] for name in ("stage", "moved", "parts")}
+        touched = frames.exchange.arrays if self.colliders else {}
+        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched})
+        frames.of[self.name] = MPMFrames(arrays, sizes, launch)
 
     def _kernels(self) -> Functions:
         driver = parallel if layout().atomic else chunked if self.n_chunks > 1 else fused
-        return driver(self.models, self.contact)
+        return driver(self.models, self._touch, self._table)
 
-    def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
-        s = self._sizes
-        values = [0] * slot.CELLS
-        values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, frames.of[self.name].active
-        values[slot.N_PARTICLES], values[slot.N_BODIES] = self.n_particles, len(self.bodies)
-        values[slot.N_FRAMES], values[slot.N_GRIDS] = frames.n_frames, self._grids(frames.n_frames)
-        values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
-        values[slot.SUBSTEPS], values[slot.N_COLLIDERS] = self.substeps, self.n_colliders
-        values[slot.N_CHUNKS] = self.n_chunks
-        s[: slot.CELLS] = torch.tensor(values, dtype=torch.int32)
-        self._size.copy_(s)
+    def _launch(self, launch: Launch, frames: Frames, begin: int, end: int) -> None:
+        """Run a kernel on substeps [begin, end). Its sizes are made once."""
+        mine: MPMFrames = frames.of[self.name]
+        key = (frames.n_envs, frames.n_frames, mine.active, begin, end)
+        if key not in self._size:
+            values = [0] * slot.N_SIZES
+            values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, mine.active
+            values[slot.N_PARTICLES], values[slot.N_BODIES] = self.n_particles, len(self.bodies)
+            values[slot.N_FRAMES], values[slot.N_GRIDS] = frames.n_frames, mine.sizes["grids"]
+            values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
+            values[slot.SUBSTEPS], values[slot.N_CHUNKS] = self.substeps, self.n_chunks
+            values[slot.CELLS :] = self._cells.tolist()
+            self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
+        launch.point("size", self._size[key])
+        launch()
 
-    def _frame(self, frames: Frames, array: torch.Tensor, index: int) -> torch.Tensor:
-        rows = layout().rows(array).unflatten(0, (frames.n_frames, frames.n_envs, self.n_particles))
-        return rows[index % frames.n_frames, : frames.of[self.name].active]
+    def _frame(self, frames: Frames, name: str, index: int) -> torch.Tensor:
+        mine: MPMFrames = frames.of[self.name]
+        return view(TABLE, mine.arrays, name, mine.sizes)[index % frames.n_frames, : mine.active]
+
+    # Forward.
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]
-        pos, vel, C, F, material, gravity = values
-        n = mine.active = pos.shape[0]
-        self._frame(frames, mine.x, 0).copy_(pos)
-        self._frame(frames, mine.v, 0).copy_(vel)
-        self._frame(frames, mine.C, 0).copy_(C.flatten(2))
-        self._frame(frames, mine.F, 0).copy_(F.flatten(2))
-        rows = layout().rows
-        rows(mine.material).unflatten(0, (frames.n_envs, len(self.bodies)))[:n, :, :3].copy_(material)
-        rows(mine.gravity)[:n, :3].copy_(gravity)
+        *state, material, gravity = values
+        n = mine.active = len(gravity)
+        for name, value in zip(STATE.values(), state, strict=True):
+            self._frame(frames, name, 0).copy_(value.flatten(2))
+        view(TABLE, mine.arrays, "material", mine.sizes)[:n, :, :3].copy_(material)
+        view(TABLE, mine.arrays, "gravity", mine.sizes)[:n, :3].copy_(gravity)
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]
-        self._set_sizes(frames, begin, end)
-        if not self.per_substep:
-            mine.launch()
-            return
-        for s in range(begin, end):
-            self._size[slot.BEGIN] = s
-            mine.launch()
+        for first, last in self._intervals(begin, end):
+            self._launch(mine.launch, frames, first, last)
+
+    def _intervals(self, begin: int, end: int) -> list[tuple[int, int]]:
+        return [(s, s + 1) for s in range(begin, end)] if self.per_substep else [(begin, end)]
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
-        mine: MPMFrames = frames.of[self.name]
-        S = self.substeps
         return [
-            self._frame(frames, mine.x, S).clone(),
-            self._frame(frames, mine.v, S).clone(),
-            self._frame(frames, mine.C, S).unflatten(2, (3, 3)).clone(),
-            self._frame(frames, mine.F, S).unflatten(2, (3, 3)).clone(),
+            self._frame(frames, STATE[field.name], self.substeps).unflatten(2, field.shape[1:]).clone()
+            for field in self.state
         ]
 
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: MPMFrames = frames.of[self.name]
-        return mine.status[: mine.active]
+        return mine.arrays["status"][: mine.active]
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin:
+        x, v = self._frame(frames, "x", code)[env], self._frame(frames, "v", code)[env]
+        fastest = self.dx * self.substeps / self.dt
+        speed = v.abs().amax(1)
+        fast = ~(speed <= (1 - 1e-6) * fastest)
+        if fast.any():
+            row = int(fast.nonzero()[0])
+            law = "be finite" if torch.isnan(speed[row]) else f"stay below a cell per substep, {fastest:.4g} m/s"
+            return Origin("vel", self.body_of("vel", row), law, float(speed[row]))
+        g = (x - self._constants["num"][slot.ORIGIN :]) / self.dx
+        out = ~((g > 0.5) & (g < torch.as_tensor(self._cells, device=g.device) - 0.5))
+        row, axis = divmod(int(out.int().flatten().argmax()), 3)
+        return Origin("pos", self.body_of("pos", row), "stay inside the grid", float(x[row, axis]))
+
+    def body_of(self, field: str, row: int) -> str:
+        return self.bodies[row if field == "material" else int(self._constants["body"][row])].name
+
+    # Backward.
 
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]
-        s = self._adjoint_scratch(frames.n_envs)
+        shared = self._scratch(frames.n_envs, "adjoint")
         if mine.launch_adjoint is None:
-            c = mine.colliders
-            if self.per_substep:
-                mine.launch_prepare = bind(
-                    prepare(self.models, self.contact).prepare_adjoint,
-                    self._size, self._volume, mine.material, mine.derived, mine.status, s["pulled"],
-                    s["gx"], s["gv"], s["gC"], s["gF"], c.gimpulse,
-                )  # fmt: skip
-            parts = (s["parts"],) if self.per_substep else ()
-            mine.launch_adjoint = bind(
-                self._kernels().advance_adjoint,
-                self._size, self._num, self._body, self._model, self._volume, mine.material, mine.gravity, mine.derived,
-                s["pulled"] if self.per_substep else mine.status,
-                mine.x, mine.v, mine.C, mine.F, mine.grid, mine.box, s["moved"], s["gmoved"], *parts,
-                s["gx"], s["gv"], s["gC"], s["gF"], s["gmaterial"], s["ggravity"],
-                c.poses, self.collider_shapes, s["memo"], c.gimpulse, c.gposes,
-            )  # fmt: skip
-        for name, cotangent in zip(("gx", "gv", "gC", "gF"), cotangents, strict=True):
-            self._cotangent(frames, s[name]).copy_(cotangent.flatten(2))
-        s["gmaterial"].zero_()
-        s["ggravity"].zero_()
+            touched = {**frames.exchange.arrays, **frames.exchange.adjoint} if self.colliders else {}
+            arrays = {**mine.arrays, **shared, **touched}
+            kernels = prepare(self.models, self._touch, self._table)
+            mine.launch_prepare = bind(kernels.prepare_adjoint, arrays)
+            mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays)
+        for name, cotangent in zip(STATE.values(), cotangents, strict=True):
+            self._cotangent(frames, f"g{name}").copy_(cotangent.flatten(2))
+        shared["gmaterial"].zero_()
+        shared["ggravity"].zero_()
+        self._launch(mine.launch_prepare, frames, 0, self.substeps)
+        if self.colliders and self.colliders.feedback:  # cotangents may come from bodies, later in this pass
+            shared["live"][: mine.active] = self.failures(frames) == 0
 
-    def _cotangent(self, frames: Frames, array: torch.Tensor) -> torch.Tensor:
-        return layout().rows(array).unflatten(0, (frames.n_envs, self.n_particles))[: frames.of[self.name].active]
+    def _cotangent(self, frames: Frames, name: str) -> torch.Tensor:
+        mine: MPMFrames = frames.of[self.name]
+        return view(TABLE, self._scratch(frames.n_envs), name, mine.sizes)[: mine.active]
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]
-        self._set_sizes(frames, begin, end)
-        if not self.per_substep:
-            mine.launch_adjoint()
-            return
-        mine.launch_prepare()
-        for s in range(end - 1, begin - 1, -1):
-            self._size[slot.END] = s + 1
-            mine.launch_adjoint()
+        for first, last in reversed(self._intervals(begin, end)):
+            self._launch(mine.launch_adjoint, frames, first, last)
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
-        s, rows, n = self._scratch(frames.n_envs), layout().rows, frames.of[self.name].active
-        material = rows(s["gmaterial"]).unflatten(0, (self.n_chunks, frames.n_envs, len(self.bodies)))
-        gravity = rows(s["ggravity"]).unflatten(0, (self.n_chunks, frames.n_envs))
-        return [
-            self._cotangent(frames, s["gx"]).clone(),
-            self._cotangent(frames, s["gv"]).clone(),
-            self._cotangent(frames, s["gC"]).unflatten(2, (3, 3)).clone(),
-            self._cotangent(frames, s["gF"]).unflatten(2, (3, 3)).clone(),
-            material.sum(0)[:n, :, :3],
-            gravity.sum(0)[:n, :3],
+        mine: MPMFrames = frames.of[self.name]
+        shared, n = self._scratch(frames.n_envs), mine.active
+        state = [
+            self._cotangent(frames, f"g{STATE[field.name]}").unflatten(2, field.shape[1:]).clone()
+            for field in self.state
         ]
+        sums = [view(TABLE, shared, name, mine.sizes).sum(0)[:n, ..., :3] for name in ("gmaterial", "ggravity")]
+        return [*state, *sums]

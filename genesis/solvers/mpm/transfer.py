@@ -119,13 +119,13 @@ def transfer() -> SimpleNamespace:
         return v, b0 - v * fx[0], b1 - v * fx[1], b2 - v * fx[2]
 
     @ti.func
-    def gather_adjoint(
-        grid: ti.template(), ggrid: ti.template(), first, gfirst, ny, nz, fx, inv_dx, gv4, g0, g1, g2
-    ):
+    def gather_adjoint(grid: ti.template(), ggrid: ti.template(), at, fx, inv_dx, gv4, g0, g1, g2):
         """Adds the nodes' cotangents w (gv + G (offset - fx)) to ggrid; returns gx. g0, g1, g2 are G's columns.
 
-        grid holds (velocity, mass), and gv4, g0.. have a zero fourth component.
+        grid holds (velocity, mass), and gv4, g0.. have a zero fourth component. `at` has the lowest node's index in
+        grid and in ggrid, and the rows (ny, nz) of both.
         """
+        first, gfirst, ny, nz = at[0], at[1], at[2], at[3]
         w = weights(fx)
         dw = weight_slopes(fx, inv_dx)
         q = gv4 - (g0 * fx[0] + g1 * fx[1] + g2 * fx[2])

@@ -2,7 +2,8 @@
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.math.lanes import any_lane, lane, of_lane, where
+from genesis.math.lanes import absolute, any_lane, lane, of_lane, where
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.inertia import inertia
@@ -26,6 +27,7 @@ from genesis.solvers.rigid.layout import (
     POINTS,
     Q_INDEX,
     QS,
+    SLIDE,
     SUBSTEPS,
     TABLE,
     WRENCH_ROWS,
@@ -47,8 +49,9 @@ def driver(features: Features) -> Functions:
 
     @ti.func
     def integrate(a: ti.template(), s, then, b):
-        """Frame `then` from frame s and the accelerations in x: semi-implicit Euler. The sum of all, to be finite."""
-        total, dt = lane(), a.num[DT]
+        """Frame `then` from frame s and the accelerations in x: semi-implicit Euler. The sum of all, to be finite,
+        and the largest velocity as a part of its limit."""
+        total, fastest, dt = lane(), lane(), a.num[DT]
         for j in range(a.size[DOFS]):
             i, acceleration = at.dof_at(a, s, b, j), a.x[at.dof_at(a, 0, b, j)]
             a.qdd[i] = acceleration
@@ -62,13 +65,18 @@ def driver(features: Features) -> Functions:
                 turned = jo.turn_by(at.get4(a, a.q, old), dt * w)
                 at.put(a, a.q, new, turned)
                 total += turned.sum() + w.sum()
+                fastest = ti.max(fastest, (1.0 / SPIN_LIMIT) * absolute(w).max())
                 j += 3
             else:
                 there = a.q[old] + dt * a.qd[i]
                 a.q[new] = there
                 total += there + a.qd[i]
+                limit = 1.0 / SPIN_LIMIT
+                if at.dof(a, j, KIND) == SLIDE:
+                    limit = 1.0 / SPEED_LIMIT
+                fastest = ti.max(fastest, ti.cast(limit, lay.real) * absolute(a.qd[i]))
                 j += 1
-        return total
+        return total, fastest
 
     @ti.func
     def integrate_adjoint(a: ti.template(), then, b):
@@ -89,10 +97,10 @@ def driver(features: Features) -> Functions:
                 j += 1
 
     @ti.func
-    def note(status: ti.template(), b, total, step):
-        """The first substep, counted from one, after which an environment was not finite any more."""
+    def note(status: ti.template(), b, total, fastest, step):
+        """The first substep, counted from one, after which an environment was not finite any more, or too fast."""
         for j in ti.static(range(lay.width)):
-            if not lay.finite(of_lane(total, j)) and status[lay.width * b + j] == 0:
+            if (not lay.finite(of_lane(total, j)) or of_lane(fastest, j) > 1.0) and status[lay.width * b + j] == 0:
                 status[lay.width * b + j] = step + 1
 
     @ti.func
@@ -185,7 +193,8 @@ def driver(features: Features) -> Functions:
                             attempt = ATTEMPTS
                     if ti.static(features.outputs):
                         out.measure(a, s, b)
-                    note(a.status, b, integrate(a, s, then, b), step)
+                    total, fastest = integrate(a, s, then, b)
+                    note(a.status, b, total, fastest, step)
                 if a.size[END] == a.size[SUBSTEPS]:
                     last = a.size[SUBSTEPS] % a.size[N_FRAMES]
                     give(a, last, a.q, a.q_out, b, a.size[QS])

@@ -59,8 +59,10 @@ POINT_CENTRE, POINT_DIAGONAL, POINT_OFF = range(POINT_ROWS)
 link's frame, (diagonal, 1), (off-diagonal, -)."""
 GROUND_HEAD, GROUND_INFO = range(GROUND_ROWS)
 """Rows of a ground: (normal, offset), (0, …) or (corner, spacing), (1, samples along x, along y, first sample)."""
-PAIR_INTS = 7
-LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES = range(PAIR_INTS)
+PAIR_INTS = 9
+LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B = range(PAIR_INTS)
+"""GIVES_A, GIVES_B: the links whose stiffnesses are in series. Where one body cannot move both are the other's, and the
+factor on k is twice as large: k is that of the mover alone, and so is its gradient."""
 
 N_CONTROLS = 5
 FORCE, TARGET, TARGET_VELOCITY, GATE, GATE_VELOCITY = range(N_CONTROLS)

@@ -93,6 +93,15 @@ def reduced_mass(model: RigidModel, mass: np.ndarray, pair: Pair) -> float:
     return 1.0 / inverse
 
 
+def gives_way(model: RigidModel, pair: Pair) -> tuple[int, int]:
+    """The links whose stiffnesses are in series: both of the pair, or twice the one that moves.
+
+    What cannot move is as hard as the ground, whatever its mass and stiffness are said to be.
+    """
+    a, b = pair.a.link, pair.b.link
+    return (a if model.moving[a] else b), (b if model.moving[b] else a)
+
+
 def at_once(pair: Pair) -> int:
     """How many samples may touch at once."""
     return 18 if pair.a.kind == pair.b.kind == "box" else 9 if pair.a.kind == "box" else len(samples(pair.a))
@@ -107,16 +116,41 @@ def factors(
     found = []
     for pair in pairs:
         largest = LARGEST * reduced_mass(model, model.mass, pair) / (at_once(pair) * substep_dt**2)
-        found.append(min(1.0, largest / _series(stiffness, pair)))
+        found.append(min(1.0, largest / _series(model, stiffness, pair)))
     return found
 
 
-def warn(model: RigidModel, pairs: Sequence[Pair], blind: set[str], factor: Sequence[float], substep_dt: float) -> None:
-    """Tell of what cannot touch, and of what is much softer than asked for."""
+def may_gain_energy(model: RigidModel, pair: Pair) -> bool:
+    """Whether anything but balls moves in it: a force off a body's centre meets less than the body's mass, so that many
+    samples, each stable alone, are not stable together. Measurements: docs/decisions.md."""
+    return any(model.moving[geom.link] and not _is_ball(model, geom) for geom in (pair.a, pair.b))
+
+
+def _is_ball(model: RigidModel, geom: Geom) -> bool:
+    off_centre = np.linalg.norm(np.asarray(geom.pos) - model.com[geom.link])
+    return geom.kind == "sphere" and bool(off_centre <= 1e-3 * geom.size[0])
+
+
+def warn(
+    model: RigidModel,
+    pairs: Sequence[Pair],
+    blind: set[str],
+    factor: Sequence[float],
+    substep_dt: float,
+    labels: Sequence[str],
+) -> None:
+    """Tell of what cannot touch, of what may gain energy, and of what is much softer than asked for."""
     if blind:
         _LOG.warning(
             "geoms of kind %s touch the ground only, and pass through other bodies; approximate them by spheres, "
             "capsules or boxes.", ", ".join(sorted(blind)),
+        )  # fmt: skip
+    lively = next((pair for pair in pairs if may_gain_energy(model, pair)), None)
+    if lively is not None:
+        _LOG.warning(
+            "contact between bodies must be between balls to be sure to gain no energy, got %r and %r; it is explicit, "
+            "and may throw them apart. Check that no energy appears, and use more substeps if it does.",
+            labels[lively.a.link], labels[lively.b.link],
         )  # fmt: skip
     if factor and min(factor) < SOFTEST:
         pair = pairs[int(np.argmin(factor))]
@@ -124,17 +158,23 @@ def warn(model: RigidModel, pairs: Sequence[Pair], blind: set[str], factor: Sequ
         _LOG.warning(
             "contact between %r and %r is %.0f times softer than RigidOptions ask for, because the substep of %.3g s "
             "allows no more; stacks may lean and topple. Use %d times as many substeps.",
-            model.link_names[pair.a.link], model.link_names[pair.b.link], 1.0 / min(factor), substep_dt, needed,
+            labels[pair.a.link], labels[pair.b.link], 1.0 / min(factor), substep_dt, needed,
         )  # fmt: skip
 
 
-def _series(stiffness: np.ndarray, pair: Pair) -> float:
-    ka, kb = stiffness[pair.a.link], stiffness[pair.b.link]
-    return ka * kb / (ka + kb)
+def _series(model: RigidModel, stiffness: np.ndarray, pair: Pair) -> float:
+    """N/m: of both links in series; of the one that moves if the other cannot."""
+    a, b = gives_way(model, pair)
+    return stiffness[a] if a == b else stiffness[a] * stiffness[b] / (stiffness[a] + stiffness[b])
 
 
 def pack(
-    pairs: Sequence[Pair], factor: Sequence[float], options: prepare.Options, contact: np.ndarray, substep_dt: float
+    model: RigidModel,
+    pairs: Sequence[Pair],
+    factor: Sequence[float],
+    options: prepare.Options,
+    contact: np.ndarray,
+    substep_dt: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`pair` and `shape` of `pairs`. `contact`: of `prepare.contact_laws`."""
     rows: list[Sequence[float]] = []
@@ -156,14 +196,15 @@ def pack(
                 rows.append((*centre, sample[3]))
     for pair, lowered in zip(pairs, factor, strict=True):
         la, lb = pair.a.link, pair.b.link
-        dissipation = 0.5 * (contact[la, 0] + contact[lb, 0])
+        ga, gb = gives_way(model, pair)
+        dissipation = 0.5 * (contact[ga, 0] + contact[gb, 0])
         if options.contact_dissipation is None:
             dissipation = min(dissipation, BEST_DISSIPATION / (9.81 * substep_dt))
         smoothing = min(contact[la, 1], contact[lb, 1])
         ints.append([la, lb, len(rows), first_shape[id(pair.a)], first_shape[id(pair.b)], first_sample[id(pair.a)],
-                     len(samples(pair.a))])  # fmt: skip
+                     len(samples(pair.a)), ga, gb])  # fmt: skip
         slip = max(options.friction_velocity or 0.0, SLOWEST_SLIP * 9.81 * substep_dt)
-        rows.append((lowered, dissipation, smoothing, slip))
+        rows.append((2.0 * lowered if ga == gb else lowered, dissipation, smoothing, slip))
     return np.array(ints, int).reshape(-1, PAIR_INTS), np.array(rows, float).reshape(-1, 4)
 
 
@@ -180,7 +221,7 @@ def stability_check(
         values = parameters.detach().cpu().double().numpy()
         k, mass = (values[:, first : first + model.n_links] for first in firsts)
         for pair, lowered in zip(pairs, factor, strict=True):
-            stiffest = lowered * _series(k.max(0), pair)
+            stiffest = lowered * _series(model, k.max(0), pair)
             rate = at_once(pair) * stiffest / reduced_mass(model, mass.min(0), pair)
             if substep_dt**2 * rate > 4 * LARGEST:
                 a, b = (model.link_names[geom.link] for geom in (pair.a, pair.b))

@@ -2,9 +2,10 @@
 
 A sample is a sphere on body a (radius 0 for a box's), at x; the shape of body b says how deep x is and along which
 normal n. Normal force and friction follow the ground's law, all at the old velocity: N(u) = k psi(depth) g(1 - d u),
-with the two stiffnesses in series. Of two boxes, b's face is the one with the largest separation, the same for all
-samples; a sample fades out just beyond the rim of that face. Kinks: where the nearest face, the clamping of a capsule's
-segment, or the touching of a sample changes; jumps: where the nearest face does.
+with the two stiffnesses in series; what cannot move does not give way. Of two boxes, b's face is the one with the
+largest separation, the same for all samples; a sample fades out just beyond the rim of that face. Kinks: where the
+nearest face, the clamping of a capsule's segment, or the touching of a sample changes; jumps: where the nearest face
+does.
 
 Which face is nearest and which sample touches differ from environment to environment, so lanes are taken one by one.
 
@@ -20,6 +21,8 @@ from genesis.solvers.rigid.layout import (
     BN,
     BV,
     BW,
+    GIVES_A,
+    GIVES_B,
     LAW,
     LINK_A,
     LINK_B,
@@ -164,8 +167,8 @@ def pairs(features: Features) -> Functions:
     def constants(a: ti.template(), b, lane, i):
         """Stiffness, friction and the other numbers of pair i's law."""
         la, lb, numbers = at.paired(a, i, LINK_A), at.paired(a, i, LINK_B), at.row(a.shape, at.paired(a, i, LAW))
-        ka = number(a.model, at.block(a, b, "contact_stiffness", la), lane)
-        kb = number(a.model, at.block(a, b, "contact_stiffness", lb), lane)
+        ka = number(a.model, at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_A)), lane)
+        kb = number(a.model, at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_B)), lane)
         mu = larger(number(a.model, at.block(a, b, "friction", la), lane),
                     number(a.model, at.block(a, b, "friction", lb), lane))  # fmt: skip
         return numbers[0] * ka * kb / (ka + kb), mu, numbers
@@ -260,7 +263,8 @@ def pairs(features: Features) -> Functions:
                 add6(a, a.back, at.back_at(a, b, l, BN), lane, Spatial(way * t, way * f))
                 add6(a, a.back, at.back_at(a, b, l, BV), lane, Spatial(way * g, way * gv))
                 add6(a, a.back, at.back_at(a, b, l, BW), lane, Spatial(way * wt, way * w))
-            ia, ib = at.block(a, b, "contact_stiffness", la), at.block(a, b, "contact_stiffness", lb)
+            ia = at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_A))
+            ib = at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_B))
             ka, kb = number(a.model, ia, lane), number(a.model, ib, lane)
             add(a.gmodel, ia, lane, -gk_sum * kb / (ka * (ka + kb)))
             add(a.gmodel, ib, lane, -gk_sum * ka / (kb * (ka + kb)))

@@ -144,9 +144,10 @@ def link_poses(model: RigidModel) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def tree_mass(model: RigidModel) -> np.ndarray:
-    """(L,) kg: mass of the whole tree that a link belongs to."""
+    """(L,) kg: mass of all that moves in the tree that a link belongs to; of a tree that cannot move, of all of it."""
     root = roots(model)
-    return np.bincount(root, model.mass, model.n_links)[root]
+    moves = np.bincount(root, model.moving, model.n_links)[root] > 0
+    return np.bincount(root, np.where(moves & ~model.moving, 0.0, model.mass), model.n_links)[root]
 
 
 def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[float]) -> np.ndarray:
@@ -214,6 +215,12 @@ def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndar
     if options.limit_damping is not None:
         damping = np.full(model.n_dofs, options.limit_damping)
     return stiffness, damping
+
+
+def slides(model: RigidModel) -> np.ndarray:
+    """(D,) bool: whether the velocity of a degree of freedom is in m/s; that of the others is in rad/s."""
+    of = {FREE: [True] * 3 + [False] * 3, BALL: [False] * 3, HINGE: [False]}
+    return np.array([moves for joint in model.joints for moves in of.get(joint.kind, [True])], bool)
 
 
 def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

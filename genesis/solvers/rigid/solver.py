@@ -1,5 +1,6 @@
 """The rigid solver: arrays, launches, and what crosses the border to torch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,8 +12,8 @@ from genesis.arrays import allocate, count_bytes, named, select
 from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
-from genesis.loaders.parts import GroundGeom
-from genesis.solvers.base import Field, Frames, Solver
+from genesis.loaders.parts import JOINT_SIZES, GroundGeom
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin, Solver
 from genesis.solvers.rigid import blocks, pair_list, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.driver import driver
@@ -54,6 +55,7 @@ class RigidSolver(Solver):
         dt: Control step, s.
         outputs: Some of `OUTPUTS`.
         gravity: m/s^2; decides the default contact stiffness.
+        labels: What messages call each link; default its name.
     """
 
     name = "rigid"
@@ -68,7 +70,9 @@ class RigidSolver(Solver):
         n_envs: int,
         outputs: Sequence[str] = (),
         gravity: Sequence[float] = (0.0, 0.0, -9.81),
+        labels: Sequence[str] | None = None,
     ) -> None:
+        self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         self.points = prepare.contact_points(model)
@@ -95,8 +99,8 @@ class RigidSolver(Solver):
         ground, heights = prepare.pack_grounds(grounds)
         stiffness = prepare.contact_stiffness(model, options, gravity)
         factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
-        pair_list.warn(model, pairs, blind, factor, dt / substeps)
-        pair, shape = pair_list.pack(pairs, factor, options, contact, dt / substeps)
+        pair_list.warn(model, pairs, blind, factor, dt / substeps, self.labels)
+        pair, shape = pair_list.pack(model, pairs, factor, options, contact, dt / substeps)
         outputs_of = int(self.features.outputs)
         self._sizes = {
             "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": self.n_parameters,
@@ -109,6 +113,10 @@ class RigidSolver(Solver):
             dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, options), link_law=contact,
             point=prepare.pack_points(self.points), ground=ground, heights=heights, pair=pair, shape=shape,
         ))  # fmt: skip
+        n_numbers = [JOINT_SIZES[joint.kind] for joint in model.joints]
+        links = [joint.link for joint in model.joints]
+        self._links_of_qs, self._links_of_dofs = (np.repeat(links, [n[k] for n in n_numbers]) for k in range(2))
+        self._slides = prepare.slides(model)
         self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
         self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), self._sizes)
 
@@ -259,6 +267,30 @@ class RigidSolver(Solver):
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: RigidFrames = frames.of[self.name]
         return mine.arrays["status"][: mine.active]
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin | None:
+        mine: RigidFrames = frames.of[self.name]
+        if frames.n_frames == 2 and code < self.substeps:  # later substeps have overwritten what is looked for
+            status = mine.arrays["status"].clone()
+            self.substep(frames, 0, code)
+            mine.arrays["status"].copy_(status)
+        q, qd = self._read(frames, "q", code)[env], self._read(frames, "qd", code)[env]
+        limit = torch.as_tensor(np.where(self._slides, SPEED_LIMIT, SPIN_LIMIT), dtype=qd.dtype, device=qd.device)
+        parts = qd.abs() / limit  # a velocity that is too large says more than one that is no number
+        parts = parts.where(parts.isfinite() & (parts > 1), torch.where(parts.isfinite(), 0.0, 1.0))
+        if len(parts) and parts.max() > 0:
+            row = int(parts.argmax())
+            law = f"stay below {limit[row]:g} {'m/s' if self._slides[row] else 'rad/s'}"
+            return Origin("dofs_vel", self.body_of("dofs_vel", row), law, float(qd[row].abs()))
+        bad = ~torch.isfinite(q)
+        return Origin("qpos", self.body_of("qpos", int(bad.nonzero()[0])), "be finite", math.nan) if bad.any() else None
+
+    def body_of(self, field: str, row: int) -> str | None:
+        rows = {"qpos": self._links_of_qs, "dofs_vel": self._links_of_dofs, "dofs": self._links_of_dofs}
+        link = row if field in ("wrench", "link_wrench", "link_acceleration") else None
+        if field in rows:
+            link = int(rows[field][row])
+        return None if link is None else self.labels[link]
 
     # Backward.
 

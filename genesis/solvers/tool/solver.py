@@ -1,130 +1,144 @@
 """Tool solver: poses moved by a velocity that is constant over a control step.
 
-Per frame, environment and tool one block of four vec4, which is also what the coupling reads as a collider:
-(position, friction), quaternion wxyz, (velocity, -), (angular velocity, -). All frames of a step are always kept: they
-are small.
+Per frame, environment and tool one pose, laid out as a collider's: (position, friction), quaternion wxyz,
+(velocity, -), (angular velocity, -). All frames of a step are always kept: they are small.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Sequence
 
 import numpy as np
 import torch
 
-from genesis.compiler import Functions, Launch, bind, layout, per_runtime, ti
+from genesis.arrays import Array, allocate, count_bytes, view
+from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.contact import colliders as exchange
+from genesis.contact.colliders import Collider, Colliders
+from genesis.launch import Launch, bind, kernel
 from genesis.math.kernels import rotations
-from genesis.solvers.base import Field, Frames, Solver
-from genesis.solvers.tool.shapes import FADE, SHAPES, Shape
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 
-ENVS, TOOLS, BEGIN, END, CHUNKS = range(5)
+ENVS, TOOLS, BEGIN, END, CHUNKS, SUBSTEPS, COLLIDERS, FIRST = range(8)
+"""Slots of `size`."""
+TABLE = (
+    Array("size", "I1", (8,), "step"),
+    Array("num", "A1", (1,), "constant"),  # dt of a substep
+    Array("tools", "A4", ("poses", "envs", "tools", 4), "frames"),
+    Array("gtools", "A4", ("envs", "tools", 4), "adjoint"),  # cotangents of one frame at a time
+)
 
 
 @dataclass(frozen=True)
 class ToolBody:
-    """One tool: shape and size as in `Shape`, pose (m; wxyz), friction coefficient, softness (m)."""
+    """One tool: what matter feels of it, pose (m; wxyz) and friction coefficient."""
 
     name: str
-    shape: str
-    size: tuple[float, float, float]
+    collider: Collider
     pos: np.ndarray
     quat: np.ndarray
     friction: float | torch.Tensor
-    softness: float
 
 
 @dataclass
 class ToolFrames:
-    """poses (S+1, n_envs, T) blocks; impulse (n_chunks, n_envs, T) of force and moment sums; and their cotangents.
+    """Arrays of a set of frames and the kernels bound to them. `active` environments are in use."""
 
-    gposes (S, n_chunks, n_envs, T), gimpulse (n_envs, T); result (n_envs, T) is pulled back from frame to frame.
-    """
-
-    poses: torch.Tensor
-    impulse: torch.Tensor
-    gposes: torch.Tensor
-    gimpulse: torch.Tensor
-    result: torch.Tensor
+    arrays: dict[str, torch.Tensor]
+    sizes: dict[str, int]
     launch: Launch
+    launch_publish: Launch
     active: int = 0
+    status: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int32))
     launch_adjoint: Launch | None = None
 
 
 @per_runtime
 def kernels() -> Functions:
     lay, turn = layout(), rotations()
-    A1, A4, I1, vec4 = lay.A1, lay.A4, lay.I1, lay.vec4
-    get4, put4 = lay.get4, lay.put4
+    get4, put4, vec4 = lay.get4, lay.put4, lay.vec4
 
-    @ti.kernel
-    def advance(size: I1, num: A1, poses: A4):
+    @kernel(TABLE, "constant", "frames", "step")
+    def advance(a: ti.template()):
         """Frame s + 1 from frame s: x + dt v, exp(dt omega) q."""
-        for item in range(size[ENVS] * size[TOOLS]):
-            for s in range(size[BEGIN], size[END]):
-                now = 4 * (s * size[ENVS] * size[TOOLS] + item)
-                then = now + 4 * size[ENVS] * size[TOOLS]
-                v, omega = get4(poses, now + 2), get4(poses, now + 3)
-                put4(poses, then, get4(poses, now) + num[0] * vec4(v[0], v[1], v[2], 0.0))
-                put4(poses, then + 1, turn.multiply(turn.turn(omega[:3], num[0]), get4(poses, now + 1)))
-                put4(poses, then + 2, v)
-                put4(poses, then + 3, omega)
+        for item in range(a.size[ENVS] * a.size[TOOLS]):
+            for s in range(a.size[BEGIN], a.size[END]):
+                now = 4 * (s * a.size[ENVS] * a.size[TOOLS] + item)
+                then = now + 4 * a.size[ENVS] * a.size[TOOLS]
+                v, omega = get4(a.tools, now + 2), get4(a.tools, now + 3)
+                put4(a.tools, then, get4(a.tools, now) + a.num[0] * vec4(v[0], v[1], v[2], 0.0))
+                put4(a.tools, then + 1, turn.multiply(turn.turn(omega[:3], a.num[0]), get4(a.tools, now + 1)))
+                put4(a.tools, then + 2, v)
+                put4(a.tools, then + 3, omega)
 
-    @ti.kernel
-    def advance_adjoint(size: I1, num: A1, poses: A4, gposes: A4, result: A4):
-        """`result` holds the cotangent of frame `end` and becomes that of frame `begin`; gposes adds the contacts'."""
-        for item in range(size[ENVS] * size[TOOLS]):
+    @kernel(TABLE + exchange.TABLE, "constant", "frames", "step")
+    def publish(a: ti.template()):
+        """Poses of colliders at the beginning of substeps."""
+        for item in range(a.size[ENVS] * a.size[TOOLS]):
+            b, t = item // a.size[TOOLS], item % a.size[TOOLS]
+            for s in range(a.size[BEGIN], a.size[END]):
+                mine = 4 * (s * a.size[ENVS] * a.size[TOOLS] + item)
+                to = 4 * ((s * a.size[ENVS] + b) * a.size[COLLIDERS] + a.size[FIRST] + t)
+                for row in ti.static(range(4)):
+                    put4(a.poses, to + row, get4(a.tools, mine + row))
+
+    @kernel(TABLE + exchange.TABLE, "constant", "frames", "step", "adjoint")
+    def advance_adjoint(a: ti.template()):
+        """`gtools`: from the cotangent of frame `end`, but for that of its published poses, to that of `begin`."""
+        for item in range(a.size[ENVS] * a.size[TOOLS]):
+            b, t = item // a.size[TOOLS], item % a.size[TOOLS]
             r = 4 * item
-            for back in range(size[END] - size[BEGIN]):
-                s = size[END] - 1 - back
-                now = 4 * (s * size[ENVS] * size[TOOLS] + item)
-                gpos, gquat = get4(result, r), get4(result, r + 1)
-                gvel, gspin = get4(result, r + 2), get4(result, r + 3)
-                omega = get4(poses, now + 3)
-                step = turn.turn(omega[:3], num[0])
-                gstep = turn.multiply(gquat, turn.conjugate(get4(poses, now + 1)))
-                gomega = turn.turn_adjoint(omega[:3], num[0], gstep)
-                gvel += num[0] * vec4(gpos[0], gpos[1], gpos[2], 0.0)
+            for back in range(a.size[END] - a.size[BEGIN]):
+                s = a.size[END] - 1 - back
+                now = 4 * (s * a.size[ENVS] * a.size[TOOLS] + item)
+                gpos, gquat = get4(a.gtools, r), get4(a.gtools, r + 1)
+                gvel, gspin = get4(a.gtools, r + 2), get4(a.gtools, r + 3)
+                if s + 1 < a.size[SUBSTEPS]:
+                    for c in range(a.size[CHUNKS]):
+                        row = ((s + 1) * a.size[CHUNKS] + c) * a.size[ENVS] + b
+                        at = 4 * (row * a.size[COLLIDERS] + a.size[FIRST] + t)
+                        gpos += get4(a.gposes, at)
+                        gquat += get4(a.gposes, at + 1)
+                        gvel += get4(a.gposes, at + 2)
+                        gspin += get4(a.gposes, at + 3)
+                omega = get4(a.tools, now + 3)
+                step = turn.turn(omega[:3], a.num[0])
+                gstep = turn.multiply(gquat, turn.conjugate(get4(a.tools, now + 1)))
+                gomega = turn.turn_adjoint(omega[:3], a.num[0], gstep)
+                gvel += a.num[0] * vec4(gpos[0], gpos[1], gpos[2], 0.0)
                 gspin += vec4(gomega[0], gomega[1], gomega[2], 0.0)
                 gquat = turn.multiply(turn.conjugate(step), gquat)
-                for c in range(size[CHUNKS]):
-                    at = 4 * ((s * size[CHUNKS] + c) * size[ENVS] * size[TOOLS] + item)
-                    gpos += get4(gposes, at)
-                    gquat += get4(gposes, at + 1)
-                    gvel += get4(gposes, at + 2)
-                    gspin += get4(gposes, at + 3)
-                put4(result, r, gpos)
-                put4(result, r + 1, gquat)
-                put4(result, r + 2, gvel)
-                put4(result, r + 3, gspin)
+                put4(a.gtools, r, gpos)
+                put4(a.gtools, r + 1, gquat)
+                put4(a.gtools, r + 2, gvel)
+                put4(a.gtools, r + 3, gspin)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint)
+    return Functions(advance=advance, publish=publish, advance_adjoint=advance_adjoint)
 
 
-class ToolSolver(Solver):
+class ToolSolver(Bodies):
     """Final. State pos (T, 3), quat (T, 4); controls vel, ang (T, 3); parameter friction (T,); output wrench (T, 6)."""
 
     name = "tool"
+    state: tuple[Field, ...]
+    takes_impulses = False
+    every = 1
 
-    def __init__(self, bodies: Sequence[ToolBody], dt: float, substeps: int, n_envs: int, wrench: bool):
-        """`dt` is the control step, s. `n_envs` only sizes parameters that are given per environment."""
-        self.bodies = list(bodies)
+    def __init__(
+        self, bodies: Sequence[ToolBody], dt: float, substeps: int, wrench: bool, colliders: Colliders, first: int = 0
+    ) -> None:
+        """`dt` is the control step, s; `first` the index of its first collider."""
+        self.bodies, self.colliders, self.first = list(bodies), colliders, first
         self.substeps, self.dt = substeps, dt
-        T = len(self.bodies)
+        T = self.n_colliders = len(self.bodies)
         self.state = (Field("pos", (T, 3)), Field("quat", (T, 4)))
         self.controls = (Field("vel", (T, 3)), Field("ang", (T, 3)))
         self.parameters = (Field("friction", (T,)),)
         self.outputs = (Field("wrench", (T, 6)),) if wrench else ()
-        self.n_chunks = 1
-        """Partial sums of impulses and contact cotangents; the coupling sets what the particles' driver needs."""
-        lay = layout()
-        self._num = torch.tensor([dt / substeps], dtype=lay.dtype, device=lay.device)
-        self._size = lay.new_int(5)
-        self.shape_rows = lay.new(2 * T, 4)
-        rows = lay.rows(self.shape_rows)
-        for k, body in enumerate(self.bodies):
-            shape = Shape(body.shape, body.size)
-            reach = (shape.reach + FADE * body.softness) ** 2
-            rows[2 * k] = torch.tensor([SHAPES.index(body.shape), *body.size])
-            rows[2 * k + 1] = torch.tensor([body.softness, min(reach, 1e30), 0.0, 0.0])
+        self._constants = allocate(TABLE, self._sizes(1), "constant")
+        self._constants["num"][0] = dt / substeps
+        self._size: dict[tuple[int, ...], torch.Tensor] = {}
+        self._shared: dict[int, dict[str, torch.Tensor]] = {}
 
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
@@ -143,75 +157,124 @@ class ToolSolver(Solver):
             torch.stack(friction, dim=1),
         ]
 
+    # Frames.
+
+    def _sizes(self, n_envs: int) -> dict[str, int]:
+        return {"envs": n_envs, "tools": len(self.bodies), "poses": self.substeps + 1}
+
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        item = layout().dtype.itemsize
-        return item * n_envs * len(self.bodies) * (16 * (self.substeps + 1) + 8 * self.n_chunks)
+        return count_bytes(TABLE, self._sizes(n_envs), "frames")
 
     def allocate(self, frames: Frames) -> None:
-        lay, items = layout(), frames.n_envs * len(self.bodies)
-        poses = lay.new(4 * (self.substeps + 1) * items, 4)
-        impulse = lay.new(2 * self.n_chunks * items, 4)
-        gposes, gimpulse = lay.new(4 * self.substeps * self.n_chunks * items, 4), lay.new(2 * items, 4)
-        launch = bind(kernels().advance, self._size, self._num, poses)
-        frames.of[self.name] = ToolFrames(poses, impulse, gposes, gimpulse, lay.new(4 * items, 4), launch)
+        sizes = self._sizes(frames.n_envs)
+        arrays = {**self._constants, **allocate(TABLE, sizes, "frames", "step")}
+        frames.of[self.name] = ToolFrames(
+            arrays,
+            sizes,
+            bind(kernels().advance, arrays),
+            bind(kernels().publish, {**arrays, **frames.exchange.arrays}),
+        )
 
-    def _blocks(self, array: torch.Tensor, *shape: int) -> torch.Tensor:
-        return layout().rows(array).unflatten(0, shape)
+    def _launch(self, launch: Launch, frames: Frames, begin: int, end: int) -> None:
+        """Run a kernel on substeps [begin, end). Its sizes are made once."""
+        key = (frames.n_envs, begin, end)
+        if key not in self._size:
+            chunks, colliders = self.colliders.sizes["chunks"], len(self.colliders)
+            values = [frames.n_envs, len(self.bodies), begin, end, chunks, self.substeps, colliders, self.first]
+            self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
+        launch.point("size", self._size[key])
+        launch()
 
-    def _set_range(self, frames: Frames, begin: int, end: int) -> None:
-        self._size.copy_(torch.tensor([frames.n_envs, len(self.bodies), begin, end, self.n_chunks], dtype=torch.int32))
+    def _poses(self, frames: Frames, index: int) -> torch.Tensor:
+        """(active, T, 4, 4) of a frame: a view."""
+        mine: ToolFrames = frames.of[self.name]
+        return view(TABLE, mine.arrays, "tools", mine.sizes)[index, : mine.active]
+
+    def _cotangents(self, frames: Frames) -> torch.Tensor:
+        """(envs, T, 4, 4): a view."""
+        if frames.n_envs not in self._shared:
+            self._shared[frames.n_envs] = allocate(TABLE, self._sizes(frames.n_envs), "adjoint")
+        return view(TABLE, self._shared[frames.n_envs], "gtools", self._sizes(frames.n_envs))
+
+    def _mine(self, rows: torch.Tensor) -> torch.Tensor:
+        """The part of an array of the exchange, (…, envs, colliders, rows, 4), that is of its own colliders."""
+        return rows[..., self.first : self.first + self.n_colliders, :, :]
+
+    # Forward.
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
-        mine: ToolFrames = frames.of[self.name]
         pos, quat, vel, ang, friction = values
-        first = self._blocks(mine.poses, self.substeps + 1, frames.n_envs, len(self.bodies), 4)[0, : pos.shape[0]]
-        first[:, :, 0, :3].copy_(pos)
-        first[:, :, 0, 3].copy_(friction)
-        first[:, :, 1].copy_(quat)
-        first[:, :, 2, :3].copy_(vel)
-        first[:, :, 3, :3].copy_(ang)
-        mine.impulse.zero_()
-        mine.active = pos.shape[0]
+        mine: ToolFrames = frames.of[self.name]
+        mine.active = len(pos)
+        # Velocities hold for the whole step. Zero times a pose is NaN if the pose is not finite.
+        parts = (vel / SPEED_LIMIT, ang / SPIN_LIMIT, 0.0 * pos, 0.0 * quat)
+        mine.status = (~(torch.cat(parts, 2).abs().amax((1, 2)) <= 1.0)).int()
+        start = self._poses(frames, 0)
+        start[:, :, 0, :3].copy_(pos)
+        start[:, :, 0, 3].copy_(friction)
+        start[:, :, 1].copy_(quat)
+        start[:, :, 2, :3].copy_(vel)
+        start[:, :, 3, :3].copy_(ang)
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
-        self._set_range(frames, begin, end)
-        frames.of[self.name].launch()
+        self._launch(frames.of[self.name].launch, frames, begin, end)
+
+    def publish(self, frames: Frames, begin: int, end: int) -> None:
+        self._launch(frames.of[self.name].launch_publish, frames, begin, end)
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
         mine: ToolFrames = frames.of[self.name]
-        last = self._blocks(mine.poses, self.substeps + 1, frames.n_envs, len(self.bodies), 4)[-1, : mine.active]
+        last = self._poses(frames, -1)
         out = [last[:, :, 0, :3].clone(), last[:, :, 1].clone()]
         if self.outputs:
-            sums = self._blocks(mine.impulse, self.n_chunks, frames.n_envs, len(self.bodies), 2).sum(0)[: mine.active]
+            sums = self._mine(frames.exchange.rows("impulse")).sum((0, 1))[: mine.active]
             out.append(sums[..., :3].flatten(2) / self.dt)
         return out
 
-    def failures(self, frames: Frames) -> None:
-        return None
+    def failures(self, frames: Frames) -> torch.Tensor:
+        return frames.of[self.name].status
+
+    def origin(self, frames: Frames, env: int, code: int) -> Origin:
+        first = self._poses(frames, 0)[env]
+        for name, place, limit, unit in (("vel", 2, SPEED_LIMIT, "m/s"), ("ang", 3, SPIN_LIMIT, "rad/s")):
+            speed = first[:, place, :3].abs().amax(1)
+            fast = ~(speed <= limit)
+            if fast.any():
+                row = int(fast.nonzero()[0])
+                return Origin(name, self.body_of(name, row), f"stay below {limit:g} {unit}", float(speed[row]))
+        row = int((~torch.isfinite(first.flatten(1)).all(1)).nonzero()[0])
+        return Origin("pos", self.body_of("pos", row), "be finite", math.nan)
+
+    def body_of(self, field: str, row: int) -> str:
+        return self.bodies[row].name
+
+    # Backward.
 
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         mine: ToolFrames = frames.of[self.name]
-        T = len(self.bodies)
+        result = self._cotangents(frames)
         if mine.launch_adjoint is None:
-            arrays = (self._size, self._num, mine.poses, mine.gposes, mine.result)
-            mine.launch_adjoint = bind(kernels().advance_adjoint, *arrays)
-        mine.gposes.zero_()
-        mine.gimpulse.zero_()
-        mine.result.zero_()
-        n = cotangents[0].shape[0]
-        result = self._blocks(mine.result, frames.n_envs, T, 4)[:n]
-        result[:, :, 0, :3].copy_(cotangents[0])
-        result[:, :, 1].copy_(cotangents[1])
+            arrays = {**mine.arrays, **frames.exchange.arrays, **frames.exchange.adjoint}
+            mine.launch_adjoint = bind(kernels().advance_adjoint, {**arrays, **self._shared[frames.n_envs]})
+        result.zero_()
+        n = mine.active
+        result[:n, :, 0, :3].copy_(cotangents[0])
+        result[:n, :, 1].copy_(cotangents[1])
+        answers = self._mine(frames.exchange.rows("gimpulse"))
+        answers.zero_()
         if self.outputs:
-            wrench = cotangents[2].unflatten(2, (2, 3)) / self.dt
-            self._blocks(mine.gimpulse, frames.n_envs, T, 2)[:n, :, :, :3].copy_(wrench)
+            answers[:, :n, :, :, :3].copy_(cotangents[2].unflatten(2, (2, 3)) / self.dt)
+
+    def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        """Nothing: the exchange keeps them, and `advance_adjoint` adds those of a frame before it leaves it."""
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
-        self._set_range(frames, begin, end)
-        frames.of[self.name].launch_adjoint()
+        self._launch(frames.of[self.name].launch_adjoint, frames, begin, end)
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
-        mine: ToolFrames = frames.of[self.name]
-        g = self._blocks(mine.result, frames.n_envs, len(self.bodies), 4)[: mine.active]
+        g = self._cotangents(frames)
+        for part in self._mine(frames.exchange.rows("gposes"))[0]:  # those of frame 0, sums in the kernels' order
+            g += part
+        g = g[: frames.of[self.name].active]
         pos, quat, vel, ang = g.unbind(2)
         return [pos[..., :3].clone(), quat.clone(), vel[..., :3].clone(), ang[..., :3].clone(), pos[..., 3].clone()]

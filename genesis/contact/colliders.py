@@ -1,0 +1,103 @@
+"""`Colliders`: the record in which moving bodies say where they are, and matter says how it pushed them.
+
+A collider is a shape that moves with a body. Bodies (tools, articulated links, grounds) *publish* the poses of their
+colliders at the beginning of a substep; matter (particles) reads them in that substep, and adds up the impulses that it
+gives them. Every body solver has a range of the scene's colliders, in the order in which the coupling lists them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from genesis.arrays import Array, allocate, count_bytes, view
+from genesis.compiler import layout
+from genesis.contact.shapes import FADE, SHAPES, Shape
+
+POSITION, QUATERNION, VELOCITY, ANGULAR = range(4)
+"""Rows of a pose: (position, friction coefficient), quaternion wxyz, (velocity, -), (angular velocity, -)."""
+FORCE, MOMENT = range(2)
+"""Rows of an impulse: N s, and N m s about the collider's position."""
+
+ENVS, COLLIDERS, CHUNKS = range(3)
+"""Slots of `counts`."""
+
+TABLE = (
+    Array("counts", "I1", (3,), "frames"),
+    Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size), (softness, squared reach, -, -)
+    Array("poses", "A4", ("substeps", "envs", "colliders", 4), "frames"),  # at the beginning of each substep
+    Array("impulse", "A4", ("substeps", "chunks", "envs", "colliders", 2), "frames"),  # partial sums of each substep
+    Array("gposes", "A4", ("substeps", "chunks", "envs", "colliders", 4), "adjoint"),
+    Array("gimpulse", "A4", ("substeps", "envs", "colliders", 2), "adjoint"),
+)
+
+
+@dataclass(frozen=True)
+class Collider:
+    """A shape of a body, as matter feels it."""
+
+    shape: Shape
+    softness: float
+    """Distance over which its influence fades, m."""
+
+
+class Colliders:
+    """All colliders of a scene, and arrays for them.
+
+    Args:
+        colliders: Of all bodies, one after the other.
+        substeps: Of the scene, in a control step.
+        chunks: Partial sums in which matter adds up impulses and cotangents of poses.
+        feedback: Whether any body takes the impulses.
+    """
+
+    def __init__(self, colliders: Sequence[Collider], substeps: int, chunks: int, feedback: bool = False) -> None:
+        self.colliders, self.feedback = tuple(colliders), feedback
+        self.sizes = {"colliders": len(self.colliders), "substeps": substeps, "chunks": chunks}
+        self.constants = allocate(TABLE, self.sizes, "constant")
+        rows = view(TABLE, self.constants, "shapes", self.sizes)
+        for row, collider in zip(rows, self.colliders, strict=True):
+            reach = (collider.shape.reach + FADE * collider.softness) ** 2
+            numbers = [SHAPES.index(collider.shape.kind), *collider.shape.size]
+            row[0] = torch.tensor(numbers, dtype=layout().dtype)
+            row[1] = torch.tensor([collider.softness, min(reach, 1e30), 0.0, 0.0], dtype=layout().dtype)
+        self._shared: dict[int, dict[str, torch.Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self.colliders)
+
+    def frame_bytes(self, n_envs: int) -> int:
+        """Size of what `allocate` makes."""
+        return count_bytes(TABLE, {**self.sizes, "envs": n_envs}, "frames")
+
+    def allocate(self, n_envs: int) -> "Exchange":
+        """Arrays for a set of frames."""
+        sizes = {**self.sizes, "envs": n_envs}
+        arrays = {**self.constants, **allocate(TABLE, sizes, "frames")}
+        arrays["counts"].copy_(torch.tensor([n_envs, len(self), sizes["chunks"]], dtype=torch.int32))
+        return Exchange(self, sizes, arrays)
+
+    def adjoint_arrays(self, n_envs: int) -> dict[str, torch.Tensor]:
+        """Cotangents, shared by all frames of a size."""
+        if n_envs not in self._shared:
+            self._shared[n_envs] = allocate(TABLE, {**self.sizes, "envs": n_envs}, "adjoint")
+        return self._shared[n_envs]
+
+
+@dataclass
+class Exchange:
+    """The arrays of `Colliders` in one set of frames."""
+
+    of: Colliders
+    sizes: Mapping[str, int]
+    arrays: dict[str, torch.Tensor]
+
+    def rows(self, name: str) -> torch.Tensor:
+        """A view of an array in its shape."""
+        arrays = self.arrays if name in self.arrays else self.of.adjoint_arrays(self.sizes["envs"])
+        return view(TABLE, arrays, name, self.sizes)
+
+    @property
+    def adjoint(self) -> dict[str, torch.Tensor]:
+        """Arrays of cotangents by name."""
+        return self.of.adjoint_arrays(self.sizes["envs"])

@@ -1,0 +1,40 @@
+"""The arrays of the particle solver."""
+
+from genesis.arrays import Array
+from genesis.solvers.mpm.physics import N_NUMBERS, N_SIZES
+
+TABLE = (
+    Array("size", "I1", (N_SIZES,), "step"),
+    Array("num", "A1", (N_NUMBERS,), "constant"),
+    Array("body", "I1", ("particles",), "constant"),  # body of each particle
+    Array("model", "I1", ("bodies",), "constant"),  # constitutive model of each body
+    Array("volume", "A1", ("bodies",), "constant"),  # of one of its particles
+    # The state of every frame; the grid before its operation of every substep, and the nodes that it covers of each
+    # chunk, [low, high); the step's parameters.
+    Array("x", "A3", ("frames", "envs", "particles"), "frames"),
+    Array("v", "A3", ("frames", "envs", "particles"), "frames"),
+    Array("C", "A33", ("frames", "envs", "particles"), "frames"),
+    Array("F", "A33", ("frames", "envs", "particles"), "frames"),
+    Array("grid", "A4", ("grids", "envs", "nodes"), "frames"),
+    Array("box", "I1", ("grids", "envs", "chunks", 6), "frames"),
+    Array("material", "A4", ("envs", "bodies"), "frames"),  # (E, nu, rho, -)
+    Array("gravity", "A4", ("envs",), "frames"),
+    Array("derived", "A4", ("envs", "bodies"), "frames"),  # (mu, lam, particle mass, particle volume)
+    Array("status", "I1", ("envs",), "frames"),  # 0, or 1 + the substep that went wrong
+    Array("stage", "A4", ("envs", "particles", 4), "scratch"),
+    Array("moved", "A4", ("envs", "nodes"), "scratch"),  # the grid after its operation
+    Array("parts", "A4", ("parts", "envs", "nodes"), "scratch"),  # a grid of each chunk, where there are several
+    Array("live", "I1", ("envs",), "adjoint"),  # 1 where an environment is healthy and has a cotangent
+    Array("gmoved", "A4", ("envs", "nodes"), "adjoint"),
+    Array("memo", "A4", ("envs", "nodes", "colliders", 2), "adjoint"),  # of each node and collider, what contact notes
+    Array("gx", "A3", ("envs", "particles"), "adjoint"),
+    Array("gv", "A3", ("envs", "particles"), "adjoint"),
+    Array("gC", "A33", ("envs", "particles"), "adjoint"),
+    Array("gF", "A33", ("envs", "particles"), "adjoint"),
+    Array("gmaterial", "A4", ("chunks", "envs", "bodies"), "adjoint"),
+    Array("ggravity", "A4", ("chunks", "envs"), "adjoint"),
+)
+FORWARD = ("constant", "frames", "scratch", "step")
+"""Lives of the arrays that a substep works on."""
+BACKWARD = (*FORWARD, "adjoint")
+"""And of its adjoint."""

@@ -1,0 +1,229 @@
+"""What cannot move never gives way, whatever mass a file states; what is welded to a mover counts with it."""
+
+import logging
+
+import pytest
+import torch
+from rigid_models import file_of
+from rigid_worlds import plain
+
+import genesis as gs
+
+F64 = torch.float64
+MASSES = (0.0, 1e-3, 1.0, 1e6)
+GEOMS = {
+    "box": 'type="box" size=".5 .5 .1" pos="0 0 -.1"',
+    "sphere": 'type="sphere" size=".3" pos="0 0 -.3"',
+    "capsule": 'type="capsule" size=".05 .3" pos="0 0 -.05" euler="0 90 0"',
+}
+MOVERS = {
+    "box": '<geom type="box" size=".05 .05 .05" mass=".7"/>',
+    "sphere": '<geom type="sphere" size=".05" mass=".7"/>',
+    "capsule": '<geom type="capsule" size=".05 .05" mass=".7" euler="0 85 20"/>',
+}
+PLACES = {
+    "world": "<geom {}/>",
+    "static": "<body>{}<geom {}/></body>",
+    "nested": "<body><body>{}<geom {}/></body></body>",
+}
+
+
+def scene_of(xml=None, morphs=(), rigid=None, **sim):
+    """A scene with one file, or with morphs and their densities."""
+    settings = {"dt": 0.01, "substeps": 32, **sim}
+    scene = gs.Scene(sim_options=gs.options.SimOptions(**settings), rigid_options=rigid)
+    files = [scene.add_entity(gs.morphs.MJCF(file=file_of(xml)))] if xml is not None else []
+    bodies = [scene.add_entity(morph, material=gs.materials.Rigid(rho=rho)) for morph, rho in morphs]
+    scene.build()
+    return scene, [*files, *bodies]
+
+
+def inertial(mass):
+    return f'<inertial pos="0 0 0" mass="{mass}" diaginertia="{mass} {mass} {mass}"/>' if mass else ""
+
+
+def path_of(xml, steps=25):
+    """Everything that moves, after each step."""
+    scene, (robot,) = scene_of(xml)
+    found = []
+    for _ in range(steps):
+        scene.step()
+        found.append(torch.cat([plain(robot.get_qpos())[0], plain(robot.get_dofs_velocity())[0]]))
+    return torch.stack(found)
+
+
+def dropped_on(place, mass, geom, mover):
+    fixed = PLACES["world"].format(GEOMS[geom]) if place == "world" else PLACES[place].format(
+        inertial(mass), f'{GEOMS[geom]} mass="{mass}"')  # fmt: skip
+    return path_of(
+        f'<mujoco><worldbody>{fixed}<body pos="0.01 0.005 .06"><freejoint/>{MOVERS[mover]}</body></worldbody></mujoco>'
+    )
+
+
+@pytest.mark.parametrize("mover", MOVERS)
+@pytest.mark.parametrize("geom", GEOMS)
+def test_the_mass_of_what_is_fixed_changes_no_bit(geom, mover):
+    wanted = dropped_on("static", 1.0, geom, mover)
+    assert torch.isfinite(wanted).all() and wanted[:, 2].min() > 0.02
+    assert (wanted[-1] - dropped_on("static", 1.0, geom, mover)[-1]).abs().max() == 0
+    got = dropped_on("world", 0.0, geom, mover)
+    assert torch.equal(got, wanted)
+    for mass in MASSES:
+        assert torch.equal(dropped_on("nested" if mass else "static", mass, geom, mover), wanted)
+
+
+@pytest.mark.parametrize("kind", ["box", "sphere", "capsule"])
+def test_the_density_of_fixed_morphs_changes_no_bit(kind):
+    found = []
+    for rho in (1e-3, 1.0, 1e3, 1e6):
+        fixed = {
+            "box": gs.morphs.Box(pos=(0, 0, -0.1), size=(1, 1, 0.2), fixed=True),
+            "sphere": gs.morphs.Sphere(pos=(0, 0, -0.3), radius=0.3, fixed=True),
+            "capsule": gs.morphs.Capsule(pos=(0, 0, -0.1), euler=(0, 90, 0), radius=0.1, height=0.6, fixed=True),
+        }[kind]
+        scene, (_, ball) = scene_of(morphs=[(fixed, rho), (gs.morphs.Sphere(pos=(0, 0, 0.06), radius=0.05), 1e3)])
+        for _ in range(25):
+            scene.step()
+        found.append(plain(ball.get_qpos()))
+    assert found[0][0, 2] > 0.045
+    assert all(torch.equal(each, found[0]) for each in found)
+
+
+def test_links_fixed_by_a_urdf():
+    def drop(mass):
+        inertia = " ".join(f'{axes}="{mass if axes in ("ixx", "iyy", "izz") else 0}"' for axes in
+                           ("ixx", "iyy", "izz", "ixy", "ixz", "iyz"))  # fmt: skip
+        link = f'<inertial><mass value="{mass}"/><inertia {inertia}/></inertial>' if mass else ""
+        urdf = (
+            f'<robot name="table"><link name="base">{link}</link><link name="top">{link}'
+            '<collision><origin xyz="0 0 -0.1"/><geometry><box size="1 1 0.2"/></geometry></collision></link>'
+            '<joint name="j" type="fixed"><parent link="base"/><child link="top"/></joint></robot>'
+        )
+        scene = gs.Scene(sim_options=gs.options.SimOptions(dt=0.01, substeps=32))
+        scene.add_entity(gs.morphs.URDF(file=file_of(urdf, "urdf"), fixed=True))
+        ball = scene.add_entity(gs.morphs.Sphere(pos=(0, 0, 0.06), radius=0.05), gs.materials.Rigid())
+        scene.build()
+        for _ in range(25):
+            scene.step()
+        return plain(ball.get_qpos())
+
+    wanted = drop(1.0)
+    assert wanted[0, 2] > 0.045
+    assert all(torch.equal(drop(mass), wanted) for mass in MASSES)
+
+
+def test_the_mass_of_a_fixed_base_is_no_part_of_what_it_carries():
+    """An arm on a base, which falls onto the ground: stiffness and friction are those of what moves."""
+
+    def swing(mass):
+        return path_of(
+            f"""<mujoco><worldbody><geom type="plane" size="5 5 1"/><body pos="0 0 .3">{inertial(mass)}
+            <body><joint type="hinge" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 .5 0 0" size=".03" mass="1"/>
+            </body></body></worldbody></mujoco>"""
+        )
+
+    wanted = swing(1.0)
+    assert wanted[:, 0].max() > 0.5  # it has arrived
+    assert all(torch.equal(swing(mass), wanted) for mass in MASSES)
+
+
+def test_the_depth_is_that_of_the_movers_stiffness_alone():
+    """m g = k x, with the k that the mover has."""
+    scene, (_, ball) = scene_of(
+        morphs=[
+            (gs.morphs.Box(pos=(0, 0, -0.5), size=(1, 1, 1), fixed=True), 3.0),
+            (gs.morphs.Sphere(pos=(0, 0, 0.05), radius=0.05), 1e3),
+        ],
+        rigid=gs.options.RigidOptions(contact_stiffness=800.0),
+        substeps=64,
+    )
+    for _ in range(150):
+        scene.step()
+    weight = 9.81 * plain(ball.get_mass()).item()
+    assert 0.05 - plain(ball.get_pos())[0, 2].item() == pytest.approx(weight / 800.0, rel=1e-4)
+
+
+def test_what_is_welded_onto_a_mover_counts_with_it():
+    """A light body that carries a heavy one without a joint falls like one body of both masses."""
+    one = '<body pos="0 0 .06"><freejoint/><geom type="sphere" size=".05" mass="2.1"/></body>'
+    two = """<body pos="0 0 .06"><freejoint/><geom type="sphere" size=".05" mass=".1"/>
+        <body><geom type="sphere" size=".05" mass="2" contype="0" conaffinity="0"/></body></body>"""
+    table = PLACES["world"].format(GEOMS["box"])
+    first, second = (path_of(f"<mujoco><worldbody>{table}{body}</worldbody></mujoco>") for body in (one, two))
+    assert first[-1, 2] > 0.045
+    tolerance = 1e-12 if first.dtype == F64 else 1e-5
+    assert (first - second).abs().max() < tolerance
+
+
+@pytest.mark.precision("64")
+def test_gradients_through_contact_with_what_is_fixed():
+    """By the mover's stiffness as differences say; by mass and stiffness of what is fixed exactly zero."""
+
+    def roll(ball_stiffness=None, mass=None, stiffness=None, n_envs=1):
+        scene = gs.Scene(sim_options=gs.options.SimOptions(dt=0.01, substeps=32, requires_grad=True))
+        table = scene.add_entity(gs.morphs.Box(pos=(0, 0, -0.1), size=(1, 1, 0.2), fixed=True), gs.materials.Rigid())
+        box = scene.add_entity(
+            gs.morphs.Box(pos=(0, 0, 0.045), size=(0.1, 0.08, 0.1), euler=(2, 3, 10)), gs.materials.Rigid()
+        )
+        ball = scene.add_entity(gs.morphs.Sphere(pos=(0.3, 0, 0.052), radius=0.05), gs.materials.Rigid())
+        scene.build()
+        for body, value in ((box, ball_stiffness), (ball, ball_stiffness)):
+            if value is not None:
+                body.set_contact_stiffness(value)
+        if mass is not None:
+            table.set_mass(mass)
+        if stiffness is not None:
+            table.set_contact_stiffness(stiffness)
+        box.set_dofs_velocity([0.3, 0.1, -0.2, 0.2, -0.1, 0.3])
+        ball.set_dofs_velocity([0.3, 0.1, -0.2, 0.2, -0.1, 0.3])
+        for _ in range(3):
+            scene.step()
+        return sum((plain(body.get_dofs_velocity()) * torch.arange(1.0, 7.0, dtype=F64)).sum() for body in (box, ball))
+
+    leaves = [torch.tensor(value, dtype=F64, requires_grad=True) for value in (900.0, 5.0, 700.0)]
+    grads = torch.autograd.grad(roll(*leaves), leaves)
+    step = 1e-5
+    for k, leaf in enumerate(leaves):
+        ends = [
+            roll(*[other.item() + (way * step * leaf.item() if j == k else 0.0) for j, other in enumerate(leaves)])
+            for way in (1, -1)
+        ]
+        difference = (ends[0] - ends[1]).item() / (2 * step * leaf.item())
+        assert grads[k].item() == pytest.approx(difference, rel=1e-5, abs=1e-13)
+        if k:
+            assert grads[k] == 0 and difference == 0
+        else:
+            assert abs(difference) > 1e-5
+
+
+WARNING = "may throw them apart"
+
+
+@pytest.mark.parametrize(
+    "movers, named",
+    [
+        (["sphere"], None),
+        (["sphere", "sphere"], None),
+        (["box"], ("table/box", "box_1/box")),
+        (["sphere", "capsule", "box"], ("table/box", "capsule_2/capsule")),
+    ],
+)
+def test_contact_that_may_gain_energy_is_named_once(movers, named, caplog):
+    scene = gs.Scene()
+    scene.add_entity(gs.morphs.Box(size=(1, 1, 0.2), fixed=True), gs.materials.Rigid(), name="table")
+    for k, kind in enumerate(movers):
+        shape = {
+            "sphere": gs.morphs.Sphere(pos=(k, 0, 1), radius=0.05),
+            "capsule": gs.morphs.Capsule(pos=(k, 0, 1), radius=0.05, height=0.1),
+            "box": gs.morphs.Box(pos=(k, 0, 1), size=(0.1, 0.1, 0.1)),
+        }[kind]
+        scene.add_entity(shape, gs.materials.Rigid())
+    with caplog.at_level(logging.WARNING, logger="genesis"):
+        scene.build()
+    found = [record.getMessage() for record in caplog.records if WARNING in record.getMessage()]
+    assert len(found) == (named is not None)
+    if named:
+        assert all(repr(name) in found[0] for name in named)
+    for _ in range(3):
+        scene.step()
+    assert len([record for record in caplog.records if WARNING in record.getMessage()]) == len(found)
