@@ -1,5 +1,7 @@
 """Options of a scene and its solvers: frozen, checked when constructed, in SI units."""
 
+from typing import TypedDict
+
 from genesis.checks import assign, boolean, integer, number, record, vector
 from genesis.errors import GenesisValueError
 
@@ -141,3 +143,11 @@ class RigidOptions:
             )
         assign(self, "limit_smoothing", number(f"{name}.limit_smoothing", self.limit_smoothing, 0.0))
         assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))
+
+
+class SolverOptions(TypedDict, total=False):
+    """Options of the kinds of matter and bodies that the package has, as keywords of `Scene`."""
+
+    mpm_options: MPMOptions | None
+    tool_options: ToolOptions | None
+    rigid_options: RigidOptions | None

@@ -58,7 +58,7 @@ def export_moment(env: Any, act: Callable[[torch.Tensor], torch.Tensor], seed: i
     Raises:
         gs.GenesisException: The extra `pyvista` is missing, or the file cannot be written.
     """
-    export.check(path, env.scene.entities)
+    export.check(path, any(entity.surface.vis_mode == "recon" for entity in env.scene.entities))
     observation, _ = env.reset(seed=seed)
     bar = Progress(steps, unit="steps")
     for step in range(steps):

@@ -8,11 +8,13 @@ expand, select, stack, cat, view), so the same packed tensor serves several back
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from genesis import runtime
 from genesis.checks import check_range
+from genesis.engine.inputs import numeric
 from genesis.errors import GenesisValueError
 from genesis.grad.tensor import plain_of
 
@@ -177,6 +179,13 @@ class Parameter:
         """The same values, without gradients, in one tensor."""
         values = self.pack(torch.float64, torch.device("cpu")).detach().clone()
         return replace(self, owners=tuple((values, row) for row in range(len(values))))
+
+
+def material_parameter(entity: Any, name: str, setter: str, constraint: Law, n_envs: int, scene: Any) -> Parameter:
+    """A number of an entity's material, as the material says."""
+    what = f"{entity.name}.{name}"
+    value = numeric(what, getattr(entity.material, name), scene)
+    return Parameter.of(what, f"{entity.name}.{setter}", constraint, value, n_envs)
 
 
 def pack_field(

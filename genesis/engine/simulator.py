@@ -5,9 +5,9 @@ Results are: state of every solver, outputs of every solver. A simulator never r
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -15,7 +15,7 @@ from genesis import runtime
 from genesis.engine.coupling import Coupling
 from genesis.engine.failures import Failure, is_finite, sick_rows, warn
 from genesis.errors import GenesisRuntimeError
-from genesis.solvers.base import Frames, Origin
+from genesis.solvers.base import Frames, Origin, Solver
 
 SCRATCH_BYTES = 512 * 2**20
 """Memory that frames outside the frame budget may take; with more, environments are worked on in groups."""
@@ -48,8 +48,35 @@ class Token(NamedTuple):
     serial: int
 
 
+class StateReader:
+    """Implements `Reader` of `genesis.grad.bridge`: what a solver computes from its state alone."""
+
+    def __init__(self, solver: Solver, n_envs: int, check: Callable[[], None]) -> None:
+        self.solver, self.n_envs, self._check = solver, n_envs, check
+
+    def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The solver's `readouts` from its `reads`."""
+        self._check()
+        return list(self.solver.readout(*values))
+
+    def readout_adjoint(
+        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
+    ) -> list[torch.Tensor]:
+        """Cotangents of `reads`; zero in environments whose state is not finite. None means zero."""
+        self._check()
+        complete = [
+            values[0].new_zeros(self.n_envs, *field.shape) if cotangent is None else cotangent.contiguous()
+            for field, cotangent in zip(self.solver.readouts, cotangents, strict=True)
+        ]
+        grads = list(self.solver.readout_adjoint(*values, *complete))
+        if not is_finite(grads):
+            for grad in grads:
+                grad[sick_rows(values)] = 0.0
+        return grads
+
+
 class Simulator:
-    """Implements `Stepper` and `Reader` of `genesis.grad.bridge`.
+    """Implements `Stepper` of `genesis.grad.bridge`.
 
     Args:
         coupling: The solvers, in forward order.
@@ -87,8 +114,8 @@ class Simulator:
         self._replay_group = n_envs if self._n_slots else self._group(substeps + 1, scratch)
         self._scratch: dict[int, Frames] = {}
         self._zeros: list[torch.Tensor | None] = [None] * len(self.results)
-        self._rigid: Any = next((solver for solver in solvers if solver.name == "rigid"), None)
-        self._n_links = next((e.shape[0] for e in self.controls if e[:2] == ("rigid", "wrench")), 0)
+        self.readers = {s.name: StateReader(s, n_envs, self.check_runtime) for s in solvers if s.readouts}
+        """By name of the solver."""
         self._generation = runtime.current().generation
 
     def initial_values(self) -> list[list[torch.Tensor]]:
@@ -142,26 +169,6 @@ class Simulator:
         if len(parts) == 1:
             return parts[0]
         return [None if rows[0] is None else torch.cat(rows) for rows in zip(*parts, strict=True)]
-
-    def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """From qpos (B, Q) and dofs_vel (B, D): links' positions, quaternions, velocities, angular velocities."""
-        self.check_runtime()
-        return list(self._rigid.readout(*values))
-
-    def readout_adjoint(
-        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
-    ) -> list[torch.Tensor]:
-        """Cotangents of qpos and dofs_vel; zero in environments whose state is not finite. None means zero."""
-        self.check_runtime()
-        complete = [
-            values[0].new_zeros(self.n_envs, self._n_links, 4 if k == 1 else 3) if c is None else c.contiguous()
-            for k, c in enumerate(cotangents)
-        ]
-        grads = list(self._rigid.readout_adjoint(*values, *complete))
-        if not is_finite(grads):
-            for grad in grads:
-                grad[sick_rows(values)] = 0.0
-        return grads
 
     def check_runtime(self) -> None:
         """Raise if `gs.destroy()` has ended the runtime in which this was built."""

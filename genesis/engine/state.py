@@ -4,7 +4,8 @@ They share memory with the scene, which notices in-place edits and raises: chang
 """
 
 import weakref
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -100,14 +101,19 @@ class Contacts:
 
 
 @dataclass(frozen=True, eq=False)
-class SceneState:
-    """State of all solvers. Give it back to `scene.reset(state)` to go on from here, connected to its graph."""
+class SceneState(Mapping[str, Any]):
+    """State of all solvers by name: `state["mpm"]`, or `state.mpm`, which is None where there are no particles.
 
-    mpm: MPMState | None
-    tool: ToolState | None
-    rigid: RigidState | None
+    Give it back to `scene.reset(state)` to go on from here, connected to its graph. `pos`, `vel`, `C`, `F` and `Jp` are
+    those of the particles.
+    """
+
+    parts: dict[str, Any]
+    """The states of the solvers that the scene has, in the order of the kinds."""
     t: int
     """Steps since the scene was built or reset."""
+    _kinds: dict[str, tuple[str, ...]]
+    """Every kind, and the fields of its state that are read from here."""
     _scene: "weakref.ref[Any]"
 
     @property
@@ -116,38 +122,34 @@ class SceneState:
         return self._scene()
 
     @property
-    def solvers_state(self) -> list[MPMState | ToolState | RigidState]:
+    def solvers_state(self) -> list[Any]:
         """States of the solvers that the scene has."""
-        return [state for state in (self.tool, self.mpm, self.rigid) if state is not None]
+        return list(self.parts.values())
 
-    @property
-    def pos(self) -> Tensor:
-        """(B, N, 3) particle positions, m."""
-        return self._particles("pos").pos
+    def having(self, name: str, part: Any) -> "SceneState":
+        """The same, with another state of one solver."""
+        return replace(self, parts={**self.parts, name: part})
 
-    @property
-    def vel(self) -> Tensor:
-        """(B, N, 3) particle velocities, m/s."""
-        return self._particles("vel").vel
+    def __getitem__(self, name: str) -> Any:
+        return self.parts[name]
 
-    @property
-    def C(self) -> Tensor:
-        """(B, N, 3, 3) particle affine velocities, 1/s."""
-        return self._particles("C").C
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parts)
 
-    @property
-    def F(self) -> Tensor:
-        """(B, N, 3, 3) particle deformation gradients."""
-        return self._particles("F").F
+    def __len__(self) -> int:
+        return len(self.parts)
 
-    @property
-    def Jp(self) -> Tensor:
-        """(B, N) particle plastic volume ratios."""
-        return self._particles("Jp").Jp
-
-    def _particles(self, name: str) -> MPMState:
-        if self.mpm is None:
-            raise GenesisRuntimeError(
-                f"state.{name} must come from a scene with particles, got one without. Read state.tool or state.rigid."
-            )
-        return self.mpm
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is no field: the state of a kind, or a field of it."""
+        kinds = self.__dict__.get("_kinds", {})
+        if name in kinds:
+            return self.parts.get(name)
+        for kind, fields in kinds.items():
+            if name in fields:
+                if kind not in self.parts:
+                    raise GenesisRuntimeError(
+                        f"state.{name} must come from a scene with state.{kind}, got one with "
+                        f"{', '.join(f'state.{part}' for part in self.parts)} alone. Read these."
+                    )
+                return getattr(self.parts[kind], name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

@@ -1,18 +1,28 @@
 """The current values of a built scene, and every way to change them. Entities hold this, never the scene."""
 
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 
 from genesis import runtime
 from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
-from genesis.engine.state import MPMState, RigidState, SceneState, ToolState
+from genesis.engine.state import SceneState
 from genesis.errors import GenesisRuntimeError
 from genesis.grad.bridge import Pulled, refuse_modes, take_readout, take_step
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
+
+
+class StateKind(Protocol):
+    """What of a kind makes its part of a scene's state; see `genesis.engine.kinds.base.Kind`."""
+
+    name: str
+    state: type
+    direct: tuple[str, ...]
+
+    def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
 
 
 class Values:
@@ -23,6 +33,7 @@ class Values:
 
     Args:
         scene: What handed-out tensors remember; referred to weakly.
+        kinds: Of which the scene's state has parts.
         parameters: (solver, field) -> its numbers in row-major order.
         check_parameters: Called with changed parameters before they take effect; raises to refuse them.
     """
@@ -31,6 +42,7 @@ class Values:
         self,
         scene: Any,
         simulator: Simulator,
+        kinds: Sequence[StateKind],
         parameters: dict[tuple[str, str], list[Parameter]],
         check_parameters: Callable[[dict[tuple[str, str], list[Parameter]]], None],
         requires_grad: bool,
@@ -38,7 +50,7 @@ class Values:
         self.simulator, self.requires_grad = simulator, requires_grad
         self.n_envs = simulator.n_envs
         self.t = 0
-        self._scene = weakref.ref(scene)
+        self._scene, self._kinds = weakref.ref(scene), kinds
         self._place = {(e.solver, e.name): i for i, e in enumerate(simulator.inputs)}
         self._n_state, self._n_held = len(simulator.state), len(simulator.state) + len(simulator.controls)
         self._n_inputs = len(simulator.inputs)
@@ -53,8 +65,8 @@ class Values:
         self._versions = [value._version for value in self._values]
         self._handles: dict[int, Tensor] = {}
         self._state: SceneState | None = None
-        self._readout: tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool] | None = None
-        """State, what was read from it, the versions of that, whether it was differentiated, whether it can be."""
+        self._readouts: dict[str, tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool]] = {}
+        """By solver: state, what was read from it, its versions, whether it was differentiated, whether it can be."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
@@ -101,46 +113,49 @@ class Values:
             self._handles[place] = handle
         return handle
 
-    def links(self) -> Sequence[torch.Tensor]:
-        """Positions (B, L, 3), quaternions (B, L, 4), velocities and angular velocities (B, L, 3) of all links.
+    def readouts(self, solver: str) -> Sequence[torch.Tensor]:
+        """What a solver computes from its state alone, each (B, *shape), in the order of `Solver.readouts`.
 
         Computed once for a state; the results remember the scene.
         """
-        for name in ("qpos", "dofs_vel"):
-            self.read("rigid", name)  # handed out first, so that it stays upstream
-        state = [self._values[self._place["rigid", name]] for name in ("qpos", "dofs_vel")]
+        reader = self.simulator.readers[solver]
+        for name in reader.solver.reads:
+            self.read(solver, name)  # handed out first, so that it stays upstream
+        state = [self._values[self._place[solver, name]] for name in reader.solver.reads]
         keep = torch.is_grad_enabled() and any(value.requires_grad for value in state)
-        if self._readout is not None:
-            of, results, versions, pulled, kept = self._readout
+        if solver in self._readouts:
+            of, results, versions, pulled, kept = self._readouts[solver]
             alike = all(a is b for a, b in zip(of, state, strict=True)) and kept == keep and not pulled.yet
             if alike and versions == [result._version for result in results]:
                 return results
-        results, pulled = take_readout(self.simulator, state)
+        results, pulled = take_readout(reader, state)
         results = [adopt(result, self._scene()) for result in results]
-        self._readout = (state, results, [result._version for result in results], pulled, keep)
+        self._readouts[solver] = (state, results, [result._version for result in results], pulled, keep)
         return results
 
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()
         if self._state is None:
-            mpm = tool = rigid = None
-            if ("mpm", "pos") in self._place:
-                pos, vel, C, F = (self.read("mpm", name) for name in ("pos", "vel", "C", "F"))
-                ones = torch.ones(pos.shape[:2], dtype=self.dtype, device=self.device)
-                mpm = MPMState(pos, vel, C, F, remember(ones, self._scene()), ones.bool())
-            if ("tool", "pos") in self._place:
-                tool = ToolState(*(self.read("tool", name) for name in ("pos", "quat", "vel", "ang")))
-            if ("rigid", "qpos") in self._place:
-                rigid = RigidState(*(self.read("rigid", name) for name in ("qpos", "dofs_vel", "dofs", "wrench")))
-            self._state = SceneState(mpm, tool, rigid, self.t, self._scene)
+            parts = {}
+            for kind in self._kinds:
+                own = [e.name for e in (*self.simulator.state, *self.simulator.controls) if e.solver == kind.name]
+                if own:
+                    values = {name: self.read(kind.name, name) for name in own}
+                    more = {k: self._remembered(v) for k, v in kind.other_state(values).items()}
+                    parts[kind.name] = kind.state(**values, **more)
+            direct = {kind.name: kind.direct for kind in self._kinds}
+            self._state = SceneState(parts, self.t, direct, self._scene)
         return self._state
+
+    def _remembered(self, value: torch.Tensor) -> torch.Tensor:
+        return remember(value, self._scene()) if value.is_floating_point() else value
 
     def entries_of(self, state: SceneState) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]:
         """Name, tensor and proper shape of every state and control in `state`."""
         found = []
         for solver, name, shape in (*self.simulator.state, *self.simulator.controls):
-            part = getattr(state, solver)
+            part = state.get(solver)
             if part is None:
                 raise GenesisRuntimeError(
                     f"state.{solver} must be there, got None. Take it from this scene's get_state()."
@@ -164,7 +179,8 @@ class Values:
         for i in (*range(self._n_state), *range(self._n_inputs, len(values))):
             versions[i] = values[i]._version
             self._handles.pop(i, None)
-        self._state = self._readout = None
+        self._state = None
+        self._readouts.clear()
         self.t += 1
 
     def write(
@@ -270,7 +286,8 @@ class Values:
         self._values[place] = value
         self._versions[place] = value._version
         self._handles.pop(place, None)
-        self._state = self._readout = None
+        self._state = None
+        self._readouts.clear()
 
     def _check_versions(self) -> None:
         for value, version in zip(self._values, self._versions, strict=True):

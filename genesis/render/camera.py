@@ -8,10 +8,7 @@ import numpy as np
 import torch
 
 from genesis.checks import assign, boolean, integer, number, record, vector
-from genesis.engine.entities.articulated import ArticulatedBody, RigidLink
 from genesis.engine.entities.base import Entity
-from genesis.engine.entities.particle import ParticleEntity
-from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.inputs import Environments, environments
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import plain_of
@@ -71,7 +68,7 @@ class Camera:
             name: np.array([vector(name, value)]) for name, value in (("pos", pos), ("lookat", lookat), ("up", up))
         }
         _check_frame(self._pose)
-        self._follow: tuple[Entity, int | None, tuple[float | None, ...]] | None = None
+        self._follow: tuple[Callable[[], torch.Tensor], tuple[float | None, ...]] | None = None
         self._stage: Stage | None = None
         self._picture: Picture | None = None
         self._frames: list[np.ndarray] = []
@@ -122,28 +119,22 @@ class Camera:
         self,
         entity: Entity,
         fixed_axis: tuple[float | None, float | None, float | None] = (None, None, None),
-        link: RigidLink | str | int | None = None,
+        link: Any = None,
     ) -> None:
         """Move along with an entity: `pos` and `lookat` are from now on relative to where it is.
 
         Args:
             entity: Of this scene; a body of particles counts with the mean of its particles.
             fixed_axis: A number of x, y or z that the place it follows is held at; None: follow there too.
-            link: Which link of a robot; None: its base.
+            link: Which link of a robot, it, its name or its index; None: its base.
         """
-        if not isinstance(entity, ArticulatedBody | ParticleEntity | ToolEntity) or not any(
-            entity is mine for mine in self._scene.entities
-        ):
+        place = entity.followed(link) if any(entity is mine for mine in self._scene.entities) else None
+        if place is None:
             raise GenesisTypeError(f"entity must be a body of this scene that moves, got {entity!r}. Pass one.")
-        if link is not None and not isinstance(entity, ArticulatedBody):
-            raise GenesisTypeError(f"link must be None for {entity!r}, got {link!r}. It has no links.")
         if not isinstance(fixed_axis, Sequence) or len(fixed_axis) != 3:
             raise GenesisValueError(f"fixed_axis must be three numbers or None, got {fixed_axis!r}. Pass three.")
         axes = tuple(None if axis is None else number("every entry of fixed_axis", axis) for axis in fixed_axis)
-        place = None
-        if isinstance(entity, ArticulatedBody):
-            place = entity._link(link) if link is not None else entity.base_link.idx_local
-        self._follow = (entity, place, axes)
+        self._follow = (place, axes)
 
     def unfollow_entity(self) -> None:
         """Stand still again: `pos` and `lookat` are in the world frame."""
@@ -244,7 +235,7 @@ class Camera:
             raise GenesisValueError(
                 f"env_idx must lie in 0 … {n_envs - 1}, got {env}. There are {n_envs} environments."
             )
-        target = export.check(path, self._scene.entities)
+        target = export.check(path, smooth=bool(stage.smooth))
         pos, lookat, up = (value[env] for value in self.world_pose())
         view = _frame(pos, lookat, up)
         export.write(target, model.of_scene(stage, self._markers, env, view), view, self.fov, self.res)
@@ -306,7 +297,7 @@ class Camera:
         self, stage: Stage, env: int, places: tuple[torch.Tensor, torch.Tensor, torch.Tensor], centres: np.ndarray
     ) -> tuple[Picture, Pose]:
         extra = self._markers.solids(env)
-        needed = len(stage.solids.kind) + len(extra[0].kind)
+        needed = len(stage.shapes.kind) + len(extra[0].kind)
         if self._picture is None or self._picture.room < needed:
             self._picture = Picture(stage, *self.res, needed + ROOM)
         pos, lookat, up = (value[min(env, len(value) - 1)] for value in self._pose.values())
@@ -319,15 +310,8 @@ class Camera:
         """(B, 3) where the pose is relative to."""
         if self._follow is None:
             return np.zeros((n_envs, 3))
-        entity, link, axes = self._follow
-        if isinstance(entity, ArticulatedBody):
-            place: torch.Tensor = entity.get_links_pos()[:, link]
-        elif isinstance(entity, ParticleEntity):
-            place = entity.get_particles_pos().mean(1)
-        else:
-            assert isinstance(entity, ToolEntity)
-            place = entity.get_pos()
-        centres = plain_of(place).cpu().double().numpy().copy()
+        place, axes = self._follow
+        centres = plain_of(place()).cpu().double().numpy().copy()
         for i, axis in enumerate(axes):
             if axis is not None:
                 centres[:, i] = axis

@@ -13,8 +13,6 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from genesis.engine.entities.base import Entity
-from genesis.engine.entities.particle import ParticleEntity
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.render import colors, gltf
 from genesis.render.files import check_target, disk, whole
@@ -35,18 +33,18 @@ INDEX = """<?xml version="1.0"?>
 PURPOSES = {".vtm": "to write VTK files", ".vtp": "to write VTK files", ".png": "to draw pictures with VTK"}
 
 
-def check(path: str | os.PathLike[str], entities: Sequence[Entity] = ()) -> Path:
-    """The path, if a scene of these entities can be exported to it.
+def check(path: str | os.PathLike[str], smooth: bool = False) -> Path:
+    """The path, if a scene, with smooth bodies of particles or without, can be exported to it.
 
     Raises:
         GenesisValueError: Another ending, or a folder that does not exist.
-        GenesisImportError: The format or an entity needs the extra `pyvista`, which is not installed.
+        GenesisImportError: The format or a smooth body needs the extra `pyvista`, which is not installed.
     """
     target = check_target("an export", path, ENDINGS)
     ending = target.suffix.lower()
     if ending in PURPOSES:
         library(PURPOSES[ending])
-    if any(isinstance(entity, ParticleEntity) and entity.surface.vis_mode == "recon" for entity in entities):
+    if smooth:
         library("to make a smooth surface of particles")
     if ending == ".vtm":
         _check_folder(target)

@@ -10,7 +10,7 @@ from genesis.checks import number
 from genesis.errors import GenesisKeyError, GenesisValueError
 from genesis.grad.tensor import plain_of
 from genesis.math import quaternion
-from genesis.render.stage import Solids
+from genesis.render.stage import Shapes
 from genesis.surfaces import rgb_of
 
 _UP = np.array([[0.0, 0.0, 1.0]])
@@ -62,9 +62,9 @@ class Markers:
         else:
             raise GenesisKeyError(f"object must be a debug object of this scene, got {mark!r}. It may be gone already.")
 
-    def solids(self, env: int) -> tuple[Solids, torch.Tensor, torch.Tensor]:
+    def solids(self, env: int) -> tuple[Shapes, torch.Tensor, torch.Tensor]:
         """Those of one environment, with centres (k, 3) and quaternions (k, 4)."""
-        solids, pos, quat = Solids(), [], []
+        solids, pos, quat = Shapes(), [], []
         for mark in self._marks:
             place, axis, size = (value[min(env, len(value) - 1)] for value in (mark.pos, mark.along, mark.size))
             length = float(np.linalg.norm(axis))

@@ -11,7 +11,7 @@ import numpy as np
 from genesis.math import quaternion
 from genesis.render import colors, meshes
 from genesis.render.picture import HORIZON, round_length
-from genesis.render.stage import Ground
+from genesis.visible import Ground, Rgb
 from scripts.viewer.look import Frame, Look, Mark
 
 TILES = 96
@@ -52,8 +52,8 @@ class Canvas:
             client.camera.position, client.camera.look_at = tuple(look.eye), (0.0, 0.0, 0.0)
         self._light()
         self._world = self._scene.add_frame("/world", show_axes=False)
-        self._grounds = [self._add_ground(i, ground) for i, ground in enumerate(look.stage.grounds)]
-        solids = look.stage.solids
+        self._grounds = [self._add_ground(i, ground.record) for i, ground in enumerate(look.stage.grounds)]
+        solids = look.stage.shapes
         self._solids = [
             self._add_mesh(f"/world/solid_{i}", meshes.of_shape(kind, meshes.apart(kind, size, i), corners), tint)
             for i, (kind, size, corners, tint) in enumerate(
@@ -101,7 +101,7 @@ class Canvas:
         sun.position = tuple(self._look.distance * np.array([-0.46, -0.44, 0.77]))
         scene.add_light_hemisphere("/sky", sky_color=(214, 228, 255), ground_color=(150, 145, 138), intensity=2.2)
 
-    def _add_mesh(self, name: str, mesh: meshes.Mesh, tint: colors.Rgb, floor: bool = False) -> Any:
+    def _add_mesh(self, name: str, mesh: meshes.Mesh, tint: Rgb, floor: bool = False) -> Any:
         return self._scene.add_mesh_simple(
             name, mesh.vertices, mesh.faces, color=colors.as_bytes(tint), flat_shading=mesh.flat, cast_shadow=not floor,
             side="double" if floor else "front",
@@ -125,7 +125,7 @@ class Canvas:
     def _place_ground(self, i: int, normal: np.ndarray, pos: np.ndarray, middle: np.ndarray) -> None:
         """A floor goes along in steps of two squares, so that it has no end and does not seem to move."""
         node = self._grounds[i]
-        if self._look.stage.grounds[i].heights is not None:
+        if self._look.stage.grounds[i].record.heights is not None:
             node.position = tuple(pos)
             return
         quat = quaternion.from_z_axis(tuple(normal))
@@ -140,8 +140,8 @@ class Canvas:
         """First and last particle of each body, its node, and which property of that has their places."""
         clouds, begin, stage = [], 0, self._look.stage
         for i, (body, radius, tint) in enumerate(zip(stage.particles, stage.radii, self._look.tints, strict=True)):
-            name, end = f"/world/particles_{i}", begin + body.n_particles
-            if body.n_particles > MAX_BALLS:
+            name, end = f"/world/particles_{i}", begin + body.record.n
+            if body.record.n > MAX_BALLS:
                 node, places = (
                     self._scene.add_point_cloud(
                         name,

@@ -98,14 +98,14 @@ def _shifted(scene: Any) -> list[torch.Tensor]:
     What was read of the state before, as the last reward was, does not depend on them.
     """
     state = scene.get_state()
-    shifts, moved = [], {}
+    shifts = []
     for name in ("tool", "mpm"):
         part = getattr(state, name)
         if part is not None:
             shifts.append(torch.zeros_like(plain_of(part.pos.detach())).requires_grad_())
-            moved[name] = dataclasses.replace(part, pos=part.pos + shifts[-1])
-    if moved:
-        scene.reset(state=dataclasses.replace(state, **moved))
+            state = state.having(name, dataclasses.replace(part, pos=part.pos + shifts[-1]))
+    if shifts:
+        scene.reset(state=state)
     return shifts
 
 

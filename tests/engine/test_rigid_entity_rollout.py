@@ -127,18 +127,18 @@ def test_states_that_break_a_law_are_not_taken(rigid):
     other, *_ = rigid(boxes=1)
     for wrong, message in (
         (
-            replace(state, rigid=replace(state.rigid, qpos=bent)),
+            state.having("rigid", replace(state.rigid, qpos=bent)),
             r"state qpos of robot\[7:11\] must be unit quaternions",
         ),
-        (replace(state, rigid=replace(state.rigid, qpos=bent[:, 1:])), "of shape"),
-        (replace(state, rigid=replace(state.rigid, dofs_vel=state.rigid.dofs_vel * float("nan"))), "finite"),
-        (replace(state, rigid=None), "state.rigid"),
+        (state.having("rigid", replace(state.rigid, qpos=bent[:, 1:])), "of shape"),
+        (state.having("rigid", replace(state.rigid, dofs_vel=state.rigid.dofs_vel * float("nan"))), "finite"),
+        (state.having("rigid", None), "state.rigid"),
         (other.get_state(), r"sceneless\(\)"),
     ):
         with pytest.raises(gs.GenesisException, match=message):
             scene.reset(wrong)
         assert scene.get_state() is state
-    scene.reset(replace(state, rigid=replace(state.rigid, qpos=bent)), envs_idx=[0, 2])
+    scene.reset(state.having("rigid", replace(state.rigid, qpos=bent)), envs_idx=[0, 2])
 
 
 def test_without_grad_nothing_is_kept(rigid):

@@ -63,7 +63,7 @@ def test_a_sign_that_torch_puts_off():
     force = torch.zeros(13, dtype=gs.tc_float, requires_grad=True)
     start, found = world.scene.get_state(), []
     for value in (vel, vel.resolve_neg()):
-        world.scene.reset(replace(start, rigid=replace(start.rigid, dofs_vel=value)))
+        world.scene.reset(start.having("rigid", replace(start.rigid, dofs_vel=value)))
         world.robot.control_dofs_force(force)
         world.scene.step()
         now = world.robot.get_dofs_velocity()

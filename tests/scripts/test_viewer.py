@@ -125,7 +125,7 @@ def test_gradients_of_particles_are_differences_of_returns():
             state = env.scene.get_state()
             pos = state.mpm.pos.clone()
             pos[:, particle] += torch.as_tensor(shift)
-            env.scene.reset(state=dataclasses.replace(state, mpm=dataclasses.replace(state.mpm, pos=pos)))
+            env.scene.reset(state=state.having("mpm", dataclasses.replace(state.mpm, pos=pos)))
 
         found = Gradients(recording).at(frame)[:, 1 + arrow]
         expected = differences(recording, frame, move, 1e-6)

@@ -7,7 +7,7 @@ import torch
 from genesis.engine.entities.articulated import Units
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.rigid_parameters import MODEL, RigidParameters
-from genesis.engine.entities.rigid_sensors import RigidSensors
+from genesis.engine.entities.rigid_visible import RigidVisible
 from genesis.engine.inputs import Array, Environments, indices
 from genesis.engine.state import RigidEntityState
 from genesis.errors import GenesisTypeError, GenesisValueError
@@ -17,7 +17,7 @@ FORCE, TARGET_POS, TARGET_VEL, FOLLOW_POS, FOLLOW_VEL = range(5)
 """Columns of a degree of freedom's control."""
 
 
-class RigidEntity(RigidParameters, RigidSensors):
+class RigidEntity(RigidParameters, RigidVisible):
     """A tree of links and joints, or several. World frame; all setters and getters are differentiable.
 
     Setters act at once. They take a row for each environment, or with `envs_idx` for each chosen one, or one for all;

@@ -111,7 +111,7 @@ class RigidSensors(ArticulatedBody):
 
     def _readout(self, which: int, links_idx_local: Units, envs_idx: Environments) -> Tensor:
         chosen = self._links_idx(links_idx_local)
-        whole = self._values.links()[which]
+        whole = self._values.readouts("rigid")[which]
         if self.n_links != whole.shape[1]:
             whole = whole[:, self._share.link : self._share.link + self.n_links]
         return self._columns(whole, chosen, envs_idx)

@@ -85,6 +85,8 @@ class RigidSolver(Solver):
         self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
         shapes = {"contacts": (len(self.points), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
         self.outputs = tuple(Field(name, shapes[name]) for name in OUTPUTS if name in outputs)
+        self.reads = ("qpos", "dofs_vel")
+        self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = {f.name for f in self.outputs}
         pairs, blind = pair_list.touching(model, options.self_collision)
         self.features = slot.Features(
@@ -113,9 +115,9 @@ class RigidSolver(Solver):
             dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, options), link_law=contact,
             point=prepare.pack_points(self.points), ground=ground, heights=heights, pair=pair, shape=shape,
         ))  # fmt: skip
-        n_numbers = [JOINT_SIZES[joint.kind] for joint in model.joints]
-        links = [joint.link for joint in model.joints]
-        self._links_of_qs, self._links_of_dofs = (np.repeat(links, [n[k] for n in n_numbers]) for k in range(2))
+        self._links_of_qs, self._links_of_dofs = (
+            [joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][k])] for k in range(2)
+        )
         self._slides = prepare.slides(model)
         self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
         self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), self._sizes)
@@ -289,7 +291,7 @@ class RigidSolver(Solver):
         rows = {"qpos": self._links_of_qs, "dofs_vel": self._links_of_dofs, "dofs": self._links_of_dofs}
         link = row if field in ("wrench", "link_wrench", "link_acceleration") else None
         if field in rows:
-            link = int(rows[field][row])
+            link = rows[field][row]
         return None if link is None else self.labels[link]
 
     # Backward.
