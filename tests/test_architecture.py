@@ -38,6 +38,7 @@ LAYERS = (
 """Parts of genesis, from the ground up: a module imports from its own layer and those above this line."""
 
 MAX_LINES = 420
+MAX_ARGUMENTS = 10
 BUILDING_A_SCENE = {"Scene", "options", "morphs", "materials", "surfaces"}
 
 
@@ -189,6 +190,26 @@ def test_kernel_files_keep_their_annotations():
             alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) for alias in node.names
         }
         assert not {"ti", "annotations"} <= names, f"{path}: the kernel compiler reads annotations"
+
+
+def is_of_a_kernel(function):
+    """Whether a function is a kernel, or runs or is written down within one."""
+    decorators = [node.func if isinstance(node, ast.Call) else node for node in function.decorator_list]
+    return any(ast.unparse(node).split(".")[-1] in ("func", "kernel", "traced") for node in decorators)
+
+
+def test_functions_of_kernels_have_few_arguments():
+    """Arrays travel as one object (`genesis.arrays`), what belongs together as one value."""
+    places = ("genesis/solvers", "genesis/render/kernels", "genesis/math", "genesis/contact")
+    counts = {}
+    for path in (*files(*places), ROOT / "genesis" / "engine" / "coupling.py"):
+        name = path.relative_to(ROOT).as_posix()
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef) and is_of_a_kernel(node):
+                arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                counts[f"{name}:{node.lineno} {node.name}"] = len(arguments)
+    assert len(counts) > 100
+    assert {name: count for name, count in counts.items() if count > MAX_ARGUMENTS} == {}
 
 
 def test_the_runtime_is_the_only_rebound_global():
