@@ -124,6 +124,7 @@ class AHAC(FirstOrderAgent):
 
     name = "ahac"
     config: AHACConfig
+    policy: GaussianPolicy
 
     @classmethod
     def step_outputs(cls, config: AHACConfig) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class IVW(FirstOrderAgent):
 
     name = "ivw"
     config: IVWConfig
+    policy: GaussianPolicy
 
     def __init__(self, config: IVWConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""

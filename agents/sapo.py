@@ -70,6 +70,7 @@ class SAPO(FirstOrderAgent):
 
     name = "sapo"
     config: SAPOConfig
+    policy: StateGaussianPolicy
 
     def __init__(self, config: SAPOConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""

@@ -47,6 +47,7 @@ class SHAC(FirstOrderAgent):
 
     name = "shac"
     config: SHACConfig
+    policy: GaussianPolicy
 
     def __init__(self, config: SHACConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""

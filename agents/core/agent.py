@@ -132,10 +132,10 @@ class Agent(ABC):
             GenesisValueError: A part of this agent is not in the state, or its observations have other parts; nothing
                 has been changed.
         """
-        saved_parts = state.get("observation_parts")
-        if saved_parts != (self.layout.parts if self.layout.points else None):
+        own, saved = (agent.get("observation_parts", {}) for agent in (self.state_dict(), state))
+        if [*own.items()] != [*saved.items()]:  # in their order
             raise GenesisValueError(
-                f"The saved agent must be of the observation's parts {self.layout.parts}, got {saved_parts}. "
+                f"The saved agent must be of the observation's parts {own}, got {saved}. "
                 "Load it in the task that it was trained in."
             )
         missing = sorted(set(self.state_dict()) - set(state))
