@@ -29,40 +29,26 @@ import torch
 
 from agents.core.config import bounded
 from agents.core.distributed import mean_
-from agents.core.first_order import FirstOrderAgent, WindowConfig
-from agents.core.laws import NUMBER, PART
-from agents.core.nets import Critics, GaussianPolicy
+from agents.core.first_order import TargetAgent, TargetConfig
+from agents.core.laws import PART
 from agents.core.optimiser import guarded_step
 from agents.core.returns import segment_discounts
 from agents.core.rollout import Window, collect
 
 
 @dataclass(frozen=True)
-class IVWConfig(WindowConfig):
+class IVWConfig(TargetConfig):
     """Hyper-parameters of IVW: those of SHAC."""
 
     lam: float = bounded(0.95, PART)
     """Weight of longer returns in the critic's targets and in the advantage, lambda."""
-    target_decay: float = bounded(0.2, PART)
-    """Part of the target critic that stays in each epoch, alpha."""
-    initial_log_std: float = bounded(-1.0, NUMBER)
-    """Of the exploration, before tanh, at the start."""
 
 
-class IVW(FirstOrderAgent):
+class IVW(TargetAgent):
     """The agent: a stochastic policy, a critic and the critic's slow copy."""
 
     name = "ivw"
     config: IVWConfig
-    policy: GaussianPolicy
-
-    def __init__(self, config: IVWConfig, env: Any, seed: int, total_steps: int):
-        """See `Agent`."""
-        super().__init__(config, env, seed, total_steps)
-        self.policy = GaussianPolicy(self.layout, self.low, self.high, config.hidden, seed, config.initial_log_std)
-        self.critics, self.target = (Critics(self.layout, config.critic_hidden, 1, seed, self.low) for _ in range(2))
-        self.make_optimisers()
-        self.parts["target"] = self.target
 
     def update(self, env: Any) -> dict[str, float]:
         """One epoch: window, both gradients, actor, critic, target; returns scalars by TensorBoard tag."""
@@ -105,21 +91,13 @@ class IVW(FirstOrderAgent):
 
         return collect(env, observation, steps, policy, self.normaliser), means, noise
 
-    def action(self, x: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
-        """SHAC's: tanh(u), in the action space."""
-        return self.policy(x, noise)
-
-    def _value(self, x: torch.Tensor) -> torch.Tensor:
-        """V' (M,) of normalised observations (M, O)."""
-        return self.target(x)[0]
-
     def _actor_loss(self, window: Window) -> torch.Tensor:
         """-J, SHAC's."""
-        return -self.objective(window, window.reward, self._value)
+        return -self.objective(window, window.reward, self.target_value)
 
     def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised observations (H, B, O) and their targets y (H, B)."""
-        return self.critic_data(window, window.reward, self._value)
+        return self.critic_data(window, window.reward, self.target_value)
 
     @torch.no_grad()
     def _score(self, window: Window, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

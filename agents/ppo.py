@@ -139,7 +139,7 @@ class RelativeGaussian(nn.Module):
     middle: torch.Tensor
     half_width: torch.Tensor
 
-    def __init__(self, layout: Layout, low: torch.Tensor, high: torch.Tensor, config: PPOConfig, seed: int):
+    def __init__(self, layout: Layout | int, low: torch.Tensor, high: torch.Tensor, config: PPOConfig, seed: int):
         """Args: layout of an observation, bounds of the action (A,), hyper-parameters, seed of the weights."""
         super().__init__()
         with seeded(seed, "policy"):

@@ -110,7 +110,7 @@ class SquashedGaussian(nn.Module):
     middle: torch.Tensor
     half_width: torch.Tensor
 
-    def __init__(self, layout: Layout, low: torch.Tensor, high: torch.Tensor, hidden: tuple[int, ...], seed: int):
+    def __init__(self, layout: Layout | int, low: torch.Tensor, high: torch.Tensor, hidden: tuple[int, ...], seed: int):
         """Args: layout of an observation, bounds of the action (A,), widths, seed of the weights."""
         super().__init__()
         with seeded(seed, "policy"):
@@ -141,7 +141,7 @@ class SquashedGaussian(nn.Module):
 class TwinQ(nn.Module):
     """Two networks of their own, for observation and relative action."""
 
-    def __init__(self, layout: Layout, action_size: int, hidden: tuple[int, ...], seed: int):
+    def __init__(self, layout: Layout | int, action_size: int, hidden: tuple[int, ...], seed: int):
         """The two start from different weights: the minimum of equal functions would be none."""
         super().__init__()
         with seeded(seed, "q"):

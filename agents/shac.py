@@ -24,38 +24,25 @@ from typing import Any
 
 import torch
 
-from agents.core.config import bounded
-from agents.core.first_order import FirstOrderAgent, WindowConfig
-from agents.core.laws import NUMBER, PART
-from agents.core.nets import Critics, GaussianPolicy
+from agents.core.first_order import TargetAgent, TargetConfig
 from agents.core.optimiser import guarded_step
 from agents.core.rollout import Window, collect
 
 
 @dataclass(frozen=True)
-class SHACConfig(WindowConfig):
-    """Hyper-parameters of SHAC: those of every first-order actor-critic, and two."""
+class SHACConfig(TargetConfig):
+    """Hyper-parameters of SHAC, all of which its descendants share.
 
-    target_decay: float = bounded(0.2, PART)
-    """Part of the target critic that stays in each epoch, alpha."""
-    initial_log_std: float = bounded(-1.0, NUMBER)
-    """Of the exploration, before tanh, at the start."""
+    `window` H, `gamma`, `lam` (lambda), `target_decay` (alpha), `initial_log_std` (logstd_theta at the start); learning
+    rates and passes of actor and critic; widths of their nets.
+    """
 
 
-class SHAC(FirstOrderAgent):
+class SHAC(TargetAgent):
     """The agent: a stochastic policy, a critic and the critic's slow copy."""
 
     name = "shac"
     config: SHACConfig
-    policy: GaussianPolicy
-
-    def __init__(self, config: SHACConfig, env: Any, seed: int, total_steps: int):
-        """See `Agent`."""
-        super().__init__(config, env, seed, total_steps)
-        self.policy = GaussianPolicy(self.layout, self.low, self.high, config.hidden, seed, config.initial_log_std)
-        self.critics, self.target = (Critics(self.layout, config.critic_hidden, 1, seed, self.low) for _ in range(2))
-        self.make_optimisers()
-        self.parts["target"] = self.target
 
     def update(self, env: Any) -> dict[str, float]:
         """One epoch: window, actor, critic, target; returns scalars by TensorBoard tag."""
@@ -81,18 +68,10 @@ class SHAC(FirstOrderAgent):
         noise = self.exploration(env, steps)
         return collect(env, observation, steps, lambda t, x: self.action(x, noise[t]), self.normaliser)
 
-    def action(self, x: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
-        """tanh(mu_theta(o) + exp(logstd_theta) eps), in the action space."""
-        return self.policy(x, noise)
-
-    def _value(self, x: torch.Tensor) -> torch.Tensor:
-        """V' (M,) of normalised observations (M, O)."""
-        return self.target(x)[0]
-
     def _actor_loss(self, window: Window) -> torch.Tensor:
         """Step 2: -J."""
-        return -self.objective(window, window.reward, self._value)
+        return -self.objective(window, window.reward, self.target_value)
 
     def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Step 3: normalised observations (H, B, O) and their targets (H, B)."""
-        return self.critic_data(window, window.reward, self._value)
+        return self.critic_data(window, window.reward, self.target_value)

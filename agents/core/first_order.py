@@ -14,8 +14,8 @@ from torch import nn
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.config import NetConfig, bounded
 from agents.core.fitting import Fit, fit_critics
-from agents.core.laws import BETAS, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
-from agents.core.nets import Critics
+from agents.core.laws import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
+from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise
 from agents.core.optimiser import Optimiser, Step
 from agents.core.report import update_scalars
@@ -60,6 +60,16 @@ class WindowConfig(FirstOrderConfig):
     """Control steps in a window, H."""
     critic_minibatches: int = bounded(4, WHOLE)
     """Minibatches in a pass of the critics."""
+
+
+@dataclass(frozen=True)
+class TargetConfig(WindowConfig):
+    """Abstract: the same with a slow copy of the critic, and an exploration that no observation changes."""
+
+    target_decay: float = bounded(0.2, PART)
+    """Part of the target critic that stays in each epoch, alpha."""
+    initial_log_std: float = bounded(-1.0, NUMBER)
+    """Of the exploration, before tanh, at the start."""
 
 
 class FirstOrderAgent(Agent):
@@ -148,3 +158,26 @@ class FirstOrderAgent(Agent):
         self.count(window.reward.numel(), step.skipped)
         usual = update_scalars(window, loss, step, self.actor_optimiser.learning_rate, self.skipped_updates)
         return usual | scalars | watch.scalars(window.reward.numel())
+
+
+class TargetAgent(FirstOrderAgent):
+    """Abstract: a stochastic policy, a critic and the critic's slow copy, whose value V' is what learning sees."""
+
+    config: TargetConfig
+    policy: GaussianPolicy
+
+    def __init__(self, config: TargetConfig, env: Any, seed: int, total_steps: int):
+        """See `Agent`."""
+        super().__init__(config, env, seed, total_steps)
+        self.policy = GaussianPolicy(self.layout, self.low, self.high, config.hidden, seed, config.initial_log_std)
+        self.critics, self.target = (Critics(self.layout, config.critic_hidden, 1, seed, self.low) for _ in range(2))
+        self.make_optimisers()
+        self.parts["target"] = self.target
+
+    def action(self, x: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """tanh(mu_theta(o) + exp(logstd_theta) eps), in the action space."""
+        return self.policy(x, noise)
+
+    def target_value(self, x: torch.Tensor) -> torch.Tensor:
+        """V' (M,) of normalised observations (M, O)."""
+        return self.target(x)[0]
