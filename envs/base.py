@@ -16,6 +16,7 @@ import genesis as gs
 from envs import faces, guards, snapshot
 from envs.clock import SimulatorClock
 from envs.options import BatchOptions, completed
+from envs.parts import check_parts
 from envs.streams import Draw, Streams
 from envs.words import Words
 from genesis.errors import GenesisRuntimeError, GenesisValueError
@@ -52,6 +53,10 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
     metadata: dict[str, Any] = {"render_modes": list(faces.RENDER_MODES)}
     single_observation_space: gymnasium.spaces.Box
     single_action_space: gymnasium.spaces.Box
+    observation_parts: Mapping[str, tuple[int, ...]] | None = None
+    """What an observation's O numbers are: name to shape, in their order. (k,) is numbers; (N, F) is N points with F
+    numbers each, whose order means nothing; (N,) under the name of points with `_present` behind it is a flag for each,
+    1 where there is that point and 0 where what stands for it is any finite numbers. None: numbers without parts."""
     scene: Any
 
     @ordinary
@@ -81,6 +86,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self.autoreset_mode = faces.autoreset_member(given["autoreset_mode"])
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode, self._render_size = given["render_mode"], faces.checked_size(given["render_size"])
+        check_parts(self.observation_parts, self.single_observation_space.shape[0])
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.action_delay = given["action_delay"]

@@ -76,8 +76,8 @@ def run(config: ExportConfig) -> dict[str, Any]:
     """Writes and compares.
 
     Returns:
-        checkpoint, env, agent, observation_size, action_size, and files: path and largest difference (in half action
-        ranges) of each.
+        checkpoint, env, agent, observation_size, action_size, observation_parts, and files: path and largest difference
+        (in half action ranges) of each.
 
     Raises:
         gs.GenesisException: Nothing to write, a missing package, an agent without a policy, or a file that disagrees.
@@ -96,13 +96,14 @@ def run(config: ExportConfig) -> dict[str, Any]:
     env.close()
     folded = FoldedPolicy(agent)
     about = {name: saved[name] for name in ("env", "agent", "observation_size", "action_size", "genesis_version")}
+    about["observation_parts"] = agent.layout.parts
     observation = _observations(agent, config.samples)
     wanted = agent.act(observation).to("cpu", torch.float32)
     half_range = 0.5 * (agent.high - agent.low).to("cpu", torch.float32)
     folder = config.output or _folder(config.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    inputs = observation.to("cpu", torch.float32)
+    inputs = observation.to("cpu", torch.float32)  # the same numbers, so that no flag of a point is on another side
     if config.torchscript:
         path = folder / "policy.pt"
         write_torchscript(folded, path, about)
@@ -187,7 +188,7 @@ def _observations(agent: Any, samples: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(samples, agent.observation_size, generator=generator, dtype=torch.float64)
     deviation = agent.normaliser.live_variance.cpu().sqrt()
-    return (agent.normaliser.live_mean.cpu() + 3.0 * deviation * noise).to(agent.low)
+    return (agent.normaliser.live_mean.cpu() + 3.0 * deviation * noise).to(torch.float32).to(agent.low)
 
 
 def _compared(

@@ -76,6 +76,29 @@ def assert_continued_alike(first, second):
         assert torch.equal(one, other)
 
 
+def assert_resumes(fresh_agent, fresh_env, updates=3):
+    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit.
+
+    In all that the agent says and does: what was forgotten in `parts` is in no saved state that could be compared.
+    """
+    env = fresh_env()
+    agent = fresh_agent(env)
+    for _ in range(updates):
+        agent.update(env)
+    file = io.BytesIO()
+    torch.save({"agent": agent.state_dict(), "env": env.state_dict()}, file)
+    whole = continued(agent, env, updates)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    env2 = fresh_env()
+    agent2 = fresh_agent(env2)
+    torch.manual_seed(99)  # nothing depends on torch's global generator
+    agent2.load_state_dict(saved["agent"])
+    env2.load_state_dict(saved["env"])
+    assert_continued_alike(continued(agent2, env2, updates), whole)
+    assert_same(agent, agent2)
+
+
 @pytest.fixture(params=list(AGENTS))
 def entry(request):
     return AGENTS[request.param]
@@ -94,26 +117,7 @@ def test_same_seed_same_everything(entry):
 
 
 def test_resume_is_exact_through_a_file(entry):
-    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit.
-
-    In all that the agent says and does: what was forgotten in `parts` is in no saved state that could be compared.
-    """
-    env = env_for(entry)
-    agent = agent_for(entry, env)
-    for _ in range(3):
-        agent.update(env)
-    file = io.BytesIO()
-    torch.save({"agent": agent.state_dict(), "env": env.state_dict()}, file)
-    whole = continued(agent, env)
-    file.seek(0)
-    saved = torch.load(file, weights_only=True)
-    env2 = env_for(entry)
-    agent2 = agent_for(entry, env2, seed=0)
-    torch.manual_seed(99)  # nothing depends on torch's global generator
-    agent2.load_state_dict(saved["agent"])
-    env2.load_state_dict(saved["env"])
-    assert_continued_alike(continued(agent2, env2), whole)
-    assert_same(agent, agent2)
+    assert_resumes(lambda env: agent_for(entry, env), lambda: env_for(entry))
 
 
 def test_every_number_of_the_checkpoint_is_restored(entry):

@@ -10,7 +10,8 @@ import genesis as gs
 from agents import AGENTS
 from agents.core.fitting import fit_critics, regression_gradient
 from agents.core.laws import POSITIVE, obey
-from agents.core.nets import MLP, Critics, GaussianPolicy, StateGaussianPolicy, seeded
+from agents.core.mlp import MLP, seeded
+from agents.core.nets import Critics, GaussianPolicy, StateGaussianPolicy
 from agents.core.noise import Noise, permutation
 from agents.core.optimiser import Optimiser, guarded_step
 from agents.core.returns import td_lambda, window_return

@@ -9,6 +9,7 @@ import torch
 
 import envs  # noqa: F401  (registers)
 import genesis as gs
+from agents import AGENTS
 from envs.manipulation import soft_push
 
 
@@ -36,6 +37,28 @@ def test_goals_and_starts_follow_the_documentation():
     assert abs(block).max() <= soft_push.BLOCK_START + 1e-6
     np.testing.assert_allclose((stick - block)[:, 0], soft_push.STICK_START[0], atol=1e-6)
     assert abs(stick - block)[:, 1].max() <= soft_push.STICK_START[1] + 1e-6
+
+
+def test_particles_are_a_part_of_the_observation():
+    """Where they are from the stick, behind the numbers of the task without them; both faces, and agents take it."""
+    plain, env = make(2), make(2, particles=True)
+    single = gym.make("genesis/SoftPush-v0", particles=True)
+    assert env.observation_parts == {"state": (20,), "particles": (600, 3)} and plain.observation_parts is None
+    assert env.single_observation_space == single.observation_space and single.reset(seed=0)[0].shape == (1820,)
+    assert plain.single_observation_space.shape == (20,)
+    for one in (plain, env):
+        one.reset(seed=0)
+    for _ in range(20):
+        state, observation = plain.step(forward(2))[0], env.step(forward(2))[0]
+    assert torch.equal(state, observation[:, :20])
+    particles = 0.1 * observation[:, 20:].as_subclass(torch.Tensor).reshape(2, 600, 3)
+    stick, places = env.stick.get_pos()[:, None].numpy(), env.block.get_particles_pos().numpy()
+    np.testing.assert_allclose(particles[..., :2].numpy(), (places - stick)[..., :2], atol=1e-6)
+    np.testing.assert_allclose(particles[..., 2].numpy(), places[..., 2], atol=1e-6)
+    agent = AGENTS["ppo"].agent(AGENTS["ppo"].config(), env, 0, 1000)
+    observation = observation.as_subclass(torch.Tensor)
+    swapped = torch.cat([observation[:, :20], observation[:, 20:].reshape(2, 600, 3).flip(1).flatten(1)], dim=1)
+    assert torch.equal(agent.act(swapped), agent.act(observation))
 
 
 def test_the_material_is_stable():
