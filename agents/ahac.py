@@ -36,11 +36,11 @@ import torch
 
 from agents.core.adjoint import growth
 from agents.core.config import bounded
+from agents.core.constraints import LIMIT, NUMBER, POSITIVE, RATE, WHOLE
 from agents.core.distributed import mean_
 from agents.core.first_order import FirstOrderAgent, FirstOrderConfig
-from agents.core.laws import LIMIT, NUMBER, POSITIVE, RATE, WHOLE
 from agents.core.nets import Critics, GaussianPolicy
-from agents.core.optimiser import guarded_step
+from agents.core.optimiser import checked_step
 from agents.core.rollout import Window, collect
 from genesis.errors import GenesisValueError
 
@@ -147,7 +147,7 @@ class AHAC(FirstOrderAgent):
         window = self._roll_out(env, observation)
         watch.lap("forward")
         loss = self._actor_loss(window)
-        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
+        step = checked_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window)
         minibatches = max(1, round(len(window.action) / config.critic_minibatch_steps))

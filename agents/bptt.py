@@ -22,9 +22,9 @@ import torch
 
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.config import NetConfig, bounded
-from agents.core.laws import BETAS, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
+from agents.core.constraints import BETAS, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
 from agents.core.nets import SquashedPolicy
-from agents.core.optimiser import Optimiser, guarded_step
+from agents.core.optimiser import Optimiser, checked_step
 from agents.core.report import update_scalars
 from agents.core.returns import window_return
 from agents.core.rollout import Stopwatch, Window, collect
@@ -84,7 +84,7 @@ class BPTT(Agent):
         self.optimiser.learning_rate = linear_schedule(
             self.config.learning_rate, self.config.final_learning_rate, self.progress()
         )
-        step = guarded_step(self.optimiser, loss, env, window.first_nonfinite)
+        step = checked_step(self.optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         self.observation = window.last_observation
         self.count(window.reward.numel(), step.skipped)

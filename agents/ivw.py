@@ -28,10 +28,10 @@ from typing import Any
 import torch
 
 from agents.core.config import bounded
+from agents.core.constraints import PART
 from agents.core.distributed import mean_
 from agents.core.first_order import TargetAgent, TargetConfig
-from agents.core.laws import PART
-from agents.core.optimiser import guarded_step
+from agents.core.optimiser import checked_step
 from agents.core.returns import segment_discounts
 from agents.core.rollout import Window, collect
 
@@ -67,7 +67,7 @@ class IVW(TargetAgent):
         by_log_std = torch.where(weight > 0, weight * first * std * noise, 0.0)
         by_log_std = by_log_std + (1.0 - weight) * score * (noise.square() - 1.0)
         surrogate = -(by_mean * self.policy.mean(x) + by_log_std * self.policy.log_std).sum()
-        step = guarded_step(self.actor_optimiser, surrogate, env, window.first_nonfinite)
+        step = checked_step(self.actor_optimiser, surrogate, env, window.first_nonfinite)
         watch.lap("mixing")
         fit = self.fit(window, x, target, self.config.critic_minibatches)
         self.target.follow(self.critics, self.config.target_decay)

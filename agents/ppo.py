@@ -33,20 +33,20 @@ from torch import nn
 from agents.core import distributed
 from agents.core.agent import Agent, plain
 from agents.core.config import NetConfig, bounded
+from agents.core.constraints import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, Constraint
 from agents.core.fitting import own_samples
-from agents.core.laws import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, Law
 from agents.core.layout import Layout, network
 from agents.core.mlp import seeded
 from agents.core.noise import Noise, permutation
 from agents.core.normaliser import Normaliser
-from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
+from agents.core.optimiser import Optimiser, Step, checked_step, diverged
 from agents.core.rollout import Stopwatch, collect
 
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
 BETAS = (0.9, 0.999)
-CLIP = Law("lie in (0, 1)", lambda x: 0 < x < 1)
-SCHEDULE = Law(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
+CLIP = Constraint("lie in (0, 1)", lambda x: 0 < x < 1)
+SCHEDULE = Constraint(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
 
 
 @dataclass(frozen=True)
@@ -357,7 +357,7 @@ class PPO(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss, blame=diverged, report=self.report)
+        step = checked_step(optimiser, loss, origin=diverged, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

@@ -33,18 +33,18 @@ from torch import nn
 from agents.core import distributed
 from agents.core.agent import Agent, plain
 from agents.core.config import NetConfig, bounded
-from agents.core.laws import POSITIVE, UNIT, WHOLE, WIDTHS, Law
+from agents.core.constraints import POSITIVE, UNIT, WHOLE, WIDTHS, Constraint
 from agents.core.layout import Layout, network
 from agents.core.mlp import seeded
 from agents.core.noise import Noise, standard_normal
-from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
+from agents.core.optimiser import Optimiser, Step, checked_step, diverged
 from agents.core.replay import Replay
 from agents.core.rollout import Stopwatch, collect
 from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
 BETAS = (0.9, 0.999)
-ENTROPY = Law("be finite, or None", lambda x: x is None or math.isfinite(x))
+ENTROPY = Constraint("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ class SAC(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss, blame=diverged, report=self.report)
+        step = checked_step(optimiser, loss, origin=diverged, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

@@ -26,11 +26,11 @@ import torch
 from torch import nn
 
 from agents.core.config import bounded
+from agents.core.constraints import POSITIVE, RATE
 from agents.core.distributed import mean_
 from agents.core.first_order import FirstOrderAgent, WindowConfig
-from agents.core.laws import POSITIVE, RATE
 from agents.core.nets import Critics, StateGaussianPolicy
-from agents.core.optimiser import Step, guarded_step
+from agents.core.optimiser import Step, checked_step
 from agents.core.rollout import Window, collect
 
 
@@ -92,7 +92,7 @@ class SAPO(FirstOrderAgent):
         reward = self._soft_reward(window.reward, entropy)
         watch.lap("forward")
         loss = self._actor_loss(window, reward)
-        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite, self.report)
+        step = checked_step(self.actor_optimiser, loss, env, window.first_nonfinite, self.report)
         watch.lap("backward")
         x, target = self._critic_data(window, reward.detach())
         fit = self.fit(window, x, target, self.config.critic_minibatches)
@@ -141,4 +141,4 @@ class SAPO(FirstOrderAgent):
         """Step 4."""
         size = abs(self.target_entropy)
         loss = self.temperature() * size * (mean_entropy - self.target_entropy)
-        return guarded_step(self.temperature_optimiser, loss, report=self.report)
+        return checked_step(self.temperature_optimiser, loss, report=self.report)

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from agents.core.first_order import TargetAgent, TargetConfig
-from agents.core.optimiser import guarded_step
+from agents.core.optimiser import checked_step
 from agents.core.rollout import Window, collect
 
 
@@ -50,7 +50,7 @@ class SHAC(TargetAgent):
         window = self._roll_out(env, observation)
         watch.lap("forward")
         loss = self._actor_loss(window)
-        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
+        step = checked_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window)
         fit = self.fit(window, x, target, self.config.critic_minibatches)

@@ -28,13 +28,13 @@ from torch import nn
 from agents.core import distributed
 from agents.core.agent import Agent, plain
 from agents.core.config import Config, bounded
-from agents.core.laws import PART, POSITIVE, UNIT, WHOLE, Law
+from agents.core.constraints import PART, POSITIVE, UNIT, WHOLE, Constraint
 from agents.core.noise import Noise
 from agents.core.optimiser import origin_of
 from agents.core.rollout import Stopwatch, Window, roll_out
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
-HORIZON = Law("be a whole number of at least 1, or None", lambda x: x is None or (x == int(x) and x >= 1))
+HORIZON = Constraint("be a whole number of at least 1, or None", lambda x: x is None or (x == int(x) and x >= 1))
 
 
 def sequence_returns(reward: torch.Tensor, done: torch.Tensor, valid: torch.Tensor, gamma: float) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 from gymnasium.vector import AutoresetMode
 from typing_extensions import TypedDict
 
-from envs import faces
+from envs import interface
 from genesis.errors import GenesisTypeError
 
 
@@ -46,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "observation_noise": 0.0,
     "parameter_randomisation": 0.0,
     "render_mode": None,
-    "render_size": faces.RENDER_SIZE,
+    "render_size": interface.RENDER_SIZE,
     "output": "numpy",
     "differentiable": False,
     "autoreset_mode": AutoresetMode.NEXT_STEP,

@@ -32,8 +32,8 @@ def nonfinite_rows(state: Mapping[str, torch.Tensor], num_envs: int) -> torch.Te
         return None
     # Zero times a finite number is 0, times anything else NaN: one sum per environment tells.
     probes = torch.stack([(tensor * 0.0).reshape(num_envs, -1).sum(dim=1) for tensor in tensors])
-    sick = torch.isnan(probes).any(dim=0)
-    return sick if bool(sick.any()) else None
+    failed = torch.isnan(probes).any(dim=0)
+    return failed if bool(failed.any()) else None
 
 
 def save(env: "DifferentiableVectorEnv") -> dict[str, Any]:

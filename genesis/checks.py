@@ -52,12 +52,14 @@ def number(
     what: str, value: Any, low: float = -math.inf, high: float = math.inf, closed: bool = False, remedy: str = ""
 ) -> float:
     """A finite float with low < value < high (low <= value <= high if `closed`)."""
-    law = _interval(low, high, closed)
+    interval = _interval(low, high, closed)
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise GenesisTypeError(f"{what} must be a number{law}, got {type(value).__name__}. {remedy or 'Pass a float.'}")
+        raise GenesisTypeError(
+            f"{what} must be a number{interval}, got {type(value).__name__}. {remedy or 'Pass a float.'}"
+        )
     inside = low <= value <= high if closed else low < value < high
     if not _is_finite(value) or not inside:
-        raise GenesisValueError(f"{what} must be a finite number{law}, got {value}. {remedy or 'Change it.'}")
+        raise GenesisValueError(f"{what} must be a finite number{interval}, got {value}. {remedy or 'Change it.'}")
     return float(value)
 
 
@@ -115,7 +117,8 @@ def optional_instance(what: str, value: Any, kind: type) -> None:
 
 
 def parameter(what: str, value: Any, low: float, high: float = math.inf, closed: bool = False) -> float | torch.Tensor:
-    """A physical parameter: a number, or a tensor () or (B,) whose entries obey the law; tensors stay connected."""
+    """A physical parameter: a number, or a tensor () or (B,) whose entries satisfy the constraint; tensors stay
+    connected."""
     if not isinstance(value, torch.Tensor | np.ndarray | list | tuple):
         return number(what, value, low, high, closed)
     if isinstance(value, torch.Tensor):

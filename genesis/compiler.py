@@ -1,4 +1,4 @@
-"""The one seam to the kernel compiler: everything else imports `ti` from here.
+"""The one interface to the kernel compiler: everything else imports `ti` from here.
 
 Kernels take flat arrays and nothing else. An array is a torch tensor whose memory a kernel is *bound* to once;
 launching a bound kernel then costs some 35 us whatever the number of its arguments (a plain Taichi call with nine torch

@@ -15,7 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 from genesis.errors import GenesisException
 from scripts import event_files, heat_map
 from scripts.action_gradients import ActionGradients
-from scripts.films import Filmer
+from scripts.video_recorder import VideoRecorder
 
 _LOG = logging.getLogger("genesis")
 P = ParamSpec("P")
@@ -44,7 +44,7 @@ METRICS = ("evaluation/return_mean", "evaluation/success_rate", "charts/episodic
 MACHINE = ("backend", "precision")
 """Settings that are text and no hyper-parameters."""
 
-FILM, BY_STEP = "videos/policy", "gradients/by_step"
+VIDEO, BY_STEP = "videos/policy", "gradients/by_step"
 BINS = 64
 """Of a histogram."""
 HISTOGRAMS_PER_PICTURE = 10
@@ -55,14 +55,14 @@ def harmless(method: Callable[P, None]) -> Callable[P, None]:
     """A method whose failure is a line in the log, once for each kind of error, and nothing else."""
 
     @functools.wraps(method)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
         except Exception as error:
             dashboard: Any = args[0]
             dashboard.complain(method.__name__, error)
 
-    return guarded
+    return wrapper
 
 
 class Dashboard:
@@ -71,7 +71,7 @@ class Dashboard:
     def __init__(
         self,
         run: Path,
-        filmer: Filmer,
+        recorder: VideoRecorder,
         watched: ActionGradients | None,
         histograms_every: int,
         resumed_at: int | None = None,
@@ -80,12 +80,12 @@ class Dashboard:
 
         Args:
             run: The run's folder.
-            filmer: Makes films of the policy when it is evaluated.
+            recorder: Makes videos of the policy when it is evaluated.
             watched: The training environment, where there are gradients of actions to show.
             histograms_every: Environment steps from histogram to histogram; 0: neither these nor gradients by step.
             resumed_at: Environment steps of the checkpoint that the run goes on from; None: it starts.
         """
-        self._run, self._filmer, self._watched = run, filmer, watched
+        self._run, self._recorder, self._watched = run, recorder, watched
         self._every, self._histograms = histograms_every, 0
         self._history = heat_map.History()
         self._complaints: set[tuple[str, type]] = set()
@@ -98,7 +98,7 @@ class Dashboard:
 
     @harmless
     def _forget_what_follows(self, step: int) -> None:
-        """Removes events and films of later steps: a run that was killed wrote them after its last checkpoint."""
+        """Removes events and videos of later steps: a run that was killed wrote them after its last checkpoint."""
         event_files.remove(self._run, lambda event: event.step > step)
         for path in (self._run / "videos").glob("step-*.gif"):
             if int(path.stem.removeprefix("step-")) > step:
@@ -170,13 +170,13 @@ class Dashboard:
             self._add_image(BY_STEP, data, size, step)
 
     @harmless
-    def film(self, agent: Any, last: bool) -> None:
-        """Films the policy, into the run's folder and the events, if the budget allows or training is over."""
-        if self._filmer.wanted(last):
+    def video(self, agent: Any, last: bool) -> None:
+        """Records the policy, into the run's folder and the events, if the budget allows or training is over."""
+        if self._recorder.wanted(last):
             path = self._run / "videos" / f"step-{agent.steps:012d}.gif"
-            size = self._filmer.shoot(agent, path)
-            self._replace(FILM, agent.steps)
-            self._add_image(FILM, path.read_bytes(), size, agent.steps)
+            size = self._recorder.record(agent, path)
+            self._replace(VIDEO, agent.steps)
+            self._add_image(VIDEO, path.read_bytes(), size, agent.steps)
             self.writer.flush()
 
     @harmless

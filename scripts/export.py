@@ -17,7 +17,7 @@ from torch import nn
 import genesis as gs
 from agents.core import checkpoint
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
-from scripts import make
+from scripts import common
 
 TOLERANCE = 1e-4
 """Largest difference of an exported action from the agent's, in half action ranges; files compute in float32."""
@@ -88,11 +88,11 @@ def run(config: ExportConfig) -> dict[str, Any]:
         raise GenesisValueError(f"samples must be at least 1, got {config.samples}.")
     runtime: Any = _onnx_runtime() if config.onnx else None  # before anything is written
     saved = checkpoint.load(config.checkpoint)
-    make.check_names(saved["env"], saved["agent"])
+    common.check_names(saved["env"], saved["agent"])
     if not gs.is_initialized():
         gs.init(precision=saved["precision"], logging_level="warning")
-    env = make.evaluation_env(saved["env"], 1)
-    agent = make.restored_agent(saved, env)
+    env = common.evaluation_env(saved["env"], 1)
+    agent = common.restored_agent(saved, env)
     env.close()
     folded = FoldedPolicy(agent)
     about = {name: saved[name] for name in ("env", "agent", "observation_size", "action_size", "genesis_version")}
@@ -160,11 +160,11 @@ def write_onnx(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -> None:
 
 def main() -> int:
     """Entry point of `genesis-export`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(ExportConfig, prog=make.program())
+    config = tyro.cli(ExportConfig, prog=common.program())
     torch.set_num_threads(1)
     result = run(config)
     if config.json:

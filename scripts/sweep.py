@@ -21,7 +21,7 @@ import tyro
 from agents import presets
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from scripts import machine, make, results, run_record, train_config
+from scripts import common, machine, results, run_record, train_config
 from scripts.commands import of_path
 
 INTERRUPTED = (130, -signal.SIGINT)
@@ -33,9 +33,9 @@ class SweepConfig:
     """Runs `scripts.train` for every environment, agent and seed, and writes the table of results."""
 
     envs: Annotated[
-        tuple[str, ...], tyro.conf.arg(help=f"Environment ids; none: only write the table. Of {make.ENV_NAMES}.")
+        tuple[str, ...], tyro.conf.arg(help=f"Environment ids; none: only write the table. Of {common.ENV_NAMES}.")
     ] = ()
-    agents: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Names of agents, of {make.AGENT_NAMES}.")] = ()
+    agents: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Names of agents, of {common.AGENT_NAMES}.")] = ()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds to run."""
     expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -91,7 +91,7 @@ def run(config: SweepConfig) -> list[Outcome]:
     """Runs what is missing, `parallel` at a time, and writes records and table.
 
     Raises:
-        gs.GenesisException: A name is not known, or an option breaks its law; nothing has been run.
+        gs.GenesisException: A name is not known, or an option violates its constraint; nothing has been run.
     """
     _check(config)
     jobs = [
@@ -140,11 +140,11 @@ def write_table(config: SweepConfig) -> None:
 
 def main() -> int:
     """Entry point of `genesis-sweep`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    outcomes = run(tyro.cli(SweepConfig, prog=make.program()))
+    outcomes = run(tyro.cli(SweepConfig, prog=common.program()))
     states = {outcome.state for outcome in outcomes}
     return 130 if "interrupted" in states else 1 if "failed" in states else 0
 
@@ -272,7 +272,7 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 
 def _default_contact(env: str) -> str | None:
     """The preset that a training takes by itself; None where the task has none."""
-    return presets.CONTACT.get(env) or make.own_contact(env)
+    return presets.CONTACT.get(env) or common.own_contact(env)
 
 
 def _other_arguments(config: SweepConfig, job: Job) -> str:
@@ -330,7 +330,7 @@ def _record_path(config: SweepConfig, job: Job) -> Path:
 def _check(config: SweepConfig) -> None:
     for env in config.envs:
         for agent in config.agents:
-            make.check_names(env, agent)
+            common.check_names(env, agent)
     if bool(config.envs) != bool(config.agents):
         raise GenesisValueError(
             f"envs and agents must be given together, got {config.envs} and {config.agents}. Give both, or neither to "

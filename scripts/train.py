@@ -15,14 +15,14 @@ from agents import AGENTS
 from agents.core import checkpoint, distributed
 from agents.core.evaluation import describe, evaluate
 from genesis.errors import GenesisValueError
-from scripts import commands, make, processes
+from scripts import commands, common, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
-from scripts.films import Filmer
 from scripts.machine import git_revision
 from scripts.run_folder import RunFolder, check_place, on_disk
 from scripts.train_config import TrainConfig, check_numbers, parse
 from scripts.train_loop import Record, TrainLoop, restore_process
+from scripts.video_recorder import VideoRecorder
 
 EVALUATION_ENVS = 50
 
@@ -46,7 +46,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         run, checkpoint, best, film (paths), steps, total_steps, max_minutes, processes, seconds (of updates),
         compilation_seconds, interrupted, the curve of the evaluations, and untrained and trained: their statistics.
     """
-    make.check_names(config.env, config.agent)
+    common.check_names(config.env, config.agent)
     check_numbers(config)
     n_envs, first_env_index = processes.slice_of(config.num_envs)
     saved = None if config.resume is None else _saved(config, config.resume)
@@ -59,7 +59,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
     task = (entry.agent.differentiable, first_env_index, config.contact, entry.agent.step_outputs(hyper))
     compiled_s = compile_kernels(config.env, *task)
-    env = make.training_env(config.env, n_envs, *task)
+    env = common.training_env(config.env, n_envs, *task)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None
@@ -102,7 +102,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "seed": config.seed,
         "checkpoint": str(checkpoint.path_of(loop.folder.path, agent.steps)),
         "best": str(loop.folder.best) if loop.folder.best.is_file() else None,
-        "film": max((str(film) for film in (loop.folder.path / "videos").glob("*.gif")), default=None),
+        "film": max((str(video) for video in (loop.folder.path / "videos").glob("*.gif")), default=None),
         "steps": agent.steps,
         "total_steps": config.total_steps,
         "max_minutes": config.max_minutes,
@@ -130,7 +130,7 @@ def compile_kernels(
 ) -> float:
     """Compiles what a training needs, by a step of one environment; returns the seconds that it took."""
     started = time.perf_counter()
-    env = make.training_env(env_id, 1, differentiable, first_env_index, contact, step_outputs)
+    env = common.training_env(env_id, 1, differentiable, first_env_index, contact, step_outputs)
     env.reset(seed=0)
     action = torch.zeros(1, *env.single_action_space.shape, dtype=env.dtype, device=env.device)
     reward = env.step(action.requires_grad_(differentiable))[1]
@@ -142,7 +142,7 @@ def compile_kernels(
 
 def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
     """Statistics of the deterministic policy over fresh episodes."""
-    env = make.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), config.contact)
+    env = common.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), config.contact)
     try:
         return evaluate(agent.act, env, config.eval_episodes, config.seed)
     finally:
@@ -151,7 +151,7 @@ def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
 
 def main() -> int:
     """Entry point of `genesis-train`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
@@ -176,10 +176,10 @@ def report(result: dict[str, Any]) -> str:
     elif steps < wanted:
         counted += f" of {wanted:,}"
     written = {"checkpoint": result["checkpoint"], "best": result["best"], "film": result["film"]}
-    film = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
+    video = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
     follow = [
         commands.script("evaluate", "--checkpoint", run),
-        commands.script("render", "--checkpoint", run, "--output", film),
+        commands.script("render", "--checkpoint", run, "--output", video),
         commands.shell(commands.beside("tensorboard"), "--logdir", run),
     ]
     lines = [
@@ -225,11 +225,11 @@ def _dashboard(
     """Also writes config.json."""
     fresh, revision = config.resume is None, git_revision()
     folder.write_config(RunConfig(dataclasses.replace(config, resume=None), hyper), revision, fresh)
-    filmer = Filmer(config.env, config.contact, config.seed, config.film_budget)
+    recorder = VideoRecorder(config.env, config.contact, config.seed, config.film_budget)
     every = max(1, config.total_steps // 100) if config.histograms_every is None else config.histograms_every
     with on_disk(folder.path):
         steps = None if saved is None else int(saved["agent_state"]["steps"])
-        dashboard = Dashboard(folder.path, filmer, watched, every, steps)
+        dashboard = Dashboard(folder.path, recorder, watched, every, steps)
     names = ("env", "agent", "seed", "total_steps", "num_envs", "contact", "precision", "backend")
     settings = {name: getattr(config, name) for name in names}
     settings |= {f"hyper.{name}": value for name, value in dataclasses.asdict(hyper).items()}

@@ -115,7 +115,7 @@ class TrainLoop:
         if last:
             self.save()  # again: a run that is resumed is to know of this evaluation, which may be the best
         if self.dashboard is not None:
-            self.dashboard.film(self.agent, last)
+            self.dashboard.video(self.agent, last)
         return result
 
     def log(self, evaluation: Evaluation) -> None:

@@ -1,4 +1,4 @@
-"""Who may import whom, and other laws of the source text, read from it without running it."""
+"""Who may import whom, and other rules for the source text, read from it without running it."""
 
 import ast
 import subprocess
@@ -135,14 +135,14 @@ def test_packages_import_only_what_is_below_them():
     assert not wrong
 
 
-def test_genesis_knows_neither_gymnasium_nor_its_own_public_face():
+def test_genesis_knows_neither_gymnasium_nor_its_own_public_interface():
     for path in files("genesis"):
         for name in imported_by(path):
             assert name != "genesis", f"{path} imports the package that it is part of"
             assert name.split(".")[0] not in {"gymnasium", "tensorboard", "tyro", "tqdm"}, f"{path} imports {name}"
 
 
-def test_only_the_seam_imports_the_kernel_compiler():
+def test_only_the_compiler_interface_imports_taichi():
     importers = {path for path in files(*PACKAGES) for name in imported_by(path) if name.split(".")[0] == "taichi"}
     assert {path for path in importers if PEERS not in path.parents} == {ROOT / "genesis" / "compiler.py"}
 

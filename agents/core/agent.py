@@ -23,8 +23,8 @@ class Agent(ABC):
     (modules, optimisers, anything with `state_dict` and `load_state_dict`) and writes `act` and `update`. What is in
     `parts` is saved and restored; what is not, must not be needed.
 
-    Environments are vector environments on the torch face with SAME_STEP autoreset. With several processes each has
-    its own slice of the environments, and `update` leaves the same weights in all of them.
+    Environments are vector environments on the torch interface with SAME_STEP autoreset. With several processes each
+    has its own slice of the environments, and `update` leaves the same weights in all of them.
     """
 
     name: ClassVar[str]

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agents.core import encoders
-from agents.core.laws import Law, obey
+from agents.core.constraints import Constraint, check_constraints
 
 T = TypeVar("T")
 
 
-def bounded(default: T, law: Law) -> T:
+def bounded(default: T, constraint: Constraint) -> T:
     """A field of a `Config`: its default, and what its values must do."""
-    field: Any = dataclasses.field(default=default, metadata={"law": law})
+    field: Any = dataclasses.field(default=default, metadata={"law": constraint})
     return field
 
 
@@ -22,7 +22,7 @@ class Config:
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a field violates its constraint."""
-        obey(self, {x.name: x.metadata["law"] for x in dataclasses.fields(self) if "law" in x.metadata})
+        check_constraints(self, {x.name: x.metadata["law"] for x in dataclasses.fields(self) if "law" in x.metadata})
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from torch import nn
 
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.config import NetConfig, bounded
+from agents.core.constraints import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
 from agents.core.fitting import Fit, fit_critics
-from agents.core.laws import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
 from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise, standard_normal
 from agents.core.optimiser import Optimiser, Step

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env
+from envs.adapters.checks import checked_env
 from envs.base import DifferentiableVectorEnv
 from genesis.errors import GenesisValueError, optional_import
 
@@ -32,7 +32,7 @@ class RslRlVecEnv(VecEnv):
             cfg: What rsl_rl shall store as the environment's configuration; None: id and number of environments.
 
         Raises:
-            gs.GenesisException: Another kind of environment, face or mode, or episodes without a limit.
+            gs.GenesisException: Another kind of environment, interface or mode, or episodes without a limit.
         """
         self.env = checked_env(env, output="torch", mode=AutoresetMode.SAME_STEP)
         if env.max_episode_steps is None:

@@ -1,4 +1,4 @@
-"""What all robot tasks share: the scene, torques, contact presets, randomised parameters, and the single face."""
+"""What all robot tasks share: the scene, torques, contact presets, randomised parameters, and the single env."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,12 +7,12 @@ import torch
 from typing_extensions import Unpack
 
 import genesis as gs
-from envs import faces
+from envs import interface
 from envs.base import DifferentiableVectorEnv
 from envs.options import BatchOptions, TaskOptions
-from envs.single import SingleEnv, single_face
+from envs.single import SingleEnv, single_env
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 from genesis.errors import GenesisValueError
 
 SOLVERS_OWN = gs.options.RigidOptions()
@@ -96,9 +96,9 @@ class RobotTask(DifferentiableVectorEnv):
             options: See `envs.options`.
 
         Raises:
-            gs.GenesisException: An argument breaks its law.
+            gs.GenesisException: An argument violates its constraint.
         """
-        faces.check_choice("contact", contact, self.CONTACTS)
+        interface.check_choice("contact", contact, self.CONTACTS)
         if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1):
             raise GenesisValueError(f"substeps must be a whole number >= 1 or None, got {substeps!r}.")
         self.contact = contact
@@ -153,12 +153,12 @@ class RobotTask(DifferentiableVectorEnv):
         self.robot.set_qpos(qpos, envs_idx=envs_idx, zero_velocity=False)
         self.robot.set_dofs_velocity(dofs_vel, envs_idx=envs_idx)
 
-    @once
+    @cached_per_step
     def qpos(self) -> torch.Tensor:
         """Generalised positions (B, Q), a plain tensor, differentiable."""
         return self.robot.get_qpos().as_subclass(torch.Tensor)
 
-    @once
+    @cached_per_step
     def dofs_vel(self) -> torch.Tensor:
         """Generalised velocities (B, D), a plain tensor, differentiable."""
         return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)
@@ -188,7 +188,7 @@ class RobotTask(DifferentiableVectorEnv):
 
 
 class RobotEnv(SingleEnv):
-    """One environment of a robot task; make a concrete class with `robot_face`."""
+    """One environment of a robot task; make a concrete class with `robot_single_env`."""
 
     task: ClassVar[type[RobotTask]]
 
@@ -203,6 +203,6 @@ class RobotEnv(SingleEnv):
         self._build({"contact": contact, "substeps": substeps}, options)
 
 
-def robot_face(task: type[RobotTask]) -> type[SingleEnv]:
+def robot_single_env(task: type[RobotTask]) -> type[SingleEnv]:
     """The `gymnasium.Env` class of a robot task: what its `entry_point` names."""
-    return single_face(task, RobotEnv)
+    return single_env(task, RobotEnv)

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
 from envs.options import BatchOptions, TaskOptions
-from envs.single import SingleEnv, single_face
+from envs.single import SingleEnv, single_env
 from envs.streams import Draw
 
 # Scene. Speed of sound sqrt((lambda + 2 mu) / rho) is 2.4 m/s: 0.47 grid spacings in a substep.
@@ -194,7 +194,7 @@ class SoftPush(DifferentiableVectorEnv):
 
 
 class SoftPushFace(SingleEnv):
-    """The single-environment face, which knows the task's own option too."""
+    """The single env, which knows the task's own option too."""
 
     def __init__(self, *, particles: bool = False, **options: Unpack[TaskOptions]):
         """Builds the task's scene; the options are those of `SoftPush`."""
@@ -203,7 +203,7 @@ class SoftPushFace(SingleEnv):
             self.observation_space = self.core.single_observation_space
 
 
-SoftPushEnv = single_face(SoftPush, SoftPushFace)
+SoftPushEnv = single_env(SoftPush, SoftPushFace)
 
 
 def _lift(plane: torch.Tensor, z: float) -> torch.Tensor:

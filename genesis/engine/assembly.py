@@ -13,7 +13,7 @@ from genesis.engine.coupling import Coupling
 from genesis.engine.entities.base import Entity
 from genesis.engine.kinds import KINDS
 from genesis.engine.kinds.base import Build, Check, ParameterFields, Part, of_kind
-from genesis.engine.parameters import Law, Parameter
+from genesis.engine.parameters import Constraint, Parameter
 
 
 def assemble(
@@ -38,7 +38,7 @@ def assemble(
 def parameters(parts: Sequence[Part], scene: Any, n_envs: int) -> ParameterFields:
     """Every parameter field's numbers as options and materials say."""
     gravity = torch.tensor(scene.sim_options.gravity, dtype=torch.float64)
-    anything = Law(-math.inf, math.inf)
+    anything = Constraint(-math.inf, math.inf)
     number = Parameter.of("gravity", "scene.set_gravity", anything, gravity, n_envs, (3,))
     fields: ParameterFields = {("scene", "gravity"): [number]}
     for part in parts:

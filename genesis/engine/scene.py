@@ -129,7 +129,7 @@ class Scene:
 
     @property
     def failures(self) -> list[Failure]:
-        """(step, substep, env, field, body) of each environment that fell sick in the last step or a backward since."""
+        """(step, substep, env, field, body) of each environment that failed in the last step or a backward since."""
         return list(self._values.simulator.failures)
 
     # Building.
@@ -271,7 +271,7 @@ class Scene:
             spp: Rays per pixel of path tracing, a positive integer; changes nothing, pictures here have no noise.
 
         Raises:
-            GenesisValueError: An argument breaks its law.
+            GenesisValueError: An argument violates its constraint.
         """
         for name, value, only in (("model", model, "pinhole"), ("GUI", GUI, False)):
             if type(value) is not type(only) or value != only:

@@ -11,7 +11,7 @@ from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import Pulled, leaf_of, take_readout, take_step, without_effect
+from genesis.grad.bridge import BackwardFlag, leaf_of, take_readout, take_step, without_effect
 from genesis.grad.modes import ordinary, ordinary_of, refuse_transforms
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
 
@@ -53,7 +53,7 @@ class Values:
         self.t = 0
         self._scene, self._kinds = weakref.ref(scene), kinds
         self._place = {(e.solver, e.name): i for i, e in enumerate(simulator.inputs)}
-        self._n_state, self._n_held = len(simulator.state), len(simulator.state) + len(simulator.controls)
+        self._n_state, self._n_state_and_controls = len(simulator.state), len(simulator.state) + len(simulator.controls)
         self._n_inputs = len(simulator.inputs)
         for i, entry in enumerate(simulator.outputs):
             self._place[entry.solver, entry.name] = self._n_inputs + i
@@ -61,12 +61,12 @@ class Values:
         self.device, self.dtype = runtime.current().device, runtime.current().real
         initial = self._initial()
         self._initial_values = [value.clone() for value in initial]
-        blank = [torch.zeros(1, dtype=self.dtype, device=self.device)] * (self._n_inputs - self._n_held)
+        blank = [torch.zeros(1, dtype=self.dtype, device=self.device)] * (self._n_inputs - self._n_state_and_controls)
         self._values: list[torch.Tensor] = initial + blank + self._no_outputs()
         self._versions = [value._version for value in self._values]
         self._handles: dict[int, Tensor] = {}
         self._state: SceneState | None = None
-        self._readouts: dict[str, tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool]] = {}
+        self._readouts: dict[str, tuple[list[torch.Tensor], list[Tensor], list[int], BackwardFlag, bool]] = {}
         """By solver: state, what was read from it, its versions, whether it was differentiated, whether it can be."""
         self._set: dict[int, list[torch.Tensor]] = {}
         """By place: leaves that it was set from since the last step."""
@@ -104,7 +104,7 @@ class Values:
     def read(self, solver: str, name: str) -> Tensor:
         """The current value (B, *shape), remembering the scene."""
         place = self._place[solver, name]
-        if place >= self._n_held and place < self._n_inputs:
+        if place >= self._n_state_and_controls and place < self._n_inputs:
             self._refresh_parameters()
         self._check_versions()
         handle = self._handles.get(place)
@@ -132,13 +132,13 @@ class Values:
         state = [self._values[self._place[solver, name]] for name in reader.solver.reads]
         keep = torch.is_grad_enabled() and any(value.requires_grad for value in state)
         if solver in self._readouts:
-            of, results, versions, pulled, kept = self._readouts[solver]
-            alike = all(a is b for a, b in zip(of, state, strict=True)) and kept == keep and not pulled.yet
+            of, results, versions, backward_flag, kept = self._readouts[solver]
+            alike = all(a is b for a, b in zip(of, state, strict=True)) and kept == keep and not backward_flag.has_run
             if alike and versions == [result._version for result in results]:
                 return results
-        results, pulled = take_readout(reader, state)
+        results, backward_flag = take_readout(reader, state)
         results = [adopt(result, self._scene()) for result in results]
-        self._readouts[solver] = (state, results, [result._version for result in results], pulled, keep)
+        self._readouts[solver] = (state, results, [result._version for result in results], backward_flag, keep)
         return results
 
     @ordinary
@@ -249,7 +249,7 @@ class Values:
             if not self.requires_grad:
                 new = [value.detach() for value in new]
         new += self._no_outputs()
-        places = [*range(self._n_held), *range(self._n_inputs, len(self._values))]
+        places = [*range(self._n_state_and_controls), *range(self._n_inputs, len(self._values))]
         if envs is not None:
             self._check_versions()
             new = [
@@ -265,7 +265,7 @@ class Values:
     def detach(self) -> None:
         """Cut the graph of state, controls and outputs; parameters that are results of a graph become stale."""
         self._check_versions()
-        for place in (*range(self._n_held), *range(self._n_inputs, len(self._values))):
+        for place in (*range(self._n_state_and_controls), *range(self._n_inputs, len(self._values))):
             self._put(place, self._values[place].detach())
         self._set.clear()
         if self._derived:
@@ -336,10 +336,10 @@ class Values:
             if value.untyped_storage().data_ptr() == memory and memory:
                 self._raise_edited(place, "must not be written by out=", "an attempt")
 
-    def _raise_edited(self, place: int, law: str, got: str) -> None:
+    def _raise_edited(self, place: int, constraint: str, got: str) -> None:
         entry = (self.simulator.inputs + self.simulator.outputs)[place]
         raise GenesisRuntimeError(
-            f"{entry.solver}.{entry.name} {law} while it is the scene's current value, got {got}. "
+            f"{entry.solver}.{entry.name} {constraint} while it is the scene's current value, got {got}. "
             "Work on a .clone(), and give it back with a setter or scene.reset(state)."
         )
 

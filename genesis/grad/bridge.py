@@ -52,10 +52,10 @@ class Reader(Protocol):
         ...
 
 
-class Pulled:
+class BackwardFlag:
     """Whether a backward pass has run through a read-out, and so perhaps freed it."""
 
-    yet = False
+    has_run = False
 
 
 def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -75,7 +75,7 @@ def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> 
     return simulator.forward(values, step, False)[0]
 
 
-def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Sequence[torch.Tensor], Pulled]:
+def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Sequence[torch.Tensor], BackwardFlag]:
     """What can be read from state `values`, as plain tensors, and a mark that its backward pass will set.
 
     Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
@@ -84,10 +84,10 @@ def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Seq
         GenesisRuntimeError: Inside a transform of torch.func.
     """
     refuse_transforms("a getter")
-    pulled = Pulled()
+    backward_flag = BackwardFlag()
     if torch.is_grad_enabled() and any(value.requires_grad for value in values):
-        return SimulatorReadout.apply(simulator, pulled, *values), pulled
-    return simulator.readout([value.detach() for value in values]), pulled
+        return SimulatorReadout.apply(simulator, backward_flag, *values), backward_flag
+    return simulator.readout([value.detach() for value in values]), backward_flag
 
 
 def leaf_of(tensor: torch.Tensor) -> torch.Tensor | None:
@@ -131,13 +131,15 @@ class SimulatorStep(torch.autograd.Function):
 
 
 class SimulatorReadout(torch.autograd.Function):
-    """apply(simulator, pulled, *values) -> read-outs."""
+    """apply(simulator, backward_flag, *values) -> read-outs."""
 
     @staticmethod
-    def forward(ctx: Any, simulator: Reader, pulled: Pulled, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        ctx: Any, simulator: Reader, backward_flag: BackwardFlag, *values: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*values)
-        ctx.simulator, ctx.pulled = simulator, pulled
+        ctx.simulator, ctx.backward_flag = simulator, backward_flag
         # Detached: this node attaches the results to the graph.
         return tuple(simulator.readout([value.detach() for value in values]))
 
@@ -145,7 +147,7 @@ class SimulatorReadout(torch.autograd.Function):
     @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
         values = [value.detach() for value in ctx.saved_tensors]
-        ctx.pulled.yet = True
+        ctx.backward_flag.has_run = True
 
         def pull(cotangents: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
             return list(ctx.simulator.readout_adjoint(values, cotangents))

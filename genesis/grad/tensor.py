@@ -205,7 +205,7 @@ def remember(tensor: torch.Tensor, scene: Any) -> Tensor:
 
 
 def plain_of(tensor: torch.Tensor) -> torch.Tensor:
-    """`tensor` as a plain torch tensor (same memory and place in the graph): hot paths unwrap at their door."""
+    """`tensor` as a plain torch tensor (same memory and place in the graph): hot paths unwrap on entry."""
     return tensor.as_subclass(torch.Tensor) if type(tensor) is not torch.Tensor else tensor
 
 

@@ -1,4 +1,4 @@
-"""`Camera`: pictures of a scene from a pose, alone or as a film."""
+"""`Camera`: pictures of a scene from a pose, alone or as a video."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueEr
 from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
 from genesis.render import export, model
-from genesis.render.film import tile, write_film
 from genesis.render.markers import Markers
 from genesis.render.picture import Picture, Pose, cross
 from genesis.render.stage import Stage
+from genesis.render.video import tile, write_video
 
 MAX_EDGE = 4096
 FARTHEST = 1e12
@@ -246,7 +246,7 @@ class Camera:
         view = _frame(pos, lookat, up)
         export.write(target, model.of_scene(stage, self._markers, env, view), view, self.fov, self.res)
 
-    # Films.
+    # Videos.
 
     def start_recording(self) -> None:
         """Keep the colour of every `render` from now on, its environments side by side, in memory.
@@ -282,7 +282,7 @@ class Camera:
         if not self._frames:
             self._must_record("stop_recording")
             raise GenesisRuntimeError("a recording must have a frame, got none. Call render() while it runs.")
-        write_film(save_to_filename, self._frames, fps)
+        write_video(save_to_filename, self._frames, fps)
         self._frames, self._recording = [], False
 
     # Within.

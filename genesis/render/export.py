@@ -22,7 +22,7 @@ from genesis.render.recon import library
 
 GLTF, VTK = (".glb", ".gltf"), (".vtm", ".vtp")
 ENDINGS = (*GLTF, *VTK, ".png")
-STILL = Path(__file__).with_name("still.py")
+RENDER_PROCESS = Path(__file__).with_name("render_process.py")
 INDEX = """<?xml version="1.0"?>
 <VTKFile type="vtkMultiBlockDataSet" version="1.0">
 <vtkMultiBlockDataSet>
@@ -159,7 +159,7 @@ def _draw(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
             n_grounds = sum(len(list(child.leaves())) for child in root.children if child.ground)
             pose = (*view.pos, *view.right, *view.up, *view.forward, view.distance)
             numbers: Sequence[Any] = (*pose, fov, *res, n_grounds)
-            program = f"import runpy; runpy.run_path({str(STILL)!r}, run_name='__main__')"
+            program = f"import runpy; runpy.run_path({str(RENDER_PROCESS)!r}, run_name='__main__')"
             command = [sys.executable, "-c", program, str(scene), str(partial), *map(repr, map(float, numbers))]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0 and partial.is_file():

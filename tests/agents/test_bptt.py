@@ -76,7 +76,7 @@ def weights(agent):
     return torch.cat([parameter.detach().reshape(-1) for parameter in agent.policy.parameters()])
 
 
-def test_a_sick_row_is_left_out_and_the_update_taken():
+def test_a_failed_row_is_left_out_and_the_update_taken():
     env = training_env()
     agent = agent_for(env)
     env.reset(seed=0)

@@ -19,8 +19,8 @@ from agents.ppo import (
     standardised,
     value_loss,
 )
-from tests.agents.gymnasium_face import GymnasiumFace
 from tests.agents.test_agent_contract import assert_resumes
+from tests.agents.torch_interface import TorchInterface
 from tests.envs.point_mass import make
 
 
@@ -216,7 +216,7 @@ def test_the_saved_agent_is_plain(tmp_path):
     assert torch.load(tmp_path / "agent.pt", weights_only=True)["steps"] == 32
 
 
-def test_a_sick_row_is_left_out_and_the_update_taken():
+def test_a_failed_row_is_left_out_and_the_update_taken():
     env = training_env()
     agent = agent_for(env)
     env.reset(seed=0)
@@ -287,13 +287,13 @@ def test_a_published_return_is_reached():
 
     The bar is three standard errors of 100 such episodes below.
     """
-    env = GymnasiumFace("Pendulum-v1", 4)
+    env = TorchInterface("Pendulum-v1", 4)
     config = PPOConfig(
         window=1024, epochs=10, minibatches=64, gamma=0.9, learning_rate=1e-3, schedule="constant", max_grad_norm=0.5
     )
     agent = PPO(config, env, seed=0, total_steps=100_000)
     while agent.steps < 100_000:
         agent.update(env)
-    result = evaluate(agent.act, GymnasiumFace("Pendulum-v1", 20), 100, seed=1000)
+    result = evaluate(agent.act, TorchInterface("Pendulum-v1", 20), 100, seed=1000)
     print(result)
     assert result["return_mean"] > -172 - 3 * 104 / 10

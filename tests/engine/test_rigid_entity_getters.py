@@ -124,7 +124,7 @@ def test_second_derivatives_of_read_outs_are_refused(rigid):
         grad.sum().backward()
 
 
-def test_a_sick_environment_poisons_no_read_out(rigid):
+def test_a_failed_environment_poisons_no_read_out(rigid):
     scene, robot, _ = rigid(ground=False)
     vel = torch.ones(3, N_DOFS, dtype=real)
     vel[1, 0] = 1e300

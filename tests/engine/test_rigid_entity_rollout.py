@@ -119,7 +119,7 @@ def test_an_edit_in_place_is_noticed(rigid):
             scene.step()
 
 
-def test_states_that_break_a_law_are_not_taken(rigid):
+def test_states_that_violate_a_constraint_are_not_taken(rigid):
     scene, robot, _ = rigid(boxes=1)
     state = scene.get_state()
     bent = state.rigid.qpos.clone()
@@ -154,7 +154,7 @@ def test_without_grad_nothing_is_kept(rigid):
     assert not arm.get_links_pos().requires_grad
 
 
-def test_a_sick_robot_is_reported_and_mended(rigid):
+def test_a_failed_robot_is_reported_and_mended(rigid):
     scene, robot, _ = rigid(ground=False)
     robot.set_dofs_velocity(1e300, dofs_idx_local=0, envs_idx=[1])
     scene.step()

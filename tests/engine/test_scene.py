@@ -138,7 +138,7 @@ def test_what_a_body_only_has_after_build_says_so():
             scene.build(outputs=wrong)
 
 
-def test_states_that_break_a_law_are_not_taken():
+def test_states_that_violate_a_constraint_are_not_taken():
     sim, grid = gs.options.SimOptions(dt=1e-3), gs.options.MPMOptions(grid_density=16)
     scene = gs.Scene(sim_options=sim, mpm_options=grid)
     scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)))

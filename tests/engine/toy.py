@@ -10,7 +10,7 @@ from genesis import runtime
 from genesis.solvers.base import Field, Frames, Solver
 
 WIDE = 50.0
-"""An environment with a particle farther out than this falls sick."""
+"""An environment with a particle farther out than this fails."""
 
 
 def advance(values, h):
@@ -49,7 +49,7 @@ def reference_step(values, dt, substeps):
 
 
 class ToySolver(Solver):
-    """Keeps values; the coupling does the physics. Only particles fall sick."""
+    """Keeps values; the coupling does the physics. Only particles fail."""
 
     def __init__(self, name, state, controls, parameters, outputs, initial):
         self.name = name

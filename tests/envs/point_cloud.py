@@ -5,7 +5,7 @@ import torch
 from gymnasium.spaces import Box
 
 import genesis as gs
-from envs.single import single_face
+from envs.single import single_env
 from tests.envs.point_mass import PointMass
 
 N_POINTS = 5
@@ -32,10 +32,10 @@ class PointCloud(PointMass):
         return torch.cat([values["point.pos"], values["point.vel"], cloud.flatten(1), present], dim=1)
 
 
-PointCloudEnv = single_face(PointCloud)
+PointCloudEnv = single_env(PointCloud)
 
 
 def make(num_envs=4, max_episode_steps=20, **options):
-    """A batch with the torch face."""
+    """A batch with the torch interface."""
     gs.is_initialized() or gs.init(precision="64")
     return PointCloud(num_envs, max_episode_steps, **{"output": "torch", **options})

@@ -40,7 +40,8 @@ def test_goals_and_starts_follow_the_documentation():
 
 
 def test_particles_are_a_part_of_the_observation():
-    """Where they are from the stick, behind the numbers of the task without them; both faces, and agents take it."""
+    """Where they are from the stick, behind the numbers of the task without them; both interfaces, and agents take
+    it."""
     plain, env = make(2), make(2, particles=True)
     single = gym.make("genesis/SoftPush-v0", particles=True)
     assert env.observation_parts == {"state": (20,), "particles": (600, 3)} and plain.observation_parts is None
@@ -132,23 +133,23 @@ def test_randomised_parameters_change_the_motion():
     assert torch.equal(ends[1], ends[2]) and not torch.allclose(ends[0], ends[1], atol=1e-4)
 
 
-def test_a_sick_environment_poisons_no_other():
+def test_a_failed_environment_poisons_no_other():
     """An absurd velocity drives one environment's state out of bounds; gradients of the others keep their bits."""
     gradients = []
     for absurd in (False, True):
         env = make(3, differentiable=True, autoreset_mode="SameStep")
         env.reset(seed=0)
         action = forward(3).to(gs.tc_float).requires_grad_()
-        total, sick = 0.0, []
+        total, failed = 0.0, []
         for step in range(4):
             if absurd and step == 2:
                 env.block.set_velocity(torch.tensor([1e30, 0.0, 0.0]), envs_idx=[1])
             observation, reward, terminated, _, info = env.step(action)
             assert torch.isfinite(observation).all() and torch.isfinite(reward).all()
-            sick.append(info["nonfinite"].tolist())
+            failed.append(info["nonfinite"].tolist())
             assert torch.equal(terminated, info["nonfinite"])
             total = total + reward.sum()
-        assert sick[2] == [False, absurd, False] and not any(sick[3])
+        assert failed[2] == [False, absurd, False] and not any(failed[3])
         gradients += torch.autograd.grad(total, action)
     healthy, poisoned = gradients
     assert torch.isfinite(poisoned).all() and torch.equal(healthy[[0, 2]], poisoned[[0, 2]])

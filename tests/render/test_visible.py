@@ -8,7 +8,7 @@ import genesis as gs
 from genesis.engine.entities.base import Entity
 from genesis.visible import Points, Shape, Solids
 from tests.render.gltf_file import File
-from tests.render.looks import scene_of, tool
+from tests.render.render_scenes import scene_of, tool
 
 RED, BLUE = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
 

@@ -14,7 +14,7 @@ import genesis as gs
 from agents import AGENTS, presets
 from agents.bptt import BPTT
 from agents.core import checkpoint, distributed
-from scripts import evaluate, make, train
+from scripts import common, evaluate, train
 from tests.scripts import saved_agents, trainings
 from tests.scripts.trainings import ENV, INTERRUPTED, newest, policy, resume_as_told, run_train
 
@@ -123,10 +123,10 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     assert before < checkpoint.load(run)["agent_state"]["steps"] < 100000000
 
 
-@pytest.mark.parametrize("found, film", [(None, "film.gif"), (object(), "film.mp4")])
-def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
+@pytest.mark.parametrize("found, video", [(None, "film.gif"), (object(), "film.mp4")])
+def test_it_suggests_a_video_that_can_be_written(monkeypatch, found, video):
     monkeypatch.setattr(train, "find_spec", lambda name: found)
-    assert f"-m scripts.render --checkpoint runs/a --output {film}\n" in train.report(INTERRUPTED)
+    assert f"-m scripts.render --checkpoint runs/a --output {video}\n" in train.report(INTERRUPTED)
 
 
 def test_a_run_of_several_processes_is_resumed_by_as_many():
@@ -232,7 +232,7 @@ def test_ctrl_c_is_one_word(capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    assert make.run(interrupted) == 130 and capsys.readouterr() == ("", "interrupted\n")
+    assert common.run(interrupted) == 130 and capsys.readouterr() == ("", "interrupted\n")
 
 
 @pytest.fixture
@@ -275,11 +275,11 @@ def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
 
 
 def test_the_contact_of_an_evaluation_is_named(monkeypatch, tmp_path, capsys):
-    env = make.training_env("genesis/Pendulum-v0", 2)
+    env = common.training_env("genesis/Pendulum-v0", 2)
     run, _ = saved_agents.save(tmp_path, "genesis/Pendulum-v0", env, "bptt")
     code, output = run_evaluate(monkeypatch, capsys, run, "--json")
-    assert code == 0 and json.loads(output.out)["contact"] == make.own_contact("genesis/Ant-v0") == "strict"
-    assert make.own_contact("genesis/SoftPush-v0") is None
+    assert code == 0 and json.loads(output.out)["contact"] == common.own_contact("genesis/Ant-v0") == "strict"
+    assert common.own_contact("genesis/SoftPush-v0") is None
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):

@@ -26,7 +26,7 @@ def found_by_kernels(name, count, width, n_parameters):
                     a.found[width * i + c] = at.block(a, 0, name, i, c)
 
     arrays = allocate(TABLE, {"numbers": count * width}, "constant")
-    sizes = {slot.BLOCKS_HELD: 1, slot.LINKS: LINKS, slot.DOFS: DOFS, slot.GROUNDS: GROUNDS}
+    sizes = {slot.N_BLOCKS: 1, slot.LINKS: LINKS, slot.DOFS: DOFS, slot.GROUNDS: GROUNDS}
     for place, size in {**sizes, slot.PARAMETERS: n_parameters}.items():
         arrays["size"][place] = size
     bind(find, arrays)()
@@ -35,11 +35,11 @@ def found_by_kernels(name, count, width, n_parameters):
 
 @pytest.mark.parametrize("new", [None, ("rolling", ("links", 2)), ("backlash", ("dofs",))], ids=str)
 def test_a_new_block_of_parameters_shifts_those_behind_it(monkeypatch, new):
-    names = list(slot.BLOCKS.items())
+    names = list(slot.PARAMETER_TABLE.items())
     if new:
         names.insert(2, new)
         monkeypatch.setattr(slot, "BLOCKS", dict(names))
-    blocks = slot.parameter_blocks(LINKS, DOFS, GROUNDS)
+    blocks = slot.parameter_layout(LINKS, DOFS, GROUNDS)
     n_parameters = sum(math.prod(shape) for _, shape in blocks.values())
     assert list(blocks) == [name for name, _ in names]
     end = 0

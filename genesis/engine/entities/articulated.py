@@ -51,7 +51,7 @@ class RigidLink:
 
 
 @dataclass(frozen=True)
-class Share:
+class EntityOffsets:
     """Where an entity's numbers are in those of the solver."""
 
     q: int
@@ -59,8 +59,8 @@ class Share:
     link: int
     dt: float
     """Length of a step, s."""
-    blocks: dict[str, int]
-    """Name of a block of parameters -> first of the entity's numbers in the packed parameters."""
+    first_parameter: dict[str, int]
+    """Name of a parameter -> first of the entity's numbers in the packed parameters."""
     numbers: dict[str, int]
     """The same -> index of its `Parameter`."""
     points: tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
@@ -71,8 +71,8 @@ class ArticulatedBody(Entity):
     """Abstract: a body of the rigid solver. World frame. L links, Q numbers of q, D degrees of freedom."""
 
     kind = "rigid"
-    PLACED = ("_share",)
-    _share: Share
+    PLACED = ("_offsets",)
+    _offsets: EntityOffsets
 
     def __init__(self, idx: int, name: str, morph: Morph, material: Any, surface: Default, model: RigidModel) -> None:
         super().__init__(idx, name, morph, material, surface)
@@ -98,8 +98,8 @@ class ArticulatedBody(Entity):
             for i, link in enumerate(model.link_names)
         )
 
-    def _place(self, share: Share) -> None:
-        self._share = share
+    def _place(self, offsets: EntityOffsets) -> None:
+        self._offsets = offsets
 
     # What it is.
 
@@ -165,7 +165,7 @@ class ArticulatedBody(Entity):
             f"joint must be one of {', '.join(joint.name for joint in self.joints)}, got {name!r}. Choose one of these."
         )
 
-    # Within: indices, and this entity's share of the solver's values.
+    # Within: indices, and this entity's part of the solver's values.
 
     def _links_idx(self, chosen: Units) -> Sequence[int]:
         return indices(f"{self.name}.links_idx_local", chosen, self.n_links, "links")

@@ -8,7 +8,7 @@ import torch
 from genesis import morphs
 from genesis.contact.colliders import Colliders
 from genesis.engine import articulated
-from genesis.engine.articulated import World
+from genesis.engine.articulated import RigidSystem
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
@@ -23,15 +23,15 @@ from genesis.surfaces import Default
 class ArticulatedPart(Part):
     """All rigid bodies of a scene, and their grounds."""
 
-    def __init__(self, world: World, build: Build) -> None:
-        self.world, self.build = world, build
+    def __init__(self, rigid_system: RigidSystem, build: Build) -> None:
+        self.rigid_system, self.build = rigid_system, build
 
     def parameters(self) -> ParameterFields:
         build = self.build
-        return {("rigid", "model"): articulated.parameters(self.world, build.sim, build.n_envs, build.scene)}
+        return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
 
     def stability_check(self) -> Check:
-        check_bodies = articulated.stability_check(self.world, self.build.sim)
+        check_bodies = articulated.stability_check(self.rigid_system, self.build.sim)
 
         def check(fields: ParameterFields) -> None:
             check_bodies(fields["rigid", "model"])
@@ -39,7 +39,7 @@ class ArticulatedPart(Part):
         return check
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
-        return articulated.solver(self.world, self.build.sim, self.build.n_envs, self.build.outputs)
+        return articulated.solver(self.rigid_system, self.build.sim, self.build.n_envs, self.build.outputs)
 
 
 class ArticulatedKind(Kind):
@@ -59,8 +59,8 @@ class ArticulatedKind(Kind):
         return articulated.entities_of(idx, name, morph, material, surface)
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
-        world = articulated.assemble(entities, build.options, build.sim.dt)
-        return None if world is None else ArticulatedPart(world, build)
+        rigid_system = articulated.assemble(entities, build.options, build.sim.dt)
+        return None if rigid_system is None else ArticulatedPart(rigid_system, build)
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
         if field == "qpos":

@@ -12,7 +12,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import must_not_be_fixed
-from genesis.engine.parameters import Law, material_parameter
+from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
@@ -55,8 +55,8 @@ class ParticlePart(Part):
         numbers, build = [], self.build
         for entity in self.entities:
             for name, low_high in (("E", E_RANGE), ("nu", NU_RANGE), ("rho", RHO_RANGE)):
-                law = Law(*low_high)
-                numbers.append(material_parameter(entity, name, "set_material", law, build.n_envs, build.scene))
+                constraint = Constraint(*low_high)
+                numbers.append(material_parameter(entity, name, "set_material", constraint, build.n_envs, build.scene))
         return {("mpm", "material"): numbers}
 
     def stability_check(self) -> Check:

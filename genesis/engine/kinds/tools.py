@@ -12,7 +12,7 @@ from genesis.contact.shapes import Shape
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
-from genesis.engine.parameters import Law, material_parameter
+from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
@@ -45,10 +45,10 @@ class ToolPart(Part):
         self.colliders = [collider_of(entity.morph, entity.material.coup_softness) for entity in entities]
 
     def parameters(self) -> ParameterFields:
-        law = Law(*FRICTION_RANGE, closed=True)
+        constraint = Constraint(*FRICTION_RANGE, closed=True)
         build = self.build
         numbers = [
-            material_parameter(entity, "friction", "set_friction", law, build.n_envs, build.scene)
+            material_parameter(entity, "friction", "set_friction", constraint, build.n_envs, build.scene)
             for entity in self.entities
         ]
         return {("tool", "friction"): numbers}

@@ -89,8 +89,8 @@ def adjoint(features: Features) -> Functions:
         return Spatial(gtorque, gforce + at.traced_at(a, s, b, l, POS).cross(gtorque))
 
     @ti.func
-    def touch(a: ti.template(), s, b, l, p: ti.template(), R: ti.template(), vel: ti.template(), new: ti.template(),
-              nu: ti.template()):  # fmt: skip
+    def contact_adjoint(a: ti.template(), s, b, l, p: ti.template(), R: ti.template(), vel: ti.template(),
+                        new: ti.template(), nu: ti.template()):  # fmt: skip
         """Contacts of link l with the ground, at the old velocity and the new one: adds to its sums."""
         world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         contact = at.row(a.link_law, l)
@@ -140,7 +140,7 @@ def adjoint(features: Features) -> Functions:
             nu, due = at.summed(a, b, l, NU), at.summed(a, b, l, QDD)
             new, acc = vel + dt * due, at.motion(a, s, b, l, ACCELERATION) + due
             m = a.model[at.block(a, b, "mass", l)]
-            touch(a, s, b, l, p, R, vel, new, nu)
+            contact_adjoint(a, s, b, l, p, R, vel, new, nu)
             # Inertia: nu . (I a + v x* I v)
             moving = momentum(m, h, jd, jo_, vel)
             N = momentum(m, h, jd, jo_, acc) + vel.cross_force(moving)

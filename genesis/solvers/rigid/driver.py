@@ -131,7 +131,7 @@ def driver(features: Features) -> Functions:
             array[i] = where(good, array[i], lane())
 
     @ti.func
-    def take(a: ti.template(), rows: ti.template(), array: ti.template(), b, n):
+    def load_rows(a: ti.template(), rows: ti.template(), array: ti.template(), b, n):
         """Into frame 0, from rows of n numbers for each environment. Idle lanes repeat the first environment."""
         for k in range(n):
             v = lane()
@@ -146,7 +146,7 @@ def driver(features: Features) -> Functions:
             array[at.item(a, 0, b, k, n)] = v
 
     @ti.func
-    def give(a: ti.template(), frame, array: ti.template(), rows: ti.template(), b, n):
+    def store_rows(a: ti.template(), frame, array: ti.template(), rows: ti.template(), b, n):
         """The reverse, from a frame."""
         for k in range(n):
             v = array[at.item(a, frame, b, k, n)]
@@ -171,21 +171,21 @@ def driver(features: Features) -> Functions:
                 if a.size[BEGIN] == 0:
                     for j in ti.static(range(lay.width)):
                         a.status[lay.width * b + j] = 0
-                    take(a, a.q_in, a.q, b, a.size[QS])
-                    take(a, a.qd_in, a.qd, b, a.size[DOFS])
-                    take(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
+                    load_rows(a, a.q_in, a.q, b, a.size[QS])
+                    load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
+                    load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = step % a.size[N_FRAMES], (step + 1) % a.size[N_FRAMES]
                     for l in range(a.size[LINKS]):
-                        ki.move(a, s, b, l)
+                        ki.link_kinematics(a, s, b, l)
                     attempt = 0
                     while attempt < ATTEMPTS:
-                        a.n_held[b] = 0
+                        a.n_contacts[b] = 0
                         for l in range(a.size[LINKS]):
-                            ki.rest(a, s, b, l, attempt)
+                            ki.bias_forces(a, s, b, l, attempt)
                         if ti.static(features.pairs):
-                            pr.push(a, s, b)
-                        ine.gather(a, s, b)
+                            pr.contact_forces(a, s, b)
+                        ine.mass_matrix(a, s, b)
                         ine.factor(a, s, b)
                         ine.solve(a, s, b)
                         attempt += 1
@@ -197,8 +197,8 @@ def driver(features: Features) -> Functions:
                     note(a.status, b, total, fastest, step)
                 if a.size[END] == a.size[SUBSTEPS]:
                     last = a.size[SUBSTEPS] % a.size[N_FRAMES]
-                    give(a, last, a.q, a.q_out, b, a.size[QS])
-                    give(a, last, a.qd, a.qd_out, b, a.size[DOFS])
+                    store_rows(a, last, a.q, a.q_out, b, a.size[QS])
+                    store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
 
     @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
     def advance_adjoint(arrays: ti.template()):
@@ -209,8 +209,8 @@ def driver(features: Features) -> Functions:
                 a = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
                 n_controls, n_pushes = N_CONTROLS * a.size[DOFS], 3 * WRENCH_ROWS * a.size[LINKS]
                 if a.size[END] == a.size[SUBSTEPS]:
-                    take(a, a.gq_in, a.gqpos, b, a.size[QS])
-                    take(a, a.gqd_in, a.gqd, b, a.size[DOFS])
+                    load_rows(a, a.gq_in, a.gqpos, b, a.size[QS])
+                    load_rows(a, a.gqd_in, a.gqd, b, a.size[DOFS])
                     clear(a, a.gdofs, b, n_controls)
                     clear(a, a.gwrench, b, n_pushes)
                     clear(a, a.gmodel, b, a.size[PARAMETERS])
@@ -230,7 +230,7 @@ def driver(features: Features) -> Functions:
                         ine.solve(a, s, b)
                         ad.sweep_out(a, s, b)
                         if ti.static(features.pairs):
-                            pr.push_adjoint(a, s, b)
+                            pr.contact_forces_adjoint(a, s, b)
                         ad.sweep_in(a, s, b)
                 keep(a, good, a.gq, b, a.size[DOFS])
                 keep(a, good, a.gqd, b, a.size[DOFS])
@@ -241,8 +241,8 @@ def driver(features: Features) -> Functions:
                 if a.size[BEGIN] == 0:
                     ta.from_tangent(a, 0, b)
                     keep(a, good, a.gqpos, b, a.size[QS])
-                    give(a, 0, a.gqpos, a.gq_out, b, a.size[QS])
-                    give(a, 0, a.gqd, a.gqd_out, b, a.size[DOFS])
-                    give(a, 0, a.gdofs, a.gdofs_out, b, n_controls)
+                    store_rows(a, 0, a.gqpos, a.gq_out, b, a.size[QS])
+                    store_rows(a, 0, a.gqd, a.gqd_out, b, a.size[DOFS])
+                    store_rows(a, 0, a.gdofs, a.gdofs_out, b, n_controls)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

@@ -220,11 +220,11 @@ def grounds(features: Features) -> Functions:
         per = fixed / (s2 * ti.sqrt(s2))  # slope of the friction in what it can be at most
         slid = N.dot(U - u * n)
         faded = slid * friction / s2
-        bent = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
+        dratio = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
         ahead = u - u0
         normal = hold * (P * g0 - G * g1 * ahead)
-        dnormal = hold * (dP * g0 + P * g1 * bent - dG * g1 * ahead - G * g2 * bent * ahead)
-        gx = slid * mu * per * (dP * g0 + P * g1 * bent) - reach * dnormal
+        dnormal = hold * (dP * g0 + P * g1 * dratio - dG * g1 * ahead - G * g2 * dratio * ahead)
+        gx = slid * mu * per * (dP * g0 + P * g1 * dratio) - reach * dnormal
         gu0 = 0.0 - reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1
         gu, greach = reach * (hold * G * g1 - friction), 0.0 - normal - friction * u
         gV = gu0 * n - faded * along

@@ -25,15 +25,15 @@ def local(array, n):
 @traced
 def item(a, s, b, k, n):
     """Of number k of n."""
-    held = a.size[slot.BLOCKS_HELD]
+    n_blocks = a.size[slot.N_BLOCKS]
     if layout().soa:  # neighbouring threads, which are environments, read neighbouring numbers
-        return value((s * n + k) * held + b)
-    return value((s * held + b) * n + k)
+        return value((s * n + k) * n_blocks + b)
+    return value((s * n_blocks + b) * n + k)
 
 
 @traced
 def step(a):
-    return a.size[slot.BLOCKS_HELD] if layout().soa else 1
+    return a.size[slot.N_BLOCKS] if layout().soa else 1
 
 
 @traced
@@ -61,7 +61,7 @@ def control_at(a, b, j, what):
 def block(a, b, name, i, component=0):
     """Of a parameter, by the name of its block."""
     first = 0
-    for before, (size, *inner) in slot.BLOCKS.items():
+    for before, (size, *inner) in slot.PARAMETER_TABLE.items():
         width = math.prod(inner)
         if before == name:
             return item(a, 0, b, first + width * i + component, a.size[slot.PARAMETERS])
@@ -76,16 +76,16 @@ def key_at(a, s, b, g, i):
 
 
 @traced
-def held_at(a, b, c, what):
+def contact_list_at(a, b, c, what):
     """Of listed contact c."""
     rows = a.size[slot.GROUNDS] * a.size[slot.POINTS]
-    return item(a, 0, b, slot.HELD * c + what, slot.HELD * rows)
+    return item(a, 0, b, slot.CONTACT_NUMBERS * c + what, slot.CONTACT_NUMBERS * rows)
 
 
 @traced
-def held_by_at(a, b, c, what):
+def contact_index_at(a, b, c, what):
     rows = a.size[slot.GROUNDS] * a.size[slot.POINTS]
-    return item(a, 0, b, slot.HELD_INTS * c + what, slot.HELD_INTS * rows)
+    return item(a, 0, b, slot.CONTACT_INTS * c + what, slot.CONTACT_INTS * rows)
 
 
 @traced

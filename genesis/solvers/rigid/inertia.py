@@ -33,7 +33,7 @@ def inertia() -> Functions:
     jo = joints()
 
     @ti.func
-    def gather(a: ti.template(), s, b):
+    def mass_matrix(a: ti.template(), s, b):
         """Mass matrix with all that is implicit, and in x the force that is left at zero acceleration."""
         for back in range(a.size[LINKS]):
             l = a.size[LINKS] - 1 - back
@@ -97,4 +97,4 @@ def inertia() -> Functions:
                 xj = xj - a.mass[first + (row + c) * step] * a.x[x0 + a.chain[row + c] * step]
             a.x[x0 + j * step] = xj
 
-    return Functions(gather=gather, factor=factor, solve=solve)
+    return Functions(mass_matrix=mass_matrix, factor=factor, solve=solve)

@@ -26,16 +26,16 @@ from genesis.solvers.rigid.layout import (
     DT,
     DUE,
     GROUNDS,
-    HELD_KEY,
-    HELD_LINK,
-    HELD_NORMAL,
-    HELD_PLACE,
-    HELD_POINT,
     HINGE,
     JD,
     JO,
     KIND,
     LINKS,
+    LISTED_KEY,
+    LISTED_LINK,
+    LISTED_NORMAL,
+    LISTED_PLACE,
+    LISTED_POINT,
     LLD,
     LLO,
     MOMENT,
@@ -90,7 +90,7 @@ def kinematics(features: Features) -> Functions:
         return o
 
     @ti.func
-    def move(a: ti.template(), s, b, l):
+    def link_kinematics(a: ti.template(), s, b, l):
         """Pose, velocity and bias acceleration of link l in frame s from its parent's, and its dofs' axes."""
         p, R = lanes3(), Mat(lanes3(), lanes3(), lanes3())
         vel, acc = spatial(), spatial()
@@ -161,10 +161,10 @@ def kinematics(features: Features) -> Functions:
         return m, m * c, d + dc, o + oc, c
 
     @ti.func
-    def rest(a: ti.template(), s, b, l, attempt):
+    def bias_forces(a: ti.template(), s, b, l, attempt):
         """The link's own part of `work`: inertia, bias force, external wrench and contact with the ground.
 
-        Lists the contacts in `held` and `held_by`, and counts them in `n_held`.
+        Lists the contacts in `contact_list` and `contact_index`, and counts them in `n_contacts`.
         """
         p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
         vel = at.motion(a, s, b, l, VELOCITY)
@@ -198,12 +198,12 @@ def kinematics(features: Features) -> Functions:
                             a.released[key] = none
                         normal, damping, friction = gr.coefficients(x, V, n, law, 1.0 - a.released[key])
                         F = gr.force(normal, damping, friction, n, V, V)
-                        count = a.n_held[b]
-                        a.n_held[b] = count + 1
-                        a.held_by[at.held_by_at(a, b, count, HELD_LINK)] = l
-                        a.held_by[at.held_by_at(a, b, count, HELD_KEY)] = key
-                        a.held_by[at.held_by_at(a, b, count, HELD_POINT)] = i
-                        at.put(a, a.held, at.held_at(a, b, count, HELD_NORMAL),
+                        count = a.n_contacts[b]
+                        a.n_contacts[b] = count + 1
+                        a.contact_index[at.contact_index_at(a, b, count, LISTED_LINK)] = l
+                        a.contact_index[at.contact_index_at(a, b, count, LISTED_KEY)] = key
+                        a.contact_index[at.contact_index_at(a, b, count, LISTED_POINT)] = i
+                        at.put(a, a.contact_list, at.contact_list_at(a, b, count, LISTED_NORMAL),
                                Vec(n[0], n[1], n[2], normal + damping * n.dot(V), r[0], r[1], r[2], damping, friction,
                                    where(x > 0.0 - contact[1], none + 1.0, none)))  # fmt: skip
                         needed.v -= F
@@ -229,7 +229,7 @@ def kinematics(features: Features) -> Functions:
 
         Overwrites `work` with the links' accelerations due to x, if anybody is to read them.
         """
-        count = a.n_held[b]
+        count = a.n_contacts[b]
         found = False
         if ti.static(features.outputs) or count > 0:
             for l in range(a.size[LINKS]):
@@ -243,16 +243,16 @@ def kinematics(features: Features) -> Functions:
                     due += acceleration * at.axis(a, s, b, j)
                 at.put(a, a.work, at.work_at(a, b, l, DUE), due)
             for c in range(count):
-                l = a.held_by[at.held_by_at(a, b, c, HELD_LINK)]
-                head = at.get4(a, a.held, at.held_at(a, b, c, HELD_NORMAL))
-                place = at.get4(a, a.held, at.held_at(a, b, c, HELD_PLACE))
+                l = a.contact_index[at.contact_index_at(a, b, c, LISTED_LINK)]
+                head = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_NORMAL))
+                place = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_PLACE))
                 vel = at.motion(a, s, b, l, VELOCITY) + a.num[DT] * at.worked6(a, b, l, DUE)
                 force = head[3] - place[3] * head[:3].dot(vel.at(place[:3]))
                 pulls = (place[3] > 0.0) & (force < 0.0)
                 if not last and any_lane(pulls):
-                    key = a.held_by[at.held_by_at(a, b, c, HELD_KEY)]
+                    key = a.contact_index[at.contact_index_at(a, b, c, LISTED_KEY)]
                     a.released[key] = where(pulls, lane(1.0), a.released[key])
                     found = True
         return found
 
-    return Functions(move=move, rest=rest, release=release, origin=origin)
+    return Functions(link_kinematics=link_kinematics, bias_forces=bias_forces, release=release, origin=origin)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from genesis.arrays import Array, Table
 
 N_SIZES = 15
-(BLOCKS_HELD, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
+(N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
  POINTS, GROUNDS, PAIRS, ENVS) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
@@ -80,11 +80,11 @@ AAD, AAO, AL0, AL1, AL2, LLD, LLO, NEEDED = _rows
 """Inertia (angular block AA, mixed block AL, linear block LL) and the force that a link needs."""
 DUE = AAD
 """Once the inertia is used: a link's acceleration due to qdd."""
-*_rows, HELD = places(3, 1, 3, 1, 1, 1, 2)
-HELD_NORMAL, HELD_FORCE, HELD_PLACE, HELD_SLOPE, HELD_FRICTION, HELD_TOUCHES, _spare = _rows
+*_rows, CONTACT_NUMBERS = places(3, 1, 3, 1, 1, 1, 2)
+LISTED_NORMAL, LISTED_FORCE, LISTED_PLACE, LISTED_SLOPE, LISTED_FRICTION, LISTED_TOUCHES, _spare = _rows
 """Of a listed contact: normal, normal force at rest; place, the force's slope; friction, whether it touches."""
-HELD_INTS = 3
-HELD_LINK, HELD_KEY, HELD_POINT = range(HELD_INTS)
+CONTACT_INTS = 3
+LISTED_LINK, LISTED_KEY, LISTED_POINT = range(CONTACT_INTS)
 *_rows, BACK = places(2, 2, 2, 2, 2, 2, 2)
 NU, QDD, BN, BV, BA, BU, BW = _rows
 """nu, the acceleration due to qdd, and the sums that `adjoint` describes."""
@@ -92,7 +92,7 @@ NU, QDD, BN, BV, BA, BU, BW = _rows
 CONTACT_FORCE, CONTACT_PLACE, CONTACT_TOUCHES = _rows
 """Of a contact point's outputs: force on the link, touching point, touching substeps."""
 
-BLOCKS: Mapping[str, tuple[str | int, ...]] = {
+PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "mass": ("links",),
     "inertia": ("links", 6),
     "friction": ("links",),
@@ -145,9 +145,9 @@ TABLE: Table = (
     # Within a substep.
     Array("work", "AL", ("blocks", "links", WORK, 3), "scratch"),
     Array("x", "AL", ("blocks", "dofs"), "scratch"),  # right-hand side and solution; in the adjoint, mu
-    Array("held", "AL", ("blocks", "grounds", "points", HELD), "scratch"),  # contacts in a list
-    Array("held_by", "I1", ("blocks", "grounds", "points", HELD_INTS), "scratch"),
-    Array("n_held", "I1", ("blocks",), "scratch"),
+    Array("contact_list", "AL", ("blocks", "grounds", "points", CONTACT_NUMBERS), "scratch"),  # contacts in a list
+    Array("contact_index", "I1", ("blocks", "grounds", "points", CONTACT_INTS), "scratch"),
+    Array("n_contacts", "I1", ("blocks",), "scratch"),
     # Within an adjoint.
     Array("back", "AL", ("blocks", "links", BACK, 3), "adjoint"),
     Array("gqpos", "AL", ("blocks", "qs"), "adjoint"),
@@ -173,15 +173,15 @@ TABLE: Table = (
 )
 
 
-def parameter_blocks(n_links: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Name -> (first index, shape) of each block of parameters."""
+def parameter_layout(n_links: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Name -> (first index, shape) of each parameter's numbers."""
     sizes = {"links": n_links, "dofs": n_dofs, "grounds": n_grounds}
-    blocks, begin = {}, 0
-    for name, shape in BLOCKS.items():
+    table, begin = {}, 0
+    for name, shape in PARAMETER_TABLE.items():
         extent = tuple(sizes[size] if isinstance(size, str) else size for size in shape)
-        blocks[name] = (begin, extent)
+        table[name] = (begin, extent)
         begin += math.prod(extent)
-    return blocks
+    return table
 
 
 def chain_entries(parent_dof: list[int]) -> Iterator[list[int]]:

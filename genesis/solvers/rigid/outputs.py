@@ -20,15 +20,15 @@ from genesis.solvers.rigid.layout import (
     DT,
     DUE,
     GROUNDS,
-    HELD_FRICTION,
-    HELD_LINK,
-    HELD_NORMAL,
-    HELD_PLACE,
-    HELD_POINT,
-    HELD_TOUCHES,
     JD,
     JO,
     LINKS,
+    LISTED_FRICTION,
+    LISTED_LINK,
+    LISTED_NORMAL,
+    LISTED_PLACE,
+    LISTED_POINT,
+    LISTED_TOUCHES,
     MOMENT,
     N_DOFS,
     N_POINTS,
@@ -68,11 +68,13 @@ def outputs(features: Features) -> Functions:
             com = p + R @ at.link_vector(a, l, COM)
             bias.w += inertial.w - at.get3(a, a.wrench, at.wrench_at(a, b, l, TWIST)) - com.cross(push)
             at.put(a, a.work, at.work_at(a, b, l, NEEDED), Spatial(bias.w, bias.v + inertial.v - push))
-        for c in range(a.n_held[b]):
-            l, i = a.held_by[at.held_by_at(a, b, c, HELD_LINK)], a.held_by[at.held_by_at(a, b, c, HELD_POINT)]
-            head = at.get4(a, a.held, at.held_at(a, b, c, HELD_NORMAL))
-            place = at.get4(a, a.held, at.held_at(a, b, c, HELD_PLACE))
-            friction, touches = a.held[at.held_at(a, b, c, HELD_FRICTION)], a.held[at.held_at(a, b, c, HELD_TOUCHES)]
+        for c in range(a.n_contacts[b]):
+            l, i = a.contact_index[at.contact_index_at(a, b, c, LISTED_LINK)],
+            a.contact_index[at.contact_index_at(a, b, c, LISTED_POINT)]
+            head = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_NORMAL))
+            place = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_PLACE))
+            friction, touches = a.contact_list[at.contact_list_at(a, b, c, LISTED_FRICTION)],
+            a.contact_list[at.contact_list_at(a, b, c, LISTED_TOUCHES)]
             n, r = head[:3], place[:3]
             U = (at.motion(a, s, b, l, VELOCITY) + dt * at.worked6(a, b, l, DUE)).at(r)
             F = (head[3] - (place[3] - friction) * n.dot(U)) * n - friction * U
@@ -82,7 +84,7 @@ def outputs(features: Features) -> Functions:
             at.add(a, a.contacts, at.contact_at(a, b, i, CONTACT_PLACE), touches * (world + r))
             at.increase(a.contacts, at.contact_at(a, b, i, CONTACT_TOUCHES), touches)
         if ti.static(features.pairs):
-            pr.push(a, s, b)
+            pr.contact_forces(a, s, b)
         for back in range(a.size[LINKS]):
             l = a.size[LINKS] - 1 - back
             needed = at.worked6(a, b, l, NEEDED)

@@ -174,7 +174,7 @@ def pairs(features: Features) -> Functions:
         return numbers[0] * ka * kb / (ka + kb), mu, numbers
 
     @ti.func
-    def push_one(a: ti.template(), s, b, i, lane):
+    def contact_force(a: ti.template(), s, b, i, lane):
         """Takes the pairs' forces off the forces that links need, in `work`."""
         la, sa = at.paired(a, i, LINK_A), at.paired(a, i, SHAPE_A)
         lb, sb = at.paired(a, i, LINK_B), at.paired(a, i, SHAPE_B)
@@ -209,7 +209,7 @@ def pairs(features: Features) -> Functions:
                 add6(a, a.work, at.work_at(a, b, l, NEEDED), lane, Spatial(way * t, way * f))
 
     @ti.func
-    def push_one_adjoint(a: ti.template(), s, b, i, lane):
+    def contact_force_adjoint(a: ti.template(), s, b, i, lane):
         """Adds the pairs' part of the virtual power's derivatives to both links' sums."""
         la, sa = at.paired(a, i, LINK_A), at.paired(a, i, SHAPE_A)
         lb, sb = at.paired(a, i, LINK_B), at.paired(a, i, SHAPE_B)
@@ -244,8 +244,8 @@ def pairs(features: Features) -> Functions:
                     gr_ = gV.cross(va.w - vb.w) - F.cross(na.w - nb.w)
                     gn -= sample[3] * gr_
                     # the normal turns with b, and bends with the sample's place in b
-                    bent = Qb.transpose() @ gn
-                    moved = Qb @ (curvature * bends * (bent - local.dot(bent) * local) - gdepth * local
+                    gn_local = Qb.transpose() @ gn
+                    moved = Qb @ (curvature * bends * (gn_local - local.dot(gn_local) * local) - gdepth * local
                                   + (gk / weight) * slope)  # fmt: skip
                     f -= F
                     ta -= ra.cross(F)
@@ -274,15 +274,15 @@ def pairs(features: Features) -> Functions:
             add(a.gmodel, fb, lane, (own - 1.0) * gmu_sum)
 
     @ti.func
-    def push(a: ti.template(), s, b):
+    def contact_forces(a: ti.template(), s, b):
         """Takes the pairs' forces off the forces that links need, in `work`."""
         for i, lane in ti.ndrange(a.size[PAIRS], lay.width):
-            push_one(a, s, b, i, lane)
+            contact_force(a, s, b, i, lane)
 
     @ti.func
-    def push_adjoint(a: ti.template(), s, b):
+    def contact_forces_adjoint(a: ti.template(), s, b):
         """Adds the pairs' part of the virtual power's derivatives to both links' sums."""
         for i, lane in ti.ndrange(a.size[PAIRS], lay.width):
-            push_one_adjoint(a, s, b, i, lane)
+            contact_force_adjoint(a, s, b, i, lane)
 
-    return Functions(push=push, push_adjoint=push_adjoint)
+    return Functions(contact_forces=contact_forces, contact_forces_adjoint=contact_forces_adjoint)

@@ -158,8 +158,8 @@ def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[flo
     return np.maximum(tree_mass(model) * g / sag(model, options), 1e-6)
 
 
-def initial_block(model: RigidModel, name: str) -> np.ndarray:
-    """The model's own values of a block of `layout.BLOCKS` that belongs to links or dofs, less contact stiffness."""
+def own_values(model: RigidModel, name: str) -> np.ndarray:
+    """The model's own values of one of `layout.PARAMETER_TABLE`, of links or dofs, less contact stiffness."""
     if name in ("kp", "kv"):
         return model.dof_gains()[("kp", "kv").index(name)]
     if name == "friction":

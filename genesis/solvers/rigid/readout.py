@@ -41,7 +41,7 @@ P_ORIGIN, P_POS, P_VELOCITY = _rows
 *_rows, BACK = places(2, 2)
 R_VELOCITY, R_TURN = _rows
 """Cotangents of the velocity, and of a rigid displacement."""
-*_rows, SEEN = places(3, 3, 3, 4)
+*_rows, LINK_STATE = places(3, 3, 3, 4)
 S_POS, S_VEL, S_ANG, S_QUAT = _rows
 """World position, velocity of the origin, angular velocity, quaternion of the rotation."""
 
@@ -55,8 +55,8 @@ TABLE: Table = (
     Array("qd", "AL", ("blocks", "dofs"), "frames"),
     Array("place", "AL", ("blocks", "links", PLACE, 3), "frames"),
     Array("axes", "AL", ("blocks", "dofs", 2, 3), "frames"),  # of each dof, a spatial vector
-    Array("seen", "AL", ("blocks", "links", SEEN), "frames"),
-    Array("gseen", "AL", ("blocks", "links", SEEN), "adjoint"),
+    Array("link_state", "AL", ("blocks", "links", LINK_STATE), "frames"),
+    Array("glink_state", "AL", ("blocks", "links", LINK_STATE), "adjoint"),
     Array("back", "AL", ("blocks", "links", BACK, 3), "adjoint"),
     Array("gq", "AL", ("blocks", "dofs"), "adjoint"),  # in each dof's own direction
     Array("gqpos", "AL", ("blocks", "qs"), "adjoint"),
@@ -77,8 +77,8 @@ def kernels() -> Functions:
         return at.vector_at(a, 0, b, l, row, BACK, a.size[LINKS])
 
     @ti.func
-    def seen_at(a: ti.template(), b, l, what):
-        return at.item(a, 0, b, SEEN * l + what, SEEN * a.size[LINKS])
+    def link_state_at(a: ti.template(), b, l, what):
+        return at.item(a, 0, b, LINK_STATE * l + what, LINK_STATE * a.size[LINKS])
 
     @ti.func
     def walk(a: ti.template(), b, l):
@@ -94,7 +94,7 @@ def kernels() -> Functions:
             p += at.link_vector(a, l, OFFSET)
             r += own
         else:
-            up = at.get4(a, a.seen, seen_at(a, b, parent, S_QUAT))
+            up = at.get4(a, a.link_state, link_state_at(a, b, parent, S_QUAT))
             p = at.get3(a, a.place, place_at(a, b, parent, P_POS)) + rotate(up, at.link_vector(a, l, OFFSET))
             r = quaternion_product(up, own)
             vel = at.get6(a, a.place, place_at(a, b, parent, P_VELOCITY))
@@ -134,10 +134,10 @@ def kernels() -> Functions:
                 j += 1
         at.put(a, a.place, place_at(a, b, l, P_POS), p)
         at.put(a, a.place, place_at(a, b, l, P_VELOCITY), vel)
-        at.put(a, a.seen, seen_at(a, b, l, S_QUAT), r)
+        at.put(a, a.link_state, link_state_at(a, b, l, S_QUAT), r)
 
     @kernel(TABLE, "constant", "frames")
-    def look(arrays: ti.template()):
+    def forward_kinematics(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
@@ -148,12 +148,12 @@ def kernels() -> Functions:
                     p = at.get3(a, a.place, place_at(a, b, l, P_POS))
                     vel = at.get6(a, a.place, place_at(a, b, l, P_VELOCITY))
                     o = at.get3(a, a.place, place_at(a, b, at.link(a, l, ROOT), P_ORIGIN))
-                    at.put(a, a.seen, seen_at(a, b, l, S_POS), p + o)
-                    at.put(a, a.seen, seen_at(a, b, l, S_VEL), vel.at(p))
-                    at.put(a, a.seen, seen_at(a, b, l, S_ANG), vel.w)
+                    at.put(a, a.link_state, link_state_at(a, b, l, S_POS), p + o)
+                    at.put(a, a.link_state, link_state_at(a, b, l, S_VEL), vel.at(p))
+                    at.put(a, a.link_state, link_state_at(a, b, l, S_ANG), vel.w)
 
     @kernel(TABLE, "constant", "frames", "adjoint")
-    def look_adjoint(arrays: ti.template()):
+    def forward_kinematics_adjoint(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
@@ -168,11 +168,11 @@ def kernels() -> Functions:
                     l = a.size[LINKS] - 1 - behind
                     p = at.get3(a, a.place, place_at(a, b, l, P_POS))
                     vel = at.get6(a, a.place, place_at(a, b, l, P_VELOCITY))
-                    gpos = at.get3(a, a.gseen, seen_at(a, b, l, S_POS))
-                    gvel = at.get3(a, a.gseen, seen_at(a, b, l, S_VEL))
-                    gang = at.get3(a, a.gseen, seen_at(a, b, l, S_ANG))
-                    r = at.get4(a, a.seen, seen_at(a, b, l, S_QUAT))
-                    gr = at.get4(a, a.gseen, seen_at(a, b, l, S_QUAT))
+                    gpos = at.get3(a, a.glink_state, link_state_at(a, b, l, S_POS))
+                    gvel = at.get3(a, a.glink_state, link_state_at(a, b, l, S_VEL))
+                    gang = at.get3(a, a.glink_state, link_state_at(a, b, l, S_ANG))
+                    r = at.get4(a, a.link_state, link_state_at(a, b, l, S_QUAT))
+                    gr = at.get4(a, a.glink_state, link_state_at(a, b, l, S_QUAT))
                     gturn = 0.5 * quaternion_product(gr, Vec(r[0], 0.0 - r[1], 0.0 - r[2], 0.0 - r[3]))[1:]
                     gp = gpos + gvel.cross(vel.w)
                     gvelocity = at.get6(a, a.back, back_at(a, b, l, R_VELOCITY))
@@ -210,15 +210,15 @@ def kernels() -> Functions:
         """What a rigid displacement does to the velocity along dof j, added to the displacement's cotangent."""
         moved += at.axis(a, 0, b, j).cross_force(a.qd[at.dof_at(a, 0, b, j)] * gvelocity)
 
-    return Functions(look=look, look_adjoint=look_adjoint)
+    return Functions(forward_kinematics=forward_kinematics, forward_kinematics_adjoint=forward_kinematics_adjoint)
 
 
 class Bound(NamedTuple):
     """Kernels for one number of environments, and their arrays."""
 
     arrays: dict[str, torch.Tensor]
-    look: Launch
-    look_adjoint: Launch | None
+    forward_kinematics: Launch
+    forward_kinematics_adjoint: Launch | None
 
 
 class Readout:
@@ -245,20 +245,21 @@ class Readout:
         if n_envs not in self._bound:
             a = allocate(TABLE, sizes, "frames")
             given = torch.zeros(slot.N_SIZES, dtype=torch.int32)
-            for place, size in ((slot.BLOCKS_HELD, "blocks"), (slot.ACTIVE, "blocks"), (slot.LINKS, "links"),
+            for place, size in ((slot.N_BLOCKS, "blocks"), (slot.ACTIVE, "blocks"), (slot.LINKS, "links"),
                                 (slot.QS, "qs"), (slot.DOFS, "dofs")):  # fmt: skip
                 given[place] = sizes[size]
             given[slot.N_FRAMES] = 1
             a["size"].copy_(given)
-            self._bound[n_envs] = Bound(a, bind(kernels().look, {**self._constants, **a}, lanes=True), None)
+            self._bound[n_envs] = Bound(a, bind(kernels().forward_kinematics, {**self._constants, **a}, lanes=True),
+                                        None)
         bound = self._bound[n_envs]
         if not adjoint:
-            return bound.arrays, bound.look
-        if bound.look_adjoint is None:
+            return bound.arrays, bound.forward_kinematics
+        if bound.forward_kinematics_adjoint is None:
             bound.arrays.update(allocate(TABLE, sizes, "adjoint"))
-            launch = bind(kernels().look_adjoint, {**self._constants, **bound.arrays}, lanes=True)
-            bound = self._bound[n_envs] = bound._replace(look_adjoint=launch)
-        return bound.arrays, bound.look_adjoint  # type: ignore[return-value]
+            launch = bind(kernels().forward_kinematics_adjoint, {**self._constants, **bound.arrays}, lanes=True)
+            bound = self._bound[n_envs] = bound._replace(forward_kinematics_adjoint=launch)
+        return bound.arrays, bound.forward_kinematics_adjoint  # type: ignore[return-value]
 
     def _rows(self, arrays: Mapping[str, torch.Tensor], name: str, n_envs: int) -> torch.Tensor:
         return blocks.view(TABLE, arrays, name, self._sizes_of(n_envs))
@@ -269,8 +270,8 @@ class Readout:
         blocks.write(self._rows(a, "q", n), qpos)
         blocks.write(self._rows(a, "qd", n), qd)
         launch()
-        seen = blocks.read(self._rows(a, "seen", n), n).unflatten(1, (self._sizes["links"], SEEN))
-        pos, vel, ang, quat = seen.split((3, 3, 3, 4), dim=2)
+        link_state = blocks.read(self._rows(a, "link_state", n), n).unflatten(1, (self._sizes["links"], LINK_STATE))
+        pos, vel, ang, quat = link_state.split((3, 3, 3, 4), dim=2)
         return pos.contiguous(), quat.contiguous(), vel.contiguous(), ang.contiguous()
 
     def adjoint(
@@ -281,6 +282,6 @@ class Readout:
         blocks.write(self._rows(a, "q", n), qpos)
         blocks.write(self._rows(a, "qd", n), qd)
         gpos, gquat, gvel, gang = cotangents
-        blocks.write(self._rows(a, "gseen", n), torch.cat([gpos, gvel, gang, gquat], 2).flatten(1))
+        blocks.write(self._rows(a, "glink_state", n), torch.cat([gpos, gvel, gang, gquat], 2).flatten(1))
         launch()
         return blocks.read(self._rows(a, "gqpos", n), n), blocks.read(self._rows(a, "gqd", n), n)

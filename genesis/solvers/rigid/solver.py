@@ -47,7 +47,7 @@ class RigidFrames:
 class RigidSolver(Solver):
     """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
     gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
-    in the order of `layout.BLOCKS`, and gravity (3,); outputs as asked for.
+    in the order of `layout.PARAMETER_TABLE`, and gravity (3,); outputs as asked for.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -76,8 +76,8 @@ class RigidSolver(Solver):
         self.model, self.substeps, self.dt = model, substeps, dt
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         self.points = prepare.contact_points(model)
-        self.blocks = slot.parameter_blocks(L, D, len(grounds))
-        first, shape = self.blocks["ground_friction"]
+        self.parameter_layout = slot.parameter_layout(L, D, len(grounds))
+        first, shape = self.parameter_layout["ground_friction"]
         self.n_parameters = first + shape[0]
         self._initial_model = self._initial_parameters(grounds, options, gravity)
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
@@ -129,8 +129,9 @@ class RigidSolver(Solver):
             "contact_stiffness": prepare.contact_stiffness(self.model, options, gravity),
             "ground_friction": np.array([ground.friction for ground in grounds]),
         }
-        blocks = [values[name] if name in values else prepare.initial_block(self.model, name) for name in slot.BLOCKS]
-        return torch.as_tensor(np.concatenate([np.ravel(block) for block in blocks]))
+        parts = [values[name] if name in values else prepare.own_values(self.model,
+                                                                        name) for name in slot.PARAMETER_TABLE]
+        return torch.as_tensor(np.concatenate([np.ravel(part) for part in parts]))
 
     def _packed(self, constants: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Constants of the table in the memory of kernels; none is empty."""
@@ -211,7 +212,7 @@ class RigidSolver(Solver):
         given = (qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)
         for array, value in zip(select(TABLE, "step"), given, strict=True):
             mine.launch.point(array.name, value)
-        # These change rarely. What was loaded is held, so that its memory cannot become another tensor's.
+        # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
             before = mine.inputs.get(name)
             same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
@@ -241,7 +242,7 @@ class RigidSolver(Solver):
         """The array `size`."""
         numbers = [0] * slot.N_SIZES
         for place, number in (
-            (slot.BLOCKS_HELD, sizes["blocks"]), (slot.ACTIVE, blocks.count(active)), (slot.ENVS, active),
+            (slot.N_BLOCKS, sizes["blocks"]), (slot.ACTIVE, blocks.count(active)), (slot.ENVS, active),
             (slot.N_FRAMES, sizes["frames"]), (slot.BEGIN, begin), (slot.END, end), (slot.SUBSTEPS, self.substeps),
             (slot.LINKS, sizes["links"]), (slot.QS, sizes["qs"]), (slot.DOFS, sizes["dofs"]),
             (slot.ENTRIES, sizes["entries"]), (slot.PARAMETERS, sizes["parameters"]), (slot.POINTS, sizes["points"]),

@@ -1,4 +1,4 @@
-"""What the two faces of an environment take from their users."""
+"""What the two interfaces of an environment take from their users."""
 
 import copy
 import pickle
@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import genesis as gs
-from envs.faces import checked_action, checked_reset_mask
+from envs.interface import checked_action, checked_reset_mask
 from envs.options import DEFAULTS, BatchOptions, TaskOptions
 from tests.envs import point_mass
 
-both_faces = pytest.mark.parametrize("make", [gym.make, lambda env_id: gym.make_vec(env_id, num_envs=2)])
+both_interfaces = pytest.mark.parametrize("make", [gym.make, lambda env_id: gym.make_vec(env_id, num_envs=2)])
 
 
 def test_actions_of_any_strides_and_byte_order():
@@ -23,7 +23,7 @@ def test_actions_of_any_strides_and_byte_order():
         assert torch.equal(checked_action(odd, like, ignored), torch.tensor(odd.astype(np.float32).copy()))
 
 
-@both_faces
+@both_interfaces
 def test_seeds_of_numpys_kinds_are_those_numbers(make):
     env = make("envs:genesis/Pendulum-v0")
     first, _ = env.reset(seed=3)
@@ -31,7 +31,7 @@ def test_seeds_of_numpys_kinds_are_those_numbers(make):
         np.testing.assert_array_equal(env.reset(seed=kind(3))[0], first)
 
 
-@both_faces
+@both_interfaces
 @pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_environments_are_neither_copied_nor_pickled(make, act):
     env = make("envs:genesis/Pendulum-v0").unwrapped

@@ -50,7 +50,7 @@ class Frame:
     """(B, 3) the middle of the task's own view."""
 
 
-class Look:
+class VisibleWorld:
     """The visible things of an environment in a fixed order, and a camera that only tells where to look."""
 
     def __init__(self, env: Any) -> None:

@@ -1,4 +1,4 @@
-"""The border of an environment: what comes in is checked here once, what goes out is converted here."""
+"""The interface of an environment: what comes in is checked here once, what goes out is converted here."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ LARGEST_SIZE = 4096
 """Pixels each way: the cameras' limit."""
 
 
-class Face:
+class EnvInterface:
     """What the vector and the single environments of a task have in common."""
 
     _render_size: tuple[int, int]
@@ -37,7 +37,7 @@ class Face:
 
 
 def check_options(num_envs: int, max_episode_steps: int | None, given: Mapping[str, Any]) -> None:
-    """Raises unless the constructor's options obey their laws; `given` as of `envs.options`."""
+    """Raises unless the constructor's options satisfy their constraints; `given` as of `envs.options`."""
     output, differentiable, render_mode = given["output"], given["differentiable"], given["render_mode"]
     _check_whole("num_envs", num_envs, 1)
     for name in ("first_env_index", "action_delay"):
@@ -218,7 +218,8 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | Non
 
 
 def convert(value: torch.Tensor, output: str) -> Any:
-    """A tensor for the torch face, a detached copy for the numpy face (rewards in float64, observations in float32)."""
+    """A tensor for the torch interface, a detached copy for the numpy interface (rewards in float64, observations in
+    float32)."""
     if output == "torch":
         plain, dtype = type(value) is torch.Tensor, value.dtype
         if plain and (dtype is torch.bool or dtype is gs.tc_float):  # nothing to infer or to check
@@ -243,7 +244,7 @@ def infos(values: Mapping[str, torch.Tensor], mask: torch.Tensor, output: str) -
 def final_infos(
     observation: torch.Tensor, measured: Mapping[str, torch.Tensor], done: torch.Tensor, output: str
 ) -> dict[str, Any]:
-    """What finished episodes last saw, for SAME_STEP; the numpy face follows Gymnasium's object array."""
+    """What finished episodes last saw, for SAME_STEP; the numpy interface follows Gymnasium's object array."""
     final_info = infos(measured, done, output)
     final_obs = convert(observation, output)
     if output == "numpy":
