@@ -19,8 +19,9 @@ from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.inputs import numeric
 from genesis.engine.parameters import Law, Parameter
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.materials import E_RANGE, FRICTION_RANGE, MPM, NU_RANGE, RHO_RANGE, ParticleMaterial, Rigid, Tool
+from genesis.materials import FRICTION_RANGE, MPM, ParticleMaterial, Rigid, Tool
 from genesis.options import MPMOptions, SimOptions
+from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
@@ -59,7 +60,26 @@ def entities_of(idx: int, name: str, morph: morphs.Morph, material: Any, surface
             f"{kind}.fixed must be False with material {type(material).__name__}, got True. "
             "Leave it out, or choose material Rigid."
         )
-    return [(ToolEntity if isinstance(material, Tool) else ParticleEntity)(idx, name, morph, material, surface)]
+    if isinstance(material, Tool):
+        return [ToolEntity(idx, name, morph, material, surface)]
+    assert isinstance(morph, morphs.SolidMorph)
+    return [ParticleEntity(idx, name, morph, material, surface, _model_of(material))]
+
+
+def _model_of(material: ParticleMaterial) -> Model:
+    """The constitutive model of a material, which must have the same numbers."""
+    name, numbers = material.constitutive_model, tuple(material.numbers)
+    if name not in MODELS:
+        raise GenesisValueError(
+            f"{type(material).__name__}.constitutive_model must be one of {', '.join(MODELS)}, got {name!r}. "
+            "Register it in genesis.solvers.mpm.models."
+        )
+    if numbers != MODELS[name].numbers:
+        raise GenesisValueError(
+            f"{type(material).__name__}.numbers must be those of model {name!r}, {', '.join(MODELS[name].numbers)}, "
+            f"got {', '.join(numbers)}. Name the same in both."
+        )
+    return MODELS[name]
 
 
 def couple(
@@ -92,9 +112,7 @@ def _particle_body(entity: ParticleEntity) -> MPMBody:
         positions=entity.initial_positions,
         volume=entity.particle_volume,
         model=material.constitutive_model,
-        E=material.E,
-        nu=material.nu,
-        rho=material.rho,
+        numbers=[getattr(material, name) for name in material.numbers],
     )
 
 
@@ -120,13 +138,6 @@ def _tool_body(entity: ToolEntity) -> ToolBody:
     )
 
 
-def wave_speed(E: torch.Tensor, nu: torch.Tensor, rho: torch.Tensor, model: str) -> torch.Tensor:
-    """Speed of pressure waves, m/s: sqrt((lambda + 2 mu) / rho), for a liquid sqrt(lambda / rho)."""
-    lam = E * nu / ((1 + nu) * (1 - 2 * nu))
-    mu = torch.zeros_like(E) if model == "liquid" else E / (2 * (1 + nu))
-    return ((lam + 2 * mu).clamp_min(0.0) / rho).sqrt()
-
-
 def parameters(
     entities: Sequence[Entity], sim: SimOptions, n_envs: int, scene: Any, world: World | None = None
 ) -> ParameterFields:
@@ -145,8 +156,8 @@ def parameters(
 
     for entity in entities:
         if isinstance(entity, ParticleEntity):
-            for name, law in (("E", E_RANGE), ("nu", NU_RANGE), ("rho", RHO_RANGE)):
-                add(("mpm", "material"), entity, name, law, "set_material", False)
+            for name, (low, high, closed) in entity.material.numbers.items():
+                add(("mpm", "material"), entity, name, (low, high), "set_material", closed)
         elif isinstance(entity, ToolEntity):
             add(("tool", "friction"), entity, "friction", FRICTION_RANGE, "set_friction", True)
     if world is not None:
@@ -158,15 +169,15 @@ def stability_check(
     entities: Sequence[Entity], sim: SimOptions, mpm: MPMOptions, world: World | None = None
 ) -> Callable[[ParameterFields], None]:
     """A function that raises if any body is too stiff for the substep."""
-    bodies = [(entity.name, entity.material.constitutive_model) for entity in entities if entity.kind == "mpm"]
+    bodies = [(entity.name, entity.model) for entity in entities if isinstance(entity, ParticleEntity)]
     cpu = torch.device("cpu")
     check_bodies = None if world is None else articulated.stability_check(world, sim)
 
     def check(fields: ParameterFields) -> None:
-        for k, (name, model) in enumerate(bodies):
-            numbers = fields["mpm", "material"][3 * k : 3 * k + 3]
-            E, nu, rho = (number.pack(torch.float64, cpu).detach() for number in numbers)
-            check_stable(name, wave_speed(E, nu, rho, model), sim, mpm)
+        numbers = iter(fields.get(("mpm", "material"), ()))
+        for name, model in bodies:
+            mine = {number: next(numbers).pack(torch.float64, cpu).detach() for number in model.numbers}
+            check_stable(name, model.speed(mine), sim, mpm)
         if check_bodies is not None:
             check_bodies(fields["rigid", "model"])
 

@@ -347,13 +347,13 @@ class Scene:
 
     def _place_entities(self) -> None:
         generator = np.random.default_rng(runtime.current().seed)
-        tools = bodies = particles = 0
+        tools = numbers = particles = 0
         for entity in self._entities:
             if isinstance(entity, ParticleEntity):
                 positions = sample(entity.morph, self.mpm_options.spacing, entity.material.sampler, generator)
-                entity._place(positions, self.mpm_options, particles, bodies)
+                entity._place(positions, self.mpm_options, particles, numbers)
                 particles += len(positions)
-                bodies += 1
+                numbers += len(entity.model.numbers)
             elif isinstance(entity, ToolEntity):
                 entity._place(tools)
                 tools += 1

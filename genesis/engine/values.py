@@ -128,7 +128,8 @@ class Values:
             if ("mpm", "pos") in self._place:
                 pos, vel, C, F = (self.read("mpm", name) for name in ("pos", "vel", "C", "F"))
                 ones = torch.ones(pos.shape[:2], dtype=self.dtype, device=self.device)
-                mpm = MPMState(pos, vel, C, F, remember(ones, self._scene()), ones.bool())
+                memory = self.read("mpm", "memory") if self.has("mpm", "memory") else None
+                mpm = MPMState(pos, vel, C, F, remember(ones, self._scene()), ones.bool(), memory)
             if ("tool", "pos") in self._place:
                 tool = ToolState(*(self.read("tool", name) for name in ("pos", "quat", "vel", "ang")))
             if ("rigid", "qpos") in self._place:
