@@ -35,75 +35,48 @@ from typing import Any
 import torch
 
 from agents.core.adjoint import growth
-from agents.core.agent import Agent, linear_schedule, plain
+from agents.core.config import bounded
+from agents.core.constraints import LIMIT, NUMBER, POSITIVE, RATE, WHOLE
 from agents.core.distributed import mean_
-from agents.core.fitting import fit_critics
-from agents.core.laws import BETAS, LIMIT, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
+from agents.core.first_order import FirstOrderAgent, FirstOrderConfig
 from agents.core.nets import Critics, GaussianPolicy
-from agents.core.noise import Noise
-from agents.core.optimiser import Optimiser, guarded_step
-from agents.core.report import update_scalars
-from agents.core.returns import window_return
-from agents.core.rollout import Stopwatch, Window, collect, critic_data
+from agents.core.optimiser import checked_step
+from agents.core.rollout import Window, collect
 from genesis.errors import GenesisValueError
 
 SETTLING_PASSES = 5
 
 
 @dataclass(frozen=True)
-class AHACConfig:
-    """Hyper-parameters of AHAC."""
+class AHACConfig(FirstOrderConfig):
+    """Hyper-parameters of AHAC: those of every first-order actor-critic, and its own."""
 
-    min_window: int = 8
+    min_window: int = bounded(8, WHOLE)
     """Shortest window, H_min. Control steps."""
-    max_window: int = 64
+    max_window: int = bounded(64, WHOLE)
     """Longest window, H_max."""
-    first_window: int = 32
+    first_window: int = bounded(32, WHOLE)
     """Window at the start."""
-    gamma: float = 0.99
-    """Discount per control step."""
-    lam: float = 0.95
-    """Weight of longer returns in the critics' targets, lambda."""
-    growth_limit: float = 1.25
+    growth_limit: float = bounded(1.25, POSITIVE)
     """Mean over the window, C, of the adjoint's norm in units of its median: 1 without growth, 1.24 for ten times."""
-    contact_limit: float | None = None
+    contact_limit: float | None = bounded(None, LIMIT)
     """Limit C of the stiffness of contact of robots on legs, (control step x contact's frequency)^2; None: none."""
-    dual_rate: float = 0.05
+    dual_rate: float = bounded(0.05, RATE)
     """Rate a of the multipliers; falls linearly to 0."""
-    horizon_rate: float = 0.5
+    horizon_rate: float = bounded(0.5, RATE)
     """Rate b of the horizon, steps per update; falls linearly to 0."""
-    actor_learning_rate: float = 2e-3
-    """Adam's learning rate of the policy at the start."""
-    critic_learning_rate: float = 5e-4
+    critic_learning_rate: float = bounded(5e-4, POSITIVE)
     """Adam's learning rate of the critics at the start."""
-    final_learning_rate: float = 1e-5
-    """Both learning rates at the end; linear in between."""
-    betas: tuple[float, float] = (0.7, 0.95)
-    """Adam's decay rates of the first and second moment."""
-    max_grad_norm: float = 1.0
-    """Global gradient norm, of actor and critics each, beyond which a gradient is scaled down."""
-    critic_passes: int = 16
-    """Passes of the critics over each window, at most."""
-    critic_settled: float = 0.02
+    critic_settled: float = bounded(0.02, RATE)
     """Mean change of the critics' loss over five passes, in units of the loss, below which they have settled."""
-    critic_minibatch_steps: int = 8
+    critic_minibatch_steps: int = bounded(8, WHOLE)
     """Steps of all environments that make a minibatch."""
-    hidden: tuple[int, ...] = (128, 64, 32)
-    """Widths of the policy's hidden layers."""
-    critic_hidden: tuple[int, ...] = (64, 64)
-    """Widths of the critics' hidden layers."""
-    initial_log_std: float = -1.0
+    initial_log_std: float = bounded(-1.0, NUMBER)
     """Of the exploration, before tanh, at the start."""
 
     def __post_init__(self) -> None:
-        """Raises GenesisValueError where a number breaks its law."""
-        windows = ("min_window", "max_window", "first_window")
-        whole = dict.fromkeys((*windows, "critic_passes", "critic_minibatch_steps"), WHOLE)
-        limits = ("growth_limit", "actor_learning_rate", "critic_learning_rate", "max_grad_norm")
-        rates = dict.fromkeys(("final_learning_rate", "dual_rate", "horizon_rate", "critic_settled"), RATE)
-        other = {"gamma": UNIT, "lam": PART, "betas": BETAS, "initial_log_std": NUMBER, "contact_limit": LIMIT}
-        nets = {"hidden": WIDTHS, "critic_hidden": WIDTHS}
-        obey(self, whole | dict.fromkeys(limits, POSITIVE) | rates | other | nets)
+        """Raises GenesisValueError where a field violates its constraint, or the windows are out of order."""
+        super().__post_init__()
         if self.max_window < self.min_window:
             raise GenesisValueError(
                 f"max_window must be at least min_window = {self.min_window}, got {self.max_window}."
@@ -146,12 +119,12 @@ class Horizon:
         self.multipliers.copy_(state["multipliers"])
 
 
-class AHAC(Agent):
+class AHAC(FirstOrderAgent):
     """The agent: a stochastic policy, two critics and a horizon."""
 
     name = "ahac"
-    differentiable = True
     config: AHACConfig
+    policy: GaussianPolicy
 
     @classmethod
     def step_outputs(cls, config: AHACConfig) -> tuple[str, ...]:
@@ -161,71 +134,31 @@ class AHAC(Agent):
     def __init__(self, config: AHACConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""
         super().__init__(config, env, seed, total_steps)
-        self.policy = GaussianPolicy(
-            self.observation_size, self.low, self.high, config.hidden, seed, config.initial_log_std
-        )
-        self.critics = Critics(self.observation_size, config.critic_hidden, 2, seed, self.low)
-        self.actor_optimiser, self.critic_optimiser = (
-            Optimiser(net, learning_rate=rate, betas=config.betas, max_grad_norm=config.max_grad_norm)
-            for net, rate in (
-                (self.policy, config.actor_learning_rate),
-                (self.critics, config.critic_learning_rate),
-            )
-        )
+        self.policy = GaussianPolicy(self.layout, self.low, self.high, config.hidden, seed, config.initial_log_std)
+        self.critics = Critics(self.layout, config.critic_hidden, 2, seed, self.low)
+        self.make_optimisers()
         self.horizon = Horizon(config.min_window, config.max_window, config.first_window)
-        self.noise = Noise(seed, "exploration", self.low)
-        self.parts |= {
-            "policy": self.policy,
-            "critics": self.critics,
-            "actor_optimiser": self.actor_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-            "horizon": self.horizon,
-        }
-
-    @torch.no_grad()
-    def act(self, observation: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
-        """See `Agent`."""
-        observation = self.normaliser(plain(observation))
-        noise = None if deterministic else torch.randn(len(observation), self.action_size).to(observation)
-        return self.policy(observation, noise)
+        self.parts["horizon"] = self.horizon
 
     def update(self, env: Any) -> dict[str, float]:
         """One window: actor, critics, horizon; returns scalars by TensorBoard tag."""
-        observation = self.start(env)
-        watch = Stopwatch(env)
+        observation, watch = self.begin(env)
         config, progress = self.config, self.progress()
-        for optimiser, first in (
-            (self.actor_optimiser, config.actor_learning_rate),
-            (self.critic_optimiser, config.critic_learning_rate),
-        ):
-            optimiser.learning_rate = linear_schedule(first, config.final_learning_rate, progress)
-
         window = self._roll_out(env, observation)
         watch.lap("forward")
         loss = self._actor_loss(window)
-        step = guarded_step(self.actor_optimiser, loss, env, window.first_nonfinite)
+        step = checked_step(self.actor_optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         x, target = self._critic_data(window)
-        fit = fit_critics(
-            self.critics,
-            self.critic_optimiser,
-            x,
-            target,
-            window.valid,
-            config.critic_passes,
-            max(1, round(len(window.action) / config.critic_minibatch_steps)),
-            key=(self.seed, self.updates),
-            settled=self._settled,
-        )
+        minibatches = max(1, round(len(window.action) / config.critic_minibatch_steps))
+        fit = self.fit(window, x, target, minibatches, self._settled)
         watch.lap("critic")
-        adjoint = growth(window.probe.gradients()) if not step.skipped else torch.full((len(window.action),), torch.inf)
+        blown = torch.full((len(window.action),), torch.inf, dtype=torch.float64)
+        adjoint = blown if step.skipped else growth(window.probe.gradients())
         measure = adjoint / config.growth_limit
         if config.contact_limit is not None:
             measure = torch.maximum(measure, _contact(window).to(measure) / config.contact_limit)
         self.horizon.rule(measure, config.dual_rate * (1 - progress), config.horizon_rate * (1 - progress))
-        self.observation = window.last_observation
-        self.count(window.reward.numel(), step.skipped)
-        scalars = update_scalars(window, loss, step, self.actor_optimiser.learning_rate, self.skipped_updates)
         more = {
             "charts/exploration_std": self.policy.log_std.detach().exp().mean().item(),
             "charts/value_target": target.mean().item(),
@@ -233,28 +166,32 @@ class AHAC(Agent):
             "gradients/adjoint_growth": adjoint.mean().item(),
         }
         more |= {f"charts/{name}": value.mean().item() for name, value in window.info.items()}
-        return scalars | fit.scalars() | more | watch.scalars(window.reward.numel())
+        return self.finish(window, loss, step, fit.scalars() | more, watch)
 
     def _roll_out(self, env: Any, observation: torch.Tensor) -> Window:
         steps = self.horizon.steps
-        noise = self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
+        noise = self.exploration(env, steps)
         infos = () if self.config.contact_limit is None else ("contact_stiffness",)
-        return collect(env, observation, steps, lambda t, o: self.policy(o, noise[t]), self.normaliser, infos)
+        return collect(env, observation, steps, lambda t, x: self.action(x, noise[t]), self.normaliser, infos)
+
+    def action(self, x: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """SHAC's: tanh(mu_theta(o) + exp(logstd_theta) eps), in the action space."""
+        return self.policy(x, noise)
 
     def _value(self, x: torch.Tensor) -> torch.Tensor:
         """Of normalised observations (M, O): the smaller of the two (M,)."""
         return self.critics(x).amin(dim=0)
 
     def _actor_loss(self, window: Window) -> torch.Tensor:
-        end_value = window.end_value(lambda o: self._value(self.normaliser(o)))
-        return -window_return(window.reward, window.done, window.valid, self.config.gamma, end_value)
+        """Step 1."""
+        return -self.objective(window, window.reward, self._value)
 
     def _critic_data(self, window: Window) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised observations (H, B, O) and their targets (H, B)."""
-        config = self.config
-        return critic_data(window, window.reward, self._value, self.normaliser, config.gamma, config.lam)
+        return self.critic_data(window, window.reward, self._value)
 
     def _settled(self, losses: list[float]) -> bool:
+        """Step 2."""
         recent = losses[-SETTLING_PASSES - 1 :]
         changes = [abs(after - before) for before, after in zip(recent[:-1], recent[1:], strict=True)]
         return len(changes) == SETTLING_PASSES and sum(changes) / len(changes) < self.config.critic_settled * losses[-1]

@@ -21,47 +21,33 @@ from typing import Any
 import torch
 
 from agents.core.agent import Agent, linear_schedule, plain
-from agents.core.laws import BETAS, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, obey
+from agents.core.config import NetConfig, bounded
+from agents.core.constraints import BETAS, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
 from agents.core.nets import SquashedPolicy
-from agents.core.optimiser import Optimiser, guarded_step
+from agents.core.optimiser import Optimiser, checked_step
 from agents.core.report import update_scalars
 from agents.core.returns import window_return
 from agents.core.rollout import Stopwatch, Window, collect
 
 
 @dataclass(frozen=True)
-class BPTTConfig:
+class BPTTConfig(NetConfig):
     """Hyper-parameters of BPTT."""
 
-    window: int = 25
+    window: int = bounded(25, WHOLE)
     """Control steps in a window, H."""
-    gamma: float = 0.99
+    gamma: float = bounded(0.99, UNIT)
     """Discount per control step."""
-    learning_rate: float = 1e-2
+    learning_rate: float = bounded(1e-2, POSITIVE)
     """Adam's learning rate at the start."""
-    final_learning_rate: float = 1e-5
+    final_learning_rate: float = bounded(1e-5, RATE)
     """Learning rate at the end; linear in between."""
-    betas: tuple[float, float] = (0.7, 0.95)
+    betas: tuple[float, float] = bounded((0.7, 0.95), BETAS)
     """Adam's decay rates of the first and second moment."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = bounded(1.0, POSITIVE)
     """Global gradient norm beyond which a gradient is scaled down."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = bounded((64, 64), WIDTHS)
     """Widths of the policy's hidden layers."""
-
-    def __post_init__(self) -> None:
-        """Raises GenesisValueError where a number breaks its law."""
-        obey(
-            self,
-            {
-                "window": WHOLE,
-                "gamma": UNIT,
-                "learning_rate": POSITIVE,
-                "final_learning_rate": RATE,
-                "betas": BETAS,
-                "max_grad_norm": POSITIVE,
-                "hidden": WIDTHS,
-            },
-        )
 
 
 class BPTT(Agent):
@@ -73,8 +59,8 @@ class BPTT(Agent):
 
     def __init__(self, config: BPTTConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""
-        super().__init__(config, env, seed, total_steps)
-        self.policy = SquashedPolicy(self.observation_size, self.low, self.high, config.hidden, seed)
+        super().__init__(config, env, seed, total_steps, config.encoder)
+        self.policy = SquashedPolicy(self.layout, self.low, self.high, config.hidden, seed)
         self.optimiser = Optimiser(
             self.policy,
             learning_rate=config.learning_rate,
@@ -98,7 +84,7 @@ class BPTT(Agent):
         self.optimiser.learning_rate = linear_schedule(
             self.config.learning_rate, self.config.final_learning_rate, self.progress()
         )
-        step = guarded_step(self.optimiser, loss, env, window.first_nonfinite)
+        step = checked_step(self.optimiser, loss, env, window.first_nonfinite)
         watch.lap("backward")
         self.observation = window.last_observation
         self.count(window.reward.numel(), step.skipped)

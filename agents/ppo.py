@@ -32,68 +32,59 @@ from torch import nn
 
 from agents.core import distributed
 from agents.core.agent import Agent, plain
+from agents.core.config import NetConfig, bounded
+from agents.core.constraints import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, Constraint
 from agents.core.fitting import own_samples
-from agents.core.laws import NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS, Law, obey
-from agents.core.nets import MLP, seeded
+from agents.core.layout import Layout, network
+from agents.core.mlp import seeded
 from agents.core.noise import Noise, permutation
 from agents.core.normaliser import Normaliser
-from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
+from agents.core.optimiser import Optimiser, Step, checked_step, diverged
 from agents.core.rollout import Stopwatch, collect
 
 SCHEDULES = ("kl", "linear", "constant")
 KL_FACTOR, KL_RATES = 1.5, (1e-6, 1e-2)
 BETAS = (0.9, 0.999)
-CLIP = Law("lie in (0, 1)", lambda x: 0 < x < 1)
-SCHEDULE = Law(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
+CLIP = Constraint("lie in (0, 1)", lambda x: 0 < x < 1)
+SCHEDULE = Constraint(f"be one of {SCHEDULES}", lambda x: x in SCHEDULES)
 
 
 @dataclass(frozen=True)
-class PPOConfig:
+class PPOConfig(NetConfig):
     """Hyper-parameters of PPO."""
 
-    window: int = 32
+    window: int = bounded(32, WHOLE)
     """Control steps between two updates, H."""
-    epochs: int = 5
+    epochs: int = bounded(5, WHOLE)
     """Passes over a window's steps."""
-    minibatches: int = 4
+    minibatches: int = bounded(4, WHOLE)
     """Minibatches in a pass."""
-    gamma: float = 0.99
+    gamma: float = bounded(0.99, UNIT)
     """Discount per control step."""
-    lam: float = 0.95
+    lam: float = bounded(0.95, PART)
     """Decay of the advantage estimator, lambda."""
-    clip: float = 0.2
+    clip: float = bounded(0.2, CLIP)
     """Half-width of the interval around 1 to which probability ratios are clipped, eps."""
     clip_value: bool = True
     """Clip the value's change to eps as well."""
-    learning_rate: float = 3e-4
+    learning_rate: float = bounded(3e-4, POSITIVE)
     """Adam's learning rate at the start."""
-    schedule: str = "kl"
+    schedule: str = bounded("kl", SCHEDULE)
     """Of the learning rate: "kl" holds the divergence near target_kl, "linear" falls to 0, "constant" stays."""
-    target_kl: float = 0.008
+    target_kl: float = bounded(0.008, POSITIVE)
     """Divergence of the old from the new policy that the schedule "kl" aims at."""
-    entropy_coefficient: float = 0.0
+    entropy_coefficient: float = bounded(0.0, RATE)
     """Weight of the entropy in the policy's objective, c_H."""
-    bounds_coefficient: float = 1e-4
+    bounds_coefficient: float = bounded(1e-4, RATE)
     """Weight of the penalty on means beyond the action space, c_b."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = bounded(1.0, POSITIVE)
     """Gradient norm, of policy and of value, beyond which a gradient is scaled down."""
-    initial_log_std: float = 0.0
+    initial_log_std: float = bounded(0.0, NUMBER)
     """Logarithm of the exploration's standard deviation at the start, in half action ranges."""
     normalise_rewards: bool = True
     """Divide rewards by the standard deviation of the discounted return."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = bounded((64, 64), WIDTHS)
     """Widths of the hidden layers of policy and value."""
-
-    def __post_init__(self) -> None:
-        """Raises GenesisValueError where a number breaks its law."""
-        obey(
-            self,
-            dict.fromkeys(("window", "epochs", "minibatches"), WHOLE)
-            | dict.fromkeys(("learning_rate", "target_kl", "max_grad_norm"), POSITIVE)
-            | dict.fromkeys(("entropy_coefficient", "bounds_coefficient"), RATE)
-            | {"gamma": UNIT, "lam": PART, "clip": CLIP, "schedule": SCHEDULE}
-            | {"initial_log_std": NUMBER, "hidden": WIDTHS},
-        )
 
 
 def generalised_advantages(
@@ -148,11 +139,11 @@ class RelativeGaussian(nn.Module):
     middle: torch.Tensor
     half_width: torch.Tensor
 
-    def __init__(self, size: int, low: torch.Tensor, high: torch.Tensor, config: PPOConfig, seed: int):
-        """Args: size of an observation, bounds of the action (A,), hyper-parameters, seed of the weights."""
+    def __init__(self, layout: Layout | int, low: torch.Tensor, high: torch.Tensor, config: PPOConfig, seed: int):
+        """Args: layout of an observation, bounds of the action (A,), hyper-parameters, seed of the weights."""
         super().__init__()
         with seeded(seed, "policy"):
-            self.mean = MLP([size, *config.hidden, len(low)], layer_norm=False, last_gain=0.01).to(low)
+            self.mean = network(layout, [*config.hidden, len(low)], layer_norm=False, last_gain=0.01).to(low)
         self.log_std = nn.Parameter(torch.full_like(low, config.initial_log_std))
         self.register_buffer("middle", 0.5 * (low + high))
         self.register_buffer("half_width", 0.5 * (high - low))
@@ -182,7 +173,7 @@ class RewardScale:
         """Args: number of environments, discount; `like` gives dtype and device."""
         self.gamma = gamma
         self.statistics = Normaliser(1, like)
-        self.discounted = torch.zeros(num_envs).to(like)
+        self.discounted = torch.zeros(num_envs, dtype=like.dtype, device=like.device)
         """(B,) the running discounted return."""
 
     def __call__(self, reward: torch.Tensor, done: torch.Tensor) -> torch.Tensor:
@@ -230,10 +221,10 @@ class PPO(Agent):
 
     def __init__(self, config: PPOConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`."""
-        super().__init__(config, env, seed, total_steps)
-        self.policy = RelativeGaussian(self.observation_size, self.low, self.high, config, seed)
+        super().__init__(config, env, seed, total_steps, config.encoder)
+        self.policy = RelativeGaussian(self.layout, self.low, self.high, config, seed)
         with seeded(seed, "value"):
-            self.value = MLP([self.observation_size, *config.hidden, 1], layer_norm=False, last_gain=1.0).to(self.low)
+            self.value = network(self.layout, [*config.hidden, 1], layer_norm=False, last_gain=1.0).to(self.low)
         options = {"learning_rate": config.learning_rate, "betas": BETAS, "max_grad_norm": config.max_grad_norm}
         self.policy_optimiser = Optimiser(self.policy, **options)
         self.value_optimiser = Optimiser(self.value, **options)
@@ -366,7 +357,7 @@ class PPO(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss, blame=diverged, report=self.report)
+        step = checked_step(optimiser, loss, origin=diverged, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

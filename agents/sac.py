@@ -32,62 +32,57 @@ from torch import nn
 
 from agents.core import distributed
 from agents.core.agent import Agent, plain
-from agents.core.laws import POSITIVE, UNIT, WHOLE, WIDTHS, Law, obey
-from agents.core.nets import MLP, seeded
-from agents.core.noise import Noise
-from agents.core.optimiser import Optimiser, Step, diverged, guarded_step
+from agents.core.config import NetConfig, bounded
+from agents.core.constraints import POSITIVE, UNIT, WHOLE, WIDTHS, Constraint
+from agents.core.layout import Layout, network
+from agents.core.mlp import seeded
+from agents.core.noise import Noise, standard_normal
+from agents.core.optimiser import Optimiser, Step, checked_step, diverged
 from agents.core.replay import Replay
 from agents.core.rollout import Stopwatch, collect
 from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
 BETAS = (0.9, 0.999)
-ENTROPY = Law("be finite, or None", lambda x: x is None or math.isfinite(x))
+ENTROPY = Constraint("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
 @dataclass(frozen=True)
-class SACConfig:
+class SACConfig(NetConfig):
     """Hyper-parameters of SAC."""
 
-    window: int = 8
+    window: int = bounded(8, WHOLE)
     """Control steps between two rounds of updates."""
-    gradient_steps: int = 8
+    gradient_steps: int = bounded(8, WHOLE)
     """Updates in a round."""
-    batch_size: int = 512
+    batch_size: int = bounded(512, WHOLE)
     """Remembered steps in a minibatch."""
-    warmup_steps: int = 4096
+    warmup_steps: int = bounded(4096, WHOLE)
     """Steps, over all environments, with random actions and no updates."""
-    memory_steps: int = 1_000_000
+    memory_steps: int = bounded(1_000_000, WHOLE)
     """Steps that are remembered at most."""
-    memory_megabytes: int = 128
+    memory_megabytes: int = bounded(128, WHOLE)
     """Memory that they may take, also in every checkpoint; fewer steps are remembered if need be."""
-    gamma: float = 0.99
+    gamma: float = bounded(0.99, UNIT)
     """Discount per control step."""
-    tau: float = 0.005
+    tau: float = bounded(0.005, UNIT)
     """Share of Q that enters the target Q' after each update."""
-    learning_rate: float = 5e-4
+    learning_rate: float = bounded(5e-4, POSITIVE)
     """Adam's learning rate of policy and Q."""
-    alpha_learning_rate: float = 5e-3
+    alpha_learning_rate: float = bounded(5e-3, POSITIVE)
     """Adam's learning rate of log alpha."""
-    initial_alpha: float = 1.0
+    initial_alpha: float = bounded(1.0, POSITIVE)
     """Weight of the entropy at the start."""
-    target_entropy: float | None = None
+    target_entropy: float | None = bounded(None, ENTROPY)
     """Entropy of the policy that alpha is adapted to; None: -1/2 per action."""
-    max_grad_norm: float = 10.0
+    max_grad_norm: float = bounded(10.0, POSITIVE)
     """Gradient norm, of policy and of Q, beyond which a gradient is scaled down."""
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = bounded((128, 128), WIDTHS)
     """Widths of the hidden layers of policy and Q."""
 
     def __post_init__(self) -> None:
-        """Raises GenesisValueError where a number breaks its law."""
-        wholes = ("window", "gradient_steps", "batch_size", "warmup_steps", "memory_steps", "memory_megabytes")
-        positive = ("learning_rate", "alpha_learning_rate", "initial_alpha", "max_grad_norm")
-        obey(
-            self,
-            dict.fromkeys(wholes, WHOLE)
-            | dict.fromkeys(positive, POSITIVE)
-            | {"gamma": UNIT, "tau": UNIT, "target_entropy": ENTROPY, "hidden": WIDTHS},
-        )
+        """Raises GenesisValueError where a field violates its constraint, or the memory holds no minibatch."""
+        super().__post_init__()
         if self.memory_steps < self.batch_size:
             raise GenesisValueError(
                 f"memory_steps must be at least batch_size {self.batch_size}, got {self.memory_steps}."
@@ -115,11 +110,11 @@ class SquashedGaussian(nn.Module):
     middle: torch.Tensor
     half_width: torch.Tensor
 
-    def __init__(self, size: int, low: torch.Tensor, high: torch.Tensor, hidden: tuple[int, ...], seed: int):
-        """Args: size of an observation, bounds of the action (A,), widths, seed of the weights."""
+    def __init__(self, layout: Layout | int, low: torch.Tensor, high: torch.Tensor, hidden: tuple[int, ...], seed: int):
+        """Args: layout of an observation, bounds of the action (A,), widths, seed of the weights."""
         super().__init__()
         with seeded(seed, "policy"):
-            self.heads = MLP([size, *hidden, 2 * len(low)], layer_norm=False, last_gain=0.01).to(low)
+            self.heads = network(layout, [*hidden, 2 * len(low)], layer_norm=False, last_gain=0.01).to(low)
         self.register_buffer("middle", 0.5 * (low + high))
         self.register_buffer("half_width", 0.5 * (high - low))
 
@@ -146,12 +141,13 @@ class SquashedGaussian(nn.Module):
 class TwinQ(nn.Module):
     """Two networks of their own, for observation and relative action."""
 
-    def __init__(self, observation_size: int, action_size: int, hidden: tuple[int, ...], seed: int):
+    def __init__(self, layout: Layout | int, action_size: int, hidden: tuple[int, ...], seed: int):
         """The two start from different weights: the minimum of equal functions would be none."""
         super().__init__()
-        sizes = [observation_size + action_size, *hidden, 1]
         with seeded(seed, "q"):
-            self.first, self.second = (MLP(sizes, layer_norm=False, last_gain=1.0) for _ in range(2))
+            self.first, self.second = (
+                network(layout, [*hidden, 1], layer_norm=False, last_gain=1.0, beside=action_size) for _ in range(2)
+            )
 
     def forward(self, observation: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Q_1 and Q_2, (n,) each."""
@@ -165,7 +161,7 @@ class Temperature(nn.Module):
     def __init__(self, initial: float, like: torch.Tensor):
         """Args: the value at the start; `like` gives dtype and device."""
         super().__init__()
-        self.log_alpha = nn.Parameter(torch.full((), math.log(initial)).to(like))
+        self.log_alpha = nn.Parameter(torch.full((), math.log(initial), dtype=like.dtype, device=like.device))
 
 
 class SAC(Agent):
@@ -177,10 +173,10 @@ class SAC(Agent):
 
     def __init__(self, config: SACConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`; no schedule depends on `total_steps`."""
-        super().__init__(config, env, seed, total_steps)
+        super().__init__(config, env, seed, total_steps, config.encoder)
         sizes = self.observation_size, self.action_size
-        self.policy = SquashedGaussian(sizes[0], self.low, self.high, config.hidden, seed)
-        self.q = TwinQ(*sizes, config.hidden, seed).to(self.low)
+        self.policy = SquashedGaussian(self.layout, self.low, self.high, config.hidden, seed)
+        self.q = TwinQ(self.layout, self.action_size, config.hidden, seed).to(self.low)
         self.target_q = copy.deepcopy(self.q).requires_grad_(False)
         self.temperature = Temperature(config.initial_alpha, self.low)
         self.target_entropy = -0.5 * sizes[1] if config.target_entropy is None else config.target_entropy
@@ -201,7 +197,7 @@ class SAC(Agent):
         observation = self.normaliser(plain(observation))
         if deterministic:
             return self.policy(observation)
-        noise = torch.randn(len(observation), self.action_size).to(observation)
+        noise = standard_normal(len(observation), self.action_size, observation)
         return self.policy.to_action(self.policy.sample(observation, noise)[0])
 
     def update(self, env: Any) -> dict[str, float]:
@@ -290,7 +286,7 @@ class SAC(Agent):
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:
-        step = guarded_step(optimiser, loss, blame=diverged, report=self.report)
+        step = checked_step(optimiser, loss, origin=diverged, report=self.report)
         self.skipped_updates += step.skipped
         return step
 

@@ -27,13 +27,14 @@ from torch import nn
 
 from agents.core import distributed
 from agents.core.agent import Agent, plain
-from agents.core.laws import PART, POSITIVE, UNIT, WHOLE, Law, obey
+from agents.core.config import Config, bounded
+from agents.core.constraints import PART, POSITIVE, UNIT, WHOLE, Constraint
 from agents.core.noise import Noise
 from agents.core.optimiser import origin_of
 from agents.core.rollout import Stopwatch, Window, roll_out
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 
-HORIZON = Law("be a whole number of at least 1, or None", lambda x: x is None or (x == int(x) and x >= 1))
+HORIZON = Constraint("be a whole number of at least 1, or None", lambda x: x is None or (x == int(x) and x >= 1))
 
 
 def sequence_returns(reward: torch.Tensor, done: torch.Tensor, valid: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -113,7 +114,7 @@ class OpenLoop(Agent):
             raise GenesisRuntimeError("The start must be known, got none. Call update(env) first.")
         env.load_state_dict(spread_rows(self.best.start, env.num_envs))
         actions = knots.repeat_interleave(self.config.hold, dim=0)[: self.horizon]
-        placeholder = torch.zeros(env.num_envs, self.observation_size).to(self.low)  # nothing looks at observations
+        placeholder = self.low.new_zeros(env.num_envs, self.observation_size)  # nothing looks at observations
         return roll_out(env, placeholder, self.horizon, lambda t, _: actions[t])
 
     def update(self, env: Any) -> dict[str, float]:
@@ -172,26 +173,21 @@ class Best:
 
 
 @dataclass(frozen=True)
-class AdamTrajoptConfig:
+class AdamTrajoptConfig(Config):
     """Hyper-parameters of Adam on action sequences."""
 
-    horizon: int | None = None
+    horizon: int | None = bounded(None, HORIZON)
     """Control steps of a sequence, H; None: the length of an episode."""
-    hold: int = 1
+    hold: int = bounded(1, WHOLE)
     """Control steps for which each action is held."""
-    gamma: float = 1.0
+    gamma: float = bounded(1.0, UNIT)
     """Discount per control step."""
-    learning_rate: float = 0.05
+    learning_rate: float = bounded(0.05, POSITIVE)
     """Adam's learning rate, in half action ranges."""
-    initial_std: float = 0.3
+    initial_std: float = bounded(0.3, POSITIVE)
     """Deviation of the initial sequences, in half action ranges; the first row starts at the middle."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = bounded(1.0, POSITIVE)
     """Norm of a row's gradient beyond which it is scaled down."""
-
-    def __post_init__(self) -> None:
-        """Raises GenesisValueError where a number breaks its law."""
-        positive = ("learning_rate", "initial_std", "max_grad_norm")
-        obey(self, {"horizon": HORIZON, "hold": WHOLE, "gamma": UNIT} | dict.fromkeys(positive, POSITIVE))
 
 
 class Sequences:
@@ -268,31 +264,29 @@ class AdamTrajopt(OpenLoop):
 
 
 @dataclass(frozen=True)
-class CEMTrajoptConfig:
+class CEMTrajoptConfig(Config):
     """Hyper-parameters of the cross-entropy method on action sequences."""
 
-    horizon: int | None = None
+    horizon: int | None = bounded(None, HORIZON)
     """Control steps of a sequence, H; None: the length of an episode."""
-    hold: int = 4
+    hold: int = bounded(4, WHOLE)
     """Control steps for which each action is held."""
-    gamma: float = 1.0
+    gamma: float = bounded(1.0, UNIT)
     """Discount per control step."""
-    population: int = 128
+    population: int = bounded(128, WHOLE)
     """Sequences tried in an iteration, n; rounded up to a multiple of the number of environments."""
-    elites: int = 12
+    elites: int = bounded(12, WHOLE)
     """Best sequences to which the distribution is fitted."""
-    initial_std: float = 0.7
+    initial_std: float = bounded(0.7, POSITIVE)
     """Deviation at the start, in half action ranges."""
-    min_std: float = 0.02
+    min_std: float = bounded(0.02, POSITIVE)
     """Deviation at which it stops to shrink, in half action ranges."""
-    smoothing: float = 0.1
+    smoothing: float = bounded(0.1, PART)
     """Part of the old mean and deviation that is kept."""
 
     def __post_init__(self) -> None:
-        """Raises GenesisValueError where a number breaks its law."""
-        wholes, positive = ("hold", "population", "elites"), ("initial_std", "min_std")
-        laws = dict.fromkeys(wholes, WHOLE) | dict.fromkeys(positive, POSITIVE)
-        obey(self, {"horizon": HORIZON, "gamma": UNIT, "smoothing": PART} | laws)
+        """Raises GenesisValueError where a field violates its constraint, or the elites are more than all."""
+        super().__post_init__()
         if self.elites > self.population:
             raise GenesisValueError(f"elites must be at most population {self.population}, got {self.elites}.")
 
@@ -312,8 +306,8 @@ class Distribution(nn.Module):
     def __init__(self, shape: tuple[int, int], initial_std: float, like: torch.Tensor):
         """At the middle of the action space."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(shape).to(like))
-        self.register_buffer("std", torch.full(shape, initial_std).to(like))
+        self.register_buffer("mean", torch.zeros(shape, dtype=like.dtype, device=like.device))
+        self.register_buffer("std", torch.full(shape, initial_std, dtype=like.dtype, device=like.device))
 
 
 class CEMTrajopt(OpenLoop):

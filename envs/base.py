@@ -1,4 +1,4 @@
-"""The base of every environment: it owns stepping, resets, truncation, randomness and the two faces of a task."""
+"""The base of every environment: it owns stepping, resets, truncation, randomness and the two interfaces of a task."""
 
 import logging
 from collections.abc import Mapping
@@ -10,18 +10,22 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from typing_extensions import Unpack
 
 import genesis as gs
-from envs import faces, guards, snapshot
+from envs import checks, interface, snapshot
 from envs.clock import SimulatorClock
+from envs.options import BatchOptions, completed
+from envs.parts import check_parts
+from envs.step_cache import StepCache
 from envs.streams import Draw, Streams
-from envs.words import Words
 from genesis.errors import GenesisRuntimeError, GenesisValueError
+from genesis.grad.modes import ordinary
 
 _LOG = logging.getLogger("genesis")
 
 
-class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
+class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv):
     """A batch of environments whose rewards and observations are differentiable functions of the actions.
 
     A task subclasses it, sets `single_observation_space` and `single_action_space` (finite boxes for actions) and
@@ -29,13 +33,13 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
     (what `sample_initial_state` returned, one row per environment), `self.action` (the action that acts now) and
     `self.differentiable`; tensors in hooks are batched, (num_envs, ...).
 
-    Two faces of one core: `output="numpy"` takes and gives arrays (detached copies, rewards in float64), as every
+    Two interfaces of one core: `output="numpy"` takes and gives arrays (detached copies, rewards in float64), as every
     consumer of Gymnasium expects; `output="torch"` takes and gives tensors, with a graph when `differentiable=True`.
 
-    Autoreset, in all of Gymnasium's modes. Under SAME_STEP the numpy face puts the last observations of finished
-    episodes into `info["final_obs"]` as an object array; on the torch face it is a dense, differentiable
+    Autoreset, in all of Gymnasium's modes. Under SAME_STEP the numpy interface puts the last observations of finished
+    episodes into `info["final_obs"]` as an object array; on the torch interface it is a dense, differentiable
     (num_envs, O) tensor with every row's observation before any reset, in every step. `info["final_info"]` likewise
-    holds what `measure` said before the reset. `info["episode_return"]` and `info["episode_length"]` are valid where
+    holds what `measure` gave before the reset. `info["episode_return"]` and `info["episode_length"]` are valid where
     `info["_episode_return"]` is set: in the step that ends an episode.
 
     A row whose simulated state is no longer finite is put back to the scene's initial state before `observe` and
@@ -46,75 +50,61 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
     the seed, the global environment index, the episode and the step: see `envs.streams`.
     """
 
-    metadata: dict[str, Any] = {"render_modes": list(faces.RENDER_MODES)}
+    metadata: dict[str, Any] = {"render_modes": list(interface.RENDER_MODES)}
     single_observation_space: gymnasium.spaces.Box
     single_action_space: gymnasium.spaces.Box
+    observation_parts: Mapping[str, tuple[int, ...]] | None = None
+    """What an observation's O numbers are: name to shape, in their order. (k,) is numbers; (N, F) is N points with F
+    numbers each, whose order means nothing; (N,) under the name of points with `_present` behind it is a flag for each,
+    1 where there is that point and 0 where what stands for it is any finite numbers. None: numbers without parts."""
     scene: Any
 
+    @ordinary
     def __init__(
         self,
         num_envs: int = 1,
         max_episode_steps: int | None = None,
-        *,
-        output: str = "numpy",
-        differentiable: bool = False,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        first_env_index: int = 0,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
+        **options: Unpack[BatchOptions],
     ):
         """Builds the scene. Calls `gs.init()` with its defaults, and logs it, if nobody has called it.
 
         Args:
             num_envs: Number of environments in the batch.
             max_episode_steps: Steps after which an episode is truncated; None: never. `gymnasium.make_vec` fills it in.
-            output: "numpy" or "torch": what goes in and out.
-            differentiable: Keep the graph from actions to observations and rewards; needs `output="torch"`.
-            autoreset_mode: A member of `gymnasium.vector.AutoresetMode`, or its value.
-            first_env_index: Global index of the first environment, where a batch is split over several objects.
-            action_delay: Steps between an action and its effect; until then the space's middle acts.
-            action_noise: Standard deviation of the noise on actions, in action units; clipped to the space afterwards.
-            observation_noise: Standard deviation of the noise on observations, in observation units.
-            parameter_randomisation: Relative half-width, in [0, 1), of the task's physical parameters per episode.
-            render_mode: None, or "rgb_array": `render()` gives pictures.
-            render_size: Width and height of pictures, pixels.
+            options: See `envs.options`.
 
         Raises:
-            gs.GenesisException: An argument breaks its law.
+            gs.GenesisException: An argument violates its constraint.
         """
-        faces.check_options(
-            num_envs, max_episode_steps, output, differentiable, first_env_index, action_delay, render_mode
-        )
-        faces.check_scales(action_noise, observation_noise, parameter_randomisation)
+        given = completed(type(self), options, BatchOptions)
+        interface.check_options(num_envs, max_episode_steps, given)
+        interface.check_scales(given)
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
-        self.output = output
-        self.differentiable = differentiable
-        self.autoreset_mode = faces.autoreset_member(autoreset_mode)
+        self.output = given["output"]
+        self.differentiable = given["differentiable"]
+        self.autoreset_mode = interface.autoreset_member(given["autoreset_mode"])
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode, self._render_size = render_mode, faces.checked_size(render_size)
+        self.render_mode, self._render_size = given["render_mode"], interface.checked_size(given["render_size"])
+        check_parts(self.observation_parts, self.single_observation_space.shape[0])
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.action_delay = action_delay
-        self.action_noise = action_noise
-        self.observation_noise = observation_noise
-        self.parameter_randomisation = parameter_randomisation
-        guards.check_randomisable(self, DifferentiableVectorEnv.randomise_parameters)
+        self.action_delay = given["action_delay"]
+        self.action_noise = given["action_noise"]
+        self.observation_noise = given["observation_noise"]
+        self.parameter_randomisation = given["parameter_randomisation"]
+        checks.check_randomisable(self, DifferentiableVectorEnv.randomise_parameters)
 
         if not gs.is_initialized():
             gs.init()
-            words = "%s called gs.init() with its defaults. To choose precision, backend and seed, call it before."
-            _LOG.warning(words, type(self).__name__)
+            message = "%s called gs.init() with its defaults. To choose precision, backend and seed, call it before."
+            _LOG.warning(message, type(self).__name__)
         like = gs.zeros(1).as_subclass(torch.Tensor)
         self.dtype, self.device = like.dtype, like.device
         self._low = self.tensor(self.single_action_space.low)
         self._high = self.tensor(self.single_action_space.high)
 
-        self.streams = Streams(num_envs, first_env_index)
+        self.streams = Streams(num_envs, given["first_env_index"])
         self.episode: dict[str, torch.Tensor] = {}
         self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         uniform = all(len(bound.unique()) == 1 for bound in (self._low, self._high))
@@ -122,10 +112,10 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self._bounds: Any = (self._low[0].item(), self._high[0].item()) if uniform else (self._low, self._high)
         self._middle = (0.5 * (self._low + self._high)).expand(num_envs, -1)
         self.action = self._middle
-        self._delayed = [self.action] * action_delay
+        self._delayed = [self.action] * self.action_delay
         self._returns = torch.zeros(num_envs, dtype=self.dtype, device=self.device)
         self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
-        self._clock, self._words = SimulatorClock(), Words()
+        self._clock, self._step_cache = SimulatorClock(), StepCache()
         self.scene = self.build_scene()
         if isinstance(self.scene, gs.Scene):
             self.metadata["render_fps"] = round(1 / self.scene.dt)
@@ -180,22 +170,23 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
 
     # ---- Gymnasium's interface ----
 
+    @ordinary
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts new episodes, in all environments or where `options["reset_mask"]` (num_envs,) says so.
 
         Args:
             seed: Starts the random streams of the environments that are reset; without it they go on.
-            options: Only `reset_mask` has a meaning to the base: a bool array (or, on the torch face, tensor).
+            options: Only `reset_mask` has a meaning to the base: a bool array (or, on the torch interface, tensor).
 
         Returns:
             Observations (num_envs, O) and info.
 
         Raises:
-            gs.GenesisException: The options or seed break their law; nothing has been changed.
+            gs.GenesisException: The options or seed violate their constraint; nothing has been changed.
         """
-        guards.require_open(self)
-        mask = faces.checked_reset_mask(options, self.num_envs, self.output).to(self.device)
-        seed = faces.checked_seed(seed)
+        checks.require_open(self)
+        mask = interface.checked_reset_mask(options, self.num_envs, self.output).to(self.device)
+        seed = interface.checked_seed(seed)
         if not self._started and not bool(mask.all()):
             raise GenesisRuntimeError(
                 "The first reset must be of all environments, got a reset_mask with False in it. Call reset() first."
@@ -204,12 +195,13 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         if seed is not None or not self._started:
             entropy = int(self.np_random.integers(2**62)) if seed is None else seed
             self.streams.seed(entropy, mask.cpu().numpy())
-        with self._grad_mode(), self._words.remembered():
+        with self._grad_mode(), self._step_cache.active():
             self._begin_episodes(mask)
             observation = self._observation()
             measured = self.measure()
-        return faces.convert(observation, self.output), faces.infos(measured, mask, self.output)
+        return interface.convert(observation, self.output), interface.infos(measured, mask, self.output)
 
+    @ordinary
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Advances all environments by one control step.
 
@@ -222,14 +214,14 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         Raises:
             gs.GenesisException: Wrong shape, dtype or a NaN, or the environment is not ready; nothing has been changed.
         """
-        guards.require_ready(self, self._started, self._pending)
+        checks.require_ready(self, self._started, self._pending)
         same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
         restarting = self._pending if bool(self._pending.any()) else None
-        action = faces.checked_action(actions, self._middle, ignored=restarting)
-        with self._grad_mode(), self._words.remembered():
+        action = interface.checked_action(actions, self._middle, ignored=restarting)
+        with self._grad_mode(), self._step_cache.active():
             self._advance(torch.clamp(action, *self._bounds))
-            sick = self._replace_nonfinite_rows()
-            nonfinite = torch.zeros_like(self._pending) if sick is None else sick
+            failed = self._replace_nonfinite_rows()
+            nonfinite = torch.zeros_like(self._pending) if failed is None else failed
             if restarting is not None:
                 nonfinite = nonfinite & ~restarting
                 self._begin_episodes(restarting)
@@ -239,26 +231,27 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
             truncated = self._out_of_time()
             if restarting is not None:
                 terminated, truncated = terminated & ~restarting, truncated & ~restarting
-            if restarting is not None or sick is not None:
+            if restarting is not None or failed is not None:
                 reward = torch.where(nonfinite if restarting is None else nonfinite | restarting, 0.0, reward)
             done = terminated | truncated
             any_done = bool(done.any())
             self._returns = self._returns + reward.detach().as_subclass(torch.Tensor)
-            length = self.elapsed.int() if self.output == "torch" else self.elapsed  # what a tensor becomes at the face
+            length = self.elapsed.int() if self.output == "torch" else self.elapsed  # as tensors become
             ended = {"episode_return": self._returns, "episode_length": length}
-            info = faces.infos(ended, done, self.output)
+            info = interface.infos(ended, done, self.output)
             if same_step and (self.output == "torch" or any_done):
-                info.update(faces.final_infos(observation, measured, done, self.output))
+                info.update(interface.final_infos(observation, measured, done, self.output))
             if same_step and any_done:
                 self._begin_episodes(done)
                 observation = torch.where(done[:, None], self._observation(), observation)
                 measured = self.measure()
         self._pending = torch.zeros_like(done) if same_step else done
         always = torch.ones_like(done)
-        info.update(faces.infos({**measured, "nonfinite": nonfinite}, always, self.output))
-        outputs = (faces.convert(x, self.output) for x in (observation, reward, terminated, truncated))
+        info.update(interface.infos({**measured, "nonfinite": nonfinite}, always, self.output))
+        outputs = (interface.convert(x, self.output) for x in (observation, reward, terminated, truncated))
         return *outputs, info
 
+    @ordinary
     def render(self) -> tuple[np.ndarray, ...]:
         """Pictures of the present state, (H, W, 3) uint8, one for each environment. Headless, and without a graph.
 
@@ -269,7 +262,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
             raise GenesisRuntimeError(
                 f'render() must have a render mode, got None. Make {type(self).__name__} with render_mode="rgb_array".'
             )
-        guards.require_open(self)
+        checks.require_open(self)
         if self._camera is None:
             self._camera = self.add_camera()
         self.scene.clear_debug_objects()
@@ -295,12 +288,13 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
     def failures(self) -> list[tuple[int, int, int, str, str | None]]:
         """Where the simulator last lost a state or gradient: step since the full reset, substep, environment, field,
         body."""
-        guards.require_open(self)
+        checks.require_open(self)
         return list(self.scene.failures)
 
+    @ordinary
     def detach_(self) -> None:
         """Cuts the graph here: the start of a window. Values stay the same."""
-        guards.require_ready(self, self._started, self._pending)
+        checks.require_ready(self, self._started, self._pending)
         self.scene.detach_()
         self.episode = {name: value.detach() for name, value in self.episode.items()}
         self.action = self.action.detach()
@@ -308,16 +302,17 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, as tensors and plain numbers; for `load_state_dict`."""
-        guards.require_ready(self, self._started, self._pending)
+        checks.require_ready(self, self._started, self._pending)
         return snapshot.save(self)
 
+    @ordinary
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on exactly where `state_dict` was taken, without a graph to before.
 
         Raises:
             GenesisValueError: The state is of another task or number of environments; nothing has been changed.
         """
-        guards.require_open(self)
+        checks.require_open(self)
         snapshot.load(self, state)
         if self.parameter_randomisation:
             self._randomise(torch.ones_like(self._pending))
@@ -335,7 +330,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         self.apply_action(action)
         with self._clock.forward():
             self.scene.step()
-        self._words.forget()
+        self._step_cache.clear()
         self.elapsed = self.elapsed + 1
 
     def _begin_episodes(self, mask: torch.Tensor) -> None:
@@ -359,7 +354,7 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         for name, value in self.sample_initial_state(self._draw("initial state", rows), envs_idx).items():
             previous = self.episode.get(name, value)
             self.episode[name] = value if len(envs_idx) == self.num_envs else previous.index_copy(0, envs_idx, value)
-        self._words.forget()
+        self._step_cache.clear()
 
     def _randomise(self, mask: torch.Tensor) -> None:
         rows = mask.cpu().numpy()
@@ -375,12 +370,12 @@ class DifferentiableVectorEnv(faces.Face, gymnasium.vector.VectorEnv):
         state = snapshot.state_tensors(self.scene)
         if self.differentiable and torch.is_grad_enabled():
             self._clock.watch_backward(next(iter(state.values())))
-        sick = snapshot.nonfinite_rows(state, self.num_envs)
-        if sick is not None:
-            self.scene.reset(envs_idx=sick.nonzero().squeeze(1))
-            self._words.forget()
-            _LOG.warning("The state of environments %s was not finite; restored.", sick.nonzero().squeeze(1).tolist())
-        return sick
+        failed = snapshot.nonfinite_rows(state, self.num_envs)
+        if failed is not None:
+            self.scene.reset(envs_idx=failed.nonzero().squeeze(1))
+            self._step_cache.clear()
+            _LOG.warning("The state of environments %s was not finite; restored.", failed.nonzero().squeeze(1).tolist())
+        return failed
 
     def _observation(self) -> torch.Tensor:
         observation = self.observe()

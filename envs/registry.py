@@ -10,7 +10,7 @@ def register_task(env_id: str, module: str, task: str, max_episode_steps: int) -
 
     Args:
         env_id: "genesis/Name-v0".
-        module: The module of the task, which also has its single face under the task's name with "Env" behind it.
+        module: The module of the task, which also has its single env under the task's name with "Env" behind it.
         task: Name of the `DifferentiableVectorEnv` class in that module.
         max_episode_steps: Control steps until an episode is truncated.
     """

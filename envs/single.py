@@ -1,51 +1,39 @@
-"""The single-environment face of a task, for `gymnasium.make`."""
+"""The single env of a task, for `gymnasium.make`."""
 
 from typing import Any, ClassVar
 
 import gymnasium
 from gymnasium.vector import AutoresetMode
+from typing_extensions import Unpack
 
-from envs import faces
+from envs import interface
 from envs.base import DifferentiableVectorEnv
+from envs.options import TaskOptions, completed
 from genesis.errors import GenesisForkError
 
 
-class SingleEnv(faces.Face, gymnasium.Env):
+class SingleEnv(interface.EnvInterface, gymnasium.Env):
     """One environment of a task as a `gymnasium.Env` of numpy arrays; the batch of one lives in `core`.
 
-    Time limits are Gymnasium's (`TimeLimit`, put on by `gymnasium.make`). Make a concrete class with `single_face`.
+    Time limits are Gymnasium's (`TimeLimit`, put on by `gymnasium.make`). Make a concrete class with `single_env`.
     """
 
     task: ClassVar[type[DifferentiableVectorEnv]]
     metadata: dict[str, Any] = DifferentiableVectorEnv.metadata
 
-    def __init__(
-        self,
-        *,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
-    ):
-        """Builds the task's scene; the options are those of `DifferentiableVectorEnv`."""
-        self._build(
-            action_delay=action_delay,
-            action_noise=action_noise,
-            observation_noise=observation_noise,
-            parameter_randomisation=parameter_randomisation,
-            render_mode=render_mode,
-            render_size=render_size,
-        )
+    def __init__(self, **options: Unpack[TaskOptions]):
+        """Builds the task's scene; see `envs.options`."""
+        self._build({}, options)
 
-    def _build(self, **options: Any) -> None:
-        self.render_mode, self._render_size = options["render_mode"], faces.checked_size(options["render_size"])
+    def _build(self, own: dict[str, Any], options: Any) -> None:
+        """Makes the batch of one, with options of these tasks alone and those that all share."""
+        given = completed(type(self), options, TaskOptions)
+        self.render_mode, self._render_size = given["render_mode"], interface.checked_size(given["render_size"])
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
         self._refusal: GenesisForkError | None = None
         try:
-            self.core = self.task(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **options)
+            self.core = self.task(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **own, **given)
         except GenesisForkError as error:
             # A forked worker of Gymnasium's AsyncVectorEnv, which passes on to its parent what a call raises, but loses
             # what the making of an environment raises. So the first call says it.
@@ -57,15 +45,15 @@ class SingleEnv(faces.Face, gymnasium.Env):
         """Starts an episode."""
         if self._refusal is not None:
             raise self._refusal
-        faces.check_reset_options(options, valid=())
-        seed = faces.checked_seed(seed)
+        interface.check_reset_options(options, valid=())
+        seed = interface.checked_seed(seed)
         super().reset(seed=seed)
         observation, info = self.core.reset(seed=seed)
         return observation[0], _row(info)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Advances one control step; `action` (A,) is clipped to the action space."""
-        observation, reward, terminated, truncated, info = self.core.step(faces.as_floats(action)[None])
+        observation, reward, terminated, truncated, info = self.core.step(interface.as_floats(action)[None])
         return observation[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _row(info)
 
     def render(self) -> Any:
@@ -78,9 +66,9 @@ class SingleEnv(faces.Face, gymnasium.Env):
             self.core.close()
 
 
-def single_face(task: type[DifferentiableVectorEnv], face: type[SingleEnv] = SingleEnv) -> type[SingleEnv]:
-    """The `gymnasium.Env` class of a task: what its `entry_point` names. `face` may know more options of its tasks."""
-    return type(f"{task.__name__}Env", (face,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})
+def single_env(task: type[DifferentiableVectorEnv], base: type[SingleEnv] = SingleEnv) -> type[SingleEnv]:
+    """The `gymnasium.Env` class of a task: what its `entry_point` names. `base` may know more options of its tasks."""
+    return type(f"{task.__name__}Env", (base,), {"task": task, "metadata": task.metadata, "__doc__": task.__doc__})
 
 
 def _row(info: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def state_tensors(scene: Any) -> dict[str, torch.Tensor]:
     """The scene's state by name, "solver.field": plain floating-point tensors (num_envs, ...)."""
     plain = {
         f"{solver}.{field}": value.as_subclass(torch.Tensor)
-        for solver, state in _solver_states(scene.get_state()).items()
+        for solver, state in scene.get_state().items()
         for field, value in vars(state).items()
     }
     return {name: value for name, value in plain.items() if value.is_floating_point()}
@@ -32,8 +32,8 @@ def nonfinite_rows(state: Mapping[str, torch.Tensor], num_envs: int) -> torch.Te
         return None
     # Zero times a finite number is 0, times anything else NaN: one sum per environment tells.
     probes = torch.stack([(tensor * 0.0).reshape(num_envs, -1).sum(dim=1) for tensor in tensors])
-    sick = torch.isnan(probes).any(dim=0)
-    return sick if bool(sick.any()) else None
+    failed = torch.isnan(probes).any(dim=0)
+    return failed if bool(failed.any()) else None
 
 
 def save(env: "DifferentiableVectorEnv") -> dict[str, Any]:
@@ -98,17 +98,11 @@ def load(env: "DifferentiableVectorEnv", state: Mapping[str, Any]) -> None:
 def _rebuilt(scene: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
     """A state of the scene that holds these tensors."""
     state = scene.get_state()
-    replaced = {}
-    for solver, present in _solver_states(state).items():
+    for solver, present in state.items():
         fields = {name: value for name, value in vars(present).items() if f"{solver}.{name}" in tensors}
         fields = {name: tensors[f"{solver}.{name}"].to(value) for name, value in fields.items()}
-        replaced[solver] = dataclasses.replace(present, **fields)
-    return dataclasses.replace(state, **replaced)
-
-
-def _solver_states(state: Any) -> dict[str, Any]:
-    """The states of the solvers that the scene has, by name."""
-    return {name: value for name, value in vars(state).items() if dataclasses.is_dataclass(value)}
+        state = state.having(solver, dataclasses.replace(present, **fields))
+    return state
 
 
 def _copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -33,7 +33,8 @@ class Array(NamedTuple):
 
     name: str
     kind: str
-    """A1, A3, A4, A33: reals, vectors, 3x3 matrices; I1: integers; AL: lane values, in blocks of environments."""
+    """A1, A3, A4, A33: reals, vectors, 3x3 matrices; I1: integers; U1: bytes; AL, IL: lane values (reals, integers),
+    in blocks of environments."""
     shape: tuple[str | int, ...]
     """Sizes by name, or numbers, the slowest first. Their product is the count of elements."""
     life: str
@@ -43,7 +44,7 @@ class Array(NamedTuple):
 Table = tuple[Array, ...]
 Sizes = Mapping[str, int]
 
-COMPONENTS = {"A1": 1, "A3": 3, "A4": 4, "A33": 9, "I1": 1}
+COMPONENTS = {"A1": 1, "A3": 3, "A4": 4, "A33": 9, "I1": 1, "U1": 1}
 
 
 class Arrays:
@@ -73,7 +74,7 @@ def extent(array: Array, sizes: Sizes) -> tuple[int, ...]:
 
 
 def allocate(table: Table, sizes: Sizes, *lives: str) -> dict[str, torch.Tensor]:
-    """Arrays of some lives, not cleared but for integers. None is empty: one of no elements gets one."""
+    """Arrays of some lives, not cleared but for integers and bytes. None is empty: one of no elements gets one."""
     return {array.name: _new(array, max(1, math.prod(extent(array, sizes)))) for array in select(table, *lives)}
 
 
@@ -82,7 +83,7 @@ def count_bytes(table: Table, sizes: Sizes, *lives: str) -> int:
     lay = layout()
     total = 0
     for array in select(table, *lives):
-        item = 4 if array.kind == "I1" else lay.dtype.itemsize
+        item = {"U1": 1, "I1": 4, "IL": 4}.get(array.kind, int(lay.dtype.itemsize or 0))
         total += item * _components(array.kind) * math.prod(extent(array, sizes))
     return total
 
@@ -95,13 +96,17 @@ def view(table: Table, arrays: Mapping[str, torch.Tensor], name: str, sizes: Siz
 
 
 def _components(kind: str) -> int:
-    return layout().width if kind == "AL" else COMPONENTS[kind]
+    return COMPONENTS[kind] if kind in COMPONENTS else layout().width
 
 
 def _new(array: Array, count: int) -> torch.Tensor:
     lay = layout()
     if array.kind == "I1":
         made = lay.new_int(count)
+    elif array.kind == "U1":
+        made = torch.zeros(count, dtype=torch.uint8, device=lay.device)
+    elif array.kind == "IL":
+        made = lay.new_int_lanes(count)
     elif array.kind == "AL":
         made = lay.new_lanes(count)
     else:

@@ -4,7 +4,6 @@ Every message says what must hold and what came.
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from typing_extensions import dataclass_transform
 
+from genesis.convert import check_dense, constants
 from genesis.errors import GenesisTypeError, GenesisValueError
 
 Class = TypeVar("Class", bound=type)
@@ -52,13 +52,23 @@ def number(
     what: str, value: Any, low: float = -math.inf, high: float = math.inf, closed: bool = False, remedy: str = ""
 ) -> float:
     """A finite float with low < value < high (low <= value <= high if `closed`)."""
-    law = _interval(low, high, closed)
+    interval = _interval(low, high, closed)
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-        raise GenesisTypeError(f"{what} must be a number{law}, got {type(value).__name__}. {remedy or 'Pass a float.'}")
+        raise GenesisTypeError(
+            f"{what} must be a number{interval}, got {type(value).__name__}. {remedy or 'Pass a float.'}"
+        )
     inside = low <= value <= high if closed else low < value < high
-    if not math.isfinite(value) or not inside:
-        raise GenesisValueError(f"{what} must be a finite number{law}, got {value}. {remedy or 'Change it.'}")
+    if not _is_finite(value) or not inside:
+        raise GenesisValueError(f"{what} must be a finite number{interval}, got {value}. {remedy or 'Change it.'}")
     return float(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether it is a finite float, too: not so an int beyond their range."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def integer(what: str, value: Any, low: int) -> int:
@@ -71,25 +81,29 @@ def integer(what: str, value: Any, low: int) -> int:
 
 
 def boolean(what: str, value: Any) -> bool:
-    if not isinstance(value, bool):
+    """True or False."""
+    if not isinstance(value, bool | np.bool_):
         raise GenesisTypeError(f"{what} must be True or False, got {type(value).__name__}. Pass a bool.")
-    return value
+    return bool(value)
 
 
 def vector(what: str, value: Any, size: int = 3) -> tuple[float, ...]:
-    """A tuple of `size` finite floats from any sequence."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().tolist()
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise GenesisTypeError(f"{what} must be {size} numbers, got {type(value).__name__}. Pass a sequence.")
-    numbers = tuple(value)
-    if len(numbers) != size:
-        raise GenesisValueError(f"{what} must be {size} numbers, got {len(numbers)}. Pass exactly {size}.")
-    return tuple(number(f"every entry of {what}", entry) for entry in numbers)
+    """A tuple of `size` finite floats from a sequence, an array, or a tensor without a graph."""
+    if isinstance(value, torch.Tensor) and value.requires_grad:
+        raise GenesisValueError(
+            f"{what} must be constant, got a tensor that requires a gradient, which would be lost. "
+            "Detach it; after build there are setters with gradients."
+        )
+    array = constants(what, value)
+    if array.shape != (size,):
+        got = f"shape {array.shape}" if array.ndim != 1 else len(array)
+        raise GenesisValueError(f"{what} must be {size} numbers, got {got}. Pass exactly {size}.")
+    return tuple(number(f"every entry of {what}", entry) for entry in array.tolist())
 
 
 def choice(what: str, value: Any, valid: tuple[str, ...]) -> str:
-    if value not in valid:
+    """One of the valid names."""
+    if not isinstance(value, str) or value not in valid:
         raise GenesisValueError(f"{what} must be one of {', '.join(valid)}, got {value!r}. Choose one of these.")
     return value
 
@@ -103,10 +117,15 @@ def optional_instance(what: str, value: Any, kind: type) -> None:
 
 
 def parameter(what: str, value: Any, low: float, high: float = math.inf, closed: bool = False) -> float | torch.Tensor:
-    """A physical parameter: a number, or a tensor () or (B,) whose entries obey the law; tensors stay connected."""
+    """A physical parameter: a number, or a tensor () or (B,) whose entries satisfy the constraint; tensors stay
+    connected."""
     if not isinstance(value, torch.Tensor | np.ndarray | list | tuple):
         return number(what, value, low, high, closed)
-    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, dtype=np.float64))
+    if isinstance(value, torch.Tensor):
+        check_dense(what, value)
+        tensor = value
+    else:
+        tensor = torch.from_numpy(constants(what, value))
     if tensor.dim() > 1 or not tensor.is_floating_point():
         raise GenesisValueError(
             f"{what} must be a number or a floating tensor of shape () or (n_envs,), "

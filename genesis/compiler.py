@@ -1,4 +1,4 @@
-"""The one seam to the kernel compiler: everything else imports `ti` from here.
+"""The one interface to the kernel compiler: everything else imports `ti` from here.
 
 Kernels take flat arrays and nothing else. An array is a torch tensor whose memory a kernel is *bound* to once;
 launching a bound kernel then costs some 35 us whatever the number of its arguments (a plain Taichi call with nine torch
@@ -228,12 +228,12 @@ def layout() -> SimpleNamespace:
     """Types, array annotations, allocation and element access for the running precision and architecture.
 
     `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them, `AL` arrays of lane
-    values, of type `lane`, for `width` environments each, `I1` arrays of integers and `IL` of lanes of them, of type
-    `whole`. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages cost memory
-    when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array)` views any array as
-    (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop over n pieces
-    of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the index is a
-    multiple of `stride`. Kernels on lanes must not take `A3`: their vectors of three would be read at addresses that
+    values, of type `lane`, for `width` environments each, `I1` arrays of integers, `IL` of lanes of them, of type
+    `whole`, `U1` of bytes. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages
+    cost memory when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array)` views any
+    array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop over
+    n pieces of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the index is
+    a multiple of `stride`. Kernels on lanes must not take `A3`: their vectors of three would be read at addresses that
     the machine's instructions do not allow.
     """
     config = impl.current_cfg()
@@ -261,6 +261,7 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     whole = ti.types.vector(width, ti.i32) if width > 1 else ti.i32
     kinds["AL"] = ti.types.ndarray(dtype=lane, ndim=1)
     kinds["IL"] = ti.types.ndarray(dtype=whole, ndim=1)
+    kinds["U1"] = ti.types.ndarray(dtype=ti.u8, ndim=1)
 
     @ti.func
     def finite(x):

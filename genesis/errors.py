@@ -9,7 +9,7 @@ class GenesisException(Exception):
 
 
 class GenesisValueError(GenesisException, ValueError):
-    """A value breaks the law of its argument."""
+    """A value violates the constraint of its argument."""
 
 
 class GenesisTypeError(GenesisException, TypeError):

@@ -136,7 +136,7 @@ def _check_arrays(kernel: str, arguments: Sequence[Any], arrays: Mapping[str, to
         made_for = getattr(array, "array_name", argument.name)
         inner = tuple(kind.dtype.get_shape()) if hasattr(kind.dtype, "get_shape") else ()
         real = kind.dtype.dtype if inner else kind.dtype
-        wanted = {ti.f32: torch.float32, ti.f64: torch.float64, ti.i32: torch.int32}[real]
+        wanted = {ti.f32: torch.float32, ti.f64: torch.float64, ti.i32: torch.int32, ti.u8: torch.uint8}[real]
         fits = array.dtype == wanted and array.dim() == kind.ndim + len(inner) and array.shape[kind.ndim :] == inner
         if made_for != argument.name or not fits:
             raise GenesisRuntimeError(

@@ -5,13 +5,26 @@ The pose is that at build time.
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genesis.checks import assign, boolean, number, record, vector
+from genesis.convert import constants
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.math import quaternion
+
+SHORTEST, LONGEST = 1e-6, 1e6
+"""m: of edges, radii and heights. Beyond these masses and inertias leave what 32 bits can hold."""
+FARTHEST = 1e9
+"""m from the origin, along each axis."""
+
+
+def length(what: str, value: Any) -> float:
+    """A length of a shape, m."""
+    return number(what, value, SHORTEST, LONGEST, closed=True)
 
 
 @record
@@ -22,7 +35,11 @@ class Morph:
     """Where it stands (of shapes: their centre), world frame, m."""
 
     def __post_init__(self) -> None:
-        assign(self, "pos", vector(f"{type(self).__name__}.pos", self.pos))
+        name = f"{type(self).__name__}.pos"
+        pos = vector(name, self.pos)
+        for coordinate in pos:
+            number(f"every entry of {name}", coordinate, -FARTHEST, FARTHEST, closed=True)
+        assign(self, "pos", pos)
 
     @property
     def orientation(self) -> tuple[float, float, float, float]:
@@ -39,7 +56,7 @@ class SolidMorph(Morph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        boolean(f"{type(self).__name__}.fixed", self.fixed)
+        assign(self, "fixed", boolean(f"{type(self).__name__}.fixed", self.fixed))
 
     @property
     def volume(self) -> float:
@@ -74,10 +91,10 @@ class OrientedMorph(Morph):
             assign(self, "euler", vector(f"{name}.euler", self.euler))
         if self.quat is not None:
             quat = vector(f"{name}.quat", self.quat, 4)
-            length = math.hypot(*quat)
-            if length < 1e-9:
+            norm = math.hypot(*quat)
+            if norm < 1e-9:
                 raise GenesisValueError(f"{name}.quat must not be zero, got {quat}. The identity is (1, 0, 0, 0).")
-            assign(self, "quat", tuple(c / length for c in quat))
+            assign(self, "quat", tuple(c / norm for c in quat))
 
     @property
     def orientation(self) -> tuple[float, float, float, float]:
@@ -105,7 +122,7 @@ class Box(SolidMorph, OrientedMorph):
                 f"size={self.size}, lower={self.lower}, upper={self.upper}. Give one of the two."
             )
         if corners:
-            if any(self.pos):
+            if any(vector("Box.pos", self.pos)):
                 raise GenesisValueError(f"Box must get pos or corners, got pos={self.pos} and corners. Leave out pos.")
             lower, upper = vector("Box.lower", self.lower), vector("Box.upper", self.upper)
             assign(self, "lower", lower)
@@ -115,7 +132,7 @@ class Box(SolidMorph, OrientedMorph):
         super().__post_init__()
         size = vector("Box.size", self.size)
         for edge in size:
-            number("every edge of Box", edge, 0.0)
+            length("every edge of Box", edge)
         assign(self, "size", size)
 
     @property
@@ -140,7 +157,7 @@ class Sphere(SolidMorph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assign(self, "radius", number("Sphere.radius", self.radius, 0.0))
+        assign(self, "radius", length("Sphere.radius", self.radius))
 
     @property
     def half_extent(self) -> tuple[float, float, float]:
@@ -165,8 +182,8 @@ class Cylinder(SolidMorph, OrientedMorph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assign(self, "height", number("Cylinder.height", self.height, 0.0))
-        assign(self, "radius", number("Cylinder.radius", self.radius, 0.0))
+        assign(self, "height", length("Cylinder.height", self.height))
+        assign(self, "radius", length("Cylinder.radius", self.radius))
 
     @property
     def half_extent(self) -> tuple[float, float, float]:
@@ -185,14 +202,15 @@ class Capsule(SolidMorph, OrientedMorph):
     """A cylinder about its local z axis with half a ball on either end."""
 
     height: float = 1.0
-    """Length of the straight part, m."""
+    """Length of the straight part, m; 0 makes a ball."""
     radius: float = 0.5
     """m."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assign(self, "height", number("Capsule.height", self.height, 0.0, closed=True))
-        assign(self, "radius", number("Capsule.radius", self.radius, 0.0))
+        height = number("Capsule.height", self.height, 0.0, LONGEST, closed=True)
+        assign(self, "height", length("Capsule.height, where it is not 0,", height) if height else 0.0)
+        assign(self, "radius", length("Capsule.radius", self.radius))
 
     @property
     def half_extent(self) -> tuple[float, float, float]:
@@ -217,10 +235,10 @@ class Plane(Morph):
     def __post_init__(self) -> None:
         super().__post_init__()
         normal = vector("Plane.normal", self.normal)
-        length = math.hypot(*normal)
-        if length < 1e-9:
+        norm = math.hypot(*normal)
+        if norm < 1e-9:
             raise GenesisValueError(f"Plane.normal must not be zero, got {normal}. The ground's is (0, 0, 1).")
-        assign(self, "normal", tuple(c / length for c in normal))
+        assign(self, "normal", tuple(c / norm for c in normal))
 
     @property
     def orientation(self) -> tuple[float, float, float, float]:
@@ -239,15 +257,16 @@ class Terrain(Morph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assign(self, "spacing", number("Terrain.spacing", self.spacing, 0.0))
-        try:
-            heights = np.array(self.heights, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise GenesisTypeError(f"Terrain.heights must be an array of numbers, got {error}. Pass one.") from None
+        assign(self, "spacing", length("Terrain.spacing", self.spacing))
+        heights = constants("Terrain.heights", self.heights)
         if heights.ndim != 2 or min(heights.shape) < 3 or not np.isfinite(heights).all():
             raise GenesisValueError(
                 "Terrain.heights must be finite numbers (nx, ny), at least 3 x 3, "
                 f"got shape {heights.shape}{'' if np.isfinite(heights).all() else ' with NaN or inf'}. Change it."
+            )
+        if np.abs(heights).max() > LONGEST:
+            raise GenesisValueError(
+                f"Terrain.heights must lie within {LONGEST:g} m, got {np.abs(heights).max():g} m. Change it."
             )
         heights.setflags(write=False)
         assign(self, "heights", heights)
@@ -267,12 +286,13 @@ class FileMorph(OrientedMorph):
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
-        boolean(f"{name}.fixed", self.fixed)
+        assign(self, "fixed", boolean(f"{name}.fixed", self.fixed))
         if not isinstance(self.file, str | os.PathLike) or not os.fspath(self.file):
             raise GenesisTypeError(f"{name}.file must be a path, got {self.file!r}. Pass the path of a model file.")
         if not Path(self.file).is_file():
             raise GenesisValueError(f"{name}.file must be an existing file, got {str(self.file)!r}. Mend the path.")
-        if isinstance(self.allow, str) or not all(isinstance(entry, str) for entry in self.allow):
+        several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str | bytes)
+        if not several or not all(isinstance(entry, str) for entry in tuple(self.allow)):
             raise GenesisTypeError(f"{name}.allow must be names of elements, got {self.allow!r}. Pass a tuple.")
         assign(self, "allow", tuple(self.allow))
 
@@ -286,7 +306,7 @@ class MJCF(FileMorph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        boolean("MJCF.ground", self.ground)
+        assign(self, "ground", boolean("MJCF.ground", self.ground))
 
 
 @record
@@ -305,6 +325,6 @@ class Robot(OrientedMorph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        boolean("Robot.ground", self.ground)
+        assign(self, "ground", boolean("Robot.ground", self.ground))
         if not isinstance(self.name, str):
             raise GenesisTypeError(f"Robot.name must be a string, got {type(self.name).__name__}. Pass a name.")

@@ -1,7 +1,13 @@
 """Options of a scene and its solvers: frozen, checked when constructed, in SI units."""
 
+import math
+from typing import TypedDict
+
 from genesis.checks import assign, boolean, integer, number, record, vector
 from genesis.errors import GenesisValueError
+
+MOST_NODES = 2**31 - 1
+"""Of the grid: kernels count them in 32 bits."""
 
 
 @record
@@ -63,6 +69,12 @@ class MPMOptions:
             raise GenesisValueError(
                 f"MPMOptions.upper_bound must exceed lower_bound by more than {room:g} m (the padding of both faces) "
                 f"on every axis, got {lower} to {upper}. Enlarge the domain or raise grid_density."
+            )
+        nodes = math.prod((high - low) / self.dx for low, high in zip(lower, upper, strict=True))
+        if nodes > MOST_NODES:
+            raise GenesisValueError(
+                f"the grid of MPMOptions must have at most {MOST_NODES} nodes, got {nodes:.3g} "
+                f"(grid_density {self.grid_density:g}, {lower} to {upper}). Lower grid_density or shrink the domain."
             )
         if self.particle_size is not None:
             assign(self, "particle_size", number("MPMOptions.particle_size", self.particle_size, 0.0))
@@ -141,3 +153,11 @@ class RigidOptions:
             )
         assign(self, "limit_smoothing", number(f"{name}.limit_smoothing", self.limit_smoothing, 0.0))
         assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))
+
+
+class SolverOptions(TypedDict, total=False):
+    """Options of the kinds of matter and bodies that the package has, as keywords of `Scene`."""
+
+    mpm_options: MPMOptions | None
+    tool_options: ToolOptions | None
+    rigid_options: RigidOptions | None

@@ -127,7 +127,7 @@ def init(
 
     Raises:
         GenesisRuntimeError: If already initialized, or `gs.cuda` is asked for and there is no CUDA device.
-        GenesisValueError, GenesisTypeError: If an argument breaks its law.
+        GenesisValueError, GenesisTypeError: If an argument violates its constraint.
     """
     if _slot.runtime is not None:
         _require_own(_slot.runtime)

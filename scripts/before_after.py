@@ -11,15 +11,15 @@ import torch
 from agents import AGENTS
 from agents.core import checkpoint
 from genesis.errors import optional_import
-from genesis.render.film import Film, tile, write_png
-from scripts import make
+from genesis.render.video import VideoWriter, tile, write_png
+from scripts import common
 
 MARGIN = 20
-"""Height of the line of words over a picture, pixels."""
+"""Height of the caption over a picture, pixels."""
 
 
 @dataclass(frozen=True)
-class Story:
+class Strip:
     """What is shown of a training."""
 
     checkpoint: Path
@@ -31,73 +31,75 @@ class Story:
 
 
 @dataclass(frozen=True)
-class Shot:
+class StripPicture:
     """One picture of an episode."""
 
     picture: np.ndarray
     """(H, W, 3) uint8."""
-    words: str
+    caption: str
 
 
 @torch.no_grad()
-def shots(story: Story, trained: bool, moments: Sequence[float], size: tuple[int, int], seed: int) -> list[Shot]:
-    """Films an episode; where it ends early, its last picture stays.
+def strip_pictures(
+    strip: Strip, trained: bool, moments: Sequence[float], size: tuple[int, int], seed: int
+) -> list[StripPicture]:
+    """Records an episode; where it ends early, its last picture stays.
 
     Args:
-        story: What to show.
+        strip: What to show.
         trained: Whether the checkpoint acts, or the policy that its training began with.
         moments: When pictures are taken, s, increasing.
         size: Width and height, pixels.
         seed: Of the episode.
     """
-    saved = checkpoint.load(story.checkpoint)
-    env = make.film_env(saved["env"], 1, saved["contact"], size=size)
-    agent = make.restored_agent(saved, env) if trained else _beginner(saved, env)
+    saved = checkpoint.load(strip.checkpoint)
+    env = common.render_env(saved["env"], 1, saved["contact"], size=size)
+    agent = common.restored_agent(saved, env) if trained else _beginner(saved, env)
     observation, _ = env.reset(seed=seed)
     start = float(env.qpos()[0, 0])
     wanted = [round(moment / env.scene.dt) for moment in moments]
     who = "trained" if trained else "untrained"
-    result: list[Shot] = []
+    result: list[StripPicture] = []
     for step in range(wanted[-1] + 1):
         seen = env.render()[0]  # of every step, for the end of an episode is known only when it is gone
         if step in wanted:
-            place = f", {float(env.qpos()[0, 0]) - start:.1f} m" if story.forward else ""
-            result.append(Shot(seen, f"{who}, {step * env.scene.dt:.1f} s{place}"))
+            place = f", {float(env.qpos()[0, 0]) - start:.1f} m" if strip.forward else ""
+            result.append(StripPicture(seen, f"{who}, {step * env.scene.dt:.1f} s{place}"))
         observation, _, terminated, truncated, _ = env.step(agent.act(observation))
         if terminated[0] | truncated[0]:
-            result += [Shot(seen, f"{who}, episode over")] * (len(wanted) - len(result))
+            result += [StripPicture(seen, f"{who}, episode over")] * (len(wanted) - len(result))
             break
     env.close()
     return result
 
 
-def write_strip(path: Path, story: Story, size: tuple[int, int], seed: int) -> None:
+def write_strip(path: Path, strip: Strip, size: tuple[int, int], seed: int) -> None:
     """A row of moments of the untrained policy over one of the trained policy, as PNG."""
-    both = (shots(story, trained, story.moments, size, seed) for trained in (False, True))
-    write_png(path, tile([lettered(shot) for row in both for shot in row], columns=len(story.moments)), colors=256)
+    both = (strip_pictures(strip, trained, strip.moments, size, seed) for trained in (False, True))
+    write_png(path, tile([lettered(shown) for row in both for shown in row], columns=len(strip.moments)), colors=256)
 
 
-def write_film(path: Path, story: Story, size: tuple[int, int], seed: int, fps: float = 12.0) -> None:
+def write_video(path: Path, strip: Strip, size: tuple[int, int], seed: int, fps: float = 12.0) -> None:
     """The untrained and the trained policy side by side, in real time."""
-    moments = [frame / fps for frame in range(round(story.moments[-1] * fps) + 1)]
-    both = (shots(story, trained, moments, size, seed) for trained in (False, True))
-    with Film(path, fps) as film:
+    moments = [frame / fps for frame in range(round(strip.moments[-1] * fps) + 1)]
+    both = (strip_pictures(strip, trained, moments, size, seed) for trained in (False, True))
+    with VideoWriter(path, fps) as video:
         for pair in zip(*both, strict=True):
-            film.add(tile([lettered(shot) for shot in pair], columns=2))
+            video.add(tile([lettered(shown) for shown in pair], columns=2))
 
 
-def lettered(shot: Shot) -> np.ndarray:
-    """The picture with its words over it, (H + MARGIN, W, 3)."""
-    with optional_import("pillow", "video", "to write words into pictures"):
+def lettered(shown: StripPicture) -> np.ndarray:
+    """The picture with its caption over it, (H + MARGIN, W, 3)."""
+    with optional_import("pillow", "video", "to write captions into pictures"):
         from PIL import Image, ImageDraw, ImageFont
-    height, width = shot.picture.shape[:2]
+    height, width = shown.picture.shape[:2]
     image = Image.new("RGB", (width, height + MARGIN), "white")
-    image.paste(Image.fromarray(shot.picture), (0, MARGIN))
-    ImageDraw.Draw(image).text((4, 2), shot.words, fill=(60, 64, 70), font=ImageFont.load_default(size=13))
+    image.paste(Image.fromarray(shown.picture), (0, MARGIN))
+    ImageDraw.Draw(image).text((4, 2), shown.caption, fill=(60, 64, 70), font=ImageFont.load_default(size=13))
     return np.asarray(image)
 
 
 def _beginner(saved: dict[str, Any], env: Any) -> Any:
     """The agent as it was before its training, which its seed decides."""
     entry = AGENTS[saved["agent"]]
-    return entry.agent(make.hyper(entry.config, saved["hyper"]), env, saved["seed"], saved["total_steps"])
+    return entry.agent(common.hyper(entry.config, saved["hyper"]), env, saved["seed"], saved["total_steps"])

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from scripts import make
+from scripts import common
 from scripts.benchmarks.border import Border
 from scripts.benchmarks.closed_loop import ClosedLoop
 from scripts.benchmarks.memory import Memory
@@ -35,10 +35,10 @@ def main(args: list[str] | None = None) -> int:
     """Run the benchmark that the command line names."""
 
     def command() -> int:
-        tyro.cli(Benchmark, args=args, prog=make.program(), description=__doc__).run()  # type: ignore[call-overload]
+        tyro.cli(Benchmark, args=args, prog=common.program(), description=__doc__).run()  # type: ignore[call-overload]
         return 0
 
-    return make.run(command)
+    return common.run(command)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tyro
 
 from genesis.loaders import ROBOTS, load_mjcf
 from genesis.loaders.library import FOLDER
-from scripts.make import run
+from scripts.common import run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from genesis.errors import GenesisException
-from scripts import heat_map
+from scripts import event_files, heat_map
 from scripts.action_gradients import ActionGradients
-from scripts.films import Filmer
+from scripts.video_recorder import VideoRecorder
 
 _LOG = logging.getLogger("genesis")
 P = ParamSpec("P")
@@ -44,7 +44,7 @@ METRICS = ("evaluation/return_mean", "evaluation/success_rate", "charts/episodic
 MACHINE = ("backend", "precision")
 """Settings that are text and no hyper-parameters."""
 
-FILM, BY_STEP = "videos/policy", "gradients/by_step"
+VIDEO, BY_STEP = "videos/policy", "gradients/by_step"
 BINS = 64
 """Of a histogram."""
 HISTOGRAMS_PER_PICTURE = 10
@@ -55,42 +55,62 @@ def harmless(method: Callable[P, None]) -> Callable[P, None]:
     """A method whose failure is a line in the log, once for each kind of error, and nothing else."""
 
     @functools.wraps(method)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
         except Exception as error:
             dashboard: Any = args[0]
             dashboard.complain(method.__name__, error)
 
-    return guarded
+    return wrapper
 
 
 class Dashboard:
     """The events of a run. Text, scalars, histograms and pictures go into the run's own folder."""
 
-    def __init__(self, run: Path, filmer: Filmer, watched: ActionGradients | None, histograms_every: int):
-        """Opens a file of events in the folder; a resumed run gets one more.
+    def __init__(
+        self,
+        run: Path,
+        recorder: VideoRecorder,
+        watched: ActionGradients | None,
+        histograms_every: int,
+        resumed_at: int | None = None,
+    ):
+        """Opens a file of events in the folder; a resumed run gets one more, and its curves end at the checkpoint.
 
         Args:
             run: The run's folder.
-            filmer: Makes films of the policy when it is evaluated.
+            recorder: Makes videos of the policy when it is evaluated.
             watched: The training environment, where there are gradients of actions to show.
             histograms_every: Environment steps from histogram to histogram; 0: neither these nor gradients by step.
+            resumed_at: Environment steps of the checkpoint that the run goes on from; None: it starts.
         """
-        self.writer = SummaryWriter(str(run))
-        self._run, self._filmer, self._watched = run, filmer, watched
+        self._run, self._recorder, self._watched = run, recorder, watched
         self._every, self._histograms = histograms_every, 0
         self._history = heat_map.History()
         self._complaints: set[tuple[str, type]] = set()
         self._session_end: Summary | None = None
+        self._resumed_at = resumed_at
+        if resumed_at is not None:
+            self._forget_what_follows(resumed_at)
+        # a TensorBoard that has read the events that are gone drops them when it meets this mark
+        self.writer = SummaryWriter(str(run), purge_step=None if resumed_at is None else resumed_at + 1)
 
     @harmless
-    def describe(self, settings: dict[str, Any], command: list[str], revision: str, fresh: bool) -> None:
+    def _forget_what_follows(self, step: int) -> None:
+        """Removes events and videos of later steps: a run that was killed wrote them after its last checkpoint."""
+        event_files.remove(self._run, lambda event: event.step > step)
+        for path in (self._run / "videos").glob("step-*.gif"):
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
+
+    @harmless
+    def describe(self, settings: dict[str, Any], command: str, revision: str, fresh: bool) -> None:
         """Writes what the run is: the layout of charts, its configuration and git revision as text, and for HParams.
 
         Args:
             settings: Names and values that identify the run.
-            command: As it was started.
+            command: That started it.
             revision: Of the sources.
             fresh: Whether the run starts; of a resumed one all this has been written.
         """
@@ -105,7 +125,7 @@ class Dashboard:
         rows = "\n".join(f"| {name} | `{value}` |" for name, value in settings.items())
         self.writer.add_text("hyperparameters", f"| name | value |\n|---|---|\n{rows}")
         self.writer.add_text("run/config", f"```\n{json.dumps(settings, indent=2, default=str)}\n```")
-        self.writer.add_text("run/command", f"`{' '.join(command)}`")
+        self.writer.add_text("run/command", f"    {command}")
         self.writer.add_text("run/git", revision)
         self.writer.flush()
 
@@ -114,6 +134,12 @@ class Dashboard:
         """Writes scalars by tag."""
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
+
+    @harmless
+    def evaluation(self, values: dict[str, float], step: int) -> None:
+        """Writes an evaluation's statistics by name, in place of what the run had at the step that it goes on from."""
+        self._replace("evaluation/", step)
+        self.scalars({f"evaluation/{name}": value for name, value in values.items()}, step)
 
     @harmless
     def gradients(self, agent: Any, before: int) -> None:
@@ -144,13 +170,19 @@ class Dashboard:
             self._add_image(BY_STEP, data, size, step)
 
     @harmless
-    def film(self, agent: Any, last: bool) -> None:
-        """Films the policy, into the run's folder and the events, if the budget allows or training is over."""
-        if self._filmer.wanted(last):
+    def video(self, agent: Any, last: bool) -> None:
+        """Records the policy, into the run's folder and the events, if the budget allows or training is over."""
+        if self._recorder.wanted(last):
             path = self._run / "videos" / f"step-{agent.steps:012d}.gif"
-            size = self._filmer.shoot(agent, path)
-            self._add_image(FILM, path.read_bytes(), size, agent.steps)
+            size = self._recorder.record(agent, path)
+            self._replace(VIDEO, agent.steps)
+            self._add_image(VIDEO, path.read_bytes(), size, agent.steps)
             self.writer.flush()
+
+    @harmless
+    def flush(self) -> None:
+        """Puts onto the disk what was written so far. A checkpoint follows, from which a run goes on without a gap."""
+        self.writer.flush()
 
     @harmless
     def close(self, step: int, finished: bool) -> None:
@@ -167,6 +199,14 @@ class Dashboard:
             kind = "" if isinstance(error, GenesisException) else f"{type(error).__name__}: "
             reason = " ".join(str(error).split())
             _LOG.warning("The dashboard lacks something, and training goes on. %s: %s%s", what, kind, reason)
+
+    def _replace(self, prefix: str, step: int) -> None:
+        """Removes what an earlier session wrote at a step, of tags that begin so."""
+        if step == self._resumed_at:
+            event_files.remove(
+                self._run,
+                lambda event: event.step == step and any(tag.startswith(prefix) for tag in event_files.tags(event)),
+            )
 
     def _write_histograms(self, agent: Any) -> None:
         policy = agent.parts.get("policy")

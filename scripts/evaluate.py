@@ -13,7 +13,7 @@ import genesis as gs
 from agents.core import checkpoint
 from agents.core.evaluation import evaluate
 from genesis.errors import GenesisValueError
-from scripts import make
+from scripts import common
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class EvaluateConfig:
     """Seed of the episodes. They differ from those of the training, whatever the seed."""
     env: Annotated[
         str | None,
-        tyro.conf.arg(help=f"Refuse a checkpoint of another environment; None: take any. One of {make.ENV_NAMES}."),
+        tyro.conf.arg(help=f"Refuse a checkpoint of another environment; None: take any. One of {common.ENV_NAMES}."),
     ] = None
     agent: Annotated[
         str | None,
-        tyro.conf.arg(help=f"Refuse a checkpoint of another agent; None: take any. One of {make.AGENT_NAMES}."),
+        tyro.conf.arg(help=f"Refuse a checkpoint of another agent; None: take any. One of {common.AGENT_NAMES}."),
     ] = None
     contact: str | None = None
     """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
@@ -52,7 +52,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`.
 
     Raises:
-        gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option breaks its law.
+        gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option violates its
+            constraint.
     """
     for name, value in (("episodes", config.episodes), ("num_envs", config.num_envs)):
         if value < 1:
@@ -60,13 +61,13 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.backend not in ("cpu", "cuda", "gpu"):
         raise GenesisValueError(f'backend must be "cpu", "cuda" or "gpu", got {config.backend!r}.')
     saved = checkpoint.load(config.checkpoint, config.env, config.agent)
-    make.check_names(saved["env"], saved["agent"])
+    common.check_names(saved["env"], saved["agent"])
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
-    contact = make.contact_of(saved["env"], saved, config.contact)
-    env = make.evaluation_env(saved["env"], min(config.num_envs, config.episodes), contact)
-    agent = make.restored_agent(saved, env)
+    contact = common.contact_of(saved["env"], saved, config.contact)
+    env = common.evaluation_env(saved["env"], min(config.num_envs, config.episodes), contact)
+    agent = common.restored_agent(saved, env)
     result: dict[str, Any] = {
         "checkpoint": str(config.checkpoint),
         "env": saved["env"],
@@ -85,11 +86,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 def main() -> int:
     """Entry point of `genesis-evaluate`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(EvaluateConfig, prog=make.program())
+    config = tyro.cli(EvaluateConfig, prog=common.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
     if config.json:

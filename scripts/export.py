@@ -17,7 +17,7 @@ from torch import nn
 import genesis as gs
 from agents.core import checkpoint
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
-from scripts import make
+from scripts import common
 
 TOLERANCE = 1e-4
 """Largest difference of an exported action from the agent's, in half action ranges; files compute in float32."""
@@ -76,8 +76,8 @@ def run(config: ExportConfig) -> dict[str, Any]:
     """Writes and compares.
 
     Returns:
-        checkpoint, env, agent, observation_size, action_size, and files: path and largest difference (in half action
-        ranges) of each.
+        checkpoint, env, agent, observation_size, action_size, observation_parts, and files: path and largest difference
+        (in half action ranges) of each.
 
     Raises:
         gs.GenesisException: Nothing to write, a missing package, an agent without a policy, or a file that disagrees.
@@ -88,21 +88,22 @@ def run(config: ExportConfig) -> dict[str, Any]:
         raise GenesisValueError(f"samples must be at least 1, got {config.samples}.")
     runtime: Any = _onnx_runtime() if config.onnx else None  # before anything is written
     saved = checkpoint.load(config.checkpoint)
-    make.check_names(saved["env"], saved["agent"])
+    common.check_names(saved["env"], saved["agent"])
     if not gs.is_initialized():
         gs.init(precision=saved["precision"], logging_level="warning")
-    env = make.evaluation_env(saved["env"], 1)
-    agent = make.restored_agent(saved, env)
+    env = common.evaluation_env(saved["env"], 1)
+    agent = common.restored_agent(saved, env)
     env.close()
     folded = FoldedPolicy(agent)
     about = {name: saved[name] for name in ("env", "agent", "observation_size", "action_size", "genesis_version")}
+    about["observation_parts"] = agent.layout.parts
     observation = _observations(agent, config.samples)
     wanted = agent.act(observation).to("cpu", torch.float32)
     half_range = 0.5 * (agent.high - agent.low).to("cpu", torch.float32)
     folder = config.output or _folder(config.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    inputs = observation.to("cpu", torch.float32)
+    inputs = observation.to("cpu", torch.float32)  # the same numbers, so that no flag of a point is on another side
     if config.torchscript:
         path = folder / "policy.pt"
         write_torchscript(folded, path, about)
@@ -121,7 +122,7 @@ def write_torchscript(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -
     """Traces and freezes; `about` goes into the file as about.json."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export, which C++ cannot load alone
-        traced: Any = torch.jit.trace(policy, torch.zeros(2, len(policy.mean)))
+        traced: Any = torch.jit.trace(policy, torch.zeros(2, len(policy.mean), dtype=policy.mean.dtype))
         torch.jit.save(
             torch.jit.freeze(traced.eval()), str(path), _extra_files={"about.json": json.dumps(about).encode()}
         )
@@ -143,7 +144,7 @@ def write_onnx(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             policy,
-            (torch.zeros(2, len(policy.mean)),),
+            (torch.zeros(2, len(policy.mean), dtype=policy.mean.dtype),),
             str(path),
             input_names=["observation"],
             output_names=["action"],
@@ -159,11 +160,11 @@ def write_onnx(policy: FoldedPolicy, path: Path, about: dict[str, Any]) -> None:
 
 def main() -> int:
     """Entry point of `genesis-export`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(ExportConfig, prog=make.program())
+    config = tyro.cli(ExportConfig, prog=common.program())
     torch.set_num_threads(1)
     result = run(config)
     if config.json:
@@ -187,7 +188,7 @@ def _observations(agent: Any, samples: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(samples, agent.observation_size, generator=generator, dtype=torch.float64)
     deviation = agent.normaliser.live_variance.cpu().sqrt()
-    return (agent.normaliser.live_mean.cpu() + 3.0 * deviation * noise).to(agent.low)
+    return (agent.normaliser.live_mean.cpu() + 3.0 * deviation * noise).to(torch.float32).to(agent.low)
 
 
 def _compared(

@@ -14,9 +14,9 @@ import tyro
 import envs
 import genesis as gs
 from agents.core import checkpoint
-from genesis.render.film import encoder, write_png
-from scripts import make
-from scripts.before_after import Story, write_film, write_strip
+from genesis.render.video import encoder, write_png
+from scripts import common
+from scripts.before_after import Strip, write_strip, write_video
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOLDER = DOCS / "images"
@@ -57,30 +57,30 @@ MOMENTS = {
     "genesis/Pendulum-v0": Moment(3, 1.0, seed=29, pos=(1.0, -2.5, 1.9), lookat=(0.4, 0.0, 0.15)),
 }
 """Of each environment; of others: the defaults. Actions of the legged ones were found by trying random ones."""
-STORIES = {
-    "ant": Story(DOCS / "checkpoints" / "ant.pt", (0.0, 0.8, 1.5, 2.2, 3.0), forward=True),
-    "hopper": Story(DOCS / "checkpoints" / "hopper.pt", (0.0, 0.5, 0.8, 1.0, 1.7), forward=True),
-    "cartpole": Story(DOCS / "checkpoints" / "cartpole.pt", (0.0, 0.5, 1.0, 1.4, 3.9), forward=False),
+STRIPS = {
+    "ant": Strip(DOCS / "checkpoints" / "ant.pt", (0.0, 0.8, 1.5, 2.2, 3.0), forward=True),
+    "hopper": Strip(DOCS / "checkpoints" / "hopper.pt", (0.0, 0.5, 0.8, 1.0, 1.7), forward=True),
+    "cartpole": Strip(DOCS / "checkpoints" / "cartpole.pt", (0.0, 0.5, 1.0, 1.4, 3.9), forward=False),
 }
-"""Name of the pictures to what they show; of the first there is a film too."""
+"""Name of the pictures to what they show; of the first there is a video too."""
 
 
 @dataclass(frozen=True)
 class GalleryConfig:
-    """Writes a small picture of every environment, and before/after strips and a film of the shipped checkpoints."""
+    """Writes a small picture of every environment, and before/after strips and a video of the shipped checkpoints."""
 
     folder: Path = FOLDER
     """Where to."""
     size: tuple[int, int] = (480, 360)
     """Width and height of an environment's picture, pixels."""
     moment_size: tuple[int, int] = (220, 180)
-    """Width and height of a picture in a strip or film, pixels."""
+    """Width and height of a picture in a strip or video, pixels."""
     seed: int = 3
-    """Of the episodes in strips and films."""
+    """Of the episodes in strips and videos."""
     environments: bool = True
     """Whether to make the pictures of the environments."""
     training: bool = True
-    """Whether to make the strips and the film."""
+    """Whether to make the strips and the video."""
 
 
 def run(config: GalleryConfig) -> list[Path]:
@@ -115,10 +115,10 @@ def _environments(config: GalleryConfig) -> list[Path]:
 def picture(env_id: str, moment: Moment, size: tuple[int, int]) -> np.ndarray:
     """The moment, (H, W, 3) uint8; `size` is width and height, pixels."""
     saved = None if moment.policy is None else checkpoint.load(DOCS / "checkpoints" / f"{moment.policy}.pt", env_id)
-    env = make.film_env(env_id, 1, make.contact_of(env_id, saved, None), size=size)
+    env = common.render_env(env_id, 1, common.contact_of(env_id, saved, None), size=size)
     observation, _ = env.reset(seed=moment.seed)
     held = env.tensor(np.broadcast_to(moment.action, (1, *env.single_action_space.shape)).copy())
-    act = (lambda observation: held) if saved is None else make.restored_agent(saved, env).act
+    act = (lambda observation: held) if saved is None else common.restored_agent(saved, env).act
     for _ in range(moment.steps):
         observation, *_ = env.step(act(observation))
     camera = env.add_camera()
@@ -134,22 +134,22 @@ def _training(config: GalleryConfig) -> list[Path]:
     folder = config.folder / "training"
     folder.mkdir(exist_ok=True)
     written = []
-    for name, story in STORIES.items():
+    for name, strip in STRIPS.items():
         path = folder / f"{name}.png"
-        write_strip(path, story, config.moment_size, config.seed)
+        write_strip(path, strip, config.moment_size, config.seed)
         written.append(path)
     path = folder / "ant.gif"
-    write_film(path, STORIES["ant"], config.moment_size, config.seed)
+    write_video(path, STRIPS["ant"], config.moment_size, config.seed)
     return [*written, path]
 
 
 def main() -> int:
     """Entry point."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(GalleryConfig, prog=make.program())
+    config = tyro.cli(GalleryConfig, prog=common.program())
     torch.set_num_threads(1)
     run(config)
     return 0

@@ -7,7 +7,7 @@ import torch
 
 from envs.locomotion.base import RobotTask
 from genesis.errors import GenesisValueError
-from genesis.loaders import seam
+from genesis.loaders import lazy_import
 from genesis.loaders.library import FOLDER
 from scripts.physics import JointRanges, Strain
 
@@ -23,7 +23,7 @@ class MujocoWorld:
     """
 
     def __init__(self, env: Any):
-        """Args: a `RobotTask` on the torch face; its start states and its hooks are used, its simulator is not.
+        """Args: a `RobotTask` on the torch interface; its start states and its hooks are used, its simulator is not.
 
         Raises:
             GenesisImportError: MuJoCo is not installed.
@@ -34,7 +34,7 @@ class MujocoWorld:
                 f"MuJoCo must be able to drive the motors, got {type(env).__name__}, whose actions are something else. "
                 "Leave the transfer out: --no-mujoco."
             )
-        mujoco = seam.mujoco()
+        mujoco = lazy_import.mujoco()
         self._mujoco = mujoco
         self.env = env
         self.max_episode_steps: int = env.max_episode_steps

@@ -92,7 +92,8 @@ class GenesisWorld:
     """A robot task as it is."""
 
     def __init__(self, env: Any):
-        """Args: a `RobotTask` on the torch face with SAME_STEP autoreset; with a ground, one that measures contacts."""
+        """Args: a `RobotTask` on the torch interface with SAME_STEP autoreset; with a ground, one that measures
+        contacts."""
         self.env = env
         self.max_episode_steps: int = env.max_episode_steps
         self._limits = JointRanges(env.robot.model, env.rest)

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
-from scripts import make
+from scripts import common
 from scripts.curves import Band, Curve, band, find_runs, read_curve
 
 AXES = ("steps", "seconds")
@@ -172,11 +172,11 @@ def report(groups: Groups, points: int) -> list[str]:
 
 def main() -> int:
     """Entry point of `genesis-plot`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(PlotConfig, prog=make.program())
+    config = tyro.cli(PlotConfig, prog=common.program())
     groups, written = plot(config)
     print("\n".join([*report(groups, config.points), *(f"wrote {path}" for path in written)]))
     return 0

@@ -17,8 +17,8 @@ from agents.core import checkpoint
 from agents.core.evaluation import FRESH_ENV_INDEX
 from envs.locomotion.base import RobotTask
 from genesis.errors import GenesisValueError
-from genesis.loaders import seam
-from scripts import make
+from genesis.loaders import lazy_import
+from scripts import common
 from scripts.mujoco_world import CONTROL_STEPS, MujocoWorld, control_deviation
 from scripts.physics import GenesisWorld, Performance, World, body_size, perform
 
@@ -81,12 +81,13 @@ def run(config: RecheckConfig) -> dict[str, Any]:
         the transfer's positive control, its bar, and whether it passed; None without MuJoCo.
 
     Raises:
-        gs.GenesisException: The checkpoint is not of a robot task, MuJoCo is missing, or an option breaks its law.
+        gs.GenesisException: The checkpoint is not of a robot task, MuJoCo is missing, or an option violates its
+            constraint.
     """
     _check(config)
     saved = checkpoint.load(config.checkpoint)
-    make.check_names(saved["env"], saved["agent"])
-    contact = make.contact_of(saved["env"], saved, config.contact)
+    common.check_names(saved["env"], saved["agent"])
+    contact = common.contact_of(saved["env"], saved, config.contact)
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
@@ -95,13 +96,13 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     for multiple in config.multiples:
         gs.logger.info("playing at %dx the substeps.", multiple)
         env = _make(saved["env"], config.episodes, contact, multiple)
-        agent = make.restored_agent(saved, env)
+        agent = common.restored_agent(saved, env)
         rows.append(_row(f"{multiple}x", env, GenesisWorld(env), agent, config.seed, rows))
         if multiple == config.multiples[0] and config.mujoco:
             gs.logger.info("playing in MuJoCo.")
             deviation = control_deviation(env, config.seed)
             control = {"deviation": deviation, "bar": CONTROL_BAR, "passed": deviation < CONTROL_BAR}
-            transfer = _row("MuJoCo", env, MujocoWorld(env), make.restored_agent(saved, env), config.seed, rows)
+            transfer = _row("MuJoCo", env, MujocoWorld(env), common.restored_agent(saved, env), config.seed, rows)
         size, steps = body_size(env.robot.model), agent.steps
         env.close()
     if control is not None:
@@ -147,11 +148,11 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> int:
     """Entry point of `genesis-recheck`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(RecheckConfig, prog=make.program())
+    config = tyro.cli(RecheckConfig, prog=common.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
     print(json.dumps(result) if config.json else table(result))
@@ -210,7 +211,7 @@ def _check(config: RecheckConfig) -> None:
     if config.backend not in ("cpu", "cuda", "gpu"):
         raise GenesisValueError(f'backend must be "cpu", "cuda" or "gpu", got {config.backend!r}.')
     if config.mujoco:  # missing, it would be missed after the first row only
-        seam.mujoco("to play the policy in it", instead="leave the transfer out: --no-mujoco")
+        lazy_import.mujoco("to play the policy in it", instead="leave the transfer out: --no-mujoco")
 
 
 if __name__ == "__main__":

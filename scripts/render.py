@@ -16,10 +16,10 @@ from agents.core import checkpoint
 from genesis.errors import GenesisValueError
 from genesis.render import export
 from genesis.render.files import check_target
-from genesis.render.film import ENDINGS, Film, encoder, tile, write_png
-from scripts import make
-from scripts.films import export_moment, pictures
+from genesis.render.video import ENDINGS, VideoWriter, encoder, tile, write_png
+from scripts import common
 from scripts.progress import Progress
+from scripts.video_recorder import export_moment, pictures
 
 PICTURES = (*ENDINGS, ".png")
 GEOMETRY = (*export.GLTF, *export.VTK)
@@ -27,7 +27,7 @@ GEOMETRY = (*export.GLTF, *export.VTK)
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """Renders a trained policy, or actions without one: a film (MP4, GIF), a strip (PNG), or geometry (glTF, VTK)."""
+    """Renders a trained policy, or actions without one: a video (MP4, GIF), a strip (PNG), or geometry (glTF, VTK)."""
 
     output: Path
     """File to write. Its ending decides: .mp4, .gif; .png for a strip of moments, one row per environment; .glb, .gltf,
@@ -35,14 +35,14 @@ class RenderConfig:
     checkpoint: Path | None = None
     """A checkpoint file, or the folder of a run (its newest checkpoint). None: --env and --actions instead."""
     env: Annotated[
-        str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {make.ENV_NAMES}.")
+        str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {common.ENV_NAMES}.")
     ] = None
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     contact: str | None = None
     """Contact preset of a robot task, "strict" or, softer, "reference"; None: the checkpoint's, or the task's own."""
     seconds: float = 10.0
-    """Length of the film, s of simulated time; it is shown in real time. Of geometry: the moment; 0 is the start."""
+    """Length of the video, s of simulated time; it is shown in real time. Of geometry: the moment; 0 is the start."""
     fps: float | None = None
     """Frames per second at most, for the environment's rate is divided by a whole number. None: 30, or 15 for a GIF."""
     num_envs: int = 4
@@ -64,20 +64,20 @@ def run(config: RenderConfig) -> dict[str, Any]:
         output, env, frames, fps of what was written; geometry has 1 frame.
 
     Raises:
-        gs.GenesisException: An option breaks its law, the checkpoint does not fit, the extra `video` (of geometry
-            `pyvista`) is missing, or the file cannot be written; nothing is left under its name then.
+        gs.GenesisException: An option violates its constraint, the checkpoint does not fit, the extra `video` (of
+            geometry `pyvista`) is missing, or the file cannot be written; nothing is left under its name then.
     """
     _check(config)
     saved = None if config.checkpoint is None else checkpoint.load(config.checkpoint, config.env)
     name = str(saved["env"] if saved else config.env)
-    make.check_env(name)
+    common.check_env(name)
     if not gs.is_initialized():
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"] if saved else "32")
     gif = config.output.suffix.lower() == ".gif"
     size = config.size or ((160, 160) if gif else (320, 320))
-    env = make.film_env(name, config.num_envs, make.contact_of(name, saved, config.contact), size=size)
+    env = common.render_env(name, config.num_envs, common.contact_of(name, saved, config.contact), size=size)
     rate = env.metadata["render_fps"]
-    act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
+    act = common.restored_agent(saved, env).act if saved else common.untrained(env, config.actions, config.seed)
     if config.output.suffix.lower() in GEOMETRY:
         export_moment(env, act, config.seed, round(config.seconds * rate), config.output)
         env.close()
@@ -88,9 +88,9 @@ def run(config: RenderConfig) -> dict[str, Any]:
     if config.output.suffix.lower() == ".png":
         _write_strip(config, frames, count)
     else:
-        with Film(config.output, rate / every) as film:
+        with VideoWriter(config.output, rate / every) as video:
             for seen in frames:
-                film.add(tile(seen))
+                video.add(tile(seen))
     env.close()
     return {"output": str(config.output), "env": name, "frames": count, "fps": rate / every}
 
@@ -136,11 +136,11 @@ def _check(config: RenderConfig) -> None:
 
 def main() -> int:
     """Entry point of `genesis-render`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(RenderConfig, prog=make.program())
+    config = tyro.cli(RenderConfig, prog=common.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     result = run(config)
     what = f"{result['frames']} frames at {result['fps']:g} a second"

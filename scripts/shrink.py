@@ -9,7 +9,7 @@ import tyro
 
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from scripts import make
+from scripts import common
 
 FOR_RESUMING = "processes"
 
@@ -46,11 +46,11 @@ def run(config: ShrinkConfig) -> dict[str, Any]:
 
 def main() -> int:
     """Entry point."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(ShrinkConfig, prog=make.program())
+    config = tyro.cli(ShrinkConfig, prog=common.program())
     kept = run(config)
     size = config.output.stat().st_size / 1000
     print(f"written: {config.output} ({kept['env']}, {kept['agent']}, {size:.0f} kB)")

@@ -21,7 +21,8 @@ import tyro
 from agents import presets
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from scripts import machine, make, results, run_record, train_config
+from scripts import common, machine, results, run_record, train_config
+from scripts.commands import of_path
 
 INTERRUPTED = (130, -signal.SIGINT)
 """Statuses of a command that Ctrl-C ended: after it has saved, and before it could."""
@@ -32,9 +33,9 @@ class SweepConfig:
     """Runs `scripts.train` for every environment, agent and seed, and writes the table of results."""
 
     envs: Annotated[
-        tuple[str, ...], tyro.conf.arg(help=f"Environment ids; none: only write the table. Of {make.ENV_NAMES}.")
+        tuple[str, ...], tyro.conf.arg(help=f"Environment ids; none: only write the table. Of {common.ENV_NAMES}.")
     ] = ()
-    agents: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Names of agents, of {make.AGENT_NAMES}.")] = ()
+    agents: Annotated[tuple[str, ...], tyro.conf.arg(help=f"Names of agents, of {common.AGENT_NAMES}.")] = ()
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds to run."""
     expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -72,7 +73,7 @@ class Job:
         """Arguments of the interpreter, as they would be typed for a fresh run."""
         named = ["--env", self.env, "--agent", self.agent, "--seed", str(self.seed)]
         contact = ["--contact", self.contact] if self.contact else []
-        folder = ["--run-dir", str(config.run_dir / self.name)]
+        folder = ["--run-dir", of_path(config.run_dir / self.name)]
         return ["-m", "scripts.train", *named, *contact, *folder, *shlex.split(config.train_args)]
 
 
@@ -90,7 +91,7 @@ def run(config: SweepConfig) -> list[Outcome]:
     """Runs what is missing, `parallel` at a time, and writes records and table.
 
     Raises:
-        gs.GenesisException: A name is not known, or an option breaks its law; nothing has been run.
+        gs.GenesisException: A name is not known, or an option violates its constraint; nothing has been run.
     """
     _check(config)
     jobs = [
@@ -139,11 +140,11 @@ def write_table(config: SweepConfig) -> None:
 
 def main() -> int:
     """Entry point of `genesis-sweep`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    outcomes = run(tyro.cli(SweepConfig, prog=make.program()))
+    outcomes = run(tyro.cli(SweepConfig, prog=common.program()))
     states = {outcome.state for outcome in outcomes}
     return 130 if "interrupted" in states else 1 if "failed" in states else 0
 
@@ -198,7 +199,7 @@ def _execute(config: SweepConfig, job: Job, folder: Path, command: list[str]) ->
     arguments = command
     if unfinished:
         try:
-            arguments = [*command, "--resume", str(unfinished[-1]), *_minutes_left(command, unfinished[-1])]
+            arguments = [*command, "--resume", of_path(unfinished[-1]), *_minutes_left(command, unfinished[-1])]
         except GenesisValueError as error:
             return Outcome(job, "failed", str(error))
     print(f"{job.name}: {'resuming' if unfinished else 'training'}", flush=True)
@@ -228,7 +229,7 @@ def _recheck(config: SweepConfig, job: Job) -> Outcome | None:
     run, log = _finished_run(config, job), config.run_dir / job.name / "recheck.txt"
     if _complete(config, job) or run is None:
         return None
-    arguments = [sys.executable, "-m", "scripts.recheck", "--checkpoint", str(run), "--json"]
+    arguments = [sys.executable, "-m", "scripts.recheck", "--checkpoint", of_path(run), "--json"]
     log.unlink(missing_ok=True)  # so that what is read is this one's
     if status := execute(arguments, log, _environment(config.parallel)):
         state = "interrupted" if status in INTERRUPTED else "failed"
@@ -271,7 +272,7 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 
 def _default_contact(env: str) -> str | None:
     """The preset that a training takes by itself; None where the task has none."""
-    return presets.CONTACT.get(env) or make.own_contact(env)
+    return presets.CONTACT.get(env) or common.own_contact(env)
 
 
 def _other_arguments(config: SweepConfig, job: Job) -> str:
@@ -294,9 +295,9 @@ def _options(command: str) -> list[str]:
     options: list[str] = []
     for word in shlex.split(command):
         if word.startswith("--"):
-            options.append(word.replace("=", " ", 1))
+            options.append(" ".join(map(shlex.quote, word.split("=", 1))))
         elif options:
-            options[-1] += f" {word}"
+            options[-1] += f" {shlex.quote(word)}"
     own = ("env", "agent", "seed", "contact", "run-dir")
     return sorted(option for option in options if option.split()[0].removeprefix("--") not in own)
 
@@ -329,7 +330,7 @@ def _record_path(config: SweepConfig, job: Job) -> Path:
 def _check(config: SweepConfig) -> None:
     for env in config.envs:
         for agent in config.agents:
-            make.check_names(env, agent)
+            common.check_names(env, agent)
     if bool(config.envs) != bool(config.agents):
         raise GenesisValueError(
             f"envs and agents must be given together, got {config.envs} and {config.agents}. Give both, or neither to "

@@ -1,7 +1,6 @@
 """Trains an agent: `python -m scripts.train --env genesis/Ant-v0 --agent shac`; several processes: `torchrun`."""
 
 import dataclasses
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from agents import AGENTS
 from agents.core import checkpoint, distributed
 from agents.core.evaluation import describe, evaluate
 from genesis.errors import GenesisValueError
-from scripts import make, processes
+from scripts import commands, common, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
-from scripts.films import Filmer
 from scripts.machine import git_revision
 from scripts.run_folder import RunFolder, check_place, on_disk
 from scripts.train_config import TrainConfig, check_numbers, parse
 from scripts.train_loop import Record, TrainLoop, restore_process
+from scripts.video_recorder import VideoRecorder
 
 EVALUATION_ENVS = 50
 
@@ -47,7 +46,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         run, checkpoint, best, film (paths), steps, total_steps, max_minutes, processes, seconds (of updates),
         compilation_seconds, interrupted, the curve of the evaluations, and untrained and trained: their statistics.
     """
-    make.check_names(config.env, config.agent)
+    common.check_names(config.env, config.agent)
     check_numbers(config)
     n_envs, first_env_index = processes.slice_of(config.num_envs)
     saved = None if config.resume is None else _saved(config, config.resume)
@@ -60,7 +59,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
     task = (entry.agent.differentiable, first_env_index, config.contact, entry.agent.step_outputs(hyper))
     compiled_s = compile_kernels(config.env, *task)
-    env = make.training_env(config.env, n_envs, *task)
+    env = common.training_env(config.env, n_envs, *task)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None
@@ -68,7 +67,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         agent=agent,
         env=watched or env,
         folder=folder,
-        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched),
+        dashboard=None if folder is None else _dashboard(config, hyper, folder, watched, saved),
         payload=lambda states: _payload(config, hyper, env, states) | {"untrained": untrained, **vars(loop.record)},
         evaluation=lambda: evaluated(agent, config),
         total_steps=config.total_steps,
@@ -103,7 +102,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "seed": config.seed,
         "checkpoint": str(checkpoint.path_of(loop.folder.path, agent.steps)),
         "best": str(loop.folder.best) if loop.folder.best.is_file() else None,
-        "film": max((str(film) for film in (loop.folder.path / "videos").glob("*.gif")), default=None),
+        "film": max((str(video) for video in (loop.folder.path / "videos").glob("*.gif")), default=None),
         "steps": agent.steps,
         "total_steps": config.total_steps,
         "max_minutes": config.max_minutes,
@@ -131,7 +130,7 @@ def compile_kernels(
 ) -> float:
     """Compiles what a training needs, by a step of one environment; returns the seconds that it took."""
     started = time.perf_counter()
-    env = make.training_env(env_id, 1, differentiable, first_env_index, contact, step_outputs)
+    env = common.training_env(env_id, 1, differentiable, first_env_index, contact, step_outputs)
     env.reset(seed=0)
     action = torch.zeros(1, *env.single_action_space.shape, dtype=env.dtype, device=env.device)
     reward = env.step(action.requires_grad_(differentiable))[1]
@@ -143,7 +142,7 @@ def compile_kernels(
 
 def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
     """Statistics of the deterministic policy over fresh episodes."""
-    env = make.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), config.contact)
+    env = common.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), config.contact)
     try:
         return evaluate(agent.act, env, config.eval_episodes, config.seed)
     finally:
@@ -152,7 +151,7 @@ def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
 
 def main() -> int:
     """Entry point of `genesis-train`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
@@ -168,7 +167,7 @@ def _main() -> int:
 
 def report(result: dict[str, Any]) -> str:
     """What the command prints at its end: what was learned, what was written, and what to type next."""
-    run, steps, wanted = result["run"], result["steps"], result["total_steps"]
+    run, steps, wanted = Path(result["run"]), result["steps"], result["total_steps"]
     if steps == 0:
         return f"interrupted before the first update; {run} has nothing to go on with"
     counted = f"{steps:,} steps"
@@ -176,13 +175,12 @@ def report(result: dict[str, Any]) -> str:
         counted += f" ({wanted:,} were asked for; a training ends with a whole window of the batch)"
     elif steps < wanted:
         counted += f" of {wanted:,}"
-    python = interpreter()
     written = {"checkpoint": result["checkpoint"], "best": result["best"], "film": result["film"]}
-    film = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
+    video = "film.mp4" if find_spec("imageio_ffmpeg") else "film.gif"  # MP4 needs the extra "video"
     follow = [
-        f"{python} -m scripts.evaluate --checkpoint {run}",
-        f"{python} -m scripts.render --checkpoint {run} --output {film}",
-        f"{Path(python).with_name('tensorboard')} --logdir {run}",
+        commands.script("evaluate", "--checkpoint", run),
+        commands.script("render", "--checkpoint", run, "--output", video),
+        commands.shell(commands.beside("tensorboard"), "--logdir", run),
     ]
     lines = [
         f"{'interrupted after' if result['interrupted'] else 'trained for'} {result['seconds']:.0f} s, {counted}",
@@ -191,31 +189,24 @@ def report(result: dict[str, Any]) -> str:
         *(f"  {name:<10} {path}" for name, path in written.items() if path),
         "next:",
         *(f"  {command}" for command in follow),
-        *_going_on(result, python),
+        *_going_on(result),
     ]
     return "\n".join(lines)
 
 
-def _going_on(result: dict[str, Any], python: str) -> tuple[str, str]:
+def _going_on(result: dict[str, Any]) -> tuple[str, str]:
     """What resuming would do, and the command for it."""
     wanted, minutes, processes = result["total_steps"], result["max_minutes"], result["processes"]
-    start = f"{Path(python).with_name('torchrun')} --nproc-per-node={processes}" if processes > 1 else python
-    command = f"  {start} -m scripts.train --resume {result['run']}"
+    words: list[str | Path] = ["--resume", Path(result["run"])]
     if result["steps"] >= wanted:
         more = 2 * result["steps"]  # which may be more than were asked for already
-        return f"to train on, to {more:,} steps:", f"{command} --total-steps {more}"
-    if not minutes:
-        return f"to train on, to the {wanted:,} steps:", command
-    until = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
-    return until, f"{command} --max-minutes {minutes:g}"
-
-
-def interpreter() -> str:
-    """How to call this Python from the shell that started it: "python", or its path where that is another one."""
-    found, own = shutil.which("python"), Path(sys.executable)
-    if found is not None and Path(found) == own:
-        return "python"
-    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own).removesuffix(".exe")
+        about, words = f"to train on, to {more:,} steps:", [*words, "--total-steps", str(more)]
+    elif not minutes:
+        about = f"to train on, to the {wanted:,} steps:"
+    else:
+        about = f"to train on for up to {minutes:g} minutes more; without --max-minutes, to the {wanted:,} steps:"
+        words += ["--max-minutes", f"{minutes:g}"]
+    return about, f"  {commands.script('train', *words, processes=processes)}"
 
 
 def _folder(config: TrainConfig) -> RunFolder:
@@ -224,18 +215,26 @@ def _folder(config: TrainConfig) -> RunFolder:
     return RunFolder.fresh(config.run_dir, config.env, config.agent, config.seed, config.keep)
 
 
-def _dashboard(config: TrainConfig, hyper: Any, folder: RunFolder, watched: ActionGradients | None) -> Dashboard:
+def _dashboard(
+    config: TrainConfig,
+    hyper: Any,
+    folder: RunFolder,
+    watched: ActionGradients | None,
+    saved: dict[str, Any] | None,
+) -> Dashboard:
     """Also writes config.json."""
     fresh, revision = config.resume is None, git_revision()
     folder.write_config(RunConfig(dataclasses.replace(config, resume=None), hyper), revision, fresh)
-    filmer = Filmer(config.env, config.contact, config.seed, config.film_budget)
+    recorder = VideoRecorder(config.env, config.contact, config.seed, config.film_budget)
     every = max(1, config.total_steps // 100) if config.histograms_every is None else config.histograms_every
     with on_disk(folder.path):
-        dashboard = Dashboard(folder.path, filmer, watched, every)
+        steps = None if saved is None else int(saved["agent_state"]["steps"])
+        dashboard = Dashboard(folder.path, recorder, watched, every, steps)
     names = ("env", "agent", "seed", "total_steps", "num_envs", "contact", "precision", "backend")
     settings = {name: getattr(config, name) for name in names}
     settings |= {f"hyper.{name}": value for name, value in dataclasses.asdict(hyper).items()}
-    dashboard.describe(settings, sys.argv, revision, fresh)
+    command = commands.script("train", *sys.argv[1:], processes=distributed.world_size())
+    dashboard.describe(settings, command, revision, fresh)
     return dashboard
 
 
@@ -243,10 +242,10 @@ def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
     saved = checkpoint.load(run, config.env, config.agent)
     wanted, present = len(saved["processes"]), distributed.world_size()
     if wanted != present:
-        start = f"torchrun --nproc-per-node={wanted}" if wanted > 1 else interpreter()
+        command = commands.script("train", "--resume", run, processes=wanted)
         raise GenesisValueError(
             f"The run must be resumed by {wanted} processes, as it was saved, got {present}. "
-            f"Use {start} -m scripts.train --resume {run}."
+            f"Use this command:\n  {command}"
         )
     return saved
 

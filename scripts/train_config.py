@@ -10,7 +10,7 @@ import tyro
 
 from agents import AGENTS, presets
 from genesis.errors import GenesisValueError
-from scripts import make
+from scripts import common
 
 DEFAULT_ENV, DEFAULT_AGENT = "genesis/Ant-v0", "shac"
 
@@ -36,9 +36,9 @@ class TrainConfig:
     from there), --eval-episodes, --eval-every, --save-every-s, --keep, --film-budget and --histograms-every.
     """
 
-    env: Annotated[str, tyro.conf.arg(help=f"Environment id: {make.ENV_NAMES}.")] = DEFAULT_ENV
+    env: Annotated[str, tyro.conf.arg(help=f"Environment id: {common.ENV_NAMES}.")] = DEFAULT_ENV
     agent: Annotated[
-        str, tyro.conf.arg(help=f"Name of the agent: {make.AGENT_NAMES}; its own options are below, as --hyper.*.")
+        str, tyro.conf.arg(help=f"Name of the agent: {common.AGENT_NAMES}; its own options are below, as --hyper.*.")
     ] = DEFAULT_AGENT
     seed: int = 0
     """Seed of the weights and of all episodes."""
@@ -66,7 +66,8 @@ class TrainConfig:
     keep: int = 3
     """Checkpoints to keep, the newest ones, besides the best."""
     film_budget: float = 0.02
-    """Part of the run's time, 0 to 1, for films of the policy; one is made after training in any case. 0: no films."""
+    """Part of the run's time, 0 to 1, for videos of the policy; one is made after training in any case. 0: no
+    videos."""
     histograms_every: int | None = None
     """Environment steps between histograms of the policy's gradients in TensorBoard. None: a hundredth of the
     training; 0: neither histograms nor pictures of gradients."""
@@ -86,10 +87,10 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
         return resumed(arguments, Path(run))
     env = _named(arguments, "env", DEFAULT_ENV)
     agent = _named(arguments, "agent", DEFAULT_AGENT)
-    make.check_names(env, agent)
+    common.check_names(env, agent)
     usual = presets.CONTACT.get(env)
     contact = _named(arguments, "contact", str(usual))
-    preset = presets.find(env, agent, make.own_contact(env) if contact == "None" else contact)
+    preset = presets.find(env, agent, common.own_contact(env) if contact == "None" else contact)
     default = TrainConfig(env=env, agent=agent, contact=usual)
     hyper = AGENTS[agent].config()
     if preset is not None:
@@ -122,9 +123,9 @@ def resumed(arguments: list[str], run: Path) -> tuple[TrainConfig, Any]:
 
 
 def check_numbers(config: TrainConfig) -> None:
-    """Raises GenesisValueError unless every option obeys its law."""
+    """Raises GenesisValueError unless every option satisfies its constraint."""
     minutes = None if config.max_minutes == 0 and config.resume is not None else config.max_minutes
-    for name, value, lawful, law in (
+    for name, value, lawful, constraint in (
         ("total_steps", config.total_steps, config.total_steps >= 1, "be at least 1"),
         ("num_envs", config.num_envs, config.num_envs >= 1, "be at least 1"),
         ("eval_episodes", config.eval_episodes, config.eval_episodes >= 0, "be at least 0"),
@@ -138,7 +139,7 @@ def check_numbers(config: TrainConfig) -> None:
         ("backend", config.backend, config.backend in ("cpu", "cuda", "gpu"), 'be "cpu", "cuda" or "gpu"'),
     ):
         if not lawful:
-            raise GenesisValueError(f"{name} must {law}, got {value!r}.")
+            raise GenesisValueError(f"{name} must {constraint}, got {value!r}.")
 
 
 def _parsed(arguments: list[str], default: TrainConfig, hyper: Any) -> tuple[TrainConfig, Any]:
@@ -148,7 +149,7 @@ def _parsed(arguments: list[str], default: TrainConfig, hyper: Any) -> tuple[Tra
         [("config", Annotated[TrainConfig, tyro.conf.arg(name="")], default), ("hyper", type(hyper), hyper)],
     )
     cli.__doc__ = TrainConfig.__doc__
-    parsed = tyro.cli(cli, args=arguments, prog=make.program())
+    parsed = tyro.cli(cli, args=arguments, prog=common.program())
     return parsed.config, parsed.hyper
 
 
@@ -171,7 +172,7 @@ def _configuration(run: Path) -> tuple[TrainConfig, Any]:
     try:
         saved = json.loads(path.read_text())["config"]
         config = TrainConfig(**saved["train"] | {"resume": None, "run_dir": Path(saved["train"]["run_dir"])})
-        return config, make.hyper(AGENTS[config.agent].config, saved["hyper"])
+        return config, common.hyper(AGENTS[config.agent].config, saved["hyper"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GenesisValueError(
             f"{path} must be the configuration that a run wrote, got one that cannot be read ({error!r}). "

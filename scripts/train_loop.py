@@ -115,13 +115,13 @@ class TrainLoop:
         if last:
             self.save()  # again: a run that is resumed is to know of this evaluation, which may be the best
         if self.dashboard is not None:
-            self.dashboard.film(self.agent, last)
+            self.dashboard.video(self.agent, last)
         return result
 
     def log(self, evaluation: Evaluation) -> None:
         """Writes an evaluation of the policy as it is, the untrained one's at step 0, into the events."""
         if self.dashboard is not None:
-            self.dashboard.scalars({f"evaluation/{name}": x for name, x in evaluation.items()}, self.agent.steps)
+            self.dashboard.evaluation(evaluation, self.agent.steps)
 
     def save(self, last: bool = False) -> None:
         """Writes a checkpoint that `--resume` and `scripts.evaluate` read; all processes take part.
@@ -135,6 +135,8 @@ class TrainLoop:
         if self.agent.updates == 0:  # the environment has no state yet
             return
         payload = self._payload()
+        if self.dashboard is not None:
+            self.dashboard.flush()
         if self.folder is not None:
             with nullcontext() if last else surviving():
                 self.folder.save(payload, self.agent.steps)

@@ -12,7 +12,7 @@ import envs
 import genesis as gs
 from agents.core import checkpoint
 from genesis.errors import GenesisValueError
-from scripts import make
+from scripts import common
 from scripts.progress import Progress
 from scripts.viewer import export
 from scripts.viewer import server as web
@@ -27,7 +27,7 @@ class ViewConfig:
     checkpoint: Path | None = None
     """A checkpoint file, or the folder of a run (its newest checkpoint). None: --env and --actions instead."""
     env: Annotated[
-        str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {make.ENV_NAMES}.")
+        str | None, tyro.conf.arg(help=f"Environment id; None: the checkpoint's. One of {common.ENV_NAMES}.")
     ] = None
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
@@ -59,14 +59,14 @@ def run(config: ViewConfig) -> None:
     """Records and shows, until interrupted; or writes a file.
 
     Raises:
-        gs.GenesisException: An option breaks its law, the port is in use, the checkpoint does not fit, the extra `view`
-            is missing, or the file cannot be written.
+        gs.GenesisException: An option violates its constraint, the port is in use, the checkpoint does not fit, the
+            extra `view` is missing, or the file cannot be written.
     """
     _check(config)
     saved = None if config.checkpoint is None else checkpoint.load(config.checkpoint, config.env)
     task = str(saved["env"] if saved else config.env)
-    make.check_env(task)
-    make.contact_of(task, saved, config.contact)  # refused before a page is served
+    common.check_env(task)
+    common.contact_of(task, saved, config.contact)  # refused before a page is served
     server = None if config.record is not None else web.start(config.host, config.port, "genesis")
     try:
         if not gs.is_initialized():
@@ -109,10 +109,10 @@ def _serve(config: ViewConfig, saved: dict[str, Any] | None, task: str, server: 
 
 
 def _start(config: ViewConfig, saved: dict[str, Any] | None, task: str) -> Recording:
-    wanted = config.contact if make.own_contact(task) else None  # the page changes tasks, and not all have presets
-    env = make.film_env(task, config.num_envs, make.contact_of(task, saved, wanted), differentiable=True)
+    wanted = config.contact if common.own_contact(task) else None  # the page changes tasks, and not all have presets
+    env = common.render_env(task, config.num_envs, common.contact_of(task, saved, wanted), differentiable=True)
     total = max(2, round(config.seconds * env.metadata["render_fps"]))
-    act = make.restored_agent(saved, env).act if saved else make.untrained(env, config.actions, config.seed)
+    act = common.restored_agent(saved, env).act if saved else common.untrained(env, config.actions, config.seed)
     return Recording(env, act, config.seed, total, config.window)
 
 
@@ -150,11 +150,11 @@ def _check(config: ViewConfig) -> None:
 
 def main() -> int:
     """Entry point of `genesis-view`."""
-    return make.run(_main)
+    return common.run(_main)
 
 
 def _main() -> int:
-    config = tyro.cli(ViewConfig, prog=make.program())
+    config = tyro.cli(ViewConfig, prog=common.program())
     torch.set_num_threads(1)  # the tensors are small, and the simulator has threads of its own
     try:
         run(config)

@@ -76,5 +76,24 @@ def test_bytes_are_those_of_the_arrays():
     )
 
 
+def test_bytes_and_lanes_of_integers_are_arrays_too():
+    table = (Array("pixels", "U1", ("n",), "frames"), Array("hits", "IL", ("n",), "frames"))
+    arrays = allocate(table, {"n": 24}, "frames")
+    assert arrays["pixels"].dtype == torch.uint8 and arrays["hits"].dtype == torch.int32
+    assert arrays["hits"].nelement() == 24 * layout().width
+
+    @kernel(table, "frames")
+    def fill(a: ti.template()):
+        for i in range(24):
+            a.pixels[i] = ti.cast(10 * i, ti.u8)
+        for i in range(24):
+            a.hits[i] = a.hits[i] + i
+
+    bind(fill, arrays, lanes=True)()
+    assert arrays["pixels"].tolist() == list(range(0, 240, 10))
+    assert (arrays["hits"].view(24, -1) == torch.arange(24)[:, None]).all()
+    assert count_bytes(table, {"n": 24}, "frames") == 24 + 4 * 24 * layout().width
+
+
 def test_only_the_lives_asked_for_are_allocated():
     assert set(allocate(TABLE, SIZES, "adjoint")) == {"gtotal"}

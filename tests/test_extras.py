@@ -45,7 +45,7 @@ def test_what_everyone_must_install_stays_little():
     assert set(lists("project")["dependencies"]) == required
 
 
-def test_films_by_gymnasiums_wrappers_need_one_extra():
+def test_videos_by_gymnasiums_wrappers_need_one_extra():
     assert "moviepy" in lists("project.optional-dependencies")["video"]
 
 

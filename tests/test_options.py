@@ -45,8 +45,25 @@ Elastic, Liquid = gs.materials.MPM.Elastic, gs.materials.MPM.Liquid
         (lambda: gs.morphs.Capsule(fixed=1), "Capsule.fixed must be True or False"),
         (lambda: gs.morphs.Terrain(heights=np.zeros((2, 3))), "at least 3 x 3, got shape"),
         (lambda: gs.morphs.Terrain(heights=np.full((3, 3), np.nan)), "with NaN or inf"),
-        (lambda: gs.morphs.Terrain(heights=[[1.0], [1.0, 2.0]]), "must be an array of numbers"),
+        (lambda: gs.morphs.Terrain(heights=[[1.0], [1.0, 2.0]]), "Terrain.heights must be rectangular"),
         (lambda: gs.morphs.Terrain(heights=np.zeros((3, 3)), spacing=0), "Terrain.spacing"),
+        (lambda: gs.morphs.Terrain(), "Terrain.heights must hold numbers, got NoneType"),
+        (lambda: gs.morphs.Terrain(heights=[[True] * 3] * 3), "Terrain.heights must hold numbers, got a bool"),
+        (lambda: gs.morphs.Terrain(heights=np.full((3, 3), 1e9)), "must lie within 1e\\+06 m, got 1e\\+09 m"),
+        (
+            lambda: gs.morphs.Sphere(radius=1e-7),
+            "Sphere.radius must be a finite number from 1e-06 to 1e\\+06, got 1e-07",
+        ),
+        (lambda: gs.morphs.Capsule(height=1e-300), "Capsule.height, where it is not 0, must be a finite number from"),
+        (
+            lambda: gs.morphs.Box(size=(1, 1, 1), pos=(0, 1e30, 0)),
+            "every entry of Box.pos must be a finite number from",
+        ),
+        (lambda: gs.morphs.Box(lower=(0, 0, 0), upper=(1, 1, 1), pos=3), "Box.pos must be 3 numbers, got shape"),
+        (lambda: gs.morphs.URDF(file=__file__, allow=3), "URDF.allow must be names of elements, got 3"),
+        (lambda: gs.options.MPMOptions(grid_density=1e300), "must have at most 2147483647 nodes, got inf"),
+        (lambda: gs.options.SimOptions(gravity=torch.ones(3, requires_grad=True)), "gravity must be constant"),
+        (lambda: gs.materials.Tool(friction=[True]), "Tool.friction must hold numbers, got a bool"),
         (lambda: gs.morphs.MJCF(), "MJCF.file must be a path, got None"),
         (lambda: gs.morphs.MJCF(file="no/such.xml"), "MJCF.file must be an existing file, got 'no/such.xml'"),
         (lambda: gs.morphs.URDF(file=__file__, allow="tendon"), "URDF.allow must be names of elements"),
@@ -69,6 +86,74 @@ Elastic, Liquid = gs.materials.MPM.Elastic, gs.materials.MPM.Liquid
 def test_refusals(act, message):
     with pytest.raises(gs.GenesisException, match=message):
         act()
+
+
+NO_LENGTH = (math.nan, math.inf, -math.inf, -1.0, 0.0, True, np.True_, "1", None, [1.0], np.array(1.0), (1, 2))
+NO_LENGTH += (torch.tensor(1.0), 1e300, 1e-300, 10**400, 1j, {}, b"1", ...)
+NO_VECTOR = (
+    *NO_LENGTH,
+    (1, 2, 3, 4),
+    np.ones((1, 3)),
+    (math.nan, 1, 1),
+    (True, 1, 1),
+    ("1", 1, 1),
+    (None, 1, 1),
+    "abc",
+)
+NO_VECTOR += (
+    {1, 2, 3},
+    {1: 2, 2: 3, 3: 4},
+    (1e300, 0, 0),
+    np.ones(3, bool),
+    torch.ones(3, dtype=torch.bool),
+    [[1], [1, 2], 3],
+)
+LENGTHS = {"Sphere": ["radius"], "Cylinder": ["radius", "height"], "Capsule": ["radius"], "Terrain": ["spacing"]}
+PLACED = {
+    "Box": {"size": (1, 1, 1)},
+    "Sphere": {},
+    "Cylinder": {},
+    "Capsule": {},
+    "Plane": {},
+    "Robot": {"name": "ant"},
+}
+
+
+@pytest.mark.parametrize("name, field", [(name, field) for name, fields in LENGTHS.items() for field in fields])
+def test_morphs_judge_their_lengths_when_they_are_made(name, field):
+    given = {"heights": np.zeros((3, 3))} if name == "Terrain" else {}
+    for wrong in NO_LENGTH:
+        with pytest.raises(gs.GenesisException, match=f"{name}.{field} must be a"):
+            getattr(gs.morphs, name)(**given, **{field: wrong})
+    for right in (np.float32(0.5), np.int64(1), 1e-6, 1e6):
+        assert getattr(getattr(gs.morphs, name)(**given, **{field: right}), field) == float(right)
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_morphs_judge_their_poses_when_they_are_made(name):
+    make, given = getattr(gs.morphs, name), PLACED[name]
+    for wrong in NO_VECTOR:
+        with pytest.raises(gs.GenesisException, match=rf"{name}\.pos must"):
+            make(**given | {"pos": wrong})
+    for right in (np.array([1, 2, 3], ">f4"), torch.tensor([1.0, 2.0, 3.0]), [1, 2, 3], range(1, 4)):
+        assert make(**given | {"pos": right}).pos == (1.0, 2.0, 3.0)
+
+
+def test_a_capsule_without_a_straight_part_is_a_ball():
+    scenes = []
+    for morph in (
+        gs.morphs.Capsule(height=0, radius=0.1, pos=(0, 0, 0.5)),
+        gs.morphs.Sphere(radius=0.1, pos=(0, 0, 0.5)),
+    ):
+        scene = gs.Scene()
+        body = scene.add_entity(morph, material=gs.materials.Rigid())
+        scene.add_entity(gs.morphs.Plane())
+        scene.build()
+        for _ in range(50):
+            scene.step()
+        scenes.append((body.get_mass(), body.get_links_inertia(), body.get_pos(), body.get_quat()))
+    for capsule, ball in zip(*scenes, strict=True):
+        assert torch.equal(capsule.sceneless(), ball.sceneless())
 
 
 def test_errors_are_also_builtins():

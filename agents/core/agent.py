@@ -9,6 +9,7 @@ import torch
 
 import genesis as gs
 from agents.core import distributed
+from agents.core.layout import Layout
 from agents.core.normaliser import Normaliser
 from genesis.errors import GenesisValueError
 
@@ -22,8 +23,8 @@ class Agent(ABC):
     (modules, optimisers, anything with `state_dict` and `load_state_dict`) and writes `act` and `update`. What is in
     `parts` is saved and restored; what is not, must not be needed.
 
-    Environments are vector environments on the torch face with SAME_STEP autoreset. With several processes each has
-    its own slice of the environments, and `update` leaves the same weights in all of them.
+    Environments are vector environments on the torch interface with SAME_STEP autoreset. With several processes each
+    has its own slice of the environments, and `update` leaves the same weights in all of them.
     """
 
     name: ClassVar[str]
@@ -35,14 +36,15 @@ class Agent(ABC):
         """What the scene to train in must measure during steps, as in `gs.Scene.build`; nothing for most."""
         return ()
 
-    def __init__(self, config: Any, env: Any, seed: int, total_steps: int):
-        """Takes sizes, bounds and precision from the environment.
+    def __init__(self, config: Any, env: Any, seed: int, total_steps: int, encoder: str = "points"):
+        """Takes sizes, bounds, precision and the parts of observations from the environment.
 
         Args:
             config: Hyper-parameters, a frozen dataclass.
             env: The environment that the agent will be trained or evaluated in.
             seed: Seed of the weights, of the exploration and of the training environment's episodes.
             total_steps: Environment steps, over all environments and processes, at which schedules end.
+            encoder: Name in `agents.core.encoders.ENCODERS` of what encodes the points in observations, if any.
         """
         self.config = config
         self.seed = seed
@@ -51,7 +53,8 @@ class Agent(ABC):
         self.action_size: int = env.single_action_space.shape[0]
         space = env.single_action_space
         self.low, self.high = (plain(gs.from_numpy(np.array(bound))) for bound in (space.low, space.high))
-        self.normaliser = Normaliser(self.observation_size, like=self.low)
+        self.layout = Layout(self.observation_size, env.observation_parts, encoder)
+        self.normaliser = Normaliser(self.observation_size, like=self.low, only=self.layout.is_number())
         self.parts: dict[str, Any] = {"normaliser": self.normaliser}
         self.steps = 0
         """Environment steps so far, over all environments and processes."""
@@ -111,19 +114,30 @@ class Agent(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next update depends on, besides the environment: tensors and plain values."""
-        return {name: part.state_dict() for name, part in self.parts.items()} | {
-            "observation": self.observation,
-            "steps": self.steps,
-            "updates": self.updates,
-            "skipped_updates": self.skipped_updates,
-        }
+        return (
+            {name: part.state_dict() for name, part in self.parts.items()}
+            | {
+                "observation": self.observation,
+                "steps": self.steps,
+                "updates": self.updates,
+                "skipped_updates": self.skipped_updates,
+            }
+            | ({"observation_parts": self.layout.parts} if self.layout.points else {})
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on where `state_dict` was taken.
 
         Raises:
-            GenesisValueError: A part of this agent is not in the state; nothing has been changed.
+            GenesisValueError: A part of this agent is not in the state, or its observations have other parts; nothing
+                has been changed.
         """
+        own, saved = (agent.get("observation_parts", {}) for agent in (self.state_dict(), state))
+        if [*own.items()] != [*saved.items()]:  # in their order
+            raise GenesisValueError(
+                f"The saved agent must be of the observation's parts {own}, got {saved}. "
+                "Load it in the task that it was trained in."
+            )
         missing = sorted(set(self.state_dict()) - set(state))
         if missing:
             raise GenesisValueError(

@@ -1,6 +1,7 @@
 """Fits critics to value targets: many small regressions a window, so their gradient is written out by hand.
 
-Autograd costs more than the arithmetic of such small nets. `regression_gradient` is tested against it.
+Autograd costs more than the arithmetic of such small nets. `regression_gradient` is tested against it; nets with
+encoders, whose arithmetic costs more, are left to it.
 """
 
 import math
@@ -9,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
 from agents.core import distributed
-from agents.core.nets import EPSILON, MLP, Affine, Critics
+from agents.core.mlp import EPSILON, MLP, Affine
+from agents.core.nets import Critics
 from agents.core.noise import permutation
 from agents.core.optimiser import Optimiser
 
@@ -79,7 +82,8 @@ def fit_critics(
             inputs, wanted = x.index_select(0, rows), y.index_select(0, rows)
             scale = None if weight is None else weight.index_select(0, rows)
             for member in critics.members:
-                total += regression_gradient(member, inputs, wanted, scale, len(chosen))  # type: ignore[arg-type]
+                gradient = regression_gradient if isinstance(member, MLP) else regression_by_autograd
+                total += gradient(member, inputs, wanted, scale, len(chosen))  # type: ignore[arg-type]
             step = optimiser.step(average=False)
             norm = max(norm, step.norm) if math.isfinite(step.norm) else step.norm
             skipped += step.skipped
@@ -133,6 +137,20 @@ def regression_gradient(
         grad = activate_adjoint(grad, before, after)
         _put_gradient(linear, grad, inputs[index])
     return loss
+
+
+def regression_by_autograd(
+    net: nn.Module, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None, count: int
+) -> torch.Tensor:
+    """`regression_gradient` of any net."""
+    parameters = list(net.parameters())
+    with torch.enable_grad():
+        error = net(x).squeeze(1) - target
+        loss = torch.dot(error, error if weight is None else error * weight) / count
+        gradients = torch.autograd.grad(loss, parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad.copy_(gradient)  # type: ignore[union-attr]
+    return loss.detach()
 
 
 def _put_gradient(linear: Affine, grad: torch.Tensor, x: torch.Tensor) -> None:

@@ -27,6 +27,11 @@ class Noise:
         return torch.from_numpy(numbers).to(self._like)
 
 
+def standard_normal(rows: int, columns: int, like: torch.Tensor) -> torch.Tensor:
+    """Numbers (rows, columns) from torch's global generator: the same ones whatever torch's default dtype."""
+    return torch.randn(rows, columns, dtype=torch.float32).to(like)
+
+
 def permutation(seed: int, update: int, turn: int, count: int) -> np.ndarray:
     """An order of `count` things: the same in every process, another in each turn of each update."""
     return np.random.default_rng([seed, update, turn]).permutation(count)

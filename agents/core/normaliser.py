@@ -1,4 +1,10 @@
-"""Observations brought to mean 0 and variance 1 by statistics that stand still within a window."""
+"""Observations brought to mean 0 and variance 1 by statistics that stand still within a window.
+
+Points, and the flags that say which of them there are, stay in the task's units; like all else they are clipped. An
+element's own statistics would tell points apart by their place in the observation. Those of all points together would
+not, but would stretch space differently along each axis, and by how far other points are away: points share units with
+each other, and with the numbers that a task gives beside them.
+"""
 
 import torch
 from torch import nn
@@ -15,7 +21,14 @@ class Normaliser(nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, size: int, like: torch.Tensor, epsilon: float = 1e-2, clip: float = 10.0):
+    def __init__(
+        self,
+        size: int,
+        like: torch.Tensor,
+        epsilon: float = 1e-2,
+        clip: float = 10.0,
+        only: torch.Tensor | None = None,
+    ):
         """Starts as the identity.
 
         Args:
@@ -23,9 +36,11 @@ class Normaliser(nn.Module):
             like: Gives dtype and device of the frozen statistics.
             epsilon: Added to the variance, so that constants are not blown up.
             clip: Bound of a normalised observation.
+            only: (O,) bool, what is brought to mean 0 and variance 1; the rest is clipped alone. None: everything.
         """
         super().__init__()
         self.epsilon, self.clip = epsilon, clip
+        self._only = None if only is None or bool(only.all()) else only.to(like.device)
         live = {"dtype": torch.float64, "device": like.device}
         frozen = {"dtype": like.dtype, "device": like.device}
         self.register_buffer("count", torch.zeros((), **live))
@@ -60,6 +75,9 @@ class Normaliser(nn.Module):
         if self.count > 0:
             self.mean.copy_(self.live_mean)
             self.scale.copy_((self.live_variance + self.epsilon).rsqrt())
+            if self._only is not None:
+                self.mean.masked_fill_(~self._only, 0.0)
+                self.scale.masked_fill_(~self._only, 1.0)
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
         """Normalised observation (..., O); differentiable."""

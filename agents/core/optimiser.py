@@ -1,4 +1,4 @@
-"""Adam on all parameters of a module as one vector: averaged over processes, clipped, and guarded."""
+"""Adam on all parameters of a module as one vector: averaged over processes, clipped, and checked."""
 
 import logging
 import math
@@ -121,11 +121,11 @@ class Optimiser:
         self.count, self.learning_rate = state["count"], state["learning_rate"]
 
 
-def guarded_step(
+def checked_step(
     optimiser: Optimiser,
     loss: torch.Tensor,
     env: Any = None,
-    blame: Callable[[], str | None] = lambda: None,
+    origin: Callable[[], str | None] = lambda: None,
     report: Callable[[str, str], None] = lambda what, origin: _LOG.warning("%s; %s.", what, origin),
 ) -> Step:
     """One step down a differentiable loss; skipped, and its origin reported, where loss or gradient is not finite.
@@ -134,7 +134,7 @@ def guarded_step(
         optimiser: Of the parameters that the loss depends on.
         loss: This process's mean; the gradient is averaged over the processes.
         env: The environment whose `failures()` name the origin of a gradient that is not finite; None: none.
-        blame: Names what was not finite in the experience or in the gradient by its actions, if anything was.
+        origin: Names what was not finite in the experience or in the gradient by its actions, if anything was.
         report: Is told what was skipped, and its origin.
     """
     optimiser.clear()
@@ -146,25 +146,25 @@ def guarded_step(
     step = optimiser.step()
     if step.skipped:
         what = "the gradient" if bool(torch.isfinite(loss.detach())) else "the loss"
-        report(f"An update was skipped: {what} was not finite", origin_of(env, known, blame))
+        report(f"An update was skipped: {what} was not finite", origin_of(env, known, origin))
     return step
 
 
 def diverged() -> str:
-    """What `guarded_step` is to blame where the steps that were learnt from are known to be finite."""
+    """The `origin` that `checked_step` names where the steps that were learnt from are known to be finite."""
     return "the steps that it learnt from are finite, look at the learning rate"
 
 
-def origin_of(env: Any, known: int, blame: Callable[[], str | None]) -> str:
-    """Where something began to be not finite, in words: in the simulator on the way back, else what `blame` names.
+def origin_of(env: Any, known: int, origin: Callable[[], str | None]) -> str:
+    """The origin of a failure, in a few words: in the simulator on the way back, else what `origin` names.
 
     Args:
         env: The environment; None: there is none.
         known: Number of its failures before `backward`.
-        blame: See `guarded_step`.
+        origin: See `checked_step`.
     """
     failures = [] if env is None else env.failures()
-    named = blame() if known >= len(failures) else None
+    named = origin() if known >= len(failures) else None
     if named or not failures:
         return named or "the simulator reported no failure, look at reward and observation"
     step, substep, row, field, *body = failures[known] if known < len(failures) else failures[-1]

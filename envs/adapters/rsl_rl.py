@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env
+from envs.adapters.checks import checked_env
 from envs.base import DifferentiableVectorEnv
 from genesis.errors import GenesisValueError, optional_import
 
@@ -32,7 +32,7 @@ class RslRlVecEnv(VecEnv):
             cfg: What rsl_rl shall store as the environment's configuration; None: id and number of environments.
 
         Raises:
-            gs.GenesisException: Another kind of environment, face or mode, or episodes without a limit.
+            gs.GenesisException: Another kind of environment, interface or mode, or episodes without a limit.
         """
         self.env = checked_env(env, output="torch", mode=AutoresetMode.SAME_STEP)
         if env.max_episode_steps is None:
@@ -73,9 +73,8 @@ class RslRlVecEnv(VecEnv):
         Returns:
             Observations, rewards (num_envs,), dones (num_envs,) bool, extras.
         """
-        # rsl_rl steps in inference mode, whose tensors cannot be part of a state that later steps go on from.
-        with torch.inference_mode(False), torch.no_grad():
-            observation, reward, terminated, truncated, info = self.env.step(actions.clone())
+        with torch.no_grad():
+            observation, reward, terminated, truncated, info = self.env.step(actions)
         self._observation = self._grouped(observation)
         names = [name for name in info["final_info"] if not name.startswith("_")]
         log = {f"/task/{name}": _plain(info["final_info"][name]).float().mean() for name in names}

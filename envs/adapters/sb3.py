@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env
+from envs.adapters.checks import checked_env
 from envs.base import DifferentiableVectorEnv
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
 
@@ -31,10 +31,10 @@ class SB3VecEnv(VecEnv):
     """
 
     def __init__(self, env: DifferentiableVectorEnv):
-        """Takes over `env`, which must have the numpy face and `autoreset_mode="SameStep"`.
+        """Takes over `env`, which must have the numpy interface and `autoreset_mode="SameStep"`.
 
         Raises:
-            gs.GenesisException: Another kind of environment, face or mode.
+            gs.GenesisException: Another kind of environment, interface or mode.
         """
         self.env = checked_env(env, output="numpy", mode=AutoresetMode.SAME_STEP)
         self._actions: np.ndarray | None = None

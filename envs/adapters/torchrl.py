@@ -7,7 +7,7 @@ import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 
-from envs.adapters.door import checked_env
+from envs.adapters.checks import checked_env
 from envs.base import DifferentiableVectorEnv
 from genesis.errors import optional_import
 
@@ -33,7 +33,7 @@ class TorchRLEnv(EnvBase):
         """Takes over `env`, which must have `output="torch"` and `autoreset_mode="Disabled"`.
 
         Raises:
-            gs.GenesisException: Another kind of environment, face or mode.
+            gs.GenesisException: Another kind of environment, interface or mode.
         """
         checked = checked_env(env, output="torch", mode=AutoresetMode.DISABLED, may_be_differentiable=True)
         super().__init__(device=checked.device, batch_size=[checked.num_envs])

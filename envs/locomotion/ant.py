@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import reference_contact, robot_face, strict_contact
+from envs.locomotion.base import reference_contact, robot_single_env, strict_contact
 from envs.locomotion.floating import FloatingTask
 
 
@@ -45,4 +45,4 @@ class Ant(FloatingTask):
         return self.forward_velocity() + self.UPRIGHT_WEIGHT * upright + heading + (height - self.HEIGHT_LIMIT)
 
 
-AntEnv = robot_face(Ant)
+AntEnv = robot_single_env(Ant)

@@ -1,17 +1,18 @@
-"""What all robot tasks share: the scene, torques, contact presets, randomised parameters, and the single face."""
+"""What all robot tasks share: the scene, torques, contact presets, randomised parameters, and the single env."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from gymnasium.vector import AutoresetMode
+from typing_extensions import Unpack
 
 import genesis as gs
-from envs import faces
+from envs import interface
 from envs.base import DifferentiableVectorEnv
-from envs.single import SingleEnv, single_face
+from envs.options import BatchOptions, TaskOptions
+from envs.single import SingleEnv, single_env
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 from genesis.errors import GenesisValueError
 
 SOLVERS_OWN = gs.options.RigidOptions()
@@ -81,16 +82,7 @@ class RobotTask(DifferentiableVectorEnv):
         contact: str = "strict",
         substeps: int | None = None,
         step_outputs: tuple[str, ...] = (),
-        output: str = "numpy",
-        differentiable: bool = False,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        first_env_index: int = 0,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
+        **options: Unpack[BatchOptions],
     ):
         """Builds the scene.
 
@@ -101,40 +93,18 @@ class RobotTask(DifferentiableVectorEnv):
             substeps: Of a control step; None: the task's `SUBSTEPS`. More of them show whether a motion is physics.
             step_outputs: What the robot is to measure during steps; see `gs.Scene.build`. With "contacts" the `info` of
                 tasks on legs has `contact_stiffness`; see `contact_measure`.
-            output: This one and those that follow are `DifferentiableVectorEnv`'s.
-            differentiable: See there.
-            autoreset_mode: See there.
-            first_env_index: See there.
-            action_delay: See there.
-            action_noise: See there.
-            observation_noise: See there.
-            parameter_randomisation: See there.
-            render_mode: See there.
-            render_size: See there.
+            options: See `envs.options`.
 
         Raises:
-            gs.GenesisException: An argument breaks its law.
+            gs.GenesisException: An argument violates its constraint.
         """
-        faces.check_choice("contact", contact, self.CONTACTS)
+        interface.check_choice("contact", contact, self.CONTACTS)
         if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1):
             raise GenesisValueError(f"substeps must be a whole number >= 1 or None, got {substeps!r}.")
         self.contact = contact
         self.substeps = self.SUBSTEPS if substeps is None else substeps
         self.step_outputs = step_outputs
-        super().__init__(
-            num_envs,
-            max_episode_steps,
-            output=output,
-            differentiable=differentiable,
-            autoreset_mode=autoreset_mode,
-            first_env_index=first_env_index,
-            action_delay=action_delay,
-            action_noise=action_noise,
-            observation_noise=observation_noise,
-            parameter_randomisation=parameter_randomisation,
-            render_mode=render_mode,
-            render_size=render_size,
-        )
+        super().__init__(num_envs, max_episode_steps, **options)
 
     def build_scene(self) -> gs.Scene:
         """The robot in its rest pose, over level ground if it has any."""
@@ -183,12 +153,12 @@ class RobotTask(DifferentiableVectorEnv):
         self.robot.set_qpos(qpos, envs_idx=envs_idx, zero_velocity=False)
         self.robot.set_dofs_velocity(dofs_vel, envs_idx=envs_idx)
 
-    @once
+    @cached_per_step
     def qpos(self) -> torch.Tensor:
         """Generalised positions (B, Q), a plain tensor, differentiable."""
         return self.robot.get_qpos().as_subclass(torch.Tensor)
 
-    @once
+    @cached_per_step
     def dofs_vel(self) -> torch.Tensor:
         """Generalised velocities (B, D), a plain tensor, differentiable."""
         return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)
@@ -218,7 +188,7 @@ class RobotTask(DifferentiableVectorEnv):
 
 
 class RobotEnv(SingleEnv):
-    """One environment of a robot task; make a concrete class with `robot_face`."""
+    """One environment of a robot task; make a concrete class with `robot_single_env`."""
 
     task: ClassVar[type[RobotTask]]
 
@@ -227,26 +197,12 @@ class RobotEnv(SingleEnv):
         *,
         contact: str = "strict",
         substeps: int | None = None,
-        action_delay: int = 0,
-        action_noise: float = 0.0,
-        observation_noise: float = 0.0,
-        parameter_randomisation: float = 0.0,
-        render_mode: str | None = None,
-        render_size: tuple[int, int] = faces.RENDER_SIZE,
+        **options: Unpack[TaskOptions],
     ):
         """Builds the task's scene; the options are those of `RobotTask`."""
-        self._build(
-            contact=contact,
-            substeps=substeps,
-            action_delay=action_delay,
-            action_noise=action_noise,
-            observation_noise=observation_noise,
-            parameter_randomisation=parameter_randomisation,
-            render_mode=render_mode,
-            render_size=render_size,
-        )
+        self._build({"contact": contact, "substeps": substeps}, options)
 
 
-def robot_face(task: type[RobotTask]) -> type[SingleEnv]:
+def robot_single_env(task: type[RobotTask]) -> type[SingleEnv]:
     """The `gymnasium.Env` class of a robot task: what its `entry_point` names."""
-    return single_face(task, RobotEnv)
+    return single_env(task, RobotEnv)

@@ -7,10 +7,10 @@ import torch
 from gymnasium.spaces import Box
 
 import genesis as gs
-from envs.locomotion.base import SOLVERS_OWN, RobotTask, robot_face
+from envs.locomotion.base import SOLVERS_OWN, RobotTask, robot_single_env
 from envs.locomotion.sensors import wrapped
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 
 
 class CartPoleSwingUp(RobotTask):
@@ -53,12 +53,12 @@ class CartPoleSwingUp(RobotTask):
         """The rail."""
         self.scene.draw_debug_line((-4.3, 0.0, 0.0), (4.3, 0.0, 0.0), 0.03, "gray")
 
-    @once
+    @cached_per_step
     def motion(self) -> tuple[torch.Tensor, ...]:
         """Position of the cart (m), angle of the pole (rad), and their velocities, (B,) each."""
         return *self.qpos().unbind(dim=1), *self.dofs_vel().unbind(dim=1)
 
-    @once
+    @cached_per_step
     def angle(self) -> torch.Tensor:
         """Of the pole (B,), rad, in [-pi, pi), 0 upright."""
         return wrapped(self.motion()[1])
@@ -84,4 +84,4 @@ class CartPoleSwingUp(RobotTask):
         return {"height": torch.cos(angle), "success": angle.abs() < self.SUCCESS_ANGLE}
 
 
-CartPoleSwingUpEnv = robot_face(CartPoleSwingUp)
+CartPoleSwingUpEnv = robot_single_env(CartPoleSwingUp)

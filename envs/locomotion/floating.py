@@ -8,8 +8,8 @@ import torch
 import genesis as gs
 from envs.locomotion.base import RobotTask
 from envs.locomotion.sensors import heading, random_turn, rotated
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 
 
 class FloatingTask(RobotTask):
@@ -47,30 +47,30 @@ class FloatingTask(RobotTask):
         self.place(qpos, self.tensor(velocity), envs_idx)
         return {}
 
-    @once
+    @cached_per_step
     def place_parts(self) -> tuple[torch.Tensor, ...]:
         """Position (B, 3), m, and quaternion (B, 4) of the torso; joint angles (B, J), rad."""
         return self.qpos().split((3, 4, len(self.START_JOINTS)), dim=1)
 
-    @once
+    @cached_per_step
     def velocity_parts(self) -> tuple[torch.Tensor, ...]:
         """Velocity (B, 3), m/s, and angular velocity (B, 3), in its frame, of the torso; joints' (B, J), rad/s."""
         return self.dofs_vel().split((3, 3, len(self.START_JOINTS)), dim=1)
 
-    @once
+    @cached_per_step
     def turned(self) -> tuple[torch.Tensor, ...]:
         """The torso's x axis, its z axis and its angular velocity (rad/s), world frame, (B, 3) each."""
         quat, spin = self.place_parts()[1], self.velocity_parts()[1]
         axes = self._axes.expand(self.num_envs, 2, 3)
         return rotated(quat[:, None], torch.cat([axes, spin[:, None]], dim=1)).unbind(dim=1)
 
-    @once
+    @cached_per_step
     def torso(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Height (m), `upright` and `heading` of the torso, (B,) each."""
         pos, (ahead, up, _) = self.place_parts()[0], self.turned()
         return pos[:, 2], up[:, 2], heading(pos, ahead, self._target)
 
-    @once
+    @cached_per_step
     def forward_velocity(self) -> torch.Tensor:
         """Of the torso along +x (B,), m/s."""
         return self.velocity_parts()[0][:, 0]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import reference_contact, robot_face, strict_contact
+from envs.locomotion.base import reference_contact, robot_single_env, strict_contact
 from envs.locomotion.planar import PlanarTask
 
 
@@ -45,4 +45,4 @@ class HalfCheetah(PlanarTask):
         return torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
 
 
-HalfCheetahEnv = robot_face(HalfCheetah)
+HalfCheetahEnv = robot_single_env(HalfCheetah)

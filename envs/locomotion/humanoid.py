@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import reference_contact, robot_face, strict_contact
+from envs.locomotion.base import reference_contact, robot_single_env, strict_contact
 from envs.locomotion.floating import FloatingTask
 from envs.locomotion.sensors import height_reward
 
@@ -57,4 +57,4 @@ class Humanoid(FloatingTask):
         return self.forward_velocity() + posture - self.ACTION_WEIGHT * self.effort()
 
 
-HumanoidEnv = robot_face(Humanoid)
+HumanoidEnv = robot_single_env(Humanoid)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import RobotTask, robot_face
+from envs.locomotion.base import RobotTask, robot_single_env
 from envs.locomotion.sensors import wrapped
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 
 
 class Pendulum(RobotTask):
@@ -44,7 +44,7 @@ class Pendulum(RobotTask):
         self.place(angle, self.tensor(draw.uniform(-self.START_SPEED, self.START_SPEED, (1,))), envs_idx)
         return {}
 
-    @once
+    @cached_per_step
     def angle(self) -> torch.Tensor:
         """Of the rod (B,), rad, in [-pi, pi), 0 upright."""
         return wrapped(self.qpos()[:, 0])
@@ -75,4 +75,4 @@ class Pendulum(RobotTask):
         return {"height": torch.cos(angle), "success": angle.abs() < self.SUCCESS_ANGLE}
 
 
-PendulumEnv = robot_face(Pendulum)
+PendulumEnv = robot_single_env(Pendulum)

@@ -8,8 +8,8 @@ import torch
 
 from envs.locomotion.base import RobotTask, reference_contact, strict_contact
 from envs.locomotion.sensors import height_reward
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 
 
 class PlanarTask(RobotTask):
@@ -30,18 +30,18 @@ class PlanarTask(RobotTask):
         self.place(qpos, self.tensor(velocity), envs_idx)
         return {}
 
-    @once
+    @cached_per_step
     def displacement(self) -> torch.Tensor:
         """Coordinates (B, Q) from the rest pose, m and rad."""
         return self.qpos() - self.rest
 
-    @once
+    @cached_per_step
     def torso(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Height over the rest height (m) and angle about y from the rest pose (rad, positive forwards), (B,) each."""
         height, angle = self.displacement()[:, 1:3].unbind(dim=1)
         return height, angle
 
-    @once
+    @cached_per_step
     def forward_velocity(self) -> torch.Tensor:
         """Of the torso (B,), m/s."""
         return self.dofs_vel()[:, 0]

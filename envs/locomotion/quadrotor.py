@@ -7,10 +7,10 @@ import torch
 from gymnasium.spaces import Box
 
 import genesis as gs
-from envs.locomotion.base import RobotTask, robot_face
+from envs.locomotion.base import RobotTask, robot_single_env
 from envs.locomotion.sensors import random_turn, rotated, rotation_matrix, upright
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from envs.words import once
 
 
 class Quadrotor(RobotTask):
@@ -82,12 +82,12 @@ class Quadrotor(RobotTask):
         """Of each rotor (1, 4): what it carries at rest, N."""
         return self.tensor([[self.GRAVITY * float(self.robot.model.mass.sum()) / 4] * 4])
 
-    @once
+    @cached_per_step
     def to_waypoint(self) -> torch.Tensor:
         """From the body (B, 3), m, world frame."""
         return self.episode["waypoint"] - self.qpos()[:, :3]
 
-    @once
+    @cached_per_step
     def upright(self) -> torch.Tensor:
         """Cosine of the tilt (B,)."""
         return upright(self.qpos()[:, 3:7])
@@ -115,4 +115,4 @@ class Quadrotor(RobotTask):
         return {"distance": distance, "upright": self.upright().detach(), "success": distance < self.SUCCESS_DISTANCE}
 
 
-QuadrotorEnv = robot_face(Quadrotor)
+QuadrotorEnv = robot_single_env(Quadrotor)

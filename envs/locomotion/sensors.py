@@ -1,4 +1,4 @@
-"""Words about a body's pose and motion that several tasks use. World frame, z up; quaternions wxyz; differentiable."""
+"""Sensors of a body's pose and motion that several tasks use. World frame, z up; quaternions wxyz; differentiable."""
 
 import torch
 

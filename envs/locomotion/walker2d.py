@@ -3,7 +3,7 @@
 import numpy as np
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import robot_face
+from envs.locomotion.base import robot_single_env
 from envs.locomotion.planar import UprightTask
 
 
@@ -28,4 +28,4 @@ class Walker2d(UprightTask):
     single_action_space = Box(-1.0, 1.0, (6,), np.float32)
 
 
-Walker2dEnv = robot_face(Walker2d)
+Walker2dEnv = robot_single_env(Walker2d)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from gymnasium.spaces import Box
+from typing_extensions import Unpack
 
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
-from envs.single import single_face
+from envs.options import BatchOptions, TaskOptions
+from envs.single import SingleEnv, single_env
 from envs.streams import Draw
 
 # Scene. Speed of sound sqrt((lambda + 2 mu) / rho) is 2.4 m/s: 0.47 grid spacings in a substep.
@@ -17,7 +19,8 @@ CONTROL_DT = 0.02  # s
 SUBSTEPS = 5
 GRID_DENSITY = 50  # nodes per m, so 2 cm between nodes and 1 cm between particles
 DOMAIN = (-0.45, -0.45, -0.08), (0.45, 0.45, 0.24)  # m; the table is z = 0
-BLOCK_SIZE = (0.10, 0.10, 0.06)  # m; 600 particles
+BLOCK_SIZE = (0.10, 0.10, 0.06)  # m
+N_PARTICLES = 600  # of the block
 BLOCK_E, BLOCK_NU, BLOCK_RHO = 5e3, 0.2, 1000.0  # Pa, -, kg/m^3
 TABLE_FRICTION = 0.3
 STICK_RADIUS, STICK_HEIGHT, STICK_FRICTION = 0.025, 0.06, 0.3  # m, m (straight part), -
@@ -53,10 +56,35 @@ class SoftPush(DifferentiableVectorEnv):
     spot (8 cm behind the block, seen from the goal), both in 10 cm and rounded off at 1 cm, minus 0.01 times the
     squared action.
     `info`: `distance` (m), `success` (below 3 cm).
+
+    With `particles=True` the observation is (20 + 600 * 3,): behind the same 20 numbers, the part "state", stand the
+    block's 600 particles, the part "particles" (600, 3): each one's place from the stick's along x and y and its height
+    over the table, in units of 10 cm.
     """
 
     single_observation_space = Box(-np.inf, np.inf, (20,), np.float32)
     single_action_space = Box(-1.0, 1.0, (2,), np.float32)
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        max_episode_steps: int | None = None,
+        *,
+        particles: bool = False,
+        **options: Unpack[BatchOptions],
+    ):
+        """Builds the scene.
+
+        Args:
+            num_envs: Number of environments in the batch.
+            max_episode_steps: Steps after which an episode is truncated; None: never.
+            particles: Whether observations have the block's particles as a part.
+            options: Those of `DifferentiableVectorEnv`.
+        """
+        if particles:
+            self.observation_parts = {"state": (20,), "particles": (N_PARTICLES, 3)}
+            self.single_observation_space = Box(-np.inf, np.inf, (20 + 3 * N_PARTICLES,), np.float32)
+        super().__init__(num_envs, max_episode_steps, **options)
 
     def build_scene(self) -> gs.Scene:
         """A block, a stick and a table."""
@@ -116,7 +144,11 @@ class SoftPush(DifferentiableVectorEnv):
         stick, goal = self._stick(), self.episode["goal"]
         lengths = torch.cat([goal - block, stick - block, stick - self._spot(block), goal, quarters.flatten(1)], dim=1)
         speeds = torch.cat([velocity, self.stick.get_vel().as_subclass(torch.Tensor)[:, :2]], dim=1)
-        return torch.cat([lengths / LENGTH, speeds / MAX_SPEED], dim=1)
+        state = torch.cat([lengths / LENGTH, speeds / MAX_SPEED], dim=1)
+        if self.observation_parts is None:
+            return state
+        particles = self.block.get_particles_pos().as_subclass(torch.Tensor) - _lift(stick, 0.0)[:, None]
+        return torch.cat([state, particles.flatten(1) / LENGTH], dim=1)
 
     def reward(self) -> torch.Tensor:
         """See the class."""
@@ -161,7 +193,17 @@ class SoftPush(DifferentiableVectorEnv):
         return weights / weights.sum(dim=1, keepdim=True)
 
 
-SoftPushEnv = single_face(SoftPush)
+class SoftPushFace(SingleEnv):
+    """The single env, which knows the task's own option too."""
+
+    def __init__(self, *, particles: bool = False, **options: Unpack[TaskOptions]):
+        """Builds the task's scene; the options are those of `SoftPush`."""
+        self._build({"particles": particles}, options)
+        if self._refusal is None:
+            self.observation_space = self.core.single_observation_space
+
+
+SoftPushEnv = single_env(SoftPush, SoftPushFace)
 
 
 def _lift(plane: torch.Tensor, z: float) -> torch.Tensor:

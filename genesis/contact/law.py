@@ -6,7 +6,8 @@
 Kinks (the derivative jumps, the value does not): r.n = 0, the edge of sticking, distance 0.
 Source: the contact rule of PlasticineLab (Huang et al. 2021, section 3), with a continuous cut-off.
 
-`a` has the arrays of `genesis.contact.colliders`, and `memo` (rows of two for each point and collider) of the solver
+`a` has the arrays of `genesis.contact.colliders`,
+and `contact_cache` (rows of two for each point and collider) of the solver
 whose points these are. s is the scene's substep, b the environment, chunk the partial sum that the point adds to.
 """
 
@@ -87,48 +88,48 @@ def contact() -> Functions:
         return out
 
     @ti.func
-    def push(v, x, m, s, b, chunk, a: ti.template()):
+    def resolve(v, x, m, s, b, chunk, a: ti.template()):
         """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
         out = v
         pose, slot = pose_at(s, b, a), sum_at(s, b, chunk, a)
         for k in range(a.counts[COLLIDERS]):
             influence, _slope, n, _y = near(x, pose + k, k, a)
             r = x - get4(a.poses, 4 * (pose + k))[:3]
-            pushed = respond(out, n, influence, r, pose + k, a)
-            J = m * (out - pushed)
+            resolved = respond(out, n, influence, r, pose + k, a)
+            J = m * (out - resolved)
             if J.dot(J) > 0.0:
                 moment = r.cross(J)
                 add4(a.impulse, 2 * (slot + k), vec4(J[0], J[1], J[2], 0.0))
                 add4(a.impulse, 2 * (slot + k) + 1, vec4(moment[0], moment[1], moment[2], 0.0))
-            out = pushed
+            out = resolved
         return out
 
     @ti.func
     def trace(v, x, s, b, c, a: ti.template()):
-        """As `push`, for the adjoint: notes each collider's (normal, influence) and (local position, slope) in memo."""
+        """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope)."""
         out = v
         pose, row = pose_at(s, b, a), c * a.counts[COLLIDERS]
         for k in range(a.counts[COLLIDERS]):
             influence, slope, n, y = near(x, pose + k, k, a)
-            put4(a.memo, 2 * (row + k), vec4(n[0], n[1], n[2], influence))
-            put4(a.memo, 2 * (row + k) + 1, vec4(y[0], y[1], y[2], slope))
+            put4(a.contact_cache, 2 * (row + k), vec4(n[0], n[1], n[2], influence))
+            put4(a.contact_cache, 2 * (row + k) + 1, vec4(y[0], y[1], y[2], slope))
             r = x - get4(a.poses, 4 * (pose + k))[:3]
             out = respond(out, n, influence, r, pose + k, a)
         return out
 
     @ti.func
-    def push_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
+    def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
         """Cotangents of the velocity before all colliders and of the mass; adds the colliders' own to gposes."""
         gv, gm = g, ti.cast(0.0, real)
         pose, gpose, row = pose_at(s, b, a), sum_at(s, b, chunk, a), c * a.counts[COLLIDERS]
         for back in range(a.counts[COLLIDERS]):
             k = a.counts[COLLIDERS] - 1 - back
-            n4, y4 = get4(a.memo, 2 * (row + k)), get4(a.memo, 2 * (row + k) + 1)
+            n4, y4 = get4(a.contact_cache, 2 * (row + k)), get4(a.contact_cache, 2 * (row + k) + 1)
             influence, n, at = n4[3], n4[:3], pose + k
             if influence > 0.0:
                 w = v
                 for j in range(k):
-                    other = get4(a.memo, 2 * (row + j))
+                    other = get4(a.contact_cache, 2 * (row + j))
                     w = respond(w, other[:3], other[3], x - get4(a.poses, 4 * (pose + j))[:3], pose + j, a)
                 r = x - get4(a.poses, 4 * at)[:3]
                 spin = get4(a.poses, 4 * at + 3)[:3]
@@ -162,12 +163,13 @@ def contact() -> Functions:
                     gspin = -r.cross(grel)
                     # normal and influence are functions of the pose
                     quat, shape_row = get4(a.poses, 4 * at + 1), get4(a.shapes, 2 * k)
-                    bent = turn.rotate(
-                        quat, shape.bend(ti.cast(shape_row[0], ti.i32), shape_row[1:], y4[:3], turn.unrotate(quat, gn))
+                    gnormal = turn.rotate(
+                        quat, shape.hessian_product(ti.cast(shape_row[0], ti.i32), shape_row[1:], y4[:3],
+                                                    turn.unrotate(quat, gn))
                     )
                     gd = ginfluence * y4[3]
-                    gposition -= bent + gd * n
-                    gturn = turn.tangent_to_quaternion(quat, n.cross(gn) - r.cross(bent + gd * n))
+                    gposition -= gnormal + gd * n
+                    gturn = turn.tangent_to_quaternion(quat, n.cross(gn) - r.cross(gnormal + gd * n))
                     add4(a.gposes, 4 * (gpose + k), vec4(gposition[0], gposition[1], gposition[2], gmu))
                     add4(a.gposes, 4 * (gpose + k) + 1, gturn)
                     add4(a.gposes, 4 * (gpose + k) + 2, vec4(-grel[0], -grel[1], -grel[2], 0.0))
@@ -183,7 +185,7 @@ def contact() -> Functions:
                 any_ = True
         return any_
 
-    return Functions(push=push, trace=trace, push_adjoint=push_adjoint, answers=answers)
+    return Functions(resolve=resolve, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers)
 
 
 @per_runtime
@@ -192,7 +194,7 @@ def no_contact() -> Functions:
     real = layout().real
 
     @ti.func
-    def push(v, x, m, s, b, chunk, a: ti.template()):
+    def resolve(v, x, m, s, b, chunk, a: ti.template()):
         return v
 
     @ti.func
@@ -200,11 +202,11 @@ def no_contact() -> Functions:
         return v
 
     @ti.func
-    def push_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
+    def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
         return g, ti.cast(0.0, real)
 
     @ti.func
     def answers(s, b, a: ti.template()):
         return False
 
-    return Functions(push=push, trace=trace, push_adjoint=push_adjoint, answers=answers)
+    return Functions(resolve=resolve, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers)

@@ -103,7 +103,7 @@ def shapes() -> Functions:
         return d, n
 
     @ti.func
-    def bend(kind, size, y, g):
+    def hessian_product(kind, size, y, g):
         """H g, where H is the (symmetric) slope of the normal with respect to y."""
         out = vec3(0.0)
         if kind == CYLINDER:
@@ -127,4 +127,4 @@ def shapes() -> Functions:
             out = (free * g - n * n.dot(g)) / length
         return out
 
-    return Functions(distance=distance, bend=bend)
+    return Functions(distance=distance, hessian_product=hessian_product)

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from genesis import morphs
-from genesis.engine.entities.articulated import Share
+from genesis.engine.entities.articulated import EntityOffsets
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.inputs import numeric
-from genesis.engine.parameters import Law, Parameter, pack_field
+from genesis.engine.parameters import Constraint, Parameter, pack_field
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
@@ -23,7 +23,7 @@ from genesis.loaders.model import GroundGeom, RigidModel, fuse, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
-from genesis.solvers.rigid.layout import parameter_blocks
+from genesis.solvers.rigid.layout import parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
 from genesis.surfaces import Default
 
@@ -31,8 +31,8 @@ FRICTION = 0.7
 """Coulomb coefficient of a primitive whose material has none."""
 EVERYTHING = 2**31 - 1
 """Group and mask of a ground that touches every shape that touches anything."""
-POSITIVE = Law(0.0, math.inf)
-NOT_NEGATIVE = Law(0.0, math.inf, closed=True)
+POSITIVE = Constraint(0.0, math.inf)
+NOT_NEGATIVE = Constraint(0.0, math.inf, closed=True)
 SETTERS = {
     "mass": "set_mass",
     "inertia": "set_inertia",
@@ -44,11 +44,11 @@ SETTERS = {
     "kp": "set_dofs_kp",
     "kv": "set_dofs_kv",
 }
-LINK_BLOCKS = ("mass", "inertia", "friction", "contact_stiffness")
+LINK_PARAMETERS = ("mass", "inertia", "friction", "contact_stiffness")
 
 
 @dataclass(frozen=True, eq=False)
-class World:
+class RigidSystem:
     """All that the rigid solver moves, and what it stands on."""
 
     bodies: list[RigidEntity]
@@ -58,9 +58,9 @@ class World:
     options: RigidOptions
 
     @property
-    def blocks(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+    def parameter_layout(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Name -> (first index, shape) of the solver's parameters."""
-        return parameter_blocks(self.model.n_links, self.model.n_dofs, len(self.grounds))
+        return parameter_layout(self.model.n_links, self.model.n_dofs, len(self.grounds))
 
 
 def entities_of(idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
@@ -101,6 +101,8 @@ def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
             kind, size = "sphere", [morph.radius]
         case morphs.Capsule():
             kind, size = "capsule", [morph.radius, morph.height / 2]
+            if morph.height == 0.0:
+                kind, size = "sphere", [morph.radius]
         case morphs.Box():
             kind, size = "box", list(morph.half_extent)
         case morphs.Cylinder():
@@ -122,8 +124,8 @@ def _morph_of(geom: GroundGeom) -> morphs.Morph:
     return morphs.Terrain(pos=geom.pos, heights=geom.heights, spacing=geom.spacing)
 
 
-def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float) -> World | None:
-    """The world of the rigid entities, each of which learns its share of it; None if there are none.
+def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float) -> RigidSystem | None:
+    """The system of the rigid entities, each of which learns its offsets in it; None if there are none.
 
     Raises:
         GenesisRuntimeError: Rigid bodies together with particles or tools, or grounds without bodies.
@@ -145,9 +147,9 @@ def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float) -> Wo
             f"a scene with a ground must have a rigid body, got {grounds[0].name!r} alone. Add one with material Rigid."
         )
     _check_apart(grounds)
-    world = World(bodies, grounds, fuse([body.model for body in bodies]), options)
-    _share_out(world, dt)
-    return world
+    rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]), options)
+    _set_offsets(rigid_system, dt)
+    return rigid_system
 
 
 def _check_apart(grounds: Sequence[GroundEntity]) -> None:
@@ -165,75 +167,79 @@ def _check_apart(grounds: Sequence[GroundEntity]) -> None:
             planes.append((ground, plane))
 
 
-def _share_out(world: World, dt: float) -> None:
+def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
     """Tell every entity where its numbers are."""
-    points = prepare.contact_points(world.model)
-    n_bodies = len(world.bodies)
+    points = prepare.contact_points(rigid_system.model)
+    n_bodies = len(rigid_system.bodies)
     q = dof = link = 0
-    for k, body in enumerate(world.bodies):
-        blocks, numbers = {}, {}
-        for b, (name, (begin, shape)) in enumerate(_body_blocks(world)):
-            offset = link if name in LINK_BLOCKS else dof
-            blocks[name], numbers[name] = begin + offset * math.prod(shape[1:]), b * n_bodies + k
+    for k, body in enumerate(rigid_system.bodies):
+        firsts, numbers = {}, {}
+        for b, (name, (begin, shape)) in enumerate(_body_parameters(rigid_system)):
+            offset = link if name in LINK_PARAMETERS else dof
+            firsts[name], numbers[name] = begin + offset * math.prod(shape[1:]), b * n_bodies + k
         mine = [i for i, point in enumerate(points) if link <= point.link < link + body.n_links]
         prefix = f"{body.model.name}[{k}]/" if n_bodies > 1 else ""
         at = tuple(mine), tuple(points[i].link - link for i in mine)
         names = tuple(points[i].geom.removeprefix(prefix) for i in mine)
-        body._place(Share(q, dof, link, dt, blocks, numbers, (*at, names)))
+        body._place(EntityOffsets(q, dof, link, dt, firsts, numbers, (*at, names)))
         q, dof, link = q + body.n_qs, dof + body.n_dofs, link + body.n_links
-    first = world.blocks["ground_friction"][0]
-    for g, ground in enumerate(world.grounds):
-        ground._place(first + g, len(_body_blocks(world)) * n_bodies + g)
+    first = rigid_system.parameter_layout["ground_friction"][0]
+    for g, ground in enumerate(rigid_system.grounds):
+        ground._place(first + g, len(_body_parameters(rigid_system)) * n_bodies + g)
 
 
-def _body_blocks(world: World) -> list[tuple[str, tuple[int, tuple[int, ...]]]]:
-    return [(name, place) for name, place in world.blocks.items() if name != "ground_friction"]
+def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, tuple[int, tuple[int, ...]]]]:
+    return [(name, place) for name, place in rigid_system.parameter_layout.items() if name != "ground_friction"]
 
 
-def parameters(world: World, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
+def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
     """The numbers of the solver's parameters as models and materials say, in its order."""
-    stiffness = prepare.contact_stiffness(world.model, world.options, sim.gravity)
+    stiffness = prepare.contact_stiffness(rigid_system.model, rigid_system.options, sim.gravity)
     found = []
-    for name, (_, shape) in _body_blocks(world):
+    for name, (_, shape) in _body_parameters(rigid_system):
         link = 0
-        for body in world.bodies:
-            n = body.n_links if name in LINK_BLOCKS else body.n_dofs
+        for body in rigid_system.bodies:
+            n = body.n_links if name in LINK_PARAMETERS else body.n_dofs
             given = body.material.friction if name == "friction" else None
             sag_bound = name == "contact_stiffness"
-            value = stiffness[link : link + n] if sag_bound else prepare.initial_block(body.model, name)
+            value = stiffness[link : link + n] if sag_bound else prepare.own_values(body.model, name)
             what, remedy = f"{body.name}.{name}", f"{body.name}.{SETTERS[name]}"
-            law = _law(name, bool(body.model.moving.all()))
+            constraint = _constraint(name, bool(body.model.moving.all()))
             tensor = torch.as_tensor(np.array(value)) if given is None else numeric(what, given, scene)
             per_env = given is not None and tensor.dim() == 1
-            found.append(Parameter.of(what, remedy, law, tensor, n_envs, (n, *shape[1:]), True, per_env))
+            found.append(Parameter.of(what, remedy, constraint, tensor, n_envs, (n, *shape[1:]), True, per_env))
             link += body.n_links
-    for ground in world.grounds:
+    for ground in rigid_system.grounds:
         given = ground.material.friction
         value = numeric(f"{ground.name}.friction", ground.geom.friction if given is None else given, scene)
         what, remedy = f"{ground.name}.friction", f"{ground.name}.set_friction"
-        found.append(Parameter.of(what, remedy, Law(*FRICTION_RANGE, closed=True), value, n_envs))
+        found.append(Parameter.of(what, remedy, Constraint(*FRICTION_RANGE, closed=True), value, n_envs))
     return found
 
 
-def _law(name: str, all_move: bool) -> Law:
+def _constraint(name: str, all_move: bool) -> Constraint:
     if name == "inertia":
-        return Law(-math.inf, math.inf, closed=not all_move, inertia=True)
+        return Constraint(-math.inf, math.inf, closed=not all_move, inertia=True)
     if name == "contact_stiffness" or (name == "mass" and all_move):
         return POSITIVE
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
 
 
-def solver(world: World, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -> RigidSolver:
+def solver(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -> RigidSolver:
     """The solver, in which `sim` says how long a step is."""
-    geoms = [ground.geom for ground in world.grounds]
-    labels = [f"{body.name}/{link}" for body in world.bodies for link in body.model.link_names]
-    return RigidSolver(world.model, geoms, world.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels)
+    geoms = [ground.geom for ground in rigid_system.grounds]
+    labels = [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
+    return RigidSolver(
+        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels
+    )
 
 
-def stability_check(world: World, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
+def stability_check(rigid_system: RigidSystem, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
     """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
-    size = sum(math.prod(shape) for _, shape in world.blocks.values())
-    check_pairs = pair_list.stability_check(world.model, world.options, sim.gravity, sim.substep_dt, len(world.grounds))
+    size = sum(math.prod(shape) for _, shape in rigid_system.parameter_layout.values())
+    check_pairs = pair_list.stability_check(
+        rigid_system.model, rigid_system.options, sim.gravity, sim.substep_dt, len(rigid_system.grounds)
+    )
 
     def check(numbers: Sequence[Parameter]) -> None:
         check_pairs(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))

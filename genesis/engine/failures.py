@@ -1,4 +1,4 @@
-"""What is recorded when an environment falls sick, and how sickness is told from health."""
+"""What is recorded when an environment fails, and how failures are found."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from genesis import runtime
 
 
 class Failure(NamedTuple):
-    """An environment fell sick. Numbers count from zero; `step` since the last reset of the whole scene."""
+    """An environment failed. Numbers count from zero; `step` since the last reset of the whole scene."""
 
     step: int
     substep: int
@@ -21,8 +21,8 @@ class Failure(NamedTuple):
     """Name of the entity, of an articulated one "entity/link"; None where it cannot be told."""
 
 
-def warn(failure: Failure, law: str = "be finite", value: float = math.nan) -> None:
-    """Log one failure: `field` must `law`, and was `value`."""
+def warn(failure: Failure, constraint: str = "be finite", value: float = math.nan) -> None:
+    """Log one failure: `field` must `constraint`, and was `value`."""
     step, substep, env, field, body = failure
     if field.startswith("gradient"):
         consequence = "Its gradient is zero from here back. Look at the loss of this environment."
@@ -30,7 +30,7 @@ def warn(failure: Failure, law: str = "be finite", value: float = math.nan) -> N
         consequence = "Its state is NaN until it is reset, and its gradient zero. Lower dt, or raise substeps."
     whose = "" if body is None else f" of {body!r}"
     runtime.logger.warning(
-        f"{field}{whose} must {law}, got {value:.4g} in step {step}, substep {substep}, environment {env}. "
+        f"{field}{whose} must {constraint}, got {value:.4g} in step {step}, substep {substep}, environment {env}. "
         f"{consequence}"
     )
 
@@ -42,11 +42,11 @@ def is_finite(tensors: list[torch.Tensor]) -> bool:
     writes every entry back as it was, so `tensors` must be nobody else's.
     """
     device = tensors[0].device
-    found, one = torch.zeros(1, device=device), torch.ones(1, device=device)
+    found, one = (torch.full((1,), value, dtype=torch.float32, device=device) for value in (0.0, 1.0))  # torch's law
     torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)  # type: ignore[attr-defined]
     return found.item() == 0.0
 
 
-def sick_rows(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def failed_rows(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     """(B,) bool: environments in which any of `tensors` (B, …) has a non-finite entry."""
     return torch.stack([~torch.isfinite(t.flatten(1)).all(1) for t in tensors]).any(0)

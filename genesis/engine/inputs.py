@@ -1,15 +1,16 @@
 """What users hand to setters, made into checked tensors before anything changes. Gradients stay connected."""
 
 import math
-import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from genesis import runtime
+from genesis.convert import check_dense, numbers, whole
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.grad.modes import ordinary_of
 from genesis.grad.tensor import check_scene, plain_of
 
 Array = torch.Tensor | np.ndarray | Sequence[Any] | float
@@ -29,30 +30,13 @@ def numeric(what: str, value: Array, scene: Any) -> torch.Tensor:
     """`value` as a tensor of integers or floats; a tensor is returned as it is."""
     if isinstance(value, torch.Tensor):
         check_scene(value, scene, what)
-        tensor = value
-    elif _holds_tensor(value):
-        raise GenesisTypeError(
-            f"{what} must be a tensor, an array or numbers, got a sequence with tensors, whose gradients "
-            "would be lost. Use torch.stack or torch.cat."
-        )
+        tensor = ordinary_of(value)
     else:
-        try:
-            array = np.array(value)
-        except ValueError as error:
-            raise GenesisValueError(f"{what} must be rectangular, got rows of different lengths. Pad them.") from error
-        if array.dtype.kind not in "fiu":
-            raise GenesisTypeError(f"{what} must hold numbers, got {array.dtype}. Convert it to float.")
-        tensor = torch.from_numpy(array)
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
-        raise GenesisTypeError(f"{what} must be a dense tensor with data, got {tensor.layout}, {tensor.dtype} on "
-                               f"{tensor.device}. Convert it with .to_dense() or .dequantize().")  # fmt: skip
+        tensor = torch.from_numpy(numbers(what, value))
+    check_dense(what, tensor)
     if tensor.is_complex() or tensor.dtype == torch.bool:
         raise GenesisTypeError(f"{what} must hold real numbers, got {tensor.dtype}. Convert it with .float().")
     return tensor
-
-
-def _holds_tensor(value: Any) -> bool:
-    return isinstance(value, list | tuple) and any(isinstance(v, torch.Tensor) or _holds_tensor(v) for v in value)
 
 
 def require_finite(what: str, tensor: torch.Tensor) -> None:
@@ -72,37 +56,18 @@ def environments(envs_idx: Environments, n_envs: int) -> torch.Tensor | None:
     """Indices (K,) int64 of the chosen environments in the given order; None for all."""
     if envs_idx is None:
         return None
-    if isinstance(envs_idx, torch.Tensor | np.ndarray):
-        chosen = torch.as_tensor(envs_idx).detach().as_subclass(torch.Tensor)
-    else:
-        try:
-            chosen = torch.as_tensor([int(envs_idx)] if isinstance(envs_idx, int | np.integer) else list(envs_idx))
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise GenesisTypeError(
-                f"envs_idx must be integers or a mask, got {envs_idx!r}. Pass indices of environments."
-            ) from error
-        chosen = chosen if chosen.numel() else chosen.long()
-    if chosen.dtype == torch.bool:
+    chosen = whole(
+        "envs_idx", envs_idx, "Pass indices, or an entry of a mask for each environment.", "integers or a mask"
+    )
+    if chosen.dtype == np.bool_:
         if chosen.shape != (n_envs,):
             raise GenesisValueError(
-                f"a mask of environments must have shape ({n_envs},), got {tuple(chosen.shape)}. "
+                f"a mask of environments must have shape ({n_envs},), got {chosen.shape}. "
                 "Give one entry per environment."
             )
-        chosen = chosen.nonzero().flatten()
-    if chosen.is_floating_point() or chosen.is_complex() or chosen.dim() > 1:
-        raise GenesisTypeError(
-            f"envs_idx must be integers or a mask, of one axis, got {chosen.dtype} of shape {tuple(chosen.shape)}. "
-            "Pass indices of environments."
-        )
-    indices = chosen.reshape(-1).tolist()
-    for index in indices:
-        if not 0 <= index < n_envs:
-            raise GenesisValueError(
-                f"envs_idx must lie in 0 … {n_envs - 1}, got {index}. There are {n_envs} environments."
-            )
-    if len(set(indices)) != len(indices):
-        raise GenesisValueError(f"envs_idx must hold no environment twice, got {indices}. Remove the duplicates.")
-    return chosen.reshape(-1).to(runtime.current().device, torch.int64)
+        chosen = chosen.nonzero()[0]
+    chosen = _checked("envs_idx", chosen, n_envs, "environments", "no environment")
+    return torch.from_numpy(chosen).to(runtime.current().device)
 
 
 def indices(what: str, chosen: Any, n: int, noun: str) -> Sequence[int]:
@@ -115,21 +80,24 @@ def indices(what: str, chosen: Any, n: int, noun: str) -> Sequence[int]:
     if chosen is None:
         return range(n)
     if isinstance(chosen, slice):
-        return range(n)[chosen]
-    if isinstance(chosen, torch.Tensor | np.ndarray):
-        chosen = chosen.tolist()
-    try:
-        found = [operator.index(chosen)] if not isinstance(chosen, Iterable) else [operator.index(i) for i in chosen]
-    except TypeError as error:
-        raise GenesisTypeError(f"{what} must be integers, got {chosen!r}. Pass indices of {noun}.") from error
-    if any(isinstance(i, bool) for i in (chosen if isinstance(chosen, Iterable) else (chosen,))):
+        try:
+            return range(n)[chosen]
+        except (TypeError, ValueError) as error:
+            raise GenesisTypeError(f"{what} must be integers, got {chosen}. Pass indices of {noun}.") from error
+    found = whole(what, chosen, f"Pass indices of {noun}.")
+    if found.dtype == np.bool_:
         raise GenesisTypeError(f"{what} must be integers, got a mask. Pass indices of {noun}.")
-    for index in found:
-        if not 0 <= index < n:
-            raise GenesisValueError(f"{what} must lie in 0 … {n - 1}, got {index}. There are {n} {noun}.")
-    if len(set(found)) != len(found):
-        raise GenesisValueError(f"{what} must hold nothing twice, got {found}. Remove the duplicates.")
-    return found
+    return _checked(what, found, n, noun, "nothing").tolist()
+
+
+def _checked(what: str, found: np.ndarray, n: int, noun: str, none: str) -> np.ndarray:
+    """A copy, int64, of indices that are all in 0 … n - 1, none of them twice."""
+    outside = [index for index in found.tolist() if not 0 <= index < n]
+    if outside:
+        raise GenesisValueError(f"{what} must lie in 0 … {n - 1}, got {outside[0]}. There are {n} {noun}.")
+    if len(set(found.tolist())) != len(found):
+        raise GenesisValueError(f"{what} must hold {none} twice, got {found.tolist()}. Remove the duplicates.")
+    return found.astype(np.int64)
 
 
 def is_run(chosen: Sequence[int]) -> bool:

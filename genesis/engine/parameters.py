@@ -8,12 +8,15 @@ expand, select, stack, cat, view), so the same packed tensor serves several back
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from genesis import runtime
 from genesis.checks import check_range
+from genesis.engine.inputs import numeric
 from genesis.errors import GenesisValueError
+from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
 
 SLACK = 1e-6
@@ -21,7 +24,7 @@ SLACK = 1e-6
 
 
 @dataclass(frozen=True)
-class Law:
+class Constraint:
     """Which values a parameter may take."""
 
     low: float
@@ -32,7 +35,7 @@ class Law:
     if `closed` semi-definite, and no principal moment larger than the sum of the others."""
 
     def check(self, what: str, value: torch.Tensor) -> None:
-        """Raise unless every entry of `value` obeys the law and is finite."""
+        """Raise unless every entry of `value` satisfies the constraint and is finite."""
         if not self.inertia:
             check_range(what, value, self.low, self.high, self.closed)
             if value.dtype == torch.float64 and runtime.current().real != value.dtype:  # as solvers will see it
@@ -60,7 +63,7 @@ class Parameter:
     """Its name in messages."""
     remedy: str
     """The call that sets it."""
-    law: Law
+    constraint: Constraint
     item: tuple[int, ...]
     """Shape for one environment."""
     owners: tuple[tuple[torch.Tensor, int | None], ...]
@@ -71,7 +74,7 @@ class Parameter:
     def of(
         what: str,
         remedy: str,
-        law: Law,
+        constraint: Constraint,
         value: torch.Tensor,
         n_envs: int,
         item: tuple[int, ...] = (),
@@ -79,9 +82,10 @@ class Parameter:
         per_env: bool = False,
     ) -> "Parameter":
         """The same value, or one row each, for all environments; see `assign`."""
-        blank = Parameter(what, remedy, law, item, ((torch.zeros(item), None),) * n_envs, units)
+        blank = Parameter(what, remedy, constraint, item, ((torch.zeros(item), None),) * n_envs, units)
         return blank.assign(value, None, per_env)
 
+    @ordinary
     def assign(self, value: torch.Tensor, envs: torch.Tensor | None, per_env: bool = False) -> "Parameter":
         """A parameter with new values in the chosen environments.
 
@@ -107,7 +111,7 @@ class Parameter:
                 f"got {shape}. Give one value{f', or one for each of the {self.item[0]},' if self.units else ''} "
                 "or one for each environment."
             )
-        self.law.check(self.what, value)
+        self.constraint.check(self.what, value)
         if not value.requires_grad:
             value = plain_of(value).clone()
         owners = list(self.owners)
@@ -118,6 +122,7 @@ class Parameter:
         many = len(result.sources) > 1
         return result.detached() if many and not any(s.requires_grad for s in result.sources) else result
 
+    @ordinary
     def assign_units(self, value: torch.Tensor, units: Sequence[int], envs: torch.Tensor | None) -> "Parameter":
         """A parameter with new values in some units (links or dofs) of the chosen environments.
 
@@ -169,14 +174,23 @@ class Parameter:
         return [s for s in self.sources if s.requires_grad and not s.is_leaf]
 
     def check(self) -> None:
-        """Raise unless all values obey the law; after an optimiser's step."""
+        """Raise unless all values satisfy the constraint; after an optimiser's step."""
         for source in self.watched:
-            self.law.check(self.what, source)
+            self.constraint.check(self.what, source)
 
     def detached(self) -> "Parameter":
         """The same values, without gradients, in one tensor."""
         values = self.pack(torch.float64, torch.device("cpu")).detach().clone()
         return replace(self, owners=tuple((values, row) for row in range(len(values))))
+
+
+def material_parameter(
+    entity: Any, name: str, setter: str, constraint: Constraint, n_envs: int, scene: Any
+) -> Parameter:
+    """A number of an entity's material, as the material says."""
+    what = f"{entity.name}.{name}"
+    value = numeric(what, getattr(entity.material, name), scene)
+    return Parameter.of(what, f"{entity.name}.{setter}", constraint, value, n_envs)
 
 
 def pack_field(

@@ -4,39 +4,27 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, final
 
-import numpy as np
 import torch
+from typing_extensions import Unpack
 
 from genesis import runtime
 from genesis.checks import integer, optional_instance
-from genesis.engine import articulated, assembly
+from genesis.engine import assembly
 from genesis.engine.entities.base import Entity
-from genesis.engine.entities.particle import ParticleEntity
-from genesis.engine.entities.rigid import RigidEntity
-from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.failures import Failure
 from genesis.engine.inputs import Array, Environments, environments, numeric, require_finite
-from genesis.engine.sampling import sample
+from genesis.engine.kinds import KINDS, kind_of
+from genesis.engine.kinds.base import of_kind
 from genesis.engine.simulator import Simulator
 from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
-from genesis.grad.bridge import refuse_modes
-from genesis.grad.tensor import check_scene
-from genesis.materials import ParticleMaterial, Rigid, Tool
+from genesis.grad.modes import ordinary, refuse_transforms
 from genesis.morphs import Morph
-from genesis.options import MPMOptions, RigidOptions, SimOptions, ToolOptions, VisOptions
+from genesis.options import SimOptions, SolverOptions, VisOptions
 from genesis.render.camera import Camera, Lens
 from genesis.render.markers import Marker, Markers
 from genesis.surfaces import Default
-
-OUTPUTS = {
-    "wrench": (ToolEntity, "tool"),
-    "contacts": (RigidEntity, "rigid body"),
-    "link_wrench": (RigidEntity, "rigid body"),
-    "link_acceleration": (RigidEntity, "rigid body"),
-}
-"""What a step can also compute, and whose it is."""
 
 
 @final
@@ -49,38 +37,40 @@ class Scene:
 
     Args:
         sim_options: Of the whole scene; None for the defaults, as with those that follow.
-        mpm_options: Of particles.
-        tool_options: Of tools.
-        rigid_options: Of robots.
         vis_options: Of pictures.
         show_viewer: Must be False: there is no viewer.
+        solver_options: Of each kind of matter or bodies: `mpm_options` of particles, `tool_options` of tools,
+            `rigid_options` of robots.
     """
 
     def __init__(
         self,
         sim_options: SimOptions | None = None,
-        mpm_options: MPMOptions | None = None,
-        tool_options: ToolOptions | None = None,
-        rigid_options: RigidOptions | None = None,
         vis_options: VisOptions | None = None,
         show_viewer: bool = False,
+        **solver_options: Unpack[SolverOptions],
     ) -> None:
         runtime.current()
         optional_instance("sim_options", sim_options, SimOptions)
-        optional_instance("mpm_options", mpm_options, MPMOptions)
-        optional_instance("tool_options", tool_options, ToolOptions)
-        optional_instance("rigid_options", rigid_options, RigidOptions)
         optional_instance("vis_options", vis_options, VisOptions)
+        known = {kind.options_name: kind.options for kind in KINDS}
+        given = dict(solver_options)
+        for name in given:
+            if name not in known:
+                raise GenesisTypeError(
+                    f"options of a scene must be among sim_options, vis_options, {', '.join(known)}, got {name}. "
+                    "Choose one of these."
+                )
+            optional_instance(name, given[name], known[name])
         if show_viewer is not False:
             raise GenesisValueError(
                 f"show_viewer must be False, got {show_viewer!r}. There is no viewer: leave it out."
             )
         self.uid = str(uuid.uuid4())
         self.sim_options = sim_options or SimOptions()
-        self.mpm_options = mpm_options or MPMOptions()
-        self.tool_options = tool_options or ToolOptions()
-        self.rigid_options = rigid_options or RigidOptions()
         self.vis_options = vis_options or VisOptions()
+        self.solver_options = {name: given.get(name) or options() for name, options in known.items()}
+        """By keyword."""
         self._entities: list[Entity] = []
         self._built: Values | None = None
         self._cameras: list[Camera] = []
@@ -91,7 +81,8 @@ class Scene:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise GenesisRuntimeError(
-            f"a scene must not be copied or pickled, got {self!r}. Build another one, and hand over scene.get_state()."
+            f"a scene must not be copied or pickled, got {self!r}. Build another one alike, and give it "
+            "scene.get_state(), which can be copied, pickled and saved, by its reset(state)."
         )
 
     # What it is.
@@ -138,7 +129,7 @@ class Scene:
 
     @property
     def failures(self) -> list[Failure]:
-        """(step, substep, env, field, body) of each environment that fell sick in the last step or a backward since."""
+        """(step, substep, env, field, body) of each environment that failed in the last step or a backward since."""
         return list(self._values.simulator.failures)
 
     # Building.
@@ -146,7 +137,7 @@ class Scene:
     def add_entity(
         self,
         morph: Morph,
-        material: ParticleMaterial | Tool | Rigid | None = None,
+        material: Any = None,
         surface: Default | None = None,
         vis_mode: str | None = None,
         name: str | None = None,
@@ -180,10 +171,12 @@ class Scene:
         name = name if name is not None else f"{type(morph).__name__.lower()}_{idx}"
         if not isinstance(name, str) or any(entity.name == name for entity in self._entities):
             raise GenesisValueError(f"name must be a string that no other entity has, got {name!r}. Choose another.")
-        entities = assembly.entities_of(idx, name, morph, material, surface)
+        kind, material = kind_of(morph, material)
+        entities = kind.entities(idx, name, morph, material, surface)
         self._entities += entities
         return entities[0]
 
+    @ordinary
     def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
         """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
 
@@ -193,25 +186,22 @@ class Scene:
                 "link_acceleration" for `get_links_acceleration()` and `get_imu()`.
 
         Raises:
-            GenesisRuntimeError: Built already, no entities, or rigid bodies together with particles or tools.
+            GenesisRuntimeError: Built already, or no entities.
             GenesisValueError: Particles outside the domain, a substep too long for a stiffness, per-environment values
                 for another number of environments.
         """
         self._must_be_built(False)
-        refuse_modes("scene.build")
+        refuse_transforms("scene.build")
         n_envs = max(1, integer("n_envs", n_envs, 0))
         outputs = self._checked_outputs(outputs)
         if not self._entities:
             raise GenesisRuntimeError("a scene must have an entity before it is built, got none. Call add_entity.")
-        world = articulated.assemble(self._entities, self.rigid_options, self.dt)
-        self._place_entities()
-        parameters = assembly.parameters(self._entities, self.sim_options, n_envs, self, world)
-        check = assembly.stability_check(self._entities, self.sim_options, self.mpm_options, world)
+        parts = assembly.assemble(self._entities, self, self.solver_options, n_envs, outputs)
+        parameters, check = assembly.parameters(parts, self, n_envs), assembly.checks(parts)
         check(parameters)
-        coupling = assembly.couple(self._entities, self.sim_options, self.mpm_options, n_envs, outputs, world)
         budget = self.sim_options.frame_budget_mb * 1e6 if self.requires_grad else 0.0
-        simulator = Simulator(coupling, n_envs, self.substeps, budget)
-        self._built = Values(self, simulator, parameters, check, self.requires_grad)
+        simulator = Simulator(assembly.couple(parts, self.substeps), n_envs, self.substeps, budget)
+        self._built = Values(self, simulator, KINDS, parameters, check, self.requires_grad)
         for entity in self._entities:
             entity._built = self._built
 
@@ -229,8 +219,8 @@ class Scene:
         """Set state and controls to those of build time, or to `state`, and outputs to zero.
 
         Args:
-            state: Of this scene, from `get_state`; stays connected to its graph, so that several rollouts can branch
-                from it. Not copied.
+            state: From `get_state` of this scene, or of one with the same bodies and number of environments, saved and
+                loaded perhaps; stays connected to its graph, so that several rollouts can branch from it. Not copied.
             envs_idx: Environments to reset, indices or a mask; None for all, and the step count too.
         """
         values = self._values
@@ -281,7 +271,7 @@ class Scene:
             spp: Rays per pixel of path tracing, a positive integer; changes nothing, pictures here have no noise.
 
         Raises:
-            GenesisValueError: An argument breaks its law.
+            GenesisValueError: An argument violates its constraint.
         """
         for name, value, only in (("model", model, "pinhole"), ("GUI", GUI, False)):
             if type(value) is not type(only) or value != only:
@@ -318,6 +308,11 @@ class Scene:
         """Raise if `gs.destroy()` has ended the runtime in which this was built: its kernels are gone."""
         self._values.simulator.check_runtime()
 
+    def check_writable(self, tensor: torch.Tensor) -> None:
+        """Raise if `tensor` shares memory with the present state, controls, parameters or outputs."""
+        if self._built is not None:
+            self._built.check_writable(tensor)
+
     @property
     def _values(self) -> Values:
         self._must_be_built(True)
@@ -334,29 +329,17 @@ class Scene:
             raise GenesisTypeError(f"outputs must be a sequence of names, got {outputs!r}. Leave it out for none.")
         outputs = (outputs,) if isinstance(outputs, str) else tuple(outputs)
         for name in outputs:
-            if name not in OUTPUTS:
+            kind = next((kind for kind in KINDS if name in kind.outputs), None)
+            if kind is None:
                 raise GenesisValueError(
-                    f"outputs must be among {', '.join(OUTPUTS)}, got {name!r}. Choose one of these."
+                    f"outputs must be among {', '.join(o for k in KINDS for o in k.outputs)}, got {name!r}. "
+                    "Choose one of these."
                 )
-            kind, noun = OUTPUTS[name]
-            if not any(isinstance(entity, kind) for entity in self._entities):
+            if not of_kind(kind, self._entities):
                 raise GenesisValueError(
-                    f"output {name!r} must come from a {noun}, got a scene without one. Add one, or leave it out."
+                    f"output {name!r} must come from {kind.noun}, got a scene without one. Add one, or leave it out."
                 )
         return outputs
-
-    def _place_entities(self) -> None:
-        generator = np.random.default_rng(runtime.current().seed)
-        tools = numbers = particles = 0
-        for entity in self._entities:
-            if isinstance(entity, ParticleEntity):
-                positions = sample(entity.morph, self.mpm_options.spacing, entity.material.sampler, generator)
-                entity._place(positions, self.mpm_options, particles, numbers)
-                particles += len(positions)
-                numbers += len(entity.model.numbers)
-            elif isinstance(entity, ToolEntity):
-                entity._place(tools)
-                tools += 1
 
     def _check_state(self, state: Any, envs: torch.Tensor | None) -> None:
         if not isinstance(state, SceneState):
@@ -366,18 +349,14 @@ class Scene:
                 raise GenesisTypeError(
                     f"state {what} must be a tensor, got {type(tensor).__name__}. Take it from get_state()."
                 )
-            check_scene(tensor, self, f"state {what}")
             if tuple(tensor.shape) != shape or tensor.dtype != runtime.current().real:
                 raise GenesisValueError(
                     f"state {what} must be {runtime.current().real} of shape {shape}, "
-                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from this scene's get_state()."
+                    f"got {tensor.dtype} of shape {tuple(tensor.shape)}. Take it from get_state() of a scene built "
+                    "alike."
                 )
             rows = tensor.detach() if envs is None else tensor.detach()[envs]
             require_finite(f"state {what}", rows)
-            if what == "tool.quat" and rows.numel() and rows.norm(dim=-1).min() < 1e-6:
-                raise GenesisValueError("state tool.quat must not be zero, got length 0. The identity is (1, 0, 0, 0).")
-            for entity in self._entities:
-                if what == "mpm.pos" and isinstance(entity, ParticleEntity):
-                    entity._check_on_grid(rows)
-                if what == "rigid.qpos" and isinstance(entity, RigidEntity):
-                    entity._check_unit(rows)
+            name, field = what.split(".")
+            kind = next(kind for kind in KINDS if kind.name == name)
+            kind.check_state(self._entities, field, rows)

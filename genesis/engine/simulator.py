@@ -1,21 +1,21 @@
-"""One control step of all solvers and its adjoint, on plain tensors: order of values, frames, groups, sickness.
+"""One control step of all solvers and its adjoint, on plain tensors: order of values, frames, groups, failures.
 
 The canonical order of inputs is: state of every solver, controls of every solver, parameters of every solver, gravity.
 Results are: state of every solver, outputs of every solver. A simulator never refers to a scene, nor to a graph.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
 from genesis import runtime
 from genesis.engine.coupling import Coupling
-from genesis.engine.failures import Failure, is_finite, sick_rows, warn
+from genesis.engine.failures import Failure, failed_rows, is_finite, warn
 from genesis.errors import GenesisRuntimeError
-from genesis.solvers.base import Frames, Origin
+from genesis.solvers.base import Frames, Origin, Solver
 
 SCRATCH_BYTES = 512 * 2**20
 """Memory that frames outside the frame budget may take; with more, environments are worked on in groups."""
@@ -48,8 +48,35 @@ class Token(NamedTuple):
     serial: int
 
 
+class StateReader:
+    """Implements `Reader` of `genesis.grad.bridge`: what a solver computes from its state alone."""
+
+    def __init__(self, solver: Solver, n_envs: int, check: Callable[[], None]) -> None:
+        self.solver, self.n_envs, self._check = solver, n_envs, check
+
+    def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The solver's `readouts` from its `reads`."""
+        self._check()
+        return list(self.solver.readout(*values))
+
+    def readout_adjoint(
+        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
+    ) -> list[torch.Tensor]:
+        """Cotangents of `reads`; zero in environments whose state is not finite. None means zero."""
+        self._check()
+        complete = [
+            values[0].new_zeros(self.n_envs, *field.shape) if cotangent is None else cotangent.contiguous()
+            for field, cotangent in zip(self.solver.readouts, cotangents, strict=True)
+        ]
+        grads = list(self.solver.readout_adjoint(*values, *complete))
+        if not is_finite(grads):
+            for grad in grads:
+                grad[failed_rows(values)] = 0.0
+        return grads
+
+
 class Simulator:
-    """Implements `Stepper` and `Reader` of `genesis.grad.bridge`.
+    """Implements `Stepper` of `genesis.grad.bridge`.
 
     Args:
         coupling: The solvers, in forward order.
@@ -87,8 +114,8 @@ class Simulator:
         self._replay_group = n_envs if self._n_slots else self._group(substeps + 1, scratch)
         self._scratch: dict[int, Frames] = {}
         self._zeros: list[torch.Tensor | None] = [None] * len(self.results)
-        self._rigid: Any = next((solver for solver in solvers if solver.name == "rigid"), None)
-        self._n_links = next((e.shape[0] for e in self.controls if e[:2] == ("rigid", "wrench")), 0)
+        self.readers = {s.name: StateReader(s, n_envs, self.check_runtime) for s in solvers if s.readouts}
+        """By name of the solver."""
         self._generation = runtime.current().generation
 
     def initial_values(self) -> list[list[torch.Tensor]]:
@@ -127,7 +154,7 @@ class Simulator:
         cotangents = self._complete(cotangents)
         if token is not None and token.serial == token.slot.serial:
             token.slot.spent = True
-            return self._pull(token.slot.frames, cotangents, step, 0, needed)
+            return self._backward(token.slot.frames, cotangents, step, 0, needed)
         if self._n_slots:
             slot = self._take_slot().slot
             slot.spent = True
@@ -136,32 +163,12 @@ class Simulator:
             frames = self._scratch_frames(self.substeps + 1, self._replay_group)
         parts = []
         groups = zip(self._groups(values, frames.n_envs), self._groups(cotangents, frames.n_envs), strict=True)
-        for (begin, part), (_, pull) in groups:
+        for (begin, part), (_, group_cotangents) in groups:
             self._advance(frames, part)
-            parts.append(self._pull(frames, pull, step, begin, needed))
+            parts.append(self._backward(frames, group_cotangents, step, begin, needed))
         if len(parts) == 1:
             return parts[0]
         return [None if rows[0] is None else torch.cat(rows) for rows in zip(*parts, strict=True)]
-
-    def readout(self, values: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """From qpos (B, Q) and dofs_vel (B, D): links' positions, quaternions, velocities, angular velocities."""
-        self.check_runtime()
-        return list(self._rigid.readout(*values))
-
-    def readout_adjoint(
-        self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
-    ) -> list[torch.Tensor]:
-        """Cotangents of qpos and dofs_vel; zero in environments whose state is not finite. None means zero."""
-        self.check_runtime()
-        complete = [
-            values[0].new_zeros(self.n_envs, self._n_links, 4 if k == 1 else 3) if c is None else c.contiguous()
-            for k, c in enumerate(cotangents)
-        ]
-        grads = list(self._rigid.readout_adjoint(*values, *complete))
-        if not is_finite(grads):
-            for grad in grads:
-                grad[sick_rows(values)] = 0.0
-        return grads
 
     def check_runtime(self) -> None:
         """Raise if `gs.destroy()` has ended the runtime in which this was built."""
@@ -186,16 +193,16 @@ class Simulator:
                 results[i] = tensor
         codes = self.coupling.failures(frames)
         if codes is not None and codes.any():
-            self._declare_sick(frames, codes[: len(results[0])].clone(), values, results, step, begin)
+            self._declare_failed(frames, codes[: len(results[0])].clone(), values, results, step, begin)
         return results
 
-    def _pull(
+    def _backward(
         self, frames: Frames, cotangents: Sequence[torch.Tensor], step: int, begin: int, needed: Sequence[bool]
     ) -> list[torch.Tensor | None]:
         codes = self.coupling.failures(frames)
         if codes is not None and codes.any():  # also of solvers that went on: nothing comes out of this environment
-            sick = codes[: len(cotangents[0])] != 0
-            cotangents = [c.masked_fill(sick.view(-1, *[1] * (c.dim() - 1)), 0.0) for c in cotangents]
+            failed = codes[: len(cotangents[0])] != 0
+            cotangents = [c.masked_fill(failed.view(-1, *[1] * (c.dim() - 1)), 0.0) for c in cotangents]
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             solver.load_adjoint(frames, [cotangents[i] for i in indices])
         self.coupling.substep_adjoint(frames, 0, self.substeps)
@@ -209,13 +216,13 @@ class Simulator:
             grads[-1] = cotangents[0].new_zeros(len(cotangents[0]), 3)
         present = [(entry, grad) for entry, grad in zip(self.inputs, grads, strict=True) if grad is not None]
         if not is_finite([grad for _, grad in present]):
-            self._clear_sick(frames, present, cotangents, step, begin)
+            self._clear_failed(frames, present, cotangents, step, begin)
         return grads
 
-    # Sick environments.
+    # Failed environments.
 
     def _origin(self, frames: Frames, env: int, code: int, results: Sequence[torch.Tensor]) -> tuple[str, Origin]:
-        """The solver that fell sick, and what of it; what cannot be told is looked for in the results."""
+        """The solver that failed, and what of it; what cannot be told is looked for in the results."""
         failing = []
         for solver in self.coupling.solvers:
             codes = solver.failures(frames)
@@ -229,7 +236,7 @@ class Simulator:
         i = next((i for i in fragile if not torch.isfinite(results[i][env]).all()), fragile[0])
         return self.state[i].solver, Origin(self.state[i].name, None, "be finite and inside the domain", math.nan)
 
-    def _declare_sick(
+    def _declare_failed(
         self,
         frames: Frames,
         codes: torch.Tensor,
@@ -238,18 +245,18 @@ class Simulator:
         step: int,
         begin: int,
     ) -> None:
-        """Report the environments that fell sick in this step, and fill all their results with NaN."""
-        sick = codes != 0
-        old = sick_rows(values[: len(self.state)])
-        for env in (sick & ~old).nonzero().flatten().tolist():
+        """Report the environments that failed in this step, and fill all their results with NaN."""
+        failed = codes != 0
+        old = failed_rows(values[: len(self.state)])
+        for env in (failed & ~old).nonzero().flatten().tolist():
             code = int(codes[env])
-            solver, (field, body, law, value) = self._origin(frames, env, code, results)
+            solver, (field, body, constraint, value) = self._origin(frames, env, code, results)
             self.failures.append(Failure(step, code - 1, begin + env, f"{solver}.{field}", body))
-            warn(self.failures[-1], law, value)
+            warn(self.failures[-1], constraint, value)
         for result in results:
-            result[sick] = torch.nan
+            result[failed] = torch.nan
 
-    def _clear_sick(
+    def _clear_failed(
         self,
         frames: Frames,
         grads: list[tuple[Entry, torch.Tensor]],
@@ -259,14 +266,14 @@ class Simulator:
     ) -> None:
         """Zero the gradients of environments where they are not finite; report those that were healthy going forward.
 
-        Environments do not mix in the adjoint, so a sick cotangent has spoilt nothing but its own environment.
+        Environments do not mix in the adjoint, so a non-finite cotangent has spoilt nothing but its own environment.
         """
-        sick_before, sick_after = sick_rows(cotangents), sick_rows([grad for _, grad in grads])
+        failed_before, failed_after = failed_rows(cotangents), failed_rows([grad for _, grad in grads])
         codes = self.coupling.failures(frames)
-        known = torch.zeros_like(sick_after) if codes is None else codes[: len(sick_after)] != 0
-        for env in (sick_after & ~known).nonzero().flatten().tolist():
+        known = torch.zeros_like(failed_after) if codes is None else codes[: len(failed_after)] != 0
+        for env in (failed_after & ~known).nonzero().flatten().tolist():
             pairs, substep = grads, 0
-            if sick_before[env]:
+            if failed_before[env]:
                 pairs, substep = list(zip(self.results, cotangents, strict=True)), self.substeps - 1
             entry, tensor = next((entry, tensor) for entry, tensor in pairs if not torch.isfinite(tensor[env]).all())
             row = int((~torch.isfinite(tensor[env])).nonzero()[0, 0])
@@ -275,7 +282,7 @@ class Simulator:
             self.failures.append(Failure(step, substep, begin + env, f"gradient of {entry.solver}.{entry.name}", body))
             warn(self.failures[-1])
         for _, grad in grads:
-            grad[sick_after] = 0.0
+            grad[failed_after] = 0.0
 
     def _complete(self, cotangents: Sequence[torch.Tensor | None]) -> list[torch.Tensor]:
         """Zeros in place of None, without memory of their own."""

@@ -1,20 +1,52 @@
 """States as users see them: frozen, all tensors (n_envs, …) `gs.Tensor`s that remember the scene and its graph.
 
 They share memory with the scene, which notices in-place edits and raises: change a `.clone()`.
+
+States are values: `copy.copy` shares their tensors, `copy.deepcopy`, `pickle` and `torch.save` keep numbers without a
+graph. What is loaded has plain tensors and no scene; `scene.reset(state)` takes a state of any scene built alike.
 """
 
+import copy
 import weakref
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.tensor import Tensor
+from genesis.grad.tensor import Tensor, plain_of
+
+
+class Saved:
+    """A dataclass that is saved and copied as plain numbers."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _saved(value) for name, value in vars(self).items()}
+
+    def __copy__(self) -> Any:
+        return replace(self)  # type: ignore[type-var]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return replace(self, **{name: _copied(value, memo) for name, value in vars(self).items()})  # type: ignore[type-var]
+
+
+def _saved(value: Any) -> Any:
+    """Tensors plain and alone in their memory, without a graph; no scene."""
+    if isinstance(value, torch.Tensor):
+        return plain_of(value.detach()).clone()
+    return None if isinstance(value, weakref.ref) else value
+
+
+def _copied(value: Any, memo: dict[int, Any]) -> Any:
+    """Tensors without a graph that remember their scene."""
+    if isinstance(value, Tensor):
+        return value.detach(sceneless=False).clone()
+    return value.detach().clone() if isinstance(value, torch.Tensor) else copy.deepcopy(value, memo)
 
 
 @dataclass(frozen=True, eq=False)
-class MPMState:
+class MPMState(Saved):
     """All particles of the particle solver (N), or of one entity."""
 
     pos: Tensor
@@ -34,7 +66,7 @@ class MPMState:
 
 
 @dataclass(frozen=True, eq=False)
-class ToolState:
+class ToolState(Saved):
     """All tools of the tool solver (axis T after B), or one entity (without T). World frame."""
 
     pos: Tensor
@@ -48,7 +80,7 @@ class ToolState:
 
 
 @dataclass(frozen=True, eq=False)
-class RigidState:
+class RigidState(Saved):
     """All articulated bodies of the rigid solver, in the order in which their entities were added."""
 
     qpos: Tensor
@@ -63,7 +95,7 @@ class RigidState:
 
 
 @dataclass(frozen=True, eq=False)
-class RigidEntityState:
+class RigidEntityState(Saved):
     """One articulated body. World frame."""
 
     pos: Tensor
@@ -81,7 +113,7 @@ class RigidEntityState:
 
 
 @dataclass(frozen=True, eq=False)
-class Contacts:
+class Contacts(Saved):
     """How the ground touched an articulated body during the last step, per contact point (C). World frame."""
 
     force: Tensor
@@ -102,54 +134,58 @@ class Contacts:
 
 
 @dataclass(frozen=True, eq=False)
-class SceneState:
-    """State of all solvers. Give it back to `scene.reset(state)` to go on from here, connected to its graph."""
+class SceneState(Saved, Mapping[str, Any]):
+    """State of all solvers by name: `state["mpm"]`, or `state.mpm`, which is None where there are no particles.
 
-    mpm: MPMState | None
-    tool: ToolState | None
-    rigid: RigidState | None
+    Give it to `scene.reset(state)`, of this scene or one built alike, to go on from here, connected to its graph.
+    `pos`, `vel`, `C`, `F` and `Jp` are those of the particles.
+    """
+
+    parts: dict[str, Any]
+    """The states of the solvers that the scene has, in the order of the kinds."""
     t: int
     """Steps since the scene was built or reset."""
-    _scene: "weakref.ref[Any]"
+    _kinds: dict[str, tuple[str, ...]]
+    """Every kind, and the fields of its state that are read from here."""
+    _scene: "weakref.ref[Any] | None"
 
     @property
     def scene(self) -> Any:
-        """The scene that this is a state of; None once it is gone."""
-        return self._scene()
+        """The scene that this is a state of; None once it is gone, and of what was loaded."""
+        return None if self._scene is None else self._scene()
 
     @property
-    def solvers_state(self) -> list[MPMState | ToolState | RigidState]:
+    def solvers_state(self) -> list[Any]:
         """States of the solvers that the scene has."""
-        return [state for state in (self.tool, self.mpm, self.rigid) if state is not None]
+        return list(self.parts.values())
 
-    @property
-    def pos(self) -> Tensor:
-        """(B, N, 3) particle positions, m."""
-        return self._particles("pos").pos
+    def having(self, name: str, part: Any) -> "SceneState":
+        """The same, with another state of one solver."""
+        return replace(self, parts={**self.parts, name: part})
 
-    @property
-    def vel(self) -> Tensor:
-        """(B, N, 3) particle velocities, m/s."""
-        return self._particles("vel").vel
+    def __getitem__(self, name: str) -> Any:
+        return self.parts[name]
 
-    @property
-    def C(self) -> Tensor:
-        """(B, N, 3, 3) particle affine velocities, 1/s."""
-        return self._particles("C").C
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parts)
 
-    @property
-    def F(self) -> Tensor:
-        """(B, N, 3, 3) particle deformation gradients."""
-        return self._particles("F").F
+    def __len__(self) -> int:
+        return len(self.parts)
 
-    @property
-    def Jp(self) -> Tensor:
-        """(B, N) particle plastic volume ratios."""
-        return self._particles("Jp").Jp
+    def __getattr__(self, name: str) -> Any:
+        """Called for what is no field: the state of a kind, or a field of it."""
+        kinds = self.__dict__.get("_kinds", {})
+        if name in kinds:
+            return self.parts.get(name)
+        for kind, fields in kinds.items():
+            if name in fields:
+                if kind not in self.parts:
+                    raise GenesisRuntimeError(
+                        f"state.{name} must come from a scene with state.{kind}, got one with "
+                        f"{', '.join(f'state.{part}' for part in self.parts)} alone. Read these."
+                    )
+                return getattr(self.parts[kind], name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _particles(self, name: str) -> MPMState:
-        if self.mpm is None:
-            raise GenesisRuntimeError(
-                f"state.{name} must come from a scene with particles, got one without. Read state.tool or state.rigid."
-            )
-        return self.mpm
+
+torch.serialization.add_safe_globals([MPMState, ToolState, RigidState, RigidEntityState, Contacts, SceneState])

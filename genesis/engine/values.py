@@ -1,18 +1,29 @@
 """The current values of a built scene, and every way to change them. Entities hold this, never the scene."""
 
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 
 from genesis import runtime
 from genesis.engine.parameters import Parameter, pack_field
 from genesis.engine.simulator import Simulator
-from genesis.engine.state import MPMState, RigidState, SceneState, ToolState
+from genesis.engine.state import SceneState
 from genesis.errors import GenesisRuntimeError
-from genesis.grad.bridge import Pulled, refuse_modes, take_readout, take_step
+from genesis.grad.bridge import BackwardFlag, leaf_of, take_readout, take_step, without_effect
+from genesis.grad.modes import ordinary, ordinary_of, refuse_transforms
 from genesis.grad.tensor import Tensor, adopt, plain_of, remember
+
+
+class StateKind(Protocol):
+    """What of a kind makes its part of a scene's state; see `genesis.engine.kinds.base.Kind`."""
+
+    name: str
+    state: type
+    direct: tuple[str, ...]
+
+    def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
 
 
 class Values:
@@ -23,6 +34,7 @@ class Values:
 
     Args:
         scene: What handed-out tensors remember; referred to weakly.
+        kinds: Of which the scene's state has parts.
         parameters: (solver, field) -> its numbers in row-major order.
         check_parameters: Called with changed parameters before they take effect; raises to refuse them.
     """
@@ -31,6 +43,7 @@ class Values:
         self,
         scene: Any,
         simulator: Simulator,
+        kinds: Sequence[StateKind],
         parameters: dict[tuple[str, str], list[Parameter]],
         check_parameters: Callable[[dict[tuple[str, str], list[Parameter]]], None],
         requires_grad: bool,
@@ -38,9 +51,9 @@ class Values:
         self.simulator, self.requires_grad = simulator, requires_grad
         self.n_envs = simulator.n_envs
         self.t = 0
-        self._scene = weakref.ref(scene)
+        self._scene, self._kinds = weakref.ref(scene), kinds
         self._place = {(e.solver, e.name): i for i, e in enumerate(simulator.inputs)}
-        self._n_state, self._n_held = len(simulator.state), len(simulator.state) + len(simulator.controls)
+        self._n_state, self._n_state_and_controls = len(simulator.state), len(simulator.state) + len(simulator.controls)
         self._n_inputs = len(simulator.inputs)
         for i, entry in enumerate(simulator.outputs):
             self._place[entry.solver, entry.name] = self._n_inputs + i
@@ -48,13 +61,15 @@ class Values:
         self.device, self.dtype = runtime.current().device, runtime.current().real
         initial = self._initial()
         self._initial_values = [value.clone() for value in initial]
-        blank = [torch.zeros(1, dtype=self.dtype, device=self.device)] * (self._n_inputs - self._n_held)
+        blank = [torch.zeros(1, dtype=self.dtype, device=self.device)] * (self._n_inputs - self._n_state_and_controls)
         self._values: list[torch.Tensor] = initial + blank + self._no_outputs()
         self._versions = [value._version for value in self._values]
         self._handles: dict[int, Tensor] = {}
         self._state: SceneState | None = None
-        self._readout: tuple[list[torch.Tensor], list[Tensor], list[int], Pulled, bool] | None = None
-        """State, what was read from it, the versions of that, whether it was differentiated, whether it can be."""
+        self._readouts: dict[str, tuple[list[torch.Tensor], list[Tensor], list[int], BackwardFlag, bool]] = {}
+        """By solver: state, what was read from it, its versions, whether it was differentiated, whether it can be."""
+        self._set: dict[int, list[torch.Tensor]] = {}
+        """By place: leaves that it was set from since the last step."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
         self._used: dict[int, torch.Tensor] = {}
         """By identity: results of graphs that own a parameter and are from before the last `detach`."""
@@ -85,14 +100,18 @@ class Values:
         """`tensor`, remembering the scene."""
         return remember(tensor, self._scene())
 
+    @ordinary
     def read(self, solver: str, name: str) -> Tensor:
         """The current value (B, *shape), remembering the scene."""
         place = self._place[solver, name]
-        if place >= self._n_held and place < self._n_inputs:
+        if place >= self._n_state_and_controls and place < self._n_inputs:
             self._refresh_parameters()
         self._check_versions()
         handle = self._handles.get(place)
         if handle is None:
+            others = [leaf for of, leaves in self._set.items() if of != place for leaf in leaves]
+            if others and torch.is_grad_enabled():  # no step has used them: a gradient of zero, not none
+                self._values[place] = without_effect(self._values[place], others)
             handle = remember(self._values[place], self._scene())
             if self._values[place].requires_grad:
                 if not torch.is_grad_enabled():
@@ -101,56 +120,68 @@ class Values:
             self._handles[place] = handle
         return handle
 
-    def links(self) -> Sequence[torch.Tensor]:
-        """Positions (B, L, 3), quaternions (B, L, 4), velocities and angular velocities (B, L, 3) of all links.
+    @ordinary
+    def readouts(self, solver: str) -> Sequence[torch.Tensor]:
+        """What a solver computes from its state alone, each (B, *shape), in the order of `Solver.readouts`.
 
         Computed once for a state; the results remember the scene.
         """
-        for name in ("qpos", "dofs_vel"):
-            self.read("rigid", name)  # handed out first, so that it stays upstream
-        state = [self._values[self._place["rigid", name]] for name in ("qpos", "dofs_vel")]
+        reader = self.simulator.readers[solver]
+        for name in reader.solver.reads:
+            self.read(solver, name)  # handed out first, so that it stays upstream
+        state = [self._values[self._place[solver, name]] for name in reader.solver.reads]
         keep = torch.is_grad_enabled() and any(value.requires_grad for value in state)
-        if self._readout is not None:
-            of, results, versions, pulled, kept = self._readout
-            alike = all(a is b for a, b in zip(of, state, strict=True)) and kept == keep and not pulled.yet
+        if solver in self._readouts:
+            of, results, versions, backward_flag, kept = self._readouts[solver]
+            alike = all(a is b for a, b in zip(of, state, strict=True)) and kept == keep and not backward_flag.has_run
             if alike and versions == [result._version for result in results]:
                 return results
-        results, pulled = take_readout(self.simulator, state)
+        results, backward_flag = take_readout(reader, state)
         results = [adopt(result, self._scene()) for result in results]
-        self._readout = (state, results, [result._version for result in results], pulled, keep)
+        self._readouts[solver] = (state, results, [result._version for result in results], backward_flag, keep)
         return results
 
+    @ordinary
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()
         if self._state is None:
-            mpm = tool = rigid = None
-            if ("mpm", "pos") in self._place:
-                pos, vel, C, F = (self.read("mpm", name) for name in ("pos", "vel", "C", "F"))
-                ones = torch.ones(pos.shape[:2], dtype=self.dtype, device=self.device)
-                memory = self.read("mpm", "memory") if self.has("mpm", "memory") else None
-                mpm = MPMState(pos, vel, C, F, remember(ones, self._scene()), ones.bool(), memory)
-            if ("tool", "pos") in self._place:
-                tool = ToolState(*(self.read("tool", name) for name in ("pos", "quat", "vel", "ang")))
-            if ("rigid", "qpos") in self._place:
-                rigid = RigidState(*(self.read("rigid", name) for name in ("qpos", "dofs_vel", "dofs", "wrench")))
-            self._state = SceneState(mpm, tool, rigid, self.t, self._scene)
+            parts = {}
+            for kind in self._kinds:
+                own = [e.name for e in (*self.simulator.state, *self.simulator.controls) if e.solver == kind.name]
+                if own:
+                    values = {name: self.read(kind.name, name) for name in own}
+                    more = {k: self._remembered(v) for k, v in kind.other_state(values).items()}
+                    parts[kind.name] = kind.state(**values, **more)
+            direct = {kind.name: kind.direct for kind in self._kinds}
+            self._state = SceneState(parts, self.t, direct, self._scene)
         return self._state
+
+    def _remembered(self, value: torch.Tensor) -> torch.Tensor:
+        return remember(value, self._scene()) if value.is_floating_point() else value
 
     def entries_of(self, state: SceneState) -> list[tuple[str, torch.Tensor, tuple[int, ...]]]:
         """Name, tensor and proper shape of every state and control in `state`."""
+        known = {entry.solver for entry in self.simulator.state}
+        for solver in state:
+            if solver not in known and state[solver] is not None:
+                raise GenesisRuntimeError(
+                    f"state.{solver} must be None, got one in a scene without. Take it from get_state() of a scene "
+                    "built alike."
+                )
         found = []
         for solver, name, shape in (*self.simulator.state, *self.simulator.controls):
-            part = getattr(state, solver)
+            part = state.get(solver)
             if part is None:
                 raise GenesisRuntimeError(
-                    f"state.{solver} must be there, got None. Take it from this scene's get_state()."
+                    f"state.{solver} must be there, got None. Take it from get_state() of a scene built alike."
                 )
             found.append((f"{solver}.{name}", getattr(part, name), (self.n_envs, *shape)))
         return found
 
     # Changing.
 
+    @ordinary
     def step(self) -> None:
         """Replace state and outputs by those after one control step."""
         self._check_versions()
@@ -165,9 +196,12 @@ class Values:
         for i in (*range(self._n_state), *range(self._n_inputs, len(values))):
             versions[i] = values[i]._version
             self._handles.pop(i, None)
-        self._state = self._readout = None
+        self._state = None
+        self._readouts.clear()
+        self._set.clear()
         self.t += 1
 
+    @ordinary
     def write(
         self,
         solver: str,
@@ -186,7 +220,7 @@ class Values:
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
         """
         self.simulator.check_runtime()
-        refuse_modes("a setter")
+        refuse_transforms("a setter")
         place = self._place[solver, name]
         old = self._values[place]
         if not self.requires_grad:
@@ -201,19 +235,21 @@ class Values:
         elif envs is None:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
+        self._note_set(place, [rows])
 
+    @ordinary
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
         """State and controls back to those of build time, or to `state`; outputs to zero."""
         self.simulator.check_runtime()
-        refuse_modes("scene.reset")
+        refuse_transforms("scene.reset")
         if state is None:
             new = [value.clone() if envs is None else value for value in self._initial_values]
         else:
-            new = [plain_of(tensor) for _, tensor, _ in self.entries_of(state)]
+            new = [ordinary_of(plain_of(tensor).to(self.device)) for _, tensor, _ in self.entries_of(state)]
             if not self.requires_grad:
                 new = [value.detach() for value in new]
         new += self._no_outputs()
-        places = [*range(self._n_held), *range(self._n_inputs, len(self._values))]
+        places = [*range(self._n_state_and_controls), *range(self._n_inputs, len(self._values))]
         if envs is not None:
             self._check_versions()
             new = [
@@ -223,12 +259,15 @@ class Values:
             self.t = 0 if state is None else state.t
         for place, value in zip(places, new, strict=True):
             self._put(place, value)
+            self._set.pop(place, None)
 
+    @ordinary
     def detach(self) -> None:
         """Cut the graph of state, controls and outputs; parameters that are results of a graph become stale."""
         self._check_versions()
-        for place in (*range(self._n_held), *range(self._n_inputs, len(self._values))):
+        for place in (*range(self._n_state_and_controls), *range(self._n_inputs, len(self._values))):
             self._put(place, self._values[place].detach())
+        self._set.clear()
         if self._derived:
             self._used = dict(self._derived)
             self._find_stale()
@@ -237,10 +276,11 @@ class Values:
         """The numbers of one parameter field."""
         return self._parameters[key]
 
+    @ordinary
     def set_parameters(self, key: tuple[str, str], changed: dict[int, Parameter]) -> None:
         """Replace some numbers of one parameter field."""
         self.simulator.check_runtime()
-        refuse_modes("a setter")
+        refuse_transforms("a setter")
         numbers = list(self._parameters[key])
         for i, number in changed.items():
             numbers[i] = number if self.requires_grad else number.detached()
@@ -248,8 +288,17 @@ class Values:
         self._parameters[key] = numbers
         self._repack(key)
         self._find_stale()
+        self._note_set(self._place[key], [source for number in changed.values() for source in number.sources])
 
     # Within.
+
+    def _note_set(self, place: int, given: Sequence[torch.Tensor]) -> None:
+        """The next read-outs come after what has been set: after leaves alone, whose graph nobody can have freed."""
+        self._set.pop(place, None)
+        leaves = [leaf for tensor in given if (leaf := leaf_of(tensor)) is not None]
+        if leaves and self.requires_grad:
+            self._set[place] = leaves
+            self._handles.clear()
 
     def _initial(self) -> list[torch.Tensor]:
         """State and controls at build time, in canonical order."""
@@ -271,17 +320,28 @@ class Values:
         self._values[place] = value
         self._versions[place] = value._version
         self._handles.pop(place, None)
-        self._state = self._readout = None
+        self._state = None
+        self._readouts.clear()
 
     def _check_versions(self) -> None:
         for value, version in zip(self._values, self._versions, strict=True):
             if value._version != version:
                 place = next(i for i, v in enumerate(self._values) if v is value)
-                entry = (self.simulator.inputs + self.simulator.outputs)[place]
-                raise GenesisRuntimeError(
-                    f"{entry.solver}.{entry.name} must not be edited in place while it is the scene's current value, "
-                    "got an edit. Work on a .clone(), and give it back with a setter or scene.reset(state)."
-                )
+                self._raise_edited(place, "must not be edited in place", "an edit")
+
+    def check_writable(self, tensor: torch.Tensor) -> None:
+        """Raise if a current value has its memory in that of `tensor`."""
+        memory = tensor.untyped_storage().data_ptr()
+        for place, value in enumerate(self._values):
+            if value.untyped_storage().data_ptr() == memory and memory:
+                self._raise_edited(place, "must not be written by out=", "an attempt")
+
+    def _raise_edited(self, place: int, constraint: str, got: str) -> None:
+        entry = (self.simulator.inputs + self.simulator.outputs)[place]
+        raise GenesisRuntimeError(
+            f"{entry.solver}.{entry.name} {constraint} while it is the scene's current value, got {got}. "
+            "Work on a .clone(), and give it back with a setter or scene.reset(state)."
+        )
 
     def _repack(self, key: tuple[str, str]) -> None:
         place = self._place[key]

@@ -9,12 +9,14 @@ left behind, and the input values through `save_for_backward`, so that torch's o
 in place) hold. Frames are plain memory outside the graph, and whether they are still there changes speed, not results.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from genesis.errors import GenesisRuntimeError
+from genesis.grad import batch
+from genesis.grad.modes import ordinary, refuse_transforms
 
 
 class Stepper(Protocol):
@@ -50,10 +52,10 @@ class Reader(Protocol):
         ...
 
 
-class Pulled:
+class BackwardFlag:
     """Whether a backward pass has run through a read-out, and so perhaps freed it."""
 
-    yet = False
+    has_run = False
 
 
 def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -62,9 +64,9 @@ def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> 
     Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
 
     Raises:
-        GenesisRuntimeError: Inside a transform of torch.func, or in torch.inference_mode.
+        GenesisRuntimeError: Inside a transform of torch.func.
     """
-    refuse_modes("scene.step")
+    refuse_transforms("scene.step")
     if any(value.requires_grad for value in values):
         if torch.is_grad_enabled():
             return SimulatorStep.apply(simulator, step, *values)
@@ -73,34 +75,34 @@ def take_step(simulator: Stepper, step: int, values: Sequence[torch.Tensor]) -> 
     return simulator.forward(values, step, False)[0]
 
 
-def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Sequence[torch.Tensor], Pulled]:
+def take_readout(simulator: Reader, values: Sequence[torch.Tensor]) -> tuple[Sequence[torch.Tensor], BackwardFlag]:
     """What can be read from state `values`, as plain tensors, and a mark that its backward pass will set.
 
     Differentiable in all `values` when grad mode is on and one of them requires it; keeps nothing otherwise.
 
     Raises:
-        GenesisRuntimeError: Inside a transform of torch.func, or in torch.inference_mode.
+        GenesisRuntimeError: Inside a transform of torch.func.
     """
-    refuse_modes("a getter")
-    pulled = Pulled()
+    refuse_transforms("a getter")
+    backward_flag = BackwardFlag()
     if torch.is_grad_enabled() and any(value.requires_grad for value in values):
-        return SimulatorReadout.apply(simulator, pulled, *values), pulled
-    return simulator.readout([value.detach() for value in values]), pulled
+        return SimulatorReadout.apply(simulator, backward_flag, *values), backward_flag
+    return simulator.readout([value.detach() for value in values]), backward_flag
 
 
-def refuse_modes(what: str) -> None:
-    """Raise inside torch.func's transforms (grad, vmap, jvp, …), whose tensors have no memory to simulate in, and in
-    torch.inference_mode, whose tensors do not tell of edits in place and can never join a graph."""
-    if torch._C._are_functorch_transforms_active():
-        raise GenesisRuntimeError(
-            f"{what} must be called outside torch.func transforms, got a call inside one. "
-            "Use torch.autograd.grad or loss.backward(), and n_envs in place of vmap."
-        )
-    if torch.is_inference_mode_enabled():
-        raise GenesisRuntimeError(
-            f"{what} must be called outside torch.inference_mode, got a call inside it, whose tensors no later step "
-            "could start from. Use torch.no_grad()."
-        )
+def leaf_of(tensor: torch.Tensor) -> torch.Tensor | None:
+    """The one leaf that `tensor` is, or is computed from alone; None if there is none or several."""
+    if tensor.grad_fn is None:
+        return tensor if tensor.requires_grad else None
+    node: Any = tensor.grad_fn
+    while len(node.next_functions) == 1 and node.next_functions[0][0] is not None:
+        node = node.next_functions[0][0]
+    return getattr(node, "variable", None)
+
+
+def without_effect(value: torch.Tensor, others: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`value`, sharing memory, downstream of `others` with a derivative of zero."""
+    return WithoutEffect.apply(value, *others)
 
 
 class SimulatorStep(torch.autograd.Function):
@@ -116,49 +118,76 @@ class SimulatorStep(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
+    @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        values = ctx.saved_tensors
-        needs = ctx.needs_input_grad[2:]
-        if all(cotangent is None for cotangent in cotangents):
-            return (None,) * (2 + len(values))
         # Detached: the adjoint below is the whole derivative of this node; a derivative of it is refused.
-        grads = ctx.simulator.backward(
-            [value.detach() for value in values],
-            [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
-            ctx.step,
-            ctx.token,
-            needs,
-        )
-        needed = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
-        if torch.is_grad_enabled():
-            needed = _refuse_second_derivative(needed)
-        return (None, None, *needed)
+        values = [value.detach() for value in ctx.saved_tensors]
+        needs = ctx.needs_input_grad[2:]
+
+        def pull(cotangents: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+            return ctx.simulator.backward(values, cotangents, ctx.step, ctx.token, needs)
+
+        return (None, None, *_pulled(pull, values, cotangents, needs))
 
 
 class SimulatorReadout(torch.autograd.Function):
-    """apply(simulator, pulled, *values) -> read-outs."""
+    """apply(simulator, backward_flag, *values) -> read-outs."""
 
     @staticmethod
-    def forward(ctx: Any, simulator: Reader, pulled: Pulled, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        ctx: Any, simulator: Reader, backward_flag: BackwardFlag, *values: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*values)
-        ctx.simulator, ctx.pulled = simulator, pulled
+        ctx.simulator, ctx.backward_flag = simulator, backward_flag
         # Detached: this node attaches the results to the graph.
         return tuple(simulator.readout([value.detach() for value in values]))
 
     @staticmethod
+    @ordinary
     def backward(ctx: Any, *cotangents: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
-        values = ctx.saved_tensors
-        ctx.pulled.yet = True
-        if all(cotangent is None for cotangent in cotangents):
-            return (None,) * (2 + len(values))
-        # Detached: the adjoint is the whole derivative of this node; a derivative of it is refused.
-        grads = ctx.simulator.readout_adjoint(
-            [value.detach() for value in values],
-            [cotangent if cotangent is None else cotangent.detach() for cotangent in cotangents],
-        )
-        needed = [grad if need else None for grad, need in zip(grads, ctx.needs_input_grad[2:], strict=True)]
-        return (None, None, *(_refuse_second_derivative(needed) if torch.is_grad_enabled() else needed))
+        values = [value.detach() for value in ctx.saved_tensors]
+        ctx.backward_flag.has_run = True
+
+        def pull(cotangents: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+            return list(ctx.simulator.readout_adjoint(values, cotangents))
+
+        return (None, None, *_pulled(pull, values, cotangents, ctx.needs_input_grad[2:]))
+
+
+class WithoutEffect(torch.autograd.Function):
+    """apply(value, *set) -> value, in whose graph what was set, and has no effect on it, has a gradient of zero."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        ctx.shapes = [other.shape for other in others]
+        return value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        (cotangent,) = cotangents
+        return (cotangent, *(cotangent.new_zeros(()).expand(shape) for shape in ctx.shapes))
+
+
+def _pulled(
+    pull: Callable[[list[torch.Tensor | None]], list[torch.Tensor | None]],
+    values: Sequence[torch.Tensor],
+    cotangents: Sequence[torch.Tensor | None],
+    needs: Sequence[bool],
+) -> list[torch.Tensor | None]:
+    """Cotangents of `values` where they are needed, zero if no cotangent arrives; `pull` is the adjoint.
+
+    Several cotangents at once (`is_grads_batched`, `vectorize`, torch.vmap) are pulled one after the other.
+    """
+
+    def one(given: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+        if all(cotangent is None for cotangent in given):
+            return [torch.zeros_like(value) if need else None for value, need in zip(values, needs, strict=True)]
+        grads = pull([cotangent if cotangent is None else cotangent.detach() for cotangent in given])
+        needed = [grad if need else None for grad, need in zip(grads, needs, strict=True)]
+        return _refuse_second_derivative(needed) if torch.is_grad_enabled() else needed
+
+    return batch.in_turn(one, cotangents)
 
 
 class SecondDerivative(torch.autograd.Function):

@@ -97,6 +97,8 @@ class Tensor(torch.Tensor):
                 nested = True
         if kwargs:
             origin = _search(kwargs, origin)
+            if "out" in kwargs:
+                _check_out(kwargs["out"])
             nested = True
             result = _run_plain(func, types, args, kwargs)
         else:
@@ -203,7 +205,7 @@ def remember(tensor: torch.Tensor, scene: Any) -> Tensor:
 
 
 def plain_of(tensor: torch.Tensor) -> torch.Tensor:
-    """`tensor` as a plain torch tensor (same memory and place in the graph): hot paths unwrap at their door."""
+    """`tensor` as a plain torch tensor (same memory and place in the graph): hot paths unwrap on entry."""
     return tensor.as_subclass(torch.Tensor) if type(tensor) is not torch.Tensor else tensor
 
 
@@ -271,6 +273,14 @@ def _stamp(container: Any, origin: Any, inputs: set[int], writes: bool) -> None:
                 _adopt(value, origin)
         elif isinstance(value, _CONTAINERS):
             _stamp(value, origin, inputs, writes)
+
+
+def _check_out(out: Any) -> None:
+    """Raise if the scene of a tensor that is to be written into still needs it as it is."""
+    for value in out if isinstance(out, (tuple, list)) else (out,):
+        check = getattr(value.scene, "check_writable", None) if isinstance(value, Tensor) else None
+        if check is not None:
+            check(value)
 
 
 def _traced(result: Any, args: Any, kwargs: Any) -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.parts import Actuator
-from genesis.loaders.seam import mujoco
 
 
 @dataclass(frozen=True)

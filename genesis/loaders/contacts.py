@@ -6,9 +6,9 @@ import numpy as np
 
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
+from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import GEOM_TYPES, Links, solid_geoms, three, touches
 from genesis.loaders.parts import Geom, GroundGeom, Vector
-from genesis.loaders.seam import mujoco
 
 
 def read_geoms(model: Any, links: Links, source: str) -> tuple[Geom, ...]:

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 from genesis.checks import boolean
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import cache as compiled
+from genesis.loaders.lazy_import import mujoco, mujoco_version
 from genesis.loaders.model import RigidModel
 from genesis.loaders.refusals import check_allowed
-from genesis.loaders.seam import mujoco, mujoco_version
 from genesis.loaders.translate import WORLD, translate
 from genesis.runtime import logger
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders.actuators import actuator_problems
+from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import touches
-from genesis.loaders.seam import mujoco
 
 WHEN_ALLOWED = {
     "activation": "actuators with inner dynamics (muscles, filters, integrators) are left out",
@@ -148,7 +148,7 @@ def _find_in_joints(model: Any, found: dict[str, list[str]]) -> None:
 
 
 def _find_in_geoms(model: Any, found: dict[str, list[str]]) -> None:
-    laws: tuple[tuple[str, Callable[[int], bool]], ...] = (
+    conditions: tuple[tuple[str, Callable[[int], bool]], ...] = (
         ("condim", lambda index: model.geom_condim[index] != 3),
         ("margin", lambda index: model.geom_margin[index] != 0),
         ("gap", lambda index: model.geom_gap[index] != 0),
@@ -160,7 +160,7 @@ def _find_in_geoms(model: Any, found: dict[str, list[str]]) -> None:
         if not touches(model, index):
             continue
         label = _label("geom", index, model.geom(index).name)
-        for category, broken in laws:
+        for category, broken in conditions:
             if broken(index):
                 found[category].append(label)
 

@@ -1,4 +1,4 @@
-"""What every robot must obey before a solver sees it."""
+"""The constraints on every robot, checked before a solver gets it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ INERTIA_TOLERANCE = 1e-9
 
 
 def check(model: "RigidModel") -> None:
-    """Raises GenesisValueError or GenesisTypeError at the first broken law."""
+    """Raises GenesisValueError or GenesisTypeError at the first violated constraint."""
     _check_classes(model)
     _check_tree(model)
     _check_sizes(model)
@@ -107,8 +107,8 @@ def _check_tree(model: "RigidModel") -> None:
     _check_shape("parent", model.parent, (model.n_links,))
     for link, parent in enumerate(model.parent.tolist()):
         if not -1 <= parent < link:
-            law = "come before the link (links are ordered parents first; -1 = world)"
-            _fail(f"parent of link {model.link_names[link]!r} (index {link})", law, parent, "Reorder the links.")
+            constraint = "come before the link (links are ordered parents first; -1 = world)"
+            _fail(f"parent of link {model.link_names[link]!r} (index {link})", constraint, parent, "Reorder the links.")
 
 
 def _check_sizes(model: "RigidModel") -> None:
@@ -276,5 +276,5 @@ def _check_shape(what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
         _fail(what, f"have shape {shape}", array.shape, "Pass one entry each.")
 
 
-def _fail(what: str, law: str, got: Any, remedy: str) -> None:
-    raise GenesisValueError(f"{what} must {law}, got {got}. {remedy}")
+def _fail(what: str, constraint: str, got: Any, remedy: str) -> None:
+    raise GenesisValueError(f"{what} must {constraint}, got {got}. {remedy}")

@@ -1,4 +1,4 @@
-"""`Camera`: pictures of a scene from a pose, alone or as a film."""
+"""`Camera`: pictures of a scene from a pose, alone or as a video."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,18 +8,17 @@ import numpy as np
 import torch
 
 from genesis.checks import assign, boolean, integer, number, record, vector
-from genesis.engine.entities.articulated import ArticulatedBody, RigidLink
+from genesis.convert import constants, whole
 from genesis.engine.entities.base import Entity
-from genesis.engine.entities.particle import ParticleEntity
-from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.inputs import Environments, environments
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
 from genesis.render import export, model
-from genesis.render.film import tile, write_film
 from genesis.render.markers import Markers
 from genesis.render.picture import Picture, Pose, cross
 from genesis.render.stage import Stage
+from genesis.render.video import tile, write_video
 
 MAX_EDGE = 4096
 FARTHEST = 1e12
@@ -38,9 +37,10 @@ class Lens:
     """Vertical opening angle, degrees."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.res, str) or not isinstance(self.res, Sequence) or len(self.res) != 2:
+        edges = whole("res", self.res, "Pass width and height.")
+        if edges.shape != (2,) or edges.dtype == np.bool_:
             raise GenesisValueError(f"res must be (width, height), got {self.res!r}. Pass two integers.")
-        res = tuple(integer("every entry of res", entry, 1) for entry in self.res)
+        res = tuple(integer("every entry of res", edge, 1) for edge in edges.tolist())
         if max(res) > MAX_EDGE:
             raise GenesisValueError(f"res must be at most {MAX_EDGE} pixels each way, got {res}. Lower it.")
         assign(self, "res", res)
@@ -68,10 +68,11 @@ class Camera:
         self._scene, self._markers, self._floor_height = scene, markers, floor_height
         self._lens = lens
         self._pose = {
-            name: np.array([vector(name, value)]) for name, value in (("pos", pos), ("lookat", lookat), ("up", up))
+            name: np.array([vector(name, constants(name, value))])
+            for name, value in (("pos", pos), ("lookat", lookat), ("up", up))
         }
         _check_frame(self._pose)
-        self._follow: tuple[Entity, int | None, tuple[float | None, ...]] | None = None
+        self._follow: tuple[Callable[[], torch.Tensor], tuple[float | None, ...]] | None = None
         self._stage: Stage | None = None
         self._picture: Picture | None = None
         self._frames: list[np.ndarray] = []
@@ -122,28 +123,22 @@ class Camera:
         self,
         entity: Entity,
         fixed_axis: tuple[float | None, float | None, float | None] = (None, None, None),
-        link: RigidLink | str | int | None = None,
+        link: Any = None,
     ) -> None:
         """Move along with an entity: `pos` and `lookat` are from now on relative to where it is.
 
         Args:
             entity: Of this scene; a body of particles counts with the mean of its particles.
             fixed_axis: A number of x, y or z that the place it follows is held at; None: follow there too.
-            link: Which link of a robot; None: its base.
+            link: Which link of a robot, it, its name or its index; None: its base.
         """
-        if not isinstance(entity, ArticulatedBody | ParticleEntity | ToolEntity) or not any(
-            entity is mine for mine in self._scene.entities
-        ):
+        place = entity.followed(link) if any(entity is mine for mine in self._scene.entities) else None
+        if place is None:
             raise GenesisTypeError(f"entity must be a body of this scene that moves, got {entity!r}. Pass one.")
-        if link is not None and not isinstance(entity, ArticulatedBody):
-            raise GenesisTypeError(f"link must be None for {entity!r}, got {link!r}. It has no links.")
         if not isinstance(fixed_axis, Sequence) or len(fixed_axis) != 3:
             raise GenesisValueError(f"fixed_axis must be three numbers or None, got {fixed_axis!r}. Pass three.")
         axes = tuple(None if axis is None else number("every entry of fixed_axis", axis) for axis in fixed_axis)
-        place = None
-        if isinstance(entity, ArticulatedBody):
-            place = entity._link(link) if link is not None else entity.base_link.idx_local
-        self._follow = (entity, place, axes)
+        self._follow = (place, axes)
 
     def unfollow_entity(self) -> None:
         """Stand still again: `pos` and `lookat` are in the world frame."""
@@ -164,6 +159,7 @@ class Camera:
         pos, lookat, up = (np.broadcast_to(value, (n_envs, 3)) for value in self._pose.values())
         return pos + centres, lookat + centres, up.copy()
 
+    @ordinary
     def render(
         self,
         rgb: bool = True,
@@ -195,7 +191,7 @@ class Camera:
         n_envs = self._scene.n_envs
         envs = environments(envs_idx, n_envs)
         chosen = list(range(n_envs)) if envs is None else envs.tolist()
-        single = isinstance(envs_idx, int | np.integer) or (envs_idx is None and n_envs == 1)
+        single = isinstance(envs_idx, int) or getattr(envs_idx, "ndim", 1) == 0 or (envs_idx is None and n_envs == 1)
         places, centres = stage.poses(), self._followed(n_envs)
         found: dict[str, list[np.ndarray]] = {name: [] for name, value in wanted.items() if value}
         frames = []
@@ -217,6 +213,7 @@ class Camera:
         empty = {name: self._empty(name) for name, images in found.items() if not images}
         return tuple((results | empty).get(name) for name in wanted)  # type: ignore[return-value]
 
+    @ordinary
     def export(self, path: str | os.PathLike[str], env_idx: int = 0) -> None:
         """Write one environment, as it stands now, as a file that other programs open. The ending decides:
 
@@ -244,12 +241,12 @@ class Camera:
             raise GenesisValueError(
                 f"env_idx must lie in 0 … {n_envs - 1}, got {env}. There are {n_envs} environments."
             )
-        target = export.check(path, self._scene.entities)
+        target = export.check(path, smooth=bool(stage.smooth))
         pos, lookat, up = (value[env] for value in self.world_pose())
         view = _frame(pos, lookat, up)
         export.write(target, model.of_scene(stage, self._markers, env, view), view, self.fov, self.res)
 
-    # Films.
+    # Videos.
 
     def start_recording(self) -> None:
         """Keep the colour of every `render` from now on, its environments side by side, in memory.
@@ -285,7 +282,7 @@ class Camera:
         if not self._frames:
             self._must_record("stop_recording")
             raise GenesisRuntimeError("a recording must have a frame, got none. Call render() while it runs.")
-        write_film(save_to_filename, self._frames, fps)
+        write_video(save_to_filename, self._frames, fps)
         self._frames, self._recording = [], False
 
     # Within.
@@ -306,7 +303,7 @@ class Camera:
         self, stage: Stage, env: int, places: tuple[torch.Tensor, torch.Tensor, torch.Tensor], centres: np.ndarray
     ) -> tuple[Picture, Pose]:
         extra = self._markers.solids(env)
-        needed = len(stage.solids.kind) + len(extra[0].kind)
+        needed = len(stage.shapes.kind) + len(extra[0].kind)
         if self._picture is None or self._picture.room < needed:
             self._picture = Picture(stage, *self.res, needed + ROOM)
         pos, lookat, up = (value[min(env, len(value) - 1)] for value in self._pose.values())
@@ -319,15 +316,8 @@ class Camera:
         """(B, 3) where the pose is relative to."""
         if self._follow is None:
             return np.zeros((n_envs, 3))
-        entity, link, axes = self._follow
-        if isinstance(entity, ArticulatedBody):
-            place: torch.Tensor = entity.get_links_pos()[:, link]
-        elif isinstance(entity, ParticleEntity):
-            place = entity.get_particles_pos().mean(1)
-        else:
-            assert isinstance(entity, ToolEntity)
-            place = entity.get_pos()
-        centres = plain_of(place).cpu().double().numpy().copy()
+        place, axes = self._follow
+        centres = plain_of(place()).cpu().double().numpy().copy()
         for i, axis in enumerate(axes):
             if axis is not None:
                 centres[:, i] = axis
@@ -340,14 +330,10 @@ class Camera:
 
 
 def _rows(name: str, value: Any, n: int) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = plain_of(value.detach()).cpu().double().numpy()
-    try:
-        rows = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise GenesisTypeError(f"{name} must be numbers, got {value!r}. Pass three.") from None
+    rows = constants(name, value)
     if rows.shape not in ((3,), (n, 3)) or not np.isfinite(rows).all():
-        raise GenesisValueError(f"{name} must be finite, of shape (3,) or ({n}, 3), got {value!r}. Mend it.")
+        got = rows.tolist() if rows.size < 10 else f"shape {rows.shape}"
+        raise GenesisValueError(f"{name} must be finite, of shape (3,) or ({n}, 3), got {got}. Mend it.")
     return rows
 
 

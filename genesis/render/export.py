@@ -13,8 +13,6 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from genesis.engine.entities.base import Entity
-from genesis.engine.entities.particle import ParticleEntity
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.render import colors, gltf
 from genesis.render.files import check_target, disk, whole
@@ -24,7 +22,7 @@ from genesis.render.recon import library
 
 GLTF, VTK = (".glb", ".gltf"), (".vtm", ".vtp")
 ENDINGS = (*GLTF, *VTK, ".png")
-STILL = Path(__file__).with_name("still.py")
+RENDER_PROCESS = Path(__file__).with_name("render_process.py")
 INDEX = """<?xml version="1.0"?>
 <VTKFile type="vtkMultiBlockDataSet" version="1.0">
 <vtkMultiBlockDataSet>
@@ -35,18 +33,18 @@ INDEX = """<?xml version="1.0"?>
 PURPOSES = {".vtm": "to write VTK files", ".vtp": "to write VTK files", ".png": "to draw pictures with VTK"}
 
 
-def check(path: str | os.PathLike[str], entities: Sequence[Entity] = ()) -> Path:
-    """The path, if a scene of these entities can be exported to it.
+def check(path: str | os.PathLike[str], smooth: bool = False) -> Path:
+    """The path, if a scene, with smooth bodies of particles or without, can be exported to it.
 
     Raises:
         GenesisValueError: Another ending, or a folder that does not exist.
-        GenesisImportError: The format or an entity needs the extra `pyvista`, which is not installed.
+        GenesisImportError: The format or a smooth body needs the extra `pyvista`, which is not installed.
     """
     target = check_target("an export", path, ENDINGS)
     ending = target.suffix.lower()
     if ending in PURPOSES:
         library(PURPOSES[ending])
-    if any(isinstance(entity, ParticleEntity) and entity.surface.vis_mode == "recon" for entity in entities):
+    if smooth:
         library("to make a smooth surface of particles")
     if ending == ".vtm":
         _check_folder(target)
@@ -161,7 +159,7 @@ def _draw(target: Path, root: Node, view: Pose, fov: float, res: tuple[int, int]
             n_grounds = sum(len(list(child.leaves())) for child in root.children if child.ground)
             pose = (*view.pos, *view.right, *view.up, *view.forward, view.distance)
             numbers: Sequence[Any] = (*pose, fov, *res, n_grounds)
-            program = f"import runpy; runpy.run_path({str(STILL)!r}, run_name='__main__')"
+            program = f"import runpy; runpy.run_path({str(RENDER_PROCESS)!r}, run_name='__main__')"
             command = [sys.executable, "-c", program, str(scene), str(partial), *map(repr, map(float, numbers))]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0 and partial.is_file():

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from genesis.checks import number
+from genesis.convert import constants
 from genesis.errors import GenesisKeyError, GenesisValueError
-from genesis.grad.tensor import plain_of
 from genesis.math import quaternion
-from genesis.render.stage import Solids
+from genesis.render.stage import Shapes
 from genesis.surfaces import rgb_of
 
 _UP = np.array([[0.0, 0.0, 1.0]])
@@ -62,9 +62,9 @@ class Markers:
         else:
             raise GenesisKeyError(f"object must be a debug object of this scene, got {mark!r}. It may be gone already.")
 
-    def solids(self, env: int) -> tuple[Solids, torch.Tensor, torch.Tensor]:
+    def solids(self, env: int) -> tuple[Shapes, torch.Tensor, torch.Tensor]:
         """Those of one environment, with centres (k, 3) and quaternions (k, 4)."""
-        solids, pos, quat = Solids(), [], []
+        solids, pos, quat = Shapes(), [], []
         for mark in self._marks:
             place, axis, size = (value[min(env, len(value) - 1)] for value in (mark.pos, mark.along, mark.size))
             length = float(np.linalg.norm(axis))
@@ -80,9 +80,7 @@ class Markers:
 
 
 def _rows(name: str, value: Any, n_envs: int) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = plain_of(value.detach()).cpu().double().numpy()
-    rows = np.atleast_2d(np.asarray(value, dtype=np.float64))
+    rows = np.atleast_2d(constants(name, value))
     if rows.shape not in ((1, 3), (n_envs, 3)):
         raise GenesisValueError(f"{name} must have shape (3,) or ({n_envs}, 3), got {np.shape(value)}. Mend it.")
     return rows

@@ -6,16 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from genesis.engine.entities.articulated import ArticulatedBody
-from genesis.engine.entities.particle import ParticleEntity
-from genesis.grad.tensor import plain_of
 from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
-from genesis.render import colors, meshes
+from genesis.render import meshes
 from genesis.render.markers import Markers
 from genesis.render.picture import Pose, round_length
 from genesis.render.recon import surface
-from genesis.render.stage import Ground, Solids, Stage
+from genesis.render.stage import Seen, Shapes, Stage
+from genesis.visible import Ground, Points, Rgb, Solids
 
 SEGMENTS = 48
 """Corners of a circle."""
@@ -35,7 +33,7 @@ class Node:
     pos: np.ndarray = field(default_factory=lambda: np.zeros(3))
     quat: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.0, 0.0, 0.0]))
     mesh: meshes.Mesh | None = None
-    tint: colors.Rgb = (1.0, 1.0, 1.0)
+    tint: Rgb = (1.0, 1.0, 1.0)
     """As displays take it."""
     children: list["Node"] = field(default_factory=list)
     ground: bool = False
@@ -62,35 +60,30 @@ def of_scene(stage: Stage, markers: Markers, env: int, pose: Pose) -> Node:
     Raises:
         GenesisImportError: A body is to be a smooth surface, and the extra `pyvista` is not installed.
     """
-    pos, quat, points = (value[env].numpy() for value in stage.poses())
-    children, begin, shapes = [], 0, _Shapes()
-    for entity, link, _, _ in stage.posed:
-        children.append(_robot(entity, env, stage.solids, begin, shapes))
-        begin += len(link)
-    for tool in stage.tools:
-        solid = shapes.of(stage.solids, begin, tool.name)
-        solid.pos, solid.quat = pos[begin], quat[begin]
-        children.append(solid)
-        begin += 1
+    points = stage.poses()[2][env].numpy()
+    children, begin, shapes = [], 0, _Nodes()
+    for seen, (pos, quat) in zip(stage.solids, stage.frames(), strict=True):
+        children.append(_solids(seen, pos[env].numpy(), quat[env].numpy(), stage.shapes, begin, shapes))
+        begin += len(seen.record.shapes)
     begin = 0
     for body, radius in zip(stage.particles, stage.radii, strict=True):
-        children.append(_body(body, points[begin : begin + body.n_particles], radius, body in stage.smooth))
-        begin += body.n_particles
+        children.append(_body(body, points[begin : begin + body.record.n], radius))
+        begin += body.record.n
     children.append(_marks(markers, env, shapes))
     root = Node("world", children=[child for child in map(_finite, children) if child is not None])
     reach = max((_reach(root, pose), REACH * pose.distance))
     grounds = zip(stage.grounds, stage.ground_poses(env), strict=True)
-    root.children += [_ground(i, ground, *place, pose, reach) for i, (ground, place) in enumerate(grounds)]
+    root.children += [_ground(i, ground.record, *place, pose, reach) for i, (ground, place) in enumerate(grounds)]
     return root
 
 
-class _Shapes:
+class _Nodes:
     """Nodes of solids; equal shapes share their triangles."""
 
     def __init__(self) -> None:
         self._made: dict[tuple, meshes.Mesh] = {}
 
-    def of(self, solids: Solids, i: int, name: str) -> Node:
+    def of(self, solids: Shapes, i: int, name: str) -> Node:
         kind, corners = GEOM_KINDS[solids.kind[i]], solids.corners[i]
         size = meshes.apart(kind, solids.size[i], i)
         key = (kind, size, corners.tobytes())
@@ -99,28 +92,30 @@ class _Shapes:
         return Node(name, mesh=self._made[key], tint=solids.tint[i])
 
 
-def _robot(entity: ArticulatedBody, env: int, solids: Solids, begin: int, shapes: _Shapes) -> Node:
-    """A node for the robot, below it one for each link, below these one for each shape, from the solid `begin` on."""
-    with torch.no_grad():
-        links_pos, links_quat = (
-            plain_of(value)[env].cpu().double().numpy() for value in (entity.get_links_pos(), entity.get_links_quat())
-        )
-    links = [Node(name, links_pos[i], links_quat[i]) for i, name in enumerate(entity.model.link_names)]
-    for i, geom in enumerate(entity.model.geoms):
-        shape = shapes.of(solids, begin + i, geom.name or f"{geom.kind}_{i}")
-        shape.pos, shape.quat = np.array(geom.pos), np.array(geom.quat)
-        links[geom.link].children.append(shape)
-    return Node(entity.name, children=links)
+def _solids(seen: Seen[Solids], pos: np.ndarray, quat: np.ndarray, packed: Shapes, begin: int, shapes: _Nodes) -> Node:
+    """A node for the entity, below it one for each frame, below these one for each shape, from the packed one `begin`
+    on; of an entity that is its only frame just the shape."""
+    solids = seen.record
+    if not solids.frames:
+        node = shapes.of(packed, begin, seen.name)
+        node.pos, node.quat = pos[0], quat[0]
+        return node
+    frames = [Node(name, pos[i], quat[i]) for i, name in enumerate(solids.frames)]
+    for i, shape in enumerate(solids.shapes):
+        node = shapes.of(packed, begin + i, shape.name or f"{shape.kind}_{i}")
+        node.pos, node.quat = np.array(shape.pos), np.array(shape.quat)
+        frames[shape.frame].children.append(node)
+    return Node(seen.name, children=frames)
 
 
-def _body(body: ParticleEntity, points: np.ndarray, radius: float, smooth: bool) -> Node:
+def _body(body: Seen[Points], points: np.ndarray, radius: float) -> Node:
     """A body of particles as one mesh, about the mean of its particles."""
     points = points[np.isfinite(points).all(1)]
-    node = Node(body.name, tint=colors.of_particles(body))
+    node = Node(body.name, tint=body.record.tint)
     if len(points):
         node.pos = points.mean(0)
         local = points - node.pos
-        node.mesh = surface(local, body.particle_volume) if smooth else _balls(local, radius)
+        node.mesh = surface(local, body.record.volume) if body.record.smooth else _balls(local, radius)
     return node
 
 
@@ -131,7 +126,7 @@ def _balls(points: np.ndarray, radius: float) -> meshes.Mesh:
     return meshes.Mesh(vertices, (first + ball.faces).reshape(-1, 3), False)
 
 
-def _marks(markers: Markers, env: int, shapes: _Shapes) -> Node:
+def _marks(markers: Markers, env: int, shapes: _Nodes) -> Node:
     solids, pos, quat = markers.solids(env)
     node = Node("marks")
     for i in range(len(solids.kind)):
@@ -182,8 +177,8 @@ def _ground(i: int, ground: Ground, normal: np.ndarray, pos: np.ndarray, view: P
 def placed(above: Sequence[Node], leaf: Node, vectors: np.ndarray, turn_only: bool = False) -> np.ndarray:
     """Vectors (n, 3) of a leaf's own frame in that of the tree: places, or directions with `turn_only`."""
     for node in (leaf, *reversed(above)):
-        quat = quaternion.normalise(torch.as_tensor(node.quat))
-        vectors = quaternion.rotate(quat, torch.as_tensor(vectors)).numpy()
+        quat = quaternion.normalise(torch.as_tensor(node.quat, dtype=torch.float64))
+        vectors = quaternion.rotate(quat, torch.as_tensor(vectors, dtype=torch.float64)).numpy()
         if not turn_only:
             vectors = vectors + node.pos
     return vectors

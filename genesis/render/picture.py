@@ -1,16 +1,18 @@
 """Making pictures: the arrays of one camera's views and the kernels bound to them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from genesis.compiler import bind, layout
-from genesis.render import colors
+from genesis.arrays import LIVES, allocate
+from genesis.compiler import layout
+from genesis.launch import Launch
+from genesis.render.kernels import arrays as at
 from genesis.render.kernels import depth, draw, edges, shapes, smooth, tiles, trace
-from genesis.render.stage import Solids, Stage
+from genesis.render.stage import Shapes, Stage
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
 """Direction to the sun, world frame."""
@@ -46,55 +48,58 @@ class Images(NamedTuple):
 class View:
     """One look at the things: its arrays and its two launches, of the lists of tiles and of the first pass."""
 
-    def __init__(self, width: int, height: int, n_things: int, shared: list[torch.Tensor], passes: int) -> None:
-        lay = layout()
-        self.width, self.height, self.passes = width, height, passes
-        self.tiles_x, self.tiles_y = -(-width // tiles.TILE), -(-height // tiles.TILE)
-        self.sizes = lay.new_int(tiles.N_SIZES)
-        self.view = lay.new(tiles.N_VIEW, 1)
-        self.ball, self.near = lay.new(n_things, 4), lay.new(n_things, 1)
-        self.which = lay.new_int(n_things)
-        self.starts = lay.new_int(self.tiles_x * self.tiles_y + 1)
-        self.boxes, self.busy = lay.new_int(4 * n_things), lay.new_int(self.tiles_x * self.tiles_y)
-        self.pitch, self.rows = tiles.TILE * self.tiles_x, tiles.TILE * self.tiles_y
-        self.packets = self.pitch * self.rows // lay.width
-        self.depth = lay.new_lanes(max(1, passes) * self.packets)
-        self.hits = lay.new_int_lanes(max(1, passes * self.packets))
-        self.normals = lay.new_lanes(max(1, 3 * passes * self.packets))
-        self.shared = shared
-        self.make_room(16 * n_things + 4096)
+    def __init__(self, width: int, height: int, n_things: int, shown: dict[str, torch.Tensor], passes: int = 0) -> None:
+        """Args: shown: arrays of SHOWN. passes: pictures to keep with hits and normals; 0: one of depths alone."""
+        self.width, self.height, self.full = width, height, passes > 0
+        self.tiles_x, self.tiles_y = -(-width // at.TILE), -(-height // at.TILE)
+        self.pitch, self.rows = at.TILE * self.tiles_x, at.TILE * self.tiles_y
+        self.packets = self.pitch * self.rows // layout().width
+        n_tiles = self.tiles_x * self.tiles_y
+        self._sizes = {"things": n_things, "tiles": n_tiles, "list_ends": n_tiles + 1, "capacity": 16 * n_things + 4096}
+        self._sizes |= {"packets": self.packets, "passes": max(1, passes)}
+        table = at.TRACE if self.full else at.TRACE_DEPTH
+        mine = tuple(dict.fromkeys((*at.LISTING, *table)))
+        self.arrays = {**shown, **allocate(mine, self._sizes, at.EVERY, "scratch")}
+        self._list = at.bound(tiles.list_kernel(), at.LISTING, self.arrays)
+        self._trace = at.bound(depth.trace_kernel(self.full), table, self.arrays, lanes=True)
+        self.launches = [self._list, self._trace]
+        """Those that go through the lists."""
 
-    def make_room(self, capacity: int) -> None:
+    def flat(self, name: str) -> torch.Tensor:
+        """An array as plain numbers, for another argument of a kernel."""
+        return self.arrays[name].view(-1)
+
+    def _make_room(self, capacity: int) -> None:
         """Let the lists be so long in all."""
-        self.capacity = capacity
-        self.entries = layout().new_int(capacity)
-        lists = [self.boxes, self.starts, self.entries, self.busy]
-        self._list = bind(tiles.list_kernel(), self.ball, self.view, self.sizes, *lists)
-        self.inputs = [self.ball, self.near, self.which, self.starts, self.entries, *self.shared, self.view, self.sizes]
-        kernel = depth.trace_kernel(self.passes > 0)
-        self._trace = bind(kernel, *self.inputs, self.hits, self.depth, self.normals, lanes=True)
+        self._sizes["capacity"] = capacity
+        self.arrays |= allocate(at.ENTRIES, self._sizes, at.EVERY)
+        for launch in self.launches:
+            launch.point("entries", self.arrays["entries"])
 
     def look(self, frame: list[np.ndarray], half: tuple[float, float], parallel: bool, things: "Things") -> None:
         """Trace the things from `frame`: origin, right, up, forward, relative to the picture's origin."""
-        origin, forward = torch.from_numpy(frame[0]), torch.from_numpy(frame[3])
+        arrays, origin, forward = self.arrays, torch.from_numpy(frame[0]), torch.from_numpy(frame[3])
         offset = things.ball[:, :3] - origin
-        near = (offset @ forward if parallel else offset.norm(dim=1)) - things.ball[:, 3]
+        near = (offset @ forward if parallel else offset.norm(dim=1)) - things.ball[:, at.RADIUS]
         near, order = torch.sort(near, stable=True)
         n = len(order)
-        layout().rows(self.ball)[:n] = things.rows[order.to(things.rows.device)]
-        self.near[:n] = (near - 1e-5 * near.abs()).to(self.near)
-        self.which[:n] = order.to(self.which)
-        numbers = [*np.concatenate(frame), float(parallel), *half, 0.5 * self.width / half[0]]
-        self.view.copy_(torch.tensor(numbers, dtype=torch.float64))
-        n_grounds = things.n_grounds if self.passes else 0
+        layout().rows(arrays["ball"])[:n] = things.rows[order.to(things.rows.device)]
+        arrays["near"][:n] = (near - 1e-5 * near.abs()).to(arrays["near"])
+        arrays["which"][:n] = order.to(arrays["which"])
+        origin_right_up_forward = dict(zip((at.ORIGIN, at.RIGHT, at.UP, at.FORWARD), frame, strict=True))
+        numbers = {at.PARALLEL: float(parallel), at.HALF_WIDTH: half[0], at.HALF_HEIGHT: half[1]}
+        numbers[at.PER_METRE] = 0.5 * self.width / half[0]
+        arrays["view"].copy_(_packed(at.N_VIEW, origin_right_up_forward | numbers))
+        sizes = {at.N_THINGS: n, at.N_SOLIDS: things.n_solids, at.N_GROUNDS: things.n_grounds if self.full else 0}
+        sizes |= {at.WIDTH: self.width, at.HEIGHT: self.height, at.TILES_X: self.tiles_x, at.TILES_Y: self.tiles_y}
+        sizes[at.RECON_FROM] = things.recon_from
         while True:
-            counts = [n, things.n_solids, n_grounds, self.width, self.height, self.tiles_x, self.tiles_y]
-            self.sizes.copy_(torch.tensor([*counts, self.capacity, 0, 0, things.recon_from, 0], dtype=torch.int32))
+            arrays["sizes"].copy_(_packed(at.N_SIZES, {**sizes, at.CAPACITY: self._sizes["capacity"]}))
             self._list()
-            needed = int(self.sizes[tiles.NEEDED])
-            if needed <= self.capacity:
+            needed = int(arrays["sizes"][at.NEEDED])
+            if needed <= self._sizes["capacity"]:
                 break
-            self.make_room(2 * needed)
+            self._make_room(2 * needed)
         self._trace()
 
 
@@ -116,74 +121,84 @@ class Picture:
     """Pictures of a stage in one resolution; `n_solids` is how many solids there is room for."""
 
     def __init__(self, stage: Stage, width: int, height: int, n_solids: int) -> None:
-        lay = layout()
         self.stage, self.room = stage, n_solids
         n_things = max(1, n_solids + stage.n_particles)
-        n_grounds = max(1, len(stage.grounds))
-        heights = [ground.heights.ravel() for ground in stage.grounds if ground.heights is not None]
-        self.solid, self.about = lay.new(trace.SOLID_ROWS * max(1, n_solids), 4), lay.new_int(4 * n_things)
-        self.faces = lay.new(max(1, sum(len(faces) for faces in stage.solids.faces)), 4)
-        self.ground = lay.new(trace.GROUND_ROWS * n_grounds, 4)
-        self.heights = torch.as_tensor(np.concatenate([*heights, np.zeros(1)])).to(lay.new(1, 1))
-        self.tint, self.owner_tint = lay.new(n_things, 4), lay.new(max(1, len(stage.particles)), 4)
-        self.ground_tint, self.light = lay.new(2 * n_grounds, 4), lay.new(draw.N_LIGHT, 1)
-        self.radius = lay.new(max(1, len(stage.particles)), 1)
-        shared = [self.solid, self.about, self.faces, self.ground, self.heights]
-        self.main = View(width, height, n_things, shared, passes=1 + edges.N_EXTRA)
+        heights = [g.record.heights.ravel() for g in stage.grounds if g.record.heights is not None]
+        sizes = {
+            "solids": max(1, n_solids),
+            "things": n_things,
+            "grounds": max(1, len(stage.grounds)),
+            "bodies": len(stage.particles),
+        }
+        sizes |= {"faces": sum(map(len, stage.shapes.faces)), "heights": sum(map(len, heights))}
+        shown = allocate(at.SHOWN, sizes, *LIVES)
+        self.main = View(width, height, n_things, shown, passes=1 + edges.N_EXTRA)
         edge = min(max(SUN_PIXELS[0], 4 * max(width, height) // 5), SUN_PIXELS[1])
-        self.sun = View(edge, edge, n_things, shared, passes=0)
-        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shared, passes=0)
-        self.low_gap, self.low_visible = lay.new(2, 1), lay.new(LOW_PIXELS**2, 1)
-        self.colors = torch.zeros(3 * self.main.pitch * self.main.rows, dtype=torch.uint8, device=lay.device)
-        self.edges = lay.new_int_lanes(self.main.packets)
-        below = self.low.depth.view(-1)
-        self._openness = bind(depth.openness_kernel(), below, self.low.sizes, self.low_gap, self.low_visible)
+        self.sun = View(edge, edge, n_things, shown)
+        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shown)
+        sizes |= {"packets": self.main.packets, "pixels": self.main.pitch * self.main.rows, "low_pixels": LOW_PIXELS**2}
+        self.arrays = {**shown, **allocate(at.PICTURE, sizes, *LIVES)}
+        below = {"flat_depth": self.low.flat("depth"), "sizes": self.low.arrays["sizes"]}
+        self._openness = at.bound(depth.openness_kernel(), at.OPENNESS, {**self.arrays, **below})
         self._smooth = self._bind_smooth() if stage.smooth else []
-        self._bound_to: list[torch.Tensor] = []
+        mine = {**self.arrays, **self.main.arrays}
+        self._find_edges = at.bound(edges.edge_kernel(), at.FIND_EDGES, mine, lanes=True)
+        self.main.launches.append(self._find_edges)
+        mine |= {f"flat_{name}": self.main.flat(name) for name in ("hits", "normals")}
+        mine |= {f"sun_{name}": self.sun.flat(name) for name in ("busy", "view", "sizes", "depth")}
+        mine |= {f"low_{name}": self.low.flat(name) for name in ("view", "sizes")}
+        self._color = at.bound(draw.draw_kernel(), at.DRAW, mine, lanes=True)
         self._filled: tuple[list, list, list] | None = None
         """Of the further solids that the arrays hold."""
-        self._fill()
+        self._fill(heights)
 
-    def _bind_smooth(self) -> list:
+    def _bind_smooth(self) -> list[Launch]:
         lay, view = layout(), self.main
-        hits, length, normals = view.hits.view(-1), view.depth.view(-1), view.normals.view(-1)
+        normals = view.flat("normals")
         spare = torch.empty_like(normals[: 3 * view.pitch * view.rows])
-        rows, columns = lay.new_int(1) + 1, lay.new_int(1)
-        ends = (self.radius, view.view, view.sizes)
-        along = bind(smooth.smooth_kernel(), hits, length, normals, spare, *ends, rows)
-        down = bind(smooth.smooth_kernel(), hits, length, spare, normals, *ends, columns)
-        return [along, down, along, down]
+        mine = {"flat_hits": view.flat("hits"), "flat_depth": view.flat("depth")}
+        mine |= {"radius": self.arrays["radius"], "view": view.arrays["view"], "sizes": view.arrays["sizes"]}
+        along = {"source": normals, "target": spare, "across": lay.new_int(1) + 1}
+        down = {"source": spare, "target": normals, "across": lay.new_int(1)}
+        passes = [at.bound(smooth.smooth_kernel(), at.SMOOTH, {**mine, **ends}) for ends in (along, down)]
+        return [*passes, *passes]
 
-    def _fill(self) -> None:
-        """What never changes: sizes, faces, owners and colours."""
-        lay, stage = layout(), self.stage
-        self._write_solids(stage.solids, 0)
-        if faces := [faces for faces in stage.solids.faces if len(faces)]:
-            lay.rows(self.faces)[:] = torch.as_tensor(np.concatenate(faces)).to(self.faces)
+    def _fill(self, heights: list[np.ndarray]) -> None:
+        """What never changes: sizes, faces, heights, owners and colours."""
+        lay, stage, arrays = layout(), self.stage, self.arrays
+        self._write_solids(stage.shapes, 0)
+        if faces := [faces for faces in stage.shapes.faces if len(faces)]:
+            lay.rows(arrays["faces"])[:] = torch.as_tensor(np.concatenate(faces)).to(arrays["faces"])
+        if heights:
+            arrays["heights"][:] = torch.as_tensor(np.concatenate(heights)).to(arrays["heights"])
         for g, ground in enumerate(stage.grounds):
-            lay.rows(self.ground_tint)[2 * g : 2 * g + 2, :3] = _linear(ground.tints).to(self.ground_tint)
+            lay.rows(arrays["ground_tint"])[2 * g : 2 * g + 2, :3] = _linear(ground.record.tints).to(
+                arrays["ground_tint"]
+            )
+        owner_tint = lay.rows(arrays["owner_tint"])
         for k, body in enumerate(stage.particles):
-            lay.rows(self.owner_tint)[k, :3] = _linear([colors.of_particles(body)])[0].to(self.owner_tint)
-            lay.rows(self.owner_tint)[k, 3] = self.radius[k] = stage.radii[k]
+            owner_tint[k, :3] = _linear([body.record.tint])[0].to(owner_tint)
+            owner_tint[k, at.RADIUS] = arrays["radius"][k] = stage.radii[k]
 
-    def _write_solids(self, solids: Solids, begin: int) -> None:
-        lay, n = layout(), len(solids.kind)
+    def _write_solids(self, solids: Shapes, begin: int) -> None:
+        lay, n, arrays = layout(), len(solids.kind), self.arrays
         if n:
-            rows = lay.rows(self.solid)
-            rows[4 * begin + 3 : 4 * (begin + n) : 4, :3] = torch.tensor(solids.size).to(self.solid)
-            about = self.about.view(-1, 4)
-            about[begin : begin + n, 0] = torch.tensor(solids.kind, dtype=torch.int32)
-            about[begin : begin + n, 1:3] = torch.tensor(solids.span, dtype=torch.int32)
-            about[begin : begin + n, 3] = torch.tensor(solids.owner, dtype=torch.int32)
-            lay.rows(self.tint)[begin : begin + n, :3] = _linear(solids.tint).to(self.tint)
+            rows, end = lay.rows(arrays["solid"]).unflatten(0, (-1, at.SOLID_ROWS)), begin + n
+            rows[begin:end, at.SIZE, :3] = torch.tensor(solids.size, dtype=torch.float64).to(rows)
+            about = arrays["about"].view(-1, at.N_ABOUT)
+            about[begin:end, at.KIND] = torch.tensor(solids.kind, dtype=torch.int32)
+            span = torch.tensor(solids.span, dtype=torch.int32)
+            about[begin:end, at.FIRST_FACE], about[begin:end, at.N_FACES] = span[:, 0], span[:, 1]
+            lay.rows(arrays["tint"])[begin:end, :3] = _linear(solids.tint).to(rows)
 
     def _write_particles(self, begin: int) -> None:
         """Owners and colours of the particles, which come after the solids."""
-        lay, at = layout(), begin
+        lay, first = layout(), begin
         for k, body in enumerate(self.stage.particles):
-            self.about.view(-1, 4)[at : at + body.n_particles, 3] = k
-            lay.rows(self.tint)[at : at + body.n_particles] = lay.rows(self.owner_tint)[k]
-            at += body.n_particles
+            end = first + body.record.n
+            self.arrays["about"].view(-1, at.N_ABOUT)[first:end, at.OWNER] = k
+            lay.rows(self.arrays["tint"])[first:end] = lay.rows(self.arrays["owner_tint"])[k]
+            first = end
 
     def make(
         self,
@@ -191,7 +206,7 @@ class Picture:
         pose: Pose,
         fov: float,
         places: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        extra: tuple[Solids, torch.Tensor, torch.Tensor],
+        extra: tuple[Shapes, torch.Tensor, torch.Tensor],
     ) -> None:
         """Draw one environment.
 
@@ -201,21 +216,21 @@ class Picture:
             extra: Further solids with their centres (k, 3) and quaternions (k, 4).
         """
         lay, stage, origin = layout(), self.stage, torch.from_numpy(pose.pos)
-        solids, n_own = extra[0], len(stage.solids.kind)
+        solids, n_own = extra[0], len(stage.shapes.kind)
         if self._filled != (solids.kind, solids.tint, solids.size):
             self._filled = (solids.kind, solids.tint, solids.size)
             self._write_solids(solids, n_own)
             self._write_particles(n_own + len(solids.kind))
         pos = torch.cat([places[0][env], extra[1]]) - origin
         n_solids = len(pos)
-        rows = lay.rows(self.solid)
+        rows = lay.rows(self.arrays["solid"]).unflatten(0, (-1, at.SOLID_ROWS))
         turn = torch.cat([places[1][env], extra[2]])
         into = _matrix(turn).transpose(1, 2)
-        for k in range(3):
-            rows[k : 4 * n_solids : 4] = torch.cat([into[:, k], pos[:, k : k + 1]], 1).to(self.solid)
-        reach = torch.tensor([*stage.solids.reach, *solids.reach], dtype=torch.float64)
+        for k, row in enumerate((at.AXIS_X, at.AXIS_Y, at.AXIS_Z)):
+            rows[:n_solids, row] = torch.cat([into[:, k], pos[:, k : k + 1]], 1).to(rows)
+        reach = torch.tensor([*stage.shapes.reach, *solids.reach], dtype=torch.float64)
         sizes = [
-            torch.full((body.n_particles,), r, dtype=torch.float64)
+            torch.full((body.record.n,), r, dtype=torch.float64)
             for body, r in zip(stage.particles, stage.radii, strict=True)
         ]
         centre = torch.cat([pos, places[2][env] - origin])
@@ -225,9 +240,9 @@ class Picture:
             somewhere = torch.isfinite(ball).all(1)
             bounded, ball = ball[somewhere], torch.where(somewhere[:, None], ball, _NOWHERE)
         first_smooth = n_solids + stage.n_particles - stage.n_smooth
-        things = Things(ball, ball.to(self.main.ball), bounded.numpy(), n_solids, len(stage.grounds), first_smooth)
+        things = Things(ball, ball.to(rows), bounded.numpy(), n_solids, len(stage.grounds), first_smooth)
         planes = self._write_grounds(env, pose)
-        self._n_solids, self._owners = n_solids, [*stage.solids.owner, *solids.owner]
+        self._n_solids, self._owners = n_solids, [*stage.shapes.owner, *solids.owner]
 
         half = math.tan(math.radians(fov) / 2)
         eye = [np.zeros(3), pose.right, pose.up, pose.forward]
@@ -238,22 +253,24 @@ class Picture:
         if planes:
             self._look_from_below(things, *planes[0], pose)
         self._write_light(pose, texel, bool(planes))
-        self._draw()
+        self._find_edges()
+        self._color()
 
     def _write_grounds(self, env: int, pose: Pose) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns normal and point, relative to the picture's origin, of each ground."""
-        rows, first, found = layout().rows(self.ground), 0, []
-        for g, (ground, (normal, pos)) in enumerate(zip(self.stage.grounds, self.stage.ground_poses(env), strict=True)):
-            pos = pos - pose.pos
-            numbers = np.zeros((3, 4))
-            numbers[0] = *normal, normal @ pos
-            numbers[1] = *pos, ground.spacing
+        rows, first, found = layout().rows(self.arrays["ground"]).unflatten(0, (-1, at.GROUND_ROWS)), 0, []
+        for g, (seen, (normal, pos)) in enumerate(zip(self.stage.grounds, self.stage.ground_poses(env), strict=True)):
+            ground, pos = seen.record, pos - pose.pos
+            numbers = np.zeros((at.GROUND_ROWS, 4))
+            numbers[at.PLANE, :3], numbers[at.PLANE, at.OFFSET] = normal, normal @ pos
+            numbers[at.CORNER, :3], numbers[at.CORNER, at.SPACING] = pos, ground.spacing
             if ground.heights is not None:
-                numbers[0, 3] = ground.heights.max()
-                numbers[2] = 1.0, *ground.heights.shape, first
+                numbers[at.PLANE, at.OFFSET], numbers[at.FIELD, at.IS_FIELD] = ground.heights.max(), 1.0
+                numbers[at.FIELD, at.SAMPLES_X], numbers[at.FIELD, at.SAMPLES_Y] = ground.heights.shape
+                numbers[at.FIELD, at.FIRST_SAMPLE] = first
                 first += ground.heights.size
                 pos = pos + np.array([0.0, 0.0, float(ground.heights.mean())])
-            rows[3 * g : 3 * g + 3] = torch.from_numpy(numbers).to(self.ground)
+            rows[g] = torch.from_numpy(numbers).to(rows)
             found.append((normal, pos))
         return found
 
@@ -267,34 +284,21 @@ class Picture:
         frame, half = _parallel_frame(normal, things.bounded, 1.3, LOW_PIXELS, pose.pos)
         gap = normal @ (point - frame[0])
         self.low.look(frame, (half, half), True, things)
-        self.low_gap[0], self.low_gap[1] = gap, 2 * half / LOW_PIXELS
+        self.arrays["gap"].copy_(_packed(at.N_GAP, {at.BELOW: gap, at.PIXEL: 2 * half / LOW_PIXELS}))
         self._openness()
 
     def _write_light(self, pose: Pose, texel: float, ground_seen: bool) -> None:
         edge = round_length(0.16 * pose.distance)
         corner = -np.mod(pose.pos, 2 * edge)
-        haze = HAZE * pose.distance
-        numbers = [*SUN, *SUN_LIGHT, *SKY, *HORIZON, *corner, 1 / edge, 1 / haze, 3.0 * texel, float(ground_seen)]
-        self.light[: len(numbers)] = torch.tensor(numbers, dtype=torch.float64).to(self.light)
-
-    def _draw(self) -> None:
-        main, sun, low = self.main, self.sun, self.low
-        if len(self._bound_to) == 0 or any(a is not b for a, b in zip(main.inputs, self._bound_to, strict=True)):
-            self._bound_to = list(main.inputs)
-            seen = [main.hits, main.depth, main.normals, self.edges]
-            flat = [main.hits.view(-1), main.normals.view(-1)]
-            beside = [sun.busy, sun.view, sun.sizes, sun.depth.view(-1), low.view, low.sizes, self.low_visible]
-            paint = [self.tint, self.owner_tint, self.ground_tint, self.light, self.colors]
-            self._find_edges = bind(edges.edge_kernel(), *main.inputs, *seen, lanes=True)
-            self._color = bind(draw.draw_kernel(), main.view, main.sizes, *seen, *flat, *beside, *paint, lanes=True)
-        self._find_edges()
-        self._color()
+        numbers = {at.SUN: SUN, at.SUN_COLOR: SUN_LIGHT, at.SKY: SKY, at.HORIZON: HORIZON, at.CHECKER_ORIGIN: corner}
+        numbers |= {at.CHECKER: 1 / edge, at.HAZE: 1 / (HAZE * pose.distance), at.BIAS: 3.0 * texel}
+        self.arrays["light"].copy_(_packed(at.N_LIGHT, {**numbers, at.GROUND_SEEN: float(ground_seen)}))
 
     # What it shows.
 
     def rgb(self) -> np.ndarray:
         """(H, W, 3) uint8."""
-        return self._shown(self.colors.view(-1, 3)).copy()
+        return self._shown(self.arrays["picture"].view(-1, 3)).copy()
 
     def depth(self, pose: Pose, fov: float) -> np.ndarray:
         """(H, W) float32, m along the optical axis; inf where there is nothing."""
@@ -302,17 +306,17 @@ class Picture:
         half = math.tan(math.radians(fov) / 2)
         u = ((np.arange(width) + 0.5) * 2 / width - 1) * half * width / height
         v = (1 - (np.arange(height) + 0.5) * 2 / height) * half
-        length = self._shown(self.main.depth.view(-1)).astype(np.float64)
+        length = self._shown(self.main.flat("depth")).astype(np.float64)
         along = length / np.sqrt(1 + u[None] ** 2 + v[:, None] ** 2)
         return np.where(length < shapes.FAR, along, np.inf).astype(np.float32)
 
     def segmentation(self) -> np.ndarray:
         """(H, W) int32: index of the entity plus one; 0 where there is none."""
         stage = self.stage
-        owners = np.array([*self._owners, *(body.idx for body in stage.particles for _ in range(body.n_particles)), -1])
-        smooth = np.array([*(body.idx for body in stage.particles), -1])
+        owners = np.array([*self._owners, *(body.owner for body in stage.particles for _ in range(body.record.n)), -1])
+        smooth = np.array([*(body.owner for body in stage.particles), -1])
         grounds = np.array([*(ground.owner for ground in stage.grounds), -1])
-        hits = self._shown(self.main.hits.view(-1))
+        hits = self._shown(self.main.flat("hits"))
         found = np.where(hits >= trace.RECON, smooth[np.clip(hits - trace.RECON, 0, len(smooth) - 1)], -1)
         thing = (hits >= 0) & (hits < trace.RECON)
         found = np.where(thing, owners[np.clip(hits, 0, len(owners) - 1)], found)
@@ -322,7 +326,7 @@ class Picture:
     def normal(self) -> np.ndarray:
         """(H, W, 3) float32, unit, world frame; zero where there is nothing."""
         main, lay = self.main, layout()
-        packets = main.normals.view(-1)[: 3 * main.pitch * main.rows].view(main.packets, 3, lay.width)
+        packets = main.flat("normals")[: 3 * main.pitch * main.rows].view(main.packets, 3, lay.width)
         return self._shown(packets.transpose(1, 2).reshape(-1, 3)).astype(np.float32)
 
     def _shown(self, pixels: torch.Tensor) -> np.ndarray:
@@ -333,6 +337,14 @@ class Picture:
 
 
 _NOWHERE = torch.tensor([0.0, 0.0, 1e6, 0.0], dtype=torch.float64)
+
+
+def _packed(n: int, numbers: Mapping[int, float | Sequence[float] | np.ndarray]) -> torch.Tensor:
+    """`n` numbers, given by the place of the first of each; zero where none is given."""
+    packed = np.zeros(n)
+    for place, value in numbers.items():
+        packed[place : place + np.size(value)] = value
+    return torch.from_numpy(packed)
 
 
 def _linear(tints) -> torch.Tensor:

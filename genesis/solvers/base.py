@@ -76,6 +76,10 @@ class Solver(ABC):
     """Constants of the physics; differentiable."""
     outputs: tuple[Field, ...]
     """Averages over a step. Empty unless asked for at build."""
+    reads: tuple[str, ...] = ()
+    """Fields of the state that `readouts` are functions of."""
+    readouts: tuple[Field, ...] = ()
+    """What can be computed from a state alone."""
 
     @abstractmethod
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
@@ -107,6 +111,14 @@ class Solver(ABC):
 
         None where this solver cannot fail.
         """
+
+    def readout(self, *values: torch.Tensor) -> Sequence[torch.Tensor]:
+        """`readouts` from `reads`, in fresh tensors."""
+        raise NotImplementedError
+
+    def readout_adjoint(self, *tensors: torch.Tensor) -> Sequence[torch.Tensor]:
+        """Cotangents of `reads` from the values of `reads` and the cotangents of `readouts`, in fresh tensors."""
+        raise NotImplementedError
 
     def origin(self, frames: Frames, env: int, code: int) -> Origin | None:
         """What went wrong in environment `env` of `frames`, for which `failures` says `code`; None if it is unknown.

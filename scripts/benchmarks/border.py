@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 import genesis as gs
-from genesis import compiler
+from genesis.arrays import allocate
+from genesis.launch import Launch, bind
 from scripts.benchmarks import report
 from scripts.benchmarks.cases import CASES, build
-from scripts.benchmarks.empty_kernel import empty_kernel
+from scripts.benchmarks.empty_kernel import TABLE, empty_kernel
 
 
 @dataclass
@@ -93,7 +94,7 @@ def _seconds(run: Callable[[], None]) -> float:
 
 def _empty_launch(steps: int, rounds: int) -> float:
     """Seconds of one launch of a kernel that does next to nothing."""
-    launch = compiler.bind(empty_kernel(), compiler.layout().new(2, 1))
+    launch = bind(empty_kernel(), allocate(TABLE, {}, "scratch"))
 
     def run() -> None:
         for _ in range(steps):
@@ -103,7 +104,7 @@ def _empty_launch(steps: int, rounds: int) -> float:
 
 
 class _LaunchClock:
-    """Counts launches and their time while entered, by standing in for `compiler.Launch.__call__`."""
+    """Counts launches and their time while entered, by standing in for `Launch.__call__`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -113,16 +114,16 @@ class _LaunchClock:
         self.seconds, self.launches = 0.0, 0
 
     def __enter__(self) -> "_LaunchClock":
-        self._original = original = compiler.Launch.__call__
+        self._original = original = Launch.__call__
 
-        def timed(launch: compiler.Launch) -> None:
+        def timed(launch: Launch) -> None:
             start = time.perf_counter()
             original(launch)
             self.seconds += time.perf_counter() - start
             self.launches += 1
 
-        compiler.Launch.__call__ = timed  # pyright: ignore[reportAttributeAccessIssue]
+        Launch.__call__ = timed  # pyright: ignore[reportAttributeAccessIssue]
         return self
 
     def __exit__(self, *exc: object) -> None:
-        compiler.Launch.__call__ = self._original
+        Launch.__call__ = self._original

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ def run_json(python: str | Path, arguments: Sequence[str], env: dict[str, str] |
     done = subprocess.run(command, cwd=Path(python).parent, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise RuntimeError(f"{' '.join(command)} must succeed, got exit code {done.returncode}:\n{tail}")
+        raise RuntimeError(f"{shlex.join(command)} must succeed, got exit code {done.returncode}:\n{tail}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

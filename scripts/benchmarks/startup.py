@@ -50,11 +50,11 @@ class Startup:
 def _child(env_id: str, num_envs: int) -> dict[str, float]:
     import genesis as gs
     from agents.bptt import BPTT, BPTTConfig
-    from scripts import make
+    from scripts import common
 
     times = {"imported": time.time()}
     gs.init(backend=gs.cpu, precision="32", seed=0, logging_level="error")
-    env = make.training_env(env_id, num_envs)
+    env = common.training_env(env_id, num_envs)
     times["built"] = time.time()
     agent = BPTT(BPTTConfig(), env, seed=0, total_steps=100_000)
     agent.update(env)

@@ -10,7 +10,7 @@ import torch
 import genesis as gs
 from agents import AGENTS, presets
 from genesis.errors import GenesisKeyError
-from scripts import make
+from scripts import common
 from scripts.benchmarks import report
 
 _SHARE, _RATE = "time/simulator_share", "time/env_steps_per_second"
@@ -42,7 +42,7 @@ class Training:
             gs.GenesisException: A name is not known, or the pair has no preset.
         """
         for env in self.envs:
-            make.check_names(env, self.agent)
+            common.check_names(env, self.agent)
             if presets.find(env, self.agent) is None:
                 known = sorted(presets.PRESETS[self.agent])
                 raise GenesisKeyError(f"envs must have a preset for {self.agent!r}, got {env!r}. Choose among {known}.")
@@ -66,10 +66,10 @@ class Training:
         return result
 
     def _measure(self, env_id: str) -> dict[str, Any]:
-        contact = (self.contact or presets.CONTACT.get(env_id)) if make.own_contact(env_id) else None
+        contact = (self.contact or presets.CONTACT.get(env_id)) if common.own_contact(env_id) else None
         preset, entry = presets.find(env_id, self.agent, contact), AGENTS[self.agent]
         assert preset is not None
-        env = make.training_env(env_id, preset.num_envs, entry.agent.differentiable, contact=contact)
+        env = common.training_env(env_id, preset.num_envs, entry.agent.differentiable, contact=contact)
         agent = entry.agent(entry.config(**preset.hyper), env, self.seed, preset.total_steps)
         scalars = [agent.update(env) for _ in range(self.warm_up + self.updates)][self.warm_up :]
         env.close()

@@ -11,8 +11,8 @@ import numpy as np
 from genesis.math import quaternion
 from genesis.render import colors, meshes
 from genesis.render.picture import HORIZON, round_length
-from genesis.render.stage import Ground
-from scripts.viewer.look import Frame, Look, Mark
+from genesis.visible import Ground, Rgb
+from scripts.viewer.visible_world import Frame, Mark, VisibleWorld
 
 TILES = 96
 """Squares along a side of the floor."""
@@ -32,32 +32,32 @@ PUSH_TINT = (120, 20, 160)
 class Canvas:
     """Shows one environment of a recording's frames."""
 
-    def __init__(self, server: Any, look: Look, env: int, frame: Frame) -> None:
+    def __init__(self, server: Any, visible: VisibleWorld, env: int, frame: Frame) -> None:
         """Makes the nodes.
 
         Args:
             server: A `viser.ViserServer`.
-            look: The things.
+            visible: The things.
             env: The environment to show at first.
             frame: Where they are at first.
         """
-        self._scene, self._look, self._server = server.scene, look, server
+        self._scene, self._visible, self._server = server.scene, visible, server
         self._still = frame.lookat.astype(np.float64)
         self._scene.set_up_direction("+z")
-        server.initial_camera.position = tuple(look.eye)
+        server.initial_camera.position = tuple(visible.eye)
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
-        server.initial_camera.fov = np.radians(look.fov)
-        server.initial_camera.near = 0.01 * look.distance
+        server.initial_camera.fov = np.radians(visible.fov)
+        server.initial_camera.near = 0.01 * visible.distance
         for client in server.get_clients().values():  # who came before looks from there, too
-            client.camera.position, client.camera.look_at = tuple(look.eye), (0.0, 0.0, 0.0)
+            client.camera.position, client.camera.look_at = tuple(visible.eye), (0.0, 0.0, 0.0)
         self._light()
         self._world = self._scene.add_frame("/world", show_axes=False)
-        self._grounds = [self._add_ground(i, ground) for i, ground in enumerate(look.stage.grounds)]
-        solids = look.stage.solids
+        self._grounds = [self._add_ground(i, ground.record) for i, ground in enumerate(visible.stage.grounds)]
+        solids = visible.stage.shapes
         self._solids = [
             self._add_mesh(f"/world/solid_{i}", meshes.of_shape(kind, meshes.apart(kind, size, i), corners), tint)
             for i, (kind, size, corners, tint) in enumerate(
-                zip(look.kinds, solids.size, solids.corners, solids.tint, strict=True)
+                zip(visible.kinds, solids.size, solids.corners, solids.tint, strict=True)
             )
         ]
         self._clouds = self._add_particles(frame.points[env])
@@ -94,14 +94,14 @@ class Canvas:
     def _light(self) -> None:
         scene = self._scene
         scene.set_background_image(np.full((4, 4, 3), SKY, np.uint8), format="png")
-        scene.configure_fog(4 * self._look.distance, 0.5 * TILES * self._edge, color=colors.as_bytes(HORIZON))
+        scene.configure_fog(4 * self._visible.distance, 0.5 * TILES * self._edge, color=colors.as_bytes(HORIZON))
         scene.configure_default_lights(enabled=False)
         scene.configure_environment_map(hdri=None)
         sun = scene.add_light_directional("/sun", color=(255, 246, 228), intensity=2.4, cast_shadow=True)
-        sun.position = tuple(self._look.distance * np.array([-0.46, -0.44, 0.77]))
+        sun.position = tuple(self._visible.distance * np.array([-0.46, -0.44, 0.77]))
         scene.add_light_hemisphere("/sky", sky_color=(214, 228, 255), ground_color=(150, 145, 138), intensity=2.2)
 
-    def _add_mesh(self, name: str, mesh: meshes.Mesh, tint: colors.Rgb, floor: bool = False) -> Any:
+    def _add_mesh(self, name: str, mesh: meshes.Mesh, tint: Rgb, floor: bool = False) -> Any:
         return self._scene.add_mesh_simple(
             name, mesh.vertices, mesh.faces, color=colors.as_bytes(tint), flat_shading=mesh.flat, cast_shadow=not floor,
             side="double" if floor else "front",
@@ -120,12 +120,12 @@ class Canvas:
     @property
     def _edge(self) -> float:
         """Of a square of the floor, m, as pictures have it."""
-        return round_length(0.16 * self._look.distance)
+        return round_length(0.16 * self._visible.distance)
 
     def _place_ground(self, i: int, normal: np.ndarray, pos: np.ndarray, middle: np.ndarray) -> None:
         """A floor goes along in steps of two squares, so that it has no end and does not seem to move."""
         node = self._grounds[i]
-        if self._look.stage.grounds[i].heights is not None:
+        if self._visible.stage.grounds[i].record.heights is not None:
             node.position = tuple(pos)
             return
         quat = quaternion.from_z_axis(tuple(normal))
@@ -138,10 +138,10 @@ class Canvas:
 
     def _add_particles(self, points: np.ndarray) -> list[tuple[tuple[int, int], Any, str]]:
         """First and last particle of each body, its node, and which property of that has their places."""
-        clouds, begin, stage = [], 0, self._look.stage
-        for i, (body, radius, tint) in enumerate(zip(stage.particles, stage.radii, self._look.tints, strict=True)):
-            name, end = f"/world/particles_{i}", begin + body.n_particles
-            if body.n_particles > MAX_BALLS:
+        clouds, begin, stage = [], 0, self._visible.stage
+        for i, (body, radius, tint) in enumerate(zip(stage.particles, stage.radii, self._visible.tints, strict=True)):
+            name, end = f"/world/particles_{i}", begin + body.record.n
+            if body.record.n > MAX_BALLS:
                 node, places = (
                     self._scene.add_point_cloud(
                         name,
@@ -194,18 +194,18 @@ class Canvas:
         if not self._arrows:
             self._arrows = [self._add_arrows(i, tint) for i, (_, tint) in enumerate(groups)]
         for node, (group, tint) in zip(self._arrows, groups, strict=True):
-            longest = length * self._look.distance * (1.0 if tint == ARROW_TINT else PUSH_LENGTH)
+            longest = length * self._visible.distance * (1.0 if tint == ARROW_TINT else PUSH_LENGTH)
             arrow = _scaled(gradient[group], longest)
             node.points = np.stack([anchors[group], anchors[group] + arrow], 1).astype(np.float32)
             node.visible = bool(np.abs(arrow).max(initial=0.0) > 0)
 
     def _groups(self, n_anchors: int) -> list[tuple[slice, tuple[int, int, int]]]:
-        n_particles = len(self._look.chosen)
+        n_particles = len(self._visible.chosen)
         groups = [(slice(0, n_anchors - n_particles), PUSH_TINT), (slice(n_anchors - n_particles, None), ARROW_TINT)]
         return [(group, tint) for group, tint in groups if len(range(n_anchors)[group])]
 
     def _add_arrows(self, i: int, tint: tuple[int, int, int]) -> Any:
-        thickness = self._look.distance * (0.0022 if tint == ARROW_TINT else 0.004)
+        thickness = self._visible.distance * (0.0022 if tint == ARROW_TINT else 0.004)
         return self._scene.add_arrows(
             f"/world/arrows_{i}", np.zeros((1, 2, 3)), tint, shaft_radius=thickness, head_radius=2.4 * thickness,
             head_length=5 * thickness,

@@ -40,14 +40,14 @@ def write(path: Path, recording: Recording, env: int, arrows: bool) -> int:
     gradients, bar = Gradients(recording), Progress(len(numbers))
     server = web.start("127.0.0.1", 0, "recording")
     try:
-        canvas = Canvas(server, recording.look, env, recording.frames[0])
-        film = server.get_scene_serializer()
+        canvas = Canvas(server, recording.visible, env, recording.frames[0])
+        video = server.get_scene_serializer()
         for done, number in enumerate(numbers, 1):
             gradient = gradients.at(number) if arrows else None
             canvas.show(recording.frames[number], env, gradient=gradient)
-            film.insert_sleep(every / rate)
+            video.insert_sleep(every / rate)
             bar.show(done, {})
-        data = film.as_html().encode() if path.suffix.lower() == ".html" else film.serialize()
+        data = video.as_html().encode() if path.suffix.lower() == ".html" else video.serialize()
     finally:
         bar.close()
         web.stop(server)

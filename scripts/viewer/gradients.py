@@ -62,11 +62,11 @@ class Gradients:
         return gradients[: recording.window]
 
     def _differentiate(self, actions: list[torch.Tensor]) -> np.ndarray:
-        env, look = self._recording.env, self._recording.look
+        env, visible = self._recording.env, self._recording.visible
         places, total = [], torch.zeros(env.num_envs, dtype=env.dtype, device=env.device)
         for action in actions:
             shifts = _shifted(env.scene)
-            with _pushed(env, look.robots) as pushes:
+            with _pushed(env, visible.robots) as pushes:
                 _, reward, *_ = env.step(gs.from_torch(action))
             places.append([*pushes, *shifts])
             total = total + reward.as_subclass(torch.Tensor)
@@ -81,13 +81,13 @@ class Gradients:
 
     def _at_anchors(self, gradients: list[torch.Tensor]) -> np.ndarray:
         """(B, A, 3) in the order of `Frame.anchors`, from those of robots, tools and particles of one step."""
-        look, rest = self._recording.look, [plain_of(g) for g in gradients]
-        parts = [rest.pop(0)[:, links] for links in look.links]
-        if look.tools:
+        visible, rest = self._recording.visible, [plain_of(g) for g in gradients]
+        parts = [rest.pop(0)[:, links] for links in visible.links]
+        if visible.tools:
             tools = rest.pop(0)
-            parts.append(tools[:, [look.tools.index(tool) for tool in look.pushers]])
-        if look.stage.particles:
-            parts.append(rest.pop(0)[:, look.solver_order()[look.chosen]])
+            parts.append(tools[:, [visible.tools.index(tool) for tool in visible.pushers]])
+        if visible.stage.particles:
+            parts.append(rest.pop(0)[:, visible.solver_order()[visible.chosen]])
         whole = torch.cat(parts, 1).cpu().double().numpy()
         return np.where(np.isfinite(whole).all(2, keepdims=True), whole, 0.0)
 
@@ -98,14 +98,14 @@ def _shifted(scene: Any) -> list[torch.Tensor]:
     What was read of the state before, as the last reward was, does not depend on them.
     """
     state = scene.get_state()
-    shifts, moved = [], {}
+    shifts = []
     for name in ("tool", "mpm"):
         part = getattr(state, name)
         if part is not None:
             shifts.append(torch.zeros_like(plain_of(part.pos.detach())).requires_grad_())
-            moved[name] = dataclasses.replace(part, pos=part.pos + shifts[-1])
-    if moved:
-        scene.reset(state=dataclasses.replace(state, **moved))
+            state = state.having(name, dataclasses.replace(part, pos=part.pos + shifts[-1]))
+    if shifts:
+        scene.reset(state=state)
     return shifts
 
 

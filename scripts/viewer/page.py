@@ -34,7 +34,7 @@ class Page:
         self.task = task
         """What is chosen; another one than at first: this page is over."""
         self._shown: tuple[Any, ...] = ()
-        self._canvas = Canvas(server, recording.look, 0, recording.frames[0])
+        self._canvas = Canvas(server, recording.visible, 0, recording.frames[0])
         self._fill(server.gui, title, tasks)
 
     def _fill(self, gui: Any, title: str, tasks: Sequence[str]) -> None:
@@ -62,7 +62,7 @@ class Page:
             self._strength = gui.add_markdown("")
 
     def _scrubbed(self, event: Any) -> None:
-        if event.client is not None:  # else it was moved by the film
+        if event.client is not None:  # else it was moved by the video
             self.playhead.scrub(int(event.target.value), len(self._recording.frames))
 
     def run(self) -> None:
@@ -115,6 +115,6 @@ class Page:
             return "They need some more steps of the rollout."
         lines = [
             f"{name}: longest arrow {size:.3g} of return per {unit}"
-            for name, unit, size in self._recording.look.strengths(gradient[env])
+            for name, unit, size in self._recording.visible.strengths(gradient[env])
         ]
         return "  \n".join(lines)

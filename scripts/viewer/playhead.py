@@ -6,7 +6,7 @@ from threading import Lock
 
 @dataclass
 class Playhead:
-    """A place on a film. Methods may be called from any thread."""
+    """A place on a video. Methods may be called from any thread."""
 
     total: int
     """Frames that there will be."""
@@ -27,7 +27,7 @@ class Playhead:
         return int(self.place)
 
     def advance(self, seconds: float, available: int) -> int:
-        """Lets time pass while it plays; at the film's end it goes on from the start.
+        """Lets time pass while it plays; at the video's end it goes on from the start.
 
         Args:
             seconds: Of wall-clock.

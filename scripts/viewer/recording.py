@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.viewer.look import Frame, Look
+from scripts.viewer.visible_world import Frame, VisibleWorld
 
 
 class Recording:
@@ -18,7 +18,7 @@ class Recording:
         """Resets the environment: one frame is there.
 
         Args:
-            env: On the torch face, with SAME_STEP autoreset.
+            env: On the torch interface, with SAME_STEP autoreset.
             act: Maps observations (B, O) to actions (B, A).
             seed: Of the episodes.
             total: Frames that there will be.
@@ -28,8 +28,8 @@ class Recording:
         self._act = act
         with torch.no_grad():
             self._observation, _ = env.reset(seed=seed)
-        self.look = Look(env)
-        self.frames: list[Frame] = [self.look.frame()]
+        self.visible = VisibleWorld(env)
+        self.frames: list[Frame] = [self.visible.frame()]
         self.actions: list[torch.Tensor] = []
         """(B, A) of each step."""
         self.rewards: list[np.ndarray] = []
@@ -59,4 +59,4 @@ class Recording:
         self.rewards.append(reward)
         self.returns.append(np.where(done, 0.0, self.returns[-1] + reward))
         self.elapsed.append(np.where(done, 0, self.elapsed[-1] + 1))
-        self.frames.append(self.look.frame())
+        self.frames.append(self.visible.frame())

@@ -15,7 +15,7 @@ from scripts.train_loop import process_state, restore_process
 from tests.envs.point_mass import make
 
 N_ENVS, UPDATES = 6, 4
-SICK_ENV, SICK_STEP = 4, 7
+FAILING_ENV, FAILING_STEP = 4, 7
 """The environment, of all, that loses its state in this step."""
 LIGHT = {"window": 5, "min_window": 4, "first_window": 4, "hidden": (8,), "critic_hidden": (8,), "critic_passes": 2}
 LIGHT |= {"warmup_steps": 30, "batch_size": 8}
@@ -31,8 +31,8 @@ def trained(name):
         env = make(
             n_envs, 6, differentiable=entry.agent.differentiable, autoreset_mode="SameStep", first_env_index=first
         )
-        if first <= SICK_ENV < first + n_envs:
-            env.scene.poison = {SICK_STEP: [SICK_ENV - first]}
+        if first <= FAILING_ENV < first + n_envs:
+            env.scene.poison = {FAILING_STEP: [FAILING_ENV - first]}
         return entry.agent(entry.config(**options), env, 0, total_steps=1000), env
 
     agent, env = fresh()

@@ -76,6 +76,29 @@ def assert_continued_alike(first, second):
         assert torch.equal(one, other)
 
 
+def assert_resumes(fresh_agent, fresh_env, updates=3):
+    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit.
+
+    In all that the agent says and does: what was forgotten in `parts` is in no saved state that could be compared.
+    """
+    env = fresh_env()
+    agent = fresh_agent(env)
+    for _ in range(updates):
+        agent.update(env)
+    file = io.BytesIO()
+    torch.save({"agent": agent.state_dict(), "env": env.state_dict()}, file)
+    whole = continued(agent, env, updates)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    env2 = fresh_env()
+    agent2 = fresh_agent(env2)
+    torch.manual_seed(99)  # nothing depends on torch's global generator
+    agent2.load_state_dict(saved["agent"])
+    env2.load_state_dict(saved["env"])
+    assert_continued_alike(continued(agent2, env2, updates), whole)
+    assert_same(agent, agent2)
+
+
 @pytest.fixture(params=list(AGENTS))
 def entry(request):
     return AGENTS[request.param]
@@ -94,26 +117,7 @@ def test_same_seed_same_everything(entry):
 
 
 def test_resume_is_exact_through_a_file(entry):
-    """N updates, a file that loads with weights_only, N more in new objects: as 2N, to the last bit.
-
-    In all that the agent says and does: what was forgotten in `parts` is in no saved state that could be compared.
-    """
-    env = env_for(entry)
-    agent = agent_for(entry, env)
-    for _ in range(3):
-        agent.update(env)
-    file = io.BytesIO()
-    torch.save({"agent": agent.state_dict(), "env": env.state_dict()}, file)
-    whole = continued(agent, env)
-    file.seek(0)
-    saved = torch.load(file, weights_only=True)
-    env2 = env_for(entry)
-    agent2 = agent_for(entry, env2, seed=0)
-    torch.manual_seed(99)  # nothing depends on torch's global generator
-    agent2.load_state_dict(saved["agent"])
-    env2.load_state_dict(saved["env"])
-    assert_continued_alike(continued(agent2, env2), whole)
-    assert_same(agent, agent2)
+    assert_resumes(lambda env: agent_for(entry, env), lambda: env_for(entry))
 
 
 def test_every_number_of_the_checkpoint_is_restored(entry):
@@ -157,7 +161,7 @@ def test_scalars_and_counters(entry):
     assert 0.0 < scalars["time/simulator_share"] < 1.0
 
 
-def test_a_sick_row_enters_no_weight(entry):
+def test_a_failed_row_enters_no_weight(entry):
     env = env_for(entry)
     agent = agent_for(entry, env)
     env.reset(seed=0)
@@ -172,18 +176,18 @@ def warnings_in(caplog):
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_a_sick_reward_is_named_once_and_enters_no_weight(entry, monkeypatch, caplog):
+def test_a_nonfinite_reward_is_named_once_and_enters_no_weight(entry, monkeypatch, caplog):
     """The first one in each window: its step there, and its environment."""
     env = env_for(entry)
     agent = agent_for(entry, env)
     reward, calls = type(env).reward, []
 
-    def sick(self):
+    def failed(self):
         calls.append(None)
         lost = torch.tensor([False, True, True, False]) if len(calls) in (3, 4) else torch.zeros(4, dtype=torch.bool)
         return torch.where(lost, torch.nan, reward(self))
 
-    monkeypatch.setattr(type(env), "reward", sick)
+    monkeypatch.setattr(type(env), "reward", failed)
     for _ in range(3):
         calls.clear()
         caplog.clear()
@@ -195,20 +199,20 @@ def test_a_sick_reward_is_named_once_and_enters_no_weight(entry, monkeypatch, ca
 
 
 @pytest.mark.parametrize("name", ["bptt", "shac", "ahac", "sapo", "trajopt-adam"])
-def test_a_sick_gradient_is_named_once_and_enters_no_weight(name, monkeypatch, caplog):
+def test_a_nonfinite_gradient_is_named_once_and_enters_no_weight(name, monkeypatch, caplog):
     """That of a reward with an infinite derivative, in two steps and environments; the later one is met first."""
     entry = AGENTS[name]
     env = env_for(entry)
     agent = agent_for(entry, env)
     reward, calls = type(env).reward, []
 
-    def sick(self):
+    def failed(self):
         calls.append(None)
         lost = torch.tensor([len(calls) == 2, False, len(calls) == 3, False])
         own = self.action.as_subclass(torch.Tensor)[:, 0]
         return reward(self) + torch.sqrt(torch.where(lost, 0.0 * own * own, 1.0))
 
-    monkeypatch.setattr(type(env), "reward", sick)
+    monkeypatch.setattr(type(env), "reward", failed)
     agent.update(env)
     (warning,) = warnings_in(caplog)
     assert warning.endswith("the gradient by the action in step 2 of the window, environment 2, was the first.")
@@ -224,9 +228,9 @@ def test_a_diverged_network_is_reported_once_an_update(name, caplog):
     env = env_for(entry)
     agent = agent_for(entry, env)
     agent.update(env)
-    sick = {"ppo": "value", "sac": "q", "sapo": "temperature"}[name]
+    failed = {"ppo": "value", "sac": "q", "sapo": "temperature"}[name]
     with torch.no_grad():
-        for parameter in getattr(agent, sick).parameters():
+        for parameter in getattr(agent, failed).parameters():
             parameter.fill_(torch.nan)
     before = agent.policy_optimiser.count if name != "sapo" else agent.actor_optimiser.count
     for _ in range(2):

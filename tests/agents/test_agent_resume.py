@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents import AGENTS
-from scripts import make
+from scripts import common
 from scripts.train_loop import process_state, restore_process
 
 
@@ -16,7 +16,7 @@ def test_resume_is_exact_through_the_simulator(env_id, name):
     entry = AGENTS[name]
 
     def fresh():
-        env = make.training_env(env_id, 16)
+        env = common.training_env(env_id, 16)
         return entry.agent(entry.config(), env, 0, 1_000_000), env
 
     agent, env = fresh()

@@ -8,11 +8,12 @@ import torch
 
 import genesis as gs
 from agents import AGENTS
+from agents.core.constraints import POSITIVE, check_constraints
 from agents.core.fitting import fit_critics, regression_gradient
-from agents.core.laws import POSITIVE, obey
-from agents.core.nets import MLP, Critics, GaussianPolicy, StateGaussianPolicy, seeded
+from agents.core.mlp import MLP, seeded
+from agents.core.nets import Critics, GaussianPolicy, StateGaussianPolicy
 from agents.core.noise import Noise, permutation
-from agents.core.optimiser import Optimiser, guarded_step
+from agents.core.optimiser import Optimiser, checked_step
 from agents.core.returns import td_lambda, window_return
 
 F64 = torch.zeros((), dtype=torch.float64)
@@ -108,7 +109,7 @@ def test_two_critics_are_really_two():
     values = critics(x)
     assert not torch.allclose(values[0], values[1])
     optimiser = Optimiser(first, learning_rate=0.1, betas=(0.7, 0.95), max_grad_norm=1.0)
-    guarded_step(optimiser, critics(x)[0].square().mean())
+    checked_step(optimiser, critics(x)[0].square().mean())
     assert not torch.equal(critics(x)[0], values[0]) and torch.equal(critics(x)[1], values[1])
     assert torch.equal(critics(x).amin(dim=0), torch.minimum(*critics(x)))
 
@@ -165,7 +166,7 @@ def test_optimiser_is_adamw_with_clipping_reported():
     theirs = torch.optim.AdamW(reference.parameters(), lr=0.01, betas=(0.7, 0.95), weight_decay=0.1)
     x = torch.randn(10, 4, dtype=torch.float64)
     for _ in range(4):
-        step = guarded_step(ours, net(x).square().mean())
+        step = checked_step(ours, net(x).square().mean())
         theirs.zero_grad()
         reference(x).square().mean().backward()
         norm = torch.nn.utils.clip_grad_norm_(reference.parameters(), 0.3)
@@ -175,7 +176,7 @@ def test_optimiser_is_adamw_with_clipping_reported():
             torch.testing.assert_close(found, wanted)
 
 
-class Sick:
+class FailingEnv:
     """An environment whose simulator lost a gradient during the backward pass."""
 
     def __init__(self):
@@ -191,12 +192,12 @@ def test_a_skipped_step_says_where_it_comes_from(caplog):
     optimiser = Optimiser(weight, learning_rate=1.0, betas=(0.7, 0.95), max_grad_norm=1.0)
     before = weight.weight.detach().clone()
     loss = torch.sqrt(weight.weight.sum() * 0.0)  # finite, with a gradient that is not
-    step = guarded_step(optimiser, loss, Sick())
+    step = checked_step(optimiser, loss, FailingEnv())
     assert step.skipped and step.clipped_norm == 0.0 and torch.equal(weight.weight.detach(), before)
     text = "the simulator reported gradient of rigid.vel in step 12, substep 3, environment 7"
     assert "the gradient was not finite; " + text in caplog.text
-    assert guarded_step(optimiser, loss * torch.nan).skipped and "the loss was not finite" in caplog.text
-    assert not guarded_step(optimiser, weight.weight.sum()).skipped
+    assert checked_step(optimiser, loss * torch.nan).skipped and "the loss was not finite" in caplog.text
+    assert not checked_step(optimiser, weight.weight.sum()).skipped
 
 
 def test_noise_depends_on_seed_environment_and_step_alone():
@@ -227,11 +228,11 @@ def test_policies_by_hand():
         torch.testing.assert_close(entropy, wanted.sum(dim=1))
 
 
-def test_laws_and_registry():
+def test_constraints_and_registry():
     with pytest.raises(gs.GenesisException, match="max_grad_norm must be positive and finite, got -1"):
         AGENTS["shac"].config(max_grad_norm=-1)
     with pytest.raises(gs.GenesisException, match="size"):
-        obey(type("C", (), {"size": -1}), {"size": POSITIVE})
+        check_constraints(type("C", (), {"size": -1}), {"size": POSITIVE})
     with pytest.raises(KeyError):
         AGENTS["nobody"]
     for name in AGENTS:

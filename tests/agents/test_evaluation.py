@@ -6,7 +6,7 @@ import torch
 import envs
 from agents.core.evaluation import FRESH_ENV_INDEX
 from agents.presets import PRESETS
-from scripts import make
+from scripts import common
 
 ENV = "genesis/TestFreshPointMass-v0"
 
@@ -26,11 +26,11 @@ def starts(env):
     return torch.cat([first, second]).as_subclass(torch.Tensor)
 
 
-@pytest.mark.parametrize("fresh", [make.evaluation_env, make.film_env])
+@pytest.mark.parametrize("fresh", [common.evaluation_env, common.render_env])
 def test_no_episode_of_an_evaluation_is_one_of_training(fresh):
     """With the same seed and the same task."""
-    seen, unseen = starts(make.training_env(ENV, 8)), starts(fresh(ENV, 8))
-    assert torch.equal(seen, starts(make.training_env(ENV, 8)))
+    seen, unseen = starts(common.training_env(ENV, 8)), starts(fresh(ENV, 8))
+    assert torch.equal(seen, starts(common.training_env(ENV, 8)))
     assert not bool((seen[:, None] == unseen[None]).all(dim=2).any())
 
 

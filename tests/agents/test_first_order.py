@@ -146,9 +146,9 @@ def test_nonfinite_gradient_or_reward_skips_the_update(name, monkeypatch):
     actor = agent.actor_optimiser.vector.detach().clone()
     reward = type(env).reward
     zero = lambda x: torch.sqrt(torch.zeros_like(x) * x)  # noqa: E731  finite, with an infinite derivative
-    for sick in (lambda self: reward(self) * torch.nan, lambda self: reward(self) + zero(reward(self))):
+    for failed in (lambda self: reward(self) * torch.nan, lambda self: reward(self) + zero(reward(self))):
         before = agent.skipped_updates
-        monkeypatch.setattr(type(env), "reward", sick)
+        monkeypatch.setattr(type(env), "reward", failed)
         agent.update(env)
         if name != "ivw":  # which falls back on the zeroth order where only the gradient is not finite
             assert agent.skipped_updates == before + 1
@@ -160,17 +160,17 @@ def test_nonfinite_gradient_or_reward_skips_the_update(name, monkeypatch):
     assert not torch.equal(agent.actor_optimiser.vector.detach(), actor)
 
 
-def test_a_sick_reward_is_named(monkeypatch, caplog):
+def test_a_nonfinite_reward_is_named(monkeypatch, caplog):
     env = training_env()
     agent = agent_for("shac", env)
     agent.update(env)
     reward = type(env).reward
 
-    def sick(self):
+    def failed(self):
         lost = (self.elapsed == 2) & (torch.arange(4) == 1)
         return torch.where(lost, torch.nan, reward(self))
 
-    monkeypatch.setattr(type(env), "reward", sick)
+    monkeypatch.setattr(type(env), "reward", failed)
     agent.update(env)
     assert "the loss was not finite; the reward in step 2 of the window, environment 1, was the first" in caplog.text
 

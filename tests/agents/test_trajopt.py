@@ -169,7 +169,7 @@ def test_the_saved_agent_is_plain(kind, tmp_path):
 
 
 @BOTH
-def test_a_sick_row_is_left_out(kind):
+def test_a_failed_row_is_left_out(kind):
     env = env_for(kind)
     agent = agent_for(kind, env)
     agent.start(env)

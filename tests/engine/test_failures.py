@@ -1,4 +1,4 @@
-"""A sick environment is reported, becomes NaN, and changes no bit of any other."""
+"""A failed environment is reported, becomes NaN, and changes no bit of any other."""
 
 import logging
 
@@ -49,7 +49,7 @@ def test_poison_stays_in_its_environment(make, policy, budget, scratch):
     got = torch.autograd.grad(loss, leaves, retain_graph=True)
     for a, b in zip(got, wanted, strict=True):
         assert torch.equal(a, b)
-    # A loss that includes the sick environment: its cotangent is NaN, and its sickness is known already.
+    # A loss that includes the failed environment: its cotangent is NaN, and its failure is known already.
     before = scene.failures
     got = torch.autograd.grad(every.sum(), leaves)
     for a, b in zip(got, wanted, strict=True):
@@ -59,7 +59,7 @@ def test_poison_stays_in_its_environment(make, policy, budget, scratch):
 
 @pytest.mark.parametrize("budget, scratch", [(256.0, None), (0.0, None), (0.0, 1.0)])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_sick_cotangent_stays_in_its_environment(make, policy, value, budget, scratch):
+def test_a_nonfinite_cotangent_stays_in_its_environment(make, policy, value, budget, scratch):
     scene, _, loss, every, leaves = roll(make, policy, False, budget, scratch)
     wanted = torch.autograd.grad(loss, leaves, retain_graph=True)
     got = torch.autograd.grad(every @ torch.tensor([1.0, value, 1.0], dtype=every.dtype), leaves)

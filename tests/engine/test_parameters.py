@@ -1,4 +1,4 @@
-"""Parameters: gradients over windows, per environment, stale ones, an optimiser's steps, laws."""
+"""Parameters: gradients over windows, per environment, stale ones, an optimiser's steps, constraints."""
 
 import pytest
 import torch
@@ -134,7 +134,7 @@ def test_a_genesis_leaf_is_a_leaf(make):
     assert rho.grad != 0
 
 
-def test_laws(make):
+def test_constraints(make):
     scene, (body,), (tool,) = make()
     mass = body.get_mass()
     for change, message in (

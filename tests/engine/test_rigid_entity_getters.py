@@ -81,8 +81,8 @@ def test_every_read_out_is_differentiable(rigid):
 def test_a_state_is_read_once(rigid):
     scene, robot, (body,) = rigid(boxes=1)
     counted = []
-    simulator, readout = scene._built.simulator, scene._built.simulator.readout
-    simulator.readout = lambda values: counted.append(1) or readout(values)
+    reader, readout = scene._built.simulator.readers["rigid"], scene._built.simulator.readers["rigid"].readout
+    reader.readout = lambda values: counted.append(1) or readout(values)
     vel = torch.randn(N_DOFS, dtype=real, requires_grad=True)
     robot.set_dofs_velocity(vel)
     robot.get_links_pos(), robot.get_vel(), body.get_links_ang(), robot.get_state()
@@ -124,7 +124,7 @@ def test_second_derivatives_of_read_outs_are_refused(rigid):
         grad.sum().backward()
 
 
-def test_a_sick_environment_poisons_no_read_out(rigid):
+def test_a_failed_environment_poisons_no_read_out(rigid):
     scene, robot, _ = rigid(ground=False)
     vel = torch.ones(3, N_DOFS, dtype=real)
     vel[1, 0] = 1e300

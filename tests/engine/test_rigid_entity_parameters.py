@@ -1,4 +1,4 @@
-"""Rigid entities: parameters as loaded, as set, their laws, and who gets their gradients."""
+"""Rigid entities: parameters as loaded, as set, their constraints, and who gets their gradients."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ import genesis as gs
 
 real = torch.float64
 pytestmark = pytest.mark.precision("64")
-DOF_BLOCKS = ("kp", "kv", "damping", "armature", "stiffness")
+DOF_PARAMETERS = ("kp", "kv", "damping", "armature", "stiffness")
 
 
 def run(scene, robot, steps=2):
@@ -24,7 +24,7 @@ def run(scene, robot, steps=2):
 def test_the_model_arrives(rigid):
     _, robot, (body,) = rigid(boxes=1)
     model = mixed()
-    for name in DOF_BLOCKS[2:]:
+    for name in DOF_PARAMETERS[2:]:
         assert torch.equal(getattr(robot, f"get_dofs_{name}")()[1], torch.tensor(getattr(model, name)))
     assert torch.equal(robot.get_links_mass()[2], torch.tensor(model.mass))
     assert torch.equal(robot.get_links_inertia()[0], torch.tensor(model.inertia))
@@ -197,7 +197,7 @@ def test_without_gradients_everything_is_detached(rigid):
         (lambda r: r.set_dofs_stiffness(1.0, dofs_idx_local=11), "dofs_idx_local must lie in"),
     ],
 )
-def test_laws(rigid, act, message):
+def test_constraints(rigid, act, message):
     scene, robot, _ = rigid()
     before = scene._built.read("rigid", "model").clone()
     with pytest.raises(gs.GenesisException, match=message):

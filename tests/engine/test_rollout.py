@@ -206,7 +206,7 @@ def test_gradient_of_a_state_in_the_middle_is_whole(make):
     (through,) = torch.autograd.grad(loss, middle.pos, retain_graph=True)
     scene.reset(middle)
     pos = middle.pos.detach().clone().requires_grad_()
-    scene.reset(replace(middle, mpm=replace(middle.mpm, pos=pos)))
+    scene.reset(middle.having("mpm", replace(middle.mpm, pos=pos)))
     scene.step()
     (direct,) = torch.autograd.grad((scene.get_state().pos ** 2).sum(), pos)
     assert torch.equal(through, direct)

@@ -10,7 +10,7 @@ from genesis import runtime
 from genesis.solvers.base import Field, Frames, Solver
 
 WIDE = 50.0
-"""An environment with a particle farther out than this falls sick."""
+"""An environment with a particle farther out than this fails."""
 
 
 def advance(values, h):
@@ -49,7 +49,7 @@ def reference_step(values, dt, substeps):
 
 
 class ToySolver(Solver):
-    """Keeps values; the coupling does the physics. Only particles fall sick."""
+    """Keeps values; the coupling does the physics. Only particles fail."""
 
     def __init__(self, name, state, controls, parameters, outputs, initial):
         self.name = name
@@ -170,10 +170,10 @@ class ToyCoupling:
             ]
 
 
-def couple(entities, sim, mpm, n_envs, outputs, world=None):
+def couple(parts, substeps):
     """In place of `genesis.engine.assembly.couple`; the scene must have particles and tools."""
-    bodies = [e for e in entities if e.kind == "mpm"]
-    tools = [e for e in entities if e.kind == "tool"]
+    tools, bodies = (part.entities for part in parts)
+    sim, outputs = parts[0].build.sim, parts[0].build.outputs
     pos = torch.cat([torch.from_numpy(e.initial_positions) for e in bodies])
     N, T, M = len(pos), len(tools), len(bodies)
     initial = [pos, torch.zeros(N, 3), torch.zeros(N, 3, 3), torch.eye(3).expand(N, 3, 3)]

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
-from envs.single import single_face
+from envs.single import single_env
 
 CONTROL_DT = 0.1  # s
 GOAL_RADIUS = 0.5  # m
@@ -109,10 +109,10 @@ class PointMass(DifferentiableVectorEnv):
         return self.episode["goal"] - self.scene.values["point.pos"]
 
 
-PointMassEnv = single_face(PointMass)
+PointMassEnv = single_env(PointMass)
 
 
 def make(num_envs=4, max_episode_steps=20, **options):
-    """A point-mass batch with the torch face."""
+    """A point-mass batch with the torch interface."""
     gs.is_initialized() or gs.init(precision="64")
     return PointMass(num_envs, max_episode_steps, **{"output": "torch", **options})

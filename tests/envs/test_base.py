@@ -1,4 +1,4 @@
-"""The base class on a scene of a few lines of torch: resets, gradients, noise, sick rows, resume, bad input."""
+"""The base class on a scene of a few lines of torch: resets, gradients, noise, failed rows, resume, bad input."""
 
 import math
 
@@ -76,7 +76,7 @@ def test_same_step_keeps_the_last_observation():
     assert info["final_info"]["distance"].shape == (3,)
 
 
-def test_numpy_face_has_gymnasiums_final_obs():
+def test_numpy_interface_has_gymnasiums_final_obs():
     env = make(3, 2, output="numpy", autoreset_mode="SameStep")
     env.reset(seed=0)
     assert "final_obs" not in env.step(np.zeros((3, 2)))[4]
@@ -192,10 +192,10 @@ def test_nonfinite_rows_are_replaced_and_poison_nobody():
             total = total + reward
         (grad,) = torch.autograd.grad(total.sum(), action)
         outcomes.append((grad, reports))
-    (healthy, _), (sick, reports) = outcomes
+    (healthy, _), (failed, reports) = outcomes
     assert reports[2] == ([False, True, False], [False, True, False])
     assert all(not any(x) for step in (0, 1, 3, 4) for x in reports[step])
-    assert torch.isfinite(sick).all() and torch.equal(sick[[0, 2]], healthy[[0, 2]])
+    assert torch.isfinite(failed).all() and torch.equal(failed[[0, 2]], healthy[[0, 2]])
 
 
 def test_resume_is_exact():

@@ -32,12 +32,12 @@ def roll(env, steps, seed=11):
     return outcomes
 
 
-def test_ids_and_faces(env_id):
+def test_ids_and_single_environments(env_id):
     assert isinstance(gym.make(f"envs:{env_id}").unwrapped, SingleEnv)
     assert isinstance(vector(f"envs:{env_id}").unwrapped, DifferentiableVectorEnv)
 
 
-def test_single_face_passes_the_checker(env_id, recwarn):
+def test_single_env_passes_the_checker(env_id, recwarn):
     check_env(gym.make(env_id).unwrapped)
     expected = ("infinity. This is probably too", "getdefaultlocale")
     assert [str(w.message) for w in recwarn if not any(text in str(w.message) for text in expected)] == []
@@ -54,7 +54,7 @@ def test_attributes(env_id, mode):
     assert env.max_episode_steps == gym.spec(env_id).max_episode_steps
 
 
-def test_numpy_face(env_id):
+def test_numpy_interface(env_id):
     env = vector(env_id)
     observation, info = env.reset(seed=0)
     for action in sampled(env, 3):
@@ -145,7 +145,7 @@ def test_remake_from_spec(env_id):
     assert gym.envs.registration.EnvSpec.from_json(single.spec.to_json()).id == env_id
 
 
-def test_torch_face(env_id):
+def test_torch_interface(env_id):
     env = vector(env_id, output="torch")
     observation, _ = env.reset(seed=0)
     assert isinstance(observation, gs.Tensor) and observation.dtype == gs.tc_float
@@ -154,13 +154,13 @@ def test_torch_face(env_id):
     assert terminated.dtype == truncated.dtype == torch.bool and info["nonfinite"].dtype == torch.bool
 
 
-def test_faces_agree(env_id):
+def test_interfaces_agree(env_id):
     arrays, tensors = vector(env_id), vector(env_id, output="torch")
     first, _ = arrays.reset(seed=0)
     second, _ = tensors.reset(seed=0)
     for action in sampled(arrays, 3):
         first = arrays.step(action)[0]
-        second = tensors.step(action)[0]  # numpy actions are welcome on both faces
+        second = tensors.step(action)[0]  # numpy actions are welcome on both interfaces
     np.testing.assert_array_equal(first, second.numpy().astype(np.float32))
 
 

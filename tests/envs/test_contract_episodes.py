@@ -98,7 +98,7 @@ def test_seeding(env_id):
     assert single.unwrapped.np_random_seed == 7
 
 
-def test_types_of_the_single_face(env_id):
+def test_types_of_the_single_env(env_id):
     env = gym.make(env_id, max_episode_steps=STEPS)
     observation, info = env.reset(seed=0)
     assert observation in env.observation_space and observation.dtype == np.float32
@@ -138,7 +138,7 @@ def test_unknown_reset_options_are_refused(env_id):
         env.close()
 
 
-def test_single_face_closes_twice(env_id):
+def test_single_env_closes_twice(env_id):
     env = gym.make(env_id)
     env.reset(seed=0)
     env.close()

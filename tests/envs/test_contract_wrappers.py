@@ -21,7 +21,7 @@ def idle(env):
 
 
 def renders(env_id):
-    """A render mode that gives pictures must be offered by both faces, or by none."""
+    """A render mode that gives pictures must be offered by both interfaces, or by none."""
     offered = "rgb_array" in gym.make(env_id).metadata["render_modes"]
     assert offered == ("rgb_array" in gym.make_vec(env_id, num_envs=1).metadata["render_modes"])
     return offered
@@ -38,7 +38,7 @@ def test_record_episode_statistics(env_id, mode):
     assert (info["episode"]["l"] == 2).all() and info["_episode"].all()
 
 
-def test_record_episode_statistics_of_the_single_face(env_id):
+def test_record_episode_statistics_of_the_single_env(env_id):
     env = RecordSingleEpisodeStatistics(gym.make(env_id, max_episode_steps=2))
     env.reset(seed=0)
     rewards = [env.step(idle(env)) for _ in range(2)]
@@ -62,7 +62,7 @@ def test_normalize_observation(env_id):
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
-def test_sync_vectorisation_of_the_single_face(env_id, mode):
+def test_sync_vectorisation_of_the_single_env(env_id, mode):
     env = SyncVectorEnv([lambda: gym.make(env_id, max_episode_steps=2)] * 2, autoreset_mode=mode)
     first, _ = env.reset(seed=[3, 4])
     for _ in range(2):

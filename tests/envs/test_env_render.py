@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import genesis as gs
-from envs import ENV_IDS, faces
+from envs import ENV_IDS, interface
 
 everywhere = pytest.mark.parametrize("env_id", ENV_IDS)
 one_of_each_kind = pytest.mark.parametrize("env_id", ["genesis/SoftPush-v0", "genesis/Quadrotor-v0"])
@@ -17,7 +17,7 @@ SIZE = (80, 60)
 
 
 @everywhere
-def test_vector_face(env_id):
+def test_vector_env(env_id):
     env = gym.make_vec(env_id, num_envs=2, render_mode="rgb_array", render_size=SIZE)
     assert env.render_mode == "rgb_array" and env.metadata["render_modes"] == ["rgb_array"]
     assert env.metadata["render_fps"] == round(1 / env.unwrapped.scene.dt)
@@ -37,7 +37,7 @@ def test_vector_face(env_id):
 
 
 @everywhere
-def test_single_face(env_id):
+def test_single_env(env_id):
     env = gym.make(env_id, render_mode="rgb_array", render_size=SIZE)
     assert env.metadata["render_fps"] == round(1 / env.unwrapped.core.scene.dt)
     env.reset(seed=0)
@@ -68,10 +68,10 @@ def test_bad_sizes(size):
 
 
 def test_environments_and_cameras_agree_on_the_largest_size():
-    gym.make("genesis/Pendulum-v0", render_size=(faces.LARGEST_SIZE, 1))
-    gs.Scene().add_camera(res=(faces.LARGEST_SIZE, 1))
+    gym.make("genesis/Pendulum-v0", render_size=(interface.LARGEST_SIZE, 1))
+    gs.Scene().add_camera(res=(interface.LARGEST_SIZE, 1))
     with pytest.raises(gs.GenesisException, match="at most"):
-        gs.Scene().add_camera(res=(faces.LARGEST_SIZE + 1, 1))
+        gs.Scene().add_camera(res=(interface.LARGEST_SIZE + 1, 1))
 
 
 @everywhere
@@ -112,8 +112,8 @@ def test_record_video(env_id, tmp_path):
         for _ in range(5):
             recorded.step(env.action_space.sample())
         recorded.close()
-    (film,) = tmp_path.glob("*.mp4")
-    assert ffmpeg.count_frames_and_secs(str(film))[0] in (4, 5)
+    (video,) = tmp_path.glob("*.mp4")
+    assert ffmpeg.count_frames_and_secs(str(video))[0] in (4, 5)
 
 
 def test_the_quadrotor_stays_in_the_picture_and_over_the_floor():

@@ -141,7 +141,7 @@ def test_the_stiffness_of_contact_counts_the_points_in_the_ground(task):
     assert "contact_stiffness" not in make(task, 1).reset(seed=0)[1]
 
 
-def test_the_single_face_takes_the_preset():
+def test_the_single_env_takes_the_preset():
     assert gym.make("genesis/Ant-v0", contact="reference").unwrapped.core.contact == "reference"
     assert gym.make("genesis/Ant-v0").unwrapped.core.contact == "strict"
     for make_one in (gym.make, gym.make_vec):

@@ -9,6 +9,7 @@ import torch
 
 import envs  # noqa: F401  (registers)
 import genesis as gs
+from agents import AGENTS
 from envs.manipulation import soft_push
 
 
@@ -36,6 +37,29 @@ def test_goals_and_starts_follow_the_documentation():
     assert abs(block).max() <= soft_push.BLOCK_START + 1e-6
     np.testing.assert_allclose((stick - block)[:, 0], soft_push.STICK_START[0], atol=1e-6)
     assert abs(stick - block)[:, 1].max() <= soft_push.STICK_START[1] + 1e-6
+
+
+def test_particles_are_a_part_of_the_observation():
+    """Where they are from the stick, behind the numbers of the task without them; both interfaces, and agents take
+    it."""
+    plain, env = make(2), make(2, particles=True)
+    single = gym.make("genesis/SoftPush-v0", particles=True)
+    assert env.observation_parts == {"state": (20,), "particles": (600, 3)} and plain.observation_parts is None
+    assert env.single_observation_space == single.observation_space and single.reset(seed=0)[0].shape == (1820,)
+    assert plain.single_observation_space.shape == (20,)
+    for one in (plain, env):
+        one.reset(seed=0)
+    for _ in range(20):
+        state, observation = plain.step(forward(2))[0], env.step(forward(2))[0]
+    assert torch.equal(state, observation[:, :20])
+    particles = 0.1 * observation[:, 20:].as_subclass(torch.Tensor).reshape(2, 600, 3)
+    stick, places = env.stick.get_pos()[:, None].numpy(), env.block.get_particles_pos().numpy()
+    np.testing.assert_allclose(particles[..., :2].numpy(), (places - stick)[..., :2], atol=1e-6)
+    np.testing.assert_allclose(particles[..., 2].numpy(), places[..., 2], atol=1e-6)
+    agent = AGENTS["ppo"].agent(AGENTS["ppo"].config(), env, 0, 1000)
+    observation = observation.as_subclass(torch.Tensor)
+    swapped = torch.cat([observation[:, :20], observation[:, 20:].reshape(2, 600, 3).flip(1).flatten(1)], dim=1)
+    assert torch.equal(agent.act(swapped), agent.act(observation))
 
 
 def test_the_material_is_stable():
@@ -109,23 +133,23 @@ def test_randomised_parameters_change_the_motion():
     assert torch.equal(ends[1], ends[2]) and not torch.allclose(ends[0], ends[1], atol=1e-4)
 
 
-def test_a_sick_environment_poisons_no_other():
+def test_a_failed_environment_poisons_no_other():
     """An absurd velocity drives one environment's state out of bounds; gradients of the others keep their bits."""
     gradients = []
     for absurd in (False, True):
         env = make(3, differentiable=True, autoreset_mode="SameStep")
         env.reset(seed=0)
         action = forward(3).to(gs.tc_float).requires_grad_()
-        total, sick = 0.0, []
+        total, failed = 0.0, []
         for step in range(4):
             if absurd and step == 2:
                 env.block.set_velocity(torch.tensor([1e30, 0.0, 0.0]), envs_idx=[1])
             observation, reward, terminated, _, info = env.step(action)
             assert torch.isfinite(observation).all() and torch.isfinite(reward).all()
-            sick.append(info["nonfinite"].tolist())
+            failed.append(info["nonfinite"].tolist())
             assert torch.equal(terminated, info["nonfinite"])
             total = total + reward.sum()
-        assert sick[2] == [False, absurd, False] and not any(sick[3])
+        assert failed[2] == [False, absurd, False] and not any(failed[3])
         gradients += torch.autograd.grad(total, action)
     healthy, poisoned = gradients
     assert torch.isfinite(poisoned).all() and torch.equal(healthy[[0, 2]], poisoned[[0, 2]])

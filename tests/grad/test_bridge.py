@@ -127,3 +127,58 @@ def test_the_graph_holds_no_more_than_it_must():
     del out
     gc.collect()
     assert found() is None
+
+
+def transformed_by_torch(y, x, basis):
+    return torch.vmap(lambda v: torch.autograd.grad(y, x, v, retain_graph=True)[0])(basis)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_batches_of_cotangents_give_the_rows_of_the_jacobian(steps):
+    """By each of torch's ways to hand over several cotangents at once."""
+    simulator = Square()
+    x, u = leaves()
+
+    def rollout(x, u):
+        y = x * 1.0
+        for _ in range(steps):
+            y, _ = take_step(simulator, 0, (y.sin(), u))
+        return y
+
+    expected = torch.autograd.functional.jacobian(rollout, (x, u))
+    fast = torch.autograd.functional.jacobian(rollout, (x, u), vectorize=True)
+    eye = torch.eye(3, dtype=torch.float64)
+    batched = torch.autograd.grad(rollout(x, u), (x, u), eye, is_grads_batched=True)
+    y = rollout(x, u)
+    mapped = [transformed_by_torch(y, leaf, eye) for leaf in (x, u)]
+    assert all(e.any() for e in expected)
+    for found in (fast, batched, mapped):
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_batch_of_cotangents_beside_one_for_all():
+    """The cotangent of one result hides an axis, that of the other does not."""
+    x, u = leaves()
+    state, output = take_step(Square(), 0, (x, u))
+    found = torch.vmap(lambda v: torch.autograd.grad((state, output), u, (v, torch.ones_like(x)))[0])(
+        torch.eye(3, dtype=torch.float64)
+    )
+    assert torch.equal(found, torch.diag(2 * u.detach()) + 1.0)
+
+
+def test_nothing_that_arrives_is_zero():
+    """A later node of the user's own says that nothing depends on it, as torch lets it by None."""
+
+    class Nothing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value):
+            return value.sum()
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            return None
+
+    simulator = Square()
+    x, u = leaves()
+    Nothing.apply(take_step(simulator, 0, take_step(simulator, 0, (x, u)))[0]).backward()
+    assert torch.equal(x.grad, torch.zeros_like(x)) and torch.equal(u.grad, torch.zeros_like(u))

@@ -1,4 +1,4 @@
-"""Robots as arrays: primitives, placing, fusing, saving, and the laws that they must obey."""
+"""Robots as arrays: primitives, placing, fusing, saving, and the constraints on them."""
 
 from dataclasses import fields, replace
 
@@ -267,7 +267,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_broken_laws_are_told(what):
+def test_violated_constraints_are_told(what):
     edit, told = BROKEN[what]
     ant = load_robot("ant")
     with pytest.raises(GenesisValueError, match=told):

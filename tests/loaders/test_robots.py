@@ -218,7 +218,7 @@ def test_mujoco_is_imported_in_one_function_only():
         path.name: [node.col_offset for node in ast.walk(ast.parse(path.read_text())) if imports_mujoco(node)]
         for path in FOLDER.parent.glob("*.py")
     }
-    assert {name: where for name, where in importing.items() if where} == {"seam.py": [8]}
+    assert {name: where for name, where in importing.items() if where} == {"lazy_import.py": [8]}
 
 
 def imports_mujoco(node):

@@ -1,4 +1,4 @@
-"""Cameras: following, marks, films, and what they refuse."""
+"""Cameras: following, marks, videos, and what they refuse."""
 
 import builtins
 
@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis.render.film import Film, tile, write_png
-from tests.render.looks import scene_of, tool
+from genesis.render.video import VideoWriter, tile, write_png
+from tests.render.render_scenes import scene_of, tool
 
 PIXELS = (64, 48)
 
@@ -96,8 +96,8 @@ def test_states_that_are_not_finite_are_drawn_as_nothing():
     state = scene.get_state()
     assert all(seen.any() for seen in camera.render(segmentation=True)[2])
     entity.get_particles_pos = lambda: torch.where(torch.tensor([True, False])[:, None, None], torch.nan, state.pos)
-    sick, well = camera.render(segmentation=True)[2]
-    assert not sick.any() and well.any()
+    failed, well = camera.render(segmentation=True)[2]
+    assert not failed.any() and well.any()
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -133,7 +133,7 @@ def test_looking_changes_nothing():
         assert torch.equal(a, b)
 
 
-# Films.
+# Videos.
 
 
 def test_recordings(camera, tmp_path):
@@ -149,8 +149,8 @@ def test_recordings(camera, tmp_path):
         path = tmp_path / f"film.{ending}"
         camera.stop_recording(path, fps=10)
         if ending == "gif":
-            with pillow.open(path) as film:
-                assert film.n_frames == frames and film.size == (2 * 64 + 2, 48)
+            with pillow.open(path) as video:
+                assert video.n_frames == frames and video.size == (2 * 64 + 2, 48)
         else:
             assert ffmpeg.count_frames_and_secs(str(path))[0] == frames
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.gif", "film.mp4"]
@@ -162,15 +162,15 @@ def test_gifs_play_in_real_time_with_a_palette_that_fits(tmp_path):
     frames = [np.roll(ramp, i, 0) for i in range(30)]
     for channel in range(3):  # colours that no picture before has shown
         frames.append(ramp * (np.arange(3) == channel).astype(np.uint8))
-    with Film(tmp_path / "film.gif", 15) as film:
+    with VideoWriter(tmp_path / "film.gif", 15) as video:
         for frame in frames:
-            film.add(frame)
-    with pillow.open(tmp_path / "film.gif") as film:
+            video.add(frame)
+    with pillow.open(tmp_path / "film.gif") as video:
         shown = []
         for i, frame in enumerate(frames):
-            film.seek(i)
-            shown.append(film.info["duration"])
-            assert np.abs(np.asarray(film.convert("RGB")).astype(int) - frame).mean() < 5.0
+            video.seek(i)
+            shown.append(video.info["duration"])
+            assert np.abs(np.asarray(video.convert("RGB")).astype(int) - frame).mean() < 5.0
     assert set(shown) == {60, 70} and sum(shown) == 10 * round(100 * len(frames) / 15)
 
 
@@ -188,9 +188,9 @@ def test_a_full_disk_is_told_and_leaves_no_file(tmp_path, ending):
             if ending == "png":
                 write_png(old, noise[0])
             else:
-                with Film(old, 30) as film:
+                with VideoWriter(old, 30) as video:
                     for frame in noise:
-                        film.add(frame)
+                        video.add(frame)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == [old.name] and old.read_bytes() == b"old"
@@ -198,8 +198,8 @@ def test_a_full_disk_is_told_and_leaves_no_file(tmp_path, ending):
 
 def test_an_error_while_filming_leaves_no_file(tmp_path):
     pytest.importorskip("imageio_ffmpeg")
-    with pytest.raises(ZeroDivisionError), Film(tmp_path / "film.mp4", 30) as film:
-        film.add(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "film.mp4", 30) as video:
+        video.add(np.zeros((32, 32, 3), np.uint8))
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
 
@@ -215,7 +215,7 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path, ending, library):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match=r"\[video\]"):
-        Film(tmp_path / f"film.{ending}", 30)
+        VideoWriter(tmp_path / f"film.{ending}", 30)
 
 
 def test_pictures_side_by_side():
@@ -275,9 +275,9 @@ def test_calls_that_are_refused(ball, camera, tmp_path):
         (lambda: camera.render(envs_idx=2), "envs_idx"),
         (lambda: camera.pause_recording(), "start_recording"),
         (lambda: camera.stop_recording(tmp_path / "a.mp4"), "start_recording"),
-        (lambda: Film(tmp_path / "a.avi", 30), "mp4"),
-        (lambda: Film(tmp_path / "none" / "a.gif", 30), "folder"),
-        (lambda: Film(tmp_path / "a.gif", 0), "fps"),
+        (lambda: VideoWriter(tmp_path / "a.avi", 30), "mp4"),
+        (lambda: VideoWriter(tmp_path / "none" / "a.gif", 30), "folder"),
+        (lambda: VideoWriter(tmp_path / "a.gif", 0), "fps"),
         (lambda: write_png(tmp_path / "a.jpg", np.zeros((2, 2, 3), np.uint8)), "png"),
         (lambda: scene.draw_debug_sphere((0, 0)), "pos"),
         (lambda: scene.draw_debug_sphere((0, 0, 0), radius=-1), "radius"),

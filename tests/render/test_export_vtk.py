@@ -14,7 +14,7 @@ import genesis as gs
 from genesis.render import colors, export
 from genesis.render.recon import surface
 from tests.render.gltf_file import File
-from tests.render.looks import plane, scene_of, tool
+from tests.render.render_scenes import plane, scene_of, tool
 from tests.render.test_scene_export import VIEW, plain
 
 pytestmark = pytest.mark.export
@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(request, ball, tmp_path, 
     if ending == "png":
         request.getfixturevalue("drawing")
         limited = tmp_path / "limited.py"  # the limit holds for the picture alone, not for what it is drawn from
-        text = Path(export.STILL).read_text(encoding="utf-8")
+        text = Path(export.RENDER_PROCESS).read_text(encoding="utf-8")
         line = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n    with open(picture"
         assert "    with open(picture" in text
         limited.write_text(text.replace("with open(picture", line))

@@ -15,10 +15,10 @@ HANGS_UP = "[Errno 32] Broken pipe\n\nFFMPEG COMMAND:\n/a/long/line -of -options
 )
 def test_an_encoder_that_hangs_up_is_one_sentence(free, said, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - free, free))
-    film = tmp_path / "a.mp4"
-    film.write_bytes(b"before")
-    with pytest.raises(gs.GenesisException) as caught, whole(film) as partial:
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"before")
+    with pytest.raises(gs.GenesisException) as caught, whole(video) as partial:
         partial.write_bytes(b"half")
         raise OSError(HANGS_UP)
     assert said in str(caught.value) and "FFMPEG COMMAND" not in str(caught.value)
-    assert film.read_bytes() == b"before" and list(tmp_path.iterdir()) == [film]
+    assert video.read_bytes() == b"before" and list(tmp_path.iterdir()) == [video]

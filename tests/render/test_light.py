@@ -6,7 +6,7 @@ import torch
 
 import genesis as gs
 from genesis.render.picture import SUN
-from tests.render.looks import SIZE, out_of_sight, plane, scene_of, tool
+from tests.render.render_scenes import SIZE, out_of_sight, plane, scene_of, tool
 
 
 def at(camera, place):

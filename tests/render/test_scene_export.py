@@ -10,7 +10,7 @@ import genesis as gs
 from genesis.grad.tensor import plain_of
 from genesis.render import colors
 from tests.render.gltf_file import File, extent_of, turn_of
-from tests.render.looks import out_of_sight, plane, scene_of, tool
+from tests.render.render_scenes import out_of_sight, plane, scene_of, tool
 
 THIN = 0.0125
 """How much smaller a round shape may be: polygons lie within, and every other one is a hundredth thinner."""

@@ -10,7 +10,7 @@ from rigid_differences import SMOOTH_STEPS, Comparison, compared, ridders
 from genesis.loaders.model import RigidModel
 from genesis.options import RigidOptions
 from genesis.solvers.base import Frames
-from genesis.solvers.rigid.layout import parameter_blocks
+from genesis.solvers.rigid.layout import parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
 
 F64 = torch.float64
@@ -90,7 +90,7 @@ class Bench:
         solver = self.solver
         self.inputs = [f.name for f in (*solver.state, *solver.controls, *solver.parameters)]
         self.results = [f.name for f in (*solver.state, *solver.outputs)]
-        self.blocks = parameter_blocks(model.n_links, model.n_dofs, len(grounds))
+        self.parameter_layout = parameter_layout(model.n_links, model.n_dofs, len(grounds))
         self._frames: dict[tuple[int, int], Frames] = {}
 
     def initial(self, n_envs: int = 1, gravity: tuple[float, float, float] = (0.0, 0.0, -G)) -> dict[str, torch.Tensor]:
@@ -100,7 +100,7 @@ class Bench:
 
     def block(self, values: dict[str, torch.Tensor], name: str) -> torch.Tensor:
         """(B, *shape) view of one block of the parameter `model`."""
-        begin, shape = self.blocks[name]
+        begin, shape = self.parameter_layout[name]
         return values["model"][:, begin : begin + int(np.prod(shape))].unflatten(1, shape)
 
     def forward(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -138,7 +138,7 @@ class Bench:
         found = {"qpos": Field("qpos"), "dofs_vel": Field("dofs_vel", 0, (self.model.n_dofs,), 1.0)}
         found["dofs"] = Field("dofs", 0, (self.model.n_dofs, 5), 1.0)
         found["wrench"] = Field("wrench", 0, (self.model.n_links, 6), 1.0)
-        for name, (begin, shape) in self.blocks.items():
+        for name, (begin, shape) in self.parameter_layout.items():
             found[name] = Field("model", begin, shape)
         found["gravity"] = Field("gravity", 0, (3,), G)
         return {name: field for name, field in found.items() if field.value == "qpos" or np.prod(field.shape) > 0}

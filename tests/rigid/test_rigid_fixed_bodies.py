@@ -140,7 +140,9 @@ def test_the_depth_is_that_of_the_movers_stiffness_alone():
     for _ in range(150):
         scene.step()
     weight = 9.81 * plain(ball.get_mass()).item()
-    assert 0.05 - plain(ball.get_pos())[0, 2].item() == pytest.approx(weight / 800.0, rel=1e-4)
+    depth = 0.05 - plain(ball.get_pos())[0, 2]
+    # In float32 a position near 0.05 m stops changing at 2e-5 m/s, where damping is still 2e-3 of the weight.
+    assert depth.item() == pytest.approx(weight / 800.0, rel=1e-4 if depth.dtype == F64 else 3e-3)
 
 
 def test_what_is_welded_onto_a_mover_counts_with_it():

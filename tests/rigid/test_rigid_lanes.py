@@ -71,8 +71,8 @@ def check(found, who, alone):
 
 
 def test_the_environments_are_unlike(alone):
-    sick = [env for env in range(N) if not torch.isfinite(alone[env][0]).all()]
-    assert sick == [ENDLESS]
+    failed = [env for env in range(N) if not torch.isfinite(alone[env][0]).all()]
+    assert failed == [ENDLESS]
     assert all(alone[env][2].any() == (env != ENDLESS) for env in range(N))
 
 

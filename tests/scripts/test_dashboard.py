@@ -24,7 +24,8 @@ from agents.core.rollout import roll_out
 from scripts import heat_map, train
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import LAYOUT
-from scripts.films import Filmer
+from scripts.run_folder import RunFolder
+from scripts.video_recorder import VideoRecorder
 from tests.envs.point_mass import make
 from tests.scripts.saved_agents import LIGHT
 
@@ -89,7 +90,7 @@ def test_every_tag_of_every_agent_is_documented(tmp_path, caplog):
             assert any(re.fullmatch(pattern(t), tag) and kind == k for t, k in expected.items()), (agent, tag)
         for tag in set(expected) - LACKING:
             assert any(re.fullmatch(pattern(tag), name) for name, _ in logged), (agent, tag)
-    assert "film: KeyError" in caplog.text  # the task has no camera, and all trainings came to their end
+    assert "video: KeyError" in caplog.text  # the task has no camera, and all trainings came to their end
 
 
 def test_the_layout_has_documented_tags():
@@ -101,7 +102,7 @@ def test_the_layout_has_documented_tags():
 def shown(task, tmp_path_factory):
     """A small run, filmed at its first evaluation and at its last."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scripts.films.FIRST_FILM", 0.0)
+        patch.setattr("scripts.video_recorder.FIRST_VIDEO", 0.0)
         return trained(tmp_path_factory.mktemp("runs"), CARTPOLE, "shac", total_steps=100, eval_every=60)
 
 
@@ -134,20 +135,20 @@ def test_curves_text_and_hyper_parameters(shown):
     assert len(list(shown.rglob("events.out.*"))) == 1  # all of it is in the run's own folder
 
 
-def test_films_and_pictures_decode(shown):
+def test_videos_and_pictures_decode(shown):
     run = events(shown)
-    films = run.Images("videos/policy")
-    assert [film.step for film in films] == [60, 100]
-    for film in films:
-        with pillow.open(io.BytesIO(film.encoded_image_string)) as image:
+    videos = run.Images("videos/policy")
+    assert [video.step for video in videos] == [60, 100]
+    for video in videos:
+        with pillow.open(io.BytesIO(video.encoded_image_string)) as image:
             assert image.format == "GIF" and image.is_animated and image.n_frames == 40
-            assert image.size == (film.width, film.height) == (258, 258) and image.info["duration"] == 100
+            assert image.size == (video.width, video.height) == (258, 258) and image.info["duration"] == 100
             seen = []
             for frame in (0, 20):
                 image.seek(frame)
                 seen.append(np.asarray(image.convert("RGB")))
             assert not np.array_equal(*seen)
-    assert (shown / "videos" / "step-000000000100.gif").read_bytes() == films[-1].encoded_image_string
+    assert (shown / "videos" / "step-000000000100.gif").read_bytes() == videos[-1].encoded_image_string
     with pillow.open(io.BytesIO(run.Images("gradients/by_step")[-1].encoded_image_string)) as image:
         assert image.format == "PNG" and len(image.getcolors(2**16)) > 20
     histogram = run.Histograms("gradients/policy/mean.linears.0.weight")[-1]
@@ -170,6 +171,76 @@ def test_a_resumed_run_describes_itself_once(tmp_path):
     assert second.Tags()["images"] == ["gradients/by_step"]
     assert first.Scalars("evaluation/return_mean")[0].step == 0  # the untrained policy, which is evaluated once
     assert second.Scalars("evaluation/return_mean")[0].step > 0
+
+
+def test_curves_of_a_run_that_was_killed_never_run_back(monkeypatch, tmp_path):
+    """Each session begins at a checkpoint that is older than the last events, evaluations and video."""
+    monkeypatch.setattr("scripts.video_recorder.FIRST_VIDEO", 0.0)
+    frequent = {
+        "total_steps": 100,
+        "eval_every": 20,
+        "save_every_s": 0.0,
+        "keep": 99,
+        "film_budget": 1.0,
+        "histograms_every": 20,
+    }
+    run = trained(tmp_path, CARTPOLE, "shac", **frequent)
+    whole = events(run)
+    for step in (60, 80, 20):
+        for path in checkpoint.of_run(run):
+            if path.stem > checkpoint.path_of(run, step).stem:
+                path.unlink()
+        with max(run.glob("events.*")).open("ab") as file:
+            file.write(b"\x12half an event")
+        (run / "videos" / "step-000000000999.gif").write_bytes(b"of a policy that is lost")
+        config, hyper = train.parse(["--resume", str(run)])
+        assert train.train(config, hyper)["steps"] == 100
+        resumed = events(run)
+        for tag in whole.Tags()["scalars"]:
+            assert [e.step for e in resumed.Scalars(tag)] == [e.step for e in whole.Scalars(tag)], tag
+        for tag in whole.Tags()["histograms"]:
+            assert [e.step for e in resumed.Histograms(tag)] == [e.step for e in whole.Histograms(tag)], tag
+        shots = [image.step for image in resumed.Images("videos/policy")]
+        assert shots == sorted(set(shots)) and shots[-1] == 100
+        assert sorted(int(path.stem[5:]) for path in (run / "videos").iterdir()) == shots
+        files = [file for file in map(events, run.glob("events.*")) if "losses/policy_loss" in file.Tags()["scalars"]]
+        seen = [e.step for file in files for e in file.Scalars("losses/policy_loss")]
+        assert sorted(seen) == [e.step for e in whole.Scalars("losses/policy_loss")]  # by readers of single files, too
+
+
+def test_what_is_measured_again_at_a_checkpoint_takes_the_place_of_what_was(tmp_path):
+    """A finished run that is resumed evaluates and videos the same policy again."""
+    run = trained(tmp_path, CARTPOLE, "shac", total_steps=40, eval_every=1000)
+    before = events(run)
+    config, hyper = train.parse(["--resume", str(run), "--eval-episodes", "2"])
+    train.train(config, hyper)
+    after = events(run)
+    assert [e.step for e in after.Scalars("evaluation/episodes")] == [0, 40]
+    assert [e.value for e in after.Scalars("evaluation/episodes")] == [4.0, 2.0]
+    assert [image.step for image in after.Images("videos/policy")] == [40]
+    assert len(after.Scalars("losses/policy_loss")) == len(before.Scalars("losses/policy_loss"))
+
+
+def test_events_are_on_the_disk_before_the_checkpoint_that_they_led_to(monkeypatch, tmp_path):
+    """Or a run that is killed would go on with a gap: by itself the writer keeps events for two minutes."""
+    found, save = [], RunFolder.save
+
+    def looking(self, payload, step):
+        found.append(events(self.path).Scalars("losses/policy_loss")[-1].step == step)
+        return save(self, payload, step)
+
+    monkeypatch.setattr(RunFolder, "save", looking)
+    trained(tmp_path, save_every_s=0.0, total_steps=80)
+    assert len(found) >= 2 and all(found)
+
+
+def test_events_that_cannot_be_removed_end_nothing(monkeypatch, tmp_path, caplog):
+    run = trained(tmp_path, total_steps=40)
+    monkeypatch.setattr("scripts.event_files.RecordWriter", lambda file: 1 / 0)
+    config, hyper = train.parse(["--resume", str(run), "--total-steps", "80"])
+    assert train.train(config, hyper)["steps"] == 80 and "ZeroDivisionError" in caplog.text
+    assert [e.step for e in events(run).Scalars("losses/policy_loss")] == [20, 40, 60, 80]
+    assert not list(run.glob(".events*"))
 
 
 # ---- gradients by step ----
@@ -219,22 +290,22 @@ def test_colours_of_the_heat_map():
 # ---- what fails ----
 
 
-def test_films_keep_to_their_budget(monkeypatch):
+def test_videos_keep_to_their_budget(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("scripts.films.time.perf_counter", lambda: now[0])
-    filmer = Filmer(CARTPOLE, None, 0, 0.02)
+    monkeypatch.setattr("scripts.video_recorder.time.perf_counter", lambda: now[0])
+    recorder = VideoRecorder(CARTPOLE, None, 0, 0.02)
     for now[0], wanted in ((0.0, False), (599.0, False), (601.0, True)):  # 6 s, and 6 s after training
-        assert filmer.wanted(last=False) is wanted and filmer.wanted(last=True)
-    filmer._spent = filmer._last = 4.0
+        assert recorder.wanted(last=False) is wanted and recorder.wanted(last=True)
+    recorder._spent = recorder._last = 4.0
     for now[0], wanted in ((599.0, False), (601.0, True)):
-        assert filmer.wanted(last=False) is wanted and filmer.wanted(last=True)
-    assert not Filmer(CARTPOLE, None, 0, 0.0).wanted(last=True)
+        assert recorder.wanted(last=False) is wanted and recorder.wanted(last=True)
+    assert not VideoRecorder(CARTPOLE, None, 0, 0.0).wanted(last=True)
 
 
 def test_without_the_extra_there_is_a_line_in_the_log(monkeypatch, tmp_path, caplog):
     monkeypatch.setitem(sys.modules, "PIL", None)
     run = trained(tmp_path, CARTPOLE, "bptt", total_steps=40)
-    assert caplog.text.count("film: pillow must be installed to write GIF films") == 1 and '".[video]"' in caplog.text
+    assert caplog.text.count("video: pillow must be installed to write GIF videos") == 1 and '".[video]"' in caplog.text
     assert caplog.text.count("by_step: pillow must be installed to draw pictures of gradients") == 1
     assert not events(run).Tags()["images"] and events(run).Tags()["histograms"] and not list(run.rglob("*.gif"))
 
@@ -281,7 +352,7 @@ def test_a_place_that_takes_no_files_is_refused_before_training(monkeypatch, tmp
         usage = namedtuple("usage", "total used free")
         monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10**6))
     monkeypatch.setattr(train, "compile_kernels", lambda *arguments: pytest.fail("training has started"))
-    law = "at least 200 MB free, got 1 MB" if case == "full" else "a folder that can be written to, got"
-    with pytest.raises(gs.GenesisException, match=f"run_dir must be .*{law}"):
+    constraint = "at least 200 MB free, got 1 MB" if case == "full" else "a folder that can be written to, got"
+    with pytest.raises(gs.GenesisException, match=f"run_dir must be .*{constraint}"):
         trained(folder)
     assert case != "full" or not folder.exists()

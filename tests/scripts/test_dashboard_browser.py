@@ -1,4 +1,4 @@
-"""TensorBoard as a user sees it: a small run's charts, films and tables in headless Chromium."""
+"""TensorBoard as a user sees it: a small run's charts, videos and tables in headless Chromium."""
 
 import socket
 import subprocess
@@ -97,7 +97,7 @@ def sees(browser, *texts):
 
 
 def test_tensorboard_shows_a_run(browser, address, tmp_path):
-    """Charts of the layout, films that move, hyper-parameters and text; a screenshot of each is left in tmp_path."""
+    """Charts of the layout, videos that move, hyper-parameters and text; a screenshot of each is left in tmp_path."""
 
     def opened(tab, query=""):
         browser.get("about:blank")
@@ -117,7 +117,7 @@ def test_tensorboard_shows_a_run(browser, address, tmp_path):
     screenshot("timeseries")
     opened("images")
     sees(browser, "videos/policy", "gradients/by_step")
-    until(lambda: set(browser.execute_script(WIDTHS_OF_PICTURES)) >= {258, 594}, 30)  # a film, and gradients by step
+    until(lambda: set(browser.execute_script(WIDTHS_OF_PICTURES)) >= {258, 594}, 30)  # a video, and gradients by step
     screenshot("images")
     opened("hparams")
     sees(browser, "hyper.gamma", "evaluation/return_mean", "shac")

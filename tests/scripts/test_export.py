@@ -11,20 +11,23 @@ import torch
 import envs
 import genesis as gs
 from agents import AGENTS
-from scripts import export
+from scripts import export, shrink
 from scripts.export import ExportConfig
+from tests.envs import point_cloud
 from tests.envs.point_mass import make
 from tests.scripts import saved_agents
 
-ENV = "genesis/TestExport-v0"
+ENV, CLOUD_ENV = "genesis/TestExport-v0", "genesis/TestExportCloud-v0"
 SEQUENCES = ("trajopt-adam", "trajopt-cem")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def task():
     envs.register_task(ENV, "tests.envs.point_mass", "PointMass", max_episode_steps=10)
+    envs.register_task(CLOUD_ENV, "tests.envs.point_cloud", "PointCloud", max_episode_steps=10)
     yield
-    envs.ENV_IDS.remove(ENV)
+    for env_id in (ENV, CLOUD_ENV):
+        envs.ENV_IDS.remove(env_id)
 
 
 def saved(tmp_path, name="ppo"):
@@ -42,6 +45,26 @@ def test_both_files_agree_with_every_agent(name, tmp_path):
     observation = torch.randn(7, 6)
     module = export.read_torchscript(run / "export" / "policy.pt")
     torch.testing.assert_close(module(observation), agent.act(observation.to(agent.low)).float(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in AGENTS if name not in SEQUENCES])
+def test_policies_that_see_points_are_exported(name, tmp_path):
+    """From the full and the shrunk checkpoint alike; they say what the parts are, and know no order of points."""
+    env = point_cloud.make(4, 6, differentiable=AGENTS[name].agent.differentiable, autoreset_mode="SameStep")
+    run, agent = saved_agents.save(tmp_path / "run", CLOUD_ENV, env, name, updates=2)
+    small = tmp_path / "small.pt"
+    shrink.run(shrink.ShrinkConfig(run, small))
+    for checkpoint, output in ((run, tmp_path / "a"), (small, tmp_path / "b")):
+        result = export.run(ExportConfig(checkpoint, output=output))
+        assert max(result["files"].values()) < 1e-5
+        assert result["observation_parts"] == {"state": [4], "cloud": [5, 2], "cloud_present": [5]}
+        module = export.read_torchscript(output / "policy.pt")
+        observation = env.reset(seed=3)[0].as_subclass(torch.Tensor)
+        cloud, present = observation[:, 4:14].reshape(-1, 5, 2).flip(1), observation[:, 14:].flip(1)
+        swapped = torch.cat([observation[:, :4], cloud.flatten(1), present], dim=1)
+        wanted = agent.act(observation).float()
+        torch.testing.assert_close(module(observation.float()), wanted, atol=1e-5, rtol=0)
+        torch.testing.assert_close(module(swapped.float()), wanted, atol=1e-5, rtol=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.load:DeprecationWarning")

@@ -1,4 +1,4 @@
-"""`scripts.render` and `scripts.gallery`: films and strips, of checkpoints and without, and what they refuse."""
+"""`scripts.render` and `scripts.gallery`: videos and strips, of checkpoints and without, and what they refuse."""
 
 import sys
 
@@ -9,8 +9,8 @@ import torch
 import genesis as gs
 from agents import AGENTS
 from agents.core import checkpoint
-from scripts import gallery, make, render, shrink
-from scripts.before_after import shots
+from scripts import common, gallery, render, shrink
+from scripts.before_after import strip_pictures
 from tests.render.gltf_file import File, turn_of
 from tests.scripts import saved_agents
 
@@ -29,7 +29,7 @@ def command(monkeypatch, *options):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A checkpoint of an agent that has learned nothing yet."""
-    env = make.evaluation_env(ENV, 2)
+    env = common.evaluation_env(ENV, 2)
     hyper = AGENTS["bptt"].config()
     agent = AGENTS["bptt"].agent(hyper, env, 0, 100)
     path = tmp_path_factory.mktemp("run") / "step-0.pt"
@@ -43,22 +43,22 @@ def trained(tmp_path_factory):
     return path
 
 
-def test_films_of_a_checkpoint(monkeypatch, tmp_path, trained, capsys):
+def test_videos_of_a_checkpoint(monkeypatch, tmp_path, trained, capsys):
     for ending, fps in (("mp4", 10), ("gif", 20)):
         path = tmp_path / f"film.{ending}"
         assert command(monkeypatch, "--checkpoint", trained, "--output", path, "--fps", fps) == 0
         assert f"written: {path} ({ENV}, {fps // 2} frames at {fps} a second)" in capsys.readouterr().out
     assert ffmpeg.count_frames_and_secs(str(tmp_path / "film.mp4")) == (5, pytest.approx(0.5, abs=0.11))
-    with pillow.open(tmp_path / "film.gif") as film:
-        assert film.n_frames == 10 and film.size == (98, 40) and film.info["duration"] == 50
+    with pillow.open(tmp_path / "film.gif") as video:
+        assert video.n_frames == 10 and video.size == (98, 40) and video.info["duration"] == 50
 
 
 @pytest.mark.parametrize("given, used", [([], "reference"), (["--contact", "strict"], "strict")])
 def test_the_contact_is_the_checkpoints_unless_given(monkeypatch, tmp_path, given, used):
-    env = make.training_env(WALKER, 2, contact="reference")
+    env = common.training_env(WALKER, 2, contact="reference")
     run, _ = saved_agents.save(tmp_path / "run", WALKER, env, "bptt", "reference")
-    made, film_env = [], make.film_env
-    monkeypatch.setattr(make, "film_env", lambda *args, **size: made.append(film_env(*args, **size)) or made[-1])
+    made, render_env = [], common.render_env
+    monkeypatch.setattr(common, "render_env", lambda *args, **size: made.append(render_env(*args, **size)) or made[-1])
     options = ("--checkpoint", run, "--output", tmp_path / "a.png", "--seconds", 0.1, *given)
     assert command(monkeypatch, *options) == 0 and made[0].contact == used
 
@@ -66,8 +66,8 @@ def test_the_contact_is_the_checkpoints_unless_given(monkeypatch, tmp_path, give
 def test_gifs_are_small_unless_asked_otherwise(tmp_path):
     config = render.RenderConfig(output=tmp_path / "film.gif", env=ENV, seconds=0.4)
     assert render.run(config)["fps"] <= 15
-    with pillow.open(tmp_path / "film.gif") as film:
-        assert film.size == (2 * 160 + 2, 2 * 160 + 2)
+    with pillow.open(tmp_path / "film.gif") as video:
+        assert video.size == (2 * 160 + 2, 2 * 160 + 2)
 
 
 def test_the_same_command_writes_the_same_file(monkeypatch, tmp_path):
@@ -91,8 +91,8 @@ def test_geometry_of_a_moment(monkeypatch, tmp_path, trained, capsys):
         assert command(monkeypatch, "--checkpoint", trained, "--output", path, "--seconds", seconds) == 0
         assert f"written: {path} ({ENV}, geometry at {seconds:g} s)" in capsys.readouterr().out
         turns.append(File(path).poses["pendulum/rod"])
-    env = make.film_env(ENV, 2)
-    act, (observation, _) = make.restored_agent(checkpoint.load(trained), env).act, env.reset(seed=1)
+    env = common.render_env(ENV, 2)
+    act, (observation, _) = common.restored_agent(checkpoint.load(trained), env).act, env.reset(seed=1)
     for step in range(round(1.0 * env.metadata["render_fps"]) + 1):
         if step in (0, round(0.5 * env.metadata["render_fps"])):
             quat = env.scene.entities[0].get_links_quat()[0, -1].tolist()
@@ -103,7 +103,7 @@ def test_geometry_of_a_moment(monkeypatch, tmp_path, trained, capsys):
 
 def test_smooth_bodies_as_geometry_need_the_extra_before_the_simulation(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "pyvista", None)
-    monkeypatch.setattr("scripts.films.Progress", lambda *arguments, **options: pytest.fail("it simulates"))
+    monkeypatch.setattr("scripts.video_recorder.Progress", lambda *arguments, **options: pytest.fail("it simulates"))
     for env, ending in ((ENV, "vtm"), ("genesis/SoftPush-v0", "glb")):
         assert command(monkeypatch, "--env", env, "--output", tmp_path / f"a.{ending}") == 1
         assert 'pip install -e ".[pyvista]"' in capsys.readouterr().err and not list(tmp_path.iterdir())
@@ -169,21 +169,23 @@ def test_the_gallery_shows_what_training_changed(tmp_path):
 
 @pytest.mark.precision("32")
 def test_the_shipped_policies_do_what_their_page_says():
-    first, last = (shots(gallery.STORIES["hopper"], trained, (0.0, 2.0), (24, 20), seed=3) for trained in (False, True))
-    assert first[1].words == "untrained, episode over"
-    distance = float(last[1].words.split()[-2])
-    assert last[1].words.startswith("trained, 2.0 s") and distance > 2.0
+    first, last = (
+        strip_pictures(gallery.STRIPS["hopper"], trained, (0.0, 2.0), (24, 20), seed=3) for trained in (False, True)
+    )
+    assert first[1].caption == "untrained, episode over"
+    distance = float(last[1].caption.split()[-2])
+    assert last[1].caption.startswith("trained, 2.0 s") and distance > 2.0
 
 
 def test_a_shrunk_checkpoint_acts_alike(tmp_path, trained):
-    env = make.evaluation_env(ENV, 2)
+    env = common.evaluation_env(ENV, 2)
     saved = checkpoint.load(trained)
     checkpoint.save(tmp_path / "whole.pt", {**saved, "processes": [{"environment": torch.zeros(10_000)}]})
     shrink.run(shrink.ShrinkConfig(tmp_path / "whole.pt", tmp_path / "small.pt"))
     assert (tmp_path / "small.pt").stat().st_size < (tmp_path / "whole.pt").stat().st_size - 10_000
     observation = env.reset(seed=0)[0]
     acts = [
-        make.restored_agent(checkpoint.load(tmp_path / f"{n}.pt"), env).act(observation) for n in ("whole", "small")
+        common.restored_agent(checkpoint.load(tmp_path / f"{n}.pt"), env).act(observation) for n in ("whole", "small")
     ]
     assert torch.equal(*acts)
     for output in (tmp_path / "small.bin", tmp_path / "nowhere" / "small.pt"):
@@ -193,5 +195,5 @@ def test_a_shrunk_checkpoint_acts_alike(tmp_path, trained):
 
 def test_shipped_checkpoints_are_small():
     files = list((gallery.DOCS / "checkpoints").glob("*.pt"))
-    assert {path.name for path in files} == {story.checkpoint.name for story in gallery.STORIES.values()}
+    assert {path.name for path in files} == {strip.checkpoint.name for strip in gallery.STRIPS.values()}
     assert all(path.stat().st_size < 400_000 for path in files)

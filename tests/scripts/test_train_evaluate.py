@@ -14,9 +14,9 @@ import genesis as gs
 from agents import AGENTS, presets
 from agents.bptt import BPTT
 from agents.core import checkpoint, distributed
-from scripts import evaluate, make, train
+from scripts import common, evaluate, train
 from tests.scripts import saved_agents, trainings
-from tests.scripts.trainings import ENV, newest, policy, resume_as_told, run_train
+from tests.scripts.trainings import ENV, INTERRUPTED, newest, policy, resume_as_told, run_train
 
 SCALARS = {
     "charts/episodic_return",
@@ -30,13 +30,6 @@ SCALARS = {
     "time/training_minutes",
     "evaluation/return_mean",
 }
-
-
-INTERRUPTED = {
-    **{"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 1, "seconds": 1.0},
-    **{"interrupted": True, "untrained": None, "trained": None, "checkpoint": "a.pt", "best": None, "film": None},
-}
-"""What a training that was stopped underway returns."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,10 +123,10 @@ def test_max_minutes_ends_a_run(monkeypatch, tmp_path, capsys):
     assert before < checkpoint.load(run)["agent_state"]["steps"] < 100000000
 
 
-@pytest.mark.parametrize("found, film", [(None, "film.gif"), (object(), "film.mp4")])
-def test_it_suggests_a_film_that_can_be_written(monkeypatch, found, film):
+@pytest.mark.parametrize("found, video", [(None, "film.gif"), (object(), "film.mp4")])
+def test_it_suggests_a_video_that_can_be_written(monkeypatch, found, video):
     monkeypatch.setattr(train, "find_spec", lambda name: found)
-    assert f"-m scripts.render --checkpoint runs/a --output {film}\n" in train.report(INTERRUPTED)
+    assert f"-m scripts.render --checkpoint runs/a --output {video}\n" in train.report(INTERRUPTED)
 
 
 def test_a_run_of_several_processes_is_resumed_by_as_many():
@@ -239,7 +232,7 @@ def test_ctrl_c_is_one_word(capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    assert make.run(interrupted) == 130 and capsys.readouterr() == ("", "interrupted\n")
+    assert common.run(interrupted) == 130 and capsys.readouterr() == ("", "interrupted\n")
 
 
 @pytest.fixture
@@ -282,11 +275,11 @@ def test_foreign_checkpoints_are_refused(monkeypatch, capsys, run):
 
 
 def test_the_contact_of_an_evaluation_is_named(monkeypatch, tmp_path, capsys):
-    env = make.training_env("genesis/Pendulum-v0", 2)
+    env = common.training_env("genesis/Pendulum-v0", 2)
     run, _ = saved_agents.save(tmp_path, "genesis/Pendulum-v0", env, "bptt")
     code, output = run_evaluate(monkeypatch, capsys, run, "--json")
-    assert code == 0 and json.loads(output.out)["contact"] == make.own_contact("genesis/Ant-v0") == "strict"
-    assert make.own_contact("genesis/SoftPush-v0") is None
+    assert code == 0 and json.loads(output.out)["contact"] == common.own_contact("genesis/Ant-v0") == "strict"
+    assert common.own_contact("genesis/SoftPush-v0") is None
 
 
 def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):
@@ -330,7 +323,8 @@ def test_a_run_of_two_processes_is_not_resumed_by_one(monkeypatch, run, capsys):
     monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run)])
     assert train.main() == 1
     error = capsys.readouterr().err
-    assert "must be resumed by 2 processes, as it was saved, got 1. Use torchrun --nproc-per-node=2 -m scripts" in error
+    assert "must be resumed by 2 processes, as it was saved, got 1. Use this command:\n" in error
+    assert error.rstrip().endswith(f"torchrun --nproc-per-node=2 -m scripts.train --resume {run}")
 
 
 def test_every_agent_has_a_preset_in_every_environment():

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from scripts import make, view
+from scripts import common, view
 from scripts.viewer import server as web
 from scripts.viewer.page import Page
 from scripts.viewer.recording import Recording
@@ -33,8 +33,8 @@ def server(viser):
 
 
 def test_the_page_plays_scrubs_and_draws(server):
-    env = make.film_env("genesis/SoftPush-v0", 2, differentiable=True)
-    recording = Recording(env, make.untrained(env, "random", 0), 1, 8, 3)
+    env = common.render_env("genesis/SoftPush-v0", 2, differentiable=True)
+    recording = Recording(env, common.untrained(env, "random", 0), 1, 8, 3)
     page = Page(server, recording, "random actions", "genesis/SoftPush-v0")
 
     def node(name):
@@ -60,7 +60,7 @@ def test_the_page_plays_scrubs_and_draws(server):
     start, end = np.moveaxis(node("arrows_1").points, 1, 0)
     np.testing.assert_allclose(start, frame.anchors[1, 1:], atol=1e-6)
     longest = np.linalg.norm(end - start, axis=1).max()
-    assert longest == pytest.approx(page._length.value * recording.look.distance, rel=1e-4)
+    assert longest == pytest.approx(page._length.value * recording.visible.distance, rel=1e-4)
     assert "Particles: longest arrow" in page._strength.content
     page._on.value = False
     page.tick(0.0)
@@ -68,8 +68,8 @@ def test_the_page_plays_scrubs_and_draws(server):
 
 
 def test_the_floor_follows_in_whole_squares(server):
-    env = make.film_env("genesis/Hopper-v0", 1, differentiable=True)
-    recording = Recording(env, make.untrained(env, "zero", 0), 1, 2, 3)
+    env = common.render_env("genesis/Hopper-v0", 1, differentiable=True)
+    recording = Recording(env, common.untrained(env, "zero", 0), 1, 2, 3)
     page = Page(server, recording, "", "genesis/Hopper-v0")
     far = recording.frames[0]
     object.__setattr__(far, "lookat", far.lookat + np.float32([12.3, 0.0, 0.0]))
@@ -104,7 +104,7 @@ def test_a_checkpoint_as_a_file_that_plays_alone(monkeypatch, tmp_path, capsys, 
     import msgspec
     import zstandard
 
-    training = make.training_env(ENV, 2)
+    training = common.training_env(ENV, 2)
     run, _ = saved_agents.save(tmp_path / "run", ENV, training, "bptt")
     path = tmp_path / f"film.{ending}"
     options = ("--checkpoint", run, "--num-envs", 1, "--seconds", 0.5, "--arrows", "--window", 4, "--record", path)
@@ -115,11 +115,11 @@ def test_a_checkpoint_as_a_file_that_plays_alone(monkeypatch, tmp_path, capsys, 
         return
     inner = zstandard.ZstdDecompressor().decompress(path.read_bytes()[8:])
     length = int.from_bytes(inner[:8], "little")
-    film = msgspec.msgpack.decode(inner[8 : 8 + length])
-    assert film["durationSeconds"] == pytest.approx(0.5)
-    names = {message["name"] for _, message in film["messages"] if "name" in message}
+    video = msgspec.msgpack.decode(inner[8 : 8 + length])
+    assert video["durationSeconds"] == pytest.approx(0.5)
+    names = {message["name"] for _, message in video["messages"] if "name" in message}
     assert {"/world", "/world/solid_0", "/world/arrows_0"} <= names
-    assert len({time for time, _ in film["messages"]}) >= 9
+    assert len({time for time, _ in video["messages"]}) >= 9
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_checkpoint_as_a_file_that_plays_alone(monkeypatch, tmp_path, capsys, 
 )
 def test_refusals(monkeypatch, tmp_path, capsys, viser, options, what):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(make, "film_env", None)
+    monkeypatch.setattr(common, "render_env", None)
     assert command(monkeypatch, *options) == 1
     assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
 
@@ -155,7 +155,7 @@ def test_the_contact_is_given_where_a_task_has_presets():
 
 
 def test_a_port_in_use_is_refused_before_anything_is_computed(monkeypatch, capsys, viser):
-    monkeypatch.setattr(make, "film_env", None)
+    monkeypatch.setattr(common, "render_env", None)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -165,7 +165,7 @@ def test_a_port_in_use_is_refused_before_anything_is_computed(monkeypatch, capsy
 
 
 def test_a_checkpoint_of_another_environment_is_refused(monkeypatch, tmp_path, capsys, viser):
-    run, _ = saved_agents.save(tmp_path / "run", ENV, make.training_env(ENV, 2), "bptt")
+    run, _ = saved_agents.save(tmp_path / "run", ENV, common.training_env(ENV, 2), "bptt")
     assert command(monkeypatch, "--checkpoint", run, "--env", "genesis/Ant-v0") == 1
     assert "Ant-v0" in capsys.readouterr().err
 

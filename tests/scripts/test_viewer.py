@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from genesis.render import meshes
-from scripts import make
+from scripts import common
 from scripts.viewer.gradients import Gradients
-from scripts.viewer.look import MAX_ARROWS, Look
 from scripts.viewer.playhead import Playhead
 from scripts.viewer.recording import Recording
+from scripts.viewer.visible_world import MAX_ARROWS, VisibleWorld
 
 WINDOW = 3
 FRAMES = 10
 
 
 def recorded(env_id, frames=FRAMES):
-    env = make.film_env(env_id, 2, differentiable=True)
-    recording = Recording(env, make.untrained(env, "random", 0), 1, frames, WINDOW)
+    env = common.render_env(env_id, 2, differentiable=True)
+    recording = Recording(env, common.untrained(env, "random", 0), 1, frames, WINDOW)
     while not recording.complete:
         recording.advance()
     return recording
@@ -75,12 +75,12 @@ def test_the_playhead_plays_waits_loops_and_is_scrubbed():
 
 def test_a_recording_is_what_the_environment_does():
     recording = recorded("genesis/Pendulum-v0")
-    env = make.film_env("genesis/Pendulum-v0", 2)
-    act = make.untrained(env, "random", 0)
+    env = common.render_env("genesis/Pendulum-v0", 2)
+    act = common.untrained(env, "random", 0)
     observation, _ = env.reset(seed=1)
-    look, total = Look(env), np.zeros(2)
+    visible, total = VisibleWorld(env), np.zeros(2)
     for number, frame in enumerate(recording.frames):
-        now = look.frame()
+        now = visible.frame()
         for name in ("pos", "quat", "anchors", "lookat"):
             np.testing.assert_allclose(getattr(frame, name), getattr(now, name), atol=1e-5)
         np.testing.assert_allclose(recording.returns[number], total, rtol=1e-5)
@@ -119,13 +119,13 @@ def test_gradients_of_tools_are_differences_of_returns():
 def test_gradients_of_particles_are_differences_of_returns():
     recording = recorded("genesis/SoftPush-v0")
     for frame, arrow in ((0, 7), (4, 60)):
-        particle = recording.look.chosen[arrow]
+        particle = recording.visible.chosen[arrow]
 
         def move(env, shift, particle=particle):
             state = env.scene.get_state()
             pos = state.mpm.pos.clone()
             pos[:, particle] += torch.as_tensor(shift)
-            env.scene.reset(state=dataclasses.replace(state, mpm=dataclasses.replace(state.mpm, pos=pos)))
+            env.scene.reset(state=state.having("mpm", dataclasses.replace(state.mpm, pos=pos)))
 
         found = Gradients(recording).at(frame)[:, 1 + arrow]
         expected = differences(recording, frame, move, 1e-6)
@@ -136,7 +136,7 @@ def test_gradients_of_particles_are_differences_of_returns():
 @pytest.mark.parametrize("env_id", ["genesis/Hopper-v0", "genesis/Quadrotor-v0"])
 def test_gradients_of_links_are_differences_of_returns(env_id):
     recording = recorded(env_id)
-    links = recording.look.links[0]
+    links = recording.visible.links[0]
     for frame in (0, 4):
         found = Gradients(recording).at(frame)
         for place in {0, len(links) - 1}:
@@ -192,8 +192,8 @@ def test_particles_are_pushed_where_the_reward_wants_the_block():
 
 
 def test_gradients_leave_a_growing_recording_alone():
-    env = make.film_env("genesis/Hopper-v0", 2, differentiable=True)
-    growing = Recording(env, make.untrained(env, "random", 0), 1, FRAMES, WINDOW)
+    env = common.render_env("genesis/Hopper-v0", 2, differentiable=True)
+    growing = Recording(env, common.untrained(env, "random", 0), 1, FRAMES, WINDOW)
     gradients = Gradients(growing)
     while not growing.complete:
         assert gradients.at(0) is None or len(growing.actions) >= 2 * WINDOW

@@ -212,8 +212,8 @@ def test_fewer_environments_than_the_frames_hold():
     whole = forward(coupling, frames, values)
     gradients = backward(coupling, frames, cotangents_of(whole))
     part = forward(coupling, frames, [[value[:1] for value in own] for own in values])
-    pulled = backward(coupling, frames, [[c[:1] for c in own] for own in cotangents_of(whole)])
-    for a, b in zip(flat(part) + flat(pulled), flat(whole) + flat(gradients), strict=True):
+    pulled_back = backward(coupling, frames, [[c[:1] for c in own] for own in cotangents_of(whole)])
+    for a, b in zip(flat(part) + flat(pulled_back), flat(whole) + flat(gradients), strict=True):
         assert torch.equal(a, b[:1])
 
 

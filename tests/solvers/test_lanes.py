@@ -4,28 +4,30 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis.compiler import bind, layout, ti
+from genesis.arrays import Array
+from genesis.compiler import ti
+from genesis.launch import bind, kernel
 from genesis.math.lanes import arctangent, sine_cosine
+
+TABLE = tuple(Array(name, "AL", ("items",), "scratch") for name in ("x", "y", "sine", "cosine", "angle"))
 
 
 @pytest.fixture(scope="module")
 def trigonometry():
     """A function from x, y (n, lanes) to sine and cosine of x and the angle of (x, y)."""
-    lay = layout()
-    AL = lay.AL
 
-    @ti.kernel
-    def compute(x: AL, y: AL, sine: AL, cosine: AL, angle: AL):
-        for i in range(x.shape[0]):
-            s, c = sine_cosine(x[i])
-            sine[i] = s
-            cosine[i] = c
-            angle[i] = arctangent(y[i], x[i])
+    @kernel(TABLE, "scratch")
+    def compute(a: ti.template()):
+        for i in range(a.x.shape[0]):
+            s, c = sine_cosine(a.x[i])
+            a.sine[i] = s
+            a.cosine[i] = c
+            a.angle[i] = arctangent(a.y[i], a.x[i])
 
     def call(x, y):
-        out = [torch.empty_like(x) for _ in range(3)]
-        bind(compute, x, y, *out, lanes=True)()
-        return [value.double() for value in out]
+        out = {name: torch.empty_like(x) for name in ("sine", "cosine", "angle")}
+        bind(compute, {"x": x, "y": y, **out}, lanes=True)()
+        return [value.double() for value in out.values()]
 
     return call
 

@@ -112,7 +112,7 @@ def test_gradients_of_a_scene_by_its_number_and_its_memory():
 
     def loss():
         softening, wear, E, nu, rho = inputs
-        scene.reset(replace(start, mpm=replace(start.mpm, memory=start.mpm.memory + wear)))
+        scene.reset(start.having("mpm", replace(start.mpm, memory=start.mpm.memory + wear)))
         bodies[0].set_material(E=E, nu=nu, rho=rho, softening=softening)
         for _ in range(3):
             scene.step()

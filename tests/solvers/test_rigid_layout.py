@@ -17,7 +17,7 @@ ENVS, SUBSTEPS = 3, 4
 PLANE = GroundGeom("ground", "plane", (0.0, 0.0, 0.4), (0.0, 0.1, 0.995), 0.3)
 
 
-def step_and_pull() -> list[torch.Tensor]:
+def forward_and_backward() -> list[torch.Tensor]:
     """Results of a step of three ants in contact, read-outs, and the gradients of a random functional of them."""
     solver = RigidSolver(load_robot("ant"), [PLANE], RigidOptions(), 1 / 240, SUBSTEPS, ENVS, ("link_acceleration",))
     generator = torch.Generator().manual_seed(0)
@@ -37,19 +37,19 @@ def step_and_pull() -> list[torch.Tensor]:
     solver.load_adjoint(frames, [noise(result) for result in results])
     solver.substep_adjoint(frames, 0, SUBSTEPS)
     seen = solver.readout(results[0], results[1])
-    pulled = solver.readout_adjoint(results[0], results[1], *(noise(value) for value in seen))
-    return [*results, *solver.store_adjoint(frames, [True] * 6), *seen, *pulled]
+    cotangents = solver.readout_adjoint(results[0], results[1], *(noise(value) for value in seen))
+    return [*results, *solver.store_adjoint(frames, [True] * 6), *seen, *cotangents]
 
 
 def test_both_layouts_agree(monkeypatch):
-    ours = step_and_pull()
+    ours = forward_and_backward()
     make = compiler.make_layout
     with monkeypatch.context() as patch:
         wanted = {"structure_of_arrays": True, "atomic": True}
         patch.setattr(compiler, "make_layout", lambda real, **choice: make(real, **{**choice, **wanted}))
         for cache in compiler._caches:
             cache.cache_clear()
-        theirs = step_and_pull()
+        theirs = forward_and_backward()
         assert compiler.layout().soa
     for cache in compiler._caches:
         cache.cache_clear()

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import Coordinates
 from genesis.engine.inputs import Array, Environments, indices, is_run, numeric
-from genesis.errors import GenesisKeyError, GenesisTypeError
+from genesis.errors import GenesisKeyError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders.model import FREE, JOINT_SIZES, Actuator, RigidModel
 from genesis.morphs import Morph
@@ -50,7 +51,7 @@ class RigidLink:
 
 
 @dataclass(frozen=True)
-class Share:
+class EntityOffsets:
     """Where an entity's numbers are in those of the solver."""
 
     q: int
@@ -58,8 +59,8 @@ class Share:
     link: int
     dt: float
     """Length of a step, s."""
-    blocks: dict[str, int]
-    """Name of a block of parameters -> first of the entity's numbers in the packed parameters."""
+    first_parameter: dict[str, int]
+    """Name of a parameter -> first of the entity's numbers in the packed parameters."""
     numbers: dict[str, int]
     """The same -> index of its `Parameter`."""
     points: tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
@@ -70,8 +71,8 @@ class ArticulatedBody(Entity):
     """Abstract: a body of the rigid solver. World frame. L links, Q numbers of q, D degrees of freedom."""
 
     kind = "rigid"
-    PLACED = ("_share",)
-    _share: Share
+    PLACED = ("_offsets",)
+    _offsets: EntityOffsets
 
     def __init__(self, idx: int, name: str, morph: Morph, material: Any, surface: Default, model: RigidModel) -> None:
         super().__init__(idx, name, morph, material, surface)
@@ -97,8 +98,8 @@ class ArticulatedBody(Entity):
             for i, link in enumerate(model.link_names)
         )
 
-    def _place(self, share: Share) -> None:
-        self._share = share
+    def _place(self, offsets: EntityOffsets) -> None:
+        self._offsets = offsets
 
     # What it is.
 
@@ -138,9 +139,9 @@ class ArticulatedBody(Entity):
             GenesisKeyError: There is none.
         """
         for link in self.links:
-            if link.name == name:
+            if isinstance(name, str) and link.name == name:
                 return link
-        at = self.model.aliases.get(name)
+        at = self.model.aliases.get(name) if isinstance(name, str) else None
         if at is not None:
             owner = "the world" if at[0] < 0 else f"link {self.links[at[0]].name!r}"
             raise GenesisKeyError(
@@ -158,13 +159,13 @@ class ArticulatedBody(Entity):
             GenesisKeyError: There is none.
         """
         for joint in self.joints:
-            if joint.name == name:
+            if isinstance(name, str) and joint.name == name:
                 return joint
         raise GenesisKeyError(
             f"joint must be one of {', '.join(joint.name for joint in self.joints)}, got {name!r}. Choose one of these."
         )
 
-    # Within: indices, and this entity's share of the solver's values.
+    # Within: indices, and this entity's part of the solver's values.
 
     def _links_idx(self, chosen: Units) -> Sequence[int]:
         return indices(f"{self.name}.links_idx_local", chosen, self.n_links, "links")
@@ -174,10 +175,12 @@ class ArticulatedBody(Entity):
 
     def _link(self, link: RigidLink | str | int) -> int:
         if isinstance(link, RigidLink):
+            if link not in self.links:
+                raise GenesisValueError(f"link must be of {self.name!r}, got {link.name!r} of another. Pass its name.")
             return link.idx_local
         if isinstance(link, str):
             return self.get_link(link).idx_local
-        if isinstance(link, int) and not isinstance(link, bool):
+        if isinstance(link, int | np.integer) and not isinstance(link, bool):
             return self._links_idx(link)[0]
         raise GenesisTypeError(f"link must be a link, its name or its index, got {type(link).__name__}. Pass one.")
 

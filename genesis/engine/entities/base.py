@@ -1,16 +1,18 @@
 """What all entities have in common."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 
 from genesis.engine.inputs import Array, Environments, environments, numeric, real, rows
 from genesis.engine.values import Values
-from genesis.errors import GenesisRuntimeError
+from genesis.errors import GenesisRuntimeError, GenesisTypeError
 from genesis.grad.tensor import Tensor
 from genesis.morphs import Morph
 from genesis.surfaces import Default
+from genesis.visible import Visible
 
 
 class Entity:
@@ -48,6 +50,22 @@ class Entity:
     def is_built(self) -> bool:
         """Whether the scene has been built."""
         return self._built is not None
+
+    def visible(self) -> tuple[Visible, ...]:
+        """What cameras show of it, once the scene is built."""
+        return ()
+
+    def followed(self, link: Any = None) -> Callable[[], torch.Tensor] | None:
+        """To the place (B, 3), m, with which a camera that follows it goes along; None of what never moves.
+
+        Raises:
+            GenesisTypeError: A link is given, and it has none.
+        """
+        return None
+
+    def _refuse_link(self, link: Any) -> None:
+        if link is not None:
+            raise GenesisTypeError(f"link must be None for {self!r}, got {link!r}. It has no links.")
 
     def _chosen(self, envs_idx: Environments) -> torch.Tensor | None:
         return environments(envs_idx, self._values.n_envs)

@@ -11,6 +11,7 @@ from genesis.grad.tensor import Tensor
 from genesis.loaders.model import GroundGeom
 from genesis.morphs import Morph
 from genesis.surfaces import Default
+from genesis.visible import Ground, Visible, fixed_ground, floor_tints
 
 MODEL = ("rigid", "model")
 
@@ -42,3 +43,10 @@ class GroundEntity(Entity):
         """(B,) Coulomb coefficient."""
         packed: torch.Tensor = self._values.read("rigid", "model")
         return self._pick(packed[:, self._column], envs_idx)
+
+    def visible(self) -> tuple[Visible, ...]:
+        """Itself."""
+        geom = self.geom
+        heights = geom.heights if geom.kind == "heightfield" else None
+        tints = floor_tints(self.surface.rgb)
+        return (Ground(fixed_ground(geom.normal, geom.pos), tints, heights, geom.spacing),)

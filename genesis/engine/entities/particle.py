@@ -1,5 +1,6 @@
 """Bodies of particles."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,11 @@ from genesis.morphs import SolidMorph
 from genesis.options import MPMOptions
 from genesis.solvers.mpm.models import Model
 from genesis.surfaces import Default
+from genesis.visible import Points, Rgb, Visible
+
+SOFT: Rgb = (0.16, 0.60, 0.80)
+LIQUID: Rgb = (0.20, 0.45, 0.85)
+"""Of bodies whose surface says nothing."""
 
 
 class ParticleEntity(Entity):
@@ -127,6 +133,17 @@ class ParticleEntity(Entity):
         material = self._values.read("mpm", "material")
         rho = material[:, self._first + self.model.numbers.index("rho")]
         return cast(Tensor, rho * (self.particle_volume * self.n_particles))
+
+    def visible(self) -> tuple[Visible, ...]:
+        """Its particles."""
+        tint = self.surface.rgb or (LIQUID if self.material.constitutive_model == "liquid" else SOFT)
+        smooth = self.surface.vis_mode == "recon"
+        return (Points(self.n_particles, self.particle_volume, tint, lambda: self.get_particles_pos(), smooth),)
+
+    def followed(self, link: Any = None) -> Callable[[], torch.Tensor]:
+        """To the mean of its particles."""
+        self._refuse_link(link)
+        return lambda: self.get_particles_pos().mean(1)
 
     def _read(self, name: str) -> Tensor:
         value = self._values.read("mpm", name)

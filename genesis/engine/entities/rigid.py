@@ -4,10 +4,11 @@ from typing import cast
 
 import torch
 
+from genesis.checks import boolean
 from genesis.engine.entities.articulated import Units
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.rigid_parameters import MODEL, RigidParameters
-from genesis.engine.entities.rigid_sensors import RigidSensors
+from genesis.engine.entities.rigid_visible import RigidVisible
 from genesis.engine.inputs import Array, Environments, indices
 from genesis.engine.state import RigidEntityState
 from genesis.errors import GenesisTypeError, GenesisValueError
@@ -17,7 +18,7 @@ FORCE, TARGET_POS, TARGET_VEL, FOLLOW_POS, FOLLOW_VEL = range(5)
 """Columns of a degree of freedom's control."""
 
 
-class RigidEntity(RigidParameters, RigidSensors):
+class RigidEntity(RigidParameters, RigidVisible):
     """A tree of links and joints, or several. World frame; all setters and getters are differentiable.
 
     Setters act at once. They take a row for each environment, or with `envs_idx` for each chosen one, or one for all;
@@ -37,6 +38,7 @@ class RigidEntity(RigidParameters, RigidSensors):
             GenesisTypeError: The base is not on a free joint.
         """
         q = self._free_q("set_pos")
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         rows = self._rows("pos", pos, ((3,),), envs)
         self._values.write("rigid", "qpos", rows, envs, q, q + 3)
@@ -52,6 +54,7 @@ class RigidEntity(RigidParameters, RigidSensors):
             GenesisTypeError: The base is not on a free joint.
         """
         q = self._free_q("set_quat")
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         rows = unit(f"{self.name}.quat", self._rows("quat", quat, ((4,),), envs))
         self._values.write("rigid", "qpos", rows, envs, q + 3, q + 7)
@@ -66,6 +69,7 @@ class RigidEntity(RigidParameters, RigidSensors):
             qs_idx_local: Which of the Q numbers; None for all.
             zero_velocity: Whether all degrees of freedom of the entity come to rest.
         """
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         chosen = indices(f"{self.name}.qs_idx_local", qs_idx_local, self.n_qs, "numbers of qpos")
         rows = self._rows("qpos", qpos, ((len(chosen),),), envs)
@@ -73,7 +77,7 @@ class RigidEntity(RigidParameters, RigidSensors):
             at = torch.tensor(list(chosen), dtype=torch.int64, device=rows.device)
             rows = self._q_rows(envs).index_copy(1, at, rows)
         rows = self._coordinates.normalised(f"{self.name}.qpos", rows)
-        self._write_units("qpos", rows, range(self.n_qs), self._share.q, self.n_qs, envs)
+        self._write_units("qpos", rows, range(self.n_qs), self._offsets.q, self.n_qs, envs)
         self._rest(zero_velocity, envs)
 
     def set_dofs_position(
@@ -87,6 +91,7 @@ class RigidEntity(RigidParameters, RigidSensors):
         Args:
             zero_velocity: Whether all degrees of freedom of the entity come to rest.
         """
+        boolean("zero_velocity", zero_velocity)
         envs = self._chosen(envs_idx)
         chosen = self._dofs_idx(dofs_idx_local)
         rows = self._unit_rows("position", position, len(chosen), envs)
@@ -94,7 +99,7 @@ class RigidEntity(RigidParameters, RigidSensors):
         at = torch.tensor(list(chosen), dtype=torch.int64, device=rows.device)
         place = self._coordinates.position(old).index_copy(1, at, rows)
         new = self._coordinates.with_position(old, place, chosen)
-        self._write_units("qpos", new, range(self.n_qs), self._share.q, self.n_qs, envs)
+        self._write_units("qpos", new, range(self.n_qs), self._offsets.q, self.n_qs, envs)
         self._rest(zero_velocity, envs)
 
     def set_dofs_velocity(
@@ -107,7 +112,7 @@ class RigidEntity(RigidParameters, RigidSensors):
         envs = self._chosen(envs_idx)
         chosen = self._dofs_idx(dofs_idx_local)
         rows = self._unit_rows("velocity", 0.0 if velocity is None else velocity, len(chosen), envs)
-        self._write_units("dofs_vel", rows, chosen, self._share.dof, self.n_dofs, envs)
+        self._write_units("dofs_vel", rows, chosen, self._offsets.dof, self.n_dofs, envs)
 
     def get_state(self) -> RigidEntityState:
         """pos (B, 3), quat (B, 4), qpos (B, Q), dofs_vel (B, D), links_pos (B, L, 3), links_quat (B, L, 4)."""
@@ -120,14 +125,14 @@ class RigidEntity(RigidParameters, RigidSensors):
         """(B, 3) of the base link's frame, m."""
         if self._free is None:
             return cast(Tensor, self.get_links_pos(self._root, envs_idx)[:, 0])
-        q = self._share.q + self._free.q
+        q = self._offsets.q + self._free.q
         return self._pick(self._values.read("rigid", "qpos")[:, q : q + 3], envs_idx)
 
     def get_quat(self, envs_idx: Environments = None) -> Tensor:
         """(B, 4) of the base link, wxyz, from its frame to the world's."""
         if self._free is None:
             return cast(Tensor, self.get_links_quat(self._root, envs_idx)[:, 0])
-        q = self._share.q + self._free.q + 3
+        q = self._offsets.q + self._free.q + 3
         return self._pick(self._values.read("rigid", "qpos")[:, q : q + 4], envs_idx)
 
     def get_vel(self, envs_idx: Environments = None) -> Tensor:
@@ -141,16 +146,16 @@ class RigidEntity(RigidParameters, RigidSensors):
     def get_qpos(self, qs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) joint positions as in `set_qpos`."""
         chosen = indices(f"{self.name}.qs_idx_local", qs_idx_local, self.n_qs, "numbers of qpos")
-        return self._columns(self._read("qpos", self._share.q, self.n_qs), chosen, envs_idx)
+        return self._columns(self._read("qpos", self._offsets.q, self.n_qs), chosen, envs_idx)
 
     def get_dofs_position(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) as in `set_dofs_position`; rotation vectors have a length of at most pi."""
-        whole = self._coordinates.position(self._read("qpos", self._share.q, self.n_qs))
+        whole = self._coordinates.position(self._read("qpos", self._offsets.q, self.n_qs))
         return self._columns(whole, self._dofs_idx(dofs_idx_local), envs_idx)
 
     def get_dofs_velocity(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) m/s and rad/s, as in `set_dofs_velocity`."""
-        whole = self._read("dofs_vel", self._share.dof, self.n_dofs)
+        whole = self._read("dofs_vel", self._offsets.dof, self.n_dofs)
         return self._columns(whole, self._dofs_idx(dofs_idx_local), envs_idx)
 
     # What drives it. The mode of a degree of freedom is that of the last of these calls.
@@ -208,19 +213,19 @@ class RigidEntity(RigidParameters, RigidSensors):
             raise GenesisTypeError("set_links_wrench must get force, torque or both, got neither. Pass one.")
         envs = self._chosen(envs_idx)
         chosen = self._links_idx(links_idx_local)
-        old = self._columns(self._read("wrench", self._share.link, self.n_links), chosen, envs_idx)
+        old = self._columns(self._read("wrench", self._offsets.link, self.n_links), chosen, envs_idx)
         parts = list(plain_of(old).split(3, -1))
         for i, (what, value) in enumerate((("force", force), ("torque", torque))):
             if value is not None:
                 parts[i] = self._unit_rows(what, value, len(chosen), envs, (3,))
-        self._write_units("wrench", torch.cat(parts, -1), chosen, self._share.link, self.n_links, envs)
+        self._write_units("wrench", torch.cat(parts, -1), chosen, self._offsets.link, self.n_links, envs)
 
     def get_dofs_force(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) force of the control on degrees of freedom at the present state, cut off at its limits, N and N m.
 
         Springs, damping and limits of joints are not part of it: `get_force_torque` feels all.
         """
-        dof, n = self._share.dof, self.n_dofs
+        dof, n = self._offsets.dof, self.n_dofs
         force, pos, vel, follow_pos, follow_vel = self._read("dofs", dof, n).unbind(-1)
         towards = follow_pos * self.get_dofs_kp() * (pos - self.get_dofs_position())
         towards = towards + follow_vel * self.get_dofs_kv() * (vel - self.get_dofs_velocity())
@@ -240,15 +245,17 @@ class RigidEntity(RigidParameters, RigidSensors):
                 f"{call} must move a body with a free joint, got {self.name!r}, whose base is fixed to the world or "
                 "moves by other joints. Give its morph the pose, leave out fixed, or call set_qpos."
             )
-        return self._share.q + self._free.q
+        return self._offsets.q + self._free.q
 
     def _q_rows(self, envs: torch.Tensor | None) -> torch.Tensor:
         """(K, Q) of the chosen environments, plain."""
-        return plain_of(self._pick(self._read("qpos", self._share.q, self.n_qs), envs))
+        return plain_of(self._pick(self._read("qpos", self._offsets.q, self.n_qs), envs))
 
     def _check_unit(self, qpos: torch.Tensor) -> None:
         """Raise unless this body's quaternions in the solver's qpos (K, Q) have length one."""
-        self._coordinates.normalised(f"state qpos of {self.name}", qpos[:, self._share.q : self._share.q + self.n_qs])
+        self._coordinates.normalised(
+            f"state qpos of {self.name}", qpos[:, self._offsets.q : self._offsets.q + self.n_qs]
+        )
 
     def _rest(self, wanted: bool, envs: torch.Tensor | None) -> None:
         if wanted and self.n_dofs:
@@ -259,14 +266,14 @@ class RigidEntity(RigidParameters, RigidSensors):
                 dtype=values.dtype,
                 device=values.device,
             )
-            self._write_units("dofs_vel", still, range(self.n_dofs), self._share.dof, self.n_dofs, envs)
+            self._write_units("dofs_vel", still, range(self.n_dofs), self._offsets.dof, self.n_dofs, envs)
 
-    def _must_have_gains(self, call: str, block: str) -> None:
-        gains = self._values.parameters(MODEL)[self._share.numbers[block]]
+    def _must_have_gains(self, call: str, parameter_name: str) -> None:
+        gains = self._values.parameters(MODEL)[self._offsets.numbers[parameter_name]]
         if not any(bool(source.detach().any()) for source in gains.sources):
             raise GenesisValueError(
-                f"{call} must have gains, got {block} of zero at every degree of freedom of {self.name!r}. "
-                f"Call set_dofs_{block} first."
+                f"{call} must have gains, got {parameter_name} of zero at every degree of freedom of {self.name!r}. "
+                f"Call set_dofs_{parameter_name} first."
             )
 
     def _control(
@@ -292,4 +299,4 @@ class RigidEntity(RigidParameters, RigidSensors):
         rows = torch.nn.functional.pad(rows[..., None], (column, FOLLOW_VEL - column))
         if follow_vel:
             rows = rows + rows.new_tensor([0.0, 0.0, 0.0, follow_pos, follow_vel])
-        self._write_units("dofs", rows, chosen, self._share.dof, self.n_dofs, envs)
+        self._write_units("dofs", rows, chosen, self._offsets.dof, self.n_dofs, envs)

@@ -116,8 +116,8 @@ class RigidParameters(ArticulatedBody):
 
     # Within.
 
-    def _set(self, block: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments) -> None:
-        values, place = self._values, self._share.numbers[block]
+    def _set(self, parameter_name: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments) -> None:
+        values, place = self._values, self._offsets.numbers[parameter_name]
         envs = self._chosen(envs_idx)
         old = values.parameters(MODEL)[place]
         if value is None:
@@ -125,7 +125,7 @@ class RigidParameters(ArticulatedBody):
         tensor = numeric(old.what, value, values.scene)
         whole = whole or list(chosen) == list(range(old.item[0]))
         changed = old.assign(tensor, envs) if whole else old.assign_units(tensor, chosen, envs)
-        if block == "stiffness" and self._coordinates.free:
+        if parameter_name == "stiffness" and self._coordinates.free:
             packed = changed.pack(torch.float64, torch.device("cpu")).detach()[:, list(self._coordinates.free)]
             if packed.any():
                 raise GenesisValueError(
@@ -135,8 +135,8 @@ class RigidParameters(ArticulatedBody):
         values.set_parameters(MODEL, {place: changed})
 
     def _get(
-        self, block: str, chosen: Sequence[int], n: int, envs_idx: Environments, item: tuple[int, ...] = ()
+        self, parameter_name: str, chosen: Sequence[int], n: int, envs_idx: Environments, item: tuple[int, ...] = ()
     ) -> Tensor:
-        first, size = self._share.blocks[block], n * (item[0] if item else 1)
+        first, size = self._offsets.first_parameter[parameter_name], n * (item[0] if item else 1)
         packed = self._values.read("rigid", "model")[:, first : first + size]
         return self._columns(packed.unflatten(1, (n, *item)) if item else packed, chosen, envs_idx)

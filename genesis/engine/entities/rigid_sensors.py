@@ -46,11 +46,11 @@ class RigidSensors(ArticulatedBody):
             GenesisRuntimeError: "contacts" was not asked for at build.
         """
         self._must_have("contacts", "get_contacts")
-        columns, links, names = self._share.points
+        columns, links, names = self._offsets.points
         packed = self._pick(self._columns(self._values.read("rigid", "contacts"), columns, None), envs_idx)
         force, position = packed[..., :3], packed[..., 3:]
         link_idx = torch.tensor(links, dtype=torch.int64, device=packed.device)
-        impulse = force * self._share.dt
+        impulse = force * self._offsets.dt
         return Contacts(cast(Tensor, force), cast(Tensor, position), cast(Tensor, impulse), link_idx, names)
 
     def get_links_wrench(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
@@ -60,7 +60,7 @@ class RigidSensors(ArticulatedBody):
             GenesisRuntimeError: "link_wrench" was not asked for at build.
         """
         self._must_have("link_wrench", "get_links_wrench")
-        whole = self._read("link_wrench", self._share.link, self.n_links)
+        whole = self._read("link_wrench", self._offsets.link, self.n_links)
         return self._columns(whole, self._links_idx(links_idx_local), envs_idx)
 
     def get_links_acceleration(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
@@ -70,7 +70,7 @@ class RigidSensors(ArticulatedBody):
             GenesisRuntimeError: "link_acceleration" was not asked for at build.
         """
         self._must_have("link_acceleration", "get_links_acceleration")
-        whole = self._read("link_acceleration", self._share.link, self.n_links)
+        whole = self._read("link_acceleration", self._offsets.link, self.n_links)
         return self._columns(whole, self._links_idx(links_idx_local), envs_idx)
 
     def get_force_torque(self, link: RigidLink | str | int, envs_idx: Environments = None) -> Tensor:
@@ -111,9 +111,9 @@ class RigidSensors(ArticulatedBody):
 
     def _readout(self, which: int, links_idx_local: Units, envs_idx: Environments) -> Tensor:
         chosen = self._links_idx(links_idx_local)
-        whole = self._values.links()[which]
+        whole = self._values.readouts("rigid")[which]
         if self.n_links != whole.shape[1]:
-            whole = whole[:, self._share.link : self._share.link + self.n_links]
+            whole = whole[:, self._offsets.link : self._offsets.link + self.n_links]
         return self._columns(whole, chosen, envs_idx)
 
     def _must_have(self, output: str, call: str) -> None:

@@ -1,15 +1,21 @@
 """Kinematic bodies that push particles."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from genesis import morphs
 from genesis.engine.entities.base import Entity
 from genesis.engine.inputs import Array, Environments
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor
 from genesis.math import quaternion
+from genesis.visible import Ground, Rgb, Shape, Solids, Visible, floor_tints
+
+TINT: Rgb = (0.25, 0.28, 0.34)
+"""Of a tool whose surface says nothing."""
 
 
 class ToolEntity(Entity):
@@ -90,6 +96,33 @@ class ToolEntity(Entity):
                 'get_wrench must be asked for at build, got a scene without it. Call scene.build(outputs=("wrench",)).'
             )
         return self._read("wrench", envs_idx)
+
+    def visible(self) -> tuple[Visible, ...]:
+        """Its shape, or a ground that moves."""
+        match self.morph:
+            case morphs.Plane():
+                return (Ground(self._plane, floor_tints(self.surface.rgb)),)
+            case morphs.Sphere(radius=radius):
+                kind, size = "sphere", (radius,)
+            case morphs.Box(half_extent=half_extent):
+                kind, size = "box", half_extent
+            case morphs.Cylinder(radius=radius, height=height):
+                kind, size = "cylinder", (radius, height / 2)
+            case morphs.Capsule(radius=radius, height=height):
+                kind, size = "capsule", (radius, height / 2)
+            case _:
+                return ()
+        shape = Shape(kind, size, self.surface.rgb or TINT)
+        return (Solids((shape,), lambda: (self.get_pos()[:, None], self.get_quat()[:, None])),)
+
+    def followed(self, link: Any = None) -> Callable[[], torch.Tensor]:
+        """To its position."""
+        self._refuse_link(link)
+        return lambda: self.get_pos()
+
+    def _plane(self) -> tuple[torch.Tensor, torch.Tensor]:
+        quat = self.get_quat().double()
+        return quaternion.rotate(quat, quat.new_tensor([0.0, 0.0, 1.0])), self.get_pos()
 
     def _read(self, name: str, envs_idx: Environments) -> Tensor:
         return self._pick(self._values.read("tool", name)[:, self._column], envs_idx)

@@ -3,8 +3,19 @@
 import math
 
 from genesis.compiler import layout, per_runtime, ti
+from genesis.render.kernels.arrays import (
+    BELOW,
+    HEIGHT,
+    OPENNESS,
+    PIXEL,
+    TILE,
+    TILES_X,
+    TRACE,
+    TRACE_DEPTH,
+    WIDTH,
+    kernel_of,
+)
 from genesis.render.kernels.shapes import FAR
-from genesis.render.kernels.tiles import HEIGHT, TILE, TILES_X, WIDTH
 from genesis.render.kernels.trace import tracing
 
 
@@ -13,23 +24,20 @@ def trace_kernel(full: bool):
     """`full`: with what was hit and the normals, not the depth alone."""
     lay, tr = layout(), tracing()
 
-    @ti.kernel
-    def trace(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4, about: lay.I1,
-              faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
-              hits: lay.IL, depth: lay.AL, normals: lay.AL):  # fmt: skip
+    @kernel_of(TRACE if full else TRACE_DEPTH)
+    def trace(a: ti.template()):
         """One ray through the middle of every pixel."""
-        row = sizes[TILES_X] * TILE // lay.width
-        for at in range(row * sizes[HEIGHT]):
+        row = a.sizes[TILES_X] * TILE // lay.width
+        for at in range(row * a.sizes[HEIGHT]):
             y, x = at // row, at % row * lay.width
-            o, d = tr.rays(x + 0.5, y + 0.5, view, sizes)
-            tile = y // TILE * sizes[TILES_X] + x // TILE
-            hit, t, n = tr.cast(o, d, tile, full, ball, near, which, starts, entries, solid, about, faces,
-                                ground, heights, sizes)  # fmt: skip
-            depth[at] = t
+            o, d = tr.rays(a, x + 0.5, y + 0.5)
+            tile = y // TILE * a.sizes[TILES_X] + x // TILE
+            hit, t, n = tr.cast(a, o, d, tile, full)
+            a.depth[at] = t
             if ti.static(full):
-                hits[at] = hit
+                a.hits[at] = hit
                 for c in ti.static(range(3)):
-                    normals[3 * at + c] = n[c]
+                    a.normals[3 * at + c] = n[c]
 
     return trace
 
@@ -45,16 +53,15 @@ def openness_kernel():
     lay = layout()
     real = lay.real
 
-    @ti.kernel
-    def openness(depth: lay.A1, sizes: lay.I1, gap: lay.A1, visible: lay.A1):
+    @kernel_of(OPENNESS)
+    def openness(a: ti.template()):
         """How much of an overcast sky each place of the ground sees, 0 … 1.
 
-        `depth`: of the picture from below the ground straight up, whose rays start `gap[0]` under it; `gap[1]` is the
-        edge of its pixels, m. A disc of radius r at height h over a level place hides r^2 / (r^2 + h^2) of its sky;
-        rings are differences of discs.
+        The depth is that of the picture from below the ground straight up. A disc of radius r at height h over a level
+        place hides r^2 / (r^2 + h^2) of its sky; rings are differences of discs.
         """
-        for pixel in range(sizes[WIDTH] * sizes[HEIGHT]):
-            y, x = pixel // sizes[WIDTH], pixel % sizes[WIDTH]
+        for pixel in range(a.sizes[WIDTH] * a.sizes[HEIGHT]):
+            y, x = pixel // a.sizes[WIDTH], pixel % a.sizes[WIDTH]
             hidden = ti.cast(0.0, real)
             right, down = ti.cast(FIRST[0], real), ti.cast(FIRST[1], real)
             for _spoke in range(SPOKES):
@@ -62,15 +69,15 @@ def openness_kernel():
                 for _ in range(RINGS):
                     u = ti.cast(ti.floor(x + 0.5 + middle * right), ti.i32)
                     v = ti.cast(ti.floor(y + 0.5 + middle * down), ti.i32)
-                    if u >= 0 and v >= 0 and u < sizes[WIDTH] and v < sizes[HEIGHT]:
-                        h = depth[v * sizes[TILES_X] * TILE + u]
+                    if u >= 0 and v >= 0 and u < a.sizes[WIDTH] and v < a.sizes[HEIGHT]:
+                        h = a.flat_depth[v * a.sizes[TILES_X] * TILE + u]
                         if h < FAR:
-                            h = ti.max(h - gap[0], 0.0) / gap[1] + 0.3
+                            h = ti.max(h - a.gap[BELOW], 0.0) / a.gap[PIXEL] + 0.3
                             hidden += outer * outer / (outer * outer + h * h) - inner * inner / (inner * inner + h * h)
                     inner = outer
                     middle = 1.3 * outer
                     outer *= 1.7
                 right, down = right * TURN[0] - down * TURN[1], right * TURN[1] + down * TURN[0]
-            visible[pixel] = 1.0 - hidden / SPOKES
+            a.visible[pixel] = 1.0 - hidden / SPOKES
 
     return openness

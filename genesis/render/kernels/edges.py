@@ -2,7 +2,7 @@
 
 from genesis.compiler import layout, per_runtime, ti
 from genesis.math.lanes import any_lane, lanes3, numbered, of_lane, set_lane, where, whole
-from genesis.render.kernels.tiles import HEIGHT, N_SOLIDS, TILE, TILES_X, TILES_Y, WIDTH
+from genesis.render.kernels.arrays import FIND_EDGES, HEIGHT, N_SOLIDS, TILE, TILES_X, TILES_Y, WIDTH, kernel_of
 from genesis.render.kernels.trace import RECON, tracing
 
 EXTRA = ((-0.36, -0.14), (0.30, -0.25), (0.06, 0.39))
@@ -28,34 +28,29 @@ def edge_kernel():
                 set_lane(out, j, of_lane(beside, 0 if by > 0 else width - 1))
         return out
 
-    @ti.kernel
-    def find_edges(ball: lay.A4, near: lay.A1, which: lay.I1, starts: lay.I1, entries: lay.I1, solid: lay.A4,
-                   about: lay.I1, faces: lay.A4, ground: lay.A4, heights: lay.A1, view: lay.A1, sizes: lay.I1,
-                   hits: lay.IL, depth: lay.AL, normals: lay.AL, edges: lay.IL):  # fmt: skip
-        """`edges`: 0, or at an edge 1 + the pixel, there or beside it, that knows the normal of a smooth body there.
-
-        Where there are edges, N_EXTRA further pictures are written behind the first one.
-        """
-        row = sizes[TILES_X] * TILE // width
-        for at in range(row * sizes[HEIGHT]):
+    @kernel_of(FIND_EDGES)
+    def find_edges(a: ti.template()):
+        """Where there are edges, N_EXTRA further pictures are written behind the first one."""
+        row = a.sizes[TILES_X] * TILE // width
+        for at in range(row * a.sizes[HEIGHT]):
             y, x = at // row, at % row * width
-            mine, edge = hits[at], whole()
+            mine, edge = a.hits[at], whole()
             _, place = numbered()
             column, here = place + x, place + at * width
             smooth = here
-            on_solid = (mine >= 0) & (mine < sizes[N_SOLIDS])
+            on_solid = (mine >= 0) & (mine < a.sizes[N_SOLIDS])
             folds, n = any_lane(on_solid), lanes3()
             if folds:
                 for c in ti.static(range(3)):
-                    n[c] = normals[3 * at + c]
+                    n[c] = a.normals[3 * at + c]
             for right, down in ti.static(((1, 0), (-1, 0), (0, 1), (0, -1))):
                 beside = at
                 if 0 <= x + right * width and x + right * width < row * width:
                     beside += right
-                if 0 <= y + down and y + down < sizes[HEIGHT]:
+                if 0 <= y + down and y + down < a.sizes[HEIGHT]:
                     beside += down * row
-                theirs, m = hits[beside], lanes3()
-                shown = (column + right >= 0) & (column + right < sizes[WIDTH])
+                theirs, m = a.hits[beside], lanes3()
+                shown = (column + right >= 0) & (column + right < a.sizes[WIDTH])
                 if ti.static(right != 0):
                     theirs = where(shown, shifted(right, mine, theirs), mine)
                 other = theirs != mine
@@ -64,24 +59,23 @@ def edge_kernel():
                                here + right + (beside - at) * width * ti.abs(down), smooth)  # fmt: skip
                 if folds:
                     for c in ti.static(range(3)):
-                        m[c] = normals[3 * beside + c]
+                        m[c] = a.normals[3 * beside + c]
                         if ti.static(right != 0):
                             m[c] = where(shown, shifted(right, n[c], m[c]), n[c])
                     edge = where(on_solid & (theirs == mine) & (n.dot(m) < FOLD), whole(1), edge)
-            edges[at] = where(edge > 0, smooth + 1, whole())
+            a.edges[at] = where(edge > 0, smooth + 1, whole())
             if any_lane(edge > 0):
                 for s in range(N_EXTRA):
                     dx, dy = ti.cast(0.5, real), ti.cast(0.5, real)
                     for k in ti.static(range(N_EXTRA)):
                         if s == k:
                             dx, dy = 0.5 + EXTRA[k][0], 0.5 + EXTRA[k][1]
-                    o, d = tr.rays(x + dx, y + dy, view, sizes)
-                    tile = y // TILE * sizes[TILES_X] + x // TILE
-                    hit, t, normal = tr.cast(o, d, tile, True, ball, near, which, starts, entries, solid, about,
-                                             faces, ground, heights, sizes)  # fmt: skip
-                    behind = at + (s + 1) * row * sizes[TILES_Y] * TILE
-                    hits[behind], depth[behind] = hit, t
+                    o, d = tr.rays(a, x + dx, y + dy)
+                    tile = y // TILE * a.sizes[TILES_X] + x // TILE
+                    hit, t, normal = tr.cast(a, o, d, tile, True)
+                    behind = at + (s + 1) * row * a.sizes[TILES_Y] * TILE
+                    a.hits[behind], a.depth[behind] = hit, t
                     for c in ti.static(range(3)):
-                        normals[3 * behind + c] = normal[c]
+                        a.normals[3 * behind + c] = normal[c]
 
     return find_edges

@@ -7,6 +7,7 @@ from p along d, or FAR. Sizes: see `loaders.parts.Geom`.
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import Vec, absolute, copy, lane, where
+from genesis.render.kernels.arrays import OFFSET
 
 SPHERE, CAPSULE, BOX, CYLINDER, ELLIPSOID, HULL = range(6)  # the order of loaders.parts.GEOM_KINDS
 FAR = 1e30
@@ -47,7 +48,7 @@ def shapes() -> Functions:
         return ti.min(near, far), ti.max(near, far)
 
     @ti.func
-    def enter(kind, size, begin, count, p: ti.template(), d: ti.template(), faces: ti.template()):
+    def enter(a: ti.template(), kind, size, begin, count, p: ti.template(), d: ti.template()):
         """Length from p to where each ray enters; `begin`, `count`: faces of a hull."""
         first, last = lane(-FAR), lane(FAR)
         if kind == SPHERE:
@@ -58,13 +59,13 @@ def shapes() -> Functions:
             first, last = quadric(e.dot(e), q.dot(e), q.dot(q) - 1.0)
         elif kind == BOX:
             for i in ti.static(range(3)):
-                a, b = slab(p[i], d[i], size[i])
-                first, last = ti.max(first, a), ti.min(last, b)
+                near, far = slab(p[i], d[i], size[i])
+                first, last = ti.max(first, near), ti.min(last, far)
         elif kind == HULL:
             for f in range(begin, begin + count):
-                face = lay.get4(faces, f)
+                face = lay.get4(a.faces, f)
                 n = Vec(face[0], face[1], face[2])
-                along, over = n.dot(d), n.dot(p) - face[3]
+                along, over = n.dot(d), n.dot(p) - face[OFFSET]
                 there = (0.0 - over) / where(absolute(along) > TINY, along, lane(1.0))
                 first = where(along < -TINY, ti.max(first, there), first)
                 last = where(along > TINY, ti.min(last, there), last)
@@ -75,8 +76,8 @@ def shapes() -> Functions:
                 d[0] * d[0] + d[1] * d[1], p[0] * d[0] + p[1] * d[1], p[0] * p[0] + p[1] * p[1] - r * r
             )
             if kind == CYLINDER:
-                a, b = slab(p[2], d[2], h)
-                first, last = ti.max(first, a), ti.min(last, b)
+                near, far = slab(p[2], d[2], h)
+                first, last = ti.max(first, near), ti.min(last, far)
             else:
                 along_axis = first == -FAR
                 z = where(along_axis, 0.0 - h * sign(d[2]), p[2] + first * d[2])
@@ -88,7 +89,7 @@ def shapes() -> Functions:
         return where(first > last, lane(FAR), first)
 
     @ti.func
-    def normal(kind, size, begin, count, q: ti.template(), faces: ti.template()):
+    def normal(a: ti.template(), kind, size, begin, count, q: ti.template()):
         """Outward unit normal at the points q of the surface."""
         n = copy(q)
         if kind == ELLIPSOID:
@@ -110,9 +111,9 @@ def shapes() -> Functions:
         elif kind == HULL:
             best = lane(-FAR)
             for f in range(begin, begin + count):
-                face = lay.get4(faces, f)
+                face = lay.get4(a.faces, f)
                 m = Vec(face[0], face[1], face[2])
-                over = m.dot(q) - face[3]
+                over = m.dot(q) - face[OFFSET]
                 n = where(over > best, m, n)
                 best = ti.max(best, over)
         return n * (1.0 / ti.max(n.norm(), TINY))

@@ -37,7 +37,7 @@ TABLE = (
     Array("parts", "A4", ("parts", "envs", "nodes"), "scratch"),  # a grid of each chunk, where there are several
     Array("live", "I1", ("envs",), "adjoint"),  # 1 where an environment is healthy and has a cotangent
     Array("gmoved", "A4", ("envs", "nodes"), "adjoint"),
-    Array("memo", "A4", ("envs", "nodes", "colliders", 2), "adjoint"),  # of each node and collider, what contact notes
+    Array("contact_cache", "A4", ("envs", "nodes", "colliders", 2), "adjoint"),  # what contact notes
     Array("gx", "A3", ("envs", "particles"), "adjoint"),
     Array("gv", "A3", ("envs", "particles"), "adjoint"),
     Array("gC", "A33", ("envs", "particles"), "adjoint"),

@@ -112,7 +112,7 @@ def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Func
                         e = a.body[p]
                         ph.stage_particle(q0 + p, q1 + p, b * n + p, b * a.size[N_BODIES] + e, e, a)
                     for p in range(share(chunk, a), share(chunk + 1, a)):
-                        ph.scatter_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
+                        ph.p2g_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
                 else:
                     a.status[b] = ti.max(s, 1)  # the substep before made it
         ti.loop_config(block_dim=1)
@@ -142,7 +142,7 @@ def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Func
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
                 for p in range(share(chunk, a), share(chunk + 1, a)):
-                    ph.gather_particle(q0 + p, b * n + p, ph.domain_box(b * a.size[CAPACITY], a), a)
+                    ph.g2p_particle(q0 + p, b * n + p, ph.domain_box(b * a.size[CAPACITY], a), a)
                 for p in range(share(chunk, a), share(chunk + 1, a)):
                     ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
         ti.loop_config(block_dim=1)

@@ -65,7 +65,7 @@ def fused(models: tuple[Model, ...], contact: Functions, table: Table) -> Functi
                         e = a.body[p]
                         ph.stage_particle(q0 + p, q1 + p, b * n + p, b * a.size[N_BODIES] + e, e, a)
                     for p in range(n):
-                        ph.scatter_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                        ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):
@@ -73,7 +73,7 @@ def fused(models: tuple[Model, ...], contact: Functions, table: Table) -> Functi
                                 put4(a.moved, to + c, ph.node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
                                                               light, s, b, 0, a))  # fmt: skip
                     for p in range(n):
-                        ph.gather_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
+                        ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
                     for p in range(n):
                         ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
                 if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS]:

@@ -65,7 +65,7 @@ def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Fun
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
                 at = grid_at(a) + b * a.size[CAPACITY]
-                ph.scatter_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
+                ph.p2g_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             put4(a.moved, c, ph.node(get4(a.grid, grid_at(a) + c), coordinates(c % a.size[CAPACITY], a),
@@ -74,7 +74,7 @@ def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Fun
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
                 q, q1 = frame(a.size[BEGIN], b, a) + p, frame(a.size[BEGIN] + 1, b, a) + p
-                ph.gather_particle(q, i, ph.domain_box(b * a.size[CAPACITY], a), a)
+                ph.g2p_particle(q, i, ph.domain_box(b * a.size[CAPACITY], a), a)
                 ph.advance_particle(q, q1, i, a)
                 if a.size[BEGIN] + 1 == a.size[SUBSTEPS] and not ph.inside(get3(a.x, q1), a):
                     a.status[b] = a.size[SUBSTEPS]

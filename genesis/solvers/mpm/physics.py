@@ -1,10 +1,10 @@
 """One substep, per particle and per grid node, and its adjoint. Drivers (fused, chunked, parallel) only loop over them.
 
 Forward                                        Adjoint, in reverse
-    stage_particle    stress, momentum             release_particle  of scatter and stage
-    scatter_particle  to the grid                  release_node      of node
-    node              momentum -> velocity         project_particle  of gather and advance
-    gather_particle   from the grid
+    stage_particle    stress, momentum             release_particle  of p2g and stage
+    p2g_particle      particles to grid            release_node      of node
+    node              momentum -> velocity         project_particle  of g2p and advance
+    g2p_particle      grid to particles
     advance_particle  v, C, x
 
 Element indices: `i` counts (environment, particle), `q` and `q1` the same in the frames before and after the substep.
@@ -147,10 +147,10 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         put4(a.stage, 4 * i + 3, a2)
 
     @ti.func
-    def scatter_particle(grid: ti.template(), q, i, box, a: ti.template()):
+    def p2g_particle(grid: ti.template(), q, i, box, a: ti.template()):
         first, fx = first_node(get3(a.x, q), box, a)
-        t.scatter(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
-                  get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
+        t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
+              get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
 
     @ti.func
     def blocked(v, at, d, a: ti.template()):
@@ -179,13 +179,13 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
-            v = contact.push(falling(grid_node, b, a), place(at, a), m, s, b, chunk, a)
+            v = contact.resolve(falling(grid_node, b, a), place(at, a), m, s, b, chunk, a)
             out = wall(v, at, m, a)
         return out
 
     @ti.func
     def trace_node(grid_node, at, light, s, b, c, a: ti.template()):
-        """As `node`, for the adjoint: notes in row c of `memo` what `release_node` needs of the colliders."""
+        """As `node`, for the adjoint: notes in row c of `contact_cache` what `release_node` needs of the colliders."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
@@ -205,7 +205,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
             for d in ti.static(range(3)):
                 if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > a.size[CELLS + d] - WALL):
                     gv[d] = 0.0
-            gv, gm = contact.push_adjoint(v, place(at, a), m, gv, s, b, chunk, c, a)
+            gv, gm = contact.resolve_adjoint(v, place(at, a), m, gv, s, b, chunk, c, a)
             ggravity = a.num[DT] * gv
             gmv = gv / m
             out = vec4(gmv[0], gmv[1], gmv[2], gm - gmv.dot(mv) / m)
@@ -213,9 +213,9 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         return vec4(ggravity[0], ggravity[1], ggravity[2], 0.0)
 
     @ti.func
-    def gather_particle(q, i, box, a: ti.template()):
+    def g2p_particle(q, i, box, a: ti.template()):
         first, fx = first_node(get3(a.x, q), box, a)
-        nv, b0, b1, b2 = t.gather(a.moved, first, box[4], box[5], fx)
+        nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
         k = 4.0 * a.num[INV_DX]
         put4(a.stage, 4 * i, nv)
         put4(a.stage, 4 * i + 1, b0 * k)
@@ -235,7 +235,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
 
     @ti.func
     def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):
-        """Adjoint of gather and advance: cotangents of (x', v', C') to those of the moved nodes, and to x, in place.
+        """Adjoint of g2p and advance: cotangents of (x', v', C') to those of the moved nodes, and to x, in place.
 
         The nodes' go to `grid`, which begins at `gfirst` and otherwise lies as `box` says.
         """
@@ -245,7 +245,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         g0, g1, g2 = t.columns(get33(a.gC, i) * (4.0 * a.num[INV_DX]), a.num[ZERO])
         w4 = vec4(w[0], w[1], w[2], a.num[ZERO])
         at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
-        slope = t.gather_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
+        slope = t.g2p_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
         put3(a.gx, i, g + slope)
 
     @ti.func
@@ -262,7 +262,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         A = k * tau + (m[2] * dx) * Cp
         a0, a1, a2 = t.columns(A, a.num[ZERO])
         q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
-        gq, b0, b1, b2, slope = t.scatter_adjoint(
+        gq, b0, b1, b2, slope = t.p2g_adjoint(
             a.gmoved, first, box[4], box[5], fx, a.num[INV_DX], q4, a0, a1, a2
         )
         gA = ti.Matrix.cols([b0[:3], b1[:3], b2[:3]])
@@ -275,7 +275,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         add4(a.gderived, gc, vec4(gmu, glam, gmass, 0.0))
 
     @ti.func
-    def pulled(i, a: ti.template()):
+    def has_cotangent(i, a: ti.template()):
         """Whether any cotangent of element i differs from zero."""
         found = (
             ti.abs(get3(a.gx, i)).max() > 0.0 or ti.abs(get3(a.gv, i)).max() > 0.0
@@ -288,8 +288,8 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
     return Functions(
         numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
-        stage_particle=stage_particle, scatter_particle=scatter_particle, node=node, trace_node=trace_node,
-        gather_particle=gather_particle,
+        stage_particle=stage_particle, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
+        g2p_particle=g2p_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
-        release_particle=release_particle, pulled=pulled,
+        release_particle=release_particle, has_cotangent=has_cotangent,
     )  # fmt: skip

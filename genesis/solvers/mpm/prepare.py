@@ -22,7 +22,7 @@ def prepare(models: tuple[Model, ...], contact: Functions, table: Table) -> Func
                 if contact.answers(s, b, a):
                     a.live[b] = 1
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
-            if ph.pulled(i, a):
+            if ph.has_cotangent(i, a):
                 a.live[i // a.size[N_PARTICLES]] = 1
         for b in range(a.size[ACTIVE]):
             if a.status[b] != 0:

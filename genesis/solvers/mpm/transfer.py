@@ -1,4 +1,4 @@
-"""Between one particle and the 27 grid nodes around it: weights, scatter, gather, and their adjoints.
+"""Between one particle and the 27 grid nodes around it: weights, P2G, G2P, and their adjoints.
 
 A particle offers its nodes the affine field q(node) = q0 + A (offset - fx), as four vec4: q4 = (m v, m) and the columns
 a0, a1, a2 of A. Everything four wide, so that a node is one load, one multiply-add, one store.
@@ -42,7 +42,7 @@ def transfer() -> SimpleNamespace:
         )
 
     @ti.func
-    def scatter(grid: ti.template(), first, ny, nz, fx, q4, a0, a1, a2):
+    def p2g(grid: ti.template(), first, ny, nz, fx, q4, a0, a1, a2):
         """grid[node] += w (q4 + A (offset - fx)). `first` is the index of the lowest node, rows are ny x nz."""
         w = weights(fx)
         q = q4 - (a0 * fx[0] + a1 * fx[1] + a2 * fx[2])
@@ -56,8 +56,8 @@ def transfer() -> SimpleNamespace:
                     add4(grid, c + k, (qj + a2 * float(k)) * (wij * w[2, k]))
 
     @ti.func
-    def scatter_adjoint(ggrid: ti.template(), first, ny, nz, fx, inv_dx, q4, a0, a1, a2):
-        """Cotangents gq4 and gA (columns gb0, gb1, gb2) of `scatter`'s inputs, and gx of the position behind fx."""
+    def p2g_adjoint(ggrid: ti.template(), first, ny, nz, fx, inv_dx, q4, a0, a1, a2):
+        """Cotangents gq4 and gA (columns gb0, gb1, gb2) of `p2g`'s inputs, and gx of the position behind fx."""
         w = weights(fx)
         dw = weight_slopes(fx, inv_dx)
         q = q4 - (a0 * fx[0] + a1 * fx[1] + a2 * fx[2])
@@ -96,7 +96,7 @@ def transfer() -> SimpleNamespace:
         return gq4, b0 - gq4 * fx[0], b1 - gq4 * fx[1], b2 - gq4 * fx[2], gx
 
     @ti.func
-    def gather(grid: ti.template(), first, ny, nz, fx):
+    def g2p(grid: ti.template(), first, ny, nz, fx):
         """v = sum w node and the columns of sum w node (offset - fx)^T, as vec4."""
         w = weights(fx)
         v, b0, b1, b2 = vec4(0.0), vec4(0.0), vec4(0.0), vec4(0.0)
@@ -119,7 +119,7 @@ def transfer() -> SimpleNamespace:
         return v, b0 - v * fx[0], b1 - v * fx[1], b2 - v * fx[2]
 
     @ti.func
-    def gather_adjoint(grid: ti.template(), ggrid: ti.template(), at, fx, inv_dx, gv4, g0, g1, g2):
+    def g2p_adjoint(grid: ti.template(), ggrid: ti.template(), at, fx, inv_dx, gv4, g0, g1, g2):
         """Adds the nodes' cotangents w (gv + G (offset - fx)) to ggrid; returns gx. g0, g1, g2 are G's columns.
 
         grid holds (velocity, mass), and gv4, g0.. have a zero fourth component. `at` has the lowest node's index in
@@ -156,5 +156,5 @@ def transfer() -> SimpleNamespace:
 
     return SimpleNamespace(
         cell=cell, offset=offset, columns=columns,
-        scatter=scatter, scatter_adjoint=scatter_adjoint, gather=gather, gather_adjoint=gather_adjoint,
+        p2g=p2g, p2g_adjoint=p2g_adjoint, g2p=g2p, g2p_adjoint=g2p_adjoint,
     )  # fmt: skip

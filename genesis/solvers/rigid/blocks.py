@@ -4,9 +4,19 @@ An array holds so many numbers of each environment (and frame), in blocks of `la
 a block is a row of its lanes. Where environments do not fill the last block, its idle lanes repeat the first one.
 """
 
+import math
+from collections.abc import Mapping
+
 import torch
 
+from genesis.arrays import Sizes, Table, extent
 from genesis.compiler import layout
+
+
+def sizes(n_envs: int) -> dict[str, int]:
+    """Those sizes of a table that follow from the number of environments."""
+    width = layout().width
+    return {"envs": n_envs, "lanes": width, "blocks": count(n_envs)}
 
 
 def count(n_envs: int) -> int:
@@ -14,10 +24,13 @@ def count(n_envs: int) -> int:
     return -(-n_envs // layout().width)
 
 
-def view(array: torch.Tensor, n_envs: int, numbers: int, n_frames: int = 1, frame: int = 0) -> torch.Tensor:
-    """(blocks, lanes, numbers) of a frame: a view of an array made for `n_envs` environments."""
-    lay, n_blocks = layout(), count(n_envs)
-    used = array[: n_frames * n_blocks * numbers]
+def view(table: Table, arrays: Mapping[str, torch.Tensor], name: str, sizes: Sizes, frame: int = 0) -> torch.Tensor:
+    """(blocks, lanes, numbers) of an array, of one of its frames if it has them: a view."""
+    lay, array = layout(), next(array for array in table if array.name == name)
+    shape = extent(array, sizes)
+    n_frames, (n_blocks, *inner) = (shape[0], shape[1:]) if array.shape[0] == "frames" else (1, shape)
+    numbers, frame = math.prod(inner), frame % n_frames
+    used = arrays[name][: n_frames * n_blocks * numbers]
     if lay.soa:
         return used.view(n_frames, numbers, n_blocks)[frame].t()[:, None]
     return used.view(n_frames, n_blocks, numbers, lay.width)[frame].transpose(1, 2)

@@ -1,8 +1,10 @@
 """The kernels: all substeps of a control step in one launch, a block of environments per thread; and its adjoint."""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.launch import kernel
 from genesis.math.lanes import absolute, any_lane, lane, of_lane, where
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT
+from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.joints import joints
@@ -15,20 +17,21 @@ from genesis.solvers.rigid.layout import (
     DT,
     END,
     ENVS,
-    GROUNDS,
     KIND,
     LINKS,
+    N_CONTROLS,
     N_FRAMES,
     N_NUMBERS,
     N_SIZES,
-    NUMBERS,
+    PARAMETERS,
     POINTS,
     Q_INDEX,
     QS,
     SLIDE,
     SUBSTEPS,
+    TABLE,
+    WRENCH_ROWS,
     Features,
-    indices,
 )  # fmt: skip
 from genesis.solvers.rigid.outputs import outputs
 from genesis.solvers.rigid.pairs import pairs
@@ -40,61 +43,57 @@ ATTEMPTS = 4
 
 @per_runtime
 def driver(features: Features) -> Functions:
-    lay, at = layout(), indices()
+    lay = layout()
     ki, ine, jo, ad, ta = kinematics(features), inertia(), joints(), adjoint(features), tangent()
     out, pr = outputs(features), pairs(features)
-    A1, AL, I1 = lay.A1, lay.AL, lay.I1
 
     @ti.func
-    def integrate(s, then, b, dt, size: ti.template(), tree: ti.template(), q: ti.template(), qd: ti.template(),
-                  qdd: ti.template(), x: ti.template()):  # fmt: skip
+    def integrate(a: ti.template(), s, then, b):
         """Frame `then` from frame s and the accelerations in x: semi-implicit Euler. The sum of all, to be finite,
         and the largest velocity as a part of its limit."""
-        total, fastest = lane(), lane()
-        for j in range(size[DOFS]):
-            i, a = at.item(s, b, j, size[DOFS], size), x[at.item(0, b, j, size[DOFS], size)]
-            qdd[i] = a
-            qd[at.item(then, b, j, size[DOFS], size)] = qd[i] + dt * a
+        total, fastest, dt = lane(), lane(), a.num[DT]
+        for j in range(a.size[DOFS]):
+            i, acceleration = at.dof_at(a, s, b, j), a.x[at.dof_at(a, 0, b, j)]
+            a.qdd[i] = acceleration
+            a.qd[at.dof_at(a, then, b, j)] = a.qd[i] + dt * acceleration
         j = 0
-        while j < size[DOFS]:
-            first = tree[at.dof_int(j, Q_INDEX, size)]
-            old, new = at.item(s, b, first, size[QS], size), at.item(then, b, first, size[QS], size)
-            i = at.item(then, b, j, size[DOFS], size)
-            if tree[at.dof_int(j, KIND, size)] == BALL:
-                w = at.get3(qd, i, size)
-                turned = jo.turn_by(at.get4(q, old, size), dt * w)
-                at.put(q, new, turned, size)
+        while j < a.size[DOFS]:
+            first = at.dof(a, j, Q_INDEX)
+            old, new, i = at.q_at(a, s, b, first), at.q_at(a, then, b, first), at.dof_at(a, then, b, j)
+            if at.dof(a, j, KIND) == BALL:
+                w = at.get3(a, a.qd, i)
+                turned = jo.turn_by(at.get4(a, a.q, old), dt * w)
+                at.put(a, a.q, new, turned)
                 total += turned.sum() + w.sum()
                 fastest = ti.max(fastest, (1.0 / SPIN_LIMIT) * absolute(w).max())
                 j += 3
             else:
-                there = q[old] + dt * qd[i]
-                q[new] = there
-                total += there + qd[i]
+                there = a.q[old] + dt * a.qd[i]
+                a.q[new] = there
+                total += there + a.qd[i]
                 limit = 1.0 / SPIN_LIMIT
-                if tree[at.dof_int(j, KIND, size)] == SLIDE:
+                if at.dof(a, j, KIND) == SLIDE:
                     limit = 1.0 / SPEED_LIMIT
-                fastest = ti.max(fastest, ti.cast(limit, lay.real) * absolute(qd[i]))
+                fastest = ti.max(fastest, ti.cast(limit, lay.real) * absolute(a.qd[i]))
                 j += 1
         return total, fastest
 
     @ti.func
-    def integrate_adjoint(then, b, dt, size: ti.template(), tree: ti.template(), qd: ti.template(), gq: ti.template(),
-                          gqd: ti.template(), x: ti.template()):  # fmt: skip
+    def integrate_adjoint(a: ti.template(), then, b):
         """Of positions (gq in each dof's own direction) and velocities; x becomes the accelerations' cotangent."""
-        j = 0
-        while j < size[DOFS]:
-            i = at.item(0, b, j, size[DOFS], size)
-            if tree[at.dof_int(j, KIND, size)] == BALL:
-                phi = dt * at.get3(qd, at.item(then, b, j, size[DOFS], size), size)
-                gphi, before = jo.turn_by_adjoint(phi, at.get3(gq, i, size))
-                at.add3(gqd, i, dt * gphi, size)
-                at.put(gq, i, before, size)
-                at.put(x, i, dt * at.get3(gqd, i, size), size)
+        j, dt = 0, a.num[DT]
+        while j < a.size[DOFS]:
+            i = at.dof_at(a, 0, b, j)
+            if at.dof(a, j, KIND) == BALL:
+                phi = dt * at.get3(a, a.qd, at.dof_at(a, then, b, j))
+                gphi, before = jo.turn_by_adjoint(phi, at.get3(a, a.gq, i))
+                at.add(a, a.gqd, i, dt * gphi)
+                at.put(a, a.gq, i, before)
+                at.put(a, a.x, i, dt * at.get3(a, a.gqd, i))
                 j += 3
             else:
-                gqd[i] = gqd[i] + dt * gq[i]
-                x[i] = dt * gqd[i]
+                a.gqd[i] = a.gqd[i] + dt * a.gq[i]
+                a.x[i] = dt * a.gqd[i]
                 j += 1
 
     @ti.func
@@ -116,149 +115,134 @@ def driver(features: Features) -> Functions:
         return codes < 0.5
 
     @ti.func
-    def pull(a: ti.template(), b, n, size: ti.template()):
+    def magnitude(a: ti.template(), array: ti.template(), b, n):
         """Sum of the absolute values of n numbers of each environment."""
         total = lane()
         for k in range(n):
-            v = a[at.item(0, b, k, n, size)]
+            v = array[at.item(a, 0, b, k, n)]
             total += ti.max(v, 0.0 - v)
         return total
 
     @ti.func
-    def keep(good, a: ti.template(), b, n, size: ti.template()):
+    def keep(a: ti.template(), good, array: ti.template(), b, n):
         """Zero in environments that are out."""
         for k in range(n):
-            i = at.item(0, b, k, n, size)
-            a[i] = where(good, a[i], lane())
+            i = at.item(a, 0, b, k, n)
+            array[i] = where(good, array[i], lane())
 
     @ti.func
-    def take(rows: ti.template(), a: ti.template(), b, n, size: ti.template()):
-        """Into frame 0 of a, from rows of n numbers for each environment. Idle lanes repeat the first environment."""
+    def load_rows(a: ti.template(), rows: ti.template(), array: ti.template(), b, n):
+        """Into frame 0, from rows of n numbers for each environment. Idle lanes repeat the first environment."""
         for k in range(n):
             v = lane()
             for j in ti.static(range(lay.width)):
                 env = lay.width * b + j
-                if env >= size[ENVS]:
+                if env >= a.size[ENVS]:
                     env = 0
                 if ti.static(lay.width == 1):
                     v = rows[env * n + k]
                 else:
                     v[j] = rows[env * n + k]
-            a[at.item(0, b, k, n, size)] = v
+            array[at.item(a, 0, b, k, n)] = v
 
     @ti.func
-    def give(frame, a: ti.template(), rows: ti.template(), b, n, size: ti.template()):
+    def store_rows(a: ti.template(), frame, array: ti.template(), rows: ti.template(), b, n):
         """The reverse, from a frame."""
         for k in range(n):
-            v = a[at.item(frame, b, k, n, size)]
+            v = array[at.item(a, frame, b, k, n)]
             for j in ti.static(range(lay.width)):
                 env = lay.width * b + j
-                if env < size[ENVS]:
+                if env < a.size[ENVS]:
                     rows[env * n + k] = of_lane(v, j)
 
     @ti.func
-    def clear(a: ti.template(), b, n, size: ti.template()):
+    def clear(a: ti.template(), array: ti.template(), b, n):
         none = lane()
         for k in range(n):
-            a[at.item(0, b, k, n, size)] = none
+            array[at.item(a, 0, b, k, n)] = none
 
-    @ti.kernel
-    def advance(
-        sizes: I1, nums: A1, tree: I1, fixed: A1, turn: A1, law: A1, point: A1, ground: A1, heights: A1, pair: I1,
-        shape: A1, model: AL, gravity: AL, dofs: AL, wrench: AL, status: I1, q: AL, qd: AL, qdd: AL, trace: AL,
-        rot: AL, mass: AL, released: AL, work: AL, x: AL, held: AL, held_by: I1, contacts: AL, joint: AL,
-        q_in: A1, qd_in: A1, dofs_in: A1, q_out: A1, qd_out: A1,
-    ):  # fmt: skip
+    @kernel(TABLE, "constant", "frames", "scratch", "step")
+    def advance(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
-        for item in range(sizes[ACTIVE] * lay.stride):
+        for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
-                if size[BEGIN] == 0:
+                a = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                if a.size[BEGIN] == 0:
                     for j in ti.static(range(lay.width)):
-                        status[lay.width * b + j] = 0
-                    take(q_in, q, b, size[QS], size)
-                    take(qd_in, qd, b, size[DOFS], size)
-                    take(dofs_in, dofs, b, 5 * size[DOFS], size)
-                for step in range(size[BEGIN], size[END]):
-                    s, then = step % size[N_FRAMES], (step + 1) % size[N_FRAMES]
-                    for l in range(size[LINKS]):
-                        ki.move(s, b, l, size, num, tree, fixed, turn, law, gravity, q, qd, trace, rot)
+                        a.status[lay.width * b + j] = 0
+                    load_rows(a, a.q_in, a.q, b, a.size[QS])
+                    load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
+                    load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
+                for step in range(a.size[BEGIN], a.size[END]):
+                    s, then = step % a.size[N_FRAMES], (step + 1) % a.size[N_FRAMES]
+                    for l in range(a.size[LINKS]):
+                        ki.link_kinematics(a, s, b, l)
                     attempt = 0
                     while attempt < ATTEMPTS:
-                        held_by[at.item(0, b, 0, 1 + 3 * size[GROUNDS] * size[POINTS], size)] = 0
-                        for l in range(size[LINKS]):
-                            ki.rest(s, b, l, attempt, size, num, tree, fixed, law, point, ground, heights, model,
-                                    wrench, trace, rot, work, released, held, held_by)  # fmt: skip
+                        a.n_contacts[b] = 0
+                        for l in range(a.size[LINKS]):
+                            ki.bias_forces(a, s, b, l, attempt)
                         if ti.static(features.pairs):
-                            pr.push(s, b, size, tree, pair, shape, model, trace, rot, work)
-                        ine.gather(s, b, size, num, tree, law, model, dofs, q, qd, trace, work, mass, x)
-                        ine.factor(s, b, size, tree, mass)
-                        ine.solve(s, b, size, tree, mass, x)
+                            pr.contact_forces(a, s, b)
+                        ine.mass_matrix(a, s, b)
+                        ine.factor(a, s, b)
+                        ine.solve(a, s, b)
                         attempt += 1
-                        if not ki.release(s, b, attempt == ATTEMPTS, size, num, tree, trace, x, work, released, held,
-                                          held_by):  # fmt: skip
+                        if not ki.release(a, s, b, attempt == ATTEMPTS):
                             attempt = ATTEMPTS
                     if ti.static(features.outputs):
-                        out.measure(s, b, size, num, tree, fixed, pair, shape, model, wrench, trace, rot, work, held,
-                                    held_by, contacts, joint)  # fmt: skip
-                    total, fastest = integrate(s, then, b, num[DT], size, tree, q, qd, qdd, x)
-                    note(status, b, total, fastest, step)
-                if size[END] == size[SUBSTEPS]:
-                    last = size[SUBSTEPS] % size[N_FRAMES]
-                    give(last, q, q_out, b, size[QS], size)
-                    give(last, qd, qd_out, b, size[DOFS], size)
+                        out.measure(a, s, b)
+                    total, fastest = integrate(a, s, then, b)
+                    note(a.status, b, total, fastest, step)
+                if a.size[END] == a.size[SUBSTEPS]:
+                    last = a.size[SUBSTEPS] % a.size[N_FRAMES]
+                    store_rows(a, last, a.q, a.q_out, b, a.size[QS])
+                    store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
 
-    @ti.kernel
-    def advance_adjoint(
-        sizes: I1, nums: A1, tree: I1, fixed: A1, law: A1, point: A1, ground: A1, heights: A1, pair: I1,
-        shape: A1, model: AL, dofs: AL, wrench: AL, status: I1, q: AL, qd: AL, qdd: AL, trace: AL, rot: AL,
-        mass: AL, released: AL, x: AL, back: AL, gqpos: AL, gq: AL, gqd: AL, gdofs: AL, gpush: AL, gmodel: AL,
-        ggravity: AL, gcontacts: AL, gjoint: AL, gq_in: A1, gqd_in: A1, gq_out: A1, gqd_out: A1, gdofs_out: A1,
-    ):  # fmt: skip
+    @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
+    def advance_adjoint(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
-        for item in range(sizes[ACTIVE] * lay.stride):
+        for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                size, num = at.local(sizes, N_SIZES), at.local(nums, N_NUMBERS)
-                if size[END] == size[SUBSTEPS]:
-                    take(gq_in, gqpos, b, size[QS], size)
-                    take(gqd_in, gqd, b, size[DOFS], size)
-                    clear(gdofs, b, 5 * size[DOFS], size)
-                    clear(gpush, b, 6 * size[LINKS], size)
-                    clear(gmodel, b, size[NUMBERS], size)
-                    clear(ggravity, b, 3, size)
-                    ta.to_tangent(size[SUBSTEPS] % size[N_FRAMES], b, size, tree, q, gqpos, gq)
-                force = pull(gq, b, size[DOFS], size) + pull(gqd, b, size[DOFS], size)
+                a = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                n_controls, n_pushes = N_CONTROLS * a.size[DOFS], 3 * WRENCH_ROWS * a.size[LINKS]
+                if a.size[END] == a.size[SUBSTEPS]:
+                    load_rows(a, a.gq_in, a.gqpos, b, a.size[QS])
+                    load_rows(a, a.gqd_in, a.gqd, b, a.size[DOFS])
+                    clear(a, a.gdofs, b, n_controls)
+                    clear(a, a.gwrench, b, n_pushes)
+                    clear(a, a.gmodel, b, a.size[PARAMETERS])
+                    clear(a, a.ggravity, b, 3)
+                    ta.to_tangent(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)
+                force = magnitude(a, a.gq, b, a.size[DOFS]) + magnitude(a, a.gqd, b, a.size[DOFS])
                 if ti.static(features.outputs):
-                    force += pull(gcontacts, b, 6 * size[POINTS], size) + pull(gjoint, b, 6 * size[LINKS], size)
-                good = healthy(status, b)
+                    force += magnitude(a, a.gcontacts, b, 6 * a.size[POINTS]) + magnitude(a, a.gjoint, b, n_pushes)
+                good = healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
-                    for behind in range(size[END] - size[BEGIN]):
-                        step = size[END] - 1 - behind
-                        s, then = step % size[N_FRAMES], (step + 1) % size[N_FRAMES]
-                        integrate_adjoint(then, b, num[DT], size, tree, qd, gq, gqd, x)
+                    for behind in range(a.size[END] - a.size[BEGIN]):
+                        step = a.size[END] - 1 - behind
+                        s, then = step % a.size[N_FRAMES], (step + 1) % a.size[N_FRAMES]
+                        integrate_adjoint(a, then, b)
                         if ti.static(features.outputs):
-                            out.pull(s, b, size, num, tree, law, point, ground, heights, model, trace, rot, x, back,
-                                     released, gcontacts, gjoint)  # fmt: skip
-                        ine.solve(s, b, size, tree, mass, x)
-                        ad.sweep_out(s, b, size, tree, trace, qdd, x, gjoint, back)
+                            out.measure_adjoint(a, s, b)
+                        ine.solve(a, s, b)
+                        ad.sweep_out(a, s, b)
                         if ti.static(features.pairs):
-                            pr.push_adjoint(s, b, size, tree, pair, shape, model, trace, rot, back, gmodel)
-                        ad.sweep_in(s, b, size, num, tree, fixed, law, point, ground, heights, model, dofs, wrench, q,
-                                    qd, qdd, trace, rot, released, x, back, gq, gqd, gdofs, gpush, gmodel, ggravity,
-                                    gcontacts, gjoint)  # fmt: skip
-                keep(good, gq, b, size[DOFS], size)
-                keep(good, gqd, b, size[DOFS], size)
-                keep(good, gdofs, b, 5 * size[DOFS], size)
-                keep(good, gpush, b, 6 * size[LINKS], size)
-                keep(good, gmodel, b, size[NUMBERS], size)
-                keep(good, ggravity, b, 3, size)
-                if size[BEGIN] == 0:
-                    ta.from_tangent(0, b, size, tree, q, gq, gqpos)
-                    keep(good, gqpos, b, size[QS], size)
-                    give(0, gqpos, gq_out, b, size[QS], size)
-                    give(0, gqd, gqd_out, b, size[DOFS], size)
-                    give(0, gdofs, gdofs_out, b, 5 * size[DOFS], size)
+                            pr.contact_forces_adjoint(a, s, b)
+                        ad.sweep_in(a, s, b)
+                keep(a, good, a.gq, b, a.size[DOFS])
+                keep(a, good, a.gqd, b, a.size[DOFS])
+                keep(a, good, a.gdofs, b, n_controls)
+                keep(a, good, a.gwrench, b, n_pushes)
+                keep(a, good, a.gmodel, b, a.size[PARAMETERS])
+                keep(a, good, a.ggravity, b, 3)
+                if a.size[BEGIN] == 0:
+                    ta.from_tangent(a, 0, b)
+                    keep(a, good, a.gqpos, b, a.size[QS])
+                    store_rows(a, 0, a.gqpos, a.gq_out, b, a.size[QS])
+                    store_rows(a, 0, a.gqd, a.gqd_out, b, a.size[DOFS])
+                    store_rows(a, 0, a.gdofs, a.gdofs_out, b, n_controls)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

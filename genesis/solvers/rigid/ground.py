@@ -14,20 +14,46 @@ The derivative of the force by -U is symmetric and positive semi-definite: dt ti
 Kinks: the ends of both roundings. Height fields are biquadratic B-splines of their samples: normals are continuous.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced, value
 from genesis.math.lanes import Vec, lane, lanes3, of_lane, where
-from genesis.solvers.rigid.layout import Features, indices
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.layout import (
+    DT,
+    FRICTION_VELOCITY,
+    GROUND_HEAD,
+    GROUND_INFO,
+    POINT_CENTRE,
+    POINT_DIAGONAL,
+    POINT_OFF,
+    Features,
+)
 from genesis.solvers.rigid.spatial import ramp, times
 
-POINT_ROWS, GROUND_ROWS = 3, 2
-"""Rows of four of a point: (centre, radius), and of an ellipsoid its squared semi-axes as a symmetric matrix in the
-link's frame, (diagonal, 1), (off-diagonal, -); of a ground: (normal, offset), (0, …) or
-(corner, spacing), (1, samples along x, along y, first sample)."""
+
+class ContactLaw(Composite):
+    """The numbers of a contact's law, in the letters above."""
+
+    def __init__(self, k, d, smoothing, mu, slip, grip, dt):
+        self.k, self.d, self.smoothing, self.mu = value(k), value(d), value(smoothing), value(mu)
+        self.slip, self.grip, self.dt = value(slip), value(grip), value(dt)
+
+
+@traced
+def larger(a, b):
+    """Of the frictions of two bodies."""
+    return value(ti.max(a, b))
+
+
+@traced
+def share(a, b):
+    """Slope of `larger` in a; one half at the kink, as a central difference would say."""
+    none = value(0.0 * a)
+    return where(a > b, none + 1.0, where(a < b, none, none + 0.5))
 
 
 @per_runtime
 def grounds(features: Features) -> Functions:
-    lay, at = layout(), indices()
+    lay = layout()
 
     @ti.func
     def weights(f):
@@ -36,7 +62,7 @@ def grounds(features: Features) -> Functions:
                 Vec(1.0, -2.0, 1.0))  # fmt: skip
 
     @ti.func
-    def heights_at(x, y, corner: ti.template(), info: ti.template(), heights: ti.template()):
+    def heights_at(a: ti.template(), x, y, corner: ti.template(), info: ti.template()):
         """Height over the corner, its gradient (x, y) and its Hessian (xx, xy, yy). Constant beyond the edge."""
         spacing = corner[3]
         nx, ny, first = ti.cast(info[1], ti.i32), ti.cast(info[2], ti.i32), ti.cast(info[3], ti.i32)
@@ -54,19 +80,19 @@ def grounds(features: Features) -> Functions:
             iy = 0.0
         # along y first: values, slopes and curvatures of three lines, then along x
         v, vy, vyy = Vec(0.0, 0.0, 0.0), Vec(0.0, 0.0, 0.0), Vec(0.0, 0.0, 0.0)
-        for a in ti.static(range(3)):
-            line = first + (i + a - 1) * ny + j
-            three = Vec(heights[line - 1], heights[line], heights[line + 1])
-            v[a], vy[a], vyy[a] = three.dot(wy), three.dot(dy), three.dot(ddy)
+        for c in ti.static(range(3)):
+            line = first + (i + c - 1) * ny + j
+            three = Vec(a.heights[line - 1], a.heights[line], a.heights[line + 1])
+            v[c], vy[c], vyy[c] = three.dot(wy), three.dot(dy), three.dot(ddy)
         return (v.dot(wx), v.dot(dx) * ix, vy.dot(wx) * iy, v.dot(ddx) * ix * ix, vy.dot(dx) * ix * iy,
                 vyy.dot(wx) * iy * iy)  # fmt: skip
 
     @ti.func
-    def terrain(x: ti.template(), corner: ti.template(), info: ti.template(), heights: ti.template()):
+    def terrain(a: ti.template(), x: ti.template(), corner: ti.template(), info: ti.template()):
         """`heights_at` for every lane: height, gradient (x, y, -), Hessian (xx, xy, yy)."""
         h, grad, hess = lane(), lanes3(), lanes3()
         for j in range(lay.width):
-            height, gx, gy, xx, xy, yy = heights_at(of_lane(x[0], j), of_lane(x[1], j), corner, info, heights)
+            height, gx, gy, xx, xy, yy = heights_at(a, of_lane(x[0], j), of_lane(x[1], j), corner, info)
             for out, number in ti.static(((h, height), (grad[0], gx), (grad[1], gy), (hess[0], xx), (hess[1], xy),
                                           (hess[2], yy))):  # fmt: skip
                 set_lane(out, j, number)
@@ -80,39 +106,38 @@ def grounds(features: Features) -> Functions:
             out[j] = number
 
     @ti.func
-    def surface(g, x: ti.template(), ground: ti.template(), heights: ti.template()):
+    def surface(a: ti.template(), g, x: ti.template()):
         """Distance of x from ground g, along its normal there, and that normal."""
-        head, info = at.row(ground, GROUND_ROWS * g), at.row(ground, GROUND_ROWS * g + 1)
+        head, info = at.ground(a, g, GROUND_HEAD), at.ground(a, g, GROUND_INFO)
         n = lanes3()
         n += head[:3]
         distance = lane(n.dot(x) - head[3])
         if ti.static(features.terrain):
             if info[0] > 0.5:
-                h, grad, _hess = terrain(x, head, info, heights)
+                h, grad, _hess = terrain(a, x, head, info)
                 c = 1.0 / ti.sqrt(1.0 + grad.dot(grad))
                 n = Vec(0.0 - c * grad[0], 0.0 - c * grad[1], c)
                 distance = c * (x[2] - head[2] - h)
         return distance, n
 
     @ti.func
-    def near(g, x: ti.template(), reach, ground: ti.template()):
+    def near(a: ti.template(), g, x: ti.template(), reach):
         """Where ground g may be closer to x than `reach`."""
-        head = at.row(ground, GROUND_ROWS * g)
+        head = at.ground(a, g, GROUND_HEAD)
         distance = lane(x.dot(head[:3]) - head[3])
         if ti.static(features.terrain):
-            if at.row(ground, GROUND_ROWS * g + 1)[0] > 0.5:
+            if at.ground(a, g, GROUND_INFO)[0] > 0.5:
                 distance = lane()  # its reach is unlimited
         return distance < reach
 
     @ti.func
-    def surface_adjoint(g, x: ti.template(), gdistance, gn: ti.template(), ground: ti.template(),
-                        heights: ti.template()):  # fmt: skip
+    def surface_adjoint(a: ti.template(), g, x: ti.template(), gdistance, gn: ti.template()):
         """Cotangent of x."""
-        head, info = at.row(ground, GROUND_ROWS * g), at.row(ground, GROUND_ROWS * g + 1)
+        head, info = at.ground(a, g, GROUND_HEAD), at.ground(a, g, GROUND_INFO)
         gx = gdistance * head[:3]
         if ti.static(features.terrain):
             if info[0] > 0.5:
-                h, grad, hess = terrain(x, head, info, heights)
+                h, grad, hess = terrain(a, x, head, info)
                 c = 1.0 / ti.sqrt(1.0 + grad.dot(grad))
                 gc = gdistance * (x[2] - head[2] - h) - grad[0] * gn[0] - grad[1] * gn[1] + gn[2]
                 gh = 0.0 - gdistance * c
@@ -123,48 +148,57 @@ def grounds(features: Features) -> Functions:
         return gx
 
     @ti.func
-    def support(k, R: ti.template(), n: ti.template(), point: ti.template()):
-        """s = centre - lowest point, in world axes; the penetration is s.n minus the centre's distance."""
-        s = at.row(point, POINT_ROWS * k)[3] * n
-        d = at.row(point, POINT_ROWS * k + 1)
+    def support(a: ti.template(), i, R: ti.template(), n: ti.template()):
+        """Of point i: s = centre - lowest point, in world axes; the penetration is s.n minus the centre's distance."""
+        s = at.point(a, i, POINT_CENTRE)[3] * n
+        d = at.point(a, i, POINT_DIAGONAL)
         if d[3] > 0.5:  # s = E n / sqrt(n.E n), with E the squared semi-axes
             local = R.transpose() @ n
-            m = times(d[:3], at.row(point, POINT_ROWS * k + 2)[:3], local)
+            m = times(d[:3], at.point(a, i, POINT_OFF)[:3], local)
             s = (R @ m) / ti.sqrt(local.dot(m))
         return s
 
     @ti.func
-    def support_adjoint(k, R: ti.template(), n: ti.template(), s: ti.template(), gs: ti.template(),
-                        point: ti.template()):  # fmt: skip
+    def support_adjoint(a: ti.template(), i, R: ti.template(), n: ti.template(), s: ti.template(), gs: ti.template()):
         """Cotangents of the link's rotation vector and of n from that of s."""
-        gturn, gn = lanes3(), at.row(point, POINT_ROWS * k)[3] * gs
-        d = at.row(point, POINT_ROWS * k + 1)
+        gturn, gn = lanes3(), at.point(a, i, POINT_CENTRE)[3] * gs
+        d = at.point(a, i, POINT_DIAGONAL)
         if d[3] > 0.5:
             length = s.dot(n)
-            Eg = R @ times(d[:3], at.row(point, POINT_ROWS * k + 2)[:3], R.transpose() @ gs)
+            Eg = R @ times(d[:3], at.point(a, i, POINT_OFF)[:3], R.transpose() @ gs)
             gn = (Eg - s.dot(gs) * s) / length
             gturn = s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
         return gturn, gn
 
+    @ti.func
+    def law_of(a: ti.template(), b, l, g, contact: ti.template()):
+        """Of the contact of link l with ground g."""
+        mu = larger(a.model[at.block(a, b, "friction", l)], a.model[at.block(a, b, "ground_friction", g)])
+        return ContactLaw(a.model[at.block(a, b, "contact_stiffness", l)], contact[0], contact[1], mu,
+                          a.num[FRICTION_VELOCITY], a.num[DT] * contact[3], a.num[DT])  # fmt: skip
+
     # The law below holds for lanes and, between bodies, for one environment's reals.
 
     @ti.func
-    def normal_law(x, u, k, d, smoothing, dt):
+    def normal_law(x, u, law: ti.template()):
         """P, G, their slopes in x, g(1 - G u / P) with slope and curvature, and G / P. Out of reach all but g are 0."""
-        psi, slope, curvature = ramp(x, smoothing)
-        P, G = k * psi, k * (dt * slope + d * psi)
-        dP, dG = k * slope, k * (dt * curvature + d * slope)
+        psi, slope, curvature = ramp(x, law.smoothing)
+        P, G = law.k * psi, law.k * (law.dt * slope + law.d * psi)
+        dP, dG = law.k * slope, law.k * (law.dt * curvature + law.d * slope)
         ratio = G / where(P > 0.0, P, 0.0 * P + 1.0)
         g0, g1, g2 = ramp(1.0 - ratio * u, 0.5)
         return P, G, dP, dG, g0, g1, g2, ratio
 
     @ti.func
-    def coefficients(x, V: ti.template(), n: ti.template(), k, d, smoothing, mu, slip, grip, dt, hold):
-        """Normal force at the old velocity, its slope by -u, and friction per tangential velocity."""
+    def coefficients(x, V: ti.template(), n: ti.template(), law: ti.template(), hold):
+        """Normal force at the old velocity, its slope by -u, and friction per tangential velocity.
+
+        `hold` is 0 for a point that has been released, else 1.
+        """
         u = V.dot(n)
-        P, G, _dP, _dG, g0, g1, _g2, _ratio = normal_law(x, u, k, d, smoothing, dt)
-        most, along = mu * P * g0, V - u * n  # not V.V - u u, which rounding may turn negative in a fall
-        friction = most / ti.sqrt(along.dot(along) + slip * slip + (grip * most) * (grip * most))
+        P, G, _dP, _dG, g0, g1, _g2, _ratio = normal_law(x, u, law)
+        most, along = law.mu * P * g0, V - u * n  # not V.V - u u, which rounding may turn negative in a fall
+        friction = most / ti.sqrt(along.dot(along) + law.slip * law.slip + (law.grip * most) * (law.grip * most))
         return hold * P * g0, hold * G * g1, friction
 
     @ti.func
@@ -173,26 +207,24 @@ def grounds(features: Features) -> Functions:
         return (normal - damping * n.dot(U - V)) * n - friction * (U - n.dot(U) * n)
 
     @ti.func
-    def power_adjoint(x, N: ti.template(), V: ti.template(), U: ti.template(), n: ti.template(), k, d, smoothing, mu,
-                      slip, grip, dt, hold):  # fmt: skip
-        """The force, and derivatives of -N.force by x, V, U, n, mu and log k. The one by N is -force.
-
-        `hold` is 0 for a point that has been released, else 1.
-        """
+    def power_adjoint(x, N: ti.template(), V: ti.template(), U: ti.template(), n: ti.template(), law: ti.template(),
+                      hold):  # fmt: skip
+        """The force, and derivatives of -N.force by x, V, U, n, mu and log k. The one by N is -force."""
+        mu = law.mu
         u0, u, reach = V.dot(n), U.dot(n), N.dot(n)
-        P, G, dP, dG, g0, g1, g2, ratio = normal_law(x, u0, k, d, smoothing, dt)
+        P, G, dP, dG, g0, g1, g2, ratio = normal_law(x, u0, law)
         most, along = mu * P * g0, V - u0 * n
-        fixed = along.dot(along) + slip * slip
-        s2 = fixed + (grip * most) * (grip * most)
+        fixed = along.dot(along) + law.slip * law.slip
+        s2 = fixed + (law.grip * most) * (law.grip * most)
         friction = most / ti.sqrt(s2)
         per = fixed / (s2 * ti.sqrt(s2))  # slope of the friction in what it can be at most
         slid = N.dot(U - u * n)
         faded = slid * friction / s2
-        bent = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
+        dratio = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
         ahead = u - u0
         normal = hold * (P * g0 - G * g1 * ahead)
-        dnormal = hold * (dP * g0 + P * g1 * bent - dG * g1 * ahead - G * g2 * bent * ahead)
-        gx = slid * mu * per * (dP * g0 + P * g1 * bent) - reach * dnormal
+        dnormal = hold * (dP * g0 + P * g1 * dratio - dG * g1 * ahead - G * g2 * dratio * ahead)
+        gx = slid * mu * per * (dP * g0 + P * g1 * dratio) - reach * dnormal
         gu0 = 0.0 - reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1
         gu, greach = reach * (hold * G * g1 - friction), 0.0 - normal - friction * u
         gV = gu0 * n - faded * along
@@ -201,16 +233,6 @@ def grounds(features: Features) -> Functions:
         F = normal * n - friction * (U - u * n)
         return F, gx, gV, gU, gn, slid * P * g0 * per, slid * most * per - reach * normal
 
-    @ti.func
-    def pair_friction(a, b):
-        return ti.max(a, b)
-
-    @ti.func
-    def share(a, b):
-        """Slope of `pair_friction` in a; one half at the kink, as a central difference would say."""
-        none = 0.0 * a
-        return where(a > b, none + 1.0, where(a < b, none, none + 0.5))
-
-    return Functions(near=near, surface=surface, surface_adjoint=surface_adjoint, support=support,
+    return Functions(law_of=law_of, near=near, surface=surface, surface_adjoint=surface_adjoint, support=support,
                      support_adjoint=support_adjoint, coefficients=coefficients, force=force,
-                     power_adjoint=power_adjoint, pair_friction=pair_friction, share=share)  # fmt: skip
+                     power_adjoint=power_adjoint)  # fmt: skip

@@ -11,25 +11,27 @@ act before a fast joint has passed them. An actuator beyond its strength gives i
 
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Vec, arctangent, lane, sine_cosine, where
+from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import (
     BALL,
     COMPONENT,
-    DOFS,
     DT,
+    FORCE,
+    GATE,
+    GATE_VELOCITY,
     KIND,
+    LIMIT,
     LIMIT_SMOOTHING,
-    LINKS,
     Q_INDEX,
-    QS,
-    indices,
+    REST,
+    TARGET,
+    TARGET_VELOCITY,
 )  # fmt: skip
 from genesis.solvers.rigid.spatial import quaternion_product, ramp
 
 
 @per_runtime
 def joints() -> Functions:
-    at = indices()
-
     @ti.func
     def rotation_vector(quat: ti.template()):
         """Of a quaternion of any length, at most half a turn."""
@@ -53,16 +55,16 @@ def joints() -> Functions:
         return g + 0.5 * x + c * x.cross(phi)
 
     @ti.func
-    def coordinate(s, b, j, size: ti.template(), tree: ti.template(), q: ti.template()):
+    def coordinate(a: ti.template(), s, b, j):
         """Elastic coordinate of dof j; 0 for the rotation of a free joint, on which nothing elastic acts."""
-        i = at.item(s, b, tree[at.dof_int(j, Q_INDEX, size)], size[QS], size)
+        i = at.q_at(a, s, b, at.dof(a, j, Q_INDEX))
         y = lane()
-        if tree[at.dof_int(j, KIND, size)] != BALL:
-            y = q[i]
+        if at.dof(a, j, KIND) != BALL:
+            y = a.q[i]
         else:
-            component = tree[at.dof_int(j, COMPONENT, size)]
+            component = at.dof(a, j, COMPONENT)
             if component >= 0:
-                phi = rotation_vector(at.get4(q, i, size))
+                phi = rotation_vector(at.get4(a, a.q, i))
                 y = phi[0]
                 if component == 1:
                     y = phi[1]
@@ -71,12 +73,11 @@ def joints() -> Functions:
         return y
 
     @ti.func
-    def elastic_adjoint(s, b, j, size: ti.template(), tree: ti.template(), q: ti.template(), x: ti.template()):
+    def elastic_adjoint(a: ti.template(), s, b, j):
         """The three of a ball in x: from cotangents of its rotation vector to those of its rotation."""
-        if tree[at.dof_int(j, COMPONENT, size)] >= 0:
-            i = at.item(s, b, tree[at.dof_int(j, Q_INDEX, size)], size[QS], size)
-            k = at.item(0, b, j, size[DOFS], size)
-            at.put(x, k, vector_slope(rotation_vector(at.get4(q, i, size)), at.get3(x, k, size)), size)
+        if at.dof(a, j, COMPONENT) >= 0:
+            i, k = at.q_at(a, s, b, at.dof(a, j, Q_INDEX)), at.dof_at(a, 0, b, j)
+            at.put(a, a.x, k, vector_slope(rotation_vector(at.get4(a, a.q, i)), at.get3(a, a.x, k)))
 
     @ti.func
     def limit(y, row: ti.template(), width):
@@ -87,69 +88,59 @@ def joints() -> Functions:
                 row[2] * (ddabove - ddbelow), row[3] * (ddabove - ddbelow))  # fmt: skip
 
     @ti.func
-    def terms(s, b, j, y, size: ti.template(), num: ti.template(), law: ti.template(), model: ti.template(),
-              dofs: ti.template(), qd: ti.template()):  # fmt: skip
+    def terms(a: ti.template(), s, b, j, y):
         """Force at the old position less velocity terms, D, K, 1 where the actuator is within its strength and else 0,
         and of the limits alone K and the slopes of K and D in y."""
-        v = qd[at.item(s, b, j, size[DOFS], size)]
-        row, rest = at.row(law, 2 * j), at.row(law, 2 * j + 1)
-        base = 9 * size[LINKS] + j
-        c, step = at.item(0, b, 5 * j, 5 * size[DOFS], size), at.step(size)
-        kp = dofs[c + 3 * step] * model[at.parameter(b, base + 3 * size[DOFS], size)]
-        kv = dofs[c + 4 * step] * model[at.parameter(b, base + 4 * size[DOFS], size)]
-        asked = dofs[c] + kp * (dofs[c + step] - y) + kv * dofs[c + 2 * step]
+        v, dt = a.qd[at.dof_at(a, s, b, j)], a.num[DT]
+        row, rest = at.law(a, j, LIMIT), at.law(a, j, REST)
+        kp = a.dofs[at.control_at(a, b, j, GATE)] * a.model[at.block(a, b, "kp", j)]
+        kv = a.dofs[at.control_at(a, b, j, GATE_VELOCITY)] * a.model[at.block(a, b, "kv", j)]
+        asked = (a.dofs[at.control_at(a, b, j, FORCE)] + kp * (a.dofs[at.control_at(a, b, j, TARGET)] - y)
+                 + kv * a.dofs[at.control_at(a, b, j, TARGET_VELOCITY)])  # fmt: skip
         given = asked - kv * v
         strong = where(given > rest[2], lane(), where(given < rest[1], lane(), lane(1.0)))
-        spring = model[at.parameter(b, base + 2 * size[DOFS], size)]
-        f, k, d, dK, dD = limit(y + num[DT] * v, row, num[LIMIT_SMOOTHING])
+        spring = a.model[at.block(a, b, "stiffness", j)]
+        f, k, d, dK, dD = limit(y + dt * v, row, a.num[LIMIT_SMOOTHING])
         force = where(given > rest[2], lane(rest[2]), where(given < rest[1], lane(rest[1]), asked))
-        force += f + num[DT] * k * v - spring * (y - rest[0])
-        D = model[at.parameter(b, base, size)] + strong * kv + d
+        force += f + dt * k * v - spring * (y - rest[0])
+        D = a.model[at.block(a, b, "damping", j)] + strong * kv + d
         K = spring + strong * kp + k
         return force, D, K, strong, k, dK, dD
 
     @ti.func
-    def load(s, b, j, size: ti.template(), num: ti.template(), tree: ti.template(), law: ti.template(),
-             model: ti.template(), dofs: ti.template(), q: ti.template(), qd: ti.template()):  # fmt: skip
+    def load(a: ti.template(), s, b, j):
         """What dof j adds to the diagonal of the mass matrix, and its force at zero acceleration."""
-        y = coordinate(s, b, j, size, tree, q)
-        force, D, K, _strong, _k, _dK, _dD = terms(s, b, j, y, size, num, law, model, dofs, qd)
-        implicit = num[DT] * (D + num[DT] * K)
-        armature = model[at.parameter(b, 9 * size[LINKS] + size[DOFS] + j, size)]
-        return armature + implicit, force - (D + num[DT] * K) * qd[at.item(s, b, j, size[DOFS], size)]
+        y, dt = coordinate(a, s, b, j), a.num[DT]
+        force, D, K, _strong, _k, _dK, _dD = terms(a, s, b, j, y)
+        implicit = dt * (D + dt * K)
+        armature = a.model[at.block(a, b, "armature", j)]
+        return armature + implicit, force - (D + dt * K) * a.qd[at.dof_at(a, s, b, j)]
 
     @ti.func
-    def load_adjoint(s, b, j, y, mu, size: ti.template(), num: ti.template(), law: ti.template(), model: ti.template(),
-                     dofs: ti.template(), qd: ti.template(), qdd: ti.template(), gdofs: ti.template(),
-                     gmodel: ti.template()):  # fmt: skip
+    def load_adjoint(a: ti.template(), s, b, j, y, mu):
         """Derivatives of mu . (what the dof resists) by y and by the old velocity; subtracts the other inputs' ones."""
-        dt = num[DT]
-        i = at.item(s, b, j, size[DOFS], size)
-        v, a = qd[i], qdd[i]
-        u = v + dt * a
-        _force, D, K, strong, k, dK, dD = terms(s, b, j, y, size, num, law, model, dofs, qd)
+        dt, i = a.num[DT], at.dof_at(a, s, b, j)
+        v, acceleration = a.qd[i], a.qdd[i]
+        u = v + dt * acceleration
+        _force, D, K, strong, k, dK, dD = terms(a, s, b, j, y)
         stretched = y + dt * u
-        base = 9 * size[LINKS] + j
-        add(gmodel, at.parameter(b, base, size), 0.0 - mu * u)
-        add(gmodel, at.parameter(b, base + size[DOFS], size), 0.0 - mu * a)
-        add(gmodel, at.parameter(b, base + 2 * size[DOFS], size), mu * (law[8 * j + 4] - stretched))
-        c, step = at.item(0, b, 5 * j, 5 * size[DOFS], size), at.step(size)
-        p, w = at.parameter(b, base + 3 * size[DOFS], size), at.parameter(b, base + 4 * size[DOFS], size)
-        pull = mu * strong  # beyond its strength an actuator's inputs do not matter
-        short, slow = dofs[c + step] - stretched, dofs[c + 2 * step] - u
-        add(gdofs, c, pull)
-        add(gdofs, c + step, pull * dofs[c + 3 * step] * model[p])
-        add(gdofs, c + 2 * step, pull * dofs[c + 4 * step] * model[w])
-        add(gdofs, c + 3 * step, pull * model[p] * short)
-        add(gdofs, c + 4 * step, pull * model[w] * slow)
-        add(gmodel, p, pull * dofs[c + 3 * step] * short)
-        add(gmodel, w, pull * dofs[c + 4 * step] * slow)
+        at.increase(a.gmodel, at.block(a, b, "damping", j), 0.0 - mu * u)
+        at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * acceleration)
+        at.increase(a.gmodel, at.block(a, b, "stiffness", j), mu * (at.law(a, j, REST)[0] - stretched))
+        p, w = at.block(a, b, "kp", j), at.block(a, b, "kv", j)
+        gate, gate_velocity = at.control_at(a, b, j, GATE), at.control_at(a, b, j, GATE_VELOCITY)
+        target, target_velocity = at.control_at(a, b, j, TARGET), at.control_at(a, b, j, TARGET_VELOCITY)
+        felt = mu * strong  # beyond its strength an actuator's inputs do not matter
+        short, slow = a.dofs[target] - stretched, a.dofs[target_velocity] - u
+        at.increase(a.gdofs, at.control_at(a, b, j, FORCE), felt)
+        at.increase(a.gdofs, target, felt * a.dofs[gate] * a.model[p])
+        at.increase(a.gdofs, target_velocity, felt * a.dofs[gate_velocity] * a.model[w])
+        at.increase(a.gdofs, gate, felt * a.model[p] * short)
+        at.increase(a.gdofs, gate_velocity, felt * a.model[w] * slow)
+        at.increase(a.gmodel, p, felt * a.dofs[gate] * short)
+        at.increase(a.gmodel, w, felt * a.dofs[gate_velocity] * slow)
         moved = k + dt * dK * (u - v) + dD * u  # of the limits, by the place where they are linearised
         return mu * (K - k + moved), mu * (D + dt * (K - k + moved))
-
-    @ti.func
-    def add(a: ti.template(), i, value):
-        a[i] = a[i] + value
 
     @ti.func
     def turn_by(quat: ti.template(), phi: ti.template()):
@@ -179,4 +170,4 @@ def joints() -> Functions:
         return g + c1 * x + c2 * xx, g + (1.0 - t2 * c2) * x + c1 * xx
 
     return Functions(coordinate=coordinate, elastic_adjoint=elastic_adjoint, load=load,
-                     load_adjoint=load_adjoint, turn_by=turn_by, turn_by_adjoint=turn_by_adjoint, add=add)
+                     load_adjoint=load_adjoint, turn_by=turn_by, turn_by_adjoint=turn_by_adjoint)

@@ -9,226 +9,205 @@ A contact that some environment of a block feels is computed for all of the bloc
 
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Mat, Vec, any_lane, copy, lane, lanes3, where
+from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import (
-    AL,
-    AW,
+    AAD,
+    AAO,
+    ACCELERATION,
+    AL0,
+    AL1,
+    AL2,
+    ANCHOR,
+    AXIS,
     BALL,
+    COM,
     DOF0,
-    DOFS,
     DT,
-    FRICTION_VELOCITY,
+    DUE,
     GROUNDS,
     HINGE,
     JD,
     JO,
     KIND,
     LINKS,
+    LISTED_KEY,
+    LISTED_LINK,
+    LISTED_NORMAL,
+    LISTED_PLACE,
+    LISTED_POINT,
+    LLD,
+    LLO,
     MOMENT,
     N_DOFS,
     N_POINTS,
+    NEEDED,
+    OFFSET,
     ORIGIN,
     PARENT,
     POINT0,
-    POINTS,
+    POINT_CENTRE,
     POS,
+    PUSH,
     Q_INDEX,
-    QS,
+    REST,
     ROOT,
     SLIDE,
-    VL,
-    VW,
+    TWIST,
+    VELOCITY,
     Features,
-    indices,
 )  # fmt: skip
 from genesis.solvers.rigid.spatial import (
+    Spatial,
     about_origin,
     axis_rotation,
-    cross_force,
-    cross_motion,
     momentum,
     outer_off,
     quaternion_matrix,
+    spatial,
     turned,
 )  # fmt: skip
-
-WORK = 9
-AAD, AAO, AL0, AL1, AL2, LLD, LLO, FT, FL = range(WORK)
-HELD = 12
-"""Numbers of a listed contact: normal, normal force at rest; place, its slope; friction, whether it touches, -, -."""
 
 
 @per_runtime
 def kinematics(features: Features) -> Functions:
-    at, gr = indices(), grounds(features)
+    gr = grounds(features)
 
     @ti.func
-    def quaternion(s, b, first, size: ti.template(), q: ti.template()):
-        return at.get4(q, at.item(s, b, first, size[QS], size), size)
-
-    @ti.func
-    def origin(s, b, l, R: ti.template(), size: ti.template(), tree: ti.template(), fixed: ti.template(),
-               law: ti.template(), q: ti.template()):  # fmt: skip
+    def origin(a: ti.template(), s, b, l, R: ti.template()):
         """Where the slides at the root take it: any point near the tree would do."""
         o = lanes3()
-        o += at.vector(fixed, 2 * l)
-        j = tree[at.link_int(l, DOF0)]
-        last = j + tree[at.link_int(l, N_DOFS)]
+        o += at.link_vector(a, l, OFFSET)
+        j = at.link(a, l, DOF0)
+        last = j + at.link(a, l, N_DOFS)
         while j < last:
-            if tree[at.dof_int(j, KIND, size)] == SLIDE:
-                there = q[at.item(s, b, tree[at.dof_int(j, Q_INDEX, size)], size[QS], size)] - law[8 * j + 7]
-                o += there * (R @ at.vector(fixed, 2 * size[LINKS] + 2 * j))
+            if at.dof(a, j, KIND) == SLIDE:
+                there = a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))] - at.law(a, j, REST)[3]
+                o += there * (R @ at.dof_vector(a, j, AXIS))
             else:
                 j = last
             j += 1
         return o
 
     @ti.func
-    def move(s, b, l, size: ti.template(), num: ti.template(), tree: ti.template(), fixed: ti.template(),
-             turn: ti.template(), law: ti.template(), gravity: ti.template(), q: ti.template(), qd: ti.template(),
-             trace: ti.template(), rot: ti.template()):  # fmt: skip
+    def link_kinematics(a: ti.template(), s, b, l):
         """Pose, velocity and bias acceleration of link l in frame s from its parent's, and its dofs' axes."""
         p, R = lanes3(), Mat(lanes3(), lanes3(), lanes3())
-        vw, vl, aw, al = lanes3(), lanes3(), lanes3(), lanes3()
-        own = at.rotation(turn, l)
-        parent = tree[at.link_int(l, PARENT)]
+        vel, acc = spatial(), spatial()
+        own = at.rest_turn(a, l)
+        parent = at.link(a, l, PARENT)
         if parent < 0:
             for r in ti.static(range(3)):
                 R.rows[r] += own.rows[r]
-            o = origin(s, b, l, own, size, tree, fixed, law, q)
-            at.put(trace, at.trace_at(s, b, l, ORIGIN, size), o, size)
+            o = origin(a, s, b, l, own)
+            at.put(a, a.trace, at.trace_at(a, s, b, l, ORIGIN), o)
             p -= o
-            p += at.vector(fixed, 2 * l)
-            al -= at.get3(gravity, at.item(0, b, 0, 3, size), size)
+            p += at.link_vector(a, l, OFFSET)
+            acc.v -= at.get3(a, a.gravity, at.item(a, 0, b, 0, 3))
         else:
-            above = at.turned(rot, s, b, parent, size)
-            p += at.traced(trace, s, b, parent, POS, size) + above @ at.vector(fixed, 2 * l)
+            above = at.turned(a, s, b, parent)
+            p += at.traced_at(a, s, b, parent, POS) + above @ at.link_vector(a, l, OFFSET)
             R = above @ own
-            vw += at.traced(trace, s, b, parent, VW, size)
-            vl += at.traced(trace, s, b, parent, VL, size)
-            aw += at.traced(trace, s, b, parent, AW, size)
-            al += at.traced(trace, s, b, parent, AL, size)
-        j = tree[at.link_int(l, DOF0)]
-        last = j + tree[at.link_int(l, N_DOFS)]
+            vel += at.motion(a, s, b, parent, VELOCITY)
+            acc += at.motion(a, s, b, parent, ACCELERATION)
+        j = at.link(a, l, DOF0)
+        last = j + at.link(a, l, N_DOFS)
         while j < last:
-            kind, first = tree[at.dof_int(j, KIND, size)], tree[at.dof_int(j, Q_INDEX, size)]
-            anchor = at.vector(fixed, 2 * size[LINKS] + 2 * j + 1)
+            kind, first = at.dof(a, j, KIND), at.dof(a, j, Q_INDEX)
+            anchor = at.dof_vector(a, j, ANCHOR)
             if kind == BALL:
                 pivot = p + R @ anchor
-                R = R @ quaternion_matrix(quaternion(s, b, first, size, q))
+                R = R @ quaternion_matrix(at.get4(a, a.q, at.q_at(a, s, b, first)))
                 p = pivot - R @ anchor
-                ww, wl = lanes3(), lanes3()
+                turn = spatial()
                 for c in ti.static(range(3)):
-                    v = qd[at.item(s, b, j + c, size[DOFS], size)]
-                    axis = R.column(c)
-                    lever = pivot.cross(axis)
-                    at.put(trace, at.axis_at(s, b, j + c, 0, size), axis, size)
-                    at.put(trace, at.axis_at(s, b, j + c, 1, size), lever, size)
-                    ww += v * axis
-                    wl += v * lever
-                bw, bl = cross_motion(vw, vl, ww, wl)
-                aw += bw
-                al += bl
-                vw += ww
-                vl += wl
+                    speed = a.qd[at.dof_at(a, s, b, j + c)]
+                    axis = Spatial(R.column(c), pivot.cross(R.column(c)))
+                    at.put(a, a.axes, at.axis_at(a, s, b, j + c), axis)
+                    turn += speed * axis
+                acc += vel.cross(turn)
+                vel += turn
                 j += 3
             else:
-                v = qd[at.item(s, b, j, size[DOFS], size)]
-                there = q[at.item(s, b, first, size[QS], size)] - law[8 * j + 7]
-                local = at.vector(fixed, 2 * size[LINKS] + 2 * j)
-                axis = R @ local
-                sw, sl = lanes3(), copy(axis)
+                speed = a.qd[at.dof_at(a, s, b, j)]
+                there = a.q[at.q_at(a, s, b, first)] - at.law(a, j, REST)[3]
+                local = at.dof_vector(a, j, AXIS)
+                along = R @ local
+                axis = Spatial(lanes3(), copy(along))
                 if kind == HINGE:
                     pivot = p + R @ anchor
-                    sw += axis
-                    sl = pivot.cross(axis)
+                    axis.w += along
+                    axis.v = pivot.cross(along)
                     R = R @ axis_rotation(local, there)
                     p = pivot - R @ anchor
                 else:
-                    p += there * axis
-                at.put(trace, at.axis_at(s, b, j, 0, size), sw, size)
-                at.put(trace, at.axis_at(s, b, j, 1, size), sl, size)
-                bw, bl = cross_motion(vw, vl, sw, sl)
-                aw += v * bw
-                al += v * bl
-                vw += v * sw
-                vl += v * sl
+                    p += there * along
+                at.put(a, a.axes, at.axis_at(a, s, b, j), axis)
+                acc += speed * vel.cross(axis)
+                vel += speed * axis
                 j += 1
-        at.put33(rot, at.item(s, b, 9 * l, 9 * size[LINKS], size), R, size)
-        for row, v in ti.static(((POS, p), (VW, vw), (VL, vl), (AW, aw), (AL, al))):
-            at.put(trace, at.trace_at(s, b, l, row, size), v, size)
+        at.put(a, a.rot, at.rot_at(a, s, b, l), R)
+        for row, v in ti.static(((POS, p), (VELOCITY, vel), (ACCELERATION, acc))):
+            at.put(a, a.trace, at.trace_at(a, s, b, l, row), v)
 
     @ti.func
-    def world_inertia(b, l, p: ti.template(), R: ti.template(), size: ti.template(), fixed: ti.template(),
-                      model: ti.template()):  # fmt: skip
+    def world_inertia(a: ti.template(), b, l, p: ti.template(), R: ti.template()):
         """Mass, mass times centre of mass, inertia about the origin (diagonal, off-diagonal), centre of mass."""
-        m = model[at.parameter(b, l, size)]
-        i = at.parameter(b, size[LINKS] + 6 * l, size)
-        c = p + R @ at.vector(fixed, 2 * l + 1)
-        d, o = turned(R, at.get3(model, i, size), at.get3(model, i + 3 * at.step(size), size))
+        m = a.model[at.block(a, b, "mass", l)]
+        c = p + R @ at.link_vector(a, l, COM)
+        d, o = turned(R, at.get3(a, a.model, at.block(a, b, "inertia", l)),
+                      at.get3(a, a.model, at.block(a, b, "inertia", l, 3)))  # fmt: skip
         dc, oc = about_origin(c, m)
         return m, m * c, d + dc, o + oc, c
 
     @ti.func
-    def rest(s, b, l, attempt, size: ti.template(), num: ti.template(), tree: ti.template(),
-             fixed: ti.template(), law: ti.template(), point: ti.template(), ground: ti.template(),
-             heights: ti.template(), model: ti.template(), wrench: ti.template(), trace: ti.template(),
-             rot: ti.template(), work: ti.template(), released: ti.template(), held: ti.template(),
-             held_by: ti.template()):  # fmt: skip
+    def bias_forces(a: ti.template(), s, b, l, attempt):
         """The link's own part of `work`: inertia, bias force, external wrench and contact with the ground.
 
-        Lists the contacts in `held` and `held_by` (their number; of each, link, key, point).
+        Lists the contacts in `contact_list` and `contact_index`, and counts them in `n_contacts`.
         """
-        p, R = at.traced(trace, s, b, l, POS, size), at.turned(rot, s, b, l, size)
-        vw, vl = at.traced(trace, s, b, l, VW, size), at.traced(trace, s, b, l, VL, size)
-        m, h, d, o, com = world_inertia(b, l, p, R, size, fixed, model)
+        p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
+        vel = at.motion(a, s, b, l, VELOCITY)
+        m, h, d, o, com = world_inertia(a, b, l, p, R)
         for row, v in ti.static(((MOMENT, h), (JD, d), (JO, o))):
-            at.put(trace, at.trace_at(s, b, l, row, size), v, size)
-        mw, ml = momentum(m, h, d, o, vw, vl)
-        t, f = momentum(m, h, d, o, at.traced(trace, s, b, l, AW, size), at.traced(trace, s, b, l, AL, size))
-        tb, fb = cross_force(vw, vl, mw, ml)
-        pushed = at.get3(wrench, at.item(0, b, 6 * l, 6 * size[LINKS], size), size)
-        t += tb - at.get3(wrench, at.item(0, b, 6 * l + 3, 6 * size[LINKS], size), size) - com.cross(pushed)
-        f += fb - pushed
+            at.put(a, a.trace, at.trace_at(a, s, b, l, row), v)
+        needed = momentum(m, h, d, o, at.motion(a, s, b, l, ACCELERATION))
+        bias = vel.cross_force(momentum(m, h, d, o, vel))
+        push = at.get3(a, a.wrench, at.wrench_at(a, b, l, PUSH))
+        needed.w += bias.w - at.get3(a, a.wrench, at.wrench_at(a, b, l, TWIST)) - com.cross(push)
+        needed.v += bias.v - push
         none = lane()
         a0, a1, a2 = Vec(none, 0.0 - h[2], h[1]), Vec(h[2], none, 0.0 - h[0]), Vec(0.0 - h[1], h[0], none)
         ld, lo = Vec(m, m, m), lanes3()
-        world = at.traced(trace, s, b, tree[at.link_int(l, ROOT)], ORIGIN, size)
-        contact = at.row(law, 2 * size[DOFS] + l)
-        dt = num[DT]
-        for g in range(size[GROUNDS]):
-            if any_lane(gr.near(g, world + p, contact[2], ground)):
-                k = model[at.parameter(b, 8 * size[LINKS] + l, size)]
-                mu = gr.pair_friction(model[at.parameter(b, 7 * size[LINKS] + l, size)],
-                                      model[at.parameter(b, 9 * size[LINKS] + 5 * size[DOFS] + g, size)])  # fmt: skip
-                first = tree[at.link_int(l, POINT0)]
-                for i in range(first, first + tree[at.link_int(l, N_POINTS)]):
-                    centre = p + R @ at.row(point, 3 * i)[:3]
-                    distance, n = gr.surface(g, world + centre, ground, heights)
-                    s_ = gr.support(i, R, n, point)
+        world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
+        contact = at.row(a.link_law, l)
+        dt = a.num[DT]
+        for g in range(a.size[GROUNDS]):
+            if any_lane(gr.near(a, g, world + p, contact[2])):
+                law, first = gr.law_of(a, b, l, g, contact), at.link(a, l, POINT0)
+                for i in range(first, first + at.link(a, l, N_POINTS)):
+                    centre = p + R @ at.point(a, i, POINT_CENTRE)[:3]
+                    distance, n = gr.surface(a, g, world + centre)
+                    s_ = gr.support(a, i, R, n)
                     x = s_.dot(n) - distance
                     if any_lane(x > 0.0 - contact[1]):
                         r = centre - s_
-                        V = vl + vw.cross(r)
-                        key = at.item(s, b, g * size[POINTS] + i, size[GROUNDS] * size[POINTS], size)
+                        V = vel.at(r)
+                        key = at.key_at(a, s, b, g, i)
                         if attempt == 0:
-                            released[key] = none
-                        normal, damping, friction = gr.coefficients(
-                            x, V, n, k, contact[0], contact[1], mu, num[FRICTION_VELOCITY], dt * contact[3],
-                            dt, 1.0 - released[key])
+                            a.released[key] = none
+                        normal, damping, friction = gr.coefficients(x, V, n, law, 1.0 - a.released[key])
                         F = gr.force(normal, damping, friction, n, V, V)
-                        rows = size[GROUNDS] * size[POINTS]
-                        head = at.item(0, b, 0, 1 + 3 * rows, size)
-                        count = held_by[head]
-                        held_by[head] = count + 1
-                        held_by[at.item(0, b, 3 * count + 1, 1 + 3 * rows, size)] = l
-                        held_by[at.item(0, b, 3 * count + 2, 1 + 3 * rows, size)] = key
-                        held_by[at.item(0, b, 3 * count + 3, 1 + 3 * rows, size)] = i
-                        at.put(held, at.item(0, b, HELD * count, HELD * rows, size),
+                        count = a.n_contacts[b]
+                        a.n_contacts[b] = count + 1
+                        a.contact_index[at.contact_index_at(a, b, count, LISTED_LINK)] = l
+                        a.contact_index[at.contact_index_at(a, b, count, LISTED_KEY)] = key
+                        a.contact_index[at.contact_index_at(a, b, count, LISTED_POINT)] = i
+                        at.put(a, a.contact_list, at.contact_list_at(a, b, count, LISTED_NORMAL),
                                Vec(n[0], n[1], n[2], normal + damping * n.dot(V), r[0], r[1], r[2], damping, friction,
-                                   where(x > 0.0 - contact[1], none + 1.0, none)), size)  # fmt: skip
-                        f -= F
-                        t -= r.cross(F)
+                                   where(x > 0.0 - contact[1], none + 1.0, none)))  # fmt: skip
+                        needed.v -= F
+                        needed.w -= r.cross(F)
                         # apparent inertia: B = dt (friction 1 + (damping - friction) n n^T) at r
                         by, bn = dt * friction, dt * (damping - friction)
                         rn = r.cross(n)
@@ -240,53 +219,40 @@ def kinematics(features: Features) -> Functions:
                         a2 += Vec(0.0 - by * r[1], by * r[0], none) + (bn * rn[2]) * n
                         ld += bn * n * n + by
                         lo += bn * outer_off(n, n)
-        for row, v in ti.static(((AAD, d), (AAO, o), (AL0, a0), (AL1, a1), (AL2, a2), (LLD, ld), (LLO, lo), (FT, t),
-                                 (FL, f))):  # fmt: skip
-            at.put(work, at.item(0, b, 3 * (WORK * l + row), 3 * WORK * size[LINKS], size), v, size)
+        for row, v in ti.static(((AAD, d), (AAO, o), (AL0, a0), (AL1, a1), (AL2, a2), (LLD, ld), (LLO, lo),
+                                 (NEEDED, needed))):  # fmt: skip
+            at.put(a, a.work, at.work_at(a, b, l, row), v)
 
     @ti.func
-    def worked(work: ti.template(), b, l, row, size: ti.template()):
-        """A vector of `work`."""
-        return at.get3(work, at.item(0, b, 3 * (WORK * l + row), 3 * WORK * size[LINKS], size), size)
-
-    @ti.func
-    def release(s, b, last, size: ti.template(), num: ti.template(), tree: ti.template(), trace: ti.template(),
-                x: ti.template(), work: ti.template(), released: ti.template(), held: ti.template(),
-                held_by: ti.template()):  # fmt: skip
+    def release(a: ti.template(), s, b, last):
         """Marks the contacts that would pull at the accelerations in x; whether there are any. The last time, none.
 
-        Overwrites `work`: its first two rows hold the links' accelerations due to x, if anybody is to read them.
+        Overwrites `work` with the links' accelerations due to x, if anybody is to read them.
         """
-        rows = size[GROUNDS] * size[POINTS]
-        count = held_by[at.item(0, b, 0, 1 + 3 * rows, size)]
+        count = a.n_contacts[b]
         found = False
         if ti.static(features.outputs) or count > 0:
-            for l in range(size[LINKS]):
-                dw, dl = lanes3(), lanes3()
-                parent = tree[at.link_int(l, PARENT)]
+            for l in range(a.size[LINKS]):
+                due = spatial()
+                parent = at.link(a, l, PARENT)
                 if parent >= 0:
-                    dw += worked(work, b, parent, 0, size)
-                    dl += worked(work, b, parent, 1, size)
-                first = tree[at.link_int(l, DOF0)]
-                for j in range(first, first + tree[at.link_int(l, N_DOFS)]):
-                    a = x[at.item(0, b, j, size[DOFS], size)]
-                    sw, sl = at.axis(trace, s, b, j, size)
-                    dw += a * sw
-                    dl += a * sl
-                for row, v in ti.static(((0, dw), (1, dl))):
-                    at.put(work, at.item(0, b, 3 * (WORK * l + row), 3 * WORK * size[LINKS], size), v, size)
+                    due += at.worked6(a, b, parent, DUE)
+                first = at.link(a, l, DOF0)
+                for j in range(first, first + at.link(a, l, N_DOFS)):
+                    acceleration = a.x[at.dof_at(a, 0, b, j)]
+                    due += acceleration * at.axis(a, s, b, j)
+                at.put(a, a.work, at.work_at(a, b, l, DUE), due)
             for c in range(count):
-                l = held_by[at.item(0, b, 3 * c + 1, 1 + 3 * rows, size)]
-                at_c, by = at.item(0, b, HELD * c, HELD * rows, size), at.step(size)
-                head, place = at.get4(held, at_c, size), at.get4(held, at_c + 4 * by, size)
-                w = at.traced(trace, s, b, l, VW, size) + num[DT] * worked(work, b, l, 0, size)
-                v = at.traced(trace, s, b, l, VL, size) + num[DT] * worked(work, b, l, 1, size)
-                force = head[3] - place[3] * head[:3].dot(v + w.cross(place[:3]))
+                l = a.contact_index[at.contact_index_at(a, b, c, LISTED_LINK)]
+                head = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_NORMAL))
+                place = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_PLACE))
+                vel = at.motion(a, s, b, l, VELOCITY) + a.num[DT] * at.worked6(a, b, l, DUE)
+                force = head[3] - place[3] * head[:3].dot(vel.at(place[:3]))
                 pulls = (place[3] > 0.0) & (force < 0.0)
                 if not last and any_lane(pulls):
-                    key = held_by[at.item(0, b, 3 * c + 2, 1 + 3 * rows, size)]
-                    released[key] = where(pulls, lane(1.0), released[key])
+                    key = a.contact_index[at.contact_index_at(a, b, c, LISTED_KEY)]
+                    a.released[key] = where(pulls, lane(1.0), a.released[key])
                     found = True
         return found
 
-    return Functions(move=move, rest=rest, release=release, origin=origin, quaternion=quaternion, worked=worked)
+    return Functions(link_kinematics=link_kinematics, bias_forces=bias_forces, release=release, origin=origin)

@@ -1,37 +1,24 @@
-"""Where everything lies: sizes, packed constants, rows of the trace. No mathematics.
+"""What the kernels work on: sizes, rows, and the table of all arrays. No mathematics; `indices` follows from it.
 
 Environments are worked on in blocks of `layout().width`, side by side in lanes (`genesis.math.lanes`). Arrays of kind
-AL hold lane values; `item` gives the index of number k of n, of a block, in a frame. Constants, A1, are the same for
-all environments. A vector is three numbers in a row, a rotation nine, row by row.
-
-    size   I1  run-time sizes, below
-    tree   I1  per link `LINK_INTS`, per dof `DOF_INTS`, then the chain of each dof: itself, its parent dof, … the base
-    num    A1  dt of a substep, slip (of friction), limit smoothing
-    fixed  A1  vectors: per link its offset from the parent and centre of mass; per dof its axis and anchor
-    turn   A1  per link: rotation from the parent at rest
-    law    A1  rows of 4: per dof (limit low, high, stiffness, damping), (spring rest, force low, high, rest position);
-               per link (dissipation, contact smoothing, reach of its contact points, grip / dt)
-    model  AL  parameters of every environment, in the order of `BLOCKS`
-    q, qd, qdd AL  of every frame
-    trace  AL  vectors, per frame: of each link `TRACE` rows, then of each dof the angular and linear part of its axis S
-    rot    AL  per link and frame: rotation to the world
-    released   AL  per frame, ground and contact point: 1 if it let go, for it would have pulled, else 0
-    mass   AL  per frame: rows of the factor of the mass matrix, along the chains
+AL hold lane values of every block; constants, A1, are the same for all environments. A vector is three numbers in a
+row, a rotation nine, row by row.
 
 Spatial vectors are pairs (angular, linear) in world axes about the origin of their tree, which is a point fixed in
-space during a substep.
+space during a substep. They take two rows, and are named by the first.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import NamedTuple
 
-from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.math.lanes import Mat, Vec
+from genesis.arrays import Array, Table
 
-(BLOCKS_HELD, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, NUMBERS,
- POINTS, GROUNDS, PAIRS, ENVS) = range(15)  # fmt: skip
 N_SIZES = 15
-"""Blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
+(N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
+ POINTS, GROUNDS, PAIRS, ENVS) = range(N_SIZES)  # fmt: skip
+"""Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 class Features(NamedTuple):
@@ -42,8 +29,14 @@ class Features(NamedTuple):
     terrain: bool = False
 
 
-DT, FRICTION_VELOCITY, LIMIT_SMOOTHING = range(3)
+def places(*widths: int) -> tuple[int, ...]:
+    """Where fields of these widths begin, one behind the other, and their sum."""
+    return tuple(accumulate(widths, initial=0))
+
+
 N_NUMBERS = 3
+DT, FRICTION_VELOCITY, LIMIT_SMOOTHING = range(N_NUMBERS)
+"""Of `num`."""
 
 LINK_INTS = 6
 PARENT, ROOT, DOF0, N_DOFS, POINT0, N_POINTS = range(LINK_INTS)
@@ -53,26 +46,142 @@ SLIDE, HINGE, BALL = range(3)
 """Kinds of degrees of freedom. A ball has three, with COMPONENT 0, 1, 2. A free joint is three slides along the world's
 axes and a ball whose COMPONENT is -1."""
 
-TRACE = 9
-ORIGIN, POS, VW, VL, AW, AL, MOMENT, JD, JO = range(TRACE)
+LINK_VECTORS, DOF_VECTORS, LAW_ROWS = 2, 2, 2
+OFFSET, COM = range(LINK_VECTORS)
+"""Of a link, in its parent's frame: its place, and in its own: its centre of mass."""
+AXIS, ANCHOR = range(DOF_VECTORS)
+"""Of a dof, in its link's frame at rest."""
+LIMIT, REST = range(LAW_ROWS)
+"""Rows of a dof's law: (limit low, high, stiffness, damping), (spring rest, force low, high, rest position)."""
+POINT_ROWS, GROUND_ROWS = 3, 2
+POINT_CENTRE, POINT_DIAGONAL, POINT_OFF = range(POINT_ROWS)
+"""Rows of a contact point: (centre, radius), and of an ellipsoid its squared semi-axes as a symmetric matrix in the
+link's frame, (diagonal, 1), (off-diagonal, -)."""
+GROUND_HEAD, GROUND_INFO = range(GROUND_ROWS)
+"""Rows of a ground: (normal, offset), (0, …) or (corner, spacing), (1, samples along x, along y, first sample)."""
+PAIR_INTS = 9
+LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B = range(PAIR_INTS)
+"""GIVES_A, GIVES_B: the links whose stiffnesses are in series. Where one body cannot move both are the other's, and the
+factor on k is twice as large: k is that of the mover alone, and so is its gradient."""
+
+N_CONTROLS = 5
+FORCE, TARGET, TARGET_VELOCITY, GATE, GATE_VELOCITY = range(N_CONTROLS)
+"""Of `dofs`: the controls of a dof. The gates multiply kp and kv."""
+WRENCH_ROWS = 2
+PUSH, TWIST = range(WRENCH_ROWS)
+"""Rows of a wrench: force, torque."""
+
+*_rows, TRACE = places(1, 1, 2, 2, 1, 1, 1)
+ORIGIN, POS, VELOCITY, ACCELERATION, MOMENT, JD, JO = _rows
 """World position of the tree's origin (roots only); position of the link; velocity; acceleration without qdd, with
 gravity; mass times centre of mass; diagonal and off-diagonal (xy, xz, yz) of the inertia about the origin."""
+*_rows, WORK = places(1, 1, 1, 1, 1, 1, 1, 2)
+AAD, AAO, AL0, AL1, AL2, LLD, LLO, NEEDED = _rows
+"""Inertia (angular block AA, mixed block AL, linear block LL) and the force that a link needs."""
+DUE = AAD
+"""Once the inertia is used: a link's acceleration due to qdd."""
+*_rows, CONTACT_NUMBERS = places(3, 1, 3, 1, 1, 1, 2)
+LISTED_NORMAL, LISTED_FORCE, LISTED_PLACE, LISTED_SLOPE, LISTED_FRICTION, LISTED_TOUCHES, _spare = _rows
+"""Of a listed contact: normal, normal force at rest; place, the force's slope; friction, whether it touches."""
+CONTACT_INTS = 3
+LISTED_LINK, LISTED_KEY, LISTED_POINT = range(CONTACT_INTS)
+*_rows, BACK = places(2, 2, 2, 2, 2, 2, 2)
+NU, QDD, BN, BV, BA, BU, BW = _rows
+"""nu, the acceleration due to qdd, and the sums that `adjoint` describes."""
+*_rows, CONTACT = places(3, 3, 1)
+CONTACT_FORCE, CONTACT_PLACE, CONTACT_TOUCHES = _rows
+"""Of a contact point's outputs: force on the link, touching point, touching substeps."""
 
-BLOCKS = ("mass", "inertia", "friction", "contact_stiffness", "damping", "armature", "stiffness", "kp", "kv",
-          "ground_friction")  # fmt: skip
-"""Order of the parameters in `model`."""
+PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
+    "mass": ("links",),
+    "inertia": ("links", 6),
+    "friction": ("links",),
+    "contact_stiffness": ("links",),
+    "damping": ("dofs",),
+    "armature": ("dofs",),
+    "stiffness": ("dofs",),
+    "kp": ("dofs",),
+    "kv": ("dofs",),
+    "ground_friction": ("grounds",),
+}
+"""The parameters in `model`, in their order, with their shapes."""
+SIZE_OF = {"links": LINKS, "dofs": DOFS, "grounds": GROUNDS}
+"""Where kernels find the sizes of BLOCKS."""
+
+TABLE: Table = (
+    # Constants. `size` has one array for each range of substeps.
+    Array("size", "I1", (N_SIZES,), "constant"),
+    Array("num", "A1", (N_NUMBERS,), "constant"),
+    Array("link_tree", "I1", ("links", LINK_INTS), "constant"),
+    Array("dof_tree", "I1", ("dofs", DOF_INTS), "constant"),
+    Array("chain", "I1", ("entries",), "constant"),  # of each dof: itself, its parent dof, … the base's first
+    Array("link_fixed", "A1", ("links", LINK_VECTORS, 3), "constant"),
+    Array("dof_fixed", "A1", ("dofs", DOF_VECTORS, 3), "constant"),
+    Array("turn", "A1", ("links", 9), "constant"),  # rotation from the parent at rest
+    Array("dof_law", "A1", ("dofs", LAW_ROWS, 4), "constant"),
+    Array("link_law", "A1", ("links", 4), "constant"),  # dissipation, contact smoothing, reach of points, grip / dt
+    Array("point", "A1", ("points", POINT_ROWS, 4), "constant"),
+    Array("ground", "A1", ("grounds", GROUND_ROWS, 4), "constant"),
+    Array("heights", "A1", ("samples",), "constant"),
+    Array("pair", "I1", ("pairs", PAIR_INTS), "constant"),
+    Array("shape", "A1", ("shape_rows", 4), "constant"),  # rows addressed by `pair`, see `pairs`
+    # Of a step: what is loaded, how it went, outputs.
+    Array("model", "AL", ("blocks", "parameters"), "frames"),  # in the order of BLOCKS
+    Array("gravity", "AL", ("blocks", 3), "frames"),
+    Array("dofs", "AL", ("blocks", "dofs", N_CONTROLS), "frames"),
+    Array("wrench", "AL", ("blocks", "links", WRENCH_ROWS, 3), "frames"),  # at the centre of mass, world axes
+    Array("status", "I1", ("blocks", "lanes"), "frames"),  # 1 + the substep that went wrong, else 0
+    Array("contacts", "AL", ("blocks", "output_points", CONTACT), "frames"),  # world axes, sums over the substeps
+    Array("joint", "AL", ("blocks", "output_links", WRENCH_ROWS, 3), "frames"),  # from the parent, about the link
+    # Of every frame.
+    Array("q", "AL", ("frames", "blocks", "qs"), "frames"),
+    Array("qd", "AL", ("frames", "blocks", "dofs"), "frames"),
+    Array("qdd", "AL", ("frames", "blocks", "dofs"), "frames"),
+    Array("trace", "AL", ("frames", "blocks", "links", TRACE, 3), "frames"),
+    Array("axes", "AL", ("frames", "blocks", "dofs", 2, 3), "frames"),  # of each dof, a spatial vector
+    Array("rot", "AL", ("frames", "blocks", "links", 9), "frames"),  # rotation to the world
+    Array("mass", "AL", ("frames", "blocks", "entries"), "frames"),  # factor of the mass matrix, along the chains
+    Array("released", "AL", ("frames", "blocks", "grounds", "points"), "frames"),  # 1: let go, for it would pull
+    # Within a substep.
+    Array("work", "AL", ("blocks", "links", WORK, 3), "scratch"),
+    Array("x", "AL", ("blocks", "dofs"), "scratch"),  # right-hand side and solution; in the adjoint, mu
+    Array("contact_list", "AL", ("blocks", "grounds", "points", CONTACT_NUMBERS), "scratch"),  # contacts in a list
+    Array("contact_index", "I1", ("blocks", "grounds", "points", CONTACT_INTS), "scratch"),
+    Array("n_contacts", "I1", ("blocks",), "scratch"),
+    # Within an adjoint.
+    Array("back", "AL", ("blocks", "links", BACK, 3), "adjoint"),
+    Array("gqpos", "AL", ("blocks", "qs"), "adjoint"),
+    Array("gq", "AL", ("blocks", "dofs"), "adjoint"),  # in each dof's own direction
+    Array("gqd", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("gdofs", "AL", ("blocks", "dofs", N_CONTROLS), "adjoint"),
+    Array("gwrench", "AL", ("blocks", "links", WRENCH_ROWS, 3), "adjoint"),
+    Array("gmodel", "AL", ("blocks", "parameters"), "adjoint"),
+    Array("ggravity", "AL", ("blocks", 3), "adjoint"),
+    Array("gcontacts", "AL", ("blocks", "output_points", 2, 3), "adjoint"),  # of force, of place
+    Array("gjoint", "AL", ("blocks", "output_links", WRENCH_ROWS, 3), "adjoint"),
+    # Tensors of the step: one row for each environment.
+    Array("q_in", "A1", ("envs", "qs"), "step"),
+    Array("qd_in", "A1", ("envs", "dofs"), "step"),
+    Array("dofs_in", "A1", ("envs", "dofs", N_CONTROLS), "step"),
+    Array("q_out", "A1", ("envs", "qs"), "step"),
+    Array("qd_out", "A1", ("envs", "dofs"), "step"),
+    Array("gq_in", "A1", ("envs", "qs"), "step_adjoint"),
+    Array("gqd_in", "A1", ("envs", "dofs"), "step_adjoint"),
+    Array("gq_out", "A1", ("envs", "qs"), "step_adjoint"),
+    Array("gqd_out", "A1", ("envs", "dofs"), "step_adjoint"),
+    Array("gdofs_out", "A1", ("envs", "dofs", N_CONTROLS), "step_adjoint"),
+)
 
 
-def parameter_blocks(n_links: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Name -> (first index, shape) of each block of parameters."""
-    shapes = {name: (n_dofs,) for name in BLOCKS}
-    shapes.update(mass=(n_links,), inertia=(n_links, 6), friction=(n_links,), contact_stiffness=(n_links,),
-                  ground_friction=(n_grounds,))  # fmt: skip
-    blocks, begin = {}, 0
-    for name in BLOCKS:
-        blocks[name] = (begin, shapes[name])
-        begin += shapes[name][0] * (6 if name == "inertia" else 1)
-    return blocks
+def parameter_layout(n_links: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Name -> (first index, shape) of each parameter's numbers."""
+    sizes = {"links": n_links, "dofs": n_dofs, "grounds": n_grounds}
+    table, begin = {}, 0
+    for name, shape in PARAMETER_TABLE.items():
+        extent = tuple(sizes[size] if isinstance(size, str) else size for size in shape)
+        table[name] = (begin, extent)
+        begin += math.prod(extent)
+    return table
 
 
 def chain_entries(parent_dof: list[int]) -> Iterator[list[int]]:
@@ -83,122 +192,3 @@ def chain_entries(parent_dof: list[int]) -> Iterator[list[int]]:
             chain.append(dof)
             dof = parent_dof[dof]
         yield chain
-
-
-@per_runtime
-def indices() -> Functions:
-    """Index of number k of n in an array with n numbers for each frame and block, and what follows from it."""
-    soa = layout().soa
-
-    @ti.func
-    def local(array: ti.template(), n: ti.template()):
-        """The first n entries as values: from an array they would be read again after every store."""
-        return Vec(*[array[i] for i in range(n)])
-
-    @ti.func
-    def item(frame, b, k, n, size: ti.template()):
-        index = (frame * size[BLOCKS_HELD] + b) * n + k
-        if ti.static(soa):  # neighbouring threads, which are environments, read neighbouring numbers
-            index = (frame * n + k) * size[BLOCKS_HELD] + b
-        return index
-
-    @ti.func
-    def step(size: ti.template()):
-        """Distance between a number and the next."""
-        out = 1
-        if ti.static(soa):
-            out = size[BLOCKS_HELD]
-        return out
-
-    @ti.func
-    def get3(a: ti.template(), i, size: ti.template()):
-        by = step(size)
-        return Vec(a[i], a[i + by], a[i + 2 * by])
-
-    @ti.func
-    def get4(a: ti.template(), i, size: ti.template()):
-        by = step(size)
-        return Vec(a[i], a[i + by], a[i + 2 * by], a[i + 3 * by])
-
-    @ti.func
-    def get33(a: ti.template(), i, size: ti.template()):
-        by = step(size)
-        return Mat(get3(a, i, size), get3(a, i + 3 * by, size), get3(a, i + 6 * by, size))
-
-    @ti.func
-    def put(a: ti.template(), i, v: ti.template(), size: ti.template()):
-        """Components of a vector in a row."""
-        by = step(size)
-        for c in ti.static(range(len(v.parts))):
-            a[i + c * by] = v[c]
-
-    @ti.func
-    def put33(a: ti.template(), i, m: ti.template(), size: ti.template()):
-        for r in ti.static(range(3)):
-            put(a, i + 3 * r * step(size), m.rows[r], size)
-
-    @ti.func
-    def add3(a: ti.template(), i, v: ti.template(), size: ti.template()):
-        by = step(size)
-        for c in ti.static(range(3)):
-            a[i + c * by] = a[i + c * by] + v[c]
-
-    @ti.func
-    def vector(a: ti.template(), k):
-        """Vector k of constants."""
-        return Vec(a[3 * k], a[3 * k + 1], a[3 * k + 2])
-
-    @ti.func
-    def row(a: ti.template(), k):
-        """Row k of four constants."""
-        return Vec(a[4 * k], a[4 * k + 1], a[4 * k + 2], a[4 * k + 3])
-
-    @ti.func
-    def rotation(a: ti.template(), k):
-        """Rotation k of constants."""
-        return Mat(vector(a, 3 * k), vector(a, 3 * k + 1), vector(a, 3 * k + 2))
-
-    @ti.func
-    def trace_at(frame, b, l, row, size: ti.template()):
-        return item(frame, b, 3 * (TRACE * l + row), 3 * (TRACE * size[LINKS] + 2 * size[DOFS]), size)
-
-    @ti.func
-    def axis_at(frame, b, j, row, size: ti.template()):
-        return item(frame, b, 3 * (TRACE * size[LINKS] + 2 * j + row),
-                    3 * (TRACE * size[LINKS] + 2 * size[DOFS]), size)  # fmt: skip
-
-    @ti.func
-    def traced(trace: ti.template(), frame, b, l, row, size: ti.template()):
-        """A vector of a link's trace."""
-        return get3(trace, trace_at(frame, b, l, row, size), size)
-
-    @ti.func
-    def axis(trace: ti.template(), frame, b, j, size: ti.template()):
-        """Angular and linear part of a dof's axis."""
-        return (get3(trace, axis_at(frame, b, j, 0, size), size), get3(trace, axis_at(frame, b, j, 1, size), size))
-
-    @ti.func
-    def turned(rot: ti.template(), frame, b, l, size: ti.template()):
-        """A link's rotation to the world."""
-        return get33(rot, item(frame, b, 9 * l, 9 * size[LINKS], size), size)
-
-    @ti.func
-    def parameter(b, k, size: ti.template()):
-        return item(0, b, k, size[NUMBERS], size)
-
-    @ti.func
-    def link_int(l, what):
-        return LINK_INTS * l + what
-
-    @ti.func
-    def dof_int(j, what, size: ti.template()):
-        return LINK_INTS * size[LINKS] + DOF_INTS * j + what
-
-    @ti.func
-    def chain_at(entry, size: ti.template()):
-        return LINK_INTS * size[LINKS] + DOF_INTS * size[DOFS] + entry
-
-    return Functions(local=local, item=item, step=step, get3=get3, get4=get4, get33=get33, put=put, put33=put33,
-                     add3=add3, vector=vector, row=row, rotation=rotation, trace_at=trace_at, axis_at=axis_at,
-                     traced=traced, axis=axis, turned=turned, parameter=parameter, link_int=link_int, dof_int=dof_int,
-                     chain_at=chain_at)  # fmt: skip

@@ -19,7 +19,7 @@ from genesis.loaders import rotations
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import Geom
 from genesis.solvers.rigid import prepare
-from genesis.solvers.rigid.layout import parameter_blocks
+from genesis.solvers.rigid.layout import PAIR_INTS, parameter_layout
 from genesis.solvers.rigid.pairs import BOX, ROUND
 
 LARGEST = 1.0
@@ -205,7 +205,7 @@ def pack(
                      len(samples(pair.a)), ga, gb])  # fmt: skip
         slip = max(options.friction_velocity or 0.0, SLOWEST_SLIP * 9.81 * substep_dt)
         rows.append((2.0 * lowered if ga == gb else lowered, dissipation, smoothing, slip))
-    return np.array(ints or [[0]], int).reshape(-1), np.array(rows or [(0.0,) * 4], float)
+    return np.array(ints, int).reshape(-1, PAIR_INTS), np.array(rows, float).reshape(-1, 4)
 
 
 def stability_check(
@@ -214,8 +214,8 @@ def stability_check(
     """A function of the solver's `model` (B, P) that raises if two bodies' contact is too stiff for the substep."""
     pairs, _ = touching(model, options.self_collision)
     factor = factors(model, pairs, options, prepare.contact_stiffness(model, options, gravity), substep_dt)
-    blocks = parameter_blocks(model.n_links, model.n_dofs, n_grounds)
-    firsts = blocks["contact_stiffness"][0], blocks["mass"][0]
+    table = parameter_layout(model.n_links, model.n_dofs, n_grounds)
+    firsts = table["contact_stiffness"][0], table["mass"][0]
 
     def check(parameters: torch.Tensor) -> None:
         values = parameters.detach().cpu().double().numpy()

@@ -9,64 +9,75 @@ does.
 
 Which face is nearest and which sample touches differ from environment to environment, so lanes are taken one by one.
 
-    pair   I1  per pair `PAIR_INTS`
-    shape  A1  rows of four, addressed by `pair`. Law: (factor on k, d, smoothing, friction velocity). Shape: (centre,
-               kind), quaternion, (size, bound). Samples: (centre in the link, radius)
+Rows of `shape`, which `pair` points to. Law: (factor on k, d, smoothing, friction velocity). Shape: (centre, kind),
+quaternion, (size, bound). Samples: (centre in the link, radius).
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import Mat, Vec, absolute, of_lane
-from genesis.solvers.rigid.adjoint import BNL, BNW, BVL, BVW, NL, NW, WF, WT, adjoint
-from genesis.solvers.rigid.ground import grounds
-from genesis.solvers.rigid.kinematics import FL, FT, WORK
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.ground import ContactLaw, grounds, larger, share
 from genesis.solvers.rigid.layout import (
-    LINKS,
+    BN,
+    BV,
+    BW,
+    GIVES_A,
+    GIVES_B,
+    LAW,
+    LINK_A,
+    LINK_B,
+    N_SAMPLES,
+    NEEDED,
+    NU,
     ORIGIN,
     PAIRS,
     POS,
     ROOT,
-    VL,
-    VW,
+    SAMPLE0,
+    SHAPE_A,
+    SHAPE_B,
+    VELOCITY,
     Features,
-    indices,
 )  # fmt: skip
-from genesis.solvers.rigid.spatial import quaternion_matrix, ramp
+from genesis.solvers.rigid.spatial import Spatial, quaternion_matrix, ramp
 
-PAIR_INTS = 9
-LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B = range(PAIR_INTS)
-"""GIVES_A, GIVES_B: the links whose stiffnesses are in series. Where one body cannot move both are the other's, and the
-factor on k is twice as large: k is that of the mover alone, and so is its gradient."""
 ROUND, BOX = range(2)
 """Kinds of shapes: a capsule (size: radius, half length), of which a sphere is one; a box (size: half edges)."""
 
 
 @per_runtime
 def pairs(features: Features) -> Functions:
-    lay, at, gr = layout(), indices(), grounds(features)
-    ad = adjoint(features)
+    lay, gr = layout(), grounds(features)
 
     # Numbers, vectors and rotations of one lane.
 
     @ti.func
-    def number(a: ti.template(), i, lane):
-        return of_lane(a[i], lane)
+    def number(array: ti.template(), i, lane):
+        return of_lane(array[i], lane)
 
     @ti.func
-    def add(a: ti.template(), i, lane, by):
+    def add(array: ti.template(), i, lane, by):
         if ti.static(lay.width == 1):
-            a[i] = a[i] + by
+            array[i] = array[i] + by
         else:
-            a[i][lane] = a[i][lane] + by
+            array[i][lane] = array[i][lane] + by
 
     @ti.func
-    def vector(a: ti.template(), i, lane, size: ti.template()):
-        step = at.step(size)
-        return Vec(number(a, i, lane), number(a, i + step, lane), number(a, i + 2 * step, lane))
+    def vector(a: ti.template(), array: ti.template(), i, lane):
+        step = at.step(a)
+        return Vec(number(array, i, lane), number(array, i + step, lane), number(array, i + 2 * step, lane))
 
     @ti.func
-    def add3(a: ti.template(), i, lane, v: ti.template(), size: ti.template()):
+    def motion(a: ti.template(), array: ti.template(), i, lane):
+        return Spatial(vector(a, array, i, lane), vector(a, array, i + 3 * at.step(a), lane))
+
+    @ti.func
+    def add6(a: ti.template(), array: ti.template(), i, lane, v: ti.template()):
+        step = at.step(a)
         for c in ti.static(range(3)):
-            add(a, i + c * at.step(size), lane, v[c])
+            add(array, i + c * step, lane, v.w[c])
+        for c in ti.static(range(3)):
+            add(array, i + (3 + c) * step, lane, v.v[c])
 
     @ti.func
     def zeros():
@@ -77,24 +88,21 @@ def pairs(features: Features) -> Functions:
         return ti.cast(x > 0.0, lay.real) - ti.cast(x < 0.0, lay.real)
 
     @ti.func
-    def shape_pose(s, b, lane, l, first, size: ti.template(), tree: ti.template(), shape: ti.template(),
-                   trace: ti.template(), rot: ti.template()):  # fmt: skip
+    def shape_pose(a: ti.template(), s, b, lane, l, first):
         """Link's position and rotation, shape's centre and rotation, all about the tree's origin, and that origin."""
-        o = vector(trace, at.trace_at(s, b, tree[at.link_int(l, ROOT)], ORIGIN, size), lane, size)
-        p = vector(trace, at.trace_at(s, b, l, POS, size), lane, size)
-        i, step = at.item(s, b, 9 * l, 9 * size[LINKS], size), at.step(size)
-        R = Mat(*[vector(rot, i + 3 * r * step, lane, size) for r in range(3)])
-        return p, R, p + R @ at.row(shape, first)[:3], R @ quaternion_matrix(at.row(shape, first + 1)), o
+        o = vector(a, a.trace, at.trace_at(a, s, b, at.link(a, l, ROOT), ORIGIN), lane)
+        p = vector(a, a.trace, at.trace_at(a, s, b, l, POS), lane)
+        i, step = at.rot_at(a, s, b, l), at.step(a)
+        R = Mat(*[vector(a, a.rot, i + 3 * r * step, lane) for r in range(3)])
+        return p, R, p + R @ at.row(a.shape, first)[:3], R @ quaternion_matrix(at.row(a.shape, first + 1)), o
 
     @ti.func
-    def velocity(trace: ti.template(), s, b, l, lane, size: ti.template()):
-        return (vector(trace, at.trace_at(s, b, l, VW, size), lane, size),
-                vector(trace, at.trace_at(s, b, l, VL, size), lane, size))  # fmt: skip
+    def velocity(a: ti.template(), s, b, l, lane):
+        return motion(a, a.trace, at.trace_at(a, s, b, l, VELOCITY), lane)
 
     @ti.func
-    def virtual(back: ti.template(), b, l, lane, size: ti.template()):
-        return (vector(back, ad.back_at(b, l, NW, size), lane, size),
-                vector(back, ad.back_at(b, l, NL, size), lane, size))  # fmt: skip
+    def virtual(a: ti.template(), b, l, lane):
+        return motion(a, a.back, at.back_at(a, b, l, NU), lane)
 
     @ti.func
     def face(between: ti.template(), Qa: ti.template(), ha: ti.template(), Qb: ti.template(), hb: ti.template()):
@@ -156,35 +164,33 @@ def pairs(features: Features) -> Functions:
         return depth, n, bends, curvature, weight, slope
 
     @ti.func
-    def constants(b, lane, first, la, lb, size: ti.template(), model: ti.template(), shape: ti.template(),
-                  pair: ti.template()):  # fmt: skip
-        """Stiffness, friction and the other numbers of a pair's law."""
-        numbers = at.row(shape, pair[first + LAW])
-        ka = number(model, at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_A], size), lane)
-        kb = number(model, at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_B], size), lane)
-        mu = gr.pair_friction(number(model, at.parameter(b, 7 * size[LINKS] + la, size), lane),
-                              number(model, at.parameter(b, 7 * size[LINKS] + lb, size), lane))  # fmt: skip
+    def constants(a: ti.template(), b, lane, i):
+        """Stiffness, friction and the other numbers of pair i's law."""
+        la, lb, numbers = at.paired(a, i, LINK_A), at.paired(a, i, LINK_B), at.row(a.shape, at.paired(a, i, LAW))
+        ka = number(a.model, at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_A)), lane)
+        kb = number(a.model, at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_B)), lane)
+        mu = larger(number(a.model, at.block(a, b, "friction", la), lane),
+                    number(a.model, at.block(a, b, "friction", lb), lane))  # fmt: skip
         return numbers[0] * ka * kb / (ka + kb), mu, numbers
 
     @ti.func
-    def push_one(s, b, i, lane, size: ti.template(), tree: ti.template(), pair: ti.template(), shape: ti.template(),
-                 model: ti.template(), trace: ti.template(), rot: ti.template(), work: ti.template()):  # fmt: skip
+    def contact_force(a: ti.template(), s, b, i, lane):
         """Takes the pairs' forces off the forces that links need, in `work`."""
-        first = PAIR_INTS * i
-        la, lb, sa, sb = pair[first + LINK_A], pair[first + LINK_B], pair[first + SHAPE_A], pair[first + SHAPE_B]
-        pa, Ra, xa, Qa, oa = shape_pose(s, b, lane, la, sa, size, tree, shape, trace, rot)
-        pb, Rb, xb, Qb, ob = shape_pose(s, b, lane, lb, sb, size, tree, shape, trace, rot)
-        ha, hb, apart = at.row(shape, sa + 2), at.row(shape, sb + 2), oa - ob
+        la, sa = at.paired(a, i, LINK_A), at.paired(a, i, SHAPE_A)
+        lb, sb = at.paired(a, i, LINK_B), at.paired(a, i, SHAPE_B)
+        pa, Ra, xa, Qa, oa = shape_pose(a, s, b, lane, la, sa)
+        pb, Rb, xb, Qb, ob = shape_pose(a, s, b, lane, lb, sb)
+        ha, hb, apart = at.row(a.shape, sa + 2), at.row(a.shape, sb + 2), oa - ob
         if (xa + apart - xb).norm() < ha[3] + hb[3]:
-            k, mu, numbers = constants(b, lane, first, la, lb, size, model, shape, pair)
-            kind, normal = ti.cast(at.row(shape, sb)[3], ti.i32), zeros()
-            if kind == BOX and at.row(shape, sa)[3] > 0.5:
+            k, mu, numbers = constants(a, b, lane, i)
+            kind, normal = ti.cast(at.row(a.shape, sb)[3], ti.i32), zeros()
+            if kind == BOX and at.row(a.shape, sa)[3] > 0.5:
                 normal = face(xa + apart - xb, Qa, ha[:3], Qb, hb[:3])
-            vwa, vla = velocity(trace, s, b, la, lane, size)
-            vwb, vlb = velocity(trace, s, b, lb, lane, size)
+            va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
             f, ta, tb = zeros(), zeros(), zeros()
-            for c in range(pair[first + SAMPLE0], pair[first + SAMPLE0] + pair[first + N_SAMPLES]):
-                sample = at.row(shape, c)
+            start = at.paired(a, i, SAMPLE0)
+            for c in range(start, start + at.paired(a, i, N_SAMPLES)):
+                sample = at.row(a.shape, c)
                 x = pa + Ra @ sample[:3]
                 depth, local, _bends, _curvature, weight, _slope = probe(
                     Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2])
@@ -192,41 +198,37 @@ def pairs(features: Features) -> Functions:
                     n = Qb @ local
                     ra = x - sample[3] * n
                     rb = ra + apart
-                    V = vla + vwa.cross(ra) - vlb - vwb.cross(rb)
-                    N, damping, friction = gr.coefficients(
-                        depth, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, 1.0)
+                    V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
+                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0)
+                    N, damping, friction = gr.coefficients(depth, V, n, law, 1.0)
                     F = gr.force(N, damping, friction, n, V, V)
                     f += F
                     ta += ra.cross(F)
                     tb += rb.cross(F)
             for l, way, t in ti.static(((la, -1.0, ta), (lb, 1.0, tb))):
-                add3(work, at.item(0, b, 3 * (WORK * l + FT), 3 * WORK * size[LINKS], size), lane, way * t, size)
-                add3(work, at.item(0, b, 3 * (WORK * l + FL), 3 * WORK * size[LINKS], size), lane, way * f, size)
+                add6(a, a.work, at.work_at(a, b, l, NEEDED), lane, Spatial(way * t, way * f))
 
     @ti.func
-    def push_one_adjoint(s, b, i, lane, size: ti.template(), tree: ti.template(), pair: ti.template(),
-                         shape: ti.template(), model: ti.template(), trace: ti.template(), rot: ti.template(),
-                         back: ti.template(), gmodel: ti.template()):  # fmt: skip
+    def contact_force_adjoint(a: ti.template(), s, b, i, lane):
         """Adds the pairs' part of the virtual power's derivatives to both links' sums."""
-        first = PAIR_INTS * i
-        la, lb, sa, sb = pair[first + LINK_A], pair[first + LINK_B], pair[first + SHAPE_A], pair[first + SHAPE_B]
-        pa, Ra, xa, Qa, oa = shape_pose(s, b, lane, la, sa, size, tree, shape, trace, rot)
-        pb, Rb, xb, Qb, ob = shape_pose(s, b, lane, lb, sb, size, tree, shape, trace, rot)
-        ha, hb, apart = at.row(shape, sa + 2), at.row(shape, sb + 2), oa - ob
+        la, sa = at.paired(a, i, LINK_A), at.paired(a, i, SHAPE_A)
+        lb, sb = at.paired(a, i, LINK_B), at.paired(a, i, SHAPE_B)
+        pa, Ra, xa, Qa, oa = shape_pose(a, s, b, lane, la, sa)
+        pb, Rb, xb, Qb, ob = shape_pose(a, s, b, lane, lb, sb)
+        ha, hb, apart = at.row(a.shape, sa + 2), at.row(a.shape, sb + 2), oa - ob
         if (xa + apart - xb).norm() < ha[3] + hb[3]:
-            k, mu, numbers = constants(b, lane, first, la, lb, size, model, shape, pair)
-            kind, normal = ti.cast(at.row(shape, sb)[3], ti.i32), zeros()
-            if kind == BOX and at.row(shape, sa)[3] > 0.5:
+            k, mu, numbers = constants(a, b, lane, i)
+            kind, normal = ti.cast(at.row(a.shape, sb)[3], ti.i32), zeros()
+            if kind == BOX and at.row(a.shape, sa)[3] > 0.5:
                 normal = face(xa + apart - xb, Qa, ha[:3], Qb, hb[:3])
-            vwa, vla = velocity(trace, s, b, la, lane, size)
-            vwb, vlb = velocity(trace, s, b, lb, lane, size)
-            nwa, nla = virtual(back, b, la, lane, size)
-            nwb, nlb = virtual(back, b, lb, lane, size)
+            va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
+            na, nb = virtual(a, b, la, lane), virtual(a, b, lb, lane)
             f, ta, tb, gv, gva, gvb = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
             wa, wta, wb, wtb = zeros(), zeros(), zeros(), zeros()
             gk_sum, gmu_sum = ti.cast(0.0, lay.real), ti.cast(0.0, lay.real)
-            for c in range(pair[first + SAMPLE0], pair[first + SAMPLE0] + pair[first + N_SAMPLES]):
-                sample = at.row(shape, c)
+            start = at.paired(a, i, SAMPLE0)
+            for c in range(start, start + at.paired(a, i, N_SAMPLES)):
+                sample = at.row(a.shape, c)
                 x = pa + Ra @ sample[:3]
                 depth, local, bends, curvature, weight, slope = probe(
                     Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2])
@@ -234,16 +236,16 @@ def pairs(features: Features) -> Functions:
                     n = Qb @ local
                     ra = x - sample[3] * n
                     rb = ra + apart
-                    V = vla + vwa.cross(ra) - vlb - vwb.cross(rb)
-                    N = nla + nwa.cross(ra) - nlb - nwb.cross(rb)
-                    F, gdepth, gV, gU, gn, gmu, gk = gr.power_adjoint(
-                        depth, N, V, V, n, weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, 1.0)
+                    V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
+                    N = na.v + na.w.cross(ra) - nb.v - nb.w.cross(rb)
+                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0)
+                    F, gdepth, gV, gU, gn, gmu, gk = gr.power_adjoint(depth, N, V, V, n, law, 1.0)
                     gV += gU
-                    gr_ = gV.cross(vwa - vwb) - F.cross(nwa - nwb)
+                    gr_ = gV.cross(va.w - vb.w) - F.cross(na.w - nb.w)
                     gn -= sample[3] * gr_
                     # the normal turns with b, and bends with the sample's place in b
-                    bent = Qb.transpose() @ gn
-                    moved = Qb @ (curvature * bends * (bent - local.dot(bent) * local) - gdepth * local
+                    gn_local = Qb.transpose() @ gn
+                    moved = Qb @ (curvature * bends * (gn_local - local.dot(gn_local) * local) - gdepth * local
                                   + (gk / weight) * slope)  # fmt: skip
                     f -= F
                     ta -= ra.cross(F)
@@ -258,35 +260,29 @@ def pairs(features: Features) -> Functions:
                     gk_sum += gk
                     gmu_sum += gmu
             for l, way, t, g, w, wt in ti.static(((la, 1.0, ta, gva, wa, wta), (lb, -1.0, tb, gvb, wb, wtb))):
-                add3(back, ad.back_at(b, l, BNW, size), lane, way * t, size)
-                add3(back, ad.back_at(b, l, BNL, size), lane, way * f, size)
-                add3(back, ad.back_at(b, l, BVW, size), lane, way * g, size)
-                add3(back, ad.back_at(b, l, BVL, size), lane, way * gv, size)
-                add3(back, ad.back_at(b, l, WT, size), lane, way * wt, size)
-                add3(back, ad.back_at(b, l, WF, size), lane, way * w, size)
-            ia = at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_A], size)
-            ib = at.parameter(b, 8 * size[LINKS] + pair[first + GIVES_B], size)
-            ka, kb = number(model, ia, lane), number(model, ib, lane)
-            add(gmodel, ia, lane, -gk_sum * kb / (ka * (ka + kb)))
-            add(gmodel, ib, lane, -gk_sum * ka / (kb * (ka + kb)))
-            fa, fb = at.parameter(b, 7 * size[LINKS] + la, size), at.parameter(b, 7 * size[LINKS] + lb, size)
-            own = gr.share(number(model, fa, lane), number(model, fb, lane))
-            add(gmodel, fa, lane, -own * gmu_sum)
-            add(gmodel, fb, lane, (own - 1.0) * gmu_sum)
+                add6(a, a.back, at.back_at(a, b, l, BN), lane, Spatial(way * t, way * f))
+                add6(a, a.back, at.back_at(a, b, l, BV), lane, Spatial(way * g, way * gv))
+                add6(a, a.back, at.back_at(a, b, l, BW), lane, Spatial(way * wt, way * w))
+            ia = at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_A))
+            ib = at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_B))
+            ka, kb = number(a.model, ia, lane), number(a.model, ib, lane)
+            add(a.gmodel, ia, lane, -gk_sum * kb / (ka * (ka + kb)))
+            add(a.gmodel, ib, lane, -gk_sum * ka / (kb * (ka + kb)))
+            fa, fb = at.block(a, b, "friction", la), at.block(a, b, "friction", lb)
+            own = share(number(a.model, fa, lane), number(a.model, fb, lane))
+            add(a.gmodel, fa, lane, -own * gmu_sum)
+            add(a.gmodel, fb, lane, (own - 1.0) * gmu_sum)
 
     @ti.func
-    def push(s, b, size: ti.template(), tree: ti.template(), pair: ti.template(), shape: ti.template(),
-             model: ti.template(), trace: ti.template(), rot: ti.template(), work: ti.template()):  # fmt: skip
+    def contact_forces(a: ti.template(), s, b):
         """Takes the pairs' forces off the forces that links need, in `work`."""
-        for i, lane in ti.ndrange(size[PAIRS], lay.width):
-            push_one(s, b, i, lane, size, tree, pair, shape, model, trace, rot, work)
+        for i, lane in ti.ndrange(a.size[PAIRS], lay.width):
+            contact_force(a, s, b, i, lane)
 
     @ti.func
-    def push_adjoint(s, b, size: ti.template(), tree: ti.template(), pair: ti.template(), shape: ti.template(),
-                     model: ti.template(), trace: ti.template(), rot: ti.template(), back: ti.template(),
-                     gmodel: ti.template()):  # fmt: skip
+    def contact_forces_adjoint(a: ti.template(), s, b):
         """Adds the pairs' part of the virtual power's derivatives to both links' sums."""
-        for i, lane in ti.ndrange(size[PAIRS], lay.width):
-            push_one_adjoint(s, b, i, lane, size, tree, pair, shape, model, trace, rot, back, gmodel)
+        for i, lane in ti.ndrange(a.size[PAIRS], lay.width):
+            contact_force_adjoint(a, s, b, i, lane)
 
-    return Functions(push=push, push_adjoint=push_adjoint)
+    return Functions(contact_forces=contact_forces, contact_forces_adjoint=contact_forces_adjoint)

@@ -158,8 +158,8 @@ def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[flo
     return np.maximum(tree_mass(model) * g / sag(model, options), 1e-6)
 
 
-def initial_block(model: RigidModel, name: str) -> np.ndarray:
-    """The model's own values of a block of `layout.BLOCKS` that belongs to links or dofs, less contact stiffness."""
+def own_values(model: RigidModel, name: str) -> np.ndarray:
+    """The model's own values of one of `layout.PARAMETER_TABLE`, of links or dofs, less contact stiffness."""
     if name in ("kp", "kv"):
         return model.dof_gains()[("kp", "kv").index(name)]
     if name == "friction":
@@ -223,8 +223,8 @@ def slides(model: RigidModel) -> np.ndarray:
     return np.array([moves for joint in model.joints for moves in of.get(joint.kind, [True])], bool)
 
 
-def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.ndarray, int]:
-    """The integers of `layout`, and the number of entries of a mass matrix."""
+def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`link_tree`, `dof_tree` and `chain` of `layout.TABLE`."""
     L, D = model.n_links, model.n_dofs
     links = np.zeros((L, slot.LINK_INTS), int)
     dofs = np.zeros((D, slot.DOF_INTS), int)
@@ -252,12 +252,11 @@ def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.nda
     chains = list(slot.chain_entries(parent_dof))
     dofs[:, slot.DEPTH] = [len(chain) for chain in chains]
     dofs[:, slot.ENTRY0] = np.cumsum([0, *dofs[:, slot.DEPTH]])[:D]
-    flat = np.concatenate([links.ravel(), dofs.ravel(), *chains]) if D else links.ravel()
-    return flat.astype(np.int32), int(dofs[:, slot.DEPTH].sum())
+    return links, dofs, np.concatenate([np.zeros(0, int), *chains])
 
 
-def pack_frames(model: RigidModel) -> tuple[np.ndarray, np.ndarray]:
-    """`fixed` (2L + 2D, 3) and `turn` (L, 3, 3) of `layout`."""
+def pack_frames(model: RigidModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`link_fixed` (L, 2, 3), `dof_fixed` (D, 2, 3) and `turn` (L, 3, 3) of `layout.TABLE`."""
     offset, turn = model.link_pos.copy(), np.array([rotations.matrix(q) for q in model.link_quat]).reshape(-1, 3, 3)
     axes, anchors = np.zeros((model.n_dofs, 3)), np.zeros((model.n_dofs, 3))
     for joint in model.joints:
@@ -266,8 +265,7 @@ def pack_frames(model: RigidModel) -> tuple[np.ndarray, np.ndarray]:
             axes[joint.dof : joint.dof + 3] = np.eye(3)
         else:
             axes[joint.dof], anchors[joint.dof] = joint.axis, joint.anchor
-    fixed = np.stack([offset, model.com], 1).reshape(-1, 3), np.stack([axes, anchors], 1).reshape(-1, 3)
-    return np.concatenate(fixed), turn
+    return np.stack([offset, model.com], 1), np.stack([axes, anchors], 1), turn
 
 
 def rest_quaternions(model: RigidModel) -> np.ndarray:
@@ -279,50 +277,49 @@ def rest_quaternions(model: RigidModel) -> np.ndarray:
     return quats
 
 
-def pack_laws(model: RigidModel, options: Options, contact: np.ndarray) -> np.ndarray:
-    """`law` (2D + L, 4) of `layout`."""
-    rows = np.zeros((2 * model.n_dofs + model.n_links, 4))
-    joint, rest = rows[0 : 2 * model.n_dofs : 2], rows[1 : 2 * model.n_dofs : 2]
-    joint[:, 0] = np.maximum(model.limit_low, -UNLIMITED)
-    joint[:, 1] = np.minimum(model.limit_high, UNLIMITED)
-    joint[:, 2], joint[:, 3] = limit_laws(model, options)
+def pack_laws(model: RigidModel, options: Options) -> np.ndarray:
+    """`dof_law` (D, 2, 4) of `layout.TABLE`."""
+    rows = np.zeros((model.n_dofs, slot.LAW_ROWS, 4))
+    limit, rest = rows[:, slot.LIMIT], rows[:, slot.REST]
+    limit[:, 0] = np.maximum(model.limit_low, -UNLIMITED)
+    limit[:, 1] = np.minimum(model.limit_high, UNLIMITED)
+    limit[:, 2], limit[:, 3] = limit_laws(model, options)
     rest[:, 0] = model.spring_ref
     rest[:, 1] = np.maximum(model.force_low, -UNLIMITED)
     rest[:, 2] = np.minimum(model.force_high, UNLIMITED)
     for j in model.joints:
         if j.kind not in (FREE, BALL):
             rest[j.dof, 3] = model.qpos0[j.q]
-    rows[2 * model.n_dofs :] = contact
     return rows
 
 
 def pack_points(points: Sequence[ContactPoint]) -> np.ndarray:
-    """`point` (3 n, 4) of `ground`."""
-    rows = np.zeros((max(1, 3 * len(points)), 4))
-    for i, point in enumerate(points):
-        rows[3 * i, :3], rows[3 * i, 3] = point.centre, point.radius
+    """`point` (n, 3, 4) of `layout.TABLE`."""
+    rows = np.zeros((len(points), slot.POINT_ROWS, 4))
+    for row, point in zip(rows, points, strict=True):
+        row[slot.POINT_CENTRE] = (*point.centre, point.radius)
         if point.axes is not None and point.quat is not None:
             turn = rotations.matrix(point.quat)
             six = rotations.six(turn @ np.diag(point.axes**2) @ turn.T)
-            rows[3 * i + 1, :3], rows[3 * i + 1, 3], rows[3 * i + 2, :3] = six[:3], 1.0, six[3:]
+            row[slot.POINT_DIAGONAL], row[slot.POINT_OFF, :3] = (*six[:3], 1.0), six[3:]
     return rows
 
 
 def pack_grounds(grounds: Sequence[GroundGeom]) -> tuple[np.ndarray, np.ndarray]:
-    """`ground` (2 G, 4) and `heights` of `ground`."""
-    rows, heights, first = np.zeros((max(1, 2 * len(grounds)), 4)), [np.zeros(1)], 1
-    for g, ground in enumerate(grounds):
+    """`ground` (G, 2, 4) and `heights` of `layout.TABLE`."""
+    rows, heights, first = np.zeros((len(grounds), slot.GROUND_ROWS, 4)), [np.zeros(1)], 1
+    for row, ground in zip(rows, grounds, strict=True):
         if ground.kind == "plane":
             normal = np.asarray(ground.normal) / np.linalg.norm(ground.normal)
-            rows[2 * g] = (*normal, normal @ np.asarray(ground.pos))
+            row[slot.GROUND_HEAD] = (*normal, normal @ np.asarray(ground.pos))
         else:
             nx, ny = ground.heights.shape
             if min(nx, ny) < 3:
                 raise GenesisValueError(
                     f"a height field must have at least 3 x 3 samples, got {nx} x {ny}. Give more, or use a Plane."
                 )
-            rows[2 * g] = (*ground.pos, ground.spacing)
-            rows[2 * g + 1] = (1.0, nx, ny, first)
+            row[slot.GROUND_HEAD] = (*ground.pos, ground.spacing)
+            row[slot.GROUND_INFO] = (1.0, nx, ny, first)
             heights.append(np.asarray(ground.heights, float).ravel())
             first += nx * ny
     return rows, np.concatenate(heights)

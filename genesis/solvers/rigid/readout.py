@@ -1,229 +1,224 @@
-"""Poses and velocities of links as functions of q and qd, and the adjoint.
-
-    place  AL  vectors, per link: tree's origin (roots), position, velocity (angular, linear); per dof: axis (angular,
-               linear)
-    seen   AL  per link: world position, velocity of its origin, angular velocity, quaternion of its rotation
-"""
+"""Poses and velocities of links as functions of q and qd, and the adjoint."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 
-from genesis.compiler import Functions, Launch, bind, layout, per_runtime, ti
-from genesis.math.lanes import Vec, lanes3, sine_cosine
+from genesis.arrays import Array, Table, allocate
+from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.launch import Launch, bind, kernel
+from genesis.math.lanes import Vec, copy, lanes3, sine_cosine
 from genesis.solvers.rigid import blocks
+from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.kinematics import kinematics
 from genesis.solvers.rigid.layout import (
     ACTIVE,
+    ANCHOR,
+    AXIS,
     BALL,
     DOF0,
-    DOFS,
     HINGE,
     KIND,
     LINKS,
     N_DOFS,
     N_SIZES,
+    OFFSET,
     PARENT,
     Q_INDEX,
-    QS,
+    REST,
     ROOT,
     Features,
-    indices,
+    places,
 )  # fmt: skip
-from genesis.solvers.rigid.spatial import cross_force, quaternion_product, rotate
+from genesis.solvers.rigid.spatial import Spatial, quaternion_product, rotate, spatial
 from genesis.solvers.rigid.tangent import tangent
 
-PLACE = 4
-P_ORIGIN, P_POS, P_VW, P_VL = range(PLACE)
-BACK = 4
-R_VW, R_VL, R_WT, R_WF = range(BACK)
-SEEN = 13
-S_POS, S_VEL, S_ANG, S_QUAT = 0, 3, 6, 9
-"""Numbers of a link, and where they begin."""
+*_rows, PLACE = places(1, 1, 2)
+P_ORIGIN, P_POS, P_VELOCITY = _rows
+"""Tree's origin (roots), position, velocity."""
+*_rows, BACK = places(2, 2)
+R_VELOCITY, R_TURN = _rows
+"""Cotangents of the velocity, and of a rigid displacement."""
+*_rows, LINK_STATE = places(3, 3, 3, 4)
+S_POS, S_VEL, S_ANG, S_QUAT = _rows
+"""World position, velocity of the origin, angular velocity, quaternion of the rotation."""
+
+SHARED = ("link_tree", "dof_tree", "link_fixed", "dof_fixed", "dof_law", "turn")
+"""Constants of the solver that are read here."""
+TABLE: Table = (
+    *(array for array in slot.TABLE if array.name in SHARED),
+    Array("size", "I1", (N_SIZES,), "frames"),
+    Array("rest", "A1", ("links", 4), "constant"),  # rotation from the parent at rest
+    Array("q", "AL", ("blocks", "qs"), "frames"),
+    Array("qd", "AL", ("blocks", "dofs"), "frames"),
+    Array("place", "AL", ("blocks", "links", PLACE, 3), "frames"),
+    Array("axes", "AL", ("blocks", "dofs", 2, 3), "frames"),  # of each dof, a spatial vector
+    Array("link_state", "AL", ("blocks", "links", LINK_STATE), "frames"),
+    Array("glink_state", "AL", ("blocks", "links", LINK_STATE), "adjoint"),
+    Array("back", "AL", ("blocks", "links", BACK, 3), "adjoint"),
+    Array("gq", "AL", ("blocks", "dofs"), "adjoint"),  # in each dof's own direction
+    Array("gqpos", "AL", ("blocks", "qs"), "adjoint"),
+    Array("gqd", "AL", ("blocks", "dofs"), "adjoint"),
+)
 
 
 @per_runtime
 def kernels() -> Functions:
-    lay, at, ki, ta = layout(), indices(), kinematics(Features()), tangent()
-    A1, AL, I1 = lay.A1, lay.AL, lay.I1
+    lay, ki, ta = layout(), kinematics(Features()), tangent()
 
     @ti.func
-    def place_at(b, l, row, size: ti.template()):
-        return at.item(0, b, 3 * (PLACE * l + row), 3 * (PLACE * size[LINKS] + 2 * size[DOFS]), size)
+    def place_at(a: ti.template(), b, l, row):
+        return at.vector_at(a, 0, b, l, row, PLACE, a.size[LINKS])
 
     @ti.func
-    def axis_at(b, j, row, size: ti.template()):
-        return at.item(0, b, 3 * (PLACE * size[LINKS] + 2 * j + row), 3 * (PLACE * size[LINKS] + 2 * size[DOFS]), size)
+    def back_at(a: ti.template(), b, l, row):
+        return at.vector_at(a, 0, b, l, row, BACK, a.size[LINKS])
 
     @ti.func
-    def placed(place: ti.template(), b, l, row, size: ti.template()):
-        return at.get3(place, place_at(b, l, row, size), size)
+    def link_state_at(a: ti.template(), b, l, what):
+        return at.item(a, 0, b, LINK_STATE * l + what, LINK_STATE * a.size[LINKS])
 
     @ti.func
-    def axis(place: ti.template(), b, j, size: ti.template()):
-        return at.get3(place, axis_at(b, j, 0, size), size), at.get3(place, axis_at(b, j, 1, size), size)
-
-    @ti.func
-    def seen_at(b, l, what, size: ti.template()):
-        return at.item(0, b, SEEN * l + what, SEEN * size[LINKS], size)
-
-    @ti.func
-    def walk(b, l, size: ti.template(), tree: ti.template(), fixed: ti.template(), rest: ti.template(),
-             law: ti.template(), turn: ti.template(), q: ti.template(), qd: ti.template(), place: ti.template(),
-             seen: ti.template()):  # fmt: skip
+    def walk(a: ti.template(), b, l):
         """Link l from its parent."""
-        p, vw, vl = lanes3(), lanes3(), lanes3()
+        p, vel = lanes3(), spatial()
         r = Vec(p[0], p[0], p[0], p[0])
-        own = at.row(rest, l)
-        parent = tree[at.link_int(l, PARENT)]
+        own = at.row(a.rest, l)
+        parent = at.link(a, l, PARENT)
         if parent < 0:
-            o = ki.origin(0, b, l, at.rotation(turn, l), size, tree, fixed, law, q)
-            at.put(place, place_at(b, l, P_ORIGIN, size), o, size)
+            o = ki.origin(a, 0, b, l, at.rest_turn(a, l))
+            at.put(a, a.place, place_at(a, b, l, P_ORIGIN), o)
             p -= o
-            p += at.vector(fixed, 2 * l)
+            p += at.link_vector(a, l, OFFSET)
             r += own
         else:
-            up = at.get4(seen, seen_at(b, parent, S_QUAT, size), size)
-            p = placed(place, b, parent, P_POS, size) + rotate(up, at.vector(fixed, 2 * l))
+            up = at.get4(a, a.link_state, link_state_at(a, b, parent, S_QUAT))
+            p = at.get3(a, a.place, place_at(a, b, parent, P_POS)) + rotate(up, at.link_vector(a, l, OFFSET))
             r = quaternion_product(up, own)
-            vw, vl = placed(place, b, parent, P_VW, size), placed(place, b, parent, P_VL, size)
-        j = tree[at.link_int(l, DOF0)]
-        last = j + tree[at.link_int(l, N_DOFS)]
+            vel = at.get6(a, a.place, place_at(a, b, parent, P_VELOCITY))
+        j = at.link(a, l, DOF0)
+        last = j + at.link(a, l, N_DOFS)
         while j < last:
-            kind, first = tree[at.dof_int(j, KIND, size)], tree[at.dof_int(j, Q_INDEX, size)]
-            anchor = at.vector(fixed, 2 * size[LINKS] + 2 * j + 1)
-            local = at.vector(fixed, 2 * size[LINKS] + 2 * j)
+            kind, first = at.dof(a, j, KIND), at.dof(a, j, Q_INDEX)
+            anchor, local = at.dof_vector(a, j, ANCHOR), at.dof_vector(a, j, AXIS)
             if kind == BALL:
                 pivot = p + rotate(r, anchor)
-                turned = ki.quaternion(0, b, first, size, q)
+                turned = at.get4(a, a.q, at.q_at(a, 0, b, first))
                 r = quaternion_product(r, turned / turned.norm())
                 p = pivot - rotate(r, anchor)
                 for c in ti.static(range(3)):
                     unit = Vec(float(c == 0), float(c == 1), float(c == 2))
                     along = rotate(r, unit)
-                    lever = pivot.cross(along)
-                    at.put(place, axis_at(b, j + c, 0, size), along, size)
-                    at.put(place, axis_at(b, j + c, 1, size), lever, size)
-                    v = qd[at.item(0, b, j + c, size[DOFS], size)]
-                    vw += v * along
-                    vl += v * lever
+                    axis = Spatial(along, pivot.cross(along))
+                    at.put(a, a.axes, at.axis_at(a, 0, b, j + c), axis)
+                    vel += a.qd[at.dof_at(a, 0, b, j + c)] * axis
                 j += 3
             else:
-                v = qd[at.item(0, b, j, size[DOFS], size)]
-                there = q[at.item(0, b, first, size[QS], size)] - law[8 * j + 7]
-                sw, sl = lanes3(), rotate(r, local)
+                there = a.q[at.q_at(a, 0, b, first)] - at.law(a, j, REST)[3]
+                along = rotate(r, local)
+                axis = Spatial(lanes3(), copy(along))
                 if kind == HINGE:
                     pivot = p + rotate(r, anchor)
-                    sw += sl
-                    sl = pivot.cross(sw)
+                    axis.w += along
+                    axis.v = pivot.cross(along)
                     sine, cosine = sine_cosine(0.5 * there)
                     half = sine * local
                     r = quaternion_product(r, Vec(cosine, half[0], half[1], half[2]))
                     p = pivot - rotate(r, anchor)
                 else:
-                    p += there * sl
-                at.put(place, axis_at(b, j, 0, size), sw, size)
-                at.put(place, axis_at(b, j, 1, size), sl, size)
-                vw += v * sw
-                vl += v * sl
+                    p += there * along
+                at.put(a, a.axes, at.axis_at(a, 0, b, j), axis)
+                vel += a.qd[at.dof_at(a, 0, b, j)] * axis
                 j += 1
-        for row, v in ti.static(((P_POS, p), (P_VW, vw), (P_VL, vl))):
-            at.put(place, place_at(b, l, row, size), v, size)
-        at.put(seen, seen_at(b, l, S_QUAT, size), r, size)
+        at.put(a, a.place, place_at(a, b, l, P_POS), p)
+        at.put(a, a.place, place_at(a, b, l, P_VELOCITY), vel)
+        at.put(a, a.link_state, link_state_at(a, b, l, S_QUAT), r)
 
-    @ti.kernel
-    def look(sizes: I1, tree: I1, fixed: A1, rest: A1, law: A1, turn: A1, q: AL, qd: AL, place: AL, seen: AL):
+    @kernel(TABLE, "constant", "frames")
+    def forward_kinematics(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
-        for item in range(sizes[ACTIVE] * lay.stride):
+        for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                size = at.local(sizes, N_SIZES)
-                for l in range(size[LINKS]):
-                    walk(b, l, size, tree, fixed, rest, law, turn, q, qd, place, seen)
-                    p, vw = placed(place, b, l, P_POS, size), placed(place, b, l, P_VW, size)
-                    vl = placed(place, b, l, P_VL, size)
-                    o = placed(place, b, tree[at.link_int(l, ROOT)], P_ORIGIN, size)
-                    at.put(seen, seen_at(b, l, S_POS, size), p + o, size)
-                    at.put(seen, seen_at(b, l, S_VEL, size), vl + vw.cross(p), size)
-                    at.put(seen, seen_at(b, l, S_ANG, size), vw, size)
+                a = arrays.having(size=at.local(arrays.size, N_SIZES))
+                for l in range(a.size[LINKS]):
+                    walk(a, b, l)
+                    p = at.get3(a, a.place, place_at(a, b, l, P_POS))
+                    vel = at.get6(a, a.place, place_at(a, b, l, P_VELOCITY))
+                    o = at.get3(a, a.place, place_at(a, b, at.link(a, l, ROOT), P_ORIGIN))
+                    at.put(a, a.link_state, link_state_at(a, b, l, S_POS), p + o)
+                    at.put(a, a.link_state, link_state_at(a, b, l, S_VEL), vel.at(p))
+                    at.put(a, a.link_state, link_state_at(a, b, l, S_ANG), vel.w)
 
-    @ti.kernel
-    def look_adjoint(
-        sizes: I1, tree: I1, fixed: A1, rest: A1, law: A1, turn: A1, q: AL, qd: AL, place: AL, seen: AL, gseen: AL,
-        back: AL, gq: AL, gqpos: AL, gqd: AL,
-    ):  # fmt: skip
+    @kernel(TABLE, "constant", "frames", "adjoint")
+    def forward_kinematics_adjoint(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
-        for item in range(sizes[ACTIVE] * lay.stride):
+        for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                size = at.local(sizes, N_SIZES)
-                for l in range(size[LINKS]):
-                    walk(b, l, size, tree, fixed, rest, law, turn, q, qd, place, seen)
+                a = arrays.having(size=at.local(arrays.size, N_SIZES))
+                for l in range(a.size[LINKS]):
+                    walk(a, b, l)
                     none = lanes3()
                     for row in range(BACK):
-                        at.put(back, back_at(b, l, row, size), none, size)
-                for behind in range(size[LINKS]):
-                    l = size[LINKS] - 1 - behind
-                    p, vw = placed(place, b, l, P_POS, size), placed(place, b, l, P_VW, size)
-                    gpos = at.get3(gseen, seen_at(b, l, S_POS, size), size)
-                    gvel = at.get3(gseen, seen_at(b, l, S_VEL, size), size)
-                    gang = at.get3(gseen, seen_at(b, l, S_ANG, size), size)
-                    r = at.get4(seen, seen_at(b, l, S_QUAT, size), size)
-                    gr = at.get4(gseen, seen_at(b, l, S_QUAT, size), size)
+                        at.put(a, a.back, back_at(a, b, l, row), none)
+                for behind in range(a.size[LINKS]):
+                    l = a.size[LINKS] - 1 - behind
+                    p = at.get3(a, a.place, place_at(a, b, l, P_POS))
+                    vel = at.get6(a, a.place, place_at(a, b, l, P_VELOCITY))
+                    gpos = at.get3(a, a.glink_state, link_state_at(a, b, l, S_POS))
+                    gvel = at.get3(a, a.glink_state, link_state_at(a, b, l, S_VEL))
+                    gang = at.get3(a, a.glink_state, link_state_at(a, b, l, S_ANG))
+                    r = at.get4(a, a.link_state, link_state_at(a, b, l, S_QUAT))
+                    gr = at.get4(a, a.glink_state, link_state_at(a, b, l, S_QUAT))
                     gturn = 0.5 * quaternion_product(gr, Vec(r[0], 0.0 - r[1], 0.0 - r[2], 0.0 - r[3]))[1:]
-                    gp = gpos + gvel.cross(vw)
-                    bw = at.get3(back, back_at(b, l, R_VW, size), size) + gang + p.cross(gvel)
-                    bl = at.get3(back, back_at(b, l, R_VL, size), size) + gvel
-                    gW = at.get3(back, back_at(b, l, R_WT, size), size) + p.cross(gp) + gturn
-                    gF = at.get3(back, back_at(b, l, R_WF, size), size) + gp
-                    first = tree[at.link_int(l, DOF0)]
-                    j = first + tree[at.link_int(l, N_DOFS)] - 1
+                    gp = gpos + gvel.cross(vel.w)
+                    gvelocity = at.get6(a, a.back, back_at(a, b, l, R_VELOCITY))
+                    gvelocity.w += gang
+                    gvelocity.w += p.cross(gvel)
+                    gvelocity.v += gvel
+                    moved = at.get6(a, a.back, back_at(a, b, l, R_TURN))
+                    moved.w += p.cross(gp)
+                    moved.w += gturn
+                    moved.v += gp
+                    first = at.link(a, l, DOF0)
+                    j = first + at.link(a, l, N_DOFS) - 1
                     while j >= first:
                         n = 1
-                        if tree[at.dof_int(j, KIND, size)] == BALL:
+                        if at.dof(a, j, KIND) == BALL:
                             n = 3
                         for c in range(n):  # a ball turns all of its axes
                             if n == 3:
-                                turn_axis(b, j - c, size, qd, place, bw, bl, gW, gF)
+                                turn_axis(a, b, j - c, gvelocity, moved)
                         for c in range(n):
-                            k = at.item(0, b, j - c, size[DOFS], size)
-                            sw, sl = axis(place, b, j - c, size)
-                            gq[k] = sw.dot(gW) + sl.dot(gF)
-                            gqd[k] = sw.dot(bw) + sl.dot(bl)
+                            k, axis = at.dof_at(a, 0, b, j - c), at.axis(a, 0, b, j - c)
+                            a.gq[k] = axis.dot(moved)
+                            a.gqd[k] = axis.dot(gvelocity)
                         if n == 1:
-                            turn_axis(b, j, size, qd, place, bw, bl, gW, gF)
+                            turn_axis(a, b, j, gvelocity, moved)
                         j -= n
-                    parent = tree[at.link_int(l, PARENT)]
+                    parent = at.link(a, l, PARENT)
                     if parent >= 0:
-                        for row, v in ti.static(((R_VW, bw), (R_VL, bl), (R_WT, gW), (R_WF, gF))):
-                            at.add3(back, back_at(b, parent, row, size), v, size)
-                ta.from_tangent(0, b, size, tree, q, gq, gqpos)
+                        at.add(a, a.back, back_at(a, b, parent, R_VELOCITY), gvelocity)
+                        at.add(a, a.back, back_at(a, b, parent, R_TURN), moved)
+                ta.from_tangent(a, 0, b)
 
     @ti.func
-    def back_at(b, l, row, size: ti.template()):
-        return at.item(0, b, 3 * (BACK * l + row), 3 * BACK * size[LINKS], size)
-
-    @ti.func
-    def turn_axis(b, j, size: ti.template(), qd: ti.template(), place: ti.template(), bw: ti.template(),
-                  bl: ti.template(), gW: ti.template(), gF: ti.template()):  # fmt: skip
+    def turn_axis(a: ti.template(), b, j, gvelocity: ti.template(), moved: ti.template()):
         """What a rigid displacement does to the velocity along dof j, added to the displacement's cotangent."""
-        v = qd[at.item(0, b, j, size[DOFS], size)]
-        sw, sl = axis(place, b, j, size)
-        tw, tl = cross_force(sw, sl, v * bw, v * bl)
-        gW += tw
-        gF += tl
+        moved += at.axis(a, 0, b, j).cross_force(a.qd[at.dof_at(a, 0, b, j)] * gvelocity)
 
-    return Functions(look=look, look_adjoint=look_adjoint)
+    return Functions(forward_kinematics=forward_kinematics, forward_kinematics_adjoint=forward_kinematics_adjoint)
 
 
 class Bound(NamedTuple):
     """Kernels for one number of environments, and their arrays."""
 
     arrays: dict[str, torch.Tensor]
-    look: Launch
-    look_adjoint: Launch | None
+    forward_kinematics: Launch
+    forward_kinematics_adjoint: Launch | None
 
 
 class Readout:
@@ -232,54 +227,51 @@ class Readout:
     Args:
         constants: Of the solver.
         rest: (L, 4) rotation of each link from its parent at rest; identity for free joints.
+        sizes: Of the solver's table: links, qs, dofs.
     """
 
-    def __init__(self, constants: Mapping[str, torch.Tensor], rest: torch.Tensor, n_links: int, n_qs: int, n_dofs: int):
+    def __init__(self, constants: Mapping[str, torch.Tensor], rest: torch.Tensor, sizes: Mapping[str, int]):
         lay = layout()
-        self._constants, self._L, self._Q, self._D = constants, n_links, n_qs, n_dofs
-        self._rest = rest.flatten().to(dtype=lay.dtype, device=lay.device).contiguous()
+        self._constants = {name: constants[name] for name in SHARED}
+        self._constants["rest"] = rest.flatten().to(dtype=lay.dtype, device=lay.device).contiguous()
+        self._sizes = sizes
         self._bound: dict[int, Bound] = {}
 
-    def _new(self, n_envs: int, counts: Mapping[str, int]) -> dict[str, torch.Tensor]:
-        n_blocks = blocks.count(n_envs)
-        return {name: layout().new_lanes(max(1, n_blocks * count)) for name, count in counts.items()}
+    def _sizes_of(self, n_envs: int) -> dict[str, int]:
+        return {**self._sizes, **blocks.sizes(n_envs)}
 
     def _of(self, n_envs: int, adjoint: bool) -> tuple[dict[str, torch.Tensor], Launch]:
-        c, L, Q, D = self._constants, self._L, self._Q, self._D
-        shared = lambda a: (a["size"], c["tree"], c["fixed"], self._rest, c["law"], c["turn"],  # noqa: E731
-                            a["q"], a["qd"], a["place"], a["seen"])  # fmt: skip
+        sizes = self._sizes_of(n_envs)
         if n_envs not in self._bound:
-            sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
-            held = blocks.count(n_envs)
-            sizes[[slot.BLOCKS_HELD, slot.ACTIVE, slot.N_FRAMES]] = torch.tensor([held, held, 1], dtype=torch.int32)
-            sizes[[slot.LINKS, slot.QS, slot.DOFS]] = torch.tensor([L, Q, D], dtype=torch.int32)
-            a = self._new(n_envs, {"q": Q, "qd": D, "place": 3 * (PLACE * L + 2 * D), "seen": SEEN * L})
-            a["size"] = layout().new_int(slot.N_SIZES)
-            a["size"].copy_(sizes)
-            self._bound[n_envs] = Bound(a, bind(kernels().look, *shared(a), lanes=True), None)
+            a = allocate(TABLE, sizes, "frames")
+            given = torch.zeros(slot.N_SIZES, dtype=torch.int32)
+            for place, size in ((slot.N_BLOCKS, "blocks"), (slot.ACTIVE, "blocks"), (slot.LINKS, "links"),
+                                (slot.QS, "qs"), (slot.DOFS, "dofs")):  # fmt: skip
+                given[place] = sizes[size]
+            given[slot.N_FRAMES] = 1
+            a["size"].copy_(given)
+            self._bound[n_envs] = Bound(a, bind(kernels().forward_kinematics, {**self._constants, **a}, lanes=True),
+                                        None)
         bound = self._bound[n_envs]
         if not adjoint:
-            return bound.arrays, bound.look
-        if bound.look_adjoint is None:
-            a = bound.arrays
-            a.update(self._new(n_envs, {"gseen": SEEN * L, "back": 3 * BACK * L, "gq": D, "gqpos": Q, "gqd": D}))
-            extra = (a[name] for name in ("gseen", "back", "gq", "gqpos", "gqd"))
-            bound = self._bound[n_envs] = bound._replace(
-                look_adjoint=bind(kernels().look_adjoint, *shared(a), *extra, lanes=True)
-            )
-        return bound.arrays, bound.look_adjoint  # type: ignore[return-value]
+            return bound.arrays, bound.forward_kinematics
+        if bound.forward_kinematics_adjoint is None:
+            bound.arrays.update(allocate(TABLE, sizes, "adjoint"))
+            launch = bind(kernels().forward_kinematics_adjoint, {**self._constants, **bound.arrays}, lanes=True)
+            bound = self._bound[n_envs] = bound._replace(forward_kinematics_adjoint=launch)
+        return bound.arrays, bound.forward_kinematics_adjoint  # type: ignore[return-value]
 
-    def _fill(self, a: dict[str, torch.Tensor], qpos: torch.Tensor, qd: torch.Tensor) -> None:
-        blocks.write(blocks.view(a["q"], len(qpos), self._Q), qpos)
-        blocks.write(blocks.view(a["qd"], len(qpos), self._D), qd)
+    def _rows(self, arrays: Mapping[str, torch.Tensor], name: str, n_envs: int) -> torch.Tensor:
+        return blocks.view(TABLE, arrays, name, self._sizes_of(n_envs))
 
     def forward(self, qpos: torch.Tensor, qd: torch.Tensor) -> tuple[torch.Tensor, ...]:
         n = len(qpos)
         a, launch = self._of(n, False)
-        self._fill(a, qpos, qd)
+        blocks.write(self._rows(a, "q", n), qpos)
+        blocks.write(self._rows(a, "qd", n), qd)
         launch()
-        seen = blocks.read(blocks.view(a["seen"], n, SEEN * self._L), n).unflatten(1, (self._L, SEEN))
-        pos, vel, ang, quat = seen.split((3, 3, 3, 4), dim=2)
+        link_state = blocks.read(self._rows(a, "link_state", n), n).unflatten(1, (self._sizes["links"], LINK_STATE))
+        pos, vel, ang, quat = link_state.split((3, 3, 3, 4), dim=2)
         return pos.contiguous(), quat.contiguous(), vel.contiguous(), ang.contiguous()
 
     def adjoint(
@@ -287,9 +279,9 @@ class Readout:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n = len(qpos)
         a, launch = self._of(n, True)
-        self._fill(a, qpos, qd)
+        blocks.write(self._rows(a, "q", n), qpos)
+        blocks.write(self._rows(a, "qd", n), qd)
         gpos, gquat, gvel, gang = cotangents
-        both = torch.cat([gpos, gvel, gang, gquat], 2).flatten(1)
-        blocks.write(blocks.view(a["gseen"], n, SEEN * self._L), both)
+        blocks.write(self._rows(a, "glink_state", n), torch.cat([gpos, gvel, gang, gquat], 2).flatten(1))
         launch()
-        return (blocks.read(blocks.view(a["gqpos"], n, self._Q), n), blocks.read(blocks.view(a["gqd"], n, self._D), n))
+        return blocks.read(self._rows(a, "gqpos", n), n), blocks.read(self._rows(a, "gqd", n), n)

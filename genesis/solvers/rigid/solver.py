@@ -1,22 +1,23 @@
 """The rigid solver: arrays, launches, and what crosses the border to torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from genesis.compiler import Launch, bind, layout
+from genesis.arrays import allocate, count_bytes, named, select
+from genesis.compiler import layout
+from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import JOINT_SIZES, GroundGeom
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin, Solver
 from genesis.solvers.rigid import blocks, pair_list, prepare
 from genesis.solvers.rigid import layout as slot
-from genesis.solvers.rigid.adjoint import BACK
 from genesis.solvers.rigid.driver import driver
-from genesis.solvers.rigid.kinematics import HELD, WORK
-from genesis.solvers.rigid.outputs import CONTACT
+from genesis.solvers.rigid.layout import TABLE
 from genesis.solvers.rigid.readout import Readout
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
@@ -24,13 +25,18 @@ OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
 
 @dataclass
 class RigidFrames:
-    """Frames of a step: all that its adjoint reads. `inputs` are the tensors that were loaded last, by place."""
+    """Frames of a step: all that its adjoint reads.
+
+    `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps.
+    """
 
     arrays: dict[str, torch.Tensor]
+    sizes: dict[str, int]
     launch: Launch
     active: int = 0
     launch_adjoint: Launch | None = None
     inputs: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
+    ranges: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
     views: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
     began: tuple[torch.Tensor, ...] = ()
     results: list[torch.Tensor] = field(default_factory=list)
@@ -41,7 +47,7 @@ class RigidFrames:
 class RigidSolver(Solver):
     """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
     gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
-    in the order of `layout.BLOCKS`, and gravity (3,); outputs as asked for.
+    in the order of `layout.PARAMETER_TABLE`, and gravity (3,); outputs as asked for.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -66,13 +72,12 @@ class RigidSolver(Solver):
         gravity: Sequence[float] = (0.0, 0.0, -9.81),
         labels: Sequence[str] | None = None,
     ) -> None:
-        lay = layout()
         self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
-        self.points, self._n_grounds = prepare.contact_points(model), len(grounds)
-        self.blocks = slot.parameter_blocks(L, D, len(grounds))
-        first, shape = self.blocks["ground_friction"]
+        self.points = prepare.contact_points(model)
+        self.parameter_layout = slot.parameter_layout(L, D, len(grounds))
+        first, shape = self.parameter_layout["ground_friction"]
         self.n_parameters = first + shape[0]
         self._initial_model = self._initial_parameters(grounds, options, gravity)
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
@@ -80,6 +85,8 @@ class RigidSolver(Solver):
         self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
         shapes = {"contacts": (len(self.points), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
         self.outputs = tuple(Field(name, shapes[name]) for name in OUTPUTS if name in outputs)
+        self.reads = ("qpos", "dofs_vel")
+        self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = {f.name for f in self.outputs}
         pairs, blind = pair_list.touching(model, options.self_collision)
         self.features = slot.Features(
@@ -88,49 +95,32 @@ class RigidSolver(Solver):
             terrain=any(ground.kind != "plane" for ground in grounds),
         )
 
-        def reals(values: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(np.append(np.ravel(values), 0.0), dtype=lay.dtype, device=lay.device)
-
-        def integers(values: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(values, dtype=torch.int32, device=lay.device).contiguous()
-
-        tree, self._entries = prepare.pack_tree(model, self.points)
-        fixed, turn = prepare.pack_frames(model)
+        link_tree, dof_tree, chain = prepare.pack_tree(model, self.points)
+        link_fixed, dof_fixed, turn = prepare.pack_frames(model)
         contact = prepare.contact_laws(model, options, self.points, self.features.terrain)
         ground, heights = prepare.pack_grounds(grounds)
         stiffness = prepare.contact_stiffness(model, options, gravity)
         factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
         pair_list.warn(model, pairs, blind, factor, dt / substeps, self.labels)
         pair, shape = pair_list.pack(model, pairs, factor, options, contact, dt / substeps)
-        self._constants = {
-            "num": reals(np.array([dt / substeps, prepare.slip(options, dt / substeps), options.limit_smoothing])),
-            "tree": integers(tree),
-            "fixed": reals(fixed),
-            "turn": reals(turn),
-            "law": reals(prepare.pack_laws(model, options, contact)),
-            "point": reals(prepare.pack_points(self.points)),
-            "ground": reals(ground),
-            "heights": reals(heights),
-            "pair": integers(pair),
-            "shape": reals(shape),
-        }
-        sizes = [JOINT_SIZES[joint.kind] for joint in model.joints]
-        links = [joint.link for joint in model.joints]
-        self._links_of_qs, self._links_of_dofs = (np.repeat(links, [n[k] for n in sizes]) for k in range(2))
-        self._slides = prepare.slides(model)
-        self._count_elements()
-        self._size = lay.new_int(slot.N_SIZES)
-        self._sizes = torch.zeros(slot.N_SIZES, dtype=torch.int32)
-        self._given: list[int] = []
-        fixed_sizes = {
-            slot.SUBSTEPS: substeps, slot.LINKS: L, slot.QS: Q, slot.DOFS: D, slot.ENTRIES: self._entries,
-            slot.NUMBERS: self.n_parameters, slot.POINTS: len(self.points), slot.GROUNDS: len(grounds),
-            slot.PAIRS: len(pairs),
+        outputs_of = int(self.features.outputs)
+        self._sizes = {
+            "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": self.n_parameters,
+            "points": len(self.points), "grounds": len(grounds), "samples": len(heights), "pairs": len(pairs),
+            "shape_rows": len(shape), "output_points": outputs_of * len(self.points), "output_links": outputs_of * L,
         }  # fmt: skip
-        for place, value in fixed_sizes.items():
-            self._sizes[place] = value
-        self._shared: dict[int, dict[str, torch.Tensor]] = {}
-        self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), L, Q, D)
+        numbers = [dt / substeps, prepare.slip(options, dt / substeps), options.limit_smoothing]
+        self._constants = self._packed(dict(
+            num=numbers, link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
+            dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, options), link_law=contact,
+            point=prepare.pack_points(self.points), ground=ground, heights=heights, pair=pair, shape=shape,
+        ))  # fmt: skip
+        self._links_of_qs, self._links_of_dofs = (
+            [joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][k])] for k in range(2)
+        )
+        self._slides = prepare.slides(model)
+        self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+        self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), self._sizes)
 
     def _initial_parameters(
         self, grounds: Sequence[GroundGeom], options: prepare.Options, gravity: Sequence[float]
@@ -139,8 +129,19 @@ class RigidSolver(Solver):
             "contact_stiffness": prepare.contact_stiffness(self.model, options, gravity),
             "ground_friction": np.array([ground.friction for ground in grounds]),
         }
-        blocks = [values[name] if name in values else prepare.initial_block(self.model, name) for name in slot.BLOCKS]
-        return torch.as_tensor(np.concatenate([np.ravel(block) for block in blocks]))
+        parts = [values[name] if name in values else prepare.own_values(self.model,
+                                                                        name) for name in slot.PARAMETER_TABLE]
+        return torch.as_tensor(np.concatenate([np.ravel(part) for part in parts]))
+
+    def _packed(self, constants: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """Constants of the table in the memory of kernels; none is empty."""
+        lay, kinds = layout(), {array.name: array.kind for array in select(TABLE, "constant")}
+        packed = {}
+        for name, values in constants.items():
+            dtype = torch.int32 if kinds[name] == "I1" else lay.dtype
+            flat = np.append(np.ravel(values), 0)
+            packed[name] = named(name, torch.as_tensor(flat, dtype=dtype, device=lay.device))
+        return packed
 
     # Values.
 
@@ -158,65 +159,42 @@ class RigidSolver(Solver):
 
     # Frames.
 
-    def _count_elements(self) -> None:
-        """Array -> numbers for an environment: of every frame, of a step, of scratch."""
-        L, Q, D, outputs = self.model.n_links, self.model.n_qs, self.model.n_dofs, int(self.features.outputs)
-        points = len(self.points)
-        self._of_frames = {
-            "q": Q, "qd": D, "qdd": D, "trace": 3 * (slot.TRACE * L + 2 * D), "rot": 9 * L, "mass": self._entries,
-            "released": points * self._n_grounds,
-        }  # fmt: skip
-        self._of_steps = {
-            "model": self.n_parameters, "gravity": 3, "dofs": 5 * D, "wrench": 6 * L,
-            "contacts": CONTACT * points * outputs, "joint": 6 * L * outputs,
-        }  # fmt: skip
-        self._of_scratch = {
-            "work": 3 * WORK * L, "x": D, "back": 3 * BACK * L, "gqpos": Q, "gq": D, "gqd": D, "gdofs": 5 * D,
-            "gwrench": 6 * L, "gmodel": self.n_parameters, "ggravity": 3, "gcontacts": 6 * points, "gjoint": 6 * L,
-            "held": HELD * points * self._n_grounds,
-        }  # fmt: skip
-        self._numbers = {**self._of_scratch, **self._of_steps, **self._of_frames}
+    def _sizes_of(self, n_envs: int, n_frames: int = 1) -> dict[str, int]:
+        return {**self._sizes, **blocks.sizes(n_envs), "frames": n_frames}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        numbers = sum(self._of_frames.values()) * n_frames + sum(self._of_steps.values())
-        return blocks.count(n_envs) * layout().width * layout().dtype.itemsize * numbers
+        return count_bytes(TABLE, self._sizes_of(n_envs, n_frames), "frames")
 
     def allocate(self, frames: Frames) -> None:
-        lay, n_blocks = layout(), blocks.count(frames.n_envs)
-        arrays = {"status": lay.new_int(n_blocks * lay.width)}
-        for name, numbers in self._of_frames.items():
-            arrays[name] = lay.new_lanes(max(1, numbers * n_blocks * frames.n_frames))
-        for name, numbers in self._of_steps.items():
-            arrays[name] = lay.new_lanes(max(1, numbers * n_blocks))
-        s = self._scratch(frames.n_envs)
-        c = self._constants
+        sizes = self._sizes_of(frames.n_envs, frames.n_frames)
+        arrays = allocate(TABLE, sizes, "frames")
+        size = {"size": self._range(sizes, 0, 0, frames.n_envs)}
+        shared = self._of("scratch", frames.n_envs)
         launch = bind(
             driver(self.features).advance,
-            self._size, c["num"], c["tree"], c["fixed"], c["turn"], c["law"], c["point"], c["ground"], c["heights"],
-            c["pair"], c["shape"], *(arrays[k] for k in ("model", "gravity", "dofs", "wrench", "status", "q", "qd",
-            "qdd", "trace", "rot", "mass", "released")), s["work"], s["x"], s["held"], s["held_by"],
-            arrays["contacts"], arrays["joint"], *[lay.new(1, 1)] * 5, lanes=True,
-        )  # fmt: skip
-        frames.of[self.name] = RigidFrames(arrays, launch)
+            {**self._constants, **size, **arrays, **shared, **self._unset("step")},
+            lanes=True,
+        )
+        frames.of[self.name] = RigidFrames(arrays, sizes, launch)
 
-    def _scratch(self, n_envs: int) -> dict[str, torch.Tensor]:
+    def _of(self, life: str, n_envs: int) -> dict[str, torch.Tensor]:
         """Arrays that live only within a launch or a backward, shared by all frames of this size."""
-        if n_envs not in self._shared:
-            lay, n_blocks = layout(), blocks.count(n_envs)
-            shared = self._shared[n_envs] = {
-                name: lay.new_lanes(max(1, numbers * n_blocks)) for name, numbers in self._of_scratch.items()
-            }
-            shared["held_by"] = lay.new_int(n_blocks * (1 + 3 * len(self.points) * self._n_grounds))
-        return self._shared[n_envs]
+        if (life, n_envs) not in self._shared:
+            self._shared[life, n_envs] = allocate(TABLE, self._sizes_of(n_envs), life)
+        return self._shared[life, n_envs]
+
+    @staticmethod
+    def _unset(life: str) -> dict[str, torch.Tensor]:
+        """Stands for tensors of the step until they are known."""
+        return {array.name: layout().new(1, 1) for array in select(TABLE, life)}
 
     def _rows(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
         """(blocks, lanes, numbers) view of an array, of frame `index` if it has frames."""
         mine: RigidFrames = frames.of[self.name]
-        n_frames = frames.n_frames if name in self._of_frames else 1
-        key = (name, index % n_frames)
+        key = (name, index % frames.n_frames)
         if key not in mine.views:
-            array = mine.arrays[name] if name in mine.arrays else self._scratch(frames.n_envs)[name]
-            mine.views[key] = blocks.view(array, frames.n_envs, self._numbers[name], n_frames, key[1])
+            arrays = mine.arrays if name in mine.arrays else self._of("adjoint", frames.n_envs)
+            mine.views[key] = blocks.view(TABLE, arrays, name, mine.sizes, index)
         return mine.views[key]
 
     def _read(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
@@ -229,11 +207,12 @@ class RigidSolver(Solver):
         mine: RigidFrames = frames.of[self.name]
         qpos, qd, dofs, wrench, model, gravity = values
         if mine.active != qpos.shape[0]:
-            mine.active, mine.inputs = qpos.shape[0], {}
+            mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
         mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd)]
-        for place, value in enumerate((qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)):
-            mine.launch.point(place - 5, value)
-        # These change rarely. What was loaded is held, so that its memory cannot become another tensor's.
+        given = (qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)
+        for array, value in zip(select(TABLE, "step"), given, strict=True):
+            mine.launch.point(array.name, value)
+        # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
             before = mine.inputs.get(name)
             same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
@@ -247,22 +226,35 @@ class RigidSolver(Solver):
             mine.began = self.readout(qpos, qd)
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
-        self._set_sizes(frames, begin, end)
-        frames.of[self.name].launch()
+        mine: RigidFrames = frames.of[self.name]
+        self._launch(mine, mine.launch, begin, end)
 
-    def _set_sizes(self, frames: Frames, begin: int, end: int) -> None:
-        held, active = blocks.count(frames.n_envs), blocks.count(frames.of[self.name].active)
-        given = [held, active, frames.n_frames, begin, end, frames.of[self.name].active]
-        if given != self._given:
-            self._given = given
-            self._sizes[: slot.SUBSTEPS] = torch.tensor(given[:-1], dtype=torch.int32)
-            self._sizes[slot.ENVS] = given[-1]
-            self._size.copy_(self._sizes)
+    def _launch(self, mine: RigidFrames, launch: Launch, begin: int, end: int) -> None:
+        """Launch for a range of substeps: its sizes lie in an array of their own, which is made once."""
+        if (begin, end) not in mine.ranges:
+            mine.ranges[begin, end] = self._range(mine.sizes, begin, end, mine.active)
+        size = mine.ranges[begin, end]
+        if launch.arrays["size"] is not size:
+            launch.point("size", size)
+        launch()
+
+    def _range(self, sizes: Mapping[str, int], begin: int, end: int, active: int) -> torch.Tensor:
+        """The array `size`."""
+        numbers = [0] * slot.N_SIZES
+        for place, number in (
+            (slot.N_BLOCKS, sizes["blocks"]), (slot.ACTIVE, blocks.count(active)), (slot.ENVS, active),
+            (slot.N_FRAMES, sizes["frames"]), (slot.BEGIN, begin), (slot.END, end), (slot.SUBSTEPS, self.substeps),
+            (slot.LINKS, sizes["links"]), (slot.QS, sizes["qs"]), (slot.DOFS, sizes["dofs"]),
+            (slot.ENTRIES, sizes["entries"]), (slot.PARAMETERS, sizes["parameters"]), (slot.POINTS, sizes["points"]),
+            (slot.GROUNDS, sizes["grounds"]), (slot.PAIRS, sizes["pairs"]),
+        ):  # fmt: skip
+            numbers[place] = number
+        return named("size", torch.tensor(numbers, dtype=torch.int32, device=layout().device))
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
         out = q, qd = frames.of[self.name].results
         if "contacts" in self._wanted:
-            rows = self._read(frames, "contacts").unflatten(1, (-1, CONTACT))
+            rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
         if "link_wrench" in self._wanted:
             out.append(self._read(frames, "joint").unflatten(1, (-1, 6)) / self.substeps)
@@ -300,23 +292,22 @@ class RigidSolver(Solver):
         rows = {"qpos": self._links_of_qs, "dofs_vel": self._links_of_dofs, "dofs": self._links_of_dofs}
         link = row if field in ("wrench", "link_wrench", "link_acceleration") else None
         if field in rows:
-            link = int(rows[field][row])
+            link = rows[field][row]
         return None if link is None else self.labels[link]
 
     # Backward.
 
     def load_adjoint(self, frames: Frames, cotangents: Sequence[torch.Tensor]) -> None:
         mine: RigidFrames = frames.of[self.name]
-        s = self._scratch(frames.n_envs)
+        shared = self._of("adjoint", frames.n_envs)
         if mine.launch_adjoint is None:
-            c, a = self._constants, mine.arrays
+            size, scratch = {"size": mine.launch.arrays["size"]}, self._of("scratch", frames.n_envs)
+            step = self._unset("step_adjoint")
             mine.launch_adjoint = bind(
                 driver(self.features).advance_adjoint,
-                self._size, c["num"], c["tree"], c["fixed"], c["law"], c["point"], c["ground"], c["heights"], c["pair"],
-                c["shape"], *(a[k] for k in ("model", "dofs", "wrench", "status", "q", "qd", "qdd", "trace", "rot",
-                "mass", "released")), *(s[k] for k in ("x", "back", "gqpos", "gq", "gqd", "gdofs", "gwrench", "gmodel",
-                "ggravity", "gcontacts", "gjoint")), *[layout().new(1, 1)] * 5, lanes=True,
-            )  # fmt: skip
+                {**self._constants, **size, **mine.arrays, **scratch, **shared, **step},
+                lanes=True,
+            )
         given = dict(zip((f.name for f in (*self.state, *self.outputs)), cotangents, strict=True))
         gq, gqd = given["qpos"], given["dofs_vel"]
         if "link_acceleration" in given:
@@ -327,13 +318,14 @@ class RigidSolver(Solver):
             gq, gqd = gq + more[0], gqd + more[1]
         B, D = mine.active, self.model.n_dofs
         mine.cotangents = [gq.new_empty(B, self.model.n_qs), gq.new_empty(B, D), gq.new_empty(B, D, 5)]
-        for place, value in enumerate((gq.contiguous(), gqd.contiguous(), *mine.cotangents)):
-            mine.launch_adjoint.point(place - 5, value)
+        both = (gq.contiguous(), gqd.contiguous(), *mine.cotangents)
+        for array, value in zip(select(TABLE, "step_adjoint"), both, strict=True):
+            mine.launch_adjoint.point(array.name, value)
         if self.features.outputs:
-            s["gcontacts"].zero_()
-            s["gjoint"].zero_()
+            shared["gcontacts"].zero_()
+            shared["gjoint"].zero_()
         if "contacts" in given:
-            rows = self._read(frames, "contacts").unflatten(1, (-1, CONTACT))
+            rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             force, place = given["contacts"].split(3, 2)
             both = torch.cat([force / self.substeps, place / self._touches(rows)], 2)
             blocks.write(self._rows(frames, "gcontacts"), both.flatten(1))
@@ -341,8 +333,9 @@ class RigidSolver(Solver):
             blocks.write(self._rows(frames, "gjoint"), (given["link_wrench"] / self.substeps).flatten(1))
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
-        self._set_sizes(frames, begin, end)
-        frames.of[self.name].launch_adjoint()
+        mine: RigidFrames = frames.of[self.name]
+        assert mine.launch_adjoint is not None
+        self._launch(mine, mine.launch_adjoint, begin, end)
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: RigidFrames = frames.of[self.name]

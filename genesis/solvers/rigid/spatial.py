@@ -4,20 +4,61 @@ Plain functions of `genesis.math.lanes`, run while a kernel is compiled. Off-dia
 Featherstone, Rigid Body Dynamics Algorithms (2008), chapter 2.
 """
 
-from genesis.compiler import ti, traced, value
-from genesis.math.lanes import Mat, Vec, sine_cosine, where
+from genesis.compiler import Composite, ti, traced, value
+from genesis.math.lanes import Mat, Vec, lanes3, sine_cosine, where
+
+
+class Spatial(Composite):
+    """A motion (angular w, linear v) or a force (torque w, force v). Names and assignment are as with `Vec`."""
+
+    def __init__(self, w, v):
+        self.w, self.v = w, v
+
+    def __add__(self, other):
+        return Spatial(self.w + other.w, self.v + other.v)
+
+    def __sub__(self, other):
+        return Spatial(self.w - other.w, self.v - other.v)
+
+    def __rmul__(self, number):
+        return Spatial(number * self.w, number * self.v)
+
+    def __neg__(self):
+        return Spatial(-self.w, -self.v)
+
+    def _assign(self, other):
+        self.w._assign(other.w)
+        self.v._assign(other.v)
+
+    def _augassign(self, other, op):
+        self.w._augassign(other.w, op)
+        self.v._augassign(other.v, op)
+
+    @traced
+    def dot(self, other):
+        """Power of a motion and a force."""
+        return value(self.w.dot(other.w) + self.v.dot(other.v))
+
+    @traced
+    def cross(self, motion):
+        """This motion x another."""
+        return Spatial(self.w.cross(motion.w), self.w.cross(motion.v) + self.v.cross(motion.w))
+
+    @traced
+    def cross_force(self, force):
+        """This motion x* a force."""
+        return Spatial(self.w.cross(force.w) + self.v.cross(force.v), self.w.cross(force.v))
+
+    @traced
+    def at(self, r):
+        """Velocity, by this motion, of the point that is now at r."""
+        return self.v + self.w.cross(r)
 
 
 @traced
-def cross_motion(aw, av, bw, bv):
-    """a x b of two motions."""
-    return aw.cross(bw), aw.cross(bv) + av.cross(bw)
-
-
-@traced
-def cross_force(aw, av, t, f):
-    """a x* b of a motion and a force."""
-    return aw.cross(t) + av.cross(f), aw.cross(f)
+def spatial():
+    """A zero spatial vector of lane values, to add to."""
+    return Spatial(lanes3(), lanes3())
 
 
 @traced
@@ -54,9 +95,9 @@ def about_origin(c, m):
 
 
 @traced
-def momentum(m, h, d, o, w, v):
+def momentum(m, h, d, o, motion):
     """Inertia times motion: angular and linear momentum."""
-    return times(d, o, w) + h.cross(v), m * v - h.cross(w)
+    return Spatial(times(d, o, motion.w) + h.cross(motion.v), m * motion.v - h.cross(motion.w))
 
 
 @traced

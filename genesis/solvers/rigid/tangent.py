@@ -2,45 +2,42 @@
 
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Vec
-from genesis.solvers.rigid.layout import BALL, DOFS, KIND, Q_INDEX, QS, indices
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.layout import BALL, DOFS, KIND, Q_INDEX
 
 
 @per_runtime
 def tangent() -> Functions:
-    at = indices()
-
     @ti.func
-    def to_tangent(s, b, size: ti.template(), tree: ti.template(), q: ti.template(), gqpos: ti.template(),
-                   gq: ti.template()):  # fmt: skip
+    def to_tangent(a: ti.template(), s, b):
         """Cotangent of q (quaternions of unit length) to that of each dof's own direction."""
         j = 0
-        while j < size[DOFS]:
-            first = tree[at.dof_int(j, Q_INDEX, size)]
-            k, i = at.item(0, b, first, size[QS], size), at.item(0, b, j, size[DOFS], size)
-            if tree[at.dof_int(j, KIND, size)] == BALL:
-                quat, g = at.get4(q, at.item(s, b, first, size[QS], size), size), at.get4(gqpos, k, size)
-                at.put(gq, i, 0.5 * (quat[0] * g[1:] - g[0] * quat[1:] - quat[1:].cross(g[1:])), size)
+        while j < a.size[DOFS]:
+            first = at.dof(a, j, Q_INDEX)
+            k, i = at.q_at(a, 0, b, first), at.dof_at(a, 0, b, j)
+            if at.dof(a, j, KIND) == BALL:
+                quat, g = at.get4(a, a.q, at.q_at(a, s, b, first)), at.get4(a, a.gqpos, k)
+                at.put(a, a.gq, i, 0.5 * (quat[0] * g[1:] - g[0] * quat[1:] - quat[1:].cross(g[1:])))
                 j += 3
             else:
-                gq[i] = gqpos[k]
+                a.gq[i] = a.gqpos[k]
                 j += 1
 
     @ti.func
-    def from_tangent(s, b, size: ti.template(), tree: ti.template(), q: ti.template(), gq: ti.template(),
-                     gqpos: ti.template()):  # fmt: skip
+    def from_tangent(a: ti.template(), s, b):
         """The reverse; a quaternion's own length does not matter to anything, so its cotangent is orthogonal to it."""
         j = 0
-        while j < size[DOFS]:
-            first = tree[at.dof_int(j, Q_INDEX, size)]
-            k, i = at.item(0, b, first, size[QS], size), at.item(0, b, j, size[DOFS], size)
-            if tree[at.dof_int(j, KIND, size)] == BALL:
-                quat, g = at.get4(q, at.item(s, b, first, size[QS], size), size), at.get3(gq, i, size)
+        while j < a.size[DOFS]:
+            first = at.dof(a, j, Q_INDEX)
+            k, i = at.q_at(a, 0, b, first), at.dof_at(a, 0, b, j)
+            if at.dof(a, j, KIND) == BALL:
+                quat, g = at.get4(a, a.q, at.q_at(a, s, b, first)), at.get3(a, a.gq, i)
                 scale = 2.0 / quat.dot(quat)
                 turned = scale * (quat[0] * g + quat[1:].cross(g))
-                at.put(gqpos, k, Vec(0.0 - scale * quat[1:].dot(g), turned[0], turned[1], turned[2]), size)
+                at.put(a, a.gqpos, k, Vec(0.0 - scale * quat[1:].dot(g), turned[0], turned[1], turned[2]))
                 j += 3
             else:
-                gqpos[k] = gq[i]
+                a.gqpos[k] = a.gq[i]
                 j += 1
 
     return Functions(to_tangent=to_tangent, from_tangent=from_tangent)

@@ -22,7 +22,7 @@ def idle(env):
 
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
-def test_single_face_passes_its_checker(env_id):
+def test_single_env_passes_its_checker(env_id):
     from stable_baselines3.common.env_checker import check_env
 
     check_env(gym.make(env_id), warn=False)

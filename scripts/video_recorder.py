@@ -1,4 +1,4 @@
-"""Pictures of a policy at work, one after the other, and the small films of it that a training makes."""
+"""Pictures of a policy at work, one after the other, and the small videos of it that a training makes."""
 
 import copy
 import time
@@ -10,17 +10,17 @@ import numpy as np
 import torch
 
 from genesis.render import export
-from genesis.render.film import Film, tile
-from scripts import make
+from genesis.render.video import VideoWriter, tile
+from scripts import common
 from scripts.progress import Progress
 
-FILM_ENVS = 4
-FILM_SIZE = (128, 128)
+VIDEO_ENVS = 4
+VIDEO_SIZE = (128, 128)
 """Width and height of one environment's picture, pixels."""
-FILM_SECONDS = 4.0
-FILM_FPS = 10.0
-FIRST_FILM = 6.0
-"""s of wall-clock that a film is thought to take before one has been made: the first one loads its kernels."""
+VIDEO_SECONDS = 4.0
+VIDEO_FPS = 10.0
+FIRST_VIDEO = 6.0
+"""s of wall-clock that a video is thought to take before one has been made: the first one loads its kernels."""
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def export_moment(env: Any, act: Callable[[torch.Tensor], torch.Tensor], seed: i
     Raises:
         gs.GenesisException: The extra `pyvista` is missing, or the file cannot be written.
     """
-    export.check(path, env.scene.entities)
+    export.check(path, any(entity.surface.vis_mode == "recon" for entity in env.scene.entities))
     observation, _ = env.reset(seed=seed)
     bar = Progress(steps, unit="steps")
     for step in range(steps):
@@ -69,8 +69,8 @@ def export_moment(env: Any, act: Callable[[torch.Tensor], torch.Tensor], seed: i
     env.add_camera().export(path)
 
 
-class Filmer:
-    """Films of the policy as it is, while they take no more than a part of the run's time."""
+class VideoRecorder:
+    """Videos of the policy as it is, while they take no more than a part of the run's time."""
 
     def __init__(self, env: str, contact: str | None, seed: int, budget: float):
         """Time runs from here on.
@@ -78,24 +78,24 @@ class Filmer:
         Args:
             env: Environment id.
             contact: Name of the task's contact preset; None: its default.
-            seed: Seed of the evaluations: a film shows their first environments.
-            budget: Part of the run's time that films may take, from 0 (none at all) to 1.
+            seed: Seed of the evaluations: a video shows their first environments.
+            budget: Part of the run's time that videos may take, from 0 (none at all) to 1.
         """
         self._env, self._contact, self._seed, self._budget = env, contact, seed, budget
         self._began = time.perf_counter()
-        self._spent, self._last = 0.0, FIRST_FILM
+        self._spent, self._last = 0.0, FIRST_VIDEO
 
     def wanted(self, last: bool) -> bool:
-        """Whether a film now and the one after training, at the cost of the last one each, stay within the budget.
+        """Whether a video now and the one after training, at the cost of the last one each, stay within the budget.
 
         Args:
-            last: Training is over: the film is wanted whatever it costs, unless the budget is none at all.
+            last: Training is over: the video is wanted whatever it costs, unless the budget is none at all.
         """
         present = time.perf_counter() - self._began
         return self._budget > 0 and (last or self._spent + 2 * self._last <= self._budget * present)
 
-    def shoot(self, agent: Any, path: Path) -> tuple[int, int]:
-        """Writes a film (GIF) of the deterministic policy in a few environments of its own, side by side.
+    def record(self, agent: Any, path: Path) -> tuple[int, int]:
+        """Writes a video (GIF) of the deterministic policy in a few environments of its own, side by side.
 
         Returns:
             Width and height, pixels.
@@ -106,18 +106,18 @@ class Filmer:
         started = time.perf_counter()
         act = copy.copy(agent).act  # an open-loop agent counts what it has played; the training's must not see this
         path.parent.mkdir(exist_ok=True)
-        env = make.film_env(self._env, FILM_ENVS, self._contact, size=FILM_SIZE)
+        env = common.render_env(self._env, VIDEO_ENVS, self._contact, size=VIDEO_SIZE)
         try:
             rate = env.metadata["render_fps"]
-            every = max(1, round(rate / FILM_FPS))
-            steps = round(FILM_SECONDS * rate)
+            every = max(1, round(rate / VIDEO_FPS))
+            steps = round(VIDEO_SECONDS * rate)
             count = max(1, min(steps, env.max_episode_steps or steps) // every)
             height = width = 0
-            with Film(path, rate / every) as film:
+            with VideoWriter(path, rate / every) as video:
                 for frame in pictures(env, act, self._seed, every, count):
                     picture = tile(frame)
                     height, width = picture.shape[:2]
-                    film.add(picture)
+                    video.add(picture)
         finally:
             env.close()
             self._last = time.perf_counter() - started

@@ -68,7 +68,8 @@ def compare_with_health(n_envs, harm, budget, models=("neohooken",), **how):
     world, failures, losses, healthy, leaves = run(n_envs, harm, budget, models, **how)
     assert torch.equal(losses[:, healthy], wanted)
     assert not torch.isfinite(losses[2:, BAD]).any()
-    # Whether the loss leaves the sick environment out, or is itself sick: what came before the event still counts.
+    # Whether the loss leaves the failed environment out, or is itself not finite: what came before the event still
+    # counts.
     for loss, wants in ((losses[:, healthy].sum(), wanted_without), (losses.sum(), wanted_with)):
         grads = torch.autograd.grad(loss, leaves, retain_graph=True)
         for got, want in zip(grads, wants, strict=True):
@@ -86,14 +87,14 @@ def test_neighbours_keep_every_bit(harm, n_envs, budget):
     assert failures[0].field.startswith("mpm.")
 
 
-def test_sick_among_three_models():
-    """The sick environment's liquid and corotated bodies go with it; those of the others stay."""
+def test_failed_among_three_models():
+    """The failed environment's liquid and corotated bodies go with it; those of the others stay."""
     assert compare_with_health(3, escape, 256.0, MODELS)
 
 
 @pytest.mark.parametrize("budget", [0.0, 256.0])
-def test_sick_large_environment(budget):
-    """2,000 particles and more in few environments run in chunks, and fall sick by themselves all the same."""
+def test_failed_large_environment(budget):
+    """2,000 particles and more in few environments run in chunks, and fail by themselves all the same."""
     large = {"size": 0.34, "particle_size": 0.026, "centres": [(0.8, 0.8, 0.89)]}
     failures = compare_with_health(2, escape, budget, **large)
     assert [(f.step, f.env) for f in failures] == [(2, BAD)]

@@ -95,7 +95,7 @@ def test_the_event_is_logged_once(caplog):
 
 
 def test_controls_that_are_not_numbers_never_arrive():
-    """NaN in a control is refused before anything changes; it does not make an environment sick."""
+    """NaN in a control is refused before anything changes; it does not make an environment fail."""
     world = build(CRAWLER, n_envs=2, ground=True)
     world.run(1)
     before = world.scene.get_state().rigid

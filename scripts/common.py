@@ -16,7 +16,7 @@ import envs
 import genesis as gs
 from agents import AGENTS, Agent
 from agents.core.evaluation import FRESH_ENV_INDEX
-from envs.faces import RENDER_SIZE
+from envs.interface import RENDER_SIZE
 from genesis.errors import GenesisKeyError, GenesisValueError
 
 ENV_NAMES = ", ".join(sorted(envs.ENV_IDS))
@@ -102,7 +102,7 @@ def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
     return _make(env, num_envs, False, FRESH_ENV_INDEX, contact)
 
 
-def film_env(
+def render_env(
     env: str,
     num_envs: int,
     contact: str | None = None,

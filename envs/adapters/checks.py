@@ -1,4 +1,4 @@
-"""The adapters' door: the environment that each takes."""
+"""What adapters check: the environment that each takes."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 
 
 def checked_env(env: Any, output: str, mode: AutoresetMode, may_be_differentiable: bool = False) -> Any:
-    """The environment, if it has this face and autoreset mode.
+    """The environment, if it has this interface and autoreset mode.
 
     Raises:
         GenesisTypeError: Not one of this package's vector environments, or one inside a wrapper.
-        GenesisValueError: Another face or autoreset mode, or a graph that the library would never free.
+        GenesisValueError: Another interface or autoreset mode, or a graph that the library would never free.
     """
     if not isinstance(env, DifferentiableVectorEnv):
         raise GenesisTypeError(

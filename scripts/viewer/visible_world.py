@@ -12,8 +12,8 @@ from genesis.grad.tensor import plain_of
 from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
 from genesis.morphs import Plane
-from genesis.render import colors
 from genesis.render.stage import Stage
+from genesis.visible import Rgb
 
 MAX_ARROWS = 120
 """Particles with a gradient arrow, at most."""
@@ -25,7 +25,7 @@ class Mark:
 
     kind: str
     size: tuple[float, ...]
-    tint: colors.Rgb
+    tint: Rgb
     pos: tuple[float, ...]
     quat: tuple[float, ...]
 
@@ -50,7 +50,7 @@ class Frame:
     """(B, 3) the middle of the task's own view."""
 
 
-class Look:
+class VisibleWorld:
     """The visible things of an environment in a fixed order, and a camera that only tells where to look."""
 
     def __init__(self, env: Any) -> None:
@@ -58,8 +58,8 @@ class Look:
         scene = env.scene
         self.env = env
         self.stage = Stage(scene.entities, scene.n_envs, scene.vis_options.floor_height)
-        self.kinds = [GEOM_KINDS[kind] for kind in self.stage.solids.kind]
-        self.tints = [colors.of_particles(body) for body in self.stage.particles]
+        self.kinds = [GEOM_KINDS[kind] for kind in self.stage.shapes.kind]
+        self.tints = [body.record.tint for body in self.stage.particles]
         self.robots = [entity for entity in scene.entities if isinstance(entity, ArticulatedBody)]
         self.tools = [entity for entity in scene.entities if isinstance(entity, ToolEntity)]
         self.links = [
@@ -85,9 +85,9 @@ class Look:
 
     def solver_order(self) -> np.ndarray:
         """(N,) index among the solver's particles of each particle of a frame."""
-        bodies = sorted(self.stage.particles, key=lambda body: body.idx)
-        begin = dict(zip((body.idx for body in bodies), np.cumsum([0, *(b.n_particles for b in bodies)]), strict=False))
-        return np.concatenate([begin[body.idx] + np.arange(body.n_particles) for body in self.stage.particles])
+        bodies = sorted(self.stage.particles, key=lambda body: body.owner)
+        begin = dict(zip((body.owner for body in bodies), np.cumsum([0, *(b.record.n for b in bodies)]), strict=False))
+        return np.concatenate([begin[body.owner] + np.arange(body.record.n) for body in self.stage.particles])
 
     def strengths(self, gradient: np.ndarray) -> list[tuple[str, str, float]]:
         """Of each kind of anchors: its name, the unit x of a gradient's return per x, and the length of the longest.

@@ -1,4 +1,4 @@
-"""Films: MP4 by imageio-ffmpeg, GIF by pillow, both of the extra `video`. A file appears whole or not at all."""
+"""Videos: MP4 by imageio-ffmpeg, GIF by pillow, both of the extra `video`. A file appears whole or not at all."""
 
 import math
 import os
@@ -36,8 +36,8 @@ def tile(frames: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray
     return whole
 
 
-class Film:
-    """A film that is being written; a context manager. Leaving it by an error leaves no file."""
+class VideoWriter:
+    """A video that is being written; a context manager. Leaving it by an error leaves no file."""
 
     def __init__(self, path: str | os.PathLike[str], fps: float) -> None:
         """Opens it; `path` ends in .mp4 or .gif.
@@ -46,7 +46,7 @@ class Film:
             GenesisValueError: Another ending, a folder that does not exist, or fps out of range.
             GenesisImportError: The extra `video` is not installed.
         """
-        self.path = check_target("a film", path, ENDINGS)
+        self.path = check_target("a video", path, ENDINGS)
         ending = self.path.suffix.lower()
         self.fps = number("fps", fps, 0.0, 1000.0)
         self._mp4 = ending == ".mp4"
@@ -58,7 +58,7 @@ class Film:
         self._misfit = 0.0
         self._shape: tuple[int, ...] | None = None
 
-    def __enter__(self) -> "Film":
+    def __enter__(self) -> "VideoWriter":
         return self
 
     def add(self, frame: np.ndarray) -> None:
@@ -117,7 +117,7 @@ class Film:
 
     def _finish(self) -> None:
         if self._shape is None:
-            raise GenesisRuntimeError("a film must have a frame, got none. Add one.")
+            raise GenesisRuntimeError("a video must have a frame, got none. Add one.")
         with disk(self.path):
             if self._mp4:
                 writer, self._writer = self._writer, None
@@ -153,11 +153,11 @@ def _delays(count: int, fps: float) -> list[int]:
     return (10 * np.diff(ends)).astype(int).tolist()
 
 
-def write_film(path: str | os.PathLike[str], frames: Sequence[np.ndarray], fps: float) -> None:
-    """Write a film of frames (H, W, 3) uint8; see `Film`."""
-    with Film(path, fps) as film:
+def write_video(path: str | os.PathLike[str], frames: Sequence[np.ndarray], fps: float) -> None:
+    """Write a video of frames (H, W, 3) uint8; see `VideoWriter`."""
+    with VideoWriter(path, fps) as video:
         for frame in frames:
-            film.add(frame)
+            video.add(frame)
 
 
 def _is_whole(path: Path) -> bool:
@@ -174,7 +174,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def encoder(path: Path) -> ModuleType:
-    """The library that writes a film or picture of this name.
+    """The library that writes a video or picture of this name.
 
     Raises:
         GenesisImportError: The extra `video` is not installed.
@@ -183,13 +183,13 @@ def encoder(path: Path) -> ModuleType:
 
 
 def _ffmpeg() -> ModuleType:
-    with optional_import("imageio-ffmpeg", "video", "to write MP4 films"):
+    with optional_import("imageio-ffmpeg", "video", "to write MP4 videos"):
         import imageio_ffmpeg
     return imageio_ffmpeg
 
 
 def _pillow() -> ModuleType:
-    with optional_import("pillow", "video", "to write GIF films and PNG pictures"):
+    with optional_import("pillow", "video", "to write GIF videos and PNG pictures"):
         from PIL import Image
     return Image
 

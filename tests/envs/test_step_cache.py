@@ -1,4 +1,4 @@
-"""Words about the state are said once within a step, and afresh after it has changed and outside of steps."""
+"""Values of the state are computed once within a step, and afresh after it has changed and outside of steps."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ import torch
 
 import genesis as gs
 from envs.locomotion.hopper import Hopper
+from envs.step_cache import StepCache, cached_per_step
 from envs.streams import AHEAD, Draw
-from envs.words import Words, once
 
 
-class Speaker:
+class CountingTask:
     def __init__(self):
-        self._words = Words()
+        self._step_cache = StepCache()
         self.scene = self
         self.state = object()
         self.count = 0
@@ -20,37 +20,37 @@ class Speaker:
     def get_state(self):
         return self.state
 
-    @once
-    def word(self):
+    @cached_per_step
+    def value(self):
         self.count += 1
         return self.count
 
 
-def test_a_word_is_said_once_until_the_state_changes():
-    speaker = Speaker()
-    with speaker._words.remembered():
-        assert [speaker.word(), speaker.word()] == [1, 1]
-        speaker._words.forget()
-        assert [speaker.word(), speaker.word()] == [2, 2]
+def test_a_value_is_computed_once_until_the_state_changes():
+    task = CountingTask()
+    with task._step_cache.active():
+        assert [task.value(), task.value()] == [1, 1]
+        task._step_cache.clear()
+        assert [task.value(), task.value()] == [2, 2]
 
 
-def test_a_word_is_said_again_of_another_state_and_with_a_graph():
-    speaker = Speaker()
-    with speaker._words.remembered():
+def test_a_value_is_computed_again_for_another_state_and_with_a_graph():
+    task = CountingTask()
+    with task._step_cache.active():
         with torch.no_grad():
-            assert [speaker.word(), speaker.word()] == [1, 1]
-        assert [speaker.word(), speaker.word()] == [2, 2]
-        speaker.state = object()
-        assert [speaker.word(), speaker.word()] == [3, 3]
+            assert [task.value(), task.value()] == [1, 1]
+        assert [task.value(), task.value()] == [2, 2]
+        task.state = object()
+        assert [task.value(), task.value()] == [3, 3]
 
 
 def test_nothing_is_kept_outside_of_a_step():
-    speaker = Speaker()
-    assert [speaker.word(), speaker.word()] == [1, 2]
-    with pytest.raises(ValueError), speaker._words.remembered():
-        speaker.word()
+    task = CountingTask()
+    assert [task.value(), task.value()] == [1, 2]
+    with pytest.raises(ValueError), task._step_cache.active():
+        task.value()
         raise ValueError
-    assert [speaker.word(), speaker.word()] == [4, 5]
+    assert [task.value(), task.value()] == [4, 5]
 
 
 def test_numbers_made_ahead_are_those_of_one_draw_at_a_time():
@@ -63,7 +63,7 @@ def test_numbers_made_ahead_are_those_of_one_draw_at_a_time():
         np.testing.assert_array_equal(few.uniform(shape=shape), many.uniform(shape=shape)[:2])
 
 
-class Meddler(Hopper):
+class StateSettingTask(Hopper):
     """Sets the robot's state where no task of ours does, and measures without a graph."""
 
     lift = 0.0
@@ -92,7 +92,7 @@ class Meddler(Hopper):
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
 def test_hooks_that_set_the_state_read_it_as_it_is(mode):
-    env = Meddler(num_envs=2, output="torch", autoreset_mode=mode, max_episode_steps=2)
+    env = StateSettingTask(num_envs=2, output="torch", autoreset_mode=mode, max_episode_steps=2)
     env.lift = 0.01
     observation, _ = env.reset(seed=0)
     assert bool((observation[:, 0] > 0.4).all())
@@ -104,7 +104,7 @@ def test_hooks_that_set_the_state_read_it_as_it_is(mode):
 
 
 def test_a_measure_without_a_graph_leaves_the_reward_its_gradient():
-    env = Meddler(num_envs=2, output="torch", differentiable=True)
+    env = StateSettingTask(num_envs=2, output="torch", differentiable=True)
     env.reset(seed=0)
     action = torch.zeros(2, 3, dtype=env.dtype, requires_grad=True)
     env.step(gs.from_torch(action, detach=False))[1].sum().backward()

@@ -1,4 +1,4 @@
-"""The border of an environment: what comes in is checked here once, what goes out is converted here."""
+"""The interface of an environment: what comes in is checked here once, what goes out is converted here."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ LARGEST_SIZE = 4096
 """Pixels each way: the cameras' limit."""
 
 
-class Face:
+class EnvInterface:
     """What the vector and the single environments of a task have in common."""
 
     _render_size: tuple[int, int]
@@ -36,19 +36,12 @@ class Face:
         )
 
 
-def check_options(
-    num_envs: int,
-    max_episode_steps: int | None,
-    output: str,
-    differentiable: bool,
-    first_env_index: int,
-    action_delay: int,
-    render_mode: str | None,
-) -> None:
-    """Raises unless the constructor's options obey their laws."""
+def check_options(num_envs: int, max_episode_steps: int | None, given: Mapping[str, Any]) -> None:
+    """Raises unless the constructor's options satisfy their constraints; `given` as of `envs.options`."""
+    output, differentiable, render_mode = given["output"], given["differentiable"], given["render_mode"]
     _check_whole("num_envs", num_envs, 1)
-    _check_whole("first_env_index", first_env_index, 0)
-    _check_whole("action_delay", action_delay, 0)
+    for name in ("first_env_index", "action_delay"):
+        _check_whole(name, given[name], 0)
     if max_episode_steps is not None:
         _check_whole("max_episode_steps", max_episode_steps, 1, "Pass None for episodes without a limit.")
     check_choice("output", output, OUTPUTS)
@@ -66,16 +59,18 @@ def check_options(
         )
 
 
-def check_scales(action_noise: float, observation_noise: float, parameter_randomisation: float) -> None:
+def check_scales(given: Mapping[str, Any]) -> None:
     """Raises unless the noises are finite and not negative and the randomisation lies in [0, 1)."""
-    for name, value in (("action_noise", action_noise), ("observation_noise", observation_noise)):
+    for name in ("action_noise", "observation_noise"):
+        value = given[name]
         _check_real(name, value)
         if not (np.isfinite(value) and value >= 0):
             raise GenesisValueError(f"{name} must be a finite standard deviation >= 0, got {value!r}. Pass 0 for none.")
-    _check_real("parameter_randomisation", parameter_randomisation)
-    if not 0 <= parameter_randomisation < 1:
+    width = given["parameter_randomisation"]
+    _check_real("parameter_randomisation", width)
+    if not 0 <= width < 1:
         raise GenesisValueError(
-            f"parameter_randomisation must lie in [0, 1), got {parameter_randomisation!r}. "
+            f"parameter_randomisation must lie in [0, 1), got {width!r}. "
             "It is a relative half-width: 0.2 gives 80 % to 120 %."
         )
 
@@ -157,14 +152,14 @@ def checked_reset_mask(options: Mapping[str, Any] | None, num_envs: int, output:
             f'options["reset_mask"] must be a bool array, got {type(mask).__name__}. '
             "Pass numpy.array([...], dtype=bool)."
         )
-    mask = torch.as_tensor(mask).as_subclass(torch.Tensor)
-    if mask.dtype != torch.bool or mask.shape != (num_envs,) or not bool(mask.any()):
+    right = str(mask.dtype).removeprefix("torch.") == "bool" and tuple(mask.shape) == (num_envs,)
+    if not right or not bool(mask.any()):
+        held = f" with {int(mask.sum())} True" if right else ""
         raise GenesisValueError(
             f'options["reset_mask"] must be bool of shape {(num_envs,)} with at least one True, '
-            f"got {mask.dtype} of shape {tuple(mask.shape)} with {int(mask.sum())} True. "
-            "Leave the mask out to reset all environments."
+            f"got {mask.dtype} of shape {tuple(mask.shape)}{held}. Leave the mask out to reset all environments."
         )
-    return mask
+    return torch.as_tensor(mask if isinstance(mask, torch.Tensor) else mask.copy()).as_subclass(torch.Tensor)
 
 
 def as_floats(actions: Any) -> np.ndarray:
@@ -223,7 +218,8 @@ def checked_action(actions: Any, like: torch.Tensor, ignored: torch.Tensor | Non
 
 
 def convert(value: torch.Tensor, output: str) -> Any:
-    """A tensor for the torch face, a detached copy for the numpy face (rewards in float64, observations in float32)."""
+    """A tensor for the torch interface, a detached copy for the numpy interface (rewards in float64, observations in
+    float32)."""
     if output == "torch":
         plain, dtype = type(value) is torch.Tensor, value.dtype
         if plain and (dtype is torch.bool or dtype is gs.tc_float):  # nothing to infer or to check
@@ -248,7 +244,7 @@ def infos(values: Mapping[str, torch.Tensor], mask: torch.Tensor, output: str) -
 def final_infos(
     observation: torch.Tensor, measured: Mapping[str, torch.Tensor], done: torch.Tensor, output: str
 ) -> dict[str, Any]:
-    """What finished episodes last saw, for SAME_STEP; the numpy face follows Gymnasium's object array."""
+    """What finished episodes last saw, for SAME_STEP; the numpy interface follows Gymnasium's object array."""
     final_info = infos(measured, done, output)
     final_obs = convert(observation, output)
     if output == "numpy":

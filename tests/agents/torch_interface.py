@@ -1,4 +1,4 @@
-"""A standard Gymnasium task behind the torch face that agents train on, to hold them against published returns."""
+"""A standard Gymnasium task behind the torch interface that agents train on, to hold them against published returns."""
 
 import gymnasium
 import numpy as np
@@ -9,7 +9,7 @@ import genesis as gs
 from envs.streams import Streams
 
 
-class GymnasiumFace:
+class TorchInterface:
     """`gymnasium.make_vec(env_id)` in SAME_STEP mode: torch tensors, dense `final_obs`, episode statistics."""
 
     differentiable = False

@@ -1,0 +1,69 @@
+"""Articulated rigid bodies and the grounds that they stand on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from genesis import morphs
+from genesis.contact.colliders import Colliders
+from genesis.engine import articulated
+from genesis.engine.articulated import RigidSystem
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.ground import GroundEntity
+from genesis.engine.entities.rigid import RigidEntity
+from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
+from genesis.engine.state import RigidState
+from genesis.materials import Rigid
+from genesis.options import RigidOptions
+from genesis.solvers.rigid.solver import RigidSolver
+from genesis.surfaces import Default
+
+
+class ArticulatedPart(Part):
+    """All rigid bodies of a scene, and their grounds."""
+
+    def __init__(self, rigid_system: RigidSystem, build: Build) -> None:
+        self.rigid_system, self.build = rigid_system, build
+
+    def parameters(self) -> ParameterFields:
+        build = self.build
+        return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
+
+    def stability_check(self) -> Check:
+        check_bodies = articulated.stability_check(self.rigid_system, self.build.sim)
+
+        def check(fields: ParameterFields) -> None:
+            check_bodies(fields["rigid", "model"])
+
+        return check
+
+    def solver(self, colliders: Colliders, first: int) -> RigidSolver:
+        return articulated.solver(self.rigid_system, self.build.sim, self.build.n_envs, self.build.outputs)
+
+
+class ArticulatedKind(Kind):
+    """Final."""
+
+    name, noun = "rigid", "a rigid body"
+    options_name, options = "rigid_options", RigidOptions
+    materials = (Rigid,)
+    entity_types = (RigidEntity, GroundEntity)
+    outputs = ("contacts", "link_wrench", "link_acceleration")
+    state = RigidState
+
+    def default_material(self, morph: morphs.Morph) -> Any:
+        return None if isinstance(morph, morphs.SolidMorph) else Rigid()
+
+    def entities(self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
+        return articulated.entities_of(idx, name, morph, material, surface)
+
+    def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
+        rigid_system = articulated.assemble(entities, build.options, build.sim.dt)
+        return None if rigid_system is None else ArticulatedPart(rigid_system, build)
+
+    def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
+        if field == "qpos":
+            for entity in of_kind(self, entities):
+                if isinstance(entity, RigidEntity):
+                    entity._check_unit(rows)

@@ -1,0 +1,144 @@
+"""Bodies of particles."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from genesis import morphs
+from genesis.contact.colliders import Colliders
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
+from genesis.engine.kinds.tools import must_not_be_fixed
+from genesis.engine.parameters import Constraint, material_parameter
+from genesis.engine.sampling import sample
+from genesis.engine.state import MPMState
+from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.materials import MPM, ParticleMaterial
+from genesis.options import MPMOptions, SimOptions
+from genesis.solvers.mpm.models import MODELS, Model
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
+from genesis.surfaces import Default
+
+COURANT = 0.7
+"""Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
+
+
+def model_of(material: ParticleMaterial) -> Model:
+    """The constitutive model of a material.
+
+    Raises:
+        GenesisValueError: There is none of its name, or it has other numbers.
+    """
+    name, numbers = material.constitutive_model, tuple(material.numbers)
+    if name not in MODELS:
+        raise GenesisValueError(
+            f"{type(material).__name__}.constitutive_model must be one of {', '.join(MODELS)}, got {name!r}. "
+            "Register it in genesis.solvers.mpm.models."
+        )
+    if numbers != MODELS[name].numbers:
+        raise GenesisValueError(
+            f"{type(material).__name__}.numbers must be those of model {name!r}, {', '.join(MODELS[name].numbers)}, "
+            f"got {', '.join(numbers)}. Name the same in both."
+        )
+    return MODELS[name]
+
+
+def check_stable(what: str, c: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
+    """Raise if a substep is too long for waves of speed `c` (B,)."""
+    fastest = float(c.max())
+    limit = COURANT * mpm.dx / fastest if fastest > 0 else math.inf
+    if sim.substep_dt > limit:
+        raise GenesisValueError(
+            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {fastest:.3g} m/s "
+            f"on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
+            f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s."
+        )
+
+
+class ParticlePart(Part):
+    """The bodies of particles of a scene."""
+
+    def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
+        self.entities, self.build = entities, build
+        self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+
+    def parameters(self) -> ParameterFields:
+        numbers, build = [], self.build
+        for entity in self.entities:
+            for name, interval in entity.material.numbers.items():
+                constraint = Constraint(*interval)
+                numbers.append(material_parameter(entity, name, "set_material", constraint, build.n_envs, build.scene))
+        return {("mpm", "material"): numbers}
+
+    def stability_check(self) -> Check:
+        bodies = [(entity.name, entity.model) for entity in self.entities]
+        sim, options = self.build.sim, self.build.options
+
+        def check(fields: ParameterFields) -> None:
+            numbers = iter(fields["mpm", "material"])
+            for body, model in bodies:
+                mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in model.numbers}
+                check_stable(body, model.speed(mine), sim, options)
+
+        return check
+
+    def solver(self, colliders: Colliders, first: int) -> MPMSolver:
+        bodies = [
+            MPMBody(
+                name=entity.name,
+                positions=entity.initial_positions,
+                volume=entity.particle_volume,
+                model=entity.material.constitutive_model,
+                numbers=[getattr(entity.material, number) for number in entity.model.numbers],
+            )
+            for entity in self.entities
+        ]
+        sim = self.build.sim
+        return MPMSolver(bodies, self.build.options, sim.dt, sim.substeps, self.build.n_envs, colliders)
+
+
+class ParticleKind(Kind):
+    """Final."""
+
+    name, noun = "mpm", "a body of particles"
+    options_name, options = "mpm_options", MPMOptions
+    materials = (ParticleMaterial,)
+    entity_types = (ParticleEntity,)
+    is_matter = True
+    state = MPMState
+    direct = ("pos", "vel", "C", "F", "Jp")
+
+    def default_material(self, morph: morphs.Morph) -> Any:
+        return MPM.Elastic() if isinstance(morph, morphs.SolidMorph) else None
+
+    def entities(self, idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default) -> list[Entity]:
+        if not isinstance(morph, morphs.SolidMorph):
+            raise GenesisTypeError(
+                f"a body of particles must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
+                "Choose one, or material Rigid."
+            )
+        must_not_be_fixed(morph, material)
+        return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
+
+    def assemble(self, entities: Sequence[Entity], build: Build) -> ParticlePart | None:
+        mine: list[ParticleEntity] = of_kind(self, entities)
+        particles = numbers = 0
+        for entity in mine:
+            positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
+            entity._place(positions, build.options, particles, numbers)
+            particles += len(positions)
+            numbers += len(entity.model.numbers)
+        return ParticlePart(mine, build) if mine else None
+
+    def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        pos = values["pos"]
+        ones = torch.ones(pos.shape[:2], dtype=pos.dtype, device=pos.device)
+        return {"Jp": ones, "active": ones.bool()}
+
+    def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
+        if field == "pos":
+            for entity in of_kind(self, entities):
+                entity._check_on_grid(rows)

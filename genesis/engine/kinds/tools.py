@@ -1,0 +1,107 @@
+"""Tools: bodies that move as they are told, and push matter."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from genesis import morphs
+from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.shapes import Shape
+from genesis.engine.entities.base import Entity
+from genesis.engine.entities.tool import ToolEntity
+from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
+from genesis.engine.parameters import Constraint, material_parameter
+from genesis.engine.state import ToolState
+from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.materials import FRICTION_RANGE, Tool
+from genesis.options import ToolOptions
+from genesis.solvers.tool.solver import ToolBody, ToolSolver
+from genesis.surfaces import Default
+
+
+def collider_of(morph: morphs.Morph, softness: float) -> Collider:
+    """A solid or a plane, as matter feels it."""
+    match morph:
+        case morphs.Sphere():
+            shape = Shape("sphere", (morph.radius, 0.0, 0.0))
+        case morphs.Capsule():
+            shape = Shape("capsule", (morph.radius, morph.height / 2, 0.0))
+        case morphs.Box():
+            shape = Shape("box", morph.half_extent)
+        case morphs.Cylinder():
+            shape = Shape("cylinder", (morph.radius, morph.height / 2, 0.0))
+        case _:
+            shape = Shape("plane", (0.0, 0.0, 0.0))
+    return Collider(shape, softness)
+
+
+class ToolPart(Part):
+    """The tools of a scene."""
+
+    def __init__(self, entities: Sequence[ToolEntity], build: Build) -> None:
+        self.entities, self.build = entities, build
+        self.colliders = [collider_of(entity.morph, entity.material.coup_softness) for entity in entities]
+
+    def parameters(self) -> ParameterFields:
+        constraint = Constraint(*FRICTION_RANGE, closed=True)
+        build = self.build
+        numbers = [
+            material_parameter(entity, "friction", "set_friction", constraint, build.n_envs, build.scene)
+            for entity in self.entities
+        ]
+        return {("tool", "friction"): numbers}
+
+    def solver(self, colliders: Colliders, first: int) -> ToolSolver:
+        bodies = [
+            ToolBody(
+                name=entity.name,
+                collider=collider,
+                pos=np.array(entity.morph.pos),
+                quat=np.array(entity.morph.orientation),
+                friction=entity.material.friction,
+            )
+            for entity, collider in zip(self.entities, self.colliders, strict=True)
+        ]
+        sim = self.build.sim
+        return ToolSolver(bodies, sim.dt, sim.substeps, "wrench" in self.build.outputs, colliders, first)
+
+
+class ToolKind(Kind):
+    """Final."""
+
+    name, noun = "tool", "a tool"
+    options_name, options = "tool_options", ToolOptions
+    materials = (Tool,)
+    entity_types = (ToolEntity,)
+    outputs = ("wrench",)
+    state = ToolState
+
+    def entities(self, idx: int, name: str, morph: morphs.Morph, material: Tool, surface: Default) -> list[Entity]:
+        if not isinstance(morph, morphs.SolidMorph | morphs.Plane):
+            raise GenesisTypeError(
+                f"a tool must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
+                "Choose one, or material Rigid."
+            )
+        must_not_be_fixed(morph, material)
+        return [ToolEntity(idx, name, morph, material, surface)]
+
+    def assemble(self, entities: Sequence[Entity], build: Build) -> ToolPart | None:
+        mine = of_kind(self, entities)
+        for column, entity in enumerate(mine):
+            entity._place(column)
+        return ToolPart(mine, build) if mine else None
+
+    def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
+        if field == "quat" and rows.numel() and rows.norm(dim=-1).min() < 1e-6:
+            raise GenesisValueError("state tool.quat must not be zero, got length 0. The identity is (1, 0, 0, 0).")
+
+
+def must_not_be_fixed(morph: morphs.Morph, material: Any) -> None:
+    """Raise if a solid that no solver of bodies moves asks to be held."""
+    if isinstance(morph, morphs.SolidMorph) and morph.fixed:
+        raise GenesisTypeError(
+            f"{type(morph).__name__}.fixed must be False with material {type(material).__name__}, got True. "
+            "Leave it out, or choose material Rigid."
+        )
