@@ -39,7 +39,7 @@ def compiled_models(names: Collection[str]) -> tuple[Model, ...]:
     """The models that the kernels of a scene with models `names` can run.
 
     A model alone has kernels of its own; whatever else is combined shares those of all models that keep no more memory
-    than these do. So kernels are as many as models and amounts of memory, not as combinations (decision 30).
+    than these do. So kernels are as many as models and amounts of memory, not as combinations (decision 32).
     """
     chosen = {MODELS[name] for name in names}
     if len(chosen) == 1:
