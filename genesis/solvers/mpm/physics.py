@@ -250,7 +250,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
 
     @ti.func
     def release_particle(q, i, c, gc, e, box, a: ti.template()):
-        """Adjoint of scatter and stage: cotangents of the grid, F' and memory to those of the state and of numbers."""
+        """Adjoint of p2g and stage: cotangents of the grid, F' and memory to those of the state and of numbers."""
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
         first, fx = first_node(get3(a.x, q), box, a)
