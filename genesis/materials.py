@@ -3,20 +3,33 @@
 E, nu, friction and the rho of particles take a float, or a tensor () or (n_envs,) that may require a gradient.
 """
 
+from typing import ClassVar, NamedTuple
+
 import torch
 
 from genesis.checks import assign, boolean, choice, number, parameter, record
 from genesis.errors import GenesisValueError
 
-E_RANGE, NU_RANGE, RHO_RANGE = (0.0, float("inf")), (-1.0, 0.5), (0.0, float("inf"))
 FRICTION_RANGE = (0.0, float("inf"))
 Parameter = float | torch.Tensor
 
 
+class Range(NamedTuple):
+    """Which values a number may take."""
+
+    low: float = 0.0
+    high: float = float("inf")
+    closed: bool = False
+    """Whether the ends belong to it."""
+
+
 @record
 class ParticleMaterial:
-    """Abstract: a material that the particle solver moves."""
+    """Abstract: a material that the particle solver moves. A concrete one adds fields for its own numbers, and these to
+    `numbers`, in the order of its constitutive model."""
 
+    numbers: ClassVar[dict[str, Range]] = {"E": Range(), "nu": Range(-1.0, 0.5), "rho": Range()}
+    """The fields that are numbers of the physics: floats, or tensors () or (n_envs,), which `set_material` changes."""
     E: Parameter = 3e5
     """Young's modulus, Pa."""
     nu: Parameter = 0.2
@@ -28,14 +41,13 @@ class ParticleMaterial:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        assign(self, "E", parameter(f"{name}.E", self.E, *E_RANGE))
-        assign(self, "nu", parameter(f"{name}.nu", self.nu, *NU_RANGE))
-        assign(self, "rho", parameter(f"{name}.rho", self.rho, *RHO_RANGE))
+        for field, law in self.numbers.items():
+            assign(self, field, parameter(f"{name}.{field}", getattr(self, field), *law))
         choice(f"{name}.sampler", self.sampler, ("regular", "random", "pbs"))
 
     @property
     def constitutive_model(self) -> str:
-        """The particle solver's name of the model."""
+        """The particle solver's name of the model, in `genesis.solvers.mpm.models`."""
         raise NotImplementedError
 
 
@@ -100,9 +112,13 @@ class Rigid:
     """Density of a Box, Sphere, Cylinder or Capsule, kg/m^3. Robots from files have the masses of their file."""
     friction: Parameter | None = None
     """Coulomb coefficient of all links. The larger one of two surfaces counts. Default: that of the robot's file;
-    0.7 for a Box, Sphere, Cylinder or Capsule; 0 for a Plane or a Terrain, so that the bodies' own counts."""
+    0.7 for a Box, Sphere, Cylinder or Capsule; 0 for a Plane or a Terrain, so that the bodies' own counts. Particles
+    slide with that of what they touch."""
+    coup_softness: float = 0.01
+    """Distance over which its influence on particles fades, m; 0 makes the contact sharp."""
 
     def __post_init__(self) -> None:
         assign(self, "rho", number("Rigid.rho", self.rho, 0.0))
+        assign(self, "coup_softness", number("Rigid.coup_softness", self.coup_softness, 0.0, closed=True))
         if self.friction is not None:
             assign(self, "friction", parameter("Rigid.friction", self.friction, *FRICTION_RANGE, closed=True))

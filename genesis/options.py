@@ -131,6 +131,8 @@ class RigidOptions:
     """Half the width of the rounded corner of the force at a limit, rad (m of slides)."""
     self_collision: bool = False
     """Whether the links of one entity touch each other. Links of different entities always do."""
+    substeps: int | None = None
+    """Of rigid bodies in a control step, where particles need more: a divisor of `SimOptions.substeps`, the default."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -153,6 +155,8 @@ class RigidOptions:
             )
         assign(self, "limit_smoothing", number(f"{name}.limit_smoothing", self.limit_smoothing, 0.0))
         assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))
+        if self.substeps is not None:
+            assign(self, "substeps", integer(f"{name}.substeps", self.substeps, 1))
 
 
 class SolverOptions(TypedDict, total=False):

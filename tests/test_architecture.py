@@ -237,7 +237,8 @@ def public_functions(path):
 
 
 def test_public_signatures_name_their_arguments():
-    protocols = {"close_extras", "env_method"}  # Gymnasium's and Stable-Baselines3's own signatures
+    # Gymnasium's and Stable-Baselines3's own signatures; numbers are named by the material's model
+    protocols = {"close_extras", "env_method", "set_material"}
     for path in files(*PACKAGES):
         if path in (ROOT / "genesis" / "grad" / "creation.py", ROOT / "genesis" / "arrays.py"):
             continue  # options are torch's; arrays are named by their tables

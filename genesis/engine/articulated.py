@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genesis import morphs
+from genesis import morphs, runtime
 from genesis.engine.entities.articulated import EntityOffsets
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
@@ -19,11 +19,12 @@ from genesis.engine.parameters import Constraint, Parameter, pack_field
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
-from genesis.loaders.model import GroundGeom, RigidModel, fuse, place, primitive
+from genesis.loaders.model import GroundGeom, RigidModel, fuse, nothing, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
 from genesis.solvers.rigid.layout import parameter_layout
+from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
 from genesis.solvers.rigid.solver import RigidSolver
 from genesis.surfaces import Default
 
@@ -124,30 +125,26 @@ def _morph_of(geom: GroundGeom) -> morphs.Morph:
     return morphs.Terrain(pos=geom.pos, heights=geom.heights, spacing=geom.spacing)
 
 
-def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float) -> RigidSystem | None:
+def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float, matter: bool) -> RigidSystem | None:
     """The system of the rigid entities, each of which learns its offsets in it; None if there are none.
 
+    Args:
+        matter: Whether there is something else that a ground may hold.
+
     Raises:
-        GenesisRuntimeError: Rigid bodies together with particles or tools, or grounds without bodies.
+        GenesisRuntimeError: Grounds that hold nothing.
         GenesisValueError: Two planes in one place.
     """
     bodies = [entity for entity in entities if isinstance(entity, RigidEntity)]
     grounds = [entity for entity in entities if isinstance(entity, GroundEntity)]
     if not bodies and not grounds:
         return None
-    other = next((entity for entity in entities if entity.kind in ("mpm", "tool")), None)
-    if other is not None:
+    if not bodies and not matter:
         raise GenesisRuntimeError(
-            "rigid bodies and grounds must be in a scene without particles and tools, got "
-            f"{(bodies + grounds)[0].name!r} and {other.name!r}, which would pass through each other. "
-            "Give them scenes of their own, or push the particles with bodies of material Tool."
-        )
-    if not bodies:
-        raise GenesisRuntimeError(
-            f"a scene with a ground must have a rigid body, got {grounds[0].name!r} alone. Add one with material Rigid."
+            f"a scene with a ground must have a body on it, got {grounds[0].name!r} alone. Add one with material Rigid."
         )
     _check_apart(grounds)
-    rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]), options)
+    rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]) if bodies else nothing(), options)
     _set_offsets(rigid_system, dt)
     return rigid_system
 
@@ -225,13 +222,45 @@ def _constraint(name: str, all_move: bool) -> Constraint:
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
 
 
-def solver(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, outputs: Sequence[str]) -> RigidSolver:
-    """The solver, in which `sim` says how long a step is."""
+def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
+    """What matter feels of the system; a warning says what it does not feel, and what it cannot move."""
+    system = rigid_system
+    softness = [body.material.coup_softness for body in system.bodies for _ in body.model.link_names]
+    softness += [ground.material.coup_softness for ground in system.grounds]
+    found, unfelt = link_colliders(system.model, [ground.geom for ground in system.grounds], softness)
+    if unfelt:
+        runtime.logger.warning(
+            f"particles must touch spheres, capsules, boxes, cylinders or planes, got {', '.join(unfelt[:5])}"
+            f"{f' and {len(unfelt) - 5} more' if len(unfelt) > 5 else ''}, which they pass through. "
+            "Give these bodies such shapes."
+        )
+    moving = system.model.moving
+    if any(collider.link != WORLD and moving[collider.link] for collider in found):
+        names = [body.name for body in system.bodies if body.model.moving.any()]
+        runtime.logger.warning(
+            f"particles are pushed by the links of {', '.join(names)}, which do not feel them yet: as if they were "
+            "infinitely heavy. Take their motion, not their forces, as right."
+        )
+    return found
+
+
+def solver(
+    rigid_system: RigidSystem, sim: SimOptions, n_envs: int, outputs: Sequence[str], found: Sequence[LinkCollider],
+    first: int, every: int,
+) -> RigidSolver:  # fmt: skip
+    """The solver, in which `sim` says how long a step is, and how many substeps of its own are in it.
+
+    Args:
+        found: What matter feels of it.
+        first: Index of the first of these among the scene's.
+        every: Substeps of the scene in one of its own.
+    """
     geoms = [ground.geom for ground in rigid_system.grounds]
     labels = [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
     return RigidSolver(
-        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels
-    )
+        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
+        found, first, every,
+    )  # fmt: skip
 
 
 def stability_check(rigid_system: RigidSystem, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:

@@ -31,7 +31,7 @@ class Coupling:
         self.solvers: list[Solver] = [*self.bodies, *self.matter]
         self.colliders, self.substeps = colliders, substeps
         self._publishing = [body for body in self.bodies if body.n_colliders] if self.matter else []
-        self._alternating = any(body.takes_impulses or body.every > 1 for body in self._publishing)
+        self._alternating = not all(body.whole_steps for body in self._publishing)
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
         """Size of what `allocate` makes."""

@@ -65,6 +65,8 @@ class MPMState(Saved):
     """(B, N) plastic volume ratio; ones, for no material here is plastic."""
     active: torch.Tensor
     """(B, N): bool in the solver's state, int32 in an entity's; all on."""
+    memory: Tensor | None = None
+    """(B, N, H) what materials keep beside F, each in its model's order; None where no material of the scene does."""
 
 
 @dataclass(frozen=True, eq=False)

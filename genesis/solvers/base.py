@@ -159,8 +159,8 @@ class Bodies(Solver):
     first: int
     """Index of its first collider among those of the scene."""
     n_colliders: int
-    takes_impulses: bool
-    """Whether its substep reads what matter gave its colliders."""
+    whole_steps: bool
+    """Whether it can advance a whole step before matter does: it takes no impulses, and keeps all of its poses."""
     every: int
     """Substeps of the scene in one of its own. Frames and ranges of `substep` count its own."""
 

@@ -10,6 +10,7 @@ from gymnasium.spaces import Box
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
 from envs.single import single_env
+from genesis.engine.state import SceneState
 
 CONTROL_DT = 0.1  # s
 GOAL_RADIUS = 0.5  # m
@@ -20,12 +21,6 @@ SUCCESS = 0.1  # m
 class PointState:
     pos: torch.Tensor
     vel: torch.Tensor
-
-
-@dataclass(frozen=True)
-class SceneState:
-    point: PointState
-    t: int
 
 
 class PointScene:
@@ -63,7 +58,8 @@ class PointScene:
         self.values["point.pos"] = self.values["point.pos"].index_copy(0, envs_idx, pos)
 
     def get_state(self):
-        return SceneState(PointState(self.values["point.pos"], self.values["point.vel"]), self.t)
+        point = PointState(self.values["point.pos"], self.values["point.vel"])
+        return SceneState({"point": point}, self.t, {"point": ()}, None)
 
     def detach_(self):
         self.values = {name: value.detach() for name, value in self.values.items()}

@@ -9,6 +9,7 @@ from genesis.contact.colliders import Collider, Colliders
 from genesis.contact.shapes import Shape
 from genesis.engine.coupling import Coupling
 from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.models import MODELS
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 
@@ -23,10 +24,15 @@ class Grid:
     upper_bound = (1.0, 1.0, 1.0)
 
 
-def make_coupling(models=("neohookean",)):
+NUMBERS = {"E": 5e3, "nu": 0.2, "rho": 1e3}
+"""Of every body; numbers that only some models have are 1."""
+
+
+def make_coupling(models=("neohookean",), touched=True):
+    """Bodies of these models, among tools if `touched`."""
     rng = np.random.default_rng(0)
     bodies = [
-        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box, 1e-6, model, 5e3, 0.2, 1e3)
+        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box, 1e-6, model, numbers_of(model))
         for i, (model, box) in enumerate((model, 0.1 * rng.random((60, 3))) for model in models)
     ]
     upright = np.array([1.0, 0.0, 0.0, 0.0])
@@ -39,17 +45,23 @@ def make_coupling(models=("neohookean",)):
             ("cylinder", (0.03, 0.03, 0.0), (0.5, 0.57, 0.5), 0.8),
             ("plane", (0.0, 0.0, 0.0), (0.5, 0.5, 0.45), 0.5),
         ]
+        if touched
     ]
     chunks = mpm_module.count_chunks(ENVS, sum(len(body.positions) for body in bodies))
     colliders = Colliders([tool.collider for tool in tools], SUBSTEPS, chunks)
     particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)
-    return Coupling([particles, ToolSolver(tools, DT, SUBSTEPS, True, colliders)], colliders, SUBSTEPS)
+    solvers = [particles, ToolSolver(tools, DT, SUBSTEPS, True, colliders)] if touched else [particles]
+    return Coupling(solvers, colliders, SUBSTEPS)
+
+
+def numbers_of(model):
+    return [NUMBERS.get(number, 1.0) for number in MODELS[model].numbers]
 
 
 def make_values(coupling):
     """Per solver its inputs, shaken so that nothing is symmetric, still or undeformed."""
     generator = torch.Generator().manual_seed(1)
-    shake = {"vel": 0.3, "C": 1.0, "F": 0.03, "ang": 3.0, "quat": 0.3}
+    shake = {"vel": 0.3, "C": 1.0, "F": 0.03, "memory": 0.1, "ang": 3.0, "quat": 0.3}
     values = []
     for solver in coupling.solvers:
         fields = (*solver.state, *solver.controls, *solver.parameters)
@@ -123,7 +135,11 @@ def run_all(models=("neohookean",)):
 
 def test_adjoint_is_the_derivative(driver):
     assert compiler.layout().soa == (driver == "parallel")
-    coupling = make_coupling()
+    check_adjoint(make_coupling())
+
+
+def check_adjoint(coupling):
+    """Raise unless every gradient of a rollout is the derivative."""
     values = make_values(coupling)
     frames = coupling.allocate(ENVS, SUBSTEPS + 1)
     results = forward(coupling, frames, values)

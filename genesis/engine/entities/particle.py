@@ -14,6 +14,8 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor
 from genesis.morphs import SolidMorph
 from genesis.options import MPMOptions
+from genesis.solvers.mpm.models import Model
+from genesis.surfaces import Default
 from genesis.visible import Points, Rgb, Visible
 
 SOFT: Rgb = (0.16, 0.60, 0.80)
@@ -26,17 +28,21 @@ class ParticleEntity(Entity):
 
     kind = "mpm"
     morph: SolidMorph
-    PLACED = ("initial_positions", "particle_volume", "_begin", "_end", "_column", "_options")
+    PLACED = ("initial_positions", "particle_volume", "_begin", "_end", "_first", "_options")
     initial_positions: np.ndarray
     """(n, 3) m, at build time."""
     particle_volume: float
     """m^3."""
 
-    def _place(self, positions: np.ndarray, options: MPMOptions, begin: int, column: int) -> None:
-        """Give the body its particles: `begin` is its first particle in the solver, `column` its place among bodies."""
+    def __init__(self, idx: int, name: str, morph: SolidMorph, material: Any, surface: Default, model: Model) -> None:
+        super().__init__(idx, name, morph, material, surface)
+        self.model = model
+
+    def _place(self, positions: np.ndarray, options: MPMOptions, begin: int, first: int) -> None:
+        """Give the body its particles: `begin` is its first in the solver, `first` its first number there."""
         self.initial_positions = positions
         self.particle_volume = self.morph.volume / len(positions)
-        self._begin, self._end, self._column = begin, begin + len(positions), column
+        self._begin, self._end, self._first = begin, begin + len(positions), first
         self._options = options
         self._check_inside(torch.from_numpy(positions))
 
@@ -46,7 +52,7 @@ class ParticleEntity(Entity):
         return self._end - self._begin
 
     def set_position(self, pos: Array, envs_idx: Environments = None) -> None:
-        """Place the body at rest and undeformed (velocity and C zero, F one).
+        """Place the body at rest and undeformed (velocity and C zero, F one, memory as at build time).
 
         Args:
             pos: (3,) or (B, 3): where the mean of the particles goes, each keeping its offset of build time. (n, 3) or
@@ -66,6 +72,10 @@ class ParticleEntity(Entity):
         still = torch.zeros_like(pos, requires_grad=False)
         for name, value in (("pos", pos), ("vel", still), ("C", torch.zeros_like(matrix)), ("F", matrix)):
             self._write(name, value, envs)
+        if self._values.has("mpm", "memory"):
+            memory = pos.new_zeros(*pos.shape[:2], self._values.read("mpm", "memory").shape[2])
+            memory[..., : self.model.width] = pos.new_tensor(self.model.initial_memory)
+            self._write("memory", memory, envs)
 
     def set_velocity(self, vel: Array, envs_idx: Environments = None) -> None:
         """Set particle velocities, m/s; C keeps its value.
@@ -80,26 +90,35 @@ class ParticleEntity(Entity):
             vel = vel[:, None, :].expand(-1, self.n_particles, 3)
         self._write("vel", vel, envs)
 
-    def set_material(self, E: Any = None, nu: Any = None, rho: Any = None, envs_idx: Environments = None) -> None:
-        """Set Young's modulus (Pa), Poisson's ratio, density (kg/m^3): a number, or a tensor () or (B,).
+    def set_material(
+        self, E: Any = None, nu: Any = None, rho: Any = None, envs_idx: Environments = None, **numbers: Any
+    ) -> None:
+        """Set numbers of the material: Young's modulus (Pa), Poisson's ratio, density (kg/m^3), and by their names
+        those that only this material has; each a number, or a tensor () or (B,).
 
         A tensor that requires a gradient gets one. If it is a leaf, an optimiser's in-place step on it takes effect at
         the next `scene.step()`; if it is computed, set it again after each `scene.detach_()`.
 
         Raises:
             GenesisValueError: Out of range, or too stiff for the scene's substep.
+            GenesisTypeError: No number, or one that the material does not have.
         """
-        given = {"E": E, "nu": nu, "rho": rho}
+        given = {"E": E, "nu": nu, "rho": rho, **numbers}
+        own = ", ".join(self.model.numbers)
         if all(value is None for value in given.values()):
-            raise GenesisTypeError("set_material must get at least one of E, nu, rho, got none. Pass one by name.")
-        envs = self._chosen(envs_idx)
-        self._set_parameters(("mpm", "material"), {3 * self._column + i: v for i, v in enumerate(given.values())}, envs)
+            raise GenesisTypeError(f"set_material must get at least one of {own}, got none. Pass one by name.")
+        for name in given:
+            if name not in self.model.numbers:
+                raise GenesisTypeError(f"set_material of {self.name!r} must get {own} only, got {name}. Leave it out.")
+        places = {self._first + i: given.get(name) for i, name in enumerate(self.model.numbers)}
+        self._set_parameters(("mpm", "material"), places, self._chosen(envs_idx))
 
     def get_state(self) -> MPMState:
-        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n) and active (B, n) int32 of this body."""
+        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n), active (B, n) int32, and memory (B, n, H) of this body."""
         pos, vel, C, F = (self._read(name) for name in ("pos", "vel", "C", "F"))
         active = torch.ones(pos.shape[:2], dtype=torch.int32, device=pos.device)
-        return MPMState(pos, vel, C, F, self._values.own(active.to(runtime.current().real)), active)
+        memory = self._read("memory") if self._values.has("mpm", "memory") else None
+        return MPMState(pos, vel, C, F, self._values.own(active.to(runtime.current().real)), active, memory)
 
     def get_particles_pos(self, envs_idx: Environments = None) -> Tensor:
         """(B, n, 3) m; with `envs_idx` only the chosen environments, in their order."""
@@ -112,7 +131,8 @@ class ParticleEntity(Entity):
     def get_mass(self) -> Tensor:
         """(B,) kg."""
         material = self._values.read("mpm", "material")
-        return cast(Tensor, material[:, self._column, 2] * (self.particle_volume * self.n_particles))
+        rho = material[:, self._first + self.model.numbers.index("rho")]
+        return cast(Tensor, rho * (self.particle_volume * self.n_particles))
 
     def visible(self) -> tuple[Visible, ...]:
         """Its particles."""

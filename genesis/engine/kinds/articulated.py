@@ -1,6 +1,7 @@
 """Articulated rigid bodies and the grounds that they stand on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,9 +15,9 @@ from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.state import RigidState
-from genesis.errors import GenesisTypeError
+from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
-from genesis.options import RigidOptions
+from genesis.options import RigidOptions, SimOptions
 from genesis.solvers.rigid.solver import RigidSolver
 from genesis.surfaces import Default
 
@@ -29,13 +30,16 @@ class ArticulatedPart(Part):
 
     def __init__(self, rigid_system: RigidSystem, build: Build) -> None:
         self.rigid_system, self.build = rigid_system, build
+        self.sim, self.every = own_substeps(build)
+        self._found = articulated.colliders(rigid_system) if build.matter else []
+        self.colliders = [link.collider for link in self._found]
 
     def parameters(self) -> ParameterFields:
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
 
     def stability_check(self) -> Check:
-        check_bodies = articulated.stability_check(self.rigid_system, self.build.sim)
+        check_bodies = articulated.stability_check(self.rigid_system, self.sim)
 
         def check(fields: ParameterFields) -> None:
             check_bodies(fields["rigid", "model"])
@@ -43,7 +47,21 @@ class ArticulatedPart(Part):
         return check
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
-        return articulated.solver(self.rigid_system, self.build.sim, self.build.n_envs, self.build.outputs)
+        build = self.build
+        return articulated.solver(
+            self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every
+        )
+
+
+def own_substeps(build: Build) -> tuple[SimOptions, int]:
+    """Options with the substeps of rigid bodies, and how many of the scene's are in one of them."""
+    own, scene = build.options.substeps or build.sim.substeps, build.sim.substeps
+    if scene % own:
+        raise GenesisValueError(
+            f"RigidOptions.substeps must divide SimOptions.substeps, got {own} and {scene}. "
+            f"Use {max(n for n in range(1, own + 1) if scene % n == 0)}, or {-(-scene // own) * own} for the scene."
+        )
+    return replace(build.sim, substeps=own), scene // own
 
 
 class ArticulatedKind(Kind):
@@ -68,7 +86,7 @@ class ArticulatedKind(Kind):
         return articulated.entities_of(idx, name, morph, material, surface)
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
-        rigid_system = articulated.assemble(entities, build.options, build.sim.dt)
+        rigid_system = articulated.assemble(entities, build.options, build.sim.dt, build.matter)
         return None if rigid_system is None else ArticulatedPart(rigid_system, build)
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:

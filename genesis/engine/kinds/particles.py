@@ -16,8 +16,9 @@ from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.materials import E_RANGE, MPM, NU_RANGE, RHO_RANGE, ParticleMaterial
+from genesis.materials import MPM, ParticleMaterial
 from genesis.options import MPMOptions, SimOptions
+from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
 
@@ -25,11 +26,24 @@ COURANT = 0.7
 """Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
 
 
-def wave_speed(E: torch.Tensor, nu: torch.Tensor, rho: torch.Tensor, model: str) -> torch.Tensor:
-    """Speed of pressure waves, m/s: sqrt((lambda + 2 mu) / rho), for a liquid sqrt(lambda / rho)."""
-    lam = E * nu / ((1 + nu) * (1 - 2 * nu))
-    mu = torch.zeros_like(E) if model == "liquid" else E / (2 * (1 + nu))
-    return ((lam + 2 * mu).clamp_min(0.0) / rho).sqrt()
+def model_of(material: ParticleMaterial) -> Model:
+    """The constitutive model of a material.
+
+    Raises:
+        GenesisValueError: There is none of its name, or it has other numbers.
+    """
+    name, numbers = material.constitutive_model, tuple(material.numbers)
+    if name not in MODELS:
+        raise GenesisValueError(
+            f"{type(material).__name__}.constitutive_model must be one of {', '.join(MODELS)}, got {name!r}. "
+            "Register it in genesis.solvers.mpm.models."
+        )
+    if numbers != MODELS[name].numbers:
+        raise GenesisValueError(
+            f"{type(material).__name__}.numbers must be those of model {name!r}, {', '.join(MODELS[name].numbers)}, "
+            f"got {', '.join(numbers)}. Name the same in both."
+        )
+    return MODELS[name]
 
 
 def check_stable(what: str, c: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
@@ -54,20 +68,20 @@ class ParticlePart(Part):
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build
         for entity in self.entities:
-            for name, low_high in (("E", E_RANGE), ("nu", NU_RANGE), ("rho", RHO_RANGE)):
-                constraint = Constraint(*low_high)
+            for name, interval in entity.material.numbers.items():
+                constraint = Constraint(*interval)
                 numbers.append(material_parameter(entity, name, "set_material", constraint, build.n_envs, build.scene))
         return {("mpm", "material"): numbers}
 
     def stability_check(self) -> Check:
-        bodies = [(entity.name, entity.material.constitutive_model) for entity in self.entities]
+        bodies = [(entity.name, entity.model) for entity in self.entities]
         sim, options = self.build.sim, self.build.options
 
         def check(fields: ParameterFields) -> None:
-            for k, (name, model) in enumerate(bodies):
-                numbers = fields["mpm", "material"][3 * k : 3 * k + 3]
-                E, nu, rho = (number.pack(torch.float64, torch.device("cpu")).detach() for number in numbers)
-                check_stable(name, wave_speed(E, nu, rho, model), sim, options)
+            numbers = iter(fields["mpm", "material"])
+            for body, model in bodies:
+                mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in model.numbers}
+                check_stable(body, model.speed(mine), sim, options)
 
         return check
 
@@ -78,9 +92,7 @@ class ParticlePart(Part):
                 positions=entity.initial_positions,
                 volume=entity.particle_volume,
                 model=entity.material.constitutive_model,
-                E=entity.material.E,
-                nu=entity.material.nu,
-                rho=entity.material.rho,
+                numbers=[getattr(entity.material, number) for number in entity.model.numbers],
             )
             for entity in self.entities
         ]
@@ -109,15 +121,16 @@ class ParticleKind(Kind):
                 "Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)
-        return [ParticleEntity(idx, name, morph, material, surface)]
+        return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ParticlePart | None:
         mine: list[ParticleEntity] = of_kind(self, entities)
-        particles = 0
-        for column, entity in enumerate(mine):
+        particles = numbers = 0
+        for entity in mine:
             positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
-            entity._place(positions, build.options, particles, column)
+            entity._place(positions, build.options, particles, numbers)
             particles += len(positions)
+            numbers += len(entity.model.numbers)
         return ParticlePart(mine, build) if mine else None
 
     def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

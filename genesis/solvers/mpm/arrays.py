@@ -1,13 +1,23 @@
 """The arrays of the particle solver."""
 
 from genesis.arrays import Array
-from genesis.solvers.mpm.physics import N_NUMBERS, N_SIZES
+
+# Slots of the arrays `size` and `num`.
+# N_ENVS is what the arrays hold, ACTIVE how many of them are in use; N_NUMBERS counts the numbers of all bodies'
+# materials, N_MEMORY what a particle keeps; CELLS and its two successors count cells per axis.
+N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
+SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY = range(9, 13)
+CELLS = 13
+N_SIZES = CELLS + 3
+DT, DX, INV_DX, ZERO, ORIGIN = range(5)
+NUM_LENGTH = ORIGIN + 3
 
 TABLE = (
     Array("size", "I1", (N_SIZES,), "step"),
-    Array("num", "A1", (N_NUMBERS,), "constant"),
+    Array("num", "A1", (NUM_LENGTH,), "constant"),
     Array("body", "I1", ("particles",), "constant"),  # body of each particle
-    Array("model", "I1", ("bodies",), "constant"),  # constitutive model of each body
+    Array("model", "I1", ("bodies",), "constant"),  # constitutive model of each body, an index among those compiled
+    Array("first", "I1", ("bodies",), "constant"),  # which of an environment's numbers is each body's first
     Array("volume", "A1", ("bodies",), "constant"),  # of one of its particles
     # The state of every frame; the grid before its operation of every substep, and the nodes that it covers of each
     # chunk, [low, high); the step's parameters.
@@ -17,7 +27,8 @@ TABLE = (
     Array("F", "A33", ("frames", "envs", "particles"), "frames"),
     Array("grid", "A4", ("grids", "envs", "nodes"), "frames"),
     Array("box", "I1", ("grids", "envs", "chunks", 6), "frames"),
-    Array("material", "A4", ("envs", "bodies"), "frames"),  # (E, nu, rho, -)
+    Array("memory", "A1", ("frames", "envs", "particles", "memory"), "frames"),
+    Array("material", "A1", ("envs", "numbers"), "frames"),  # of each body E, nu, rho and its model's own
     Array("gravity", "A4", ("envs",), "frames"),
     Array("derived", "A4", ("envs", "bodies"), "frames"),  # (mu, lam, particle mass, particle volume)
     Array("status", "I1", ("envs",), "frames"),  # 0, or 1 + the substep that went wrong
@@ -31,7 +42,9 @@ TABLE = (
     Array("gv", "A3", ("envs", "particles"), "adjoint"),
     Array("gC", "A33", ("envs", "particles"), "adjoint"),
     Array("gF", "A33", ("envs", "particles"), "adjoint"),
-    Array("gmaterial", "A4", ("chunks", "envs", "bodies"), "adjoint"),
+    Array("gmemory", "A1", ("envs", "particles", "memory"), "adjoint"),
+    Array("gderived", "A4", ("chunks", "envs", "bodies"), "adjoint"),
+    Array("gmaterial", "A1", ("chunks", "envs", "numbers"), "adjoint"),
     Array("ggravity", "A4", ("chunks", "envs"), "adjoint"),
 )
 FORWARD = ("constant", "frames", "scratch", "step")

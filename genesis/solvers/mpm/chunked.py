@@ -8,12 +8,13 @@ indexed by the whole domain; only nodes in the boxes around the chunks are touch
 from genesis.arrays import Table
 from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.solvers.mpm.arrays import BACKWARD, FORWARD
-from genesis.solvers.mpm.physics import (
+from genesis.solvers.mpm.arrays import (
     ACTIVE,
+    BACKWARD,
     BEGIN,
     CAPACITY,
     CELLS,
+    FORWARD,
     N_BODIES,
     N_CHUNKS,
     N_ENVS,
@@ -21,12 +22,13 @@ from genesis.solvers.mpm.physics import (
     N_GRIDS,
     N_PARTICLES,
     SUBSTEPS,
-    physics,
 )  # fmt: skip
+from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def chunked(models: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
     lay, ph = layout(), physics(models, contact)
     get4, put4, vec4 = lay.get4, lay.put4, lay.vec4
 

@@ -3,24 +3,26 @@
 from genesis.arrays import Table
 from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.solvers.mpm.arrays import BACKWARD, FORWARD
-from genesis.solvers.mpm.physics import (
+from genesis.solvers.mpm.arrays import (
     ACTIVE,
+    BACKWARD,
     BEGIN,
     CAPACITY,
     END,
+    FORWARD,
     N_BODIES,
     N_ENVS,
     N_FRAMES,
     N_GRIDS,
     N_PARTICLES,
     SUBSTEPS,
-    physics,
 )  # fmt: skip
+from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def fused(models: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+def fused(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
     lay, ph = layout(), physics(models, contact)
     get4, put4, vec4 = lay.get4, lay.put4, lay.vec4
 

@@ -7,24 +7,26 @@ Grids are indexed by the whole domain and cleared whole. Sums differ from run to
 from genesis.arrays import Table
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.solvers.mpm.arrays import BACKWARD, FORWARD
-from genesis.solvers.mpm.physics import (
+from genesis.solvers.mpm.arrays import (
     ACTIVE,
+    BACKWARD,
     BEGIN,
     CAPACITY,
     CELLS,
+    FORWARD,
     N_BODIES,
     N_ENVS,
     N_FRAMES,
     N_GRIDS,
     N_PARTICLES,
     SUBSTEPS,
-    physics,
 )  # fmt: skip
+from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def parallel(models: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
     lay, ph = layout(), physics(models, contact)
     get3, get4, put4, add4, vec4 = lay.get3, lay.get4, lay.put4, lay.add4, lay.vec4
 

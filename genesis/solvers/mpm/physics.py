@@ -13,17 +13,22 @@ A `box` of nodes says where a grid lies in its array: (index of its first node, 
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.math.matrices import matrices
+from genesis.solvers.mpm.arrays import (
+    CELLS,
+    DT,
+    DX,
+    INV_DX,
+    N_BODIES,
+    N_MEMORY,
+    N_NUMBERS,
+    NUM_LENGTH,
+    ORIGIN,
+    ZERO,
+)  # fmt: skip
+from genesis.solvers.mpm.models import Model
 from genesis.solvers.mpm.stress import constitutive
 from genesis.solvers.mpm.transfer import transfer
-
-# Slots of the arrays `size` and `num`.
-# N_ENVS is what the arrays hold, ACTIVE how many of them are in use; CELLS and its two successors count cells per axis.
-N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
-SUBSTEPS, N_CHUNKS = range(9, 11)
-CELLS = 11
-N_SIZES = CELLS + 3
-DT, DX, INV_DX, ZERO, ORIGIN = range(5)
-N_NUMBERS = ORIGIN + 3
 
 WALL = 3
 """Cells at each side of the domain in which nodes may not move outward. Source: the usual MLS-MPM padding."""
@@ -34,8 +39,9 @@ LIGHTEST = 1e-8
 
 
 @per_runtime
-def physics(models: tuple[str, ...], contact: Functions) -> Functions:
+def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
     lay, t, material = layout(), transfer(), constitutive(models)
+    identity = matrices().identity
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     get3, get4, get33, put3, put4, put33, add4 = (
         lay.get3, lay.get4, lay.get33, lay.put3, lay.put4, lay.put33, lay.add4
@@ -44,7 +50,7 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
     @ti.func
     def numbers(a: ti.template()):
         """The numbers in registers: in an array they would be read again after every store."""
-        return ti.Vector([a.num[i] for i in ti.static(range(N_NUMBERS))], dt=real)
+        return ti.Vector([a.num[i] for i in ti.static(range(NUM_LENGTH))], dt=real)
 
     @ti.func
     def origin(a: ti.template()):
@@ -55,20 +61,23 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
         """(E, nu, rho) of environment b's bodies -> (mu, lam, particle mass, particle volume)."""
         for e in range(a.size[N_BODIES]):
             c = b * a.size[N_BODIES] + e
-            m = get4(a.material, c)
-            mu = m[0] / (2.0 * (1.0 + m[1]))
-            lam = m[0] * m[1] / ((1.0 + m[1]) * (1.0 - 2.0 * m[1]))
-            put4(a.derived, c, vec4(mu, lam, m[2] * a.volume[e], a.volume[e]))
+            at = b * a.size[N_NUMBERS] + a.first[e]
+            E, nu = a.material[at], a.material[at + 1]
+            mu = E / (2.0 * (1.0 + nu))
+            lam = E * nu / ((1.0 + nu) * (1.0 - 2.0 * nu))
+            put4(a.derived, c, vec4(mu, lam, a.material[at + 2] * a.volume[e], a.volume[e]))
 
     @ti.func
     def derive_adjoint(c, gc, e, a: ti.template()):
-        """In place: cotangent of (mu, lam, mass) -> of (E, nu, rho)."""
-        m, g = get4(a.material, c), get4(a.gmaterial, gc)
-        E, nu = m[0], m[1]
+        """Cotangent of (mu, lam, mass) -> of (E, nu, rho)."""
+        at, to = material.first_number(c, e, a), material.first_number(gc, e, a)
+        E, nu, g = a.material[at], a.material[at + 1], get4(a.gderived, gc)
         p, d = 1.0 + nu, 1.0 - 2.0 * nu
         gE = g[0] / (2.0 * p) + g[1] * nu / (p * d)
         gnu = -g[0] * E / (2.0 * p * p) + g[1] * E * (1.0 + 2.0 * nu * nu) / (p * p * d * d)
-        put4(a.gmaterial, gc, vec4(gE, gnu, g[2] * a.volume[e], 0.0))
+        a.gmaterial[to] = gE
+        a.gmaterial[to + 1] = gnu
+        a.gmaterial[to + 2] = g[2] * a.volume[e]
 
     @ti.func
     def lightest(b, a: ti.template()):
@@ -127,7 +136,7 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
         Cp = get33(a.C, q)
-        Fn, tau, _aux = material.stress(a.model[e], (material.identity() + dt * Cp) @ get33(a.F, q), m[0], m[1])
+        Fn, tau, _aux = material.stress(True, q, q1, c, e, (identity() + dt * Cp) @ get33(a.F, q), a)
         put33(a.F, q1, Fn)
         A = (-4.0 * dt * a.num[INV_DX] * m[3]) * tau + (m[2] * dx) * Cp
         mv = m[2] * get3(a.v, q)
@@ -241,14 +250,14 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
 
     @ti.func
     def release_particle(q, i, c, gc, e, box, a: ti.template()):
-        """Adjoint of p2g and stage: cotangents of the grid and of F' to those of x, v, C, F and (mu, lam, mass)."""
+        """Adjoint of p2g and stage: cotangents of the grid, F' and memory to those of the state and of numbers."""
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
         first, fx = first_node(get3(a.x, q), box, a)
         Cp, Fp, vp = get33(a.C, q), get33(a.F, q), get3(a.v, q)
-        L = material.identity() + dt * Cp
+        L = identity() + dt * Cp
         Ft = L @ Fp
-        _Fn, tau, aux = material.stress(a.model[e], Ft, m[0], m[1])
+        _Fn, tau, aux = material.stress(False, q, q, c, e, Ft, a)
         k = -4.0 * dt * a.num[INV_DX] * m[3]
         A = k * tau + (m[2] * dx) * Cp
         a0, a1, a2 = t.columns(A, a.num[ZERO])
@@ -257,21 +266,24 @@ def physics(models: tuple[str, ...], contact: Functions) -> Functions:
             a.gmoved, first, box[4], box[5], fx, a.num[INV_DX], q4, a0, a1, a2
         )
         gA = ti.Matrix.cols([b0[:3], b1[:3], b2[:3]])
-        gFt, gmu, glam = material.stress_adjoint(a.model[e], Ft, m[0], m[1], aux, get33(a.gF, i), k * gA)
+        gFt, gmu, glam = material.stress_adjoint(q, i, c, gc, e, Ft, aux, k * gA, a)
         gmass = vp.dot(gq[:3]) + gq[3] + dx * (gA * Cp).sum()
         put3(a.gx, i, get3(a.gx, i) + slope)
         put3(a.gv, i, m[2] * gq[:3])
         put33(a.gF, i, L.transpose() @ gFt)
         put33(a.gC, i, (m[2] * dx) * gA + dt * (gFt @ Fp.transpose()))
-        add4(a.gmaterial, gc, vec4(gmu, glam, gmass, 0.0))
+        add4(a.gderived, gc, vec4(gmu, glam, gmass, 0.0))
 
     @ti.func
     def has_cotangent(i, a: ti.template()):
         """Whether any cotangent of element i differs from zero."""
-        return (
+        found = (
             ti.abs(get3(a.gx, i)).max() > 0.0 or ti.abs(get3(a.gv, i)).max() > 0.0
             or ti.abs(get33(a.gC, i)).max() > 0.0 or ti.abs(get33(a.gF, i)).max() > 0.0
         )  # fmt: skip
+        for j in range(a.size[N_MEMORY]):
+            found = found or ti.abs(a.gmemory[i * a.size[N_MEMORY] + j]) > 0.0
+        return found
 
     return Functions(
         numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside,

@@ -3,12 +3,13 @@
 from genesis.arrays import Table
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.launch import kernel
-from genesis.solvers.mpm.arrays import BACKWARD
-from genesis.solvers.mpm.physics import ACTIVE, N_PARTICLES, SUBSTEPS, physics
+from genesis.solvers.mpm.arrays import ACTIVE, BACKWARD, N_PARTICLES, SUBSTEPS
+from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def prepare(models: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+def prepare(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
     ph = physics(models, contact)
 
     @kernel(table, *BACKWARD)

@@ -13,27 +13,25 @@ from genesis.contact.colliders import Colliders
 from genesis.contact.law import contact, no_contact
 from genesis.launch import Launch, bind
 from genesis.solvers.base import Field, Frames, Origin, Solver
-from genesis.solvers.mpm import physics as slot
+from genesis.solvers.mpm import arrays as slot
 from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
+from genesis.solvers.mpm.models import MODELS, Model, compiled_models
 from genesis.solvers.mpm.parallel import parallel
 from genesis.solvers.mpm.prepare import prepare
-from genesis.solvers.mpm.stress import MODELS
 
 
 @dataclass(frozen=True)
 class MPMBody:
-    """One body: particles' positions (n, 3) in metres, volume of a particle (m^3), constitutive model (one of
-    `stress.MODELS`), Young's modulus E (Pa), Poisson ratio nu, density rho (kg/m^3); the last three () or (n_envs,)."""
+    """One body: particles' positions (n, 3) in metres, volume of a particle (m^3), constitutive model (a name in
+    `models.MODELS`) and that model's numbers, () or (n_envs,) each."""
 
     name: str
     positions: np.ndarray
     volume: float
     model: str
-    E: float | torch.Tensor
-    nu: float | torch.Tensor
-    rho: float | torch.Tensor
+    numbers: Sequence[float | torch.Tensor]
 
 
 class GridOptions(Protocol):
@@ -69,13 +67,13 @@ class MPMFrames:
     launch_prepare: Launch | None = None
 
 
-STATE = {"pos": "x", "vel": "v", "C": "C", "F": "F"}
+STATE = {"pos": "x", "vel": "v", "C": "C", "F": "F", "memory": "memory"}
 """Values of the state, and the arrays that hold them in every frame; their cotangents' arrays have a g before."""
 
 
 class MPMSolver(Solver):
-    """Final. State pos (N, 3), vel (N, 3), C (N, 3, 3), F (N, 3, 3); parameters material (n_bodies, 3) of (E, nu, rho)
-    and gravity (3,)."""
+    """Final. State pos (N, 3), vel (N, 3), C (N, 3, 3), F (N, 3, 3), and memory (N, H) if a model keeps any, H the
+    most that one does; parameters material (K,), the numbers of one body after the other, and gravity (3,)."""
 
     name = "mpm"
     controls = ()
@@ -95,7 +93,12 @@ class MPMSolver(Solver):
         self.n_particles = sum(len(b.positions) for b in self.bodies)
         N = self.n_particles
         self.state = (Field("pos", (N, 3)), Field("vel", (N, 3)), Field("C", (N, 3, 3)), Field("F", (N, 3, 3)))
-        self.parameters = (Field("material", (len(self.bodies), 3)), Field("gravity", (3,)))
+        chosen = [MODELS[body.model] for body in self.bodies]
+        self.memory = max(model.width for model in chosen)
+        if self.memory:
+            self.state += (Field("memory", (N, self.memory)),)
+        self._first = np.cumsum([0, *(len(model.numbers) for model in chosen)])
+        self.parameters = (Field("material", (int(self._first[-1]),)), Field("gravity", (3,)))
         lay = layout()
         self.n_chunks = count_chunks(n_envs, N)
         self.per_substep = lay.atomic or self.n_chunks > 1
@@ -104,15 +107,15 @@ class MPMSolver(Solver):
         self.dx = 1.0 / options.grid_density
         self._cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
         self.capacity = int(np.prod(self._cells + 1))
-        models = tuple(m for m in MODELS if any(b.model == m for b in self.bodies))
-        self.models = models
+        self.models: tuple[Model, ...] = compiled_models([body.model for body in self.bodies])
         self._touch = contact() if colliders else no_contact()
         self._table: Table = TABLE + (exchange.TABLE if colliders else ())
         self._constants = allocate(TABLE, self._sizes(n_envs, 2), "constant")
         bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
         for name, values in (
             ("body", bodies_of),
-            ("model", [models.index(b.model) for b in self.bodies]),
+            ("model", [self.models.index(model) for model in chosen]),
+            ("first", self._first[:-1]),
             ("volume", [b.volume for b in self.bodies]),
             ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]),
         ):
@@ -124,17 +127,20 @@ class MPMSolver(Solver):
         lay = layout()
         N, opts = self.n_particles, {"dtype": lay.dtype, "device": lay.device}
         pos = torch.as_tensor(np.concatenate([b.positions for b in self.bodies]), **opts)
-        rows = [
-            torch.stack([torch.as_tensor(value, **opts).expand(n_envs) for value in (b.E, b.nu, b.rho)], dim=1)
-            for b in self.bodies
-        ]
-        return [
+        numbers = [torch.as_tensor(value, **opts).expand(n_envs) for body in self.bodies for value in body.numbers]
+        state = [
             pos.expand(n_envs, N, 3).clone(),
             torch.zeros(n_envs, N, 3, **opts),
             torch.zeros(n_envs, N, 3, 3, **opts),
             torch.eye(3, **opts).expand(n_envs, N, 3, 3).clone(),
-            torch.stack(rows, dim=1),
         ]
+        if self.memory:
+            memory = torch.zeros(N, self.memory, **opts)
+            for e, body in enumerate(self.bodies):
+                model = MODELS[body.model]
+                memory[self._constants["body"] == e, : model.width] = torch.tensor(model.initial_memory, **opts)
+            state.append(memory.expand(n_envs, N, self.memory).clone())
+        return [*state, torch.stack(numbers, dim=1)]
 
     # Frames.
 
@@ -143,6 +149,7 @@ class MPMSolver(Solver):
             "envs": n_envs, "particles": self.n_particles, "bodies": len(self.bodies), "nodes": self.capacity,
             "frames": n_frames, "grids": self.substeps if n_frames > 2 else 1, "chunks": self.n_chunks,
             "parts": self.n_chunks if self.n_chunks > 1 else 0, "colliders": len(self.colliders or ()),
+            "numbers": int(self._first[-1]), "memory": self.memory,
         }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
@@ -185,6 +192,7 @@ class MPMSolver(Solver):
             values[slot.N_FRAMES], values[slot.N_GRIDS] = frames.n_frames, mine.sizes["grids"]
             values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
             values[slot.SUBSTEPS], values[slot.N_CHUNKS] = self.substeps, self.n_chunks
+            values[slot.N_NUMBERS], values[slot.N_MEMORY] = mine.sizes["numbers"], self.memory
             values[slot.CELLS :] = self._cells.tolist()
             self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
         launch.point("size", self._size[key])
@@ -200,9 +208,10 @@ class MPMSolver(Solver):
         mine: MPMFrames = frames.of[self.name]
         *state, material, gravity = values
         n = mine.active = len(gravity)
-        for name, value in zip(STATE.values(), state, strict=True):
-            self._frame(frames, name, 0).copy_(value.flatten(2))
-        view(TABLE, mine.arrays, "material", mine.sizes)[:n, :, :3].copy_(material)
+        for field, value in zip(self.state, state, strict=True):
+            array = self._frame(frames, STATE[field.name], 0)
+            array.copy_(value.reshape(array.shape))
+        view(TABLE, mine.arrays, "material", mine.sizes)[:n, :, 0].copy_(material)
         view(TABLE, mine.arrays, "gravity", mine.sizes)[:n, :3].copy_(gravity)
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
@@ -215,8 +224,7 @@ class MPMSolver(Solver):
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
         return [
-            self._frame(frames, STATE[field.name], self.substeps).unflatten(2, field.shape[1:]).clone()
-            for field in self.state
+            self._frame(frames, STATE[field.name], self.substeps).clone().view(-1, *field.shape) for field in self.state
         ]
 
     def failures(self, frames: Frames) -> torch.Tensor:
@@ -238,7 +246,7 @@ class MPMSolver(Solver):
         return Origin("pos", self.body_of("pos", row), "stay inside the grid", float(x[row, axis]))
 
     def body_of(self, field: str, row: int) -> str:
-        return self.bodies[row if field == "material" else int(self._constants["body"][row])].name
+        return self.bodies[int(self._constants["body"][row])].name
 
     # Backward.
 
@@ -251,10 +259,11 @@ class MPMSolver(Solver):
             kernels = prepare(self.models, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays)
-        for name, cotangent in zip(STATE.values(), cotangents, strict=True):
-            self._cotangent(frames, f"g{name}").copy_(cotangent.flatten(2))
-        shared["gmaterial"].zero_()
-        shared["ggravity"].zero_()
+        for field, cotangent in zip(self.state, cotangents, strict=True):
+            array = self._cotangent(frames, f"g{STATE[field.name]}")
+            array.copy_(cotangent.reshape(array.shape))
+        for name in ("gderived", "gmaterial", "ggravity"):
+            shared[name].zero_()
         self._launch(mine.launch_prepare, frames, 0, self.substeps)
         if self.colliders and self.colliders.feedback:  # cotangents may come from bodies, later in this pass
             shared["live"][: mine.active] = self.failures(frames) == 0
@@ -272,8 +281,8 @@ class MPMSolver(Solver):
         mine: MPMFrames = frames.of[self.name]
         shared, n = self._scratch(frames.n_envs), mine.active
         state = [
-            self._cotangent(frames, f"g{STATE[field.name]}").unflatten(2, field.shape[1:]).clone()
-            for field in self.state
+            self._cotangent(frames, f"g{STATE[field.name]}").clone().view(-1, *field.shape) for field in self.state
         ]
-        sums = [view(TABLE, shared, name, mine.sizes).sum(0)[:n, ..., :3] for name in ("gmaterial", "ggravity")]
-        return [*state, *sums]
+        gmaterial = view(TABLE, shared, "gmaterial", mine.sizes).sum(0)[:n, :, 0]
+        ggravity = view(TABLE, shared, "ggravity", mine.sizes).sum(0)[:n, :3]
+        return [*state, gmaterial, ggravity]

@@ -1,119 +1,92 @@
-"""Constitutive models: Kirchhoff stress of a trial deformation gradient, and its adjoint.
+"""From a particle to its model: one switch at run time over all models that are compiled in.
 
-A model is a pair of functions
-    stress(F, mu, lam)                         -> F_new, tau, aux
-    stress_adjoint(F, mu, lam, aux, gFn, gtau) -> gF, gmu, glam
-F is the trial gradient (1 + dt C) F_old, F_new what the particle keeps, aux what the adjoint reuses (a rotation).
-To add a model: write the pair, enter it in MODELS, name it in genesis.materials.
+Indices as in `genesis.solvers.mpm.physics`: q and q1 of the particle in the frames before and after a substep, i among
+all environments' particles, e its body, c that body among all environments' bodies, gc the same among partial sums.
 """
 
-from types import SimpleNamespace
+from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.solvers.mpm.arrays import N_BODIES, N_MEMORY, N_NUMBERS
+from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.models.model import FIRST_NUMBERS
 
-from genesis.compiler import layout, per_runtime, ti
-
-MODELS = ("neohookean", "corotated", "liquid")
+N_FIRST = len(FIRST_NUMBERS)
 
 
 @per_runtime
-def constitutive(names: tuple[str, ...]) -> SimpleNamespace:
-    """`stress(model, …)` and `stress_adjoint(model, …)` for the models `names`; `model` is an index into them."""
+def constitutive(models: tuple[Model, ...]) -> Functions:
+    """`stress` and `stress_adjoint` of a particle; `a.model[e]` is an index into `models`."""
     lay = layout()
-    real, vec3, mat3 = lay.real, lay.vec3, lay.mat3
-    tolerance = 1e-4 if real == ti.f32 else 1e-8  # Newton's error squares at each step: the next one is below rounding
+    real, get4, get33 = lay.real, lay.get4, lay.get33
+    functions = [model.functions() for model in models]
+    own = [len(model.own_numbers) for model in models]
+    width = [model.width for model in models]
+    length = [max(1, w) for w in width]  # of the vector h
+    remembers = any(width)
 
     @ti.func
-    def identity():
-        return mat3([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    def first_number(c, e, a: ti.template()):
+        """Index of a body's first number; of its cotangent, where c is an index among partial sums."""
+        return c // a.size[N_BODIES] * a.size[N_NUMBERS] + a.first[e]
 
     @ti.func
-    def cofactor(F):
-        """d det(F) / dF = det(F) F^-T."""
-        a = vec3(F[0, 0], F[1, 0], F[2, 0])
-        b = vec3(F[0, 1], F[1, 1], F[2, 1])
-        c = vec3(F[0, 2], F[1, 2], F[2, 2])
-        return ti.Matrix.cols([b.cross(c), c.cross(a), a.cross(b)])
+    def numbers(k: ti.template(), c, e, a: ti.template()):
+        """(mu, lambda, own numbers ...) of a body of model k."""
+        derived = get4(a.derived, c)
+        m = ti.Vector.zero(real, 2 + own[k])
+        m[0], m[1] = derived[0], derived[1]
+        if ti.static(own[k] > 0):
+            at = first_number(c, e, a) + N_FIRST
+            for j in ti.static(range(own[k])):
+                m[2 + j] = a.material[at + j]
+        return m
 
     @ti.func
-    def polar(F):
-        """Rotation of F = R S by Newton's iteration R <- (R + R^-T) / 2 (Higham 1986)."""
-        R = F
-        for _ in range(20):
-            Rn = 0.5 * (R + cofactor(R) / R.determinant())
-            change = ti.abs(Rn - R).max()
-            R = Rn
-            if change < tolerance:
-                break
-        return R
+    def recall(k: ti.template(), memory: ti.template(), p, a: ti.template()):
+        """What particle p of model k has in `memory`; one 0 if it keeps nothing."""
+        h = ti.Vector.zero(real, length[k])
+        for j in ti.static(range(width[k])):
+            h[j] = memory[p * a.size[N_MEMORY] + j]
+        return h
 
     @ti.func
-    def neohookean(F, mu, lam):
-        tau = mu * (F @ F.transpose() - identity()) + (lam * ti.log(F.determinant())) * identity()
-        return F, tau, identity()
+    def remember(k: ti.template(), q, q1, h, a: ti.template()):
+        """Write a particle's new memory; what other models keep and this one does not stays as it is."""
+        for j in ti.static(range(width[k])):
+            a.memory[q1 * a.size[N_MEMORY] + j] = h[j]
+        if ti.static(remembers):
+            for j in range(width[k], a.size[N_MEMORY]):
+                a.memory[q1 * a.size[N_MEMORY] + j] = a.memory[q * a.size[N_MEMORY] + j]
 
     @ti.func
-    def neohookean_adjoint(F, mu, lam, aux, gFn, gtau):
-        J = F.determinant()
-        gF = gFn + mu * ((gtau + gtau.transpose()) @ F) + (lam * gtau.trace() / J) * cofactor(F)
-        gmu = (gtau * (F @ F.transpose())).sum() - gtau.trace()
-        return gF, gmu, gtau.trace() * ti.log(J)
-
-    @ti.func
-    def corotated(F, mu, lam):
-        R = polar(F)
-        J = F.determinant()
-        tau = (2.0 * mu) * ((F - R) @ F.transpose()) + (lam * J * (J - 1.0)) * identity()
-        return F, tau, R
-
-    @ti.func
-    def corotated_adjoint(F, mu, lam, aux, gFn, gtau):
-        """dR = R [y]x with (tr(S) 1 - S) y = axial(R^T dF): its transpose is applied to gR."""
-        R = aux
-        J = F.determinant()
-        gF = gFn + (2.0 * mu) * (gtau @ F + gtau.transpose() @ (F - R))
-        gF += (lam * gtau.trace() * (2.0 * J - 1.0)) * cofactor(F)
-        S = R.transpose() @ F
-        M = R.transpose() @ ((-2.0 * mu) * (gtau @ F))
-        axial = vec3(M[2, 1] - M[1, 2], M[0, 2] - M[2, 0], M[1, 0] - M[0, 1])
-        K = S.trace() * identity() - S
-        y = (cofactor(K) @ axial) / K.determinant()
-        gF += R @ mat3([[0.0, -y[2], y[1]], [y[2], 0.0, -y[0]], [-y[1], y[0], 0.0]])
-        gmu = 2.0 * (gtau * ((F - R) @ F.transpose())).sum()
-        return gF, gmu, gtau.trace() * J * (J - 1.0)
-
-    @ti.func
-    def liquid(F, mu, lam):
-        """Pressure only; the particle keeps its volume ratio and forgets its shape."""
-        J = F.determinant()
-        return ti.pow(J, 1.0 / 3.0) * identity(), (lam * J * (J - 1.0)) * identity(), identity()
-
-    @ti.func
-    def liquid_adjoint(F, mu, lam, aux, gFn, gtau):
-        J = F.determinant()
-        gJ = gFn.trace() / 3.0 * ti.pow(J, -2.0 / 3.0) + gtau.trace() * lam * (2.0 * J - 1.0)
-        return gJ * cofactor(F), ti.cast(0.0, real), gtau.trace() * J * (J - 1.0)
-
-    pairs = {
-        "neohookean": (neohookean, neohookean_adjoint),
-        "corotated": (corotated, corotated_adjoint),
-        "liquid": (liquid, liquid_adjoint),
-    }
-    chosen = [pairs[name] for name in names]
-
-    @ti.func
-    def stress(model, F, mu, lam):
+    def stress(keep: ti.template(), q, q1, c, e, F, a: ti.template()):
+        """F', tau and aux; with `keep` writes the memory to the frame of q1."""
         Fn, tau, aux = F, F, F
-        for m in ti.static(range(len(chosen))):
-            if ti.static(len(chosen) == 1) or model == m:
-                Fn, tau, aux = ti.static(chosen[m][0])(F, mu, lam)
+        for k in ti.static(range(len(models))):
+            if ti.static(len(models) == 1) or a.model[e] == k:
+                Fn, tau, h, aux = ti.static(functions[k].stress)(F, numbers(k, c, e, a), recall(k, a.memory, q, a))
+                if ti.static(keep):
+                    remember(k, q, q1, h, a)
         return Fn, tau, aux
 
     @ti.func
-    def stress_adjoint(model, F, mu, lam, aux, gFn, gtau):
-        gF = F
+    def stress_adjoint(q, i, c, gc, e, F, aux, gtau, a: ti.template()):
+        """Cotangents of F, mu and lambda. Those of own numbers are added to `gmaterial`; gmemory is taken back."""
+        gF, gFn = F, get33(a.gF, i)
         gmu, glam = ti.cast(0.0, real), ti.cast(0.0, real)
-        for m in ti.static(range(len(chosen))):
-            if ti.static(len(chosen) == 1) or model == m:
-                gF, gmu, glam = ti.static(chosen[m][1])(F, mu, lam, aux, gFn, gtau)
+        for k in ti.static(range(len(models))):
+            if ti.static(len(models) == 1) or a.model[e] == k:
+                gF, gm, gh = ti.static(functions[k].stress_adjoint)(
+                    F, numbers(k, c, e, a), recall(k, a.memory, q, a), aux, gFn, gtau, recall(k, a.gmemory, i, a)
+                )
+                gmu, glam = gm[0], gm[1]
+                for j in ti.static(range(own[k])):
+                    at = first_number(gc, e, a) + N_FIRST + j
+                    if ti.static(lay.atomic):
+                        ti.atomic_add(a.gmaterial[at], gm[2 + j])
+                    else:
+                        a.gmaterial[at] = a.gmaterial[at] + gm[2 + j]
+                for j in ti.static(range(width[k])):
+                    a.gmemory[i * a.size[N_MEMORY] + j] = gh[j]
         return gF, gmu, glam
 
-    return SimpleNamespace(stress=stress, stress_adjoint=stress_adjoint, identity=identity)
+    return Functions(stress=stress, stress_adjoint=stress_adjoint, first_number=first_number)

@@ -221,6 +221,13 @@ class Bound(NamedTuple):
     forward_kinematics_adjoint: Launch | None
 
 
+class StateCotangents(NamedTuple):
+    """Of q and qd: `values` as rows (B, Q), (B, D); `tangent` with q's in each dof's own direction, (B, D), (B, D)."""
+
+    values: tuple[torch.Tensor, torch.Tensor]
+    tangent: tuple[torch.Tensor, torch.Tensor]
+
+
 class Readout:
     """Bound kernels and their arrays, one set for each number of environments.
 
@@ -274,9 +281,7 @@ class Readout:
         pos, vel, ang, quat = link_state.split((3, 3, 3, 4), dim=2)
         return pos.contiguous(), quat.contiguous(), vel.contiguous(), ang.contiguous()
 
-    def adjoint(
-        self, qpos: torch.Tensor, qd: torch.Tensor, cotangents: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def adjoint(self, qpos: torch.Tensor, qd: torch.Tensor, cotangents: Sequence[torch.Tensor]) -> StateCotangents:
         n = len(qpos)
         a, launch = self._of(n, True)
         blocks.write(self._rows(a, "q", n), qpos)
@@ -284,4 +289,5 @@ class Readout:
         gpos, gquat, gvel, gang = cotangents
         blocks.write(self._rows(a, "glink_state", n), torch.cat([gpos, gvel, gang, gquat], 2).flatten(1))
         launch()
-        return blocks.read(self._rows(a, "gqpos", n), n), blocks.read(self._rows(a, "gqd", n), n)
+        gqpos, gq, gqd = (blocks.read(self._rows(a, name, n), n) for name in ("gqpos", "gq", "gqd"))
+        return StateCotangents((gqpos, gqd), (gq, gqd))

@@ -13,11 +13,12 @@ from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import JOINT_SIZES, GroundGeom
-from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin, Solver
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, pair_list, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.driver import driver
 from genesis.solvers.rigid.layout import TABLE
+from genesis.solvers.rigid.publish import LinkCollider, Publisher
 from genesis.solvers.rigid.readout import Readout
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
@@ -44,7 +45,7 @@ class RigidFrames:
     gacceleration: torch.Tensor | None = None
 
 
-class RigidSolver(Solver):
+class RigidSolver(Bodies):
     """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
     gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
     in the order of `layout.PARAMETER_TABLE`, and gravity (3,); outputs as asked for.
@@ -53,12 +54,17 @@ class RigidSolver(Solver):
         model: All robots of the scene (`loaders.model.fuse`).
         grounds: Planes and height fields.
         dt: Control step, s.
+        substeps: Of its own, in a control step.
         outputs: Some of `OUTPUTS`.
         gravity: m/s^2; decides the default contact stiffness.
         labels: What messages call each link; default its name.
+        colliders: What matter feels of it; nothing where there is no matter.
+        first: Index of its first collider among those of the scene.
+        every: Substeps of the scene in one of its own.
     """
 
     name = "rigid"
+    whole_steps = False
 
     def __init__(
         self,
@@ -71,9 +77,14 @@ class RigidSolver(Solver):
         outputs: Sequence[str] = (),
         gravity: Sequence[float] = (0.0, 0.0, -9.81),
         labels: Sequence[str] | None = None,
+        colliders: Sequence[LinkCollider] = (),
+        first: int = 0,
+        every: int = 1,
     ) -> None:
         self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
+        self.first, self.n_colliders, self.every = first, len(colliders), every
+        self._publisher = Publisher(colliders, model.n_links) if colliders else None
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         self.points = prepare.contact_points(model)
         self.parameter_layout = slot.parameter_layout(L, D, len(grounds))
@@ -263,6 +274,70 @@ class RigidSolver(Solver):
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
         return out
 
+    # What matter feels.
+
+    def _published(self, frames: Frames, frame: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """State and links' state of one of its own frames, before which nothing later has been done."""
+        mine: RigidFrames = frames.of[self.name]
+        if frame == 0:
+            state = [mine.launch.arrays["q_in"], mine.launch.arrays["qd_in"]]
+        else:
+            state = [self._read(frames, "q", frame), self._read(frames, "qd", frame)]
+        return state, list(self.readout(*state))
+
+    def _frictions(self, frames: Frames) -> torch.Tensor:
+        """(B, L + G) of links and grounds."""
+        model = self._read(frames, "model")
+        return torch.cat([model[:, columns] for columns in self._friction_columns()], 1)
+
+    def _friction_columns(self) -> list[slice]:
+        places = (self.parameter_layout[name] for name in ("friction", "ground_friction"))
+        return [slice(first, first + shape[0]) for first, shape in places]
+
+    def _times(self, frames: Frames) -> torch.Tensor:
+        """(every,) s after one of its frames: the beginnings of the scene's substeps until the next."""
+        lay = layout()
+        step = self.dt / (self.substeps * self.every)
+        return step * torch.arange(self.every, dtype=lay.dtype, device=lay.device)
+
+    def _own(self, rows: torch.Tensor, frame: int, active: int) -> torch.Tensor:
+        """Its part of an array of the exchange (substeps, …, envs, colliders, rows, 4) from a frame to the next."""
+        part = rows[frame * self.every : (frame + 1) * self.every, ..., : self.first + self.n_colliders, :, :]
+        return part[..., :active, self.first :, :, :]
+
+    def publish(self, frames: Frames, begin: int, end: int) -> None:
+        mine: RigidFrames = frames.of[self.name]
+        assert self._publisher is not None
+        for frame in {s // self.every for s in range(begin, end) if s % self.every == 0}:
+            _, links = self._published(frames, frame)
+            poses = self._publisher.poses(links, self._frictions(frames), self._times(frames))
+            self._own(frames.exchange.rows("poses"), frame, mine.active).copy_(poses)
+
+    def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        mine: RigidFrames = frames.of[self.name]
+        assert self._publisher is not None
+        for frame in sorted({s // self.every for s in range(begin, end) if s % self.every == 0}, reverse=True):
+            gposes = self._own(frames.exchange.rows("gposes"), frame, mine.active).sum(1)  # chunks
+            state, links = self._published(frames, frame)
+            *glinks, gfriction = self._publisher.poses_adjoint(
+                links, self._frictions(frames), self._times(frames), gposes
+            )
+            healthy = (self.failures(frames) == 0)[:, None]
+            gstate = self._readout.adjoint(*state, [torch.where(healthy[..., None], g, 0.0) for g in glinks])
+            widths = [columns.stop - columns.start for columns in self._friction_columns()]
+            gmodel = self._rows(frames, "gmodel")
+            whole = blocks.read(gmodel, mine.active)
+            for columns, part in zip(self._friction_columns(), gfriction.split(widths, 1), strict=True):
+                whole[:, columns] += torch.where(healthy, part, 0.0)
+            blocks.write(gmodel, whole)
+            if frame == 0:
+                for total, part in zip(mine.cotangents, gstate.values, strict=False):
+                    total += part
+            else:
+                for name, part in zip(("gq", "gqd"), gstate.tangent, strict=True):
+                    rows = self._rows(frames, name)
+                    blocks.write(rows, blocks.read(rows, mine.active) + part)
+
     @staticmethod
     def _touches(rows: torch.Tensor) -> torch.Tensor:
         return rows[:, :, 6:].clamp_min(1.0)
@@ -321,6 +396,8 @@ class RigidSolver(Solver):
         both = (gq.contiguous(), gqd.contiguous(), *mine.cotangents)
         for array, value in zip(select(TABLE, "step_adjoint"), both, strict=True):
             mine.launch_adjoint.point(array.name, value)
+        if self.n_colliders:  # it takes no impulses
+            frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
         if self.features.outputs:
             shared["gcontacts"].zero_()
             shared["gjoint"].zero_()
@@ -369,4 +446,4 @@ class RigidSolver(Solver):
         gang: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
         """Cotangents of qpos and dofs_vel from those of `readout`."""
-        return self._readout.adjoint(qpos, dofs_vel, (gpos, gquat, gvel, gang))
+        return self._readout.adjoint(qpos, dofs_vel, (gpos, gquat, gvel, gang)).values

@@ -121,7 +121,7 @@ class ToolSolver(Bodies):
 
     name = "tool"
     state: tuple[Field, ...]
-    takes_impulses = False
+    whole_steps = True
     every = 1
 
     def __init__(

@@ -1,0 +1,76 @@
+"""What a material of the particle solver is: a record of numbers, memory and functions."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+
+from genesis.compiler import Functions
+
+FIRST_NUMBERS = ("E", "nu", "rho")
+"""The first numbers of every model: Young's modulus (Pa), Poisson's ratio, density (kg/m^3)."""
+
+
+class Memory(NamedTuple):
+    """One value that a particle keeps from substep to substep beside F."""
+
+    name: str
+    initial: float = 0.0
+    """Of every entry, where a body is placed."""
+    shape: tuple[int, ...] = ()
+
+
+class Model(NamedTuple):
+    """A constitutive model. `functions` makes, once for each runtime, the two functions of kernels
+
+        stress(F, m, h)                             -> F', tau, h', aux
+        stress_adjoint(F, m, h, aux, gF', gtau, gh') -> gF, gm, gh
+
+    F       3x3, the trial deformation gradient (1 + dt C) F_old; F' what the particle keeps of it
+    m       vector (mu, lambda, own numbers ...): Lame's parameters of E and nu (Pa), and the numbers after E, nu, rho
+    h, h'   vector, the memory before and after the substep, flat; of one entry, 0, where `memory` is empty
+    tau     3x3, Kirchhoff stress, Pa
+    aux     3x3, whatever the adjoint wants again, so that nothing is computed twice
+    g*      cotangents, of the same shapes
+    """
+
+    name: str
+    numbers: tuple[str, ...]
+    """What the user sets: `FIRST_NUMBERS`, then its own."""
+    memory: tuple[Memory, ...]
+    speed: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
+    """Of pressure waves at rest, m/s, from the numbers by name, (B,) each; bounds the substep."""
+    functions: Callable[[], Functions]
+
+    @property
+    def own_numbers(self) -> tuple[str, ...]:
+        """Those after E, nu, rho."""
+        return self.numbers[len(FIRST_NUMBERS) :]
+
+    @property
+    def width(self) -> int:
+        """Scalars of memory of a particle."""
+        return sum(math.prod(field.shape) for field in self.memory)
+
+    @property
+    def initial_memory(self) -> list[float]:
+        """(width,)"""
+        return [field.initial for field in self.memory for _ in range(math.prod(field.shape))]
+
+
+def lame(E: torch.Tensor, nu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """mu and lambda, Pa."""
+    return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
+
+
+def solid_speed(numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """sqrt((lambda + 2 mu) / rho): of an elastic solid."""
+    mu, lam = lame(numbers["E"], numbers["nu"])
+    return ((lam + 2 * mu).clamp_min(0.0) / numbers["rho"]).sqrt()
+
+
+def fluid_speed(numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """sqrt(lambda / rho): of what resists changes of volume only."""
+    _mu, lam = lame(numbers["E"], numbers["nu"])
+    return (lam.clamp_min(0.0) / numbers["rho"]).sqrt()

@@ -1,0 +1,177 @@
+"""Particles among rigid bodies: moving links and grounds push them as tools of the same motion do, with gradients."""
+
+import logging
+
+import pytest
+import torch
+from finite import compare
+from worlds import F64, LOWER, UPPER
+
+import genesis as gs
+
+pytestmark = pytest.mark.precision("64")
+BLOCK = gs.morphs.Box(pos=(0.8, 0.8, 0.8), size=(0.2, 0.2, 0.2))
+ARM = """
+<mujoco><worldbody><body pos="0.55 0.8 0.8">
+  <joint name="turn" type="hinge" axis="0 0.3 1" damping="0.1"/><joint name="out" type="slide" axis="1 0 0.1"/>
+  <geom type="capsule" fromto="-.1 0 0 .05 0 .02" size=".03" mass="1"/>
+  <body pos=".06 0 0"><joint name="wrist" type="ball"/>
+    <geom type="box" size=".05 .04 .03" pos=".03 0 0" euler="10 20 30" mass=".5"/>
+    <geom type="ellipsoid" size=".02 .02 .03" mass=".1" contype="0" conaffinity="0"/></body>
+</body></worldbody></mujoco>
+"""
+
+
+def scene_of(*bodies, n_envs=2, substeps=4, dt=4e-3, gravity=(0.0, 0.0, 0.0), rigid=None, outputs=()):
+    """A block of particles and more bodies, (morph, material) each."""
+    scene = gs.Scene(
+        sim_options=gs.options.SimOptions(dt=dt, substeps=substeps, gravity=gravity, requires_grad=True),
+        mpm_options=gs.options.MPMOptions(grid_density=10, lower_bound=(LOWER,) * 3, upper_bound=(UPPER,) * 3),
+        rigid_options=gs.options.RigidOptions(**(rigid or {})),
+    )
+    block = scene.add_entity(BLOCK, gs.materials.MPM.Elastic(E=1e4, nu=0.3, model="neohooken"))
+    others = [scene.add_entity(morph, material) for morph, material in bodies]
+    scene.build(n_envs=n_envs, outputs=outputs)
+    return scene, block, others
+
+
+def particles(scene):
+    state = scene.get_state()
+    return torch.cat([state.pos, state.vel], -1).as_subclass(torch.Tensor)
+
+
+MOVE, SPIN = (0.6, 0.1, 0.3), (0.5, -2.0, 1.0)
+MORPHS = {
+    "sphere": gs.morphs.Sphere(pos=(0.62, 0.8, 0.8), radius=0.1),
+    "capsule": gs.morphs.Capsule(pos=(0.63, 0.8, 0.8), euler=(80, 10, 25), radius=0.08, height=0.1),
+    "cylinder": gs.morphs.Cylinder(pos=(0.62, 0.8, 0.8), euler=(6, -5, 0), radius=0.1, height=0.2),
+    "box": gs.morphs.Box(pos=(0.62, 0.8, 0.8), euler=(5, -7, 20), size=(0.15, 0.2, 0.1)),
+}
+
+
+@pytest.mark.parametrize("shape", MORPHS)
+def test_a_free_body_pushes_as_a_tool_of_the_same_motion(shape):
+    """A ball-like inertia would turn freely; here the spin is zero, so that both keep their velocity."""
+    moved = []
+    for material in (gs.materials.Tool(friction=0.4), gs.materials.Rigid(friction=0.4)):
+        scene, _, (body,) = scene_of((MORPHS[shape], material))
+        if isinstance(material, gs.materials.Tool):
+            body.set_velocity(MOVE)
+        else:
+            body.set_dofs_velocity([*MOVE, 0.0, 0.0, 0.0])
+        start = particles(scene).clone()
+        for _ in range(12):
+            scene.step()
+        moved.append(particles(scene).detach())
+    assert (moved[0] - start).abs().max() > 1e-3
+    assert (moved[1] - moved[0]).abs().max() < 1e-12
+
+
+def test_a_spinning_ball_pushes_as_a_spinning_tool():
+    moved = []
+    for material in (gs.materials.Tool(friction=0.4), gs.materials.Rigid(friction=0.4)):
+        scene, _, (body,) = scene_of((MORPHS["sphere"], material))
+        if isinstance(material, gs.materials.Tool):
+            body.set_velocity(MOVE, ang=SPIN)
+        else:
+            body.set_dofs_velocity([*MOVE, *SPIN])
+        for _ in range(12):
+            scene.step()
+        moved.append(particles(scene).detach())
+    assert (moved[1] - moved[0]).abs().max() < 1e-12
+
+
+def test_grounds_and_fixed_bodies_hold_as_tools_at_rest():
+    plane = gs.morphs.Plane(pos=(0.8, 0.8, 0.685), normal=(0.1, -0.05, 1.0))
+    box = gs.morphs.Box(pos=(0.7, 0.8, 0.62), size=(0.3, 0.3, 0.15))
+    fixed = gs.morphs.Box(pos=(0.7, 0.8, 0.62), size=(0.3, 0.3, 0.15), fixed=True)
+    held = []
+    tool, rigid = gs.materials.Tool(friction=0.3), gs.materials.Rigid(friction=0.3)
+    for bodies in (((box, tool), (plane, tool)), ((fixed, rigid), (plane, rigid))):  # in the order in which they push
+        scene, *_ = scene_of(*bodies, gravity=(0.0, 0.0, -9.81))
+        for _ in range(20):
+            scene.step()
+        held.append(particles(scene).detach())
+    assert (held[1] - held[0]).abs().max() < 1e-11
+
+
+@pytest.fixture
+def arm(tmp_path):
+    pytest.importorskip("mujoco")
+    path = tmp_path / "arm.xml"
+    path.write_text(ARM)
+    return gs.morphs.MJCF(file=str(path))
+
+
+@pytest.mark.parametrize(("substeps", "own"), [(4, 4), (20, 1), (20, 5)])
+def test_gradients_by_everything_that_moves_a_link(arm, substeps, own):
+    """In closed loop, with a new velocity in one environment underway. Links step with particles, or less often."""
+    material = gs.materials.Rigid(friction=0.4)
+    tool = gs.morphs.Sphere(pos=(0.8, 0.62, 0.8), radius=0.08)
+    plane = gs.morphs.Plane(pos=(0.8, 0.8, 0.69))
+    scene, block, (robot, ball, ground) = scene_of(
+        (arm, material), (tool, gs.materials.Tool(friction=0.2)), (plane, gs.materials.Rigid()),
+        substeps=substeps, dt=2e-2 * substeps / 20, rigid={"substeps": own}, gravity=(0.0, 0.0, -4.0),
+        outputs=("wrench",),
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(3)
+    q, v = robot.get_qpos().detach().clone(), 2.0 * torch.randn(2, robot.n_dofs, generator=generator, dtype=F64)
+    v[:, 1] = 1.5
+    gain = torch.randn(robot.n_dofs, 6, generator=generator, dtype=F64)
+    frictions = torch.tensor([0.4, 0.25], dtype=F64)
+    E = torch.tensor(1e4, dtype=F64)
+    inputs = [w.as_subclass(torch.Tensor).requires_grad_() for w in (q, v, gain, frictions, E)]
+    weight = torch.randn(2, block.n_particles, 6, generator=generator, dtype=F64)
+
+    def loss(q, v, gain, frictions, E):
+        scene.reset()
+        robot.set_friction(frictions[0])
+        ground.set_friction(frictions[1])
+        block.set_material(E=E)
+        robot.set_qpos(torch.cat([q[:, :2], q[:, 2:] / q[:, 2:].norm(dim=1, keepdim=True)], 1))
+        robot.set_dofs_velocity(v)
+        ball.set_velocity((0.0, 0.4, 0.0))
+        for step in range(6):
+            seen = particles(scene).mean(1)
+            robot.control_dofs_force(torch.tanh(seen @ gain.T))
+            scene.step()
+            if step == 3:
+                robot.set_dofs_velocity(v[:1] * 0.5, envs_idx=[1])
+        return (particles(scene) * weight).sum() + 1e-2 * ball.get_wrench().sum() + robot.get_links_pos().sum()
+
+    for comparison in compare(loss, inputs, bar=1e-5):
+        comparison.check(1e-4)
+
+
+def test_fewer_substeps_of_links_converge_to_as_many_as_particles_have(arm):
+    ends = []
+    for own in (20, 10, 5, 1):
+        scene, _, (robot,) = scene_of(
+            (arm, gs.materials.Rigid(friction=0.4)), substeps=20, dt=1e-2, rigid={"substeps": own}
+        )
+        robot.set_dofs_velocity([1.0, 1.2, 0.5, -0.5, 1.0])
+        start = particles(scene).clone()
+        for _ in range(8):
+            scene.step()
+        ends.append(particles(scene).detach())
+    moved = (ends[0] - start)[..., :3].norm()
+    errors = [float((end - ends[0])[..., :3].norm() / moved) for end in ends[1:]]
+    assert errors[0] < errors[1] < errors[2] < 0.1, errors
+
+
+def test_what_is_not_felt_yet_is_said(tmp_path, caplog):
+    pytest.importorskip("mujoco")
+    path = tmp_path / "odd.xml"
+    path.write_text(
+        '<mujoco><worldbody><body name="odd" pos=".6 .8 .8"><freejoint/><geom type="box" size=".02 .02 .02"/>'
+        '<geom name="egg" type="ellipsoid" size=".02 .03 .04"/></body></worldbody></mujoco>'
+    )
+    with caplog.at_level(logging.WARNING, logger="genesis"):
+        scene_of((gs.morphs.MJCF(file=str(path)), gs.materials.Rigid()))
+    assert "which do not feel them yet" in caplog.text
+    assert "egg" in caplog.text and "pass through" in caplog.text
+
+
+def test_substeps_of_rigid_bodies_divide_those_of_the_scene():
+    with pytest.raises(gs.GenesisException, match=r"RigidOptions.substeps must divide .* got 3 and 4"):
+        scene_of((MORPHS["sphere"], gs.materials.Rigid()), rigid={"substeps": 3})

@@ -1,0 +1,113 @@
+"""What matter does to bodies that take its impulses: momentum and gradients, substep by substep or every k-th."""
+
+import numpy as np
+import pytest
+import torch
+from test_drivers import driver  # noqa: F401  (a fixture: all three drivers of the particles)
+from toy_ball import ToyBall
+
+from genesis.contact.colliders import Colliders
+from genesis.engine.coupling import Coupling
+from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.physics import LIGHTEST
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver
+
+pytestmark = pytest.mark.precision("64")
+ENVS, SUBSTEPS, DT, MASS, VOLUME, RHO = 2, 20, 4e-3, 0.03, 1e-6, 1e3
+
+
+class Grid:
+    grid_density = 32.0
+    lower_bound = (0.0, 0.0, 0.0)
+    upper_bound = (1.0, 1.0, 1.0)
+
+
+def coupled(every):
+    """A block of particles and a ball that flies into it, with another speed in each environment."""
+    positions = np.array([0.5, 0.45, 0.45]) + 0.1 * np.random.default_rng(0).random((80, 3))
+    bodies = [MPMBody("block", positions, VOLUME, "neohookean", (5e3, 0.2, RHO))]
+    ball = ToyBall(MASS, 0.04, DT, SUBSTEPS, every)
+    colliders = Colliders([ball.collider], SUBSTEPS, mpm_module.count_chunks(ENVS, 80), feedback=True)
+    particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)
+    coupling = Coupling([ball, particles], colliders, SUBSTEPS)
+    pos = torch.tensor([0.46, 0.5, 0.505], dtype=torch.float64).expand(ENVS, 3)
+    vel = torch.tensor([[1.5, 0.2, 0.0], [2.0, 0.0, -0.3]], dtype=torch.float64)
+    gravity = torch.zeros(ENVS, 3, dtype=torch.float64)
+    return coupling, [[pos.clone(), vel], [*particles.initial_values(ENVS), gravity]]
+
+
+def forward(coupling, frames, values):
+    for solver, own in zip(coupling.solvers, values, strict=True):
+        solver.load(frames, own)
+    coupling.substep(frames, 0, SUBSTEPS)
+    return [solver.store(frames) for solver in coupling.solvers]
+
+
+def momentum(ball_vel, particle_vel):
+    """(ENVS, 3) N s."""
+    return MASS * ball_vel + RHO * VOLUME * particle_vel.sum(1)
+
+
+@pytest.mark.parametrize("every", [1, 20])
+def test_momentum_goes_from_the_ball_to_the_particles(driver, every):  # noqa: F811
+    coupling, values = coupled(every)
+    frames = coupling.allocate(ENVS, 2)
+    before = momentum(values[0][1], values[1][1])
+    vel = values[0][1]
+    for _ in range(4):
+        results = forward(coupling, frames, values)
+        assert not coupling.failures(frames).any()
+        values = [results[0], [*results[1], *values[1][4:]]]
+    after = momentum(values[0][1], values[1][1])
+    assert (values[0][1] - vel)[:, 0].max() < -0.1  # the ball has lost speed
+    assert (after - before).abs().max() < LIGHTEST * before.abs().max()  # lighter nodes are left out
+
+
+@pytest.mark.parametrize("every", [1, 4, 20])
+def test_gradients_through_impulses(driver, every):  # noqa: F811
+    coupling, values = coupled(every)
+    frames = coupling.allocate(ENVS, SUBSTEPS + 1)
+    generator = torch.Generator().manual_seed(1)
+    weights = [[torch.randn(r.shape, generator=generator, dtype=r.dtype) for r in own]
+               for own in forward(coupling, frames, values)]  # fmt: skip
+    for solver, own in zip(coupling.solvers, weights, strict=True):
+        solver.load_adjoint(frames, own)
+    coupling.substep_adjoint(frames, 0, SUBSTEPS)
+    gradients = [solver.store_adjoint(frames, [True] * 6) for solver in coupling.solvers]
+
+    def loss(changed):
+        results = forward(coupling, frames, changed)
+        return sum(
+            float((r * w).sum()) for own, ws in zip(results, weights, strict=True) for r, w in zip(own, ws, strict=True)
+        )
+
+    for i, own in enumerate(values):
+        for k, value in enumerate(own):
+            scale = value.abs().flatten(0, -2).amax(0).clamp(min=0.1)
+            direction = scale * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            expected, errors = float((gradients[i][k] * direction).sum()), []
+            for h in (1e-4, 1e-5, 1e-6, 1e-7):
+                ends = []
+                for sign in (1.0, -1.0):
+                    changed = [list(row) for row in values]
+                    changed[i][k] = value + sign * h * direction
+                    ends.append(loss(changed))
+                errors.append(abs((ends[0] - ends[1]) / (2 * h) - expected) / abs(expected))
+            assert min(errors) < 1e-6, (coupling.solvers[i].name, k, errors)
+
+
+def test_a_ball_that_only_the_loss_of_another_body_asks_about_still_moves_particles():
+    """The cotangents of particles are zero at the end of a step, and come from the ball within it."""
+    coupling, values = coupled(1)
+    frames = coupling.allocate(ENVS, SUBSTEPS + 1)
+    results = forward(coupling, frames, values)
+    coupling.solvers[0].load_adjoint(frames, [torch.zeros_like(results[0][0]), torch.ones_like(results[0][1])])
+    coupling.solvers[1].load_adjoint(frames, [torch.zeros_like(r) for r in results[1]])
+    coupling.substep_adjoint(frames, 0, SUBSTEPS)
+    gvel = coupling.solvers[1].store_adjoint(frames, [True] * 6)[1]
+    h, ends = 1e-6, []
+    for sign in (1.0, -1.0):
+        changed = [values[0], list(values[1])]
+        changed[1][1] = values[1][1] + sign * h
+        ends.append(float(forward(coupling, frames, changed)[0][1].sum()))
+    assert float(gvel.sum()) == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-6)
