@@ -89,7 +89,7 @@ class ToyState(Saved):
     """(B, N, 3) m/s."""
     force: Tensor
     """(B, N, 3) N; held until set again."""
-    total: torch.Tensor
+    centre: Tensor
     """(B, 3) their mean position, m."""
 
 
@@ -136,11 +136,13 @@ class ToyEntity(Entity):
     def get_velocity(self):
         return self._get("vel")
 
-    def get_pull(self):
+    def get_tension(self):
         """(B, n, 3) N, that of the springs, a mean over the last step."""
-        if not self._values.has("toy", "pull"):
-            raise GenesisRuntimeError('a scene must be built with outputs=("pull",) for get_pull(), got one without.')
-        return self._get("pull")
+        if not self._values.has("toy", "tension"):
+            raise GenesisRuntimeError(
+                'a scene must be built with outputs=("tension",) for get_tension(), got one without.'
+            )
+        return self._get("tension")
 
     def get_energy(self):
         """(B,) J, of motion, springs and weight; zero at rest at the anchors."""
@@ -195,10 +197,10 @@ class ToyKind(Kind):
     options_name, options = "toy_options", ToyOptions
     materials = (Springs,)
     entity_types = (ToyEntity,)
-    outputs = ("pull",)
+    outputs = ("tension",)
     is_matter = True
     state = ToyState
-    direct = ("total",)
+    direct = ("centre",)
 
     def default_material(self, morph):
         return Springs() if isinstance(morph, Row) else None
@@ -216,7 +218,7 @@ class ToyKind(Kind):
         return ToyPart(mine, build) if mine else None
 
     def other_state(self, values):
-        return {"total": values["pos"].mean(1)}
+        return {"centre": values["pos"].mean(1)}
 
     def check_state(self, entities, field, rows):
         if field == "pos":
@@ -246,7 +248,7 @@ class ToySolver(Solver):
         self.state = (Field("pos", (n, 3)), Field("vel", (n, 3)))
         self.controls = (Field("force", (n, 3)),)
         self.parameters = (Field("stiffness", (len(entities),)), Field("gravity", (3,)))
-        self.outputs = (Field("pull", (n, 3)),) if "pull" in build.outputs else ()
+        self.outputs = (Field("tension", (n, 3)),) if "tension" in build.outputs else ()
         self.readouts = (Field("energy", (len(entities),)),)
         self.stiffness = [entity.material.stiffness for entity in entities]
 
@@ -256,18 +258,18 @@ class ToySolver(Solver):
         return [pos.clone(), torch.zeros_like(pos), torch.zeros_like(pos), torch.stack(stiffness, 1)]
 
     def advance(self, pos, vel, force, stiffness, gravity, poses):
-        """One substep from values and poses of colliders (B, C, 4, 4): pos', vel', pull, impulses (B, C, 2, 3)."""
+        """One substep from values and poses of colliders (B, C, 4, 4): pos', vel', tension, impulses (B, C, 2, 3)."""
         k = stiffness[:, self.body, None]
         d = pos - self.anchors
-        pull = -k * (1 + (d**2).sum(-1, keepdim=True)) * d
+        tension = -k * (1 + (d**2).sum(-1, keepdim=True)) * d
         r = pos[:, :, None] - poses[:, None, :, POSITION, :3]
         u = poses[:, None, :, VELOCITY, :3] + torch.linalg.cross(poses[:, None, :, ANGULAR, :3].expand_as(r), r)
         near = torch.exp(-(r**2).sum(-1, keepdim=True) / self.options.reach**2)
         push = self.options.push * near * (r + u - vel[:, :, None])
-        total = force + self.mass * gravity[:, None] + pull - self.options.damping * vel + push.sum(2)
+        total = force + self.mass * gravity[:, None] + tension - self.options.damping * vel + push.sum(2)
         vel = vel + self.h / self.mass * total
         impulse = -self.h * torch.stack([push, torch.linalg.cross(r, push)], 3).sum(1)
-        return pos + self.h * vel, vel, pull, impulse
+        return pos + self.h * vel, vel, tension, impulse
 
     # Forward.
 
@@ -281,18 +283,18 @@ class ToySolver(Solver):
         pos, vel, force, stiffness, gravity = (value.clone() for value in values)
         mine = frames.of["toy"]
         mine["frames"], mine["held"] = {0: (pos, vel)}, (force, stiffness, gravity)
-        mine["pull"], mine["status"] = torch.zeros_like(pos), torch.zeros(len(pos), dtype=torch.int32)
+        mine["tension"], mine["status"] = torch.zeros_like(pos), torch.zeros(len(pos), dtype=torch.int32)
 
     def substep(self, frames, begin, end):
         mine = frames.of["toy"]
-        B = len(mine["pull"])
+        B = len(mine["tension"])
         for s in range(begin, end):
             poses = frames.exchange.rows("poses")[s, :B]
-            pos, vel, pull, impulse = self.advance(*mine["frames"][s], *mine["held"], poses)
+            pos, vel, tension, impulse = self.advance(*mine["frames"][s], *mine["held"], poses)
             mine["frames"][s + 1] = pos, vel
             if frames.n_frames == 2:
                 del mine["frames"][s]
-            mine["pull"] += pull / self.substeps
+            mine["tension"] += tension / self.substeps
             given = frames.exchange.rows("impulse")[s, 0, :B]
             given[:, :, FORCE, :3] += impulse[:, :, FORCE]
             given[:, :, MOMENT, :3] += impulse[:, :, MOMENT]
@@ -302,7 +304,7 @@ class ToySolver(Solver):
     def store(self, frames):
         mine = frames.of["toy"]
         results = [value.clone() for value in mine["frames"][self.substeps]]
-        return results + ([mine["pull"].clone()] if self.outputs else [])
+        return results + ([mine["tension"].clone()] if self.outputs else [])
 
     def failures(self, frames):
         return frames.of["toy"]["status"]
@@ -321,12 +323,12 @@ class ToySolver(Solver):
     def load_adjoint(self, frames, cotangents):
         mine = frames.of["toy"]
         mine["g"] = [cotangent.clone() for cotangent in cotangents[:2]]
-        mine["gpull"] = cotangents[2] / self.substeps if self.outputs else torch.zeros_like(mine["pull"])
+        mine["gtension"] = cotangents[2] / self.substeps if self.outputs else torch.zeros_like(mine["tension"])
         mine["gheld"] = [torch.zeros_like(value) for value in mine["held"]]
 
     def substep_adjoint(self, frames, begin, end):
         mine = frames.of["toy"]
-        B = len(mine["pull"])
+        B = len(mine["tension"])
         healthy = mine["status"] == 0
         for s in reversed(range(begin, end)):
             poses = frames.exchange.rows("poses")[s, :B]
@@ -334,7 +336,7 @@ class ToySolver(Solver):
             with torch.enable_grad():
                 results = self.advance(*leaves)
             gimpulse = frames.exchange.rows("gimpulse")[s, :B, :, :, :3]
-            grads = torch.autograd.grad(results, leaves, [*mine["g"], mine["gpull"], gimpulse])
+            grads = torch.autograd.grad(results, leaves, [*mine["g"], mine["gtension"], gimpulse])
             grads = [torch.where(healthy.view(-1, *[1] * (g.dim() - 1)), g, 0.0) for g in grads]
             mine["g"] = grads[:2]
             mine["gheld"] = [held + g for held, g in zip(mine["gheld"], grads[2:5], strict=True)]
