@@ -1,14 +1,14 @@
-"""Rollouts of a toy scene against the same physics written in torch alone."""
+"""Rollouts of a scene of stand-ins against the same physics written in torch alone."""
 
 import gc
 import weakref
 from dataclasses import replace
 
 import pytest
+import stand_ins
 import torch
-import toy
+from stand_ins import features
 from torch.utils.checkpoint import checkpoint
-from toy import features
 
 import genesis as gs
 
@@ -43,7 +43,7 @@ def reference(values, policy, dt, substeps, reset_at=None, steps=T):
         seen = torch.cat([values["mpm.pos"].mean(1), values["mpm.vel"].mean(1)], -1)
         values["tool.vel"] = policy(seen)[:, None]
         values["tool.ang"] = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64).expand(3, 1, 3)
-        values, wrench = toy.reference_step(values, dt, substeps)
+        values, wrench = stand_ins.reference_step(values, dt, substeps)
         if t == reset_at:
 
             def blank(new, old):
