@@ -1,12 +1,11 @@
 """Scenes on the toy solvers."""
 
 import pytest
-import rigid_scenes
 import torch
-import toy
 
 import genesis as gs
 from genesis.engine import assembly
+from tests.engine import rigid_scenes, toy
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-import toy
-from toy import features
 
 import genesis as gs
+from tests.engine import toy
+from tests.engine.toy import features
 
 
 def roll(make, policy, poison, budget=256.0, scratch=None, bad=1):

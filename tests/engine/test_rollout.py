@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-import toy
 from torch.utils.checkpoint import checkpoint
-from toy import features
 
 import genesis as gs
+from tests.engine import toy
+from tests.engine.toy import features
 
 pytestmark = pytest.mark.precision("64")
 T = 5
