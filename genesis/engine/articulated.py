@@ -19,7 +19,7 @@ from genesis.engine.parameters import Constraint, Parameter, pack_field
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
-from genesis.loaders.model import GroundGeom, RigidModel, fuse, place, primitive
+from genesis.loaders.model import GroundGeom, RigidModel, fuse, nothing, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
@@ -125,23 +125,26 @@ def _morph_of(geom: GroundGeom) -> morphs.Morph:
     return morphs.Terrain(pos=geom.pos, heights=geom.heights, spacing=geom.spacing)
 
 
-def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float) -> RigidSystem | None:
+def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float, matter: bool) -> RigidSystem | None:
     """The system of the rigid entities, each of which learns its offsets in it; None if there are none.
 
+    Args:
+        matter: Whether there is something else that a ground may hold.
+
     Raises:
-        GenesisRuntimeError: Grounds without bodies.
+        GenesisRuntimeError: Grounds that hold nothing.
         GenesisValueError: Two planes in one place.
     """
     bodies = [entity for entity in entities if isinstance(entity, RigidEntity)]
     grounds = [entity for entity in entities if isinstance(entity, GroundEntity)]
     if not bodies and not grounds:
         return None
-    if not bodies:
+    if not bodies and not matter:
         raise GenesisRuntimeError(
-            f"a scene with a ground must have a rigid body, got {grounds[0].name!r} alone. Add one with material Rigid."
+            f"a scene with a ground must have a body on it, got {grounds[0].name!r} alone. Add one with material Rigid."
         )
     _check_apart(grounds)
-    rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]), options)
+    rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]) if bodies else nothing(), options)
     _set_offsets(rigid_system, dt)
     return rigid_system
 

@@ -227,6 +227,13 @@ def place(model: RigidModel, pos: Sequence[float] = ORIGIN, quat: Sequence[float
     return replace(model, link_pos=link_pos, link_quat=link_quat, qpos0=qpos0, aliases=aliases)
 
 
+def nothing() -> RigidModel:
+    """A model without links, for grounds that hold other matter."""
+    empty = {name: np.zeros((0, 4) if name == "link_quat" else (0, 3) if name in ("link_pos", "com") else (0, 6) if
+             name == "inertia" else 0) for name in validation.REAL_ARRAYS}  # fmt: skip
+    return RigidModel(name="nothing", link_names=(), parent=np.zeros(0, np.int64), joints=(), **empty)
+
+
 def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ()) -> RigidModel:
     """One model of all the models' links, in order: indices of the k-th are offset by the sizes of those before it.
 

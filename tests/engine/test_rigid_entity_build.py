@@ -105,7 +105,7 @@ def test_planes_of_a_file_become_entities(monkeypatch):
             "without particles and tools.*scenes of their own",
         ),
         (lambda: scene_with((CUBE, None), (gs.morphs.Plane(), None)).build(), "got 'plane_1' and 'box_0'"),
-        (lambda: scene_with((gs.morphs.Plane(), None)).build(), "must have a rigid body, got 'plane_0' alone"),
+        (lambda: scene_with((gs.morphs.Plane(), None)).build(), "must have a body on it, got 'plane_0' alone"),
         (
             lambda: scene_with((gs.morphs.Terrain(heights=np.zeros((3, 3))), Tool())),
             "a tool must be solid.*got a Terrain",

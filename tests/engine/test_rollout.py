@@ -86,7 +86,7 @@ def reference_values(scene, body, x):
     plain.update({f"tool.{k}": getattr(state.tool, k).detach().as_subclass(torch.Tensor) for k in ("pos", "quat")})
     plain["mpm.vel"] = x["vel"][:, None].expand(3, n, 3)
     nu = torch.full((3,), 0.2, dtype=torch.float64)
-    plain["mpm.material"] = torch.stack([x["E"], nu, x["rho"].expand(3)], -1)[:, None]
+    plain["mpm.material"] = torch.stack([x["E"], nu, x["rho"].expand(3)], -1)
     plain["tool.friction"] = x["friction"].expand(3, 1)
     plain["scene.gravity"] = x["gravity"].expand(3, 3)
     return plain

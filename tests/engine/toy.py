@@ -16,7 +16,7 @@ WIDE = 50.0
 def advance(values, h):
     """One substep: dict of values to (state' and wrench)."""
     material, gravity = values["mpm.material"], values["scene.gravity"]
-    E, nu, rho = (material[:, :, i].mean(1)[:, None, None] for i in range(3))
+    E, nu, rho = (material[:, i::3].mean(1)[:, None, None] for i in range(3))
     pos, vel, C, F = (values[f"mpm.{name}"] for name in ("pos", "vel", "C", "F"))
     tool, quat, v, w = (values[f"tool.{name}"] for name in ("pos", "quat", "vel", "ang"))
     friction = values["tool.friction"]
@@ -181,7 +181,7 @@ def couple(parts, substeps):
         "mpm",
         [("pos", (N, 3)), ("vel", (N, 3)), ("C", (N, 3, 3)), ("F", (N, 3, 3))],
         [],
-        [("material", (M, 3)), ("gravity", (3,))],
+        [("material", (3 * M,)), ("gravity", (3,))],
         [],
         initial,
     )

@@ -25,7 +25,7 @@ class Grid:
 def coupled(every):
     """A block of particles and a ball that flies into it, with another speed in each environment."""
     positions = np.array([0.5, 0.45, 0.45]) + 0.1 * np.random.default_rng(0).random((80, 3))
-    bodies = [MPMBody("block", positions, VOLUME, "neohookean", 5e3, 0.2, RHO)]
+    bodies = [MPMBody("block", positions, VOLUME, "neohookean", (5e3, 0.2, RHO))]
     ball = ToyBall(MASS, 0.04, DT, SUBSTEPS, every)
     colliders = Colliders([ball.collider], SUBSTEPS, mpm_module.count_chunks(ENVS, 80), feedback=True)
     particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)

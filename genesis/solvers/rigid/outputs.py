@@ -73,8 +73,8 @@ def outputs(features: Features) -> Functions:
             a.contact_index[at.contact_index_at(a, b, c, LISTED_POINT)]
             head = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_NORMAL))
             place = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_PLACE))
-            friction, touches = a.contact_list[at.contact_list_at(a, b, c, LISTED_FRICTION)],
-            a.contact_list[at.contact_list_at(a, b, c, LISTED_TOUCHES)]
+            friction = a.contact_list[at.contact_list_at(a, b, c, LISTED_FRICTION)]
+            touches = a.contact_list[at.contact_list_at(a, b, c, LISTED_TOUCHES)]
             n, r = head[:3], place[:3]
             U = (at.motion(a, s, b, l, VELOCITY) + dt * at.worked6(a, b, l, DUE)).at(r)
             F = (head[3] - (place[3] - friction) * n.dot(U)) * n - friction * U
