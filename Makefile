@@ -1,7 +1,7 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
 #   make train    install the project if it is missing, then train the default policy, an ant that runs, for two minutes
 #   make test     install also what tests need if it is missing, then run them in both precisions
-# The others: make install, install-dev, lint, test-slow, learn-test, adapters-test, browser-test, export-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
+# The others: make install, install-dev, lint, quick, test-slow, learn-test, adapters-test, browser-test, export-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
 SHELL := /bin/sh
 VENV := .venv
@@ -12,13 +12,15 @@ DEVELOPS := $(VENV)/.installed-dev
 ADAPTERS := .venv-adapters
 EXPORT := .venv-export
 ARGS ?=
+# Rules of the source text, and what is fast to try without a scene: `make quick`.
+QUICK := tests/test_architecture.py tests/test_arrays.py tests/test_options.py tests/grad/test_creation.py
 
 # The interpreter that makes the environment: the first of these that runs and is new, but not too new. Override: make PYTHON=...
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.10 python
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?=
 
-.PHONY: help install install-dev train test test-slow learn-test adapters-test browser-test export-test lint bench docs clean
+.PHONY: help install install-dev train test quick test-slow learn-test adapters-test browser-test export-test lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -124,7 +126,12 @@ $(EXPORT)/.installed: pyproject.toml | $(TRAINS)
 
 lint: $(DEVELOPS)
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m pyright
+
+# Before a commit: everything that needs no long compilation, in one precision.
+quick: lint
+	GENESIS_TEST_PRECISION=64 $(PY) -m pytest $(QUICK) $(ARGS)
 
 bench: $(TRAINS)
 	$(PY) -m scripts.benchmark mpm $(ARGS)

@@ -248,6 +248,18 @@ def test_public_signatures_name_their_arguments():
             assert typed or function.name in protocols, f"{path}:{function.lineno}"
 
 
+def test_tests_import_their_helpers_by_full_names():
+    """`from tests.rigid.rigid_worlds import build`, never `import rigid_worlds`, whatever folder a test stands in."""
+    names = {path.stem for path in files("tests")}
+    wrong = {
+        f"{path.relative_to(ROOT).as_posix()}: {name}"
+        for path in files("tests")
+        for name in imported_by(path)
+        if name.split(".")[0] in names - {"conftest"}
+    }
+    assert not wrong
+
+
 def test_no_file_is_long():
     long = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files(*PACKAGES, "tests")}
     assert {path.relative_to(ROOT).as_posix(): n for path, n in long.items() if n > MAX_LINES} == {}

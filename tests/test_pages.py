@@ -12,9 +12,9 @@ import subprocess
 import sys
 
 import pytest
-from pages import ROOT, Block, blocks, commands, documents, links, same_text, text
 
 from agents import AGENTS
+from tests.pages import ROOT, Block, blocks, commands, documents, links, same_text, text
 
 LIBRARIES = {
     "stable_baselines3": pytest.mark.adapters,

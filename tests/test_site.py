@@ -6,11 +6,11 @@ import sys
 import zlib
 
 import pytest
-from pages import ROOT, text
 
 import envs
 import genesis as gs
 from agents import REGISTERED
+from tests.pages import ROOT, text
 
 pytest.importorskip("mkdocstrings", reason='needs the extra "docs": pip install -e ".[docs]"')
 VALUES = {"cpu", "cuda", "gpu", "logger", "materials", "morphs", "options", "surfaces"}

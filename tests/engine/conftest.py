@@ -1,12 +1,11 @@
 """Scenes on stand-ins for the particle and tool solvers."""
 
 import pytest
-import rigid_scenes
-import stand_ins
 import torch
 
 import genesis as gs
 from genesis.engine import assembly
+from tests.engine import rigid_scenes, stand_ins
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import logging
 
 import pytest
-import stand_ins
 import torch
-from stand_ins import features
 
 import genesis as gs
+from tests.engine import stand_ins
+from tests.engine.stand_ins import features
 
 
 def roll(make, policy, poison, budget=256.0, scratch=None, bad=1):

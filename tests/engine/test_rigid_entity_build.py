@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from rigid_scenes import box, mixed
 
 import genesis as gs
 from genesis.engine import articulated
@@ -14,6 +13,7 @@ from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.loaders.model import GroundGeom
+from tests.engine.rigid_scenes import box, mixed
 
 Rigid, Tool, Elastic = gs.materials.Rigid, gs.materials.Tool, gs.materials.MPM.Elastic
 CUBE = gs.morphs.Box(size=(0.1, 0.1, 0.1), pos=(0, 0, 0.5))

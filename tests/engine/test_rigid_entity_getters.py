@@ -5,11 +5,11 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from rigid_scenes import ELBOW, N_DOFS, N_LINKS, SLIDER
 
 import genesis as gs
 from genesis.loaders import rotations
 from genesis.math import quaternion
+from tests.engine.rigid_scenes import ELBOW, N_DOFS, N_LINKS, SLIDER
 
 real = torch.float64
 pytestmark = pytest.mark.precision("64")

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from rigid_scenes import ELBOW, N_DOFS, N_LINKS, SLIDER, mixed
 
 import genesis as gs
+from tests.engine.rigid_scenes import ELBOW, N_DOFS, N_LINKS, SLIDER, mixed
 
 real = torch.float64
 pytestmark = pytest.mark.precision("64")

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rigid_scenes import ELBOW, N_DOFS, QUATS, SLIDER
 
 import genesis as gs
+from tests.engine.rigid_scenes import ELBOW, N_DOFS, QUATS, SLIDER
 
 real = torch.float64
 pytestmark = pytest.mark.precision("64")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from rigid_scenes import ELBOW, N_DOFS, N_LINKS, N_QS, QUATS, SLIDER
 
 import genesis as gs
+from tests.engine.rigid_scenes import ELBOW, N_DOFS, N_LINKS, N_QS, QUATS, SLIDER
 
 real = torch.float64
 pytestmark = pytest.mark.precision("64")

@@ -5,12 +5,12 @@ import weakref
 from dataclasses import replace
 
 import pytest
-import stand_ins
 import torch
-from stand_ins import features
 from torch.utils.checkpoint import checkpoint
 
 import genesis as gs
+from tests.engine import stand_ins
+from tests.engine.stand_ins import features
 
 pytestmark = pytest.mark.precision("64")
 T = 5

@@ -6,7 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.wrappers import vector
-from pages import text
+
+from tests.pages import text
 
 WRAPPERS = {
     "ClipAction": vector.ClipAction,

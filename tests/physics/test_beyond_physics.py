@@ -4,7 +4,8 @@ import logging
 
 import pytest
 import torch
-from worlds import DX, build, plain
+
+from tests.physics.worlds import DX, build, plain
 
 TWO = {"models": ("neohooken", "neohooken"), "centres": [(0.5, 0.5, 0.9), (1.0, 1.0, 0.9)], "shapes": ("sphere",)}
 

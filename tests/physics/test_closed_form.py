@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from worlds import F64, MODELS, build, leaf, plain
 
 import genesis as gs
+from tests.physics.worlds import F64, MODELS, build, leaf, plain
 
 pytestmark = pytest.mark.precision("64")
 G = 9.81

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from finite import compare
-from worlds import F64, MODELS, build, everything, fresh, plain, probe, tool_morph
 
 import genesis as gs
+from tests.physics.finite import compare
+from tests.physics.worlds import F64, MODELS, build, everything, fresh, plain, probe, tool_morph
 
 pytestmark = pytest.mark.precision("64")
 SMOOTH, CONTACT = 1e-6, 1e-4

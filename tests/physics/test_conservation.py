@@ -6,9 +6,9 @@ the short flights here the body stays clear of them, in longer ones 1e-8 is aske
 
 import pytest
 import torch
-from worlds import DX, F64, MODELS, build, fresh, noise, plain
 
 import genesis as gs
+from tests.physics.worlds import DX, F64, MODELS, build, fresh, noise, plain
 
 pytestmark = pytest.mark.precision("64")
 CLEAR = (0.825, 0.825, 0.825)

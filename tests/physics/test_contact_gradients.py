@@ -5,8 +5,9 @@ Bar 1e-4. A node that begins to touch, or to stick, between two perturbed runs i
 
 import pytest
 import torch
-from finite import compare
-from worlds import F64, SHAPES, build, everything, fresh, leaf, noise, plain, probe, push, tool_morph
+
+from tests.physics.finite import compare
+from tests.physics.worlds import F64, SHAPES, build, everything, fresh, leaf, noise, plain, probe, push, tool_morph
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-4

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 import torch
-from worlds import F64, MODELS, build, leaf, noise, plain, probe
+
+from tests.physics.worlds import F64, MODELS, build, leaf, noise, plain, probe
 
 pytestmark = pytest.mark.precision("64")
 BAD = 1

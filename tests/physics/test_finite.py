@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from finite import compare
-from worlds import leaf
+
+from tests.physics.finite import compare
+from tests.physics.worlds import leaf
 
 pytestmark = pytest.mark.precision("64")
 

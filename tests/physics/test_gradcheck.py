@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from worlds import F64, MODELS, build, everything, fresh, leaf, noise, plain, probe, push
 
 import genesis as gs
+from tests.physics.worlds import F64, MODELS, build, everything, fresh, leaf, noise, plain, probe, push
 
 pytestmark = pytest.mark.precision("64")
 B = 2

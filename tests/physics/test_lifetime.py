@@ -5,7 +5,8 @@ import weakref
 
 import pytest
 import torch
-from worlds import build, everything, leaf, noise, plain, probe
+
+from tests.physics.worlds import build, everything, leaf, noise, plain, probe
 
 pytestmark = pytest.mark.precision("64")
 

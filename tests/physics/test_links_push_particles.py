@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-from finite import compare
-from worlds import F64, LOWER, UPPER
 
 import genesis as gs
+from tests.physics.finite import compare
+from tests.physics.worlds import F64, LOWER, UPPER
 
 pytestmark = pytest.mark.precision("64")
 BLOCK = gs.morphs.Box(pos=(0.8, 0.8, 0.8), size=(0.2, 0.2, 0.2))

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from finite import compare
-from worlds import build, everything, leaf, probe, stir
 
 import genesis as gs
 from genesis.solvers.mpm.models import MODELS
+from tests.physics.finite import compare
+from tests.physics.worlds import build, everything, leaf, probe, stir
 
 pytestmark = pytest.mark.precision("64")
 

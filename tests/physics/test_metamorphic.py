@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from worlds import DX, F64, MODELS, build, everything, leaf, noise, plain, probe, tool_morph
+
+from tests.physics.worlds import DX, F64, MODELS, build, everything, leaf, noise, plain, probe, tool_morph
 
 pytestmark = pytest.mark.precision("64")
 N = 27

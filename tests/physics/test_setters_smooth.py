@@ -5,10 +5,10 @@ Bar 1e-6. The tool is far away, so that particles move smoothly; it moves nevert
 
 import pytest
 import torch
-from finite import compare
-from worlds import F64, MODELS, build, everything, fresh, leaf, noise, plain, probe, push
 
 import genesis as gs
+from tests.physics.finite import compare
+from tests.physics.worlds import F64, MODELS, build, everything, fresh, leaf, noise, plain, probe, push
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-6

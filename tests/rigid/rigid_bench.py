@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from rigid_differences import SMOOTH_STEPS, Comparison, compared, ridders
 
 from genesis.loaders.model import RigidModel
 from genesis.options import RigidOptions
 from genesis.solvers.base import Frames
 from genesis.solvers.rigid.layout import parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
+from tests.rigid.rigid_differences import SMOOTH_STEPS, Comparison, compared, ridders
 
 F64 = torch.float64
 G = 9.81

@@ -3,11 +3,11 @@
 import sys
 
 import torch
-from rigid_bench import noise
-from rigid_models import CRAWLER
-from rigid_worlds import OUTPUTS, build, everything, place, plain
 
 import genesis as gs
+from tests.rigid.rigid_bench import noise
+from tests.rigid.rigid_models import CRAWLER
+from tests.rigid.rigid_worlds import OUTPUTS, build, everything, place, plain
 
 N = 4
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from rigid_bench import F64, noise, retract
-from rigid_differences import SMOOTH_STEPS, STIFF_STEPS, Comparison, compared, ridders
-from rigid_models import file_of
 
 import genesis as gs
+from tests.rigid.rigid_bench import F64, noise, retract
+from tests.rigid.rigid_differences import SMOOTH_STEPS, STIFF_STEPS, Comparison, compared, ridders
+from tests.rigid.rigid_models import file_of
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
 B = 64

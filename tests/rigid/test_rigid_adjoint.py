@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from random_trees import random_tree
-from rigid_bench import Bench, noise
-from rigid_models import ZOO, from_text
 
 from genesis.options import RigidOptions
+from tests.loaders.random_trees import random_tree
+from tests.rigid.rigid_bench import Bench, noise
+from tests.rigid.rigid_models import ZOO, from_text
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-8

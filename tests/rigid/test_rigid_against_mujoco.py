@@ -8,13 +8,13 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from random_trees import random_tree
-from rigid_bench import F64, Bench, bare, noise
-from rigid_models import CRAWLER, SHAPES, ZOO, from_text, lone, pendulum
-from rigid_mujoco import Twin
 
 from genesis.loaders import ROBOTS, load_robot
 from genesis.loaders.library import FOLDER
+from tests.loaders.random_trees import random_tree
+from tests.rigid.rigid_bench import F64, Bench, bare, noise
+from tests.rigid.rigid_models import CRAWLER, SHAPES, ZOO, from_text, lone, pendulum
+from tests.rigid.rigid_mujoco import Twin
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-10

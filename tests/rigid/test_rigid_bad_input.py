@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from rigid_models import CRAWLER, file_of, from_text, pendulum
-from rigid_worlds import build, plain
 
 import genesis as gs
+from tests.rigid.rigid_models import CRAWLER, file_of, from_text, pendulum
+from tests.rigid.rigid_worlds import build, plain
 
 NAN = float("nan")
 INF = float("inf")

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-from rigid_models import file_of
-from rigid_worlds import plain
 
 import genesis as gs
+from tests.rigid.rigid_models import file_of
+from tests.rigid.rigid_worlds import plain
 
 CART = """<mujoco><worldbody><body name="cart"><joint type="slide" axis="1 0 0"/>
 <geom type="sphere" size=".05" mass="1"/>

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from rigid_bench import F64, Bench, G, bare, noise, times, turned
-from rigid_grounds import flat
-from rigid_models import ZOO, from_text, pendulum
 
 from genesis.loaders.model import primitive
 from genesis.options import RigidOptions
 from genesis.solvers.rigid.prepare import STUCK_MASS
+from tests.rigid.rigid_bench import F64, Bench, G, bare, noise, times, turned
+from tests.rigid.rigid_grounds import flat
+from tests.rigid.rigid_models import ZOO, from_text, pendulum
 
 pytestmark = pytest.mark.precision("64")
 

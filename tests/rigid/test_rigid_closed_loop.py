@@ -5,11 +5,11 @@
 
 import pytest
 import torch
-from rigid_bench import F64, noise
-from rigid_models import CRAWLER, ZOO
-from rigid_worlds import OUTPUTS, B, build, check, everything, place, plain, rows
 
 import genesis as gs
+from tests.rigid.rigid_bench import F64, noise
+from tests.rigid.rigid_models import CRAWLER, ZOO
+from tests.rigid.rigid_worlds import OUTPUTS, B, build, check, everything, place, plain, rows
 
 pytestmark = pytest.mark.precision("64")
 FREE, CONTACT = 1e-8, 1e-6

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from rigid_bench import Bench, G, noise
-from rigid_differences import STIFF_STEPS
-from rigid_grounds import flat, hilly
-from rigid_models import CRAWLER, SHAPES, from_text, lone
 
 from genesis.loaders.model import fuse, place, primitive
 from genesis.options import RigidOptions
 from genesis.solvers.rigid.prepare import STUCK_MASS
+from tests.rigid.rigid_bench import Bench, G, noise
+from tests.rigid.rigid_differences import STIFF_STEPS
+from tests.rigid.rigid_grounds import flat, hilly
+from tests.rigid.rigid_models import CRAWLER, SHAPES, from_text, lone
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-6

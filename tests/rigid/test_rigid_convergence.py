@@ -10,12 +10,12 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from rigid_bench import F64, Bench, noise
-from rigid_grounds import flat
-from rigid_models import CRAWLER, ZOO, from_text
-from rigid_mujoco import Twin, ground_force, ramp, run
 
 from genesis.options import RigidOptions
+from tests.rigid.rigid_bench import F64, Bench, noise
+from tests.rigid.rigid_grounds import flat
+from tests.rigid.rigid_models import CRAWLER, ZOO, from_text
+from tests.rigid.rigid_mujoco import Twin, ground_force, ramp, run
 
 pytestmark = pytest.mark.precision("64")
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rigid_bench import noise
-from rigid_models import CRAWLER, pendulum
-from rigid_worlds import OUTPUTS, build, everything, plain
 
 import genesis as gs
+from tests.rigid.rigid_bench import noise
+from tests.rigid.rigid_models import CRAWLER, pendulum
+from tests.rigid.rigid_worlds import OUTPUTS, build, everything, plain
 
 
 def test_a_scene_where_nothing_moves():

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from rigid_bench import F64, noise
-from rigid_models import CRAWLER
-from rigid_worlds import OUTPUTS, build, everything, place, plain
 
 import genesis as gs
+from tests.rigid.rigid_bench import F64, noise
+from tests.rigid.rigid_models import CRAWLER
+from tests.rigid.rigid_worlds import OUTPUTS, build, everything, place, plain
 
 pytestmark = pytest.mark.precision("64")
 N, BAD, STEPS = 5, 2, 5

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
-from rigid_models import file_of
-from rigid_worlds import plain
 
 import genesis as gs
+from tests.rigid.rigid_models import file_of
+from tests.rigid.rigid_worlds import plain
 
 F64 = torch.float64
 MASSES = (0.0, 1e-3, 1.0, 1e6)

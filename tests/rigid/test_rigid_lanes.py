@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from rigid_bench import F64, noise, retract
-from rigid_models import CRAWLER
-from rigid_worlds import OUTPUTS, build, everything, plain
 
 import genesis as gs
+from tests.rigid.rigid_bench import F64, noise, retract
+from tests.rigid.rigid_models import CRAWLER
+from tests.rigid.rigid_worlds import OUTPUTS, build, everything, plain
 
 N, STEPS = 9, 4
 FLYING, DEEP, FAST, ENDLESS = 1, 4, 6, 7

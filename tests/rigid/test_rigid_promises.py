@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from rigid_bench import G, noise
-from rigid_models import CRAWLER, from_text, pendulum
-from rigid_worlds import build, plain
 
 import genesis as gs
 from genesis.loaders.library import FOLDER
 from genesis.solvers.rigid.prepare import sag
+from tests.rigid.rigid_bench import G, noise
+from tests.rigid.rigid_models import CRAWLER, from_text, pendulum
+from tests.rigid.rigid_worlds import build, plain
 
 DT, SUBSTEPS = 1 / 60, 16
 

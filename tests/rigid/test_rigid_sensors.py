@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from rigid_bench import F64, G, noise
-from rigid_models import CRAWLER, from_text, lone, pendulum
-from rigid_worlds import OUTPUTS, B, build, check, place, plain, rows
 
 import genesis as gs
+from tests.rigid.rigid_bench import F64, G, noise
+from tests.rigid.rigid_models import CRAWLER, from_text, lone, pendulum
+from tests.rigid.rigid_worlds import OUTPUTS, B, build, check, place, plain, rows
 
 pytestmark = pytest.mark.precision("64")
 SENSED = OUTPUTS[1:]

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from rigid_bench import F64, noise
-from rigid_models import CRAWLER, from_text
-from rigid_worlds import OUTPUTS, B, build, check, everything, place, plain, rows
+
+from tests.rigid.rigid_bench import F64, noise
+from tests.rigid.rigid_models import CRAWLER, from_text
+from tests.rigid.rigid_worlds import OUTPUTS, B, build, check, everything, place, plain, rows
 
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-6

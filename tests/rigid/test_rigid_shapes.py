@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from rigid_bench import F64, Bench, noise, times
-from rigid_distance import closest
-from rigid_grounds import flat
-from rigid_models import ROCK, SHAPES, from_text, lone
 
 from genesis.loaders.model import GroundGeom, fuse, place, primitive
 from genesis.options import RigidOptions
+from tests.rigid.rigid_bench import F64, Bench, noise, times
+from tests.rigid.rigid_distance import closest
+from tests.rigid.rigid_grounds import flat
+from tests.rigid.rigid_models import ROCK, SHAPES, from_text, lone
 
 pytestmark = pytest.mark.precision("64")
 # By default friction would hold what moves so little in so short a substep.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from rigid_bench import Bench
-from rigid_grounds import flat
-from rigid_precision import rollout
 
 from genesis.loaders.model import primitive
+from tests.rigid.rigid_bench import Bench
+from tests.rigid.rigid_grounds import flat
+from tests.rigid.rigid_precision import rollout
 
 pytestmark = pytest.mark.precision("32")
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.precision("32")
 def test_single_agrees_with_double(tmp_path):
     """Through landing and sliding: positions to 1e-5, gradients to 1e-3."""
     script = Path(__file__).with_name("rigid_precision.py")
-    paths = [str(script.parent), str(script.parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    paths = [str(script.parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     subprocess.run([sys.executable, str(script), str(tmp_path / "double.pt")], check=True, env=environment, timeout=250)
     double, single = torch.load(tmp_path / "double.pt"), rollout()

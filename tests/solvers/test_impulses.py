@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from test_drivers import driver  # noqa: F401  (a fixture: all three drivers of the particles)
-from toy_ball import ToyBall
 
 from genesis.contact.colliders import Colliders
 from genesis.engine.coupling import Coupling
 from genesis.solvers.mpm import solver as mpm_module
 from genesis.solvers.mpm.physics import LIGHTEST
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver
+from tests.solvers.test_drivers import driver  # noqa: F401  (a fixture: all three drivers of the particles)
+from tests.solvers.toy_ball import ToyBall
 
 pytestmark = pytest.mark.precision("64")
 ENVS, SUBSTEPS, DT, MASS, VOLUME, RHO = 2, 20, 4e-3, 0.03, 1e-6, 1e3

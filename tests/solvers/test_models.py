@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from model_checks import check_adjoint
-from test_drivers import SUBSTEPS, flat, forward, make_coupling, make_values
 
 from genesis import materials
 from genesis.errors import GenesisValueError
 from genesis.solvers.mpm import solver as mpm_module
 from genesis.solvers.mpm.models import MODELS, compiled_models, register
+from tests.solvers.model_checks import check_adjoint
+from tests.solvers.test_drivers import SUBSTEPS, flat, forward, make_coupling, make_values
 
 pytestmark = pytest.mark.precision("64")
 

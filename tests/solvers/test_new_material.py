@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_checks import check_adjoint as check_stress_adjoint
-from test_drivers import check_adjoint, driver, make_coupling  # noqa: F401  (the fixture `driver` is used by name)
 
 import genesis as gs
 from genesis.checks import record
@@ -14,6 +12,8 @@ from genesis.materials import Parameter, ParticleMaterial, Range
 from genesis.math.matrices import matrices
 from genesis.solvers.mpm.models import MODELS, Memory, compiled_models, register
 from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, solid_speed
+from tests.solvers.model_checks import check_adjoint as check_stress_adjoint
+from tests.solvers.test_drivers import check_adjoint, driver, make_coupling  # noqa: F401  (the fixture `driver` is used by name)
 
 pytestmark = pytest.mark.precision("64")
 

@@ -3,10 +3,10 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from learned import ENV_ID, TRAINED, UNTRAINED, mean_return
 
 import genesis as gs
 from envs import ENV_IDS
+from tests.envs.adapters.learned import ENV_ID, TRAINED, UNTRAINED, mean_return
 
 pytestmark = pytest.mark.adapters
 

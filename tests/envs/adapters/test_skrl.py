@@ -3,10 +3,10 @@
 import gymnasium as gym
 import pytest
 import torch
-from learned import ENV_ID, TRAINED, UNTRAINED, mean_return
 from torch import nn
 
 from envs import ENV_IDS
+from tests.envs.adapters.learned import ENV_ID, TRAINED, UNTRAINED, mean_return
 
 pytestmark = pytest.mark.adapters
 
