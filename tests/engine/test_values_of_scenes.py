@@ -33,7 +33,7 @@ def plain(tensor):
 
 
 def numbers(state):
-    return [plain(x) for part in state.solvers_state for x in vars(part).values()]
+    return [plain(x) for part in state.solvers_state for x in vars(part).values() if x is not None]
 
 
 def moved(scene, tool):
