@@ -21,6 +21,7 @@ def state_tensors(scene: Any) -> dict[str, torch.Tensor]:
         f"{solver}.{field}": value.as_subclass(torch.Tensor)
         for solver, state in scene.get_state().items()
         for field, value in vars(state).items()
+        if value is not None
     }
     return {name: value for name, value in plain.items() if value.is_floating_point()}
 

@@ -8,14 +8,14 @@ Between two frames of its own a body goes on as it moved at the earlier one: aft
 turned by exp(t w). Its velocities are those of the frame.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from genesis.compiler import layout
-from genesis.contact.colliders import Collider
+from genesis.contact.colliders import Collider, Exchange
 from genesis.contact.shapes import SHAPES, Shape
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import GroundGeom
@@ -69,27 +69,69 @@ class Publisher:
 
     Args:
         colliders: K of them.
-        n_links: L. Frictions are those of links, then of grounds.
+        parameter_layout: Of the solver; the frictions of links and of grounds are among its numbers.
+        first: Index of the first of them among the scene's colliders.
+        every: Substeps of the scene in one of the solver's.
+        substep_dt: Of the scene, s.
     """
 
-    def __init__(self, colliders: Sequence[LinkCollider], n_links: int) -> None:
+    def __init__(
+        self,
+        colliders: Sequence[LinkCollider],
+        parameter_layout: Mapping[str, tuple[int, tuple[int, ...]]],
+        first: int,
+        every: int,
+        substep_dt: float,
+    ) -> None:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
-        self.n_links = n_links
+        n_links = parameter_layout["friction"][1][0]
+        places = [list(range(begin, begin + shape[0])) for begin, shape in (
+            parameter_layout["friction"], parameter_layout["ground_friction"])]  # fmt: skip
+        numbers = [*places[0], *places[1]]
+        self._columns = [numbers[c.friction] for c in colliders]
+        self._first, self._every = first, every
+        self._times = substep_dt * torch.arange(every, **opts)
         # The world is one more link, behind the others.
         links = [c.link if c.link != WORLD else n_links for c in colliders]
         self._link = torch.tensor(links, device=lay.device, dtype=torch.int64)
-        self._friction = torch.tensor([c.friction for c in colliders], device=lay.device, dtype=torch.int64)
         self._pos = torch.as_tensor(np.array([c.pos for c in colliders]).reshape(-1, 3), **opts)
         self._quat = torch.as_tensor(np.array([c.quat for c in colliders]).reshape(-1, 4), **opts)
 
-    def poses(self, links: Sequence[torch.Tensor], friction: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-        """(T, B, K, 4, 4) rows as in `genesis.contact.colliders`, at `times` (T,) s after the links' state.
+    def frames(self, begin: int, end: int) -> list[int]:
+        """The solver's frames at which the scene's substeps `begin` … `end` - 1 have it say where it is."""
+        return [s // self._every for s in range(begin, end) if s % self._every == 0]
+
+    def write(self, exchange: Exchange, frame: int, links: Sequence[torch.Tensor], model: torch.Tensor) -> None:
+        """Poses at a frame and at the scene's substeps until the next; `model` (B, P) are the solver's parameters."""
+        self._own(exchange, "poses", frame, len(model)).copy_(self.poses(links, model[:, self._columns]))
+
+    def adjoint(
+        self, exchange: Exchange, frame: int, links: Sequence[torch.Tensor], model: torch.Tensor, healthy: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Cotangents of `links` and `model`, zero in environments that are not `healthy` (B,)."""
+        cotangents = self._own(exchange, "gposes", frame, len(model)).sum(1)  # of all chunks
+        cotangents = torch.where(healthy[:, None, None, None], cotangents, 0.0)
+        with torch.enable_grad():
+            inputs = [value.detach().requires_grad_() for value in (*links, model[:, self._columns])]
+            grads = torch.autograd.grad(self.poses(inputs[:4], inputs[4]), inputs, cotangents)
+        gmodel = torch.zeros_like(model)
+        gmodel.index_add_(1, torch.tensor(self._columns, device=model.device), grads[4])
+        return [torch.where(healthy[:, None, None], grad, 0.0) for grad in grads[:4]], gmodel
+
+    def _own(self, exchange: Exchange, name: str, frame: int, active: int) -> torch.Tensor:
+        """Its part of an array (substeps, …, envs, colliders, rows, 4) from a frame to the next."""
+        part = exchange.rows(name)[frame * self._every : (frame + 1) * self._every, ..., :active, :, :, :]
+        return part[..., self._first : self._first + len(self._columns), :, :]
+
+    def poses(self, links: Sequence[torch.Tensor], friction: torch.Tensor) -> torch.Tensor:
+        """(every, B, K, 4, 4) rows as in `genesis.contact.colliders`.
 
         Args:
             links: pos (B, L, 3), quat (B, L, 4), vel (B, L, 3), ang (B, L, 3), as `RigidSolver.readout` gives them.
-            friction: (B, L + G), of links and grounds.
+            friction: (B, K).
         """
+        times = self._times
         pos, quat, vel, ang = (self._on_links(value, k == 1) for k, value in enumerate(links))
         arm = quaternion.rotate(quat, self._pos.expand(*pos.shape))
         speed = vel + torch.linalg.cross(ang, arm)
@@ -97,7 +139,7 @@ class Publisher:
         t = times[:, None, None, None]
         place = pos + arm + t * speed
         turned = quaternion.multiply(quaternion.from_rotation_vector(t * ang), turn.expand(len(times), *turn.shape))
-        mu = friction[:, self._friction, None]
+        mu = friction[..., None]
         none = torch.zeros_like(mu)
         rows = (
             torch.cat([place, mu.expand(len(times), *mu.shape)], 3),
@@ -106,15 +148,6 @@ class Publisher:
             torch.cat([ang, none], 2).expand(len(times), *ang.shape[:2], 4),
         )
         return torch.stack(rows, 3)
-
-    def poses_adjoint(
-        self, links: Sequence[torch.Tensor], friction: torch.Tensor, times: torch.Tensor, cotangents: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """Cotangents of `links` and `friction` from those of `poses`."""
-        with torch.enable_grad():
-            inputs = [value.detach().requires_grad_() for value in (*links, friction)]
-            made = self.poses(inputs[:4], inputs[4], times)
-            return list(torch.autograd.grad(made, inputs, cotangents))
 
     def _on_links(self, value: torch.Tensor, is_quaternion: bool) -> torch.Tensor:
         """(B, K, n): a link's value for each collider; of the world the identity or zero."""

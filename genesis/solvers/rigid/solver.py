@@ -84,12 +84,12 @@ class RigidSolver(Bodies):
         self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
         self.first, self.n_colliders, self.every = first, len(colliders), every
-        self._publisher = Publisher(colliders, model.n_links) if colliders else None
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         self.points = prepare.contact_points(model)
         self.parameter_layout = slot.parameter_layout(L, D, len(grounds))
-        first, shape = self.parameter_layout["ground_friction"]
-        self.n_parameters = first + shape[0]
+        begin, shape = self.parameter_layout["ground_friction"]
+        self.n_parameters = begin + shape[0]
+        self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
         self._initial_model = self._initial_parameters(grounds, options, gravity)
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
@@ -287,58 +287,32 @@ class RigidSolver(Bodies):
             state = [self._read(frames, "q", frame), self._read(frames, "qd", frame)]
         return state, list(self.readout(*state))
 
-    def _frictions(self, frames: Frames) -> torch.Tensor:
-        """(B, L + G) of links and grounds."""
-        model = self._read(frames, "model")
-        return torch.cat([model[:, columns] for columns in self._friction_columns()], 1)
-
-    def _friction_columns(self) -> list[slice]:
-        places = (self.parameter_layout[name] for name in ("friction", "ground_friction"))
-        return [slice(first, first + shape[0]) for first, shape in places]
-
-    def _times(self, frames: Frames) -> torch.Tensor:
-        """(every,) s after one of its frames: the beginnings of the scene's substeps until the next."""
-        lay = layout()
-        step = self.dt / (self.substeps * self.every)
-        return step * torch.arange(self.every, dtype=lay.dtype, device=lay.device)
-
-    def _own(self, rows: torch.Tensor, frame: int, active: int) -> torch.Tensor:
-        """Its part of an array of the exchange (substeps, …, envs, colliders, rows, 4) from a frame to the next."""
-        part = rows[frame * self.every : (frame + 1) * self.every, ..., : self.first + self.n_colliders, :, :]
-        return part[..., :active, self.first :, :, :]
-
     def publish(self, frames: Frames, begin: int, end: int) -> None:
-        mine: RigidFrames = frames.of[self.name]
-        assert self._publisher is not None
-        for frame in {s // self.every for s in range(begin, end) if s % self.every == 0}:
+        for frame in self._publisher.frames(begin, end):
             _, links = self._published(frames, frame)
-            poses = self._publisher.poses(links, self._frictions(frames), self._times(frames))
-            self._own(frames.exchange.rows("poses"), frame, mine.active).copy_(poses)
+            self._publisher.write(frames.exchange, frame, links, self._read(frames, "model"))
 
     def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]
-        assert self._publisher is not None
-        for frame in sorted({s // self.every for s in range(begin, end) if s % self.every == 0}, reverse=True):
-            gposes = self._own(frames.exchange.rows("gposes"), frame, mine.active).sum(1)  # chunks
+        healthy = self.failures(frames) == 0
+        for frame in reversed(self._publisher.frames(begin, end)):
             state, links = self._published(frames, frame)
-            *glinks, gfriction = self._publisher.poses_adjoint(
-                links, self._frictions(frames), self._times(frames), gposes
+            glinks, gmodel = self._publisher.adjoint(
+                frames.exchange, frame, links, self._read(frames, "model"), healthy
             )
-            healthy = (self.failures(frames) == 0)[:, None]
-            gstate = self._readout.adjoint(*state, [torch.where(healthy[..., None], g, 0.0) for g in glinks])
-            widths = [columns.stop - columns.start for columns in self._friction_columns()]
-            gmodel = self._rows(frames, "gmodel")
-            whole = blocks.read(gmodel, mine.active)
-            for columns, part in zip(self._friction_columns(), gfriction.split(widths, 1), strict=True):
-                whole[:, columns] += torch.where(healthy, part, 0.0)
-            blocks.write(gmodel, whole)
-            if frame == 0:
+            gstate = self._readout.adjoint(*state, glinks)
+            self._add(frames, "gmodel", gmodel)
+            if frame == 0:  # the step's own cotangents have been given out already
                 for total, part in zip(mine.cotangents, gstate.values, strict=False):
                     total += part
             else:
-                for name, part in zip(("gq", "gqd"), gstate.tangent, strict=True):
-                    rows = self._rows(frames, name)
-                    blocks.write(rows, blocks.read(rows, mine.active) + part)
+                self._add(frames, "gq", gstate.tangent[0])
+                self._add(frames, "gqd", gstate.tangent[1])
+
+    def _add(self, frames: Frames, name: str, part: torch.Tensor) -> None:
+        """Add (active, numbers) to an array of the adjoint."""
+        rows = self._rows(frames, name)
+        blocks.write(rows, blocks.read(rows, len(part)) + part)
 
     @staticmethod
     def _touches(rows: torch.Tensor) -> torch.Tensor:
