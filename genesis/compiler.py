@@ -1,8 +1,8 @@
 """The one interface to the kernel compiler: everything else imports `ti` from here.
 
 Kernels take flat arrays and nothing else. An array is a torch tensor whose memory a kernel is *bound* to once;
-launching a bound kernel then costs some 35 us whatever the number of its arguments (a plain Taichi call with nine torch
-tensors costs 330 us). Numbers that change travel in arrays too, so nothing is ever recompiled.
+launching a bound kernel (`genesis.launch`) is then ten times cheaper than a plain Taichi call. Numbers that change
+travel in arrays too, so nothing is ever recompiled.
 
 Layout is decided here: on CPU the components of a vector lie side by side (array of structures), on a GPU each
 component is a row of its own (structure of arrays). Physics code only calls `layout.get3(a, i)`,
@@ -11,14 +11,13 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Callable
 
 import torch
 
-from genesis.errors import GenesisForkError, GenesisImportError, GenesisRuntimeError
+from genesis.errors import GenesisImportError, GenesisRuntimeError
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")  # no banner
 os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # no message, nor a detour of every launch, where stdout is captured
@@ -43,6 +42,7 @@ LANES = 8
 """Environments that one thread of a CPU works on side by side, in vector instructions (`genesis.math.lanes`)."""
 
 _caches: list[Any] = []
+_at_stop: list[Callable[[], None]] = []
 
 
 def _position(context: Any, node: Any) -> str:
@@ -108,7 +108,18 @@ def stop() -> None:
     """
     for cache in _caches:
         cache.cache_clear()
+    for drop in _at_stop:
+        drop()
     ti.reset()
+
+
+def at_stop(drop: Callable[[], None]) -> Callable[[], None]:
+    """Have `stop()` call `drop`, which lets go of what belongs to the running compiler.
+
+    The compiler frees its threads and memory only when nothing that it has made is held any more.
+    """
+    _at_stop.append(drop)
+    return drop
 
 
 def per_runtime(factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,34 +133,6 @@ class Functions(SimpleNamespace):
     """A set of compiled functions that belong together; hashable, so that factories can be cached by it."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
-
-
-@dataclass
-class Launch:
-    """A kernel bound to its arrays. Calling it runs the kernel on what the arrays hold now."""
-
-    run: Callable[[list[tuple[Any, ...]]], None]
-    arrays: list[torch.Tensor]
-    """Kept so that the memory outlives the binding."""
-    process: int
-    changed: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def point(self, index: int, array: torch.Tensor) -> None:
-        """Bind argument `index` (negative: from the end), a contiguous array of plain numbers, to another memory."""
-        index %= len(self.arrays)
-        self.arrays[index] = array = array.resolve_neg()  # torch may put off a change of sign (imag of a conjugate)
-        count = array.nelement()
-        if count:
-            self.changed.append(((index,), array.data_ptr(), array.element_size() * count, (count,), 0))
-
-    def __call__(self) -> None:
-        if os.getpid() != self.process:
-            raise GenesisForkError(
-                "a scene must be used in the process that built it, got a forked child (its kernels would hang). "
-                'Start workers with context="spawn".'
-            )
-        changed, self.changed = self.changed, []
-        self.run(changed)
 
 
 def traced(function: Any) -> Any:
@@ -178,49 +161,6 @@ def value(expression: Any) -> Any:
 def element(vector: Any, index: Any) -> Any:
     """Component of a vector of the compiler, for reading and assigning."""
     return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), vector, index)
-
-
-def bind(kernel: Callable[..., None], *arrays: torch.Tensor, lanes: bool = False) -> Launch:
-    """Compile `kernel` for `arrays` (contiguous, laid out as its annotations say) and bind it to their memory.
-
-    `lanes`: the kernel computes on lanes (`genesis.math.lanes`): its vectors stay vectors for the machine's wide
-    instructions, where the compiler would else take them apart into numbers.
-    """
-    primal = kernel._primal  # type: ignore[attr-defined]
-    compiled = primal.compiled_kernels[primal.ensure_compiled(*arrays)]
-    program = impl.get_runtime().prog
-    arguments = []
-    for index, (array, argument) in enumerate(zip(arrays, primal.arguments, strict=True)):
-        if not array.is_contiguous():
-            raise GenesisRuntimeError(f"kernel arrays must be contiguous, got strides {array.stride()}.")
-        inner = getattr(argument.annotation.dtype, "ndim", 0)
-        shape = array.shape[: array.dim() - inner]
-        arguments.append(((index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0))
-
-    def context() -> Any:
-        made = compiled.make_launch_context()
-        for argument in arguments:
-            made.set_arg_external_array_with_shape(*argument)
-        return made
-
-    config = program.config()
-    config.real_matrix_scalarize = not lanes
-    binary = program.compile_kernel(config, program.get_device_caps(), compiled)
-    config.real_matrix_scalarize = True
-    filled = context()
-
-    def run(changed: list[tuple[Any, ...]]) -> None:
-        for argument in changed:
-            filled.set_arg_external_array_with_shape(*argument)
-        program.launch_kernel(binary, filled)
-
-    def run_afresh(changed: list[tuple[Any, ...]]) -> None:
-        for argument in changed:
-            arguments[argument[0][0]] = argument
-        program.launch_kernel(binary, context())
-
-    # On a GPU a launch leaves its context pointing to memory that is already freed.
-    return Launch(run_afresh if config.arch == ti.cuda else run, list(arrays), os.getpid())
 
 
 @per_runtime

@@ -1,11 +1,12 @@
 """Kernels made from tables of arrays, and bound to the memory of arrays.
 
-A plain call of the compiler with nine torch tensors costs 330 us. A kernel that is bound once and launched again costs
-some 35 us, whatever the number of its arguments.
+A plain call of the compiler with nine torch tensors costs 330 us. Launching a kernel that was bound once costs 7 us and
+0.4 us for each of its arguments (an empty kernel with 2: 8 us, with 55: 31 us), and what its threads take to wake.
 """
 
 import linecache
 import os
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from genesis.arrays import Arrays, Table, select
-from genesis.compiler import impl, layout, ti
+from genesis.compiler import at_stop, impl, layout, ti
 from genesis.errors import GenesisForkError, GenesisRuntimeError
 
 
@@ -36,9 +37,9 @@ def kernel(table: Table, *lives: str) -> Callable[[Callable[[Any], None]], Any]:
     return make
 
 
-@dataclass
+@dataclass(eq=False)
 class Launch:
-    """A kernel bound to its arrays. Calling it runs the kernel on what the arrays hold now."""
+    """A kernel bound to its arrays. Until the compiler stops, calling it runs it on what the arrays hold now."""
 
     run: Callable[[list[tuple[Any, ...]]], None]
     arrays: dict[str, torch.Tensor]
@@ -63,6 +64,24 @@ class Launch:
             )
         changed, self.changed = self.changed, []
         self.run(changed)
+
+
+_launches: weakref.WeakSet[Launch] = weakref.WeakSet()
+
+
+@at_stop
+def _end_launches() -> None:
+    """Let go of compiled kernels, also where a launch is still held: by a scene, or by the graph of a tensor."""
+    for launch in _launches:
+        launch.run = _refuse
+    _launches.clear()
+
+
+def _refuse(changed: list[tuple[Any, ...]]) -> None:
+    raise GenesisRuntimeError(
+        "a kernel must be launched under the gs.init that it was bound under, got a launch after gs.destroy(). "
+        "Build a new scene."
+    )
 
 
 def bind(kernel: Callable[..., None], arrays: Mapping[str, torch.Tensor], lanes: bool = False) -> Launch:
@@ -112,7 +131,9 @@ def bind(kernel: Callable[..., None], arrays: Mapping[str, torch.Tensor], lanes:
         program.launch_kernel(binary, context())
 
     # On a GPU a launch leaves its context pointing to memory that is already freed.
-    return Launch(run_afresh if config.arch == ti.cuda else run, dict(arrays), os.getpid(), places)
+    launch = Launch(run_afresh if config.arch == ti.cuda else run, dict(arrays), os.getpid(), places)
+    _launches.add(launch)
+    return launch
 
 
 def _check_arrays(kernel: str, arguments: Sequence[Any], arrays: Mapping[str, torch.Tensor]) -> None:

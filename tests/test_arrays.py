@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from genesis import launch
 from genesis.arrays import Array, allocate, count_bytes, named, view
 from genesis.compiler import layout, per_runtime, ti
 from genesis.errors import GenesisRuntimeError
@@ -48,6 +49,16 @@ def test_a_kernel_works_on_its_arrays_by_name():
     bind(kernels(), dict(reversed(arrays.items())))()
     x, y = (view(TABLE, arrays, name, SIZES)[0] for name in ("x", "y"))
     torch.testing.assert_close(y, x * x.norm(dim=1, keepdim=True))
+
+
+def test_a_launch_is_refused_once_the_compiler_has_let_go_of_it(monkeypatch):
+    monkeypatch.setattr(launch, "_launches", set())
+    ended, other = bind(kernels(), made()), bind(kernels(), made())
+    launch._launches.discard(other)
+    launch._end_launches()
+    with pytest.raises(GenesisRuntimeError, match="a kernel must be launched .* got a launch after gs.destroy"):
+        ended()
+    other()
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,47 @@ def test_cameras_of_a_stopped_toolkit_are_refused():
     assert [line.startswith(said) for line in out.splitlines()] == [True] * 6 and err == ""
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads and memory are read from Linux' /proc")
+def test_a_stopped_toolkit_keeps_neither_threads_nor_memory():
+    """Neither after a backward pass, nor where a scene and a tensor with its graph are still held."""
+    program = """
+    import gc, os
+    def cycle():
+        gs.init(backend=gs.cpu, logging_level="error")
+        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True))
+        robot = scene.add_entity(gs.morphs.Robot(name="hopper"))
+        scene.build(n_envs=4)
+        force = torch.zeros(6, requires_grad=True)
+        robot.control_dofs_force(force)
+        scene.step()
+        height = robot.get_qpos().sum()
+        height.backward(retain_graph=True)
+        gs.destroy()
+        return scene, height
+    def used():
+        gc.collect()
+        status = open("/proc/self/status").read()
+        return len(os.listdir("/proc/self/task")), int(status.split("VmRSS:")[1].split()[0]) / 1024
+    cycle()
+    begin = used()
+    cycle()
+    held = cycle()
+    end = used()
+    print(end[0] - begin[0], (end[1] - begin[1]) / 2)
+    gs.init(backend=gs.cpu, logging_level="error")
+    for call in (held[0].step, held[1].backward):
+        try:
+            call()
+        except gs.GenesisException as error:
+            print(error)
+    """
+    out, err = run(program)
+    (threads, megabytes), *said = (line.split() for line in out.splitlines())
+    assert threads == "0" and float(megabytes) < 5, "22 MB and six threads belong to a compiler"
+    refused = "a scene must be used under the gs.init that it was built under, got a call after gs.destroy()."
+    assert [" ".join(line).startswith(refused) for line in said] == [True] * 2 and err == ""
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_gpu_falls_back_with_a_warning_and_cuda_raises():
     program = """

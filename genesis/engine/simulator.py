@@ -49,7 +49,7 @@ class Token(NamedTuple):
 
 
 class StateReader:
-    """Implements `Reader` of `genesis.grad.bridge`: what a solver computes from its state alone."""
+    """Implements `Reader` of `genesis.grad.bridge`: what a solver computes from present values."""
 
     def __init__(self, solver: Solver, n_envs: int, check: Callable[[], None]) -> None:
         self.solver, self.n_envs, self._check = solver, n_envs, check
@@ -62,7 +62,7 @@ class StateReader:
     def readout_adjoint(
         self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor | None]
     ) -> list[torch.Tensor]:
-        """Cotangents of `reads`; zero in environments whose state is not finite. None means zero."""
+        """Cotangents of `reads`; zero in environments whose values are not finite. None means zero."""
         self._check()
         complete = [
             values[0].new_zeros(self.n_envs, *field.shape) if cotangent is None else cotangent.contiguous()

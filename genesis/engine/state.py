@@ -19,7 +19,11 @@ from genesis.grad.tensor import Tensor, plain_of
 
 
 class Saved:
-    """A dataclass that is saved and copied as plain numbers."""
+    """A dataclass that is saved and copied as plain numbers. `torch.load` takes every subclass for safe."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        torch.serialization.add_safe_globals([cls])
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: _saved(value) for name, value in vars(self).items()}
@@ -186,6 +190,3 @@ class SceneState(Saved, Mapping[str, Any]):
                     )
                 return getattr(self.parts[kind], name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-torch.serialization.add_safe_globals([MPMState, ToolState, RigidState, RigidEntityState, Contacts, SceneState])

@@ -67,7 +67,7 @@ class Values:
         self._handles: dict[int, Tensor] = {}
         self._state: SceneState | None = None
         self._readouts: dict[str, tuple[list[torch.Tensor], list[Tensor], list[int], BackwardFlag, bool]] = {}
-        """By solver: state, what was read from it, its versions, whether it was differentiated, whether it can be."""
+        """By solver: values, what was read from them, its versions, whether that was differentiated, and can be."""
         self._set: dict[int, list[torch.Tensor]] = {}
         """By place: leaves that it was set from since the last step."""
         self._watched: list[tuple[torch.Tensor, int, tuple[str, str]]] = []
@@ -122,14 +122,15 @@ class Values:
 
     @ordinary
     def readouts(self, solver: str) -> Sequence[torch.Tensor]:
-        """What a solver computes from its state alone, each (B, *shape), in the order of `Solver.readouts`.
+        """What a solver computes from present values, each (B, *shape), in the order of `Solver.readouts`.
 
-        Computed once for a state; the results remember the scene.
+        Computed once for these; the results remember the scene.
         """
         reader = self.simulator.readers[solver]
-        for name in reader.solver.reads:
-            self.read(solver, name)  # handed out first, so that it stays upstream
-        state = [self._values[self._place[solver, name]] for name in reader.solver.reads]
+        keys = [("scene" if name == "gravity" else solver, name) for name in reader.solver.reads]
+        for key in keys:
+            self.read(*key)  # handed out first, so that it stays upstream
+        state = [self._values[self._place[key]] for key in keys]
         keep = torch.is_grad_enabled() and any(value.requires_grad for value in state)
         if solver in self._readouts:
             of, results, versions, backward_flag, kept = self._readouts[solver]

@@ -113,9 +113,10 @@ class SimulatorStep(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*values)
         ctx.simulator, ctx.step = simulator, step
-        # Detached: the solvers only copy out of these, and what they make is attached to the graph by this node.
+        # Detached: the solvers only copy out of these, and what they make is attached to the graph by this node. It is
+        # detached too: a solver may keep what it made, but must not keep this node, which keeps the simulator.
         results, ctx.token = simulator.forward([value.detach() for value in values], step, True)
-        return tuple(results)
+        return tuple(result.detach() for result in results)
 
     @staticmethod
     @ordinary
@@ -140,8 +141,8 @@ class SimulatorReadout(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*values)
         ctx.simulator, ctx.backward_flag = simulator, backward_flag
-        # Detached: this node attaches the results to the graph.
-        return tuple(simulator.readout([value.detach() for value in values]))
+        # Detached as those of a step: this node attaches the results to the graph.
+        return tuple(result.detach() for result in simulator.readout([value.detach() for value in values]))
 
     @staticmethod
     @ordinary

@@ -229,8 +229,8 @@ def place(model: RigidModel, pos: Sequence[float] = ORIGIN, quat: Sequence[float
 
 def nothing() -> RigidModel:
     """A model without links, for grounds that hold other matter."""
-    empty = {name: np.zeros((0, 4) if name == "link_quat" else (0, 3) if name in ("link_pos", "com") else (0, 6) if
-             name == "inertia" else 0) for name in validation.REAL_ARRAYS}  # fmt: skip
+    rows: dict[str, tuple[int, ...]] = {"link_pos": (0, 3), "link_quat": (0, 4), "com": (0, 3), "inertia": (0, 6)}
+    empty: dict[str, Any] = {name: np.zeros(rows.get(name, (0,))) for name in validation.REAL_ARRAYS}
     return RigidModel(name="nothing", link_names=(), parent=np.zeros(0, np.int64), joints=(), **empty)
 
 

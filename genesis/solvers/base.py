@@ -77,9 +77,9 @@ class Solver(ABC):
     outputs: tuple[Field, ...]
     """Averages over a step. Empty unless asked for at build."""
     reads: tuple[str, ...] = ()
-    """Fields of the state that `readouts` are functions of."""
+    """Fields of state, controls and parameters that `readouts` are functions of."""
     readouts: tuple[Field, ...] = ()
-    """What can be computed from a state alone."""
+    """What can be computed from present values, without a step."""
 
     @abstractmethod
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:

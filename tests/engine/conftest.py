@@ -1,17 +1,17 @@
-"""Scenes on the toy solvers."""
+"""Scenes on stand-ins for the particle and tool solvers."""
 
 import pytest
 import torch
 
 import genesis as gs
 from genesis.engine import assembly
-from tests.engine import rigid_scenes, toy
+from tests.engine import rigid_scenes, stand_ins
 
 
 @pytest.fixture
 def make(monkeypatch):
     """make(n_envs=3, substeps=3, tools=1, bodies=1, **sim options) -> scene, bodies, tools."""
-    monkeypatch.setattr(assembly, "couple", toy.couple)
+    monkeypatch.setattr(assembly, "couple", stand_ins.couple)
 
     def build(n_envs=3, tools=1, bodies=1, outputs=(), E=3e3, rho=500.0, friction=0.3, **sim):
         options = {"dt": 0.02, "substeps": 3, "requires_grad": True, **sim}

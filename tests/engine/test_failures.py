@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import genesis as gs
-from tests.engine import toy
-from tests.engine.toy import features
+from tests.engine import stand_ins
+from tests.engine.stand_ins import features
 
 
 def roll(make, policy, poison, budget=256.0, scratch=None, bad=1):
@@ -99,7 +99,7 @@ def test_setters_heal_and_cut_the_gradient(make, policy):
 
 def test_failure_within_a_later_substep(make):
     scene, (body,), _ = make(substeps=8)
-    speed = toy.WIDE / 2.5 / (scene.dt / 8)
+    speed = stand_ins.WIDE / 2.5 / (scene.dt / 8)
     body.set_velocity([[0.0] * 3, [0.0] * 3, [0.0, speed / 40, 0.0]])
     scene.step()
     assert [(f.step, f.env) for f in scene.failures] == []

@@ -1,4 +1,4 @@
-"""Rollouts of a toy scene against the same physics written in torch alone."""
+"""Rollouts of a scene of stand-ins against the same physics written in torch alone."""
 
 import gc
 import weakref
@@ -9,8 +9,8 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 import genesis as gs
-from tests.engine import toy
-from tests.engine.toy import features
+from tests.engine import stand_ins
+from tests.engine.stand_ins import features
 
 pytestmark = pytest.mark.precision("64")
 T = 5
@@ -43,7 +43,7 @@ def reference(values, policy, dt, substeps, reset_at=None, steps=T):
         seen = torch.cat([values["mpm.pos"].mean(1), values["mpm.vel"].mean(1)], -1)
         values["tool.vel"] = policy(seen)[:, None]
         values["tool.ang"] = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64).expand(3, 1, 3)
-        values, wrench = toy.reference_step(values, dt, substeps)
+        values, wrench = stand_ins.reference_step(values, dt, substeps)
         if t == reset_at:
 
             def blank(new, old):

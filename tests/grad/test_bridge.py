@@ -129,6 +129,24 @@ def test_the_graph_holds_no_more_than_it_must():
     assert found() is None
 
 
+def test_a_simulator_that_keeps_what_it_made_goes_with_its_results():
+    """Nothing that it keeps refers to the graph: a cycle through a node of torch would never be freed."""
+
+    class Keeping(Square):
+        def forward(self, values, step, keep):
+            self.kept, token = super().forward(values, step, keep)
+            return self.kept, token
+
+    simulator = Keeping()
+    results = take_step(simulator, 0, leaves())
+    assert results[0].requires_grad and results[0].data_ptr() == simulator.kept[0].data_ptr()
+    assert not any(tensor.requires_grad for tensor in simulator.kept)
+    gone = weakref.ref(simulator)
+    del simulator, results
+    gc.collect()
+    assert gone() is None
+
+
 def transformed_by_torch(y, x, basis):
     return torch.vmap(lambda v: torch.autograd.grad(y, x, v, retain_graph=True)[0])(basis)
 

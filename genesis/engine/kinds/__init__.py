@@ -1,4 +1,5 @@
-"""The kinds of matter and of bodies that a scene can have. A new one is a file here, a solver, and a line below."""
+"""The kinds of matter and of bodies that a scene can have. A new one is a file here, a solver, and a line below:
+no other module knows any by name."""
 
 from typing import Any
 
@@ -24,5 +25,7 @@ def kind_of(morph: Morph, material: Any) -> tuple[Kind, Any]:
         if isinstance(chosen, kind.materials):
             return kind, chosen
     bases = [base for kind in KINDS for base in kind.materials]
-    names = [f"materials.{found.__qualname__}" for base in bases for found in base.__subclasses__() or [base]]
-    raise GenesisTypeError(f"material must be one of {', '.join(names)}, got {type(material).__name__}. Construct one.")
+    found = [material for base in bases for material in base.__subclasses__() or [base]]
+    names = [f"{material.__module__.split('.')[-1]}.{material.__qualname__}" for material in found]
+    got = f"a {type(morph).__name__} without one" if material is None else type(material).__name__
+    raise GenesisTypeError(f"material must be one of {', '.join(names)}, got {got}. Construct one.")

@@ -15,11 +15,14 @@ from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.state import RigidState
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
 from genesis.options import RigidOptions, SimOptions
 from genesis.solvers.rigid.solver import RigidSolver
 from genesis.surfaces import Default
+
+WITHOUT_MATERIAL = (morphs.FileMorph, morphs.Robot, morphs.Plane, morphs.Terrain)
+"""Morphs that are rigid if nobody says otherwise."""
 
 
 class ArticulatedPart(Part):
@@ -72,9 +75,14 @@ class ArticulatedKind(Kind):
     state = RigidState
 
     def default_material(self, morph: morphs.Morph) -> Any:
-        return None if isinstance(morph, morphs.SolidMorph) else Rigid()
+        return Rigid() if isinstance(morph, WITHOUT_MATERIAL) else None
 
     def entities(self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
+        if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)):
+            raise GenesisTypeError(
+                "a rigid body must be solid (Box, Sphere, Cylinder or Capsule), a robot (MJCF, URDF or Robot) or a "
+                f"ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
+            )
         return articulated.entities_of(idx, name, morph, material, surface)
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:

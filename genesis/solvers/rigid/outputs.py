@@ -69,8 +69,8 @@ def outputs(features: Features) -> Functions:
             bias.w += inertial.w - at.get3(a, a.wrench, at.wrench_at(a, b, l, TWIST)) - com.cross(push)
             at.put(a, a.work, at.work_at(a, b, l, NEEDED), Spatial(bias.w, bias.v + inertial.v - push))
         for c in range(a.n_contacts[b]):
-            l, i = a.contact_index[at.contact_index_at(a, b, c, LISTED_LINK)],
-            a.contact_index[at.contact_index_at(a, b, c, LISTED_POINT)]
+            l = a.contact_index[at.contact_index_at(a, b, c, LISTED_LINK)]
+            i = a.contact_index[at.contact_index_at(a, b, c, LISTED_POINT)]
             head = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_NORMAL))
             place = at.get4(a, a.contact_list, at.contact_list_at(a, b, c, LISTED_PLACE))
             friction = a.contact_list[at.contact_list_at(a, b, c, LISTED_FRICTION)]

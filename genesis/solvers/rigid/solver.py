@@ -140,8 +140,10 @@ class RigidSolver(Bodies):
             "contact_stiffness": prepare.contact_stiffness(self.model, options, gravity),
             "ground_friction": np.array([ground.friction for ground in grounds]),
         }
-        parts = [values[name] if name in values else prepare.own_values(self.model,
-                                                                        name) for name in slot.PARAMETER_TABLE]
+        for name in slot.PARAMETER_TABLE:
+            if name not in values:
+                values[name] = prepare.own_values(self.model, name)
+        parts = [values[name] for name in slot.PARAMETER_TABLE]
         return torch.as_tensor(np.concatenate([np.ravel(part) for part in parts]))
 
     def _packed(self, constants: Mapping[str, Any]) -> dict[str, torch.Tensor]:

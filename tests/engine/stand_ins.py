@@ -1,4 +1,4 @@
-"""Solvers in a few lines of torch, with the values of the particle and tool solvers: no kernels, nothing to compile.
+"""Stand-ins for the particle and tool solvers, in a few lines of torch: their values, no kernels, nothing to compile.
 
 `advance` is one substep. The frames keep every state, and the adjoint pulls a cotangent back substep by substep with
 torch's own vector-Jacobian products, so the same `advance`, called with grad mode on, is an independent reference.
@@ -48,7 +48,7 @@ def reference_step(values, dt, substeps):
     return values, wrench
 
 
-class ToySolver(Solver):
+class StandIn(Solver):
     """Keeps values; the coupling does the physics. Only particles fail."""
 
     def __init__(self, name, state, controls, parameters, outputs, initial):
@@ -92,7 +92,7 @@ class ToySolver(Solver):
         return [g.clone() for g in frames.of[self.name]["gradients"]]
 
 
-class ToyCoupling:
+class StandInCoupling:
     """The interface of `genesis.engine.coupling.Coupling`."""
 
     def __init__(self, solvers, h):
@@ -177,7 +177,7 @@ def couple(parts, substeps):
     pos = torch.cat([torch.from_numpy(e.initial_positions) for e in bodies])
     N, T, M = len(pos), len(tools), len(bodies)
     initial = [pos, torch.zeros(N, 3), torch.zeros(N, 3, 3), torch.eye(3).expand(N, 3, 3)]
-    particles = ToySolver(
+    particles = StandIn(
         "mpm",
         [("pos", (N, 3)), ("vel", (N, 3)), ("C", (N, 3, 3)), ("F", (N, 3, 3))],
         [],
@@ -189,7 +189,7 @@ def couple(parts, substeps):
         torch.tensor([e.morph.pos for e in tools], dtype=torch.float64),
         torch.tensor([e.morph.orientation for e in tools], dtype=torch.float64),
     ]
-    tool = ToySolver(
+    tool = StandIn(
         "tool",
         [("pos", (T, 3)), ("quat", (T, 4))],
         [("vel", (T, 3)), ("ang", (T, 3))],
@@ -197,7 +197,7 @@ def couple(parts, substeps):
         [("wrench", (T, 6))] if "wrench" in outputs else [],
         [*pose, torch.zeros(T, 3), torch.zeros(T, 3)],
     )
-    return ToyCoupling([tool, particles], sim.dt / sim.substeps)
+    return StandInCoupling([tool, particles], sim.dt / sim.substeps)
 
 
 def features(state):
