@@ -229,8 +229,8 @@ def place(model: RigidModel, pos: Sequence[float] = ORIGIN, quat: Sequence[float
 
 def nothing() -> RigidModel:
     """A model without links, for grounds that hold other matter."""
-    rows: dict[str, tuple[int, ...]] = {"link_pos": (0, 3), "link_quat": (0, 4), "com": (0, 3), "inertia": (0, 6)}
-    empty: dict[str, Any] = {name: np.zeros(rows.get(name, (0,))) for name in validation.REAL_ARRAYS}
+    columns = {"link_pos": (3,), "link_quat": (4,), "com": (3,), "inertia": (6,)}
+    empty: dict[str, Any] = {name: np.zeros((0, *columns.get(name, ()))) for name in validation.REAL_ARRAYS}
     return RigidModel(name="nothing", link_names=(), parent=np.zeros(0, np.int64), joints=(), **empty)
 
 
