@@ -129,9 +129,15 @@ lint: $(DEVELOPS)
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright
 
-# Before a commit: everything that needs no long compilation, in one precision.
-quick: lint
-	GENESIS_TEST_PRECISION=64 $(PY) -m pytest $(QUICK) $(ARGS)
+# Before a commit: lint and whatever needs no long compilation, in one precision. Types and tests at the same time.
+quick: $(DEVELOPS)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	@status=0; \
+	$(PY) -m pyright & types=$$!; \
+	GENESIS_TEST_PRECISION=64 $(PY) -m pytest $(QUICK) $(ARGS) || status=1; \
+	wait $$types || status=1; \
+	exit $$status
 
 bench: $(TRAINS)
 	$(PY) -m scripts.benchmark mpm $(ARGS)

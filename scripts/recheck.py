@@ -92,7 +92,8 @@ def run(config: RecheckConfig) -> dict[str, Any]:
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
     rows: list[Row] = []
-    control = None
+    control = transfer = None
+    size, steps = 0.0, 0
     for multiple in config.multiples:
         gs.logger.info("playing at %dx the substeps.", multiple)
         env = _make(saved["env"], config.episodes, contact, multiple)
@@ -105,7 +106,7 @@ def run(config: RecheckConfig) -> dict[str, Any]:
             transfer = _row("MuJoCo", env, MujocoWorld(env), common.restored_agent(saved, env), config.seed, rows)
         size, steps = body_size(env.robot.model), agent.steps
         env.close()
-    if control is not None:
+    if transfer is not None:
         rows.append(transfer)
     about = {"checkpoint": str(config.checkpoint), "env": saved["env"], "agent": saved["agent"], "contact": contact}
     return about | {

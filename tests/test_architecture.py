@@ -63,6 +63,7 @@ def only_for_type_checkers(node):
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
+@cache
 def imported_by(path, at_run_time=False):
     """Names of the modules that a file imports, ours in full."""
     skipped = set()

@@ -41,7 +41,7 @@ def lists(section):
 
 
 def test_what_everyone_must_install_stays_little():
-    required = {"torch", "taichi", "gymnasium", "tensorboard", "numpy", "tyro", "tqdm"}
+    required = {"torch", "taichi", "gymnasium", "tensorboard", "numpy", "tyro", "tqdm", "typing-extensions"}
     assert set(lists("project")["dependencies"]) == required
 
 

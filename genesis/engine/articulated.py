@@ -96,19 +96,17 @@ def _path(morph: morphs.FileMorph) -> str:
 
 
 def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
-    kind, size = "sphere", [0.0]
     match morph:
-        case morphs.Sphere():
-            kind, size = "sphere", [morph.radius]
-        case morphs.Capsule():
+        case morphs.Capsule() if morph.height > 0.0:
             kind, size = "capsule", [morph.radius, morph.height / 2]
-            if morph.height == 0.0:
-                kind, size = "sphere", [morph.radius]
+        case morphs.Sphere() | morphs.Capsule():
+            kind, size = "sphere", [morph.radius]
         case morphs.Box():
             kind, size = "box", list(morph.half_extent)
         case morphs.Cylinder():
             kind, size = "cylinder", [morph.radius, morph.height / 2]
-    assert isinstance(morph, morphs.SolidMorph)
+        case _:
+            raise AssertionError(f"{type(morph).__name__} is no solid")
     return primitive(kind, size, material.rho * morph.volume, FRICTION, morph.fixed)
 
 

@@ -37,6 +37,6 @@ def _hides_an_axis(tensor: torch.Tensor) -> bool:
 
 def _older_level() -> int:
     """How many of torch's older vmaps are running."""
-    level = torch._C._vmapmode_increment_nesting() - 1  # type: ignore[attr-defined]
-    torch._C._vmapmode_decrement_nesting()  # type: ignore[attr-defined]
+    level = torch._C._vmapmode_increment_nesting() - 1
+    torch._C._vmapmode_decrement_nesting()
     return level

@@ -175,7 +175,8 @@ class Tensor(torch.Tensor):
         memo[id(self)] = twin
         return twin
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+    # Torch names the argument so, torch's stub otherwise.
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":  # pyright: ignore[reportIncompatibleMethodOverride]
         """Have autograd collect a gradient in `.grad`, in place. See `torch.Tensor.requires_grad_`."""
         _run_plain(_Plain.requires_grad_, (), (self, requires_grad))
         return self
