@@ -323,3 +323,15 @@ def pack_grounds(grounds: Sequence[GroundGeom]) -> tuple[np.ndarray, np.ndarray]
             heights.append(np.asarray(ground.heights, float).ravel())
             first += nx * ny
     return rows, np.concatenate(heights)
+
+
+def initial_parameters(
+    model: RigidModel, grounds: Sequence[GroundGeom], options: Options, gravity: Sequence[float]
+) -> np.ndarray:
+    """All parameters as model, grounds and options say, flat, in the order of `layout.PARAMETER_TABLE`."""
+    values = {
+        "contact_stiffness": contact_stiffness(model, options, gravity),
+        "ground_friction": np.array([ground.friction for ground in grounds]),
+    }
+    parts = [values[name] if name in values else own_values(model, name) for name in slot.PARAMETER_TABLE]
+    return np.concatenate([np.ravel(part) for part in parts])

@@ -90,7 +90,7 @@ class RigidSolver(Bodies):
         begin, shape = self.parameter_layout["ground_friction"]
         self.n_parameters = begin + shape[0]
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        self._initial_model = self._initial_parameters(grounds, options, gravity)
+        self._initial_model = torch.as_tensor(prepare.initial_parameters(model, grounds, options, gravity))
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
         self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
@@ -132,19 +132,6 @@ class RigidSolver(Bodies):
         self._slides = prepare.slides(model)
         self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
         self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), self._sizes)
-
-    def _initial_parameters(
-        self, grounds: Sequence[GroundGeom], options: prepare.Options, gravity: Sequence[float]
-    ) -> torch.Tensor:
-        values = {
-            "contact_stiffness": prepare.contact_stiffness(self.model, options, gravity),
-            "ground_friction": np.array([ground.friction for ground in grounds]),
-        }
-        for name in slot.PARAMETER_TABLE:
-            if name not in values:
-                values[name] = prepare.own_values(self.model, name)
-        parts = [values[name] for name in slot.PARAMETER_TABLE]
-        return torch.as_tensor(np.concatenate([np.ravel(part) for part in parts]))
 
     def _packed(self, constants: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Constants of the table in the memory of kernels; none is empty."""
