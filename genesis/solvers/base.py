@@ -60,8 +60,8 @@ class Frames:
     """2 (forward only, used in turn) or substeps + 1 (kept for the adjoint)."""
     of: dict[str, Any]
     """Solver name -> that solver's own frame object."""
-    exchange: Exchange
-    """Poses and impulses of the colliders."""
+    exchange: Exchange = None  # type: ignore[assignment]
+    """Poses and impulses of the colliders; None only where a solver without colliders stands alone."""
 
 
 class Solver(ABC):
