@@ -38,7 +38,7 @@ def test_a_new_block_of_parameters_shifts_those_behind_it(monkeypatch, new):
     names = list(slot.PARAMETER_TABLE.items())
     if new:
         names.insert(2, new)
-        monkeypatch.setattr(slot, "BLOCKS", dict(names))
+        monkeypatch.setattr(slot, "PARAMETER_TABLE", dict(names))
     blocks = slot.parameter_layout(LINKS, DOFS, GROUNDS)
     n_parameters = sum(math.prod(shape) for _, shape in blocks.values())
     assert list(blocks) == [name for name, _ in names]
