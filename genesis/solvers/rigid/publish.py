@@ -89,7 +89,8 @@ class Publisher:
         places = [list(range(begin, begin + shape[0])) for begin, shape in (
             parameter_layout["friction"], parameter_layout["ground_friction"])]  # fmt: skip
         numbers = [*places[0], *places[1]]
-        self._columns = [numbers[c.friction] for c in colliders]
+        columns = [numbers[c.friction] for c in colliders]
+        self._columns = torch.tensor(columns, device=lay.device, dtype=torch.int64)
         self._first, self._every = first, every
         self._times = substep_dt * torch.arange(every, **opts)
         # The world is one more link, behind the others.
@@ -116,7 +117,7 @@ class Publisher:
             inputs = [value.detach().requires_grad_() for value in (*links, model[:, self._columns])]
             grads = torch.autograd.grad(self.poses(inputs[:4], inputs[4]), inputs, cotangents)
         gmodel = torch.zeros_like(model)
-        gmodel.index_add_(1, torch.tensor(self._columns, device=model.device), grads[4])
+        gmodel.index_add_(1, self._columns, grads[4])
         return [torch.where(healthy[:, None, None], grad, 0.0) for grad in grads[:4]], gmodel
 
     def _own(self, exchange: Exchange, name: str, frame: int, active: int) -> torch.Tensor:
