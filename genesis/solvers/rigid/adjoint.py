@@ -29,12 +29,14 @@ from genesis.solvers.rigid.layout import (
     BV,
     BW,
     COM,
+    COMPONENT,
     DOF0,
     DT,
     GROUNDS,
     JD,
     JO,
     KIND,
+    LIMIT,
     LINKS,
     MOMENT,
     N_DOFS,
@@ -52,12 +54,19 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
     Features,
 )  # fmt: skip
+from genesis.solvers.rigid.mujoco.contacts import contacts as mujoco_contacts
+from genesis.solvers.rigid.mujoco.joints import LIMITED
+from genesis.solvers.rigid.mujoco.joints import joints as mujoco_joints
+from genesis.solvers.rigid.mujoco.layout import Features as MujocoFeatures
 from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
 
 
 @per_runtime
-def adjoint(features: Features) -> Functions:
-    gr, jo = grounds(features), joints()
+def adjoint(features: Features | MujocoFeatures) -> Functions:
+    mujoco = isinstance(features, MujocoFeatures)
+    gr, jo, co = grounds(features), joints(), None
+    if mujoco:
+        jo, co = mujoco_joints(), mujoco_contacts(features)
 
     @ti.func
     def sweep_out(a: ti.template(), s, b):
@@ -140,7 +149,10 @@ def adjoint(features: Features) -> Functions:
             nu, due = at.summed(a, b, l, NU), at.summed(a, b, l, QDD)
             new, acc = vel + dt * due, at.motion(a, s, b, l, ACCELERATION) + due
             m = a.model[at.block(a, b, "mass", l)]
-            contact_adjoint(a, s, b, l, p, R, vel, new, nu)
+            if ti.static(mujoco):
+                co.adjoint(a, s, b, l)
+            else:
+                contact_adjoint(a, s, b, l, p, R, vel, new, nu)
             # Inertia: nu . (I a + v x* I v)
             moving = momentum(m, h, jd, jo_, vel)
             N = momentum(m, h, jd, jo_, acc) + vel.cross_force(moving)
@@ -174,6 +186,9 @@ def adjoint(features: Features) -> Functions:
                     n = 3
                 # the joint's own velocity; that of the link before it; what their product does to the acceleration
                 own = spatial()
+                if ti.static(mujoco):
+                    if n == 3 and at.dof(a, j - 2, COMPONENT) == 0 and at.law(a, j - 2, LIMIT)[1] < LIMITED:
+                        jo.ball_adjoint(a, s, b, j - 2)
                 for c in range(n):
                     own += a.qd[at.dof_at(a, s, b, j - c)] * at.axis(a, s, b, j - c)
                 vel -= own
@@ -182,10 +197,15 @@ def adjoint(features: Features) -> Functions:
                 for c in range(n):
                     axis, i, gi = at.axis(a, s, b, j - c), at.dof_at(a, s, b, j - c), at.dof_at(a, 0, b, j - c)
                     speed, acceleration, mu = a.qd[i], a.qdd[i], a.x[gi]
-                    after = speed + dt * acceleration
+                    after = acceleration + 0.0  # what the contacts' rows BU are about: this, or the new velocity
+                    if ti.static(not mujoco):
+                        after = speed + dt * acceleration
                     twisted += axis.cross_force(mu * N + speed * (V - y) + after * U + acceleration * A)
                     gy, gv = jo.load_adjoint(a, s, b, j - c, jo.coordinate(a, s, b, j - c), mu)
-                    a.gqd[gi] = a.gqd[gi] - (axis.dot(V + U - y) + gv)
+                    if ti.static(mujoco):
+                        a.gqd[gi] = a.gqd[gi] - (axis.dot(V - y) + gv)
+                    else:
+                        a.gqd[gi] = a.gqd[gi] - (axis.dot(V + U - y) + gv)
                     a.x[gi] = gy
                 if n == 3:  # a ball turns all its axes, a single dof only those before it
                     W += twisted
@@ -217,4 +237,4 @@ def adjoint(features: Features) -> Functions:
             at.increase(a.gmodel, at.block(a, b, "inertia", l, c),
                         x[i] * v[k] + x[k] * v[i] - n[i] * w[k] - n[k] * w[i])  # fmt: skip
 
-    return Functions(sweep_out=sweep_out, sweep_in=sweep_in, gamma=gamma)
+    return Functions(sweep_out=sweep_out, sweep_in=sweep_in, gamma=gamma, inertia_adjoint=inertia_adjoint)

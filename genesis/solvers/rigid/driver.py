@@ -2,10 +2,11 @@
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.math.lanes import absolute, any_lane, lane, of_lane, where
+from genesis.math.lanes import absolute, any_lane, lane
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
+from genesis.solvers.rigid.border import border
 from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.joints import joints
 from genesis.solvers.rigid.kinematics import kinematics
@@ -16,7 +17,6 @@ from genesis.solvers.rigid.layout import (
     DOFS,
     DT,
     END,
-    ENVS,
     KIND,
     LINKS,
     N_CONTROLS,
@@ -45,7 +45,7 @@ ATTEMPTS = 4
 def driver(features: Features) -> Functions:
     lay = layout()
     ki, ine, jo, ad, ta = kinematics(features), inertia(), joints(), adjoint(features), tangent()
-    out, pr = outputs(features), pairs(features)
+    out, pr, bo = outputs(features), pairs(features), border()
 
     @ti.func
     def integrate(a: ti.template(), s, then, b):
@@ -96,71 +96,6 @@ def driver(features: Features) -> Functions:
                 a.x[i] = dt * a.gqd[i]
                 j += 1
 
-    @ti.func
-    def note(status: ti.template(), b, total, fastest, step):
-        """The first substep, counted from one, after which an environment was not finite any more, or too fast."""
-        for j in ti.static(range(lay.width)):
-            if (not lay.finite(of_lane(total, j)) or of_lane(fastest, j) > 1.0) and status[lay.width * b + j] == 0:
-                status[lay.width * b + j] = step + 1
-
-    @ti.func
-    def healthy(status: ti.template(), b):
-        """Mask of the environments that stayed finite."""
-        codes = lane()
-        for j in ti.static(range(lay.width)):
-            if ti.static(lay.width == 1):
-                codes = ti.cast(status[b], lay.real)
-            else:
-                codes[j] = ti.cast(status[lay.width * b + j], lay.real)
-        return codes < 0.5
-
-    @ti.func
-    def magnitude(a: ti.template(), array: ti.template(), b, n):
-        """Sum of the absolute values of n numbers of each environment."""
-        total = lane()
-        for k in range(n):
-            v = array[at.item(a, 0, b, k, n)]
-            total += ti.max(v, 0.0 - v)
-        return total
-
-    @ti.func
-    def keep(a: ti.template(), good, array: ti.template(), b, n):
-        """Zero in environments that are out."""
-        for k in range(n):
-            i = at.item(a, 0, b, k, n)
-            array[i] = where(good, array[i], lane())
-
-    @ti.func
-    def load_rows(a: ti.template(), rows: ti.template(), array: ti.template(), b, n):
-        """Into frame 0, from rows of n numbers for each environment. Idle lanes repeat the first environment."""
-        for k in range(n):
-            v = lane()
-            for j in ti.static(range(lay.width)):
-                env = lay.width * b + j
-                if env >= a.size[ENVS]:
-                    env = 0
-                if ti.static(lay.width == 1):
-                    v = rows[env * n + k]
-                else:
-                    v[j] = rows[env * n + k]
-            array[at.item(a, 0, b, k, n)] = v
-
-    @ti.func
-    def store_rows(a: ti.template(), frame, array: ti.template(), rows: ti.template(), b, n):
-        """The reverse, from a frame."""
-        for k in range(n):
-            v = array[at.item(a, frame, b, k, n)]
-            for j in ti.static(range(lay.width)):
-                env = lay.width * b + j
-                if env < a.size[ENVS]:
-                    rows[env * n + k] = of_lane(v, j)
-
-    @ti.func
-    def clear(a: ti.template(), array: ti.template(), b, n):
-        none = lane()
-        for k in range(n):
-            array[at.item(a, 0, b, k, n)] = none
-
     @kernel(TABLE, "constant", "frames", "scratch", "step")
     def advance(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
@@ -171,9 +106,9 @@ def driver(features: Features) -> Functions:
                 if a.size[BEGIN] == 0:
                     for j in ti.static(range(lay.width)):
                         a.status[lay.width * b + j] = 0
-                    load_rows(a, a.q_in, a.q, b, a.size[QS])
-                    load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
-                    load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
+                    bo.load_rows(a, a.q_in, a.q, b, a.size[QS])
+                    bo.load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
+                    bo.load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = step % a.size[N_FRAMES], (step + 1) % a.size[N_FRAMES]
                     for l in range(a.size[LINKS]):
@@ -194,11 +129,11 @@ def driver(features: Features) -> Functions:
                     if ti.static(features.outputs):
                         out.measure(a, s, b)
                     total, fastest = integrate(a, s, then, b)
-                    note(a.status, b, total, fastest, step)
+                    bo.note(a.status, b, total, fastest, step)
                 if a.size[END] == a.size[SUBSTEPS]:
                     last = a.size[SUBSTEPS] % a.size[N_FRAMES]
-                    store_rows(a, last, a.q, a.q_out, b, a.size[QS])
-                    store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
+                    bo.store_rows(a, last, a.q, a.q_out, b, a.size[QS])
+                    bo.store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
 
     @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
     def advance_adjoint(arrays: ti.template()):
@@ -209,17 +144,17 @@ def driver(features: Features) -> Functions:
                 a = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
                 n_controls, n_pushes = N_CONTROLS * a.size[DOFS], 3 * WRENCH_ROWS * a.size[LINKS]
                 if a.size[END] == a.size[SUBSTEPS]:
-                    load_rows(a, a.gq_in, a.gqpos, b, a.size[QS])
-                    load_rows(a, a.gqd_in, a.gqd, b, a.size[DOFS])
-                    clear(a, a.gdofs, b, n_controls)
-                    clear(a, a.gwrench, b, n_pushes)
-                    clear(a, a.gmodel, b, a.size[PARAMETERS])
-                    clear(a, a.ggravity, b, 3)
+                    bo.load_rows(a, a.gq_in, a.gqpos, b, a.size[QS])
+                    bo.load_rows(a, a.gqd_in, a.gqd, b, a.size[DOFS])
+                    bo.clear(a, a.gdofs, b, n_controls)
+                    bo.clear(a, a.gwrench, b, n_pushes)
+                    bo.clear(a, a.gmodel, b, a.size[PARAMETERS])
+                    bo.clear(a, a.ggravity, b, 3)
                     ta.to_tangent(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)
-                force = magnitude(a, a.gq, b, a.size[DOFS]) + magnitude(a, a.gqd, b, a.size[DOFS])
+                force = bo.magnitude(a, a.gq, b, a.size[DOFS]) + bo.magnitude(a, a.gqd, b, a.size[DOFS])
                 if ti.static(features.outputs):
-                    force += magnitude(a, a.gcontacts, b, 6 * a.size[POINTS]) + magnitude(a, a.gjoint, b, n_pushes)
-                good = healthy(a.status, b)
+                    force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS]) + bo.magnitude(a, a.gjoint, b, n_pushes)
+                good = bo.healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):
                         step = a.size[END] - 1 - behind
@@ -232,17 +167,17 @@ def driver(features: Features) -> Functions:
                         if ti.static(features.pairs):
                             pr.contact_forces_adjoint(a, s, b)
                         ad.sweep_in(a, s, b)
-                keep(a, good, a.gq, b, a.size[DOFS])
-                keep(a, good, a.gqd, b, a.size[DOFS])
-                keep(a, good, a.gdofs, b, n_controls)
-                keep(a, good, a.gwrench, b, n_pushes)
-                keep(a, good, a.gmodel, b, a.size[PARAMETERS])
-                keep(a, good, a.ggravity, b, 3)
+                bo.keep(a, good, a.gq, b, a.size[DOFS])
+                bo.keep(a, good, a.gqd, b, a.size[DOFS])
+                bo.keep(a, good, a.gdofs, b, n_controls)
+                bo.keep(a, good, a.gwrench, b, n_pushes)
+                bo.keep(a, good, a.gmodel, b, a.size[PARAMETERS])
+                bo.keep(a, good, a.ggravity, b, 3)
                 if a.size[BEGIN] == 0:
                     ta.from_tangent(a, 0, b)
-                    keep(a, good, a.gqpos, b, a.size[QS])
-                    store_rows(a, 0, a.gqpos, a.gq_out, b, a.size[QS])
-                    store_rows(a, 0, a.gqd, a.gqd_out, b, a.size[DOFS])
-                    store_rows(a, 0, a.gdofs, a.gdofs_out, b, n_controls)
+                    bo.keep(a, good, a.gqpos, b, a.size[QS])
+                    bo.store_rows(a, 0, a.gqpos, a.gq_out, b, a.size[QS])
+                    bo.store_rows(a, 0, a.gqd, a.gqd_out, b, a.size[DOFS])
+                    bo.store_rows(a, 0, a.gdofs, a.gdofs_out, b, n_controls)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

@@ -61,7 +61,7 @@ def control_at(a, b, j, what):
 def block(a, b, name, i, component=0):
     """Of a parameter, by the name of its block."""
     first = 0
-    for before, (size, *inner) in slot.PARAMETER_TABLE.items():
+    for before, (size, *inner) in getattr(a, "parameters", slot.PARAMETER_TABLE).items():
         width = math.prod(inner)
         if before == name:
             return item(a, 0, b, first + width * i + component, a.size[slot.PARAMETERS])

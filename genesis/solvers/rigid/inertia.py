@@ -4,6 +4,8 @@ Source: composite rigid bodies and sparse L^T D L, Featherstone (2008), chapters
 with itself, its parent dof, … as in MuJoCo.
 """
 
+from collections.abc import Callable
+
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Vec
 from genesis.solvers.rigid import indices as at
@@ -29,7 +31,8 @@ from genesis.solvers.rigid.spatial import Spatial, times
 
 
 @per_runtime
-def inertia() -> Functions:
+def inertia(joints: Callable[[], Functions] = joints) -> Functions:
+    """`joints` makes the functions of what acts along single dofs, of which `load` is used."""
     jo = joints()
 
     @ti.func

@@ -169,5 +169,6 @@ def joints() -> Functions:
         xx = phi.cross(x)
         return g + c1 * x + c2 * xx, g + (1.0 - t2 * c2) * x + c1 * xx
 
-    return Functions(coordinate=coordinate, elastic_adjoint=elastic_adjoint, load=load,
+    return Functions(coordinate=coordinate, rotation_vector=rotation_vector, vector_slope=vector_slope,
+                     elastic_adjoint=elastic_adjoint, load=load,
                      load_adjoint=load_adjoint, turn_by=turn_by, turn_by_adjoint=turn_by_adjoint)

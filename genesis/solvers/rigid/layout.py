@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 15
+N_SIZES = 21
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
- POINTS, GROUNDS, PAIRS, ENVS) = range(N_SIZES)  # fmt: skip
+ POINTS, GROUNDS, PAIRS, ENVS, GEOMS, TOUCHES, CONTACTS, ROWS, DEEPEST, DAMPED_ENTRIES) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
@@ -105,7 +105,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "ground_friction": ("grounds",),
 }
 """The parameters in `model`, in their order, with their shapes."""
-SIZE_OF = {"links": LINKS, "dofs": DOFS, "grounds": GROUNDS}
+SIZE_OF = {"links": LINKS, "dofs": DOFS, "grounds": GROUNDS, "geoms": GEOMS}
 """Where kernels find the sizes of BLOCKS."""
 
 TABLE: Table = (

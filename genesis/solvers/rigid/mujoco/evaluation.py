@@ -1,0 +1,194 @@
+"""One evaluation: from positions, velocities and controls in a frame to its accelerations; and its adjoint."""
+
+from genesis.compiler import Functions, per_runtime, ti, traced
+from genesis.math.lanes import Vec, lane, lanes3
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.adjoint import adjoint
+from genesis.solvers.rigid.inertia import inertia
+from genesis.solvers.rigid.kinematics import kinematics
+from genesis.solvers.rigid.layout import (
+    AAD,
+    AAO,
+    ACCELERATION,
+    AL0,
+    AL1,
+    AL2,
+    BALL,
+    COM,
+    DOF0,
+    DOFS,
+    DT,
+    ENTRIES,
+    JD,
+    JO,
+    KIND,
+    LINKS,
+    LLD,
+    LLO,
+    MOMENT,
+    N_DOFS,
+    NEEDED,
+    PARENT,
+    POS,
+    PUSH,
+    TWIST,
+    VELOCITY,
+)
+from genesis.solvers.rigid.mujoco.contacts import contacts
+from genesis.solvers.rigid.mujoco.joints import joints
+from genesis.solvers.rigid.mujoco.layout import (
+    DAMPED_BA,
+    DAMPED_BACK,
+    DAMPED_BN,
+    DAMPED_BW,
+    DAMPED_DUE,
+    DAMPED_NU,
+    Features,
+)
+from genesis.solvers.rigid.mujoco.newton import newton
+from genesis.solvers.rigid.spatial import momentum, spatial
+
+
+@per_runtime
+def evaluation(features: Features) -> Functions:
+    ki, ine, jo, co, ne, ad = (
+        kinematics(features), inertia(joints), joints(), contacts(features), newton(features), adjoint(features)
+    )  # fmt: skip
+
+    @ti.func
+    def own_forces(a: ti.template(), s, b, l):
+        """The link's own part of `work`: inertia, bias force and external wrench."""
+        p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
+        vel = at.motion(a, s, b, l, VELOCITY)
+        m, h, d, o, com = ki.world_inertia(a, b, l, p, R)
+        for row, v in ti.static(((MOMENT, h), (JD, d), (JO, o))):
+            at.put(a, a.trace, at.trace_at(a, s, b, l, row), v)
+        needed = momentum(m, h, d, o, at.motion(a, s, b, l, ACCELERATION))
+        bias = vel.cross_force(momentum(m, h, d, o, vel))
+        push = at.get3(a, a.wrench, at.wrench_at(a, b, l, PUSH))
+        needed.w += bias.w - at.get3(a, a.wrench, at.wrench_at(a, b, l, TWIST)) - com.cross(push)
+        needed.v += bias.v - push
+        none = lane()
+        a0, a1, a2 = Vec(none, 0.0 - h[2], h[1]), Vec(h[2], none, 0.0 - h[0]), Vec(0.0 - h[1], h[0], none)
+        for row, v in ti.static(((AAD, d), (AAO, o), (AL0, a0), (AL1, a1), (AL2, a2), (LLD, Vec(m, m, m)),
+                                 (LLO, lanes3()), (NEEDED, needed))):  # fmt: skip
+            at.put(a, a.work, at.work_at(a, b, l, row), v)
+
+    @ti.func
+    def accelerate(a: ti.template(), s, b, before, warm):
+        """qdd of frame s. Starts from that of frame `before` where `warm`. Returns 1 where it has not converged."""
+        for l in range(a.size[LINKS]):
+            ki.link_kinematics(a, s, b, l)
+        for l in range(a.size[LINKS]):
+            own_forces(a, s, b, l)
+        ine.mass_matrix(a, s, b)
+        for e in range(a.size[ENTRIES]):
+            a.inertia_rows[at.entry_at(a, 0, b, e)] = a.mass[at.entry_at(a, s, b, e)]
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            a.force[i] = a.x[i]
+        a.n_contacts[b] = 0
+        found = jo.list_rows(a, s, b)
+        for l in range(a.size[LINKS]):
+            co.listed(a, s, b, l)
+        found = found or a.n_contacts[b] > 0
+        open_ = lane()
+        if found and warm:
+            for j in range(a.size[DOFS]):
+                a.qdd[at.dof_at(a, s, b, j)] = a.qdd[at.dof_at(a, before, b, j)]
+        else:
+            ine.factor(a, s, b)
+            ine.solve(a, s, b)
+            for j in range(a.size[DOFS]):
+                a.qdd[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
+        if found:
+            open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[3], ti.i32))
+        return open_
+
+    @ti.func
+    def accelerate_adjoint(a: ti.template(), s, b):
+        """From the cotangent of qdd in gqdd: adds to those of q (in each dof's own direction), qd and the inputs."""
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            a.x[i] = a.gqdd[i]
+        ine.solve(a, s, b)
+        ad.sweep_out(a, s, b)
+        ad.sweep_in(a, s, b)
+
+    @ti.func
+    def damped_adjoint(a: ti.template(), s, b, servos):
+        """Of moved = (M + h B)^-1 M qdd, whose cotangent is in gqdd: that becomes the one of qdd; the rest is added."""
+        h = a.num[DT]
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            a.x[i] = a.gqdd[i]
+        damped = a.having(mass=a.damped)
+        ine.solve(damped, s, b)
+        # virtual power of M (moved - qdd) + h B moved
+        for l in range(a.size[LINKS]):
+            nu, due = spatial(), spatial()
+            parent = at.link(a, l, PARENT)
+            if parent >= 0:
+                nu += damped_sum(a, b, parent, DAMPED_NU)
+                due += damped_sum(a, b, parent, DAMPED_DUE)
+            first = at.link(a, l, DOF0)
+            for j in range(first, first + at.link(a, l, N_DOFS)):
+                axis, i = at.axis(a, s, b, j), at.dof_at(a, s, b, j)
+                nu += a.x[at.dof_at(a, 0, b, j)] * axis
+                due += (a.moved[i] - a.qdd[i]) * axis
+            none = spatial()
+            for row, v in ti.static(((DAMPED_NU, nu), (DAMPED_DUE, due), (DAMPED_BN, none), (DAMPED_BA, none),
+                                     (DAMPED_BW, none))):  # fmt: skip
+                at.put(a, a.back_damped, damped_at(a, b, l, row), v)
+        for behind in range(a.size[LINKS]):
+            l = a.size[LINKS] - 1 - behind
+            p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
+            h_, jd, jo_ = at.traced_at(a, s, b, l, MOMENT), at.traced_at(a, s, b, l, JD), at.traced_at(a, s, b, l, JO)
+            nu, due = damped_sum(a, b, l, DAMPED_NU), damped_sum(a, b, l, DAMPED_DUE)
+            m = a.model[at.block(a, b, "mass", l)]
+            N, A = momentum(m, h_, jd, jo_, due), momentum(m, h_, jd, jo_, nu)
+            W = damped_sum(a, b, l, DAMPED_BW) - (nu.cross_force(N) + due.cross_force(A))
+            still = spatial()
+            ad.inertia_adjoint(a, b, l, p + R @ at.link_vector(a, l, COM), R, still, nu, due, still)
+            N, A = damped_sum(a, b, l, DAMPED_BN) + N, damped_sum(a, b, l, DAMPED_BA) + A
+            first = at.link(a, l, DOF0)
+            j = first + at.link(a, l, N_DOFS) - 1
+            while j >= first:
+                n = 1
+                if at.dof(a, j, KIND) == BALL:
+                    n = 3
+                twisted = spatial()
+                for c in range(n):
+                    i, k = at.dof_at(a, 0, b, j - c), at.dof_at(a, s, b, j - c)
+                    twisted += at.axis(a, s, b, j - c).cross_force(a.x[i] * N + (a.moved[k] - a.qdd[k]) * A)
+                if n == 3:
+                    W += twisted
+                for c in range(n):
+                    i = at.dof_at(a, 0, b, j - c)
+                    a.gq[i] = a.gq[i] - at.axis(a, s, b, j - c).dot(W)
+                if n == 1:
+                    W += twisted
+                j -= n
+            parent = at.link(a, l, PARENT)
+            if parent >= 0:
+                for row, v in ti.static(((DAMPED_BN, N), (DAMPED_BA, A), (DAMPED_BW, W))):
+                    at.add(a, a.back_damped, damped_at(a, b, parent, row), v)
+        for j in range(a.size[DOFS]):
+            i, k = at.dof_at(a, 0, b, j), at.dof_at(a, s, b, j)
+            mu, damping = a.x[i], jo.implicit_damping(a, s, b, j, servos)
+            at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * (a.moved[k] - a.qdd[k]))
+            jo.implicit_damping_adjoint(a, s, b, j, servos, 0.0 - h * mu * a.moved[k])
+            a.gqdd[i] = a.gqdd[i] - h * damping * mu
+
+    return Functions(accelerate=accelerate, accelerate_adjoint=accelerate_adjoint, damped_adjoint=damped_adjoint,
+                     times_inertia=ne.times_inertia)  # fmt: skip
+
+
+@traced
+def damped_at(a, b, l, row):
+    return at.vector_at(a, 0, b, l, row, DAMPED_BACK, a.size[LINKS])
+
+
+@traced
+def damped_sum(a, b, l, row):
+    return at.get6(a, a.back_damped, damped_at(a, b, l, row))

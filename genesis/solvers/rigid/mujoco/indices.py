@@ -1,0 +1,59 @@
+"""Where the numbers of `mujoco.layout.TABLE` lie; see `genesis.solvers.rigid.indices`."""
+
+from genesis.compiler import element, traced, value
+from genesis.math.lanes import Vec
+from genesis.solvers.rigid import layout as shared
+from genesis.solvers.rigid.indices import item
+from genesis.solvers.rigid.mujoco import layout as slot
+
+
+@traced
+def number_at(a, b, c, what):
+    """Of listed contact c."""
+    return item(a, 0, b, slot.CONTACT_NUMBERS * c + what, slot.CONTACT_NUMBERS * a.size[shared.CONTACTS])
+
+
+@traced
+def index_at(a, b, c, what):
+    return item(a, 0, b, slot.CONTACT_INTS * c + what, slot.CONTACT_INTS * a.size[shared.CONTACTS])
+
+
+@traced
+def jacobian_at(a, b, c, row, k):
+    """Of a row of listed contact c, by the k-th dof of its chain."""
+    rows, depth = a.size[shared.ROWS], a.size[shared.DEEPEST]
+    return item(a, 0, b, (rows * c + row) * depth + k, a.size[shared.CONTACTS] * rows * depth)
+
+
+@traced
+def row_at(a, b, j, kind, what):
+    """Of a row of dof j alone."""
+    width = slot.ROW_KINDS * slot.ROW_NUMBERS
+    return item(a, 0, b, width * j + slot.ROW_NUMBERS * kind + what, width * a.size[shared.DOFS])
+
+
+@traced
+def damped_at(a, s, b, entry):
+    return item(a, s, b, entry, a.size[shared.DAMPED_ENTRIES])
+
+
+@traced
+def touch(a, t, what):
+    return value(element(a.touch, slot.TOUCH_INTS * t + what))
+
+
+@traced
+def touch_number(a, t, what):
+    return value(element(a.touch_law, slot.TOUCH_NUMBERS * t + what))
+
+
+@traced
+def geom(a, i, which):
+    """A row of a geom."""
+    return Vec(*[element(a.geom, 4 * (slot.GEOM_ROWS * i + which) + c) for c in range(4)])
+
+
+@traced
+def point(a, i):
+    """Centre and radius of a point of a geom."""
+    return Vec(*[element(a.point, 4 * i + c) for c in range(4)])

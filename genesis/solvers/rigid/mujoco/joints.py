@@ -1,0 +1,362 @@
+"""What acts along single dofs: actuators, springs, damping at the present state, and rows of limits and friction loss.
+
+    force = actuator(y, v) - stiffness (y - rest) - damping v           all explicit; y: see `rigid.joints`
+    limit    y = q - low - margin, and high - q - margin: one-sided rows J = +1, -1
+    ball     y = high - angle - margin, J = - axis of the rotation: a contact of one row
+    loss     y = 0: |force| <= frictionloss
+"""
+
+from genesis.compiler import Functions, per_runtime, ti
+from genesis.math.lanes import Vec, any_lane, lane, lanes3, where
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.joints import joints as shared_joints
+from genesis.solvers.rigid.layout import (
+    BALL,
+    COMPONENT,
+    DEPTH,
+    DOFS,
+    DT,
+    ENTRY0,
+    FORCE,
+    GATE,
+    GATE_VELOCITY,
+    KIND,
+    LIMIT,
+    Q_INDEX,
+    REST,
+    TARGET,
+    TARGET_VELOCITY,
+)
+from genesis.solvers.rigid.mujoco import indices as my
+from genesis.solvers.rigid.mujoco.impedance import RowLaw, impedance
+from genesis.solvers.rigid.mujoco.layout import (
+    C_DIM,
+    C_DOF,
+    LOSS,
+    LOWER,
+    R_ALONG,
+    R_BOUND,
+    R_D,
+    R_F,
+    R_W,
+    R_X,
+    ROW_KINDS,
+    ROW_NUMBERS,
+    UPPER,
+    D,
+    X,
+)
+
+LEAST_R = 1e-15
+LIMITED = 1e29
+"""A limit beyond this is none."""
+
+
+@per_runtime
+def joints() -> Functions:
+    im, sh = impedance(), shared_joints()
+
+    @ti.func
+    def terms(a: ti.template(), s, b, j):
+        """Force; where the actuator is within its strength; its gains in use."""
+        y, v = sh.coordinate(a, s, b, j), a.qd[at.dof_at(a, s, b, j)]
+        rest = at.law(a, j, REST)
+        kp = a.dofs[at.control_at(a, b, j, GATE)] * a.model[at.block(a, b, "kp", j)]
+        kv = a.dofs[at.control_at(a, b, j, GATE_VELOCITY)] * a.model[at.block(a, b, "kv", j)]
+        asked = (a.dofs[at.control_at(a, b, j, FORCE)] + kp * (a.dofs[at.control_at(a, b, j, TARGET)] - y)
+                 + kv * (a.dofs[at.control_at(a, b, j, TARGET_VELOCITY)] - v))  # fmt: skip
+        strong = where(asked > rest[2], lane(), where(asked < rest[1], lane(), lane(1.0)))
+        force = where(asked > rest[2], lane(rest[2]), where(asked < rest[1], lane(rest[1]), asked))
+        force = force - a.model[at.block(a, b, "stiffness", j)] * (y - rest[0])
+        force = force - a.model[at.block(a, b, "damping", j)] * v
+        return force, strong, kp, kv, y
+
+    @ti.func
+    def load(a: ti.template(), s, b, j):
+        """What dof j adds to the diagonal of the mass matrix, and its force."""
+        force, _strong, _kp, _kv, _y = terms(a, s, b, j)
+        return a.model[at.block(a, b, "armature", j)], force
+
+    @ti.func
+    def implicit_damping(a: ti.template(), s, b, j, with_servos):
+        """By how much the force falls with the velocity, as far as the integrator takes it implicitly."""
+        _force, strong, _kp, kv, _y = terms(a, s, b, j)
+        return a.model[at.block(a, b, "damping", j)] + with_servos * strong * kv
+
+    @ti.func
+    def implicit_damping_adjoint(a: ti.template(), s, b, j, with_servos, g):
+        _force, strong, _kp, _kv, _y = terms(a, s, b, j)
+        at.increase(a.gmodel, at.block(a, b, "damping", j), g)
+        w, gate = at.block(a, b, "kv", j), at.control_at(a, b, j, GATE_VELOCITY)
+        felt = with_servos * strong * g
+        at.increase(a.gmodel, w, felt * a.dofs[gate])
+        at.increase(a.gdofs, gate, felt * a.model[w])
+
+    @ti.func
+    def law_of(a: ti.template(), b, ref: ti.template(), imp: ti.template(), j):
+        """Of the rows whose parameters have these names."""
+        r0, r1 = a.model[at.block(a, b, ref, j, 0)], a.model[at.block(a, b, ref, j, 1)]
+        i = [a.model[at.block(a, b, imp, j, k)] for k in ti.static(range(5))]
+        return RowLaw(Vec(r0, r1), Vec(i[0], i[1], i[2], i[3], i[4]))
+
+    @ti.func
+    def put_row(a: ti.template(), b, j, kind, on: ti.template(), law: ti.template(), y, reference, bound):
+        """Row of dof j: `reference` is b v, its sign that of J."""
+        none = lane()
+        d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
+        R = ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
+        k, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
+        if kind == LOSS:
+            k = lane()
+        a.dof_rows[my.row_at(a, b, j, kind, R_D)] = where(on, 1.0 / R, none)
+        a.dof_rows[my.row_at(a, b, j, kind, R_X)] = damping * reference + k * d * y
+        a.dof_rows[my.row_at(a, b, j, kind, R_ALONG)] = none
+        a.dof_rows[my.row_at(a, b, j, kind, R_BOUND)] = none + bound
+
+    @ti.func
+    def list_rows(a: ti.template(), s, b):
+        """Rows of limits and friction loss. Whether there are any."""
+        found = False
+        for j in range(a.size[DOFS]):
+            bits, none = 0, lane()
+            limit, v = at.law(a, j, LIMIT), a.qd[at.dof_at(a, s, b, j)]
+            if at.dof(a, j, KIND) != BALL:
+                q = a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))]
+                below, above = q - limit[0] - limit[2], limit[1] - q - limit[2]
+                if any_lane(below < 0.0):
+                    bits += 1
+                    put_row(a, b, j, LOWER, below < 0.0, law_of(a, b, "limit_solref", "limit_solimp", j), below, v, 0.0)
+                if any_lane(above < 0.0):
+                    bits += 2
+                    put_row(a, b, j, UPPER, above < 0.0, law_of(a, b, "limit_solref", "limit_solimp", j), above,
+                            0.0 - v, 0.0)  # fmt: skip
+            elif at.dof(a, j, COMPONENT) == 0 and limit[1] < LIMITED:
+                list_ball(a, s, b, j)
+            floss = a.model[at.block(a, b, "frictionloss", j)]
+            if any_lane(floss > 0.0):
+                bits += 4
+                put_row(a, b, j, LOSS, floss > 0.0, law_of(a, b, "loss_solref", "loss_solimp", j), none, v, floss)
+            a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])] = bits
+            found = found or bits > 0
+        return found
+
+    @ti.func
+    def ball(a: ti.template(), s, b, j):
+        """Rotation vector of the ball whose first dof is j, angle, axis (which is zero at rest), y."""
+        phi = sh.rotation_vector(at.get4(a, a.q, at.q_at(a, s, b, at.dof(a, j, Q_INDEX))))
+        angle, none = phi.norm(), lane()
+        axis = phi / where(angle > 0.0, angle, none + 1.0)
+        limit = at.law(a, j, LIMIT)
+        return phi, angle, axis, limit[1] - angle - limit[2]
+
+    @ti.func
+    def list_ball(a: ti.template(), s, b, j):
+        _phi, _angle, axis, y = ball(a, s, b, j)
+        none, count = lane(), a.n_contacts[b]
+        if any_lane(y < 0.0):
+            a.n_contacts[b] = count + 1
+            law = law_of(a, b, "limit_solref", "limit_solimp", j)
+            d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
+            R = ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
+            k, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
+            a.contact_index[my.index_at(a, b, count, C_DOF)] = j + 2
+            a.contact_index[my.index_at(a, b, count, C_DIM)] = 1
+            a.contact_list[my.number_at(a, b, count, D)] = where(y < 0.0, 1.0 / R, none)
+            speed = axis.dot(at.get3(a, a.qd, at.dof_at(a, s, b, j)))
+            a.contact_list[my.number_at(a, b, count, X)] = k * d * y - damping * speed
+            for i in range(at.dof(a, j + 2, DEPTH)):
+                a.contact_jacobian[my.jacobian_at(a, b, count, 0, i)] = none
+            for c in ti.static(range(3)):
+                a.contact_jacobian[my.jacobian_at(a, b, count, 0, 2 - c)] = 0.0 - axis[c]
+
+    @ti.func
+    def evaluate_rows(a: ti.template(), b, part):
+        """Forces and curvatures of the rows of single dofs at x + part * along. Returns as `cones.evaluate`."""
+        slope, curvature, moved, none = lane(), lane(), lane(), lane()
+        for j in range(a.size[DOFS]):
+            bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
+            if bits > 0:
+                for kind in range(ROW_KINDS):
+                    if (bits >> kind) % 2 == 1:
+                        i, step = my.row_at(a, b, j, kind, 0), at.step(a)
+                        stiff, along = a.dof_rows[i + R_D * step], a.dof_rows[i + R_ALONG * step]
+                        x = a.dof_rows[i + R_X * step] + part * along
+                        bound = a.dof_rows[i + R_BOUND * step]
+                        f = 0.0 - stiff * x
+                        w = where(x < 0.0, stiff, none)
+                        if kind == LOSS:
+                            inside = (f < bound) & (f > 0.0 - bound)
+                            w = where(inside, stiff, none)
+                            f = ti.min(ti.max(f, 0.0 - bound), bound)
+                        else:
+                            f = where(x < 0.0, f, none)
+                        before = a.dof_rows[i + R_W * step]
+                        before_f = a.dof_rows[i + R_F * step]
+                        other = (w != before) | ((w == 0.0) & (f != before_f))
+                        moved += where(other & (stiff > 0.0), none + 1.0, none)
+                        a.dof_rows[i + R_F * step] = f
+                        a.dof_rows[i + R_W * step] = w
+                        slope -= f * along
+                        curvature += w * along * along
+        return slope, curvature, moved
+
+    @ti.func
+    def gather_rows(a: ti.template(), s, b):
+        """Adds the rows' forces to x and their curvatures to the diagonal of the mass matrix."""
+        for j in range(a.size[DOFS]):
+            bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
+            if bits > 0:
+                k, m = at.dof_at(a, 0, b, j), at.entry_at(a, s, b, at.dof(a, j, ENTRY0))
+                for kind in range(ROW_KINDS):
+                    if (bits >> kind) % 2 == 1:
+                        i, step = my.row_at(a, b, j, kind, 0), at.step(a)
+                        f = a.dof_rows[i + R_F * step]
+                        if kind == UPPER:
+                            f = 0.0 - f
+                        a.x[k] = a.x[k] + f
+                        a.mass[m] = a.mass[m] + a.dof_rows[i + R_W * step]
+
+    @ti.func
+    def project_rows(a: ti.template(), b, to: ti.template(), array: ti.template(), s, add):
+        """Number `to` of every row becomes J times the dofs' `array`, or that is added to it."""
+        for j in range(a.size[DOFS]):
+            bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
+            if bits > 0:
+                value_ = array[at.dof_at(a, s, b, j)]
+                for kind in range(ROW_KINDS):
+                    if (bits >> kind) % 2 == 1:
+                        i = my.row_at(a, b, j, kind, to)
+                        v = value_ + 0.0
+                        if kind == UPPER:
+                            v = 0.0 - value_
+                        if add:
+                            v += a.dof_rows[i]
+                        a.dof_rows[i] = v
+
+    @ti.func
+    def advance_rows(a: ti.template(), b, part):
+        for j in range(a.size[DOFS]):
+            bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
+            if bits > 0:
+                for kind in range(ROW_KINDS):
+                    if (bits >> kind) % 2 == 1:
+                        i, step = my.row_at(a, b, j, kind, 0), at.step(a)
+                        a.dof_rows[i + R_X * step] = a.dof_rows[i + R_X * step] + part * a.dof_rows[i + R_ALONG * step]
+
+    @ti.func
+    def row_adjoint(a: ti.template(), b, j, kind, law: ti.template(), ref: ti.template(), imp: ti.template(),
+                    on: ti.template(), y, acceleration, speed, mu):  # fmt: skip
+        """Of one row, in its own direction: derivatives of mu . r by y and by the speed; subtracts the others."""
+        none = lane()
+        d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.imp)
+        weight = a.model[at.block(a, b, "dof_invweight", j)]
+        raw = (1.0 - d) / d * weight
+        R = ti.max(raw, LEAST_R)
+        k, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
+        if kind == LOSS:
+            k = lane()
+        x = acceleration + damping * speed + k * d * y
+        stiff = where(on, 1.0 / R, none)
+        f = where(x < 0.0, 0.0 - stiff * x, none)
+        w = where(x < 0.0, stiff, none)
+        by_stiffness = 0.0 - mu * f  # slope of the power in log D
+        if kind == LOSS:
+            bound = a.model[at.block(a, b, "frictionloss", j)]
+            f = 0.0 - stiff * x
+            inside = (f < bound) & (f > 0.0 - bound)
+            w = where(inside, stiff, none)
+            by_stiffness = where(inside, 0.0 - mu * f, none)
+            held = where(inside | (stiff <= 0.0), none, where(f > 0.0, none + 1.0, none - 1.0))
+            at.increase(a.gmodel, at.block(a, b, "frictionloss", j), mu * held)
+        gx = w * mu
+        gln = where(raw > LEAST_R, by_stiffness, none)
+        gd = gln / (d * (1.0 - d)) + k * y * gx
+        at.increase(a.gmodel, at.block(a, b, "dof_invweight", j), gln / weight)
+        gk = d * y * gx
+        if kind == LOSS:
+            gk = lane()
+        gref0, gref1, gdmax = im.stiffness_adjoint(law.ref, law.imp, a.num[DT], a.solver_numbers[2], gk, speed * gx)
+        for c, g in ti.static(((0, gref0), (1, gref1))):
+            at.increase(a.gmodel, at.block(a, b, ref, j, c), 0.0 - g)
+        gwidth = where(law.imp[2] > 0.0, gd * gwidth, none)
+        for c, g in ti.static(((0, gd * gd0), (1, gd * gd1 + gdmax), (2, gwidth), (3, gd * gmid),
+                               (4, gd * im.by_power(y, law.imp)))):  # fmt: skip
+            at.increase(a.gmodel, at.block(a, b, imp, j, c), 0.0 - g)
+        return gd * dy + k * d * gx, damping * gx
+
+    @ti.func
+    def load_adjoint(a: ti.template(), s, b, j, y, mu):
+        """Derivatives of mu . (what the dof resists) by its elastic coordinate and by the velocity; subtracts those by
+        the other inputs."""
+        i = at.dof_at(a, s, b, j)
+        v, acceleration = a.qd[i], a.qdd[i]
+        _force, strong, kp, kv, _y = terms(a, s, b, j)
+        spring, damping = a.model[at.block(a, b, "stiffness", j)], a.model[at.block(a, b, "damping", j)]
+        felt = mu * strong
+        target, target_velocity = at.control_at(a, b, j, TARGET), at.control_at(a, b, j, TARGET_VELOCITY)
+        gate, gate_velocity = at.control_at(a, b, j, GATE), at.control_at(a, b, j, GATE_VELOCITY)
+        p, w = at.block(a, b, "kp", j), at.block(a, b, "kv", j)
+        short, slow = a.dofs[target] - y, a.dofs[target_velocity] - v
+        at.increase(a.gmodel, at.block(a, b, "damping", j), 0.0 - mu * v)
+        at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * acceleration)
+        at.increase(a.gmodel, at.block(a, b, "stiffness", j), mu * (at.law(a, j, REST)[0] - y))
+        at.increase(a.gdofs, at.control_at(a, b, j, FORCE), felt)
+        at.increase(a.gdofs, target, felt * kp)
+        at.increase(a.gdofs, target_velocity, felt * kv)
+        at.increase(a.gdofs, gate, felt * a.model[p] * short)
+        at.increase(a.gdofs, gate_velocity, felt * a.model[w] * slow)
+        at.increase(a.gmodel, p, felt * a.dofs[gate] * short)
+        at.increase(a.gmodel, w, felt * a.dofs[gate_velocity] * slow)
+        gq, gv, limit = lane(), mu * (damping + strong * kv), at.law(a, j, LIMIT)
+        if at.dof(a, j, KIND) != BALL:
+            q = a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))]
+            below, above = q - limit[0] - limit[2], limit[1] - q - limit[2]
+            law = law_of(a, b, "limit_solref", "limit_solimp", j)
+            if any_lane(below < 0.0):
+                gy, gspeed = row_adjoint(a, b, j, LOWER, law, "limit_solref", "limit_solimp", below < 0.0, below,
+                                         acceleration, v, mu)  # fmt: skip
+                gq += gy
+                gv += gspeed
+            if any_lane(above < 0.0):
+                gy, gspeed = row_adjoint(a, b, j, UPPER, law, "limit_solref", "limit_solimp", above < 0.0, above,
+                                         0.0 - acceleration, 0.0 - v, 0.0 - mu)  # fmt: skip
+                gq -= gy
+                gv -= gspeed
+        floss = a.model[at.block(a, b, "frictionloss", j)]
+        if any_lane(floss > 0.0):
+            _gy, gspeed = row_adjoint(a, b, j, LOSS, law_of(a, b, "loss_solref", "loss_solimp", j), "loss_solref",
+                                      "loss_solimp", floss > 0.0, lane(), acceleration, v, mu)  # fmt: skip
+            gv += gspeed
+        return mu * (spring + strong * kp) + gq, gv
+
+    @ti.func
+    def ball_adjoint(a: ti.template(), s, b, j):
+        """Of the limit of the ball whose first dof is j, with the virtual motion in x: subtracts its derivatives."""
+        phi, angle, axis, y = ball(a, s, b, j)
+        none = lane()
+        if any_lane(y < 0.0):
+            i, k = at.dof_at(a, s, b, j), at.dof_at(a, 0, b, j)
+            v, acceleration, mu = at.get3(a, a.qd, i), at.get3(a, a.qdd, i), at.get3(a, a.x, k)
+            law = law_of(a, b, "limit_solref", "limit_solimp", j)
+            gy, gspeed = row_adjoint(a, b, j, LOWER, law, "limit_solref", "limit_solimp", y < 0.0, y,
+                                     0.0 - axis.dot(acceleration), 0.0 - axis.dot(v), 0.0 - axis.dot(mu))  # fmt: skip
+            # slopes by the axis: of mu, which the force multiplies, and of acceleration and velocity in the residual
+            d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
+            stiff = 1.0 / ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
+            kk, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
+            x = kk * d * y - axis.dot(acceleration) - damping * axis.dot(v)
+            on = (y < 0.0) & (x < 0.0)
+            h = 0.0 - axis.dot(mu)
+            gaxis = -where(on, stiff * h, none) * (acceleration + damping * v) - where(on, stiff * x, none) * mu
+            safe = where(angle > 0.0, angle, none + 1.0)
+            gphi = (gaxis - axis.dot(gaxis) * axis) / safe - gy * axis
+            # `gspeed` is by J v, J = - axis
+            at.add(a, a.gq, k, -sh.vector_slope(phi, gphi))
+            at.add(a, a.gqd, k, gspeed * axis)
+
+    return Functions(load=load, load_adjoint=load_adjoint, implicit_damping=implicit_damping,
+                     implicit_damping_adjoint=implicit_damping_adjoint, list_rows=list_rows,
+                     evaluate_rows=evaluate_rows, gather_rows=gather_rows, project_rows=project_rows,
+                     advance_rows=advance_rows, ball_adjoint=ball_adjoint, coordinate=sh.coordinate,
+                     elastic_adjoint=sh.elastic_adjoint, turn_by=sh.turn_by, turn_by_adjoint=sh.turn_by_adjoint,
+                     rotation_vector=sh.rotation_vector, vector_slope=sh.vector_slope)  # fmt: skip

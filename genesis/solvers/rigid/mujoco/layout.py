@@ -1,0 +1,128 @@
+"""What the kernels of MuJoCo's contact model work on, beside what they share with the compliant one.
+
+An *evaluation* maps positions, velocities and controls to accelerations; a frame holds one. A substep takes one
+(Euler, implicitfast) or four (RK4), and the next substep begins in the frame after its last.
+
+A *touch* is a pair of a geom and a ground that may be in contact, in some of its points. A *contact* is a point that
+is within the margin in some environment of a block. Contacts stand in a list, each with its rows: the normal, two
+tangents, and three rotations about these, of which `DIM` act. Rows of single degrees of freedom (limits, friction
+loss) stand apart.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from genesis.arrays import Array, Table
+from genesis.solvers.rigid import layout as rigid
+from genesis.solvers.rigid.layout import places
+
+EULER, IMPLICITFAST, RK4 = "Euler", "implicitfast", "RK4"
+EVALUATIONS = {EULER: 1, IMPLICITFAST: 1, RK4: 4}
+"""Evaluations in a substep."""
+
+
+class Features(NamedTuple):
+    """What kernels are compiled with or without."""
+
+    outputs: bool = False
+    terrain: bool = False
+    integrator: str = EULER
+    implicit: bool = False
+    """Whether velocity terms are taken implicitly: there is damping."""
+    elliptic: bool = False
+    rotations: bool = False
+    """Whether rows of rotation act: some contact has dimension 4 or 6."""
+    pairs: bool = False
+
+
+TOUCH_INTS = 8
+(T_LINK, T_GROUND, T_GEOM, T_KIND, T_DIM, T_POINT0, T_N_POINTS, T_MOST) = range(TOUCH_INTS)
+"""T_MOST: contacts that it has at most."""
+SPHERE, BOX, ELLIPSOID, CYLINDER = range(4)
+"""Kinds of a touch. A capsule is two spheres with a hint for the tangent."""
+TOUCH_NUMBERS = 4
+T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
+"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the ground's; m; m about its centre."""
+GEOM_ROWS = 5
+G_POS, G_X, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
+"""Rows of a geom in its link's frame: (centre, radius), (x axis, half height), (z axis, 1: a hint for the tangent), and
+of an ellipsoid its squared semi-axes as a symmetric matrix."""
+
+*_rows, CONTACT_NUMBERS = places(6, 6, 6, 6, 6, 1, 1, 1, 5, 1)
+X, ALONG, F, WN, WJ, WNN, CROSS, D, MU, ZONE = _rows
+"""Of a listed contact, by its rows: residual J a - aref, its slope along the search direction, force; and of the
+Hessian of its cost: normal with tangent j, tangent j with itself (both by row, 0 unused), normal with itself, and the
+factor of WN WN^T among tangents. Stiffness of the normal (0: the contact is not there), coefficients of friction of
+rows 1 …, and which piece of the cost the residual is in."""
+CONTACT_INTS = 2
+C_DOF, C_DIM = range(CONTACT_INTS)
+"""Last degree of freedom that moves it, number of rows."""
+
+ROW_KINDS = 3
+LOWER, UPPER, LOSS = range(ROW_KINDS)
+ROW_NUMBERS = 6
+R_D, R_X, R_ALONG, R_F, R_W, R_BOUND = range(ROW_NUMBERS)
+"""Of a row of a dof: stiffness (0: not there), residual, its slope, force along the dof, curvature, most force."""
+
+*_rows, DAMPED_BACK = places(2, 2, 2, 2, 2)
+DAMPED_NU, DAMPED_DUE, DAMPED_BN, DAMPED_BA, DAMPED_BW = _rows
+"""Of a link, in the adjoint of implicit damping: motions of the virtual and of the remaining acceleration, and the sums
+of the power's derivatives by them and by a rigid displacement."""
+
+PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
+    "mass": ("links",),
+    "inertia": ("links", 6),
+    "link_invweight": ("links",),
+    "damping": ("dofs",),
+    "armature": ("dofs",),
+    "stiffness": ("dofs",),
+    "kp": ("dofs",),
+    "kv": ("dofs",),
+    "frictionloss": ("dofs",),
+    "dof_invweight": ("dofs",),
+    "limit_solref": ("dofs", 2),
+    "limit_solimp": ("dofs", 5),
+    "loss_solref": ("dofs", 2),
+    "loss_solimp": ("dofs", 5),
+    "friction": ("geoms", 3),
+    "solref": ("geoms", 2),
+    "solimp": ("geoms", 5),
+    "ground_friction": ("grounds", 3),
+    "ground_solref": ("grounds", 2),
+    "ground_solimp": ("grounds", 5),
+}
+"""The parameters in `model`, in their order, with their shapes."""
+
+NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index", "contacts", "joint",
+              "gcontacts", "gjoint")  # fmt: skip
+TABLE: Table = (
+    *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
+    Array("point", "A1", ("points", 4), "constant"),  # centre in its link's frame, radius
+    Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
+    Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
+    Array("geom", "A1", ("geoms", GEOM_ROWS, 4), "constant"),
+    Array("solver_numbers", "A1", (4,), "constant"),  # 1 / impratio, tolerance, 1: refsafe, cap of iterations
+    # Of every frame.
+    Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # RK4: velocity of a stage in the tangent of its start
+    Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B
+    Array("moved", "AL", ("frames", "blocks", "dofs"), "frames"),  # (M + h B)^-1 M a
+    Array("unconverged", "I1", ("blocks", "lanes"), "frames"),  # evaluations in which the cap was reached
+    # Within an evaluation.
+    Array("inertia_rows", "AL", ("blocks", "entries"), "scratch"),  # M, along the chains
+    Array("force", "AL", ("blocks", "dofs"), "scratch"),  # without constraints
+    Array("left", "AL", ("blocks", "dofs"), "scratch"),  # M a - force
+    Array("left_along", "AL", ("blocks", "dofs"), "scratch"),  # its slope along the search direction
+    Array("contact_list", "AL", ("blocks", "contacts", CONTACT_NUMBERS), "scratch"),
+    Array("contact_jacobian", "AL", ("blocks", "contacts", "rows", "depth"), "scratch"),
+    Array("contact_index", "I1", ("blocks", "contacts", CONTACT_INTS), "scratch"),
+    Array("dof_rows", "AL", ("blocks", "dofs", ROW_KINDS, ROW_NUMBERS), "scratch"),
+    Array("dof_rows_on", "I1", ("blocks", "dofs"), "scratch"),  # bits: which rows are there in some environment
+    # Within an adjoint.
+    Array("gbase_q", "AL", ("blocks", "dofs"), "adjoint"),  # RK4: of the start of the substep
+    Array("gbase_qd", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("gend", "AL", ("blocks", "dofs"), "adjoint"),  # RK4: of the mean rate; Euler: of the damped acceleration
+    Array("gend_qd", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("grate", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("gqdd", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("back_damped", "AL", ("blocks", "links", DAMPED_BACK, 3), "adjoint"),
+)

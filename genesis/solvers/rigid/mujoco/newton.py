@@ -1,0 +1,197 @@
+"""The accelerations: the minimum of a strictly convex, piecewise smooth cost, by Newton's method.
+
+    cost(a) = 1/2 (a - a0)' M (a - a0) + sum over contacts and rows of s(J a - a_ref)
+    slope   = M a - f0 - J' f            H = M + J' W J            step p = - H^-1 slope
+
+A full step that leaves every row in its piece of the cost, all quadratic, ends at the minimum. Otherwise a line search
+goes along p to where the slope along it has fallen to a hundredth. An environment that has converged goes on with the
+others of its block, and stays where it is.
+"""
+
+from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.math.lanes import absolute, any_lane, lane, of_lane, where
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.inertia import inertia
+from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0
+from genesis.solvers.rigid.mujoco import indices as my
+from genesis.solvers.rigid.mujoco.cones import cones
+from genesis.solvers.rigid.mujoco.joints import joints
+from genesis.solvers.rigid.mujoco.layout import (
+    ALONG,
+    C_DIM,
+    C_DOF,
+    CROSS,
+    F,
+    R_ALONG,
+    R_X,
+    WJ,
+    WN,
+    WNN,
+    Features,
+    X,
+)
+
+SEARCHES = 12
+"""Most evaluations of a line search."""
+FALLEN = 0.01
+"""Part of the slope at which a line search ends."""
+FAR = 1e30
+
+
+@per_runtime
+def newton(features: Features) -> Functions:
+    lay, jo, cone = layout(), joints(), cones(features)
+    ine = inertia(joints)
+
+    @ti.func
+    def times_inertia(a: ti.template(), b, array: ti.template(), s, out: ti.template()):
+        """out = M array, from the rows along the chains."""
+        for j in range(a.size[DOFS]):
+            out[at.dof_at(a, 0, b, j)] = lane()
+        for j in range(a.size[DOFS]):
+            row, v = at.dof(a, j, ENTRY0), array[at.dof_at(a, s, b, j)]
+            mine = a.inertia_rows[at.entry_at(a, 0, b, row)] * v
+            for c in range(1, at.dof(a, j, DEPTH)):
+                other = a.chain[row + c]
+                m = a.inertia_rows[at.entry_at(a, 0, b, row + c)]
+                mine += m * array[at.dof_at(a, s, b, other)]
+                i = at.dof_at(a, 0, b, other)
+                out[i] = out[i] + m * v
+            i = at.dof_at(a, 0, b, j)
+            out[i] = out[i] + mine
+
+    @ti.func
+    def project(a: ti.template(), b, to: ti.template(), array: ti.template(), s, add):
+        """Numbers `to` of every contact become J times the dofs' `array`, or that is added to them."""
+        for c in range(a.n_contacts[b]):
+            dof, dim = a.contact_index[my.index_at(a, b, c, C_DOF)], a.contact_index[my.index_at(a, b, c, C_DIM)]
+            row = at.dof(a, dof, ENTRY0)
+            for k in range(dim):
+                total = lane()
+                i = my.number_at(a, b, c, to + k)
+                if add:
+                    total += a.contact_list[i]
+                for e in range(at.dof(a, dof, DEPTH)):
+                    total += a.contact_jacobian[my.jacobian_at(a, b, c, k, e)] * array[
+                        at.dof_at(a, s, b, a.chain[row + e])]  # fmt: skip
+                a.contact_list[i] = total
+
+    @ti.func
+    def evaluate(a: ti.template(), b, part):
+        """Forces and curvatures of all rows at `part` of the way along; slope, curvature, and 1 where pieces change."""
+        slope, curvature, moved = jo.evaluate_rows(a, b, part)
+        for c in range(a.n_contacts[b]):
+            ds, dc, dm = cone.evaluate(a, b, c, part)
+            slope += ds
+            curvature += dc
+            moved += dm
+        return slope, curvature, moved
+
+    @ti.func
+    def assemble(a: ti.template(), s, b):
+        """x = J' f - (M a - f0), and the Hessian in the mass matrix, factored."""
+        for e in range(a.size[ENTRIES]):
+            a.mass[at.entry_at(a, s, b, e)] = a.inertia_rows[at.entry_at(a, 0, b, e)]
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            a.x[i] = 0.0 - a.left[i]
+        jo.gather_rows(a, s, b)
+        for c in range(a.n_contacts[b]):
+            dof, dim = a.contact_index[my.index_at(a, b, c, C_DOF)], a.contact_index[my.index_at(a, b, c, C_DIM)]
+            row, depth = at.dof(a, dof, ENTRY0), at.dof(a, dof, DEPTH)
+            wnn, cross = a.contact_list[my.number_at(a, b, c, WNN)], lane()
+            if dim > 1:
+                cross += a.contact_list[my.number_at(a, b, c, CROSS)]
+            for e in range(depth):
+                own = a.chain[row + e]
+                j0 = a.contact_jacobian[my.jacobian_at(a, b, c, 0, e)]
+                force, tangential = a.contact_list[my.number_at(a, b, c, F)] * j0, lane()
+                for k in range(1, dim):
+                    jk = a.contact_jacobian[my.jacobian_at(a, b, c, k, e)]
+                    force += a.contact_list[my.number_at(a, b, c, F + k)] * jk
+                    tangential += a.contact_list[my.number_at(a, b, c, WN + k)] * jk
+                i = at.dof_at(a, 0, b, own)
+                a.x[i] = a.x[i] + force
+                # W J of this dof: normal, and tangents through both their own and the shared part
+                y0, shared = wnn * j0 + tangential, j0 + cross * tangential
+                target = at.dof(a, own, ENTRY0)
+                for f in range(e, depth):
+                    total = y0 * a.contact_jacobian[my.jacobian_at(a, b, c, 0, f)]
+                    for k in range(1, dim):
+                        yk = (a.contact_list[my.number_at(a, b, c, WN + k)] * shared
+                              + a.contact_list[my.number_at(a, b, c, WJ + k)]
+                              * a.contact_jacobian[my.jacobian_at(a, b, c, k, e)])  # fmt: skip
+                        total += yk * a.contact_jacobian[my.jacobian_at(a, b, c, k, f)]
+                    m = at.entry_at(a, s, b, target + f - e)
+                    a.mass[m] = a.mass[m] + total
+        ine.factor(a, s, b)
+
+    @ti.func
+    def minimise(a: ti.template(), s, b, cap):
+        """qdd of frame s, from a start there. The Hessian's factor stays in the mass matrix. Returns 1 where it has
+        not converged."""
+        tolerance = a.solver_numbers[1]
+        project(a, b, X, a.qdd, s, True)
+        jo.project_rows(a, b, R_X, a.qdd, s, True)
+        times_inertia(a, b, a.qdd, s, a.left)
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            a.left[i] = a.left[i] - a.force[i]
+        evaluate(a, b, lane())
+        iteration, going, open_ = 0, True, lane(1.0)
+        while going and iteration < cap:
+            assemble(a, s, b)
+            for j in range(a.size[DOFS]):  # slope along p at its start, before x becomes p
+                i = at.dof_at(a, 0, b, j)
+                a.left_along[i] = a.x[i]
+            ine.solve(a, s, b)
+            start, step, size = lane(), lane(), lane()
+            for j in range(a.size[DOFS]):
+                i = at.dof_at(a, 0, b, j)
+                start -= a.left_along[i] * a.x[i]
+                step = ti.max(step, absolute(a.x[i]))
+                size = ti.max(size, absolute(a.qdd[at.dof_at(a, s, b, j)]))
+            project(a, b, ALONG, a.x, 0, False)
+            jo.project_rows(a, b, R_ALONG, a.x, 0, False)
+            times_inertia(a, b, a.x, 0, a.left_along)
+            linear, quadratic = lane(), lane()
+            for j in range(a.size[DOFS]):
+                i = at.dof_at(a, 0, b, j)
+                linear += a.x[i] * a.left[i]
+                quadratic += a.x[i] * a.left_along[i]
+            part = lane(1.0)
+            slope, curvature, moved = evaluate(a, b, part)
+            slope += linear + part * quadratic
+            small = step <= tolerance * (1.0 + size)
+            open_ = where((moved < 0.5) | small, lane(), lane(1.0))
+            low, high, searches = lane(), lane(FAR), 0
+            unfinished = (open_ > 0.5) & (absolute(slope) > FALLEN * absolute(start))
+            searching = any_lane(unfinished)
+            while searching and searches < SEARCHES:
+                low = where(slope < 0.0, part, low)
+                high = where(slope < 0.0, high, part)
+                tried = part - slope / (curvature + quadratic)
+                halved = where(high < 0.5 * FAR, 0.5 * (low + high), 2.0 * part)
+                tried = where((tried > low) & (tried < high), tried, halved)
+                part = where(unfinished, tried, part)
+                slope, curvature, moved = evaluate(a, b, part)
+                slope += linear + part * quadratic
+                unfinished = unfinished & (absolute(slope) > FALLEN * absolute(start))
+                searching = any_lane(unfinished)
+                searches += 1
+            for c in range(a.n_contacts[b]):
+                for k in range(a.contact_index[my.index_at(a, b, c, C_DIM)]):
+                    i = my.number_at(a, b, c, X + k)
+                    a.contact_list[i] = a.contact_list[i] + part * a.contact_list[my.number_at(a, b, c, ALONG + k)]
+            jo.advance_rows(a, b, part)
+            for j in range(a.size[DOFS]):
+                i, k = at.dof_at(a, 0, b, j), at.dof_at(a, s, b, j)
+                a.qdd[k] = a.qdd[k] + part * a.x[i]
+                a.left[i] = a.left[i] + part * a.left_along[i]
+            going = any_lane(open_ > 0.5)
+            iteration += 1
+        if ti.static(features.elliptic):  # the last step has moved the Hessian of cones
+            assemble(a, s, b)
+        return open_
+
+    return Functions(minimise=minimise, times_inertia=times_inertia)

@@ -1,0 +1,200 @@
+"""Where geoms touch grounds: MuJoCo's contact points, and what their place and frame do to the geom's pose.
+
+A contact has a distance between the surfaces, a normal n out of the ground, a place r half way between the surfaces,
+and two tangents. With c a centre that is fixed to the link, D(c) its distance from the ground, and s the vector from
+the geom's lowest point to c:
+
+    distance = D(c) - s.n      r = c - s - n distance / 2      t1 = hint, made orthogonal to n      t2 = n x t1
+
+The hint is the axis of a capsule; for other shapes an axis of the world.
+"""
+
+from genesis.compiler import Functions, per_runtime, ti
+from genesis.math.lanes import Vec, any_lane, copy, lane, lanes3, where
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.ground import grounds
+from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
+from genesis.solvers.rigid.mujoco import indices as my
+from genesis.solvers.rigid.mujoco.layout import (
+    BOX,
+    CYLINDER,
+    ELLIPSOID,
+    G_DIAGONAL,
+    G_OFF,
+    G_POS,
+    G_X,
+    G_Z,
+    T_GEOM,
+    T_GROUND,
+    T_KIND,
+    T_MARGIN,
+    T_MOST,
+    T_N_POINTS,
+    T_POINT0,
+    T_REACH,
+    Features,
+)
+from genesis.solvers.rigid.spatial import times
+
+PARALLEL = 1e-15
+"""A cylinder stands flat where its axis is closer to the normal."""
+
+
+@per_runtime
+def touches(features: Features) -> Functions:
+    gr = grounds(features)
+
+    @ti.func
+    def cylinder_frame(a: ti.template(), g, R: ti.template(), n: ti.template()):
+        """Its axis towards the ground, the vector to its lowest rim, that vector's unscaled length, and 1 if flat."""
+        axis = R @ my.geom(a, g, G_Z)[:3]
+        none = lane()
+        u = where(axis.dot(n) > 0.0, none - 1.0, none + 1.0) * axis
+        w = u.dot(n) * u - n
+        length = w.norm()
+        flat = length < PARALLEL
+        radius = my.geom(a, g, G_POS)[3]
+        rim = where(flat, R @ my.geom(a, g, G_X)[:3], w / where(flat, none + 1.0, length))
+        return u, radius * rim, length, flat
+
+    @ti.func
+    def cylinder_point(k):
+        """Factors of axis, rim and side in the k-th point."""
+        axis, rim, side = 1.0, 1.0, 0.0
+        if k == 1:
+            axis = -1.0
+        elif k >= 2:
+            rim, side = -0.5, 1.0
+            if k == 3:
+                side = -1.0
+        return axis, rim, side
+
+    @ti.func
+    def support(a: ti.template(), t, k, R: ti.template(), n: ti.template()):
+        """s of the k-th point of touch t."""
+        kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
+        s = lanes3()
+        if kind == ELLIPSOID:
+            local = R.transpose() @ n
+            m = times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], local)
+            s += (R @ m) / ti.sqrt(local.dot(m))
+        elif kind == CYLINDER:
+            u, rim, _length, _flat = cylinder_frame(a, g, R, n)
+            along, out, aside = cylinder_point(k)
+            side = rim.cross(u)
+            half = my.geom(a, g, G_X)[3]
+            s -= (along * half) * u + out * rim + (aside * 0.8660254037844386) * side
+        else:
+            s += my.point(a, my.touch(a, t, T_POINT0) + k)[3] * n
+        return s
+
+    @ti.func
+    def support_adjoint(a: ti.template(), t, k, R: ti.template(), n: ti.template(), s: ti.template(),
+                        gs: ti.template()):  # fmt: skip
+        """Cotangents of the link's rotation vector and of n from that of s."""
+        kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
+        gturn, gn = lanes3(), lanes3()
+        if kind == ELLIPSOID:
+            length = s.dot(n)
+            Eg = R @ times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], R.transpose() @ gs)
+            gn += (Eg - s.dot(gs) * s) / length
+            gturn += s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
+        elif kind == CYLINDER:
+            u, rim, length, flat = cylinder_frame(a, g, R, n)
+            along, out, aside = cylinder_point(k)
+            half, radius = my.geom(a, g, G_X)[3], my.geom(a, g, G_POS)[3]
+            none = lane()
+            gq = (0.0 - aside * 0.8660254037844386) * gs
+            gu = (0.0 - along * half) * gs + gq.cross(rim)
+            grim = (0.0 - out) * gs + u.cross(gq)
+            turned = rim.cross(grim)
+            gw = (radius * grim - (rim.dot(grim) / radius) * rim) / where(flat, none + 1.0, length)
+            gw = where(flat, lanes3(), gw)
+            gu += u.dot(n) * gw + u.dot(gw) * n
+            gn += u.dot(gw) * u - gw
+            gturn += u.cross(gu) + where(flat, turned, lanes3())
+        else:
+            gn += my.point(a, my.touch(a, t, T_POINT0) + k)[3] * gs
+        return gturn, gn
+
+    @ti.func
+    def centre_of(a: ti.template(), t, k, p: ti.template(), R: ti.template()):
+        kind, c = my.touch(a, t, T_KIND), copy(p)
+        if kind == ELLIPSOID or kind == CYLINDER:
+            c += R @ my.geom(a, my.touch(a, t, T_GEOM), G_POS)[:3]
+        else:
+            c += R @ my.point(a, my.touch(a, t, T_POINT0) + k)[:3]
+        return c
+
+    @ti.func
+    def hint_of(a: ti.template(), t, R: ti.template(), n: ti.template()):
+        none = lane()
+        flat = ti.max(n[1], 0.0 - n[1]) < 0.5
+        hint = where(flat, Vec(none, none + 1.0, none), Vec(none, none, none + 1.0))
+        axis = my.geom(a, my.touch(a, t, T_GEOM), G_Z)
+        if axis[3] > 0.5:
+            hint = R @ axis[:3]
+        return hint
+
+    @ti.func
+    def tangents(n: ti.template(), hint: ti.template()):
+        """t1, t2, and the length of the hint's part that is orthogonal to n."""
+        w = hint - n.dot(hint) * n
+        length = w.norm()
+        t1 = w / length
+        return t1, n.cross(t1), length
+
+    @ti.func
+    def place_adjoint(a: ti.template(), t, k, R: ti.template(), world: ti.template(), c: ti.template(),
+                      s: ti.template(), n: ti.template(), hint: ti.template(), distance,
+                      gr_: ti.template(), gdistance, gn: ti.template(), gt1: ti.template(), gt2: ti.template()):  # fmt: skip
+        """Cotangents of a rigid displacement of the link, about the tree's origin: turn and shift."""
+        t1, t2, length = tangents(n, hint)
+        g1 = gt1 + gt2.cross(n)
+        gn_all = gn + t1.cross(gt2)
+        gw = (g1 - t1.dot(g1) * t1) / length
+        gn_all -= n.dot(hint) * gw + n.dot(gw) * hint
+        gturn = lanes3()
+        if my.geom(a, my.touch(a, t, T_GEOM), G_Z)[3] > 0.5:
+            gturn += hint.cross(gw - n.dot(gw) * n)
+        gd = gdistance - 0.5 * n.dot(gr_)
+        gs = -gr_ - gd * n
+        gn_all -= (0.5 * distance) * gr_ + gd * s
+        turned, gn_s = support_adjoint(a, t, k, R, n, s, gs)
+        gc = gr_ + gr.surface_adjoint(a, my.touch(a, t, T_GROUND), world + c, gd, gn_all + gn_s)
+        gturn += turned + c.cross(gc)
+        return gturn, gc
+
+    def walk(visit):
+        """A function that calls `visit(a, s, b, l, t, k, on, c, support, n, distance, y)` for every contact of link l
+        that some environment of a block has (`on`)."""
+
+        @ti.func
+        def walked(a: ti.template(), s, b, l):
+            p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
+            world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
+            first = at.link(a, l, POINT0)
+            for t in range(first, first + at.link(a, l, N_POINTS)):
+                ground, margin = my.touch(a, t, T_GROUND), my.touch_number(a, t, T_MARGIN)
+                middle = p + R @ my.geom(a, my.touch(a, t, T_GEOM), G_POS)[:3]
+                if any_lane(gr.near(a, ground, world + middle, my.touch_number(a, t, T_REACH))):
+                    kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
+                    taken = lane()
+                    for k in range(my.touch(a, t, T_N_POINTS)):
+                        c = centre_of(a, t, k, p, R)
+                        D, n = gr.surface(a, ground, world + c)
+                        s_ = support(a, t, k, R, n)
+                        distance = D - s_.dot(n)
+                        y = distance - margin
+                        on = (y < 0.0) & (taken < most - 0.5)
+                        if kind == BOX:
+                            on = on & (n.dot(c - middle) <= 0.0)
+                        elif kind == CYLINDER and k > 0:
+                            on = on & (taken > 0.5)
+                        if any_lane(on):
+                            taken = where(on, taken + 1.0, taken)
+                            visit(a, s, b, l, t, k, on, c, s_, n, distance, y)
+
+        return walked
+
+    return Functions(walk=walk, hint_of=hint_of, tangents=tangents, place_adjoint=place_adjoint)
