@@ -189,7 +189,7 @@ def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, tuple[int, tu
 
 def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
     """The numbers of the solver's parameters as models and materials say, in its order."""
-    stiffness = prepare.contact_stiffness(rigid_system.model, rigid_system.options, sim.gravity)
+    stiffness = prepare.contact_stiffness(rigid_system.model, rigid_system.options.contact, sim.gravity)
     found = []
     for name, (_, shape) in _body_parameters(rigid_system):
         link = 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from genesis.options import RigidOptions
+from genesis.options import CompliantContact, RigidOptions
 from tests.rigid.rigid_bench import F64, Bench, noise
 from tests.rigid.rigid_grounds import flat
 from tests.rigid.rigid_models import CRAWLER, ZOO, from_text
@@ -89,7 +89,9 @@ def test_limits():
     """A limit is a spring with a rounded corner, beyond the range only."""
     t = 0.1
     model = from_text(ZOO)
-    options = RigidOptions(limit_stiffness=STIFFNESS, limit_damping=0.0, limit_smoothing=WIDTH)
+    options = RigidOptions(
+        contact=CompliantContact(limit_stiffness=STIFFNESS, limit_damping=0.0, limit_smoothing=WIDTH)
+    )
     first = Bench(model, options=options)
     values = first.initial(1)
     values["qpos"] = first.retract(values["qpos"][0], 0.3 * noise(1, model.n_dofs, seed=1))
@@ -134,7 +136,7 @@ def test_contact(normal, ground_friction):
     t, k, d, w, slip = 0.15, 1500.0, 1.5, 8e-3, 0.2
     model = unlimited(from_text(CRAWLER))
     ground = flat(normal, friction=ground_friction)
-    options = RigidOptions(contact_stiffness=k, contact_dissipation=d, contact_smoothing=w, friction_velocity=slip)
+    options = RigidOptions(contact=CompliantContact(stiffness=k, dissipation=d, smoothing=w, friction_velocity=slip))
     first = Bench(model, (ground,), options)
     values = first.initial(1)
     values["qpos"] = first.retract(values["qpos"][0], 0.3 * noise(1, model.n_dofs, seed=1))

@@ -26,17 +26,17 @@ LEAST_SLIP = 1e-3
 """Of the velocity that a substep's fall gives: keeps the friction of an unloaded contact finite, m/s per m/s."""
 
 
-class Options(Protocol):
-    """What this solver reads of `genesis.options.RigidOptions`; see there."""
+class Compliant(Protocol):
+    """What this solver reads of `genesis.options.CompliantContact`; see there."""
 
     @property
-    def contact_sag(self) -> float | None: ...
+    def sag(self) -> float | None: ...
     @property
-    def contact_stiffness(self) -> float | None: ...
+    def stiffness(self) -> float | None: ...
     @property
-    def contact_dissipation(self) -> float | None: ...
+    def dissipation(self) -> float | None: ...
     @property
-    def contact_smoothing(self) -> float | None: ...
+    def smoothing(self) -> float | None: ...
     @property
     def friction_velocity(self) -> float | None: ...
     @property
@@ -45,6 +45,13 @@ class Options(Protocol):
     def limit_damping(self) -> float | None: ...
     @property
     def limit_smoothing(self) -> float: ...
+
+
+class Options(Protocol):
+    """What this solver reads of `genesis.options.RigidOptions`; see there."""
+
+    @property
+    def contact(self) -> Compliant: ...
     @property
     def self_collision(self) -> bool: ...
 
@@ -95,11 +102,11 @@ def roots(model: RigidModel) -> np.ndarray:
     return root
 
 
-def sag(model: RigidModel, options: Options) -> np.ndarray:
-    """(L,) m: how deep a tree would sink on one contact point: `contact_sag`, else 0.5 % of the tree's extent."""
+def sag(model: RigidModel, law: Compliant) -> np.ndarray:
+    """(L,) m: how deep a tree would sink on one contact point: `law.sag`, else 0.5 % of the tree's extent."""
     root = roots(model)
-    if options.contact_sag is not None:
-        return np.full(model.n_links, options.contact_sag)
+    if law.sag is not None:
+        return np.full(model.n_links, law.sag)
     poses = link_poses(model)
     out = np.full(model.n_links, 0.01)
     for tree in set(root.tolist()):
@@ -150,12 +157,12 @@ def tree_mass(model: RigidModel) -> np.ndarray:
     return np.bincount(root, np.where(moves & ~model.moving, 0.0, model.mass), model.n_links)[root]
 
 
-def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[float]) -> np.ndarray:
+def contact_stiffness(model: RigidModel, law: Compliant, gravity: Sequence[float]) -> np.ndarray:
     """(L,) N/m: a tree on a single contact point sinks by its sag. Weightless scenes are taken at 9.81 m/s^2."""
-    if options.contact_stiffness is not None:
-        return np.full(model.n_links, options.contact_stiffness)
+    if law.stiffness is not None:
+        return np.full(model.n_links, law.stiffness)
     g = float(np.linalg.norm(gravity)) or 9.81
-    return np.maximum(tree_mass(model) * g / sag(model, options), 1e-6)
+    return np.maximum(tree_mass(model) * g / sag(model, law), 1e-6)
 
 
 def own_values(model: RigidModel, name: str) -> np.ndarray:
@@ -170,18 +177,18 @@ def own_values(model: RigidModel, name: str) -> np.ndarray:
     return getattr(model, name)
 
 
-def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
+def contact_laws(model: RigidModel, law: Compliant, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
     """(L, 4): dissipation (s/m), smoothing and reach (from the link's origin) of contact points (m), grip / dt (1/kg).
 
     The default dissipation damps a tree on one contact point critically: 2 / sqrt(g sag). The grip is zero where a
     `friction_velocity` is given. By default it bounds the apparent inertia of friction, dt times force per velocity.
     """
-    depth = sag(model, options)
+    depth = sag(model, law)
     rows = np.zeros((model.n_links, 4))
-    rows[:, 0] = 2.0 / np.sqrt(9.81 * depth) if options.contact_dissipation is None else options.contact_dissipation
-    rows[:, 1] = 0.4 * depth if options.contact_smoothing is None else options.contact_smoothing
+    rows[:, 0] = 2.0 / np.sqrt(9.81 * depth) if law.dissipation is None else law.dissipation
+    rows[:, 1] = 0.4 * depth if law.smoothing is None else law.smoothing
     rows[:, 2] = -UNLIMITED
-    if options.friction_velocity is None:
+    if law.friction_velocity is None:
         rows[:, 3] = 1.0 / (STUCK_MASS * np.maximum(tree_mass(model), 1e-6))
     for point in points:
         far = np.linalg.norm(point.centre) + (point.radius if point.axes is None else np.max(point.axes))
@@ -189,12 +196,12 @@ def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPo
     return rows
 
 
-def slip(options: Options, substep_dt: float) -> float:
+def slip(law: Compliant, substep_dt: float) -> float:
     """m/s: `friction_velocity`, else a number that matters only to contacts with next to no load."""
-    return LEAST_SLIP * 9.81 * substep_dt if options.friction_velocity is None else options.friction_velocity
+    return LEAST_SLIP * 9.81 * substep_dt if law.friction_velocity is None else law.friction_velocity
 
 
-def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndarray]:
+def limit_laws(model: RigidModel, law: Compliant) -> tuple[np.ndarray, np.ndarray]:
     """(D,) stiffness and damping of joint limits.
 
     The default stiffness holds the actuators' strength within 0.003 (rad or m), or makes the joint swing at
@@ -209,11 +216,11 @@ def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndar
             if actuator.kind == "force" and math.isfinite(end):
                 strength[actuator.dof] = max(strength[actuator.dof], abs(actuator.gear * end))
     stiffness = np.maximum(strength / 0.003, inertia * LIMIT_RATE**2)
-    if options.limit_stiffness is not None:
-        stiffness = np.full(model.n_dofs, options.limit_stiffness)
+    if law.limit_stiffness is not None:
+        stiffness = np.full(model.n_dofs, law.limit_stiffness)
     damping = 2.0 * np.sqrt(stiffness * inertia)
-    if options.limit_damping is not None:
-        damping = np.full(model.n_dofs, options.limit_damping)
+    if law.limit_damping is not None:
+        damping = np.full(model.n_dofs, law.limit_damping)
     return stiffness, damping
 
 
@@ -277,13 +284,13 @@ def rest_quaternions(model: RigidModel) -> np.ndarray:
     return quats
 
 
-def pack_laws(model: RigidModel, options: Options) -> np.ndarray:
+def pack_laws(model: RigidModel, law: Compliant) -> np.ndarray:
     """`dof_law` (D, 2, 4) of `layout.TABLE`."""
     rows = np.zeros((model.n_dofs, slot.LAW_ROWS, 4))
     limit, rest = rows[:, slot.LIMIT], rows[:, slot.REST]
     limit[:, 0] = np.maximum(model.limit_low, -UNLIMITED)
     limit[:, 1] = np.minimum(model.limit_high, UNLIMITED)
-    limit[:, 2], limit[:, 3] = limit_laws(model, options)
+    limit[:, 2], limit[:, 3] = limit_laws(model, law)
     rest[:, 0] = model.spring_ref
     rest[:, 1] = np.maximum(model.force_low, -UNLIMITED)
     rest[:, 2] = np.minimum(model.force_high, UNLIMITED)
@@ -326,11 +333,11 @@ def pack_grounds(grounds: Sequence[GroundGeom]) -> tuple[np.ndarray, np.ndarray]
 
 
 def initial_parameters(
-    model: RigidModel, grounds: Sequence[GroundGeom], options: Options, gravity: Sequence[float]
+    model: RigidModel, grounds: Sequence[GroundGeom], law: Compliant, gravity: Sequence[float]
 ) -> np.ndarray:
     """All parameters as model, grounds and options say, flat, in the order of `layout.PARAMETER_TABLE`."""
     values = {
-        "contact_stiffness": contact_stiffness(model, options, gravity),
+        "contact_stiffness": contact_stiffness(model, law, gravity),
         "ground_friction": np.array([ground.friction for ground in grounds]),
     }
     parts = [values[name] if name in values else own_values(model, name) for name in slot.PARAMETER_TABLE]
