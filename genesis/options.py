@@ -130,8 +130,9 @@ class CompliantContact:
     """Of every joint limit, N m/rad (N/m of slides)."""
     limit_damping: float | None = None
     """Of every joint limit, N m s/rad (N s/m of slides), while the joint is beyond its range."""
-    limit_smoothing: float = 0.01
-    """Half the width of the rounded corner of the force at a limit, rad (m of slides)."""
+    limit_smoothing: float | None = None
+    """Half the width of the rounded corner of the force at a limit, rad (m of slides). Default a hundredth of the
+    range, which counts as one radian at most, and of a slide as the robot's extent at most."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -143,6 +144,7 @@ class CompliantContact:
             ("friction_velocity", False),
             ("limit_stiffness", False),
             ("limit_damping", True),
+            ("limit_smoothing", False),
         ):
             value = getattr(self, field)
             if value is not None:
@@ -151,7 +153,6 @@ class CompliantContact:
             raise GenesisValueError(
                 f"{name} must get sag or stiffness, got {self.sag} and {self.stiffness}. Leave one out."
             )
-        assign(self, "limit_smoothing", number(f"{name}.limit_smoothing", self.limit_smoothing, 0.0))
 
 
 ContactModel: TypeAlias = CompliantContact

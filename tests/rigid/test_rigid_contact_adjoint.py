@@ -91,7 +91,7 @@ def test_friction(speed, by_ground, given):
     values = settled(bench, 50 * dt)
     way = torch.tensor([0.8, -0.6, 0.0], dtype=torch.float64)
     values["dofs_vel"][0, :3] = SPEEDS[speed] * saturates * way
-    if speed == "stuck" and given is None:  # mu matters only under a load along the ground, half of what it can bear
+    if speed != "fast" and given is None:  # mu matters only under a load along the ground, half of what it can bear
         values["wrench"][0, 0, :3] = 0.5 * max(friction, ground) * float(model.mass[0]) * G * way
     assert touching(bench, values).any()
     matters, idle = ("ground_friction", "friction") if by_ground else ("friction", "ground_friction")

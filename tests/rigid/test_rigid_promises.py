@@ -39,7 +39,7 @@ def lowest(world, robot=None):
 
 def sag_of(robot):
     """m: by how much a robot sinks on one point, as its stiffness was derived from."""
-    return float(sag(robot.model, gs.options.RigidOptions()).max())
+    return float(sag(robot.model, gs.options.CompliantContact()).max())
 
 
 # Resting.

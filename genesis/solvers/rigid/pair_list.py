@@ -179,6 +179,7 @@ def pack(
     """`pair` and `shape` of `pairs`. `contact`: of `prepare.contact_laws`."""
     rows: list[Sequence[float]] = []
     ints: list[list[int]] = []
+    number = {id(geom): i for i, geom in enumerate(model.geoms)}
     first_shape: dict[int, int] = {}
     first_sample: dict[int, int] = {}
     for pair in pairs:
@@ -202,7 +203,7 @@ def pack(
             dissipation = min(dissipation, BEST_DISSIPATION / (9.81 * substep_dt))
         smoothing = min(contact[la, 1], contact[lb, 1])
         ints.append([la, lb, len(rows), first_shape[id(pair.a)], first_shape[id(pair.b)], first_sample[id(pair.a)],
-                     len(samples(pair.a)), ga, gb])  # fmt: skip
+                     len(samples(pair.a)), ga, gb, number[id(pair.a)], number[id(pair.b)]])  # fmt: skip
         slip = max(law.friction_velocity or 0.0, SLOWEST_SLIP * 9.81 * substep_dt)
         rows.append((2.0 * lowered if ga == gb else lowered, dissipation, smoothing, slip))
     return np.array(ints, int).reshape(-1, PAIR_INTS), np.array(rows, float).reshape(-1, 4)
@@ -215,7 +216,7 @@ def stability_check(
     pairs, _ = touching(model, options.self_collision)
     law = options.contact
     factor = factors(model, pairs, law, prepare.contact_stiffness(model, law, gravity), substep_dt)
-    table = parameter_layout(model.n_links, model.n_dofs, n_grounds)
+    table = parameter_layout(model.n_links, len(model.geoms), model.n_dofs, n_grounds)
     firsts = table["contact_stiffness"][0], table["mass"][0]
 
     def check(parameters: torch.Tensor) -> None:

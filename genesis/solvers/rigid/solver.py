@@ -86,7 +86,7 @@ class RigidSolver(Bodies):
         self.first, self.n_colliders, self.every = first, len(colliders), every
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         self.points = prepare.contact_points(model)
-        self.parameter_layout = slot.parameter_layout(L, D, len(grounds))
+        self.parameter_layout = slot.parameter_layout(L, len(model.geoms), D, len(grounds))
         begin, shape = self.parameter_layout["ground_friction"]
         self.n_parameters = begin + shape[0]
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
@@ -118,10 +118,11 @@ class RigidSolver(Bodies):
         outputs_of = int(self.features.outputs)
         self._sizes = {
             "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": self.n_parameters,
-            "points": len(self.points), "grounds": len(grounds), "samples": len(heights), "pairs": len(pairs),
+            "geoms": len(model.geoms), "points": len(self.points), "grounds": len(grounds), "samples": len(heights),
+            "pairs": len(pairs),
             "shape_rows": len(shape), "output_points": outputs_of * len(self.points), "output_links": outputs_of * L,
         }  # fmt: skip
-        numbers = [dt / substeps, prepare.slip(law, dt / substeps), law.limit_smoothing]
+        numbers = [dt / substeps, prepare.slip(law, dt / substeps)]
         self._constants = self._packed(dict(
             num=numbers, link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
             dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, law), link_law=contact,
@@ -247,7 +248,7 @@ class RigidSolver(Bodies):
             (slot.N_FRAMES, sizes["frames"]), (slot.BEGIN, begin), (slot.END, end), (slot.SUBSTEPS, self.substeps),
             (slot.LINKS, sizes["links"]), (slot.QS, sizes["qs"]), (slot.DOFS, sizes["dofs"]),
             (slot.ENTRIES, sizes["entries"]), (slot.PARAMETERS, sizes["parameters"]), (slot.POINTS, sizes["points"]),
-            (slot.GROUNDS, sizes["grounds"]), (slot.PAIRS, sizes["pairs"]),
+            (slot.GROUNDS, sizes["grounds"]), (slot.PAIRS, sizes["pairs"]), (slot.GEOMS, sizes["geoms"]),
         ):  # fmt: skip
             numbers[place] = number
         return named("size", torch.tensor(numbers, dtype=torch.int32, device=layout().device))
