@@ -1,10 +1,10 @@
 """Options of a scene and its solvers: frozen, checked when constructed, in SI units."""
 
 import math
-from typing import TypedDict
+from typing import TypeAlias, TypedDict, get_args
 
 from genesis.checks import assign, boolean, integer, number, record, vector
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisTypeError, GenesisValueError
 
 MOST_NODES = 2**31 - 1
 """Of the grid: kernels count them in 32 bits."""
@@ -108,17 +108,20 @@ class VisOptions:
 
 
 @record
-class RigidOptions:
-    """Options of the solver of articulated rigid bodies. None means: derived from the bodies' masses and sizes."""
+class CompliantContact:
+    """Contact and joint limits as springs with dampers: a substep is one linear solve ([its equations](../rigid.md)).
 
-    contact_sag: float | None = None
+    None means: derived from the bodies' masses and sizes.
+    """
+
+    sag: float | None = None
     """How deep a robot sinks that rests on one contact point, m; its weight then gives the contact stiffness.
     Default 0.5 % of the robot's extent."""
-    contact_stiffness: float | None = None
-    """The same N/m at every link in place of `contact_sag`."""
-    contact_dissipation: float | None = None
+    stiffness: float | None = None
+    """The same N/m at every link in place of `sag`."""
+    dissipation: float | None = None
     """Damping force per elastic force and m/s of approach, s/m."""
-    contact_smoothing: float | None = None
+    smoothing: float | None = None
     """Half the width of the rounded corner of the force at the surface, m."""
     friction_velocity: float | None = None
     """Sliding velocity below which friction fades to zero, m/s: loaded sideways, bodies at rest creep at a fraction of
@@ -127,8 +130,41 @@ class RigidOptions:
     """Of every joint limit, N m/rad (N/m of slides)."""
     limit_damping: float | None = None
     """Of every joint limit, N m s/rad (N s/m of slides), while the joint is beyond its range."""
-    limit_smoothing: float = 0.01
-    """Half the width of the rounded corner of the force at a limit, rad (m of slides)."""
+    limit_smoothing: float | None = None
+    """Half the width of the rounded corner of the force at a limit, rad (m of slides). Default a hundredth of the
+    range, which counts as one radian at most, and of a slide as the robot's extent at most."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for field, closed in (
+            ("sag", False),
+            ("stiffness", False),
+            ("dissipation", True),
+            ("smoothing", False),
+            ("friction_velocity", False),
+            ("limit_stiffness", False),
+            ("limit_damping", True),
+            ("limit_smoothing", False),
+        ):
+            value = getattr(self, field)
+            if value is not None:
+                assign(self, field, number(f"{name}.{field}", value, 0.0, closed=closed))
+        if self.sag is not None and self.stiffness is not None:
+            raise GenesisValueError(
+                f"{name} must get sag or stiffness, got {self.sag} and {self.stiffness}. Leave one out."
+            )
+
+
+ContactModel: TypeAlias = CompliantContact
+"""Any model of contact and joint limits."""
+
+
+@record
+class RigidOptions:
+    """Options of the solver of articulated rigid bodies."""
+
+    contact: ContactModel = CompliantContact()
+    """The model of contact and joint limits, with its own options."""
     self_collision: bool = False
     """Whether the links of one entity touch each other. Links of different entities always do."""
     substeps: int | None = None
@@ -136,24 +172,12 @@ class RigidOptions:
 
     def __post_init__(self) -> None:
         name = type(self).__name__
-        for field, closed in (
-            ("contact_sag", False),
-            ("contact_stiffness", False),
-            ("contact_dissipation", True),
-            ("contact_smoothing", False),
-            ("friction_velocity", False),
-            ("limit_stiffness", False),
-            ("limit_damping", True),
-        ):
-            value = getattr(self, field)
-            if value is not None:
-                assign(self, field, number(f"{name}.{field}", value, 0.0, closed=closed))
-        if self.contact_sag is not None and self.contact_stiffness is not None:
-            raise GenesisValueError(
-                f"{name} must get contact_sag or contact_stiffness, got {self.contact_sag} and "
-                f"{self.contact_stiffness}. Leave one out."
+        if not isinstance(self.contact, ContactModel):
+            models = " or ".join(model.__name__ for model in get_args(ContactModel) or (ContactModel,))
+            raise GenesisTypeError(
+                f"{name}.contact must be a {models}, got {type(self.contact).__name__}. "
+                "Pass one, as in RigidOptions(contact=CompliantContact(sag=1e-3))."
             )
-        assign(self, "limit_smoothing", number(f"{name}.limit_smoothing", self.limit_smoothing, 0.0))
         assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))
         if self.substeps is not None:
             assign(self, "substeps", integer(f"{name}.substeps", self.substeps, 1))

@@ -29,13 +29,14 @@ def strict_contact(sag: float) -> gs.options.RigidOptions:
     Args:
         sag: How deep the robot sinks on one contact point, m: 1.3 % of its size.
     """
-    return gs.options.RigidOptions(
-        contact_sag=sag,
-        contact_dissipation=0.4,
+    contact = gs.options.CompliantContact(
+        sag=sag,
+        dissipation=0.4,
         friction_velocity=0.02,
         limit_stiffness=4e3,
         limit_damping=20.0,
     )
+    return gs.options.RigidOptions(contact=contact)
 
 
 def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) -> gs.options.RigidOptions:
@@ -47,13 +48,14 @@ def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) ->
         limit_ke: Stiffness of joint limits, N m/rad (N/m).
         limit_kd: Damping of joint limits, N m s/rad (N s/m).
     """
-    return gs.options.RigidOptions(
-        contact_stiffness=ke,
-        contact_dissipation=kd / ke,
+    contact = gs.options.CompliantContact(
+        stiffness=ke,
+        dissipation=kd / ke,
         friction_velocity=0.1,
         limit_stiffness=limit_ke,
         limit_damping=limit_kd,
     )
+    return gs.options.RigidOptions(contact=contact)
 
 
 class RobotTask(DifferentiableVectorEnv):

@@ -29,7 +29,8 @@ class CartPoleSwingUp(RobotTask):
 
     SUBSTEPS = 4
     ROBOT = "cartpole"
-    CONTACTS = {"strict": SOLVERS_OWN, "reference": gs.options.RigidOptions(limit_stiffness=1e2, limit_damping=1.0)}
+    SOFT_LIMITS = gs.options.CompliantContact(limit_stiffness=1e2, limit_damping=1.0)
+    CONTACTS = {"strict": SOLVERS_OWN, "reference": gs.options.RigidOptions(contact=SOFT_LIMITS)}
 
     START_NOISE = np.pi / 2  # half-width, m and rad
     START_VELOCITY_NOISE = 0.25  # half-width, m/s and rad/s

@@ -45,7 +45,7 @@ SETTERS = {
     "kp": "set_dofs_kp",
     "kv": "set_dofs_kv",
 }
-LINK_PARAMETERS = ("mass", "inertia", "friction", "contact_stiffness")
+LINK_PARAMETERS = ("mass", "inertia", "contact_stiffness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class RigidSystem:
     @property
     def parameter_layout(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Name -> (first index, shape) of the solver's parameters."""
-        return parameter_layout(self.model.n_links, self.model.n_dofs, len(self.grounds))
+        return parameter_layout(self.model.n_links, len(self.model.geoms), self.model.n_dofs, len(self.grounds))
 
 
 def entities_of(idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
@@ -166,18 +166,18 @@ def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
     """Tell every entity where its numbers are."""
     points = prepare.contact_points(rigid_system.model)
     n_bodies = len(rigid_system.bodies)
-    q = dof = link = 0
+    q = dof = link = geom = 0
     for k, body in enumerate(rigid_system.bodies):
         firsts, numbers = {}, {}
         for b, (name, (begin, shape)) in enumerate(_body_parameters(rigid_system)):
-            offset = link if name in LINK_PARAMETERS else dof
+            offset = link if name in LINK_PARAMETERS else geom if name == "friction" else dof
             firsts[name], numbers[name] = begin + offset * math.prod(shape[1:]), b * n_bodies + k
         mine = [i for i, point in enumerate(points) if link <= point.link < link + body.n_links]
         prefix = f"{body.model.name}[{k}]/" if n_bodies > 1 else ""
         at = tuple(mine), tuple(points[i].link - link for i in mine)
         names = tuple(points[i].geom.removeprefix(prefix) for i in mine)
         body._place(EntityOffsets(q, dof, link, dt, firsts, numbers, (*at, names)))
-        q, dof, link = q + body.n_qs, dof + body.n_dofs, link + body.n_links
+        q, dof, link, geom = q + body.n_qs, dof + body.n_dofs, link + body.n_links, geom + body.n_geoms
     first = rigid_system.parameter_layout["ground_friction"][0]
     for g, ground in enumerate(rigid_system.grounds):
         ground._place(first + g, len(_body_parameters(rigid_system)) * n_bodies + g)
@@ -189,12 +189,12 @@ def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, tuple[int, tu
 
 def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
     """The numbers of the solver's parameters as models and materials say, in its order."""
-    stiffness = prepare.contact_stiffness(rigid_system.model, rigid_system.options, sim.gravity)
+    stiffness = prepare.contact_stiffness(rigid_system.model, rigid_system.options.contact, sim.gravity)
     found = []
     for name, (_, shape) in _body_parameters(rigid_system):
         link = 0
         for body in rigid_system.bodies:
-            n = body.n_links if name in LINK_PARAMETERS else body.n_dofs
+            n = body.n_links if name in LINK_PARAMETERS else body.n_geoms if name == "friction" else body.n_dofs
             given = body.material.friction if name == "friction" else None
             sag_bound = name == "contact_stiffness"
             value = stiffness[link : link + n] if sag_bound else prepare.own_values(body.model, name)

@@ -179,12 +179,12 @@ def test_before_build():
 
 
 def test_an_unstable_contact_between_bodies_is_refused():
-    options = gs.options.RigidOptions(contact_stiffness=1e7)
+    options = gs.options.RigidOptions(contact=gs.options.CompliantContact(stiffness=1e7))
     sim = gs.options.SimOptions(dt=0.02, substeps=2)
     with pytest.raises(ValueError, match="substep must be at most .* Use more substeps"):
         scene_with(box((0, 0, 0.1)), box((0, 0, 0.3)), sim_options=sim, rigid_options=options).build()
     scene_with(box((0, 0, 0.1)), (gs.morphs.Plane(), None), sim_options=sim, rigid_options=options).build()
-    soft = gs.options.RigidOptions(contact_stiffness=1e3)
+    soft = gs.options.RigidOptions(contact=gs.options.CompliantContact(stiffness=1e3))
     scene = scene_with(box((0, 0, 0.1)), box((0, 0, 0.3)), sim_options=sim, rigid_options=soft)
     scene.build()
     body = scene.entities[0]

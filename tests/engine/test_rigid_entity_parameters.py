@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import genesis as gs
-from tests.engine.rigid_scenes import ELBOW, N_DOFS, N_LINKS, SLIDER, mixed
+from tests.engine.rigid_scenes import ELBOW, N_DOFS, SLIDER, mixed
 
 real = torch.float64
 pytestmark = pytest.mark.precision("64")
@@ -28,7 +28,7 @@ def test_the_model_arrives(rigid):
         assert torch.equal(getattr(robot, f"get_dofs_{name}")()[1], torch.tensor(getattr(model, name)))
     assert torch.equal(robot.get_links_mass()[2], torch.tensor(model.mass))
     assert torch.equal(robot.get_links_inertia()[0], torch.tensor(model.inertia))
-    assert robot.get_friction()[0].tolist() == [0.6, 0.0, 0.9, 0.0]
+    assert robot.get_friction()[0].tolist() == [0.6, 0.9, 0.5]
     assert robot.get_dofs_kp()[0].tolist() == [0.0] * 9 + [5.0, 0.0]
     assert robot.get_dofs_kv([ELBOW])[0].tolist() == pytest.approx([0.4])
     assert robot.get_mass().tolist() == pytest.approx([3.2] * 3)
@@ -67,7 +67,7 @@ def test_values_for_each_environment_are_never_taken_for_links(rigid):
     """(B,) is refused whatever B is, save that with as many environments as links it means the links."""
     _, robot, (body,) = rigid(boxes=1)
     with pytest.raises(ValueError, match=r"\(4,\) or \(\) or \(3, 4\) or \(3, 1\)"):
-        robot.set_friction([0.1, 0.2, 0.3])
+        robot.set_mass([0.1, 0.2, 0.3])
     body.set_friction([0.1, 0.2, 0.3])
     assert body.get_friction().tolist() == [[0.1], [0.2], [0.3]]
     body.set_mass([4.0, 5.0], envs_idx=[2, 0])
@@ -77,9 +77,9 @@ def test_values_for_each_environment_are_never_taken_for_links(rigid):
 def test_materials_friction(rigid):
     friction = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=real, requires_grad=True)
     _, robot, _ = rigid(n_envs=4, friction=friction)
-    assert torch.equal(robot.get_friction(), friction[:, None].expand(4, N_LINKS))
+    assert torch.equal(robot.get_friction(), friction[:, None].expand(4, robot.n_geoms))
     (grad,) = torch.autograd.grad(robot.get_friction().sum(), friction)
-    assert (grad == N_LINKS).all()
+    assert (grad == robot.n_geoms).all()
     with pytest.raises(ValueError, match=r"robot\.friction must have shape"):
         rigid(n_envs=3, friction=friction)
 

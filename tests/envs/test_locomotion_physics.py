@@ -136,7 +136,7 @@ def test_the_stiffness_of_contact_counts_the_points_in_the_ground(task):
         stiffness = env.step(idle)[4]["contact_stiffness"].as_subclass(torch.Tensor)
     touching = (env.robot.get_contacts().position[..., 2] < 0).sum(dim=1)
     assert touching[0] > 0 and touching[1] == 0  # the second is a metre higher
-    k, mass = env.CONTACTS["reference"].contact_stiffness, env.robot.model.mass.sum()
+    k, mass = env.CONTACTS["reference"].contact.stiffness, env.robot.model.mass.sum()
     torch.testing.assert_close(stiffness, touching.to(stiffness) * (k / mass / 60**2))
     assert "contact_stiffness" not in make(task, 1).reset(seed=0)[1]
 

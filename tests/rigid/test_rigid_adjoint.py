@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genesis.options import RigidOptions
+from genesis.options import CompliantContact, RigidOptions
 from tests.loaders.random_trees import random_tree
 from tests.rigid.rigid_bench import Bench, noise
 from tests.rigid.rigid_models import ZOO, from_text
@@ -14,7 +14,7 @@ from tests.rigid.rigid_models import ZOO, from_text
 pytestmark = pytest.mark.precision("64")
 BAR = 1e-8
 OUTPUTS = ("link_wrench", "link_acceleration")
-SOFT = RigidOptions(limit_stiffness=60.0, limit_damping=1.5, limit_smoothing=0.5)
+SOFT = RigidOptions(contact=CompliantContact(limit_stiffness=60.0, limit_damping=1.5, limit_smoothing=0.5))
 """Limits whose rounding is as wide as the motion: no corner is passed, and differences see 1e-8."""
 
 
@@ -105,7 +105,7 @@ def test_quaternions_off_the_unit_sphere(bench):
 def test_limits_engaged():
     """Stiff limits, driven into on both sides; differences stay between the corners of the rounding."""
     model = from_text(ZOO)
-    options = RigidOptions(limit_stiffness=500.0, limit_damping=5.0, limit_smoothing=0.02)
+    options = RigidOptions(contact=CompliantContact(limit_stiffness=500.0, limit_damping=5.0, limit_smoothing=0.02))
     bench = Bench(model, options=options, dt=0.02, substeps=8)
     values = stirred(bench, 6)
     sides = {"bite": 1.05, "twist": -0.8, "toe": 0.24, "elbow": 0.49}

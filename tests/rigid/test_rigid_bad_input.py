@@ -156,22 +156,23 @@ def test_models_are_refused(case):
 
 
 OPTIONS = {
-    "contact_sag": -1.0,
-    "contact_stiffness": 0.0,
-    "contact_dissipation": -0.1,
-    "contact_smoothing": 0.0,
+    "sag": -1.0,
+    "stiffness": 0.0,
+    "dissipation": -0.1,
+    "smoothing": 0.0,
     "friction_velocity": 0.0,
     "limit_stiffness": NAN,
     "limit_damping": -1.0,
     "limit_smoothing": 0.0,
-    "self_collision": 1.5,
 }
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options_are_refused(name):
     with pytest.raises(gs.GenesisException, match=re.escape(name)):
-        gs.options.RigidOptions(**{name: OPTIONS[name]})
+        gs.options.CompliantContact(**{name: OPTIONS[name]})
+    with pytest.raises(gs.GenesisException, match="self_collision"):
+        gs.options.RigidOptions(self_collision=1.5)
     with pytest.raises(TypeError):
         gs.options.RigidOptions(stiffness=1.0)
 
@@ -179,10 +180,9 @@ def test_options_are_refused(name):
 def test_a_substep_too_long_for_bodies_in_contact():
     """Contact between bodies is explicit: a stiffness beyond its limit is refused at build."""
     boxes = [gs.morphs.Box(pos=(0, 0, 0.1 + 0.21 * k), size=(0.2,) * 3) for k in range(2)]
+    options = gs.options.RigidOptions(contact=gs.options.CompliantContact(stiffness=1e7))
     with pytest.raises(gs.GenesisException, match="substep"):
-        build(
-            *boxes, n_envs=1, ground=True, options=gs.options.RigidOptions(contact_stiffness=1e7), dt=0.02, substeps=2
-        )
+        build(*boxes, n_envs=1, ground=True, options=options, dt=0.02, substeps=2)
 
 
 def test_pose_setters_need_a_free_base():

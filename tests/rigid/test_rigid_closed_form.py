@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genesis.loaders.model import primitive
-from genesis.options import RigidOptions
+from genesis.options import CompliantContact, RigidOptions
 from genesis.solvers.rigid.prepare import STUCK_MASS
 from tests.rigid.rigid_bench import F64, Bench, G, bare, noise, times, turned
 from tests.rigid.rigid_grounds import flat
@@ -226,7 +226,7 @@ def test_energy_drift_is_of_first_order():
 # Contact.
 
 MU, SLIP = 0.5, 0.02
-STIFF = RigidOptions(contact_stiffness=2e4, friction_velocity=SLIP)
+STIFF = RigidOptions(contact=CompliantContact(stiffness=2e4, friction_velocity=SLIP))
 BOX = (0.2, 0.15, 0.05)
 
 
@@ -275,7 +275,7 @@ def test_sticking_creeps_as_the_law_says():
 def test_by_default_what_sticks_creeps_by_load_and_substep(substeps):
     """s is what a substep of friction, mu times a quarter of the weight, gives four times the mass of the box."""
     angle = math.atan(0.3)
-    bench, values = incline(angle, substeps=substeps, options=RigidOptions(contact_stiffness=2e4))
+    bench, values = incline(angle, substeps=substeps, options=RigidOptions(contact=CompliantContact(stiffness=2e4)))
     start = run(bench, values, 100)
     end = run(bench, start, 300)
     s = 0.01 / substeps * MU * G * math.cos(angle) / 4 / STUCK_MASS
@@ -302,7 +302,7 @@ def test_friction_acts_against_motion_at_mu_times_normal():
 def test_static_penetration(shape, size, n):
     """x = m g / (n k), and the forces of the n points carry the weight."""
     model = primitive(shape, size, 1.7, 0.6)
-    bench = Bench(model, (flat(),), RigidOptions(contact_stiffness=5e3, contact_smoothing=1e-4), dt=0.02,
+    bench = Bench(model, (flat(),), RigidOptions(contact=CompliantContact(stiffness=5e3, smoothing=1e-4)), dt=0.02,
                   substeps=20, outputs=("contacts",))  # fmt: skip
     values = bench.initial(1)
     lying = {"capsule": [math.sqrt(0.5), math.sqrt(0.5), 0.0, 0.0]}.get(shape, [1.0, 0.0, 0.0, 0.0])
@@ -319,7 +319,11 @@ def test_static_penetration(shape, size, n):
 def test_a_falling_ball_loses_height_and_comes_to_rest():
     """Each bounce is lower than the one before, none higher than the drop, and after some seconds all is quiet."""
     bench = Bench(
-        primitive("sphere", (0.1,), 1.0, 0.6), (flat(),), RigidOptions(contact_stiffness=1e4), dt=0.01, substeps=20
+        primitive("sphere", (0.1,), 1.0, 0.6),
+        (flat(),),
+        RigidOptions(contact=CompliantContact(stiffness=1e4)),
+        dt=0.01,
+        substeps=20,
     )
     values = bench.initial(1)
     values["qpos"][0, 2] = 0.6

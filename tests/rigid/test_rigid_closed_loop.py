@@ -14,7 +14,7 @@ from tests.rigid.rigid_worlds import OUTPUTS, B, build, check, everything, place
 pytestmark = pytest.mark.precision("64")
 FREE, CONTACT = 1e-8, 1e-6
 STEPS = 6
-SOFT = {"limit_stiffness": 60.0, "limit_damping": 1.5, "limit_smoothing": 0.5}
+SOFT = gs.options.CompliantContact(limit_stiffness=60.0, limit_damping=1.5, limit_smoothing=0.5)
 """Wide limits, so that there are no corners without contact."""
 
 
@@ -101,7 +101,7 @@ def make(*args, **how):
 def test_without_contact(act):
     """Free, ball, hinge and slide joints and all outputs."""
     outputs = OUTPUTS[1:]
-    world = make(ZOO, outputs=outputs, options=gs.options.RigidOptions(**SOFT))
+    world = make(ZOO, outputs=outputs, options=gs.options.RigidOptions(contact=SOFT))
     weights = policy(world, ACTS[act])
     check(lambda w: rollout(world, w, ACTS[act], 0.0, outputs), weights, FREE, scale=1.0, what=act)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from genesis.options import RigidOptions
+from genesis.options import CompliantContact, RigidOptions
 from tests.rigid.rigid_bench import F64, Bench, noise
 from tests.rigid.rigid_grounds import flat
 from tests.rigid.rigid_models import CRAWLER, ZOO, from_text
@@ -89,7 +89,9 @@ def test_limits():
     """A limit is a spring with a rounded corner, beyond the range only."""
     t = 0.1
     model = from_text(ZOO)
-    options = RigidOptions(limit_stiffness=STIFFNESS, limit_damping=0.0, limit_smoothing=WIDTH)
+    options = RigidOptions(
+        contact=CompliantContact(limit_stiffness=STIFFNESS, limit_damping=0.0, limit_smoothing=WIDTH)
+    )
     first = Bench(model, options=options)
     values = first.initial(1)
     values["qpos"] = first.retract(values["qpos"][0], 0.3 * noise(1, model.n_dofs, seed=1))
@@ -107,11 +109,11 @@ def test_limits():
 
     q, v = values["qpos"][0].numpy(), values["dofs_vel"][0].numpy()
     exact = as_one(*run(Twin(ZOO, passive=True), q, v, law, t / 1600, 1600))
-    converges(lambda n: final(Bench(model, options=options, dt=t, substeps=200 * n), values), exact)
+    converges(lambda n: final(Bench(model, options=options, dt=t, substeps=1000 * n), values), exact)
 
 
 def points_of(model):
-    """(link, centre, radius) of all that touches: balls of spheres and capsules, corners of boxes; link frame."""
+    """(link, centre, radius, friction) of all that touches: balls of spheres and capsules, corners of boxes."""
     found = []
     for geom in model.geoms:
         turn = np.zeros(9)
@@ -123,7 +125,7 @@ def points_of(model):
             local = [np.array(size) * [x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]
         else:
             radius = size[0]
-        found += [(geom.link, np.array(geom.pos) + turn.reshape(3, 3) @ p, radius) for p in local]
+        found += [(geom.link, np.array(geom.pos) + turn.reshape(3, 3) @ p, radius, geom.friction) for p in local]
     return found
 
 
@@ -134,28 +136,25 @@ def test_contact(normal, ground_friction):
     t, k, d, w, slip = 0.15, 1500.0, 1.5, 8e-3, 0.2
     model = unlimited(from_text(CRAWLER))
     ground = flat(normal, friction=ground_friction)
-    options = RigidOptions(contact_stiffness=k, contact_dissipation=d, contact_smoothing=w, friction_velocity=slip)
+    options = RigidOptions(contact=CompliantContact(stiffness=k, dissipation=d, smoothing=w, friction_velocity=slip))
     first = Bench(model, (ground,), options)
     values = first.initial(1)
     values["qpos"] = first.retract(values["qpos"][0], 0.3 * noise(1, model.n_dofs, seed=1))
     values["qpos"][0, 2] = 0.24
     values["dofs_vel"] = 0.8 * noise(1, model.n_dofs, seed=2)
     n, points = np.array(ground.normal), points_of(model)
-    friction = np.zeros(model.n_links)
-    for geom in model.geoms:
-        friction[geom.link] = max(friction[geom.link], geom.friction)
     touched = set()
 
     def law(twin):
         force = np.zeros(model.n_dofs)
-        for i, (link, centre, radius) in enumerate(points):
+        for i, (link, centre, radius, friction) in enumerate(points):
             body = twin.body(model.link_names[link])
             at = twin.d.xpos[body] + twin.d.xmat[body].reshape(3, 3) @ centre - radius * n
             depth = -(at @ n)
             if depth > -w:
                 touched.add(i)
                 moving = twin.point(body, at)[0] @ twin.d.qvel
-                mu = max(friction[link], ground_friction)
+                mu = max(friction, ground_friction)
                 force += twin.pull(body, at, ground_force(depth, n, moving, k, d, w, mu, slip))
         return force
 

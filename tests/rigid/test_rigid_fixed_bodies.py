@@ -134,7 +134,7 @@ def test_the_depth_is_that_of_the_movers_stiffness_alone():
             (gs.morphs.Box(pos=(0, 0, -0.5), size=(1, 1, 1), fixed=True), 3.0),
             (gs.morphs.Sphere(pos=(0, 0, 0.05), radius=0.05), 1e3),
         ],
-        rigid=gs.options.RigidOptions(contact_stiffness=800.0),
+        rigid=gs.options.RigidOptions(contact=gs.options.CompliantContact(stiffness=800.0)),
         substeps=64,
     )
     for _ in range(150):

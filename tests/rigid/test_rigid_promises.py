@@ -39,7 +39,7 @@ def lowest(world, robot=None):
 
 def sag_of(robot):
     """m: by how much a robot sinks on one point, as its stiffness was derived from."""
-    return float(sag(robot.model, gs.options.RigidOptions()).max())
+    return float(sag(robot.model, gs.options.CompliantContact()).max())
 
 
 # Resting.
@@ -58,7 +58,8 @@ def crawl_over(world, t=10.0):
 def test_a_box_rests(depth_allowed):
     """On its face, edge or corner at first: after 10 s it does not creep, and no corner is deeper than the sag."""
     morph = gs.morphs.Box(pos=(0.0, 0.0, 0.5), size=(0.3, 0.2, 0.1))
-    world = standing(morph, n_envs=4, outputs=("contacts",), options=gs.options.RigidOptions(contact_sag=depth_allowed))
+    options = gs.options.RigidOptions(contact=gs.options.CompliantContact(sag=depth_allowed))
+    world = standing(morph, n_envs=4, outputs=("contacts",), options=options)
     turn = 0.7 * noise(4, 3, seed=1)
     turn[0] = 0.0
     quat = torch.cat([torch.ones(4, 1), turn], -1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genesis.loaders.model import GroundGeom, fuse, place, primitive
-from genesis.options import RigidOptions
+from genesis.options import CompliantContact, RigidOptions
 from tests.rigid.rigid_bench import F64, Bench, noise, times
 from tests.rigid.rigid_distance import closest
 from tests.rigid.rigid_grounds import flat
@@ -15,7 +15,7 @@ from tests.rigid.rigid_models import ROCK, SHAPES, from_text, lone
 
 pytestmark = pytest.mark.precision("64")
 # By default friction would hold what moves so little in so short a substep.
-HARD = RigidOptions(contact_stiffness=1e4, contact_smoothing=1e-7, contact_dissipation=0.0, friction_velocity=2e-3)
+HARD = RigidOptions(contact=CompliantContact(stiffness=1e4, smoothing=1e-7, dissipation=0.0, friction_velocity=2e-3))
 DEPTH = 1e-5
 
 
@@ -114,7 +114,7 @@ def test_terrain_is_level_beyond_its_edges():
     x = 0.25 * (np.arange(9) - 4)
     field = GroundGeom("hill", "heightfield", (-1.0, -1.0, 0.0), (0.0, 0.0, 1.0), 0.4,
                        heights=np.broadcast_to(0.1 * x[:, None], (9, 9)), spacing=0.25)  # fmt: skip
-    ball, options = primitive("sphere", (0.1,), 1.0, 0.5), RigidOptions(contact_stiffness=1e4)
+    ball, options = primitive("sphere", (0.1,), 1.0, 0.5), RigidOptions(contact=CompliantContact(stiffness=1e4))
     bench = Bench(ball, (field,), options, dt=0.5, substeps=500, outputs=("contacts",))
     values = bench.initial(2)
     values["qpos"][0, :3] = torch.tensor([5.0, 0.0, 0.3])
@@ -145,7 +145,7 @@ def couple(first, second, gap, seed=1, friction=0.5):
 
 def meeting(first, second, seed=1, friction=0.5, dt=0.01, substeps=50, dissipation=None):
     """A bench and values in which the bodies touch slightly and come closer."""
-    options = RigidOptions(self_collision=True, contact_stiffness=2e3, contact_dissipation=dissipation)
+    options = RigidOptions(self_collision=True, contact=CompliantContact(stiffness=2e3, dissipation=dissipation))
     for gap in np.arange(0.4, 0.05, -0.002):
         model, way = couple(first, second, float(gap), seed, friction)
         bench = Bench(model, (), options, dt=dt, substeps=substeps, outputs=("contacts",))

@@ -10,7 +10,7 @@ from genesis.launch import bind, kernel
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid import layout as slot
 
-LINKS, DOFS, GROUNDS = 3, 4, 2
+LINKS, GEOMS, DOFS, GROUNDS = 3, 5, 4, 2
 TABLE = (Array("size", "I1", (slot.N_SIZES,), "constant"), Array("found", "I1", ("numbers",), "constant"))
 
 
@@ -26,7 +26,7 @@ def found_by_kernels(name, count, width, n_parameters):
                     a.found[width * i + c] = at.block(a, 0, name, i, c)
 
     arrays = allocate(TABLE, {"numbers": count * width}, "constant")
-    sizes = {slot.N_BLOCKS: 1, slot.LINKS: LINKS, slot.DOFS: DOFS, slot.GROUNDS: GROUNDS}
+    sizes = {slot.N_BLOCKS: 1, slot.LINKS: LINKS, slot.GEOMS: GEOMS, slot.DOFS: DOFS, slot.GROUNDS: GROUNDS}
     for place, size in {**sizes, slot.PARAMETERS: n_parameters}.items():
         arrays["size"][place] = size
     bind(find, arrays)()
@@ -39,7 +39,7 @@ def test_a_new_block_of_parameters_shifts_those_behind_it(monkeypatch, new):
     if new:
         names.insert(2, new)
         monkeypatch.setattr(slot, "PARAMETER_TABLE", dict(names))
-    blocks = slot.parameter_layout(LINKS, DOFS, GROUNDS)
+    blocks = slot.parameter_layout(LINKS, GEOMS, DOFS, GROUNDS)
     n_parameters = sum(math.prod(shape) for _, shape in blocks.values())
     assert list(blocks) == [name for name, _ in names]
     end = 0

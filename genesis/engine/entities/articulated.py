@@ -12,12 +12,12 @@ from genesis.engine.entities.coordinates import Coordinates
 from genesis.engine.inputs import Array, Environments, indices, is_run, numeric
 from genesis.errors import GenesisKeyError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
-from genesis.loaders.model import FREE, JOINT_SIZES, Actuator, RigidModel
+from genesis.loaders.model import FREE, JOINT_SIZES, Actuator, Geom, RigidModel
 from genesis.morphs import Morph
 from genesis.surfaces import Default
 
 Units = Sequence[int] | torch.Tensor | int | slice | None
-"""Indices of links or degrees of freedom of one entity; None for all."""
+"""Indices of links, geoms or degrees of freedom of one entity; None for all."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,16 @@ class ArticulatedBody(Entity):
         return len(self.joints)
 
     @property
+    def n_geoms(self) -> int:
+        """G."""
+        return len(self.model.geoms)
+
+    @property
+    def geoms(self) -> tuple[Geom, ...]:
+        """Shapes that touch, with their links."""
+        return self.model.geoms
+
+    @property
     def n_qs(self) -> int:
         """Q."""
         return self.model.n_qs
@@ -169,6 +179,9 @@ class ArticulatedBody(Entity):
 
     def _links_idx(self, chosen: Units) -> Sequence[int]:
         return indices(f"{self.name}.links_idx_local", chosen, self.n_links, "links")
+
+    def _geoms_idx(self, chosen: Units) -> Sequence[int]:
+        return indices(f"{self.name}.geoms_idx_local", chosen, self.n_geoms, "geoms")
 
     def _dofs_idx(self, chosen: Units) -> Sequence[int]:
         return indices(f"{self.name}.dofs_idx_local", chosen, self.n_dofs, "degrees of freedom")

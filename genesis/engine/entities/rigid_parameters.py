@@ -2,9 +2,9 @@
 
 A value is a number or a tensor: () for all chosen links or degrees of freedom, (n,) for each of them, (B, n) or (B, 1)
 also per environment, with `envs_idx` a row for each chosen environment. A tensor that requires a gradient gets one. If
-it is a leaf that is given for all of the entity's links or degrees of freedom, it is kept: later windows reach it too,
-and an optimiser's in-place step on it takes effect at the next `scene.step()`. Everything else (computed tensors, and
-values for only some links or degrees of freedom) must be set again after each `scene.detach_()`.
+it is a leaf that is given for all of the entity's links, geoms or degrees of freedom, it is kept: later windows reach
+it too, and an optimiser's in-place step on it takes effect at the next `scene.step()`. Everything else (computed
+tensors, and values for only some of these) must be set again after each `scene.detach_()`.
 """
 
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ class RigidParameters(ArticulatedBody):
         """
         self._set("inertia", inertia, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
 
-    def set_friction(self, friction: Any, links_idx_local: Units = None, envs_idx: Environments = None) -> None:
-        """Set Coulomb coefficients of links, >= 0. The larger one of two surfaces that touch counts."""
-        self._set("friction", friction, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
+    def set_friction(self, friction: Any, geoms_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set Coulomb coefficients of `geoms`, >= 0. The larger one of two surfaces that touch counts."""
+        self._set("friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
 
     def set_contact_stiffness(
         self, stiffness: Any, links_idx_local: Units = None, envs_idx: Environments = None
@@ -86,9 +86,9 @@ class RigidParameters(ArticulatedBody):
         """(B, n, 6) xx, yy, zz, xy, xz, yz about the centre of mass along the link's axes, kg m^2."""
         return self._get("inertia", self._links_idx(links_idx_local), self.n_links, envs_idx, (6,))
 
-    def get_friction(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
-        """(B, n) Coulomb coefficients."""
-        return self._get("friction", self._links_idx(links_idx_local), self.n_links, envs_idx)
+    def get_friction(self, geoms_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) Coulomb coefficients of `geoms`."""
+        return self._get("friction", self._geoms_idx(geoms_idx_local), self.n_geoms, envs_idx)
 
     def get_contact_stiffness(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) N/m."""

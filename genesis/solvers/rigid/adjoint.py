@@ -17,7 +17,7 @@ Outputs are part of it: a wrench output with cotangent g is virtual power at vel
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import any_lane, copy, lanes3, where
 from genesis.solvers.rigid import indices as at
-from genesis.solvers.rigid.ground import grounds, share
+from genesis.solvers.rigid.ground import WIDEN, grounds, share
 from genesis.solvers.rigid.joints import joints
 from genesis.solvers.rigid.layout import (
     ACCELERATION,
@@ -104,27 +104,31 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
         world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         contact = at.row(a.link_law, l)
         for g in range(a.size[GROUNDS]):
-            if any_lane(gr.near(a, g, world + p, contact[2])):
-                ik, il = at.block(a, b, "contact_stiffness", l), at.block(a, b, "friction", l)
-                ig = at.block(a, b, "ground_friction", g)
-                law, first = gr.law_of(a, b, l, g, contact), at.link(a, l, POINT0)
+            if any_lane(gr.near(a, g, world + p, vel.at(p), vel.w, contact[2])):
+                ik, ig = at.block(a, b, "contact_stiffness", l), at.block(a, b, "ground_friction", g)
+                first = at.link(a, l, POINT0)
                 for i in range(first, first + at.link(a, l, N_POINTS)):
                     centre = p + R @ at.point(a, i, POINT_CENTRE)[:3]
                     distance, n = gr.surface(a, g, world + centre)
                     s_ = gr.support(a, i, R, n)
                     x = s_.dot(n) - distance
-                    if any_lane(x > 0.0 - contact[1]):
-                        r = centre - s_
-                        V, U, N = vel.at(r), new.at(r), nu.at(r)
+                    r = centre - s_
+                    V = vel.at(r)
+                    touches = gr.touches(x, V.dot(n), contact[1], WIDEN * a.num[DT])
+                    if any_lane(touches):
+                        law = gr.law_of(a, b, l, g, i, contact)
+                        il = at.block(a, b, "friction", gr.geom_of(a, i))
+                        U, N = new.at(r), nu.at(r)
                         M = copy(N)
                         if ti.static(features.outputs):
                             M += at.get3(a, a.gcontacts, at.gcontact_at(a, b, i, 0))
                         F, gx, gV, gU, gn, gmu, gk = gr.power_adjoint(
-                            x, M, V, U, n, law, 1.0 - a.released[at.key_at(a, s, b, g, i)])
+                            x, M, V, U, n, law, 1.0 - a.released[at.key_at(a, s, b, g, i)]
+                        )
                         gr_ = nu.w.cross(F)
                         if ti.static(features.outputs):  # its place is an output where it touches
                             place = at.get3(a, a.gcontacts, at.gcontact_at(a, b, i, 1))
-                            gr_ -= where(x > 0.0 - contact[1], place, lanes3())
+                            gr_ -= where(touches, place, lanes3())
                         gr_ += gV.cross(vel.w) + gU.cross(new.w)
                         # r = centre - s(R, n), x = s.n - distance(centre)
                         gturn, gn_s = gr.support_adjoint(a, i, R, n, s_, gx * n - gr_)

@@ -1,9 +1,10 @@
 """Contact of a link's point with the ground: planes and smooth height fields. The law, and its adjoint below it.
 
-A contact point is a sphere (a point has radius 0) or an ellipsoid, fixed to its link. With x the penetration along the
-ground's normal n, V the old and U the new velocity of the touching material point, u its part along n:
+A contact point is a sphere (a point has radius 0) or an ellipsoid, fixed to its link, or a place on a rim at an angle
+from its lowest point. With x the penetration along the ground's normal n, V the old and U the new velocity of the
+touching material point, u its part along n:
 
-    P = k psi(x)            psi(x): max(x, 0) rounded over the contact smoothing
+    P = k psi(x)            psi(x): max(x, 0) rounded over -w … w, w^2 = smoothing^2 + (`WIDEN` dt u_old)^2
     G = k (dt psi'(x) + d psi(x))
     N(u) = P g(1 - G u / P)         g(z): max(z, 0) rounded over -1/2 … 1/2, so that the ground never pulls
     normal force    N(u_old) + N'(u_old) (u - u_old)                 linear in the new velocity: one linear solve
@@ -11,6 +12,8 @@ ground's normal n, V the old and U the new velocity of the touching material poi
     friction       -T U_t / sqrt(|V_t|^2 + slip^2 + (grip T)^2)      T = mu N(u_old), the most it can be
 
 The derivative of the force by -U is symmetric and positive semi-definite: dt times it is apparent inertia of the link.
+The rounding is at least as wide as what is travelled in some substeps: a narrower one would be sampled at random, and
+derivatives through an impact with it. At rest it is the smoothing.
 Kinks: the ends of both roundings. Height fields are biquadratic B-splines of their samples: normals are continuous.
 """
 
@@ -24,18 +27,25 @@ from genesis.solvers.rigid.layout import (
     GROUND_INFO,
     POINT_CENTRE,
     POINT_DIAGONAL,
+    POINT_EXTRA,
     POINT_OFF,
     Features,
 )
-from genesis.solvers.rigid.spatial import ramp, times
+from genesis.solvers.rigid.spatial import ramp, ramp_by_width, times
+
+WIDEN = 4.0
+"""Half the width of the rounded corner of a force, in times what is travelled in a substep."""
+UPRIGHT = 1e-3
+"""Sine of the angle between a cylinder's axis and the ground's normal, below which the points on its rims are fixed to
+the body. They stand at equal angles, so that it makes next to no difference which one is lowest."""
 
 
 class ContactLaw(Composite):
-    """The numbers of a contact's law, in the letters above."""
+    """The numbers of a contact's law, in the letters above. `wide` is `WIDEN` dt."""
 
-    def __init__(self, k, d, smoothing, mu, slip, grip, dt):
+    def __init__(self, k, d, smoothing, mu, slip, grip, dt, wide):
         self.k, self.d, self.smoothing, self.mu = value(k), value(d), value(smoothing), value(mu)
-        self.slip, self.grip, self.dt = value(slip), value(grip), value(dt)
+        self.slip, self.grip, self.dt, self.wide = value(slip), value(grip), value(dt), value(wide)
 
 
 @traced
@@ -121,14 +131,15 @@ def grounds(features: Features) -> Functions:
         return distance, n
 
     @ti.func
-    def near(a: ti.template(), g, x: ti.template(), reach):
-        """Where ground g may be closer to x than `reach`."""
+    def near(a: ti.template(), g, x: ti.template(), v: ti.template(), w: ti.template(), reach):
+        """Where ground g may touch a link at x that moves at v and turns at w, and whose points are within `reach`."""
+        far = reach + WIDEN * a.num[DT] * (ti.sqrt(v.dot(v)) + reach * ti.sqrt(w.dot(w)))
         head = at.ground(a, g, GROUND_HEAD)
         distance = lane(x.dot(head[:3]) - head[3])
         if ti.static(features.terrain):
             if at.ground(a, g, GROUND_INFO)[0] > 0.5:
                 distance = lane()  # its reach is unlimited
-        return distance < reach
+        return distance < far
 
     @ti.func
     def surface_adjoint(a: ti.template(), g, x: ti.template(), gdistance, gn: ti.template()):
@@ -152,18 +163,41 @@ def grounds(features: Features) -> Functions:
         """Of point i: s = centre - lowest point, in world axes; the penetration is s.n minus the centre's distance."""
         s = at.point(a, i, POINT_CENTRE)[3] * n
         d = at.point(a, i, POINT_DIAGONAL)
-        if d[3] > 0.5:  # s = E n / sqrt(n.E n), with E the squared semi-axes
+        if d[3] > 0.5 and d[3] < 1.5:  # s = E n / sqrt(n.E n), with E the squared semi-axes
             local = R.transpose() @ n
             m = times(d[:3], at.point(a, i, POINT_OFF)[:3], local)
             s = (R @ m) / ti.sqrt(local.dot(m))
+        if d[3] > 1.5:  # on a rim: along the normal's part in its plane, turned by a fixed angle
+            along, axis, _length, flat = rim(R, n, d)
+            s = at.point(a, i, POINT_EXTRA)[0] * along + at.point(a, i, POINT_EXTRA)[1] * axis.cross(along)
+            s = where(flat, R @ at.point(a, i, POINT_OFF)[:3], s)
         return s
+
+    @ti.func
+    def rim(R: ti.template(), n: ti.template(), d: ti.template()):
+        """Unit vector along the normal's part in a rim's plane, the axis, that part's length, whether it is none."""
+        axis = R @ d[:3]
+        part = n - n.dot(axis) * axis
+        length = ti.sqrt(part.dot(part))
+        flat = length < UPRIGHT
+        length = where(flat, 0.0 * length + 1.0, length)
+        return part / length, axis, length, flat
 
     @ti.func
     def support_adjoint(a: ti.template(), i, R: ti.template(), n: ti.template(), s: ti.template(), gs: ti.template()):
         """Cotangents of the link's rotation vector and of n from that of s."""
         gturn, gn = lanes3(), at.point(a, i, POINT_CENTRE)[3] * gs
         d = at.point(a, i, POINT_DIAGONAL)
-        if d[3] > 0.5:
+        if d[3] > 1.5:
+            c = at.point(a, i, POINT_EXTRA)
+            along, axis, length, flat = rim(R, n, d)
+            galong = c[0] * gs + c[1] * gs.cross(axis)
+            gpart = (galong - along.dot(galong) * along) / length
+            within = axis.dot(gpart)
+            gaxis = c[1] * along.cross(gs) - within * n - n.dot(axis) * gpart
+            gn = where(flat, lanes3(), gpart - within * axis)
+            gturn = where(flat, s.cross(gs), axis.cross(gaxis))
+        elif d[3] > 0.5:
             length = s.dot(n)
             Eg = R @ times(d[:3], at.point(a, i, POINT_OFF)[:3], R.transpose() @ gs)
             gn = (Eg - s.dot(gs) * s) / length
@@ -171,23 +205,38 @@ def grounds(features: Features) -> Functions:
         return gturn, gn
 
     @ti.func
-    def law_of(a: ti.template(), b, l, g, contact: ti.template()):
-        """Of the contact of link l with ground g."""
-        mu = larger(a.model[at.block(a, b, "friction", l)], a.model[at.block(a, b, "ground_friction", g)])
+    def geom_of(a: ti.template(), i):
+        """The geom of point i."""
+        return ti.cast(at.point(a, i, POINT_EXTRA)[2], ti.i32)
+
+    @ti.func
+    def law_of(a: ti.template(), b, l, g, i, contact: ti.template()):
+        """Of the contact of point i, on link l, with ground g."""
+        mu = larger(a.model[at.block(a, b, "friction", geom_of(a, i))], a.model[at.block(a, b, "ground_friction", g)])
         return ContactLaw(a.model[at.block(a, b, "contact_stiffness", l)], contact[0], contact[1], mu,
-                          a.num[FRICTION_VELOCITY], a.num[DT] * contact[3], a.num[DT])  # fmt: skip
+                          a.num[FRICTION_VELOCITY], a.num[DT] * contact[3], a.num[DT], WIDEN * a.num[DT])  # fmt: skip
 
     # The law below holds for lanes and, between bodies, for one environment's reals.
 
     @ti.func
+    def touches(x, u, smoothing, wide):
+        """Whether a point at depth x that moves at u along the normal is pushed."""
+        return x > 0.0 - ti.sqrt(smoothing * smoothing + (wide * u) * (wide * u))
+
+    @ti.func
     def normal_law(x, u, law: ti.template()):
-        """P, G, their slopes in x, g(1 - G u / P) with slope and curvature, and G / P. Out of reach all but g are 0."""
-        psi, slope, curvature = ramp(x, law.smoothing)
+        """P, G, their slopes in x, and in u by way of the rounding; g(1 - G u / P) with slope and curvature; G / P.
+        Out of reach all but g are 0."""
+        width = ti.sqrt(law.smoothing * law.smoothing + (law.wide * u) * (law.wide * u))
+        psi, slope, curvature = ramp(x, width)
+        widened, steepened = ramp_by_width(x, width)
         P, G = law.k * psi, law.k * (law.dt * slope + law.d * psi)
         dP, dG = law.k * slope, law.k * (law.dt * curvature + law.d * slope)
+        faster = law.k * law.wide * law.wide * u / width
+        Pu, Gu = faster * widened, faster * (law.dt * steepened + law.d * widened)
         ratio = G / where(P > 0.0, P, 0.0 * P + 1.0)
         g0, g1, g2 = ramp(1.0 - ratio * u, 0.5)
-        return P, G, dP, dG, g0, g1, g2, ratio
+        return P, G, dP, dG, Pu, Gu, g0, g1, g2, ratio
 
     @ti.func
     def coefficients(x, V: ti.template(), n: ti.template(), law: ti.template(), hold):
@@ -196,7 +245,7 @@ def grounds(features: Features) -> Functions:
         `hold` is 0 for a point that has been released, else 1.
         """
         u = V.dot(n)
-        P, G, _dP, _dG, g0, g1, _g2, _ratio = normal_law(x, u, law)
+        P, G, _dP, _dG, _Pu, _Gu, g0, g1, _g2, _ratio = normal_law(x, u, law)
         most, along = law.mu * P * g0, V - u * n  # not V.V - u u, which rounding may turn negative in a fall
         friction = most / ti.sqrt(along.dot(along) + law.slip * law.slip + (law.grip * most) * (law.grip * most))
         return hold * P * g0, hold * G * g1, friction
@@ -212,7 +261,7 @@ def grounds(features: Features) -> Functions:
         """The force, and derivatives of -N.force by x, V, U, n, mu and log k. The one by N is -force."""
         mu = law.mu
         u0, u, reach = V.dot(n), U.dot(n), N.dot(n)
-        P, G, dP, dG, g0, g1, g2, ratio = normal_law(x, u0, law)
+        P, G, dP, dG, Pu, Gu, g0, g1, g2, ratio = normal_law(x, u0, law)
         most, along = mu * P * g0, V - u0 * n
         fixed = along.dot(along) + law.slip * law.slip
         s2 = fixed + (law.grip * most) * (law.grip * most)
@@ -220,12 +269,21 @@ def grounds(features: Features) -> Functions:
         per = fixed / (s2 * ti.sqrt(s2))  # slope of the friction in what it can be at most
         slid = N.dot(U - u * n)
         faded = slid * friction / s2
-        dratio = (ratio * dP - dG) / where(P > 0.0, P, 0.0 * P + 1.0) * u0  # slope of 1 - G u0 / P in x
         ahead = u - u0
         normal = hold * (P * g0 - G * g1 * ahead)
-        dnormal = hold * (dP * g0 + P * g1 * dratio - dG * g1 * ahead - G * g2 * dratio * ahead)
-        gx = slid * mu * per * (dP * g0 + P * g1 * dratio) - reach * dnormal
-        gu0 = 0.0 - reach * hold * G * ratio * g2 * ahead - slid * mu * per * G * g1
+        # what x and u0 change by way of P and G: the slopes of 1 - G u0 / P, of P g, and of the normal force
+        shed, pushed = slid * mu * per, reach * hold
+        none = 0.0 * P
+        per_P = u0 / where(P > 0.0, P, none + 1.0)
+        dratio, uratio = (ratio * dP - dG) * per_P, (ratio * Pu - Gu) * per_P
+        dmost, umost = dP * g0 + P * g1 * dratio, Pu * g0 + P * g1 * uratio
+        gx = shed * dmost - pushed * (dmost - (dG * g1 + G * g2 * dratio) * ahead)
+        gu0 = (
+            shed * umost
+            - pushed * (umost - (Gu * g1 + G * g2 * uratio) * ahead)
+            - pushed * G * ratio * g2 * ahead
+            - shed * G * g1
+        )
         gu, greach = reach * (hold * G * g1 - friction), 0.0 - normal - friction * u
         gV = gu0 * n - faded * along
         gU = gu * n + friction * N
@@ -234,5 +292,5 @@ def grounds(features: Features) -> Functions:
         return F, gx, gV, gU, gn, slid * P * g0 * per, slid * most * per - reach * normal
 
     return Functions(law_of=law_of, near=near, surface=surface, surface_adjoint=surface_adjoint, support=support,
-                     support_adjoint=support_adjoint, coefficients=coefficients, force=force,
-                     power_adjoint=power_adjoint)  # fmt: skip
+                     support_adjoint=support_adjoint, geom_of=geom_of, touches=touches, coefficients=coefficients,
+                     force=force, power_adjoint=power_adjoint)  # fmt: skip

@@ -6,12 +6,14 @@ With y a dof's elastic coordinate (its position; of a ball, a component of its r
 
 Everything is taken at the new position y + dt u and velocity u, to first order: dt D + dt^2 K comes on the diagonal
 of the mass matrix: stable at any stiffness. Limits are linearised where the old velocity leads, y + dt v, so that they
-act before a fast joint has passed them. An actuator beyond its strength gives its limit, and no derivative.
+act before a fast joint has passed them, and their rounding widens with the speed as that of contact does (`ground`). An
+actuator beyond its strength gives its limit, and no derivative.
 """
 
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Vec, arctangent, lane, sine_cosine, where
 from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.ground import WIDEN
 from genesis.solvers.rigid.layout import (
     BALL,
     COMPONENT,
@@ -21,13 +23,13 @@ from genesis.solvers.rigid.layout import (
     GATE_VELOCITY,
     KIND,
     LIMIT,
-    LIMIT_SMOOTHING,
+    LIMIT_WIDTH,
     Q_INDEX,
     REST,
     TARGET,
     TARGET_VELOCITY,
 )  # fmt: skip
-from genesis.solvers.rigid.spatial import quaternion_product, ramp
+from genesis.solvers.rigid.spatial import quaternion_product, ramp, ramp_by_width
 
 
 @per_runtime
@@ -81,16 +83,19 @@ def joints() -> Functions:
 
     @ti.func
     def limit(y, row: ti.template(), width):
-        """Force, stiffness, damping of a limit, and the slopes of the latter two."""
+        """Force, stiffness, damping of a limit, the slopes of the latter two, and all three by the width."""
         below, dbelow, ddbelow = ramp(row[0] - y, width)
         above, dabove, ddabove = ramp(y - row[1], width)
+        wbelow, dwbelow = ramp_by_width(row[0] - y, width)
+        wabove, dwabove = ramp_by_width(y - row[1], width)
         return (row[2] * (below - above), row[2] * (dbelow + dabove), row[3] * (dbelow + dabove),
-                row[2] * (ddabove - ddbelow), row[3] * (ddabove - ddbelow))  # fmt: skip
+                row[2] * (ddabove - ddbelow), row[3] * (ddabove - ddbelow),
+                row[2] * (wbelow - wabove), row[2] * (dwbelow + dwabove), row[3] * (dwbelow + dwabove))  # fmt: skip
 
     @ti.func
     def terms(a: ti.template(), s, b, j, y):
         """Force at the old position less velocity terms, D, K, 1 where the actuator is within its strength and else 0,
-        and of the limits alone K and the slopes of K and D in y."""
+        of the limits alone K and the slopes of K and D in y, and by v alone the slopes of their force, K and D."""
         v, dt = a.qd[at.dof_at(a, s, b, j)], a.num[DT]
         row, rest = at.law(a, j, LIMIT), at.law(a, j, REST)
         kp = a.dofs[at.control_at(a, b, j, GATE)] * a.model[at.block(a, b, "kp", j)]
@@ -100,18 +105,21 @@ def joints() -> Functions:
         given = asked - kv * v
         strong = where(given > rest[2], lane(), where(given < rest[1], lane(), lane(1.0)))
         spring = a.model[at.block(a, b, "stiffness", j)]
-        f, k, d, dK, dD = limit(y + dt * v, row, a.num[LIMIT_SMOOTHING])
+        narrow, wide = at.law(a, j, LIMIT_WIDTH)[0], WIDEN * dt
+        width = ti.sqrt(narrow * narrow + (wide * v) * (wide * v))
+        f, k, d, dK, dD, fw, kw, dw = limit(y + dt * v, row, width)
+        faster = wide * wide * v / width
         force = where(given > rest[2], lane(rest[2]), where(given < rest[1], lane(rest[1]), asked))
         force += f + dt * k * v - spring * (y - rest[0])
         D = a.model[at.block(a, b, "damping", j)] + strong * kv + d
         K = spring + strong * kp + k
-        return force, D, K, strong, k, dK, dD
+        return force, D, K, strong, k, dK, dD, faster * fw, faster * kw, faster * dw
 
     @ti.func
     def load(a: ti.template(), s, b, j):
         """What dof j adds to the diagonal of the mass matrix, and its force at zero acceleration."""
         y, dt = coordinate(a, s, b, j), a.num[DT]
-        force, D, K, _strong, _k, _dK, _dD = terms(a, s, b, j, y)
+        force, D, K, _strong, _k, _dK, _dD, _fv, _kv, _dv = terms(a, s, b, j, y)
         implicit = dt * (D + dt * K)
         armature = a.model[at.block(a, b, "armature", j)]
         return armature + implicit, force - (D + dt * K) * a.qd[at.dof_at(a, s, b, j)]
@@ -122,7 +130,7 @@ def joints() -> Functions:
         dt, i = a.num[DT], at.dof_at(a, s, b, j)
         v, acceleration = a.qd[i], a.qdd[i]
         u = v + dt * acceleration
-        _force, D, K, strong, k, dK, dD = terms(a, s, b, j, y)
+        _force, D, K, strong, k, dK, dD, fv, kv, dv = terms(a, s, b, j, y)
         stretched = y + dt * u
         at.increase(a.gmodel, at.block(a, b, "damping", j), 0.0 - mu * u)
         at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * acceleration)
@@ -140,7 +148,8 @@ def joints() -> Functions:
         at.increase(a.gmodel, p, felt * a.dofs[gate] * short)
         at.increase(a.gmodel, w, felt * a.dofs[gate_velocity] * slow)
         moved = k + dt * dK * (u - v) + dD * u  # of the limits, by the place where they are linearised
-        return mu * (K - k + moved), mu * (D + dt * (K - k + moved))
+        widened = dv * u + dt * kv * (u - v) - fv
+        return mu * (K - k + moved), mu * (D + dt * (K - k + moved) + widened)
 
     @ti.func
     def turn_by(quat: ti.template(), phi: ti.template()):
@@ -170,5 +179,5 @@ def joints() -> Functions:
         return g + c1 * x + c2 * xx, g + (1.0 - t2 * c2) * x + c1 * xx
 
     return Functions(coordinate=coordinate, rotation_vector=rotation_vector, vector_slope=vector_slope,
-                     elastic_adjoint=elastic_adjoint, load=load,
-                     load_adjoint=load_adjoint, turn_by=turn_by, turn_by_adjoint=turn_by_adjoint)
+                     elastic_adjoint=elastic_adjoint, load=load, load_adjoint=load_adjoint, turn_by=turn_by,
+                     turn_by_adjoint=turn_by_adjoint)  # fmt: skip

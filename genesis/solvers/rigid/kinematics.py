@@ -10,7 +10,7 @@ A contact that some environment of a block feels is computed for all of the bloc
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Mat, Vec, any_lane, copy, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
-from genesis.solvers.rigid.ground import grounds
+from genesis.solvers.rigid.ground import WIDEN, grounds
 from genesis.solvers.rigid.layout import (
     AAD,
     AAO,
@@ -181,18 +181,20 @@ def kinematics(features: Features) -> Functions:
         ld, lo = Vec(m, m, m), lanes3()
         world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         contact = at.row(a.link_law, l)
-        dt = a.num[DT]
+        dt, wide = a.num[DT], WIDEN * a.num[DT]
         for g in range(a.size[GROUNDS]):
-            if any_lane(gr.near(a, g, world + p, contact[2])):
-                law, first = gr.law_of(a, b, l, g, contact), at.link(a, l, POINT0)
+            if any_lane(gr.near(a, g, world + p, vel.at(p), vel.w, contact[2])):
+                first = at.link(a, l, POINT0)
                 for i in range(first, first + at.link(a, l, N_POINTS)):
                     centre = p + R @ at.point(a, i, POINT_CENTRE)[:3]
                     distance, n = gr.surface(a, g, world + centre)
                     s_ = gr.support(a, i, R, n)
                     x = s_.dot(n) - distance
-                    if any_lane(x > 0.0 - contact[1]):
-                        r = centre - s_
-                        V = vel.at(r)
+                    r = centre - s_
+                    V = vel.at(r)
+                    touches = gr.touches(x, V.dot(n), contact[1], wide)
+                    if any_lane(touches):
+                        law = gr.law_of(a, b, l, g, i, contact)
                         key = at.key_at(a, s, b, g, i)
                         if attempt == 0:
                             a.released[key] = none
@@ -205,7 +207,7 @@ def kinematics(features: Features) -> Functions:
                         a.contact_index[at.contact_index_at(a, b, count, LISTED_POINT)] = i
                         at.put(a, a.contact_list, at.contact_list_at(a, b, count, LISTED_NORMAL),
                                Vec(n[0], n[1], n[2], normal + damping * n.dot(V), r[0], r[1], r[2], damping, friction,
-                                   where(x > 0.0 - contact[1], none + 1.0, none)))  # fmt: skip
+                                   where(touches, none + 1.0, none)))  # fmt: skip
                         needed.v -= F
                         needed.w -= r.cross(F)
                         # apparent inertia: B = dt (friction 1 + (damping - friction) n n^T) at r

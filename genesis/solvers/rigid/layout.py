@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 21
+N_SIZES = 20
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
- POINTS, GROUNDS, PAIRS, ENVS, GEOMS, TOUCHES, CONTACTS, ROWS, DEEPEST, DAMPED_ENTRIES) = range(N_SIZES)  # fmt: skip
+ POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, DAMPED_ENTRIES) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
@@ -34,8 +34,8 @@ def places(*widths: int) -> tuple[int, ...]:
     return tuple(accumulate(widths, initial=0))
 
 
-N_NUMBERS = 3
-DT, FRICTION_VELOCITY, LIMIT_SMOOTHING = range(N_NUMBERS)
+N_NUMBERS = 2
+DT, FRICTION_VELOCITY = range(N_NUMBERS)
 """Of `num`."""
 
 LINK_INTS = 6
@@ -46,21 +46,23 @@ SLIDE, HINGE, BALL = range(3)
 """Kinds of degrees of freedom. A ball has three, with COMPONENT 0, 1, 2. A free joint is three slides along the world's
 axes and a ball whose COMPONENT is -1."""
 
-LINK_VECTORS, DOF_VECTORS, LAW_ROWS = 2, 2, 2
+LINK_VECTORS, DOF_VECTORS, LAW_ROWS = 2, 2, 3
 OFFSET, COM = range(LINK_VECTORS)
 """Of a link, in its parent's frame: its place, and in its own: its centre of mass."""
 AXIS, ANCHOR = range(DOF_VECTORS)
 """Of a dof, in its link's frame at rest."""
-LIMIT, REST = range(LAW_ROWS)
-"""Rows of a dof's law: (limit low, high, stiffness, damping), (spring rest, force low, high, rest position)."""
-POINT_ROWS, GROUND_ROWS = 3, 2
-POINT_CENTRE, POINT_DIAGONAL, POINT_OFF = range(POINT_ROWS)
-"""Rows of a contact point: (centre, radius), and of an ellipsoid its squared semi-axes as a symmetric matrix in the
-link's frame, (diagonal, 1), (off-diagonal, -)."""
+LIMIT, REST, LIMIT_WIDTH = range(LAW_ROWS)
+"""Rows of a dof's law: (limit low, high, stiffness, damping), (spring rest, force low, high, rest position), (half the
+width of the limit's rounding, -, -, -)."""
+POINT_ROWS, GROUND_ROWS = 4, 2
+POINT_CENTRE, POINT_DIAGONAL, POINT_OFF, POINT_EXTRA = range(POINT_ROWS)
+"""Rows of a contact point: (centre, radius), …, …, (-, -, geom, -), in the link's frame. Of an ellipsoid its squared
+semi-axes as a symmetric matrix, (diagonal, 1), (off-diagonal, -). Of a place on a rim, at an angle from its lowest:
+(axis, 2), (centre less the place while the axis is upright, -), (radius times cosine, times sine, geom, -)."""
 GROUND_HEAD, GROUND_INFO = range(GROUND_ROWS)
 """Rows of a ground: (normal, offset), (0, …) or (corner, spacing), (1, samples along x, along y, first sample)."""
-PAIR_INTS = 9
-LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B = range(PAIR_INTS)
+PAIR_INTS = 11
+LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B, GEOM_A, GEOM_B = range(PAIR_INTS)
 """GIVES_A, GIVES_B: the links whose stiffnesses are in series. Where one body cannot move both are the other's, and the
 factor on k is twice as large: k is that of the mover alone, and so is its gradient."""
 
@@ -95,7 +97,7 @@ CONTACT_FORCE, CONTACT_PLACE, CONTACT_TOUCHES = _rows
 PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "mass": ("links",),
     "inertia": ("links", 6),
-    "friction": ("links",),
+    "friction": ("geoms",),
     "contact_stiffness": ("links",),
     "damping": ("dofs",),
     "armature": ("dofs",),
@@ -105,7 +107,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "ground_friction": ("grounds",),
 }
 """The parameters in `model`, in their order, with their shapes."""
-SIZE_OF = {"links": LINKS, "dofs": DOFS, "grounds": GROUNDS, "geoms": GEOMS}
+SIZE_OF = {"links": LINKS, "geoms": GEOMS, "dofs": DOFS, "grounds": GROUNDS}
 """Where kernels find the sizes of BLOCKS."""
 
 TABLE: Table = (
@@ -173,9 +175,9 @@ TABLE: Table = (
 )
 
 
-def parameter_layout(n_links: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
+def parameter_layout(n_links: int, n_geoms: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Name -> (first index, shape) of each parameter's numbers."""
-    sizes = {"links": n_links, "dofs": n_dofs, "grounds": n_grounds}
+    sizes = {"links": n_links, "geoms": n_geoms, "dofs": n_dofs, "grounds": n_grounds}
     table, begin = {}, 0
     for name, shape in PARAMETER_TABLE.items():
         extent = tuple(sizes[size] if isinstance(size, str) else size for size in shape)

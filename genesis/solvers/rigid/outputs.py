@@ -8,7 +8,7 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import any_lane
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
-from genesis.solvers.rigid.ground import grounds
+from genesis.solvers.rigid.ground import WIDEN, grounds
 from genesis.solvers.rigid.layout import (
     ACCELERATION,
     BN,
@@ -107,22 +107,29 @@ def outputs(features: Features) -> Functions:
             if parent >= 0:
                 asked += at.summed(a, b, parent, NU)
             force = momentum(
-                a.model[at.block(a, b, "mass", l)], at.traced_at(a, s, b, l, MOMENT), at.traced_at(a, s, b, l, JD),
-                at.traced_at(a, s, b, l, JO), asked)
+                a.model[at.block(a, b, "mass", l)],
+                at.traced_at(a, s, b, l, MOMENT),
+                at.traced_at(a, s, b, l, JD),
+                at.traced_at(a, s, b, l, JO),
+                asked,
+            )
             world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
             contact = at.row(a.link_law, l)
             for g in range(a.size[GROUNDS]):
-                if any_lane(gr.near(a, g, world + p, contact[2])):
-                    law, start = gr.law_of(a, b, l, g, contact), at.link(a, l, POINT0)
+                if any_lane(gr.near(a, g, world + p, vel.at(p), vel.w, contact[2])):
+                    start = at.link(a, l, POINT0)
                     for i in range(start, start + at.link(a, l, N_POINTS)):
                         centre = p + R @ at.point(a, i, POINT_CENTRE)[:3]
                         distance, n = gr.surface(a, g, world + centre)
                         s_ = gr.support(a, i, R, n)
                         depth = s_.dot(n) - distance
-                        if any_lane(depth > 0.0 - contact[1]):
-                            r = centre - s_
+                        r = centre - s_
+                        V = vel.at(r)
+                        if any_lane(gr.touches(depth, V.dot(n), contact[1], WIDEN * dt)):
+                            law = gr.law_of(a, b, l, g, i, contact)
                             _normal, damping, friction = gr.coefficients(
-                                depth, vel.at(r), n, law, 1.0 - a.released[at.key_at(a, s, b, g, i)])
+                                depth, V, n, law, 1.0 - a.released[at.key_at(a, s, b, g, i)]
+                            )
                             c = asked.at(r) - at.get3(a, a.gcontacts, at.gcontact_at(a, b, i, 0))
                             F = dt * (friction * c + ((damping - friction) * n.dot(c)) * n)
                             force += Spatial(r.cross(F), F)

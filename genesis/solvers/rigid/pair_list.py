@@ -108,10 +108,10 @@ def at_once(pair: Pair) -> int:
 
 
 def factors(
-    model: RigidModel, pairs: Sequence[Pair], options: prepare.Options, stiffness: np.ndarray, substep_dt: float
+    model: RigidModel, pairs: Sequence[Pair], law: prepare.Compliant, stiffness: np.ndarray, substep_dt: float
 ) -> list[float]:
     """What each pair's stiffness in series is multiplied with: it stays below its bound, unless a user chose it."""
-    if options.contact_stiffness is not None:
+    if law.stiffness is not None:
         return [1.0] * len(pairs)
     found = []
     for pair in pairs:
@@ -156,8 +156,8 @@ def warn(
         pair = pairs[int(np.argmin(factor))]
         needed = math.ceil(math.sqrt(SOFTEST / min(factor)))
         _LOG.warning(
-            "contact between %r and %r is %.0f times softer than RigidOptions ask for, because the substep of %.3g s "
-            "allows no more; stacks may lean and topple. Use %d times as many substeps.",
+            "contact between %r and %r is %.0f times softer than CompliantContact asks for, because the substep of "
+            "%.3g s allows no more; stacks may lean and topple. Use %d times as many substeps.",
             labels[pair.a.link], labels[pair.b.link], 1.0 / min(factor), substep_dt, needed,
         )  # fmt: skip
 
@@ -172,13 +172,14 @@ def pack(
     model: RigidModel,
     pairs: Sequence[Pair],
     factor: Sequence[float],
-    options: prepare.Options,
+    law: prepare.Compliant,
     contact: np.ndarray,
     substep_dt: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`pair` and `shape` of `pairs`. `contact`: of `prepare.contact_laws`."""
     rows: list[Sequence[float]] = []
     ints: list[list[int]] = []
+    number = {id(geom): i for i, geom in enumerate(model.geoms)}
     first_shape: dict[int, int] = {}
     first_sample: dict[int, int] = {}
     for pair in pairs:
@@ -198,12 +199,12 @@ def pack(
         la, lb = pair.a.link, pair.b.link
         ga, gb = gives_way(model, pair)
         dissipation = 0.5 * (contact[ga, 0] + contact[gb, 0])
-        if options.contact_dissipation is None:
+        if law.dissipation is None:
             dissipation = min(dissipation, BEST_DISSIPATION / (9.81 * substep_dt))
         smoothing = min(contact[la, 1], contact[lb, 1])
         ints.append([la, lb, len(rows), first_shape[id(pair.a)], first_shape[id(pair.b)], first_sample[id(pair.a)],
-                     len(samples(pair.a)), ga, gb])  # fmt: skip
-        slip = max(options.friction_velocity or 0.0, SLOWEST_SLIP * 9.81 * substep_dt)
+                     len(samples(pair.a)), ga, gb, number[id(pair.a)], number[id(pair.b)]])  # fmt: skip
+        slip = max(law.friction_velocity or 0.0, SLOWEST_SLIP * 9.81 * substep_dt)
         rows.append((2.0 * lowered if ga == gb else lowered, dissipation, smoothing, slip))
     return np.array(ints, int).reshape(-1, PAIR_INTS), np.array(rows, float).reshape(-1, 4)
 
@@ -213,8 +214,9 @@ def stability_check(
 ) -> Callable[[torch.Tensor], None]:
     """A function of the solver's `model` (B, P) that raises if two bodies' contact is too stiff for the substep."""
     pairs, _ = touching(model, options.self_collision)
-    factor = factors(model, pairs, options, prepare.contact_stiffness(model, options, gravity), substep_dt)
-    table = parameter_layout(model.n_links, model.n_dofs, n_grounds)
+    law = options.contact
+    factor = factors(model, pairs, law, prepare.contact_stiffness(model, law, gravity), substep_dt)
+    table = parameter_layout(model.n_links, len(model.geoms), model.n_dofs, n_grounds)
     firsts = table["contact_stiffness"][0], table["mass"][0]
 
     def check(parameters: torch.Tensor) -> None:

@@ -16,11 +16,14 @@ quaternion, (size, bound). Samples: (centre in the link, radius).
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import Mat, Vec, absolute, of_lane
 from genesis.solvers.rigid import indices as at
-from genesis.solvers.rigid.ground import ContactLaw, grounds, larger, share
+from genesis.solvers.rigid.ground import WIDEN, ContactLaw, grounds, larger, share
 from genesis.solvers.rigid.layout import (
     BN,
     BV,
     BW,
+    DT,
+    GEOM_A,
+    GEOM_B,
     GIVES_A,
     GIVES_B,
     LAW,
@@ -164,13 +167,23 @@ def pairs(features: Features) -> Functions:
         return depth, n, bends, curvature, weight, slope
 
     @ti.func
+    def near(va: ti.template(), vb: ti.template(), xa: ti.template(), xb: ti.template(), apart: ti.template(), ra, rb,
+             wide):  # fmt: skip
+        """Whether shapes within `ra` of xa and `rb` of xb may touch. `wide`: distance per speed of a rounding."""
+        way = xa + apart - xb
+        distance = way.norm()
+        fastest = ((va.v + va.w.cross(xa) - vb.v - vb.w.cross(xb)).norm() + va.w.norm() * ra
+                   + vb.w.norm() * (ra + distance))  # fmt: skip
+        return distance < ra + rb + wide * fastest
+
+    @ti.func
     def constants(a: ti.template(), b, lane, i):
         """Stiffness, friction and the other numbers of pair i's law."""
-        la, lb, numbers = at.paired(a, i, LINK_A), at.paired(a, i, LINK_B), at.row(a.shape, at.paired(a, i, LAW))
+        numbers = at.row(a.shape, at.paired(a, i, LAW))
         ka = number(a.model, at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_A)), lane)
         kb = number(a.model, at.block(a, b, "contact_stiffness", at.paired(a, i, GIVES_B)), lane)
-        mu = larger(number(a.model, at.block(a, b, "friction", la), lane),
-                    number(a.model, at.block(a, b, "friction", lb), lane))  # fmt: skip
+        mu = larger(number(a.model, at.block(a, b, "friction", at.paired(a, i, GEOM_A)), lane),
+                    number(a.model, at.block(a, b, "friction", at.paired(a, i, GEOM_B)), lane))  # fmt: skip
         return numbers[0] * ka * kb / (ka + kb), mu, numbers
 
     @ti.func
@@ -181,25 +194,27 @@ def pairs(features: Features) -> Functions:
         pa, Ra, xa, Qa, oa = shape_pose(a, s, b, lane, la, sa)
         pb, Rb, xb, Qb, ob = shape_pose(a, s, b, lane, lb, sb)
         ha, hb, apart = at.row(a.shape, sa + 2), at.row(a.shape, sb + 2), oa - ob
-        if (xa + apart - xb).norm() < ha[3] + hb[3]:
+        va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
+        wide = WIDEN * a.num[DT]
+        if near(va, vb, xa, xb, apart, ha[3], hb[3], wide):
             k, mu, numbers = constants(a, b, lane, i)
             kind, normal = ti.cast(at.row(a.shape, sb)[3], ti.i32), zeros()
             if kind == BOX and at.row(a.shape, sa)[3] > 0.5:
                 normal = face(xa + apart - xb, Qa, ha[:3], Qb, hb[:3])
-            va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
             f, ta, tb = zeros(), zeros(), zeros()
             start = at.paired(a, i, SAMPLE0)
             for c in range(start, start + at.paired(a, i, N_SAMPLES)):
                 sample = at.row(a.shape, c)
                 x = pa + Ra @ sample[:3]
                 depth, local, _bends, _curvature, weight, _slope = probe(
-                    Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2])
-                if depth > -numbers[2] and weight > 0.0:
-                    n = Qb @ local
-                    ra = x - sample[3] * n
-                    rb = ra + apart
-                    V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
-                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0)
+                    Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2]
+                )
+                n = Qb @ local
+                ra = x - sample[3] * n
+                rb = ra + apart
+                V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
+                if gr.touches(depth, V.dot(n), numbers[2], wide) and weight > 0.0:
+                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, wide)
                     N, damping, friction = gr.coefficients(depth, V, n, law, 1.0)
                     F = gr.force(N, damping, friction, n, V, V)
                     f += F
@@ -216,12 +231,13 @@ def pairs(features: Features) -> Functions:
         pa, Ra, xa, Qa, oa = shape_pose(a, s, b, lane, la, sa)
         pb, Rb, xb, Qb, ob = shape_pose(a, s, b, lane, lb, sb)
         ha, hb, apart = at.row(a.shape, sa + 2), at.row(a.shape, sb + 2), oa - ob
-        if (xa + apart - xb).norm() < ha[3] + hb[3]:
+        va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
+        wide = WIDEN * a.num[DT]
+        if near(va, vb, xa, xb, apart, ha[3], hb[3], wide):
             k, mu, numbers = constants(a, b, lane, i)
             kind, normal = ti.cast(at.row(a.shape, sb)[3], ti.i32), zeros()
             if kind == BOX and at.row(a.shape, sa)[3] > 0.5:
                 normal = face(xa + apart - xb, Qa, ha[:3], Qb, hb[:3])
-            va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
             na, nb = virtual(a, b, la, lane), virtual(a, b, lb, lane)
             f, ta, tb, gv, gva, gvb = zeros(), zeros(), zeros(), zeros(), zeros(), zeros()
             wa, wta, wb, wtb = zeros(), zeros(), zeros(), zeros()
@@ -231,14 +247,15 @@ def pairs(features: Features) -> Functions:
                 sample = at.row(a.shape, c)
                 x = pa + Ra @ sample[:3]
                 depth, local, bends, curvature, weight, slope = probe(
-                    Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2])
-                if depth > -numbers[2] and weight > 0.0:
-                    n = Qb @ local
-                    ra = x - sample[3] * n
-                    rb = ra + apart
-                    V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
+                    Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2]
+                )
+                n = Qb @ local
+                ra = x - sample[3] * n
+                rb = ra + apart
+                V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
+                if gr.touches(depth, V.dot(n), numbers[2], wide) and weight > 0.0:
                     N = na.v + na.w.cross(ra) - nb.v - nb.w.cross(rb)
-                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0)
+                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, wide)
                     F, gdepth, gV, gU, gn, gmu, gk = gr.power_adjoint(depth, N, V, V, n, law, 1.0)
                     gV += gU
                     gr_ = gV.cross(va.w - vb.w) - F.cross(na.w - nb.w)
@@ -268,7 +285,10 @@ def pairs(features: Features) -> Functions:
             ka, kb = number(a.model, ia, lane), number(a.model, ib, lane)
             add(a.gmodel, ia, lane, -gk_sum * kb / (ka * (ka + kb)))
             add(a.gmodel, ib, lane, -gk_sum * ka / (kb * (ka + kb)))
-            fa, fb = at.block(a, b, "friction", la), at.block(a, b, "friction", lb)
+            fa, fb = (
+                at.block(a, b, "friction", at.paired(a, i, GEOM_A)),
+                at.block(a, b, "friction", at.paired(a, i, GEOM_B)),
+            )
             own = share(number(a.model, fa, lane), number(a.model, fb, lane))
             add(a.gmodel, fa, lane, -own * gmu_sum)
             add(a.gmodel, fb, lane, (own - 1.0) * gmu_sum)

@@ -9,7 +9,7 @@ import numpy as np
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.mass_matrix import mass_matrix
-from genesis.loaders.model import BALL, FREE, HINGE, RigidModel
+from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, RigidModel
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import layout as slot
 
@@ -17,8 +17,8 @@ UNLIMITED = 1e30
 """Stands for infinity in kernels, which are compiled under the assumption that there is none."""
 LIMIT_RATE = 300.0
 """rad/s: a joint that arrives at its limit at 30 rad/s exceeds it by some 0.04 rad."""
-RIM = 16
-"""Contact points on each rim of a cylinder; between two of them it sinks 2 % of its radius deeper."""
+RIM = 4
+"""Contact points on each rim of a cylinder: its lowest one, and others at equal angles from it, on which it stands."""
 STUCK_MASS = 4.0
 """Masses of its tree that a sticking contact seems to add to a link. More of them creep less, but a perturbation of a
 contact that breaks away grows by up to their ratio to what moves with it, and gradients do too."""
@@ -26,17 +26,17 @@ LEAST_SLIP = 1e-3
 """Of the velocity that a substep's fall gives: keeps the friction of an unloaded contact finite, m/s per m/s."""
 
 
-class Options(Protocol):
-    """What this solver reads of `genesis.options.RigidOptions`; see there."""
+class Compliant(Protocol):
+    """What this solver reads of `genesis.options.CompliantContact`; see there."""
 
     @property
-    def contact_sag(self) -> float | None: ...
+    def sag(self) -> float | None: ...
     @property
-    def contact_stiffness(self) -> float | None: ...
+    def stiffness(self) -> float | None: ...
     @property
-    def contact_dissipation(self) -> float | None: ...
+    def dissipation(self) -> float | None: ...
     @property
-    def contact_smoothing(self) -> float | None: ...
+    def smoothing(self) -> float | None: ...
     @property
     def friction_velocity(self) -> float | None: ...
     @property
@@ -44,46 +44,60 @@ class Options(Protocol):
     @property
     def limit_damping(self) -> float | None: ...
     @property
-    def limit_smoothing(self) -> float: ...
+    def limit_smoothing(self) -> float | None: ...
+
+
+class Options(Protocol):
+    """What this solver reads of `genesis.options.RigidOptions`; see there."""
+
+    @property
+    def contact(self) -> Compliant: ...
     @property
     def self_collision(self) -> bool: ...
 
 
 class ContactPoint(NamedTuple):
-    """A sphere (radius 0: a point) or an ellipsoid (axes given) fixed to a link, in the link frame, m."""
+    """A sphere (radius 0: a point) or an ellipsoid (axes given) fixed to a link, in the link frame, m; or a place at an
+    angle (rad) from the lowest point of a rim, a circle of that radius about the z-axis of `quat`."""
 
     link: int
     geom: str
+    geom_idx: int
     centre: np.ndarray
     radius: float
     axes: np.ndarray | None = None
     quat: np.ndarray | None = None
+    angle: float | None = None
 
 
 def contact_points(model: RigidModel) -> list[ContactPoint]:
     """What touches the ground, ordered by link."""
-    points = [point for geom in model.geoms for point in _points_of(geom)]
+    points = [point for i, geom in enumerate(model.geoms) for point in _points_of(geom, i)]
     return sorted(points, key=lambda point: point.link)
 
 
-def _points_of(geom: Geom) -> list[ContactPoint]:
+def _points_of(geom: Geom, idx: int) -> list[ContactPoint]:
     size, pos, quat = np.asarray(geom.size), np.asarray(geom.pos), np.asarray(geom.quat)
     radius = 0.0
     if geom.kind == "ellipsoid":
-        return [ContactPoint(geom.link, geom.name, pos, 0.0, size, quat)]
+        return [ContactPoint(geom.link, geom.name, idx, pos, 0.0, size, quat)]
+    if geom.kind == "cylinder":
+        ends = [pos + rotations.rotate(quat, np.array([0.0, 0.0, end * size[1]])) for end in (1, -1)]
+        angles = (2 * math.pi * np.arange(RIM) / RIM).tolist()
+        return [
+            ContactPoint(geom.link, geom.name, idx, end, float(size[0]), None, quat, angle)
+            for end in ends
+            for angle in angles
+        ]
     if geom.kind == "sphere":
         local, radius = np.zeros((1, 3)), size[0]
     elif geom.kind == "capsule":
         local, radius = np.array([[0, 0, size[1]], [0, 0, -size[1]]]), size[0]
     elif geom.kind == "box":
         local = size * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-    elif geom.kind == "cylinder":
-        angles = 2 * math.pi * np.arange(RIM) / RIM
-        rim = np.stack([size[0] * np.cos(angles), size[0] * np.sin(angles), np.zeros(RIM)], 1)
-        local = np.concatenate([rim + [0, 0, size[1]], rim - [0, 0, size[1]]])
     else:
         local = np.asarray(geom.vertices)
-    return [ContactPoint(geom.link, geom.name, pos + rotations.rotate(quat, v), float(radius)) for v in local]
+    return [ContactPoint(geom.link, geom.name, idx, pos + rotations.rotate(quat, v), float(radius)) for v in local]
 
 
 def roots(model: RigidModel) -> np.ndarray:
@@ -95,13 +109,15 @@ def roots(model: RigidModel) -> np.ndarray:
     return root
 
 
-def sag(model: RigidModel, options: Options) -> np.ndarray:
-    """(L,) m: how deep a tree would sink on one contact point: `contact_sag`, else 0.5 % of the tree's extent."""
-    root = roots(model)
-    if options.contact_sag is not None:
-        return np.full(model.n_links, options.contact_sag)
-    poses = link_poses(model)
-    out = np.full(model.n_links, 0.01)
+def sag(model: RigidModel, law: Compliant) -> np.ndarray:
+    """(L,) m: how deep a tree would sink on one contact point: `law.sag`, else 0.5 % of the tree's extent."""
+    return 0.005 * extents(model) if law.sag is None else np.full(model.n_links, law.sag)
+
+
+def extents(model: RigidModel) -> np.ndarray:
+    """(L,) m: root mean square of the edges of a box around the tree at rest; 2 m where nothing touches."""
+    root, poses = roots(model), link_poses(model)
+    out = np.full(model.n_links, 2.0)
     for tree in set(root.tolist()):
         corners = []
         for geom in model.geoms:
@@ -111,7 +127,7 @@ def sag(model: RigidModel, options: Options) -> np.ndarray:
                 signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
                 corners += [pos + rotations.rotate(quat, sign * half) for sign in signs]
         if corners:
-            out[root == tree] = 0.005 * np.linalg.norm(np.ptp(corners, axis=0)) / math.sqrt(3)
+            out[root == tree] = np.linalg.norm(np.ptp(corners, axis=0)) / math.sqrt(3)
     return out
 
 
@@ -150,38 +166,35 @@ def tree_mass(model: RigidModel) -> np.ndarray:
     return np.bincount(root, np.where(moves & ~model.moving, 0.0, model.mass), model.n_links)[root]
 
 
-def contact_stiffness(model: RigidModel, options: Options, gravity: Sequence[float]) -> np.ndarray:
+def contact_stiffness(model: RigidModel, law: Compliant, gravity: Sequence[float]) -> np.ndarray:
     """(L,) N/m: a tree on a single contact point sinks by its sag. Weightless scenes are taken at 9.81 m/s^2."""
-    if options.contact_stiffness is not None:
-        return np.full(model.n_links, options.contact_stiffness)
+    if law.stiffness is not None:
+        return np.full(model.n_links, law.stiffness)
     g = float(np.linalg.norm(gravity)) or 9.81
-    return np.maximum(tree_mass(model) * g / sag(model, options), 1e-6)
+    return np.maximum(tree_mass(model) * g / sag(model, law), 1e-6)
 
 
 def own_values(model: RigidModel, name: str) -> np.ndarray:
-    """The model's own values of one of `layout.PARAMETER_TABLE`, of links or dofs, less contact stiffness."""
+    """The model's own values of one of `layout.PARAMETER_TABLE`, of links, geoms or dofs, less contact stiffness."""
     if name in ("kp", "kv"):
         return model.dof_gains()[("kp", "kv").index(name)]
     if name == "friction":
-        largest = np.zeros(model.n_links)
-        for geom in model.geoms:
-            largest[geom.link] = max(largest[geom.link], geom.friction)
-        return largest
+        return np.array([geom.friction for geom in model.geoms])
     return getattr(model, name)
 
 
-def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
+def contact_laws(model: RigidModel, law: Compliant, points: Sequence[ContactPoint], uneven: bool) -> np.ndarray:
     """(L, 4): dissipation (s/m), smoothing and reach (from the link's origin) of contact points (m), grip / dt (1/kg).
 
     The default dissipation damps a tree on one contact point critically: 2 / sqrt(g sag). The grip is zero where a
     `friction_velocity` is given. By default it bounds the apparent inertia of friction, dt times force per velocity.
     """
-    depth = sag(model, options)
+    depth = sag(model, law)
     rows = np.zeros((model.n_links, 4))
-    rows[:, 0] = 2.0 / np.sqrt(9.81 * depth) if options.contact_dissipation is None else options.contact_dissipation
-    rows[:, 1] = 0.4 * depth if options.contact_smoothing is None else options.contact_smoothing
+    rows[:, 0] = 2.0 / np.sqrt(9.81 * depth) if law.dissipation is None else law.dissipation
+    rows[:, 1] = 0.4 * depth if law.smoothing is None else law.smoothing
     rows[:, 2] = -UNLIMITED
-    if options.friction_velocity is None:
+    if law.friction_velocity is None:
         rows[:, 3] = 1.0 / (STUCK_MASS * np.maximum(tree_mass(model), 1e-6))
     for point in points:
         far = np.linalg.norm(point.centre) + (point.radius if point.axes is None else np.max(point.axes))
@@ -189,12 +202,12 @@ def contact_laws(model: RigidModel, options: Options, points: Sequence[ContactPo
     return rows
 
 
-def slip(options: Options, substep_dt: float) -> float:
+def slip(law: Compliant, substep_dt: float) -> float:
     """m/s: `friction_velocity`, else a number that matters only to contacts with next to no load."""
-    return LEAST_SLIP * 9.81 * substep_dt if options.friction_velocity is None else options.friction_velocity
+    return LEAST_SLIP * 9.81 * substep_dt if law.friction_velocity is None else law.friction_velocity
 
 
-def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndarray]:
+def limit_laws(model: RigidModel, law: Compliant) -> tuple[np.ndarray, np.ndarray]:
     """(D,) stiffness and damping of joint limits.
 
     The default stiffness holds the actuators' strength within 0.003 (rad or m), or makes the joint swing at
@@ -209,12 +222,28 @@ def limit_laws(model: RigidModel, options: Options) -> tuple[np.ndarray, np.ndar
             if actuator.kind == "force" and math.isfinite(end):
                 strength[actuator.dof] = max(strength[actuator.dof], abs(actuator.gear * end))
     stiffness = np.maximum(strength / 0.003, inertia * LIMIT_RATE**2)
-    if options.limit_stiffness is not None:
-        stiffness = np.full(model.n_dofs, options.limit_stiffness)
+    if law.limit_stiffness is not None:
+        stiffness = np.full(model.n_dofs, law.limit_stiffness)
     damping = 2.0 * np.sqrt(stiffness * inertia)
-    if options.limit_damping is not None:
-        damping = np.full(model.n_dofs, options.limit_damping)
+    if law.limit_damping is not None:
+        damping = np.full(model.n_dofs, law.limit_damping)
     return stiffness, damping
+
+
+def limit_widths(model: RigidModel, law: Compliant) -> np.ndarray:
+    """(D,) half the width of a limit's rounding, rad or m: `limit_smoothing`, else a hundredth of the range.
+
+    The range of a joint that turns counts as one radian at most; of a slide, as the extent of its tree.
+    """
+    if law.limit_smoothing is not None:
+        return np.full(model.n_dofs, law.limit_smoothing)
+    span = np.where(slides(model), extents(model)[dof_links(model)], 1.0)
+    return 0.01 * np.minimum(span, np.maximum(model.limit_high - model.limit_low, 1e-4))
+
+
+def dof_links(model: RigidModel) -> np.ndarray:
+    """(D,) the link that each degree of freedom moves."""
+    return np.array([joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][1])], int)
 
 
 def slides(model: RigidModel) -> np.ndarray:
@@ -277,13 +306,14 @@ def rest_quaternions(model: RigidModel) -> np.ndarray:
     return quats
 
 
-def pack_laws(model: RigidModel, options: Options) -> np.ndarray:
-    """`dof_law` (D, 2, 4) of `layout.TABLE`."""
+def pack_laws(model: RigidModel, law: Compliant) -> np.ndarray:
+    """`dof_law` (D, 3, 4) of `layout.TABLE`."""
     rows = np.zeros((model.n_dofs, slot.LAW_ROWS, 4))
     limit, rest = rows[:, slot.LIMIT], rows[:, slot.REST]
     limit[:, 0] = np.maximum(model.limit_low, -UNLIMITED)
     limit[:, 1] = np.minimum(model.limit_high, UNLIMITED)
-    limit[:, 2], limit[:, 3] = limit_laws(model, options)
+    limit[:, 2], limit[:, 3] = limit_laws(model, law)
+    rows[:, slot.LIMIT_WIDTH, 0] = limit_widths(model, law)
     rest[:, 0] = model.spring_ref
     rest[:, 1] = np.maximum(model.force_low, -UNLIMITED)
     rest[:, 2] = np.minimum(model.force_high, UNLIMITED)
@@ -294,11 +324,17 @@ def pack_laws(model: RigidModel, options: Options) -> np.ndarray:
 
 
 def pack_points(points: Sequence[ContactPoint]) -> np.ndarray:
-    """`point` (n, 3, 4) of `layout.TABLE`."""
+    """`point` (n, 4, 4) of `layout.TABLE`."""
     rows = np.zeros((len(points), slot.POINT_ROWS, 4))
     for row, point in zip(rows, points, strict=True):
-        row[slot.POINT_CENTRE] = (*point.centre, point.radius)
-        if point.axes is not None and point.quat is not None:
+        row[slot.POINT_CENTRE] = (*point.centre, point.radius if point.angle is None else 0.0)
+        row[slot.POINT_EXTRA, 2] = point.geom_idx
+        if point.angle is not None and point.quat is not None:
+            turn, c, s = rotations.matrix(point.quat), math.cos(point.angle), math.sin(point.angle)
+            row[slot.POINT_DIAGONAL] = (*turn[:, 2], 2.0)
+            row[slot.POINT_OFF, :3] = point.radius * (c * turn[:, 0] + s * turn[:, 1])
+            row[slot.POINT_EXTRA, :2] = point.radius * c, point.radius * s
+        elif point.axes is not None and point.quat is not None:
             turn = rotations.matrix(point.quat)
             six = rotations.six(turn @ np.diag(point.axes**2) @ turn.T)
             row[slot.POINT_DIAGONAL], row[slot.POINT_OFF, :3] = (*six[:3], 1.0), six[3:]
@@ -326,11 +362,11 @@ def pack_grounds(grounds: Sequence[GroundGeom]) -> tuple[np.ndarray, np.ndarray]
 
 
 def initial_parameters(
-    model: RigidModel, grounds: Sequence[GroundGeom], options: Options, gravity: Sequence[float]
+    model: RigidModel, grounds: Sequence[GroundGeom], law: Compliant, gravity: Sequence[float]
 ) -> np.ndarray:
     """All parameters as model, grounds and options say, flat, in the order of `layout.PARAMETER_TABLE`."""
     values = {
-        "contact_stiffness": contact_stiffness(model, options, gravity),
+        "contact_stiffness": contact_stiffness(model, law, gravity),
         "ground_friction": np.array([ground.friction for ground in grounds]),
     }
     parts = [values[name] if name in values else own_values(model, name) for name in slot.PARAMETER_TABLE]

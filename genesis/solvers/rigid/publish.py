@@ -34,7 +34,7 @@ class LinkCollider:
     pos: tuple[float, float, float]
     quat: tuple[float, float, float, float]
     friction: int
-    """Place of its friction coefficient among the numbers of a link, or of a ground."""
+    """Place of its friction coefficient among those of geoms and, behind them, of grounds."""
 
 
 def link_colliders(
@@ -46,19 +46,19 @@ def link_colliders(
         softness: m, of every link and then of every ground.
     """
     found, unfelt = [], []
-    for geom in model.geoms:
+    for i, geom in enumerate(model.geoms):
         if not (geom.group or geom.mask):
             continue  # it is only seen
         if geom.kind in SHAPES:
             collider = Collider(Shape(geom.kind, geom.size), softness[geom.link])
-            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, geom.link))
+            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
         else:
             unfelt.append(f"{geom.kind} {geom.name!r}")
     for g, ground in enumerate(grounds):
         if ground.kind == "plane":
             collider = Collider(Shape("plane", (0.0, 0.0, 0.0)), softness[model.n_links + g])
             turn = quaternion.from_z_axis(ground.normal)
-            found.append(LinkCollider(collider, WORLD, ground.pos, turn, model.n_links + g))
+            found.append(LinkCollider(collider, WORLD, ground.pos, turn, len(model.geoms) + g))
         else:
             unfelt.append(f"{ground.kind} {ground.name!r}")
     return found, unfelt
@@ -69,7 +69,7 @@ class Publisher:
 
     Args:
         colliders: K of them.
-        parameter_layout: Of the solver; the frictions of links and of grounds are among its numbers.
+        parameter_layout: Of the solver; the frictions of geoms and of grounds are among its numbers.
         first: Index of the first of them among the scene's colliders.
         every: Substeps of the scene in one of the solver's.
         substep_dt: Of the scene, s.
@@ -85,7 +85,7 @@ class Publisher:
     ) -> None:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
-        n_links = parameter_layout["friction"][1][0]
+        n_links = parameter_layout["mass"][1][0]
         places = [list(range(begin, begin + shape[0])) for begin, shape in (
             parameter_layout["friction"], parameter_layout["ground_friction"])]  # fmt: skip
         numbers = [*places[0], *places[1]]

@@ -86,11 +86,12 @@ class RigidSolver(Bodies):
         self.first, self.n_colliders, self.every = first, len(colliders), every
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         self.points = prepare.contact_points(model)
-        self.parameter_layout = slot.parameter_layout(L, D, len(grounds))
+        self.parameter_layout = slot.parameter_layout(L, len(model.geoms), D, len(grounds))
         begin, shape = self.parameter_layout["ground_friction"]
         self.n_parameters = begin + shape[0]
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        self._initial_model = torch.as_tensor(prepare.initial_parameters(model, grounds, options, gravity))
+        law = options.contact
+        self._initial_model = torch.as_tensor(prepare.initial_parameters(model, grounds, law, gravity))
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
         self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
@@ -108,22 +109,23 @@ class RigidSolver(Bodies):
 
         link_tree, dof_tree, chain = prepare.pack_tree(model, self.points)
         link_fixed, dof_fixed, turn = prepare.pack_frames(model)
-        contact = prepare.contact_laws(model, options, self.points, self.features.terrain)
+        contact = prepare.contact_laws(model, law, self.points, self.features.terrain)
         ground, heights = prepare.pack_grounds(grounds)
-        stiffness = prepare.contact_stiffness(model, options, gravity)
-        factor = pair_list.factors(model, pairs, options, stiffness, dt / substeps)
+        stiffness = prepare.contact_stiffness(model, law, gravity)
+        factor = pair_list.factors(model, pairs, law, stiffness, dt / substeps)
         pair_list.warn(model, pairs, blind, factor, dt / substeps, self.labels)
-        pair, shape = pair_list.pack(model, pairs, factor, options, contact, dt / substeps)
+        pair, shape = pair_list.pack(model, pairs, factor, law, contact, dt / substeps)
         outputs_of = int(self.features.outputs)
         self._sizes = {
             "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": self.n_parameters,
-            "points": len(self.points), "grounds": len(grounds), "samples": len(heights), "pairs": len(pairs),
+            "geoms": len(model.geoms), "points": len(self.points), "grounds": len(grounds), "samples": len(heights),
+            "pairs": len(pairs),
             "shape_rows": len(shape), "output_points": outputs_of * len(self.points), "output_links": outputs_of * L,
         }  # fmt: skip
-        numbers = [dt / substeps, prepare.slip(options, dt / substeps), options.limit_smoothing]
+        numbers = [dt / substeps, prepare.slip(law, dt / substeps)]
         self._constants = self._packed(dict(
             num=numbers, link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
-            dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, options), link_law=contact,
+            dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, law), link_law=contact,
             point=prepare.pack_points(self.points), ground=ground, heights=heights, pair=pair, shape=shape,
         ))  # fmt: skip
         self._links_of_qs, self._links_of_dofs = (
@@ -246,7 +248,7 @@ class RigidSolver(Bodies):
             (slot.N_FRAMES, sizes["frames"]), (slot.BEGIN, begin), (slot.END, end), (slot.SUBSTEPS, self.substeps),
             (slot.LINKS, sizes["links"]), (slot.QS, sizes["qs"]), (slot.DOFS, sizes["dofs"]),
             (slot.ENTRIES, sizes["entries"]), (slot.PARAMETERS, sizes["parameters"]), (slot.POINTS, sizes["points"]),
-            (slot.GROUNDS, sizes["grounds"]), (slot.PAIRS, sizes["pairs"]),
+            (slot.GROUNDS, sizes["grounds"]), (slot.PAIRS, sizes["pairs"]), (slot.GEOMS, sizes["geoms"]),
         ):  # fmt: skip
             numbers[place] = number
         return named("size", torch.tensor(numbers, dtype=torch.int32, device=layout().device))

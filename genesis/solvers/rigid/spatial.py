@@ -137,6 +137,16 @@ def rotate(q, v):
 
 
 @traced
+def ramp_by_width(x, w):
+    """Of `ramp`: the slopes in w of its value and of its slope."""
+    x = value(x)
+    none = value(0.0 * x)
+    inside = value(ti.min(ti.max(x, 0.0 - w), w))
+    half = value((w - inside) * (w + inside) / (4.0 * w * w))
+    return half, where(x > 0.0 - w, where(x > w, none, (0.0 - x) / (2.0 * w * w)), none)
+
+
+@traced
 def ramp(x, w):
     """max(x, 0) rounded over -w … w: value, slope, curvature. Curvature jumps at -w and w."""
     x = value(x)
