@@ -134,12 +134,17 @@ def grounds(features: Features) -> Functions:
     def near(a: ti.template(), g, x: ti.template(), v: ti.template(), w: ti.template(), reach):
         """Where ground g may touch a link at x that moves at v and turns at w, and whose points are within `reach`."""
         far = reach + WIDEN * a.num[DT] * (ti.sqrt(v.dot(v)) + reach * ti.sqrt(w.dot(w)))
+        return height(a, g, x) < far
+
+    @ti.func
+    def height(a: ti.template(), g, x: ti.template()):
+        """Distance of x from a plane; 0 from a height field, whose reach is unlimited."""
         head = at.ground(a, g, GROUND_HEAD)
         distance = lane(x.dot(head[:3]) - head[3])
         if ti.static(features.terrain):
             if at.ground(a, g, GROUND_INFO)[0] > 0.5:
-                distance = lane()  # its reach is unlimited
-        return distance < far
+                distance = lane()
+        return distance
 
     @ti.func
     def surface_adjoint(a: ti.template(), g, x: ti.template(), gdistance, gn: ti.template()):
@@ -291,6 +296,6 @@ def grounds(features: Features) -> Functions:
         F = normal * n - friction * (U - u * n)
         return F, gx, gV, gU, gn, slid * P * g0 * per, slid * most * per - reach * normal
 
-    return Functions(law_of=law_of, near=near, surface=surface, surface_adjoint=surface_adjoint, support=support,
+    return Functions(law_of=law_of, near=near, height=height, surface=surface, surface_adjoint=surface_adjoint, support=support,
                      support_adjoint=support_adjoint, geom_of=geom_of, touches=touches, coefficients=coefficients,
                      force=force, power_adjoint=power_adjoint)  # fmt: skip

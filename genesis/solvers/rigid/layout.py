@@ -21,6 +21,14 @@ N_SIZES = 20
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
+SIZES = {
+    "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
+    "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
+    "damped_entries": DAMPED_ENTRIES,
+}  # fmt: skip
+"""Where kernels find the sizes of `TABLE`."""
+
+
 class Features(NamedTuple):
     """What kernels are compiled with or without, because it is large and most scenes do without."""
 
@@ -178,12 +186,19 @@ TABLE: Table = (
 def parameter_layout(n_links: int, n_geoms: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Name -> (first index, shape) of each parameter's numbers."""
     sizes = {"links": n_links, "geoms": n_geoms, "dofs": n_dofs, "grounds": n_grounds}
-    table, begin = {}, 0
-    for name, shape in PARAMETER_TABLE.items():
+    return parameter_places(PARAMETER_TABLE, sizes)
+
+
+def parameter_places(
+    table: Mapping[str, tuple[str | int, ...]], sizes: Mapping[str, int]
+) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """The same of any table."""
+    places, begin = {}, 0
+    for name, shape in table.items():
         extent = tuple(sizes[size] if isinstance(size, str) else size for size in shape)
-        table[name] = (begin, extent)
+        places[name] = (begin, extent)
         begin += math.prod(extent)
-    return table
+    return places
 
 
 def chain_entries(parent_dof: list[int]) -> Iterator[list[int]]:

@@ -14,12 +14,11 @@ from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import JOINT_SIZES, GroundGeom
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
-from genesis.solvers.rigid import blocks, pair_list, prepare
+from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
-from genesis.solvers.rigid.driver import driver
-from genesis.solvers.rigid.layout import TABLE
 from genesis.solvers.rigid.publish import LinkCollider, Publisher
 from genesis.solvers.rigid.readout import Readout
+from genesis.solvers.rigid.setups import setup
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
 
@@ -48,7 +47,7 @@ class RigidFrames:
 class RigidSolver(Bodies):
     """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
     gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
-    in the order of `layout.PARAMETER_TABLE`, and gravity (3,); outputs as asked for.
+    in the order of `setup.parameters`, and gravity (3,); outputs as asked for.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -85,49 +84,21 @@ class RigidSolver(Bodies):
         self.model, self.substeps, self.dt = model, substeps, dt
         self.first, self.n_colliders, self.every = first, len(colliders), every
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
-        self.points = prepare.contact_points(model)
-        self.parameter_layout = slot.parameter_layout(L, len(model.geoms), D, len(grounds))
-        begin, shape = self.parameter_layout["ground_friction"]
-        self.n_parameters = begin + shape[0]
+        wanted = [name for name in OUTPUTS if name in outputs]
+        self.setup = setup(model, grounds, options, dt / substeps, gravity, wanted, self.labels)
+        self.places, self.parameter_layout = self.setup.places, self.setup.parameters
+        self._sizes = dict(self.setup.sizes)
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        law = options.contact
-        self._initial_model = torch.as_tensor(prepare.initial_parameters(model, grounds, law, gravity))
+        self._initial_model = torch.as_tensor(self.setup.initial)
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
-        self.parameters = (Field("model", (self.n_parameters,)), Field("gravity", (3,)))
-        shapes = {"contacts": (len(self.points), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
-        self.outputs = tuple(Field(name, shapes[name]) for name in OUTPUTS if name in outputs)
+        self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
+        shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
+        self.outputs = tuple(Field(name, shapes[name]) for name in wanted)
         self.reads = ("qpos", "dofs_vel")
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
-        self._wanted = {f.name for f in self.outputs}
-        pairs, blind = pair_list.touching(model, options.self_collision)
-        self.features = slot.Features(
-            outputs=bool(self._wanted & {"contacts", "link_wrench"}),
-            pairs=bool(pairs),
-            terrain=any(ground.kind != "plane" for ground in grounds),
-        )
-
-        link_tree, dof_tree, chain = prepare.pack_tree(model, self.points)
-        link_fixed, dof_fixed, turn = prepare.pack_frames(model)
-        contact = prepare.contact_laws(model, law, self.points, self.features.terrain)
-        ground, heights = prepare.pack_grounds(grounds)
-        stiffness = prepare.contact_stiffness(model, law, gravity)
-        factor = pair_list.factors(model, pairs, law, stiffness, dt / substeps)
-        pair_list.warn(model, pairs, blind, factor, dt / substeps, self.labels)
-        pair, shape = pair_list.pack(model, pairs, factor, law, contact, dt / substeps)
-        outputs_of = int(self.features.outputs)
-        self._sizes = {
-            "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": self.n_parameters,
-            "geoms": len(model.geoms), "points": len(self.points), "grounds": len(grounds), "samples": len(heights),
-            "pairs": len(pairs),
-            "shape_rows": len(shape), "output_points": outputs_of * len(self.points), "output_links": outputs_of * L,
-        }  # fmt: skip
-        numbers = [dt / substeps, prepare.slip(law, dt / substeps)]
-        self._constants = self._packed(dict(
-            num=numbers, link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
-            dof_fixed=dof_fixed, turn=turn, dof_law=prepare.pack_laws(model, law), link_law=contact,
-            point=prepare.pack_points(self.points), ground=ground, heights=heights, pair=pair, shape=shape,
-        ))  # fmt: skip
+        self._wanted = set(wanted)
+        self._constants = self._packed(self.setup.constants)
         self._links_of_qs, self._links_of_dofs = (
             [joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][k])] for k in range(2)
         )
@@ -137,7 +108,7 @@ class RigidSolver(Bodies):
 
     def _packed(self, constants: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         """Constants of the table in the memory of kernels; none is empty."""
-        lay, kinds = layout(), {array.name: array.kind for array in select(TABLE, "constant")}
+        lay, kinds = layout(), {array.name: array.kind for array in select(self.setup.table, "constant")}
         packed = {}
         for name, values in constants.items():
             dtype = torch.int32 if kinds[name] == "I1" else lay.dtype
@@ -162,18 +133,18 @@ class RigidSolver(Bodies):
     # Frames.
 
     def _sizes_of(self, n_envs: int, n_frames: int = 1) -> dict[str, int]:
-        return {**self._sizes, **blocks.sizes(n_envs), "frames": n_frames}
+        return {**self._sizes, **blocks.sizes(n_envs), "frames": (n_frames - 1) * self.setup.evaluations + 1}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        return count_bytes(TABLE, self._sizes_of(n_envs, n_frames), "frames")
+        return count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
 
     def allocate(self, frames: Frames) -> None:
         sizes = self._sizes_of(frames.n_envs, frames.n_frames)
-        arrays = allocate(TABLE, sizes, "frames")
+        arrays = allocate(self.setup.table, sizes, "frames")
         size = {"size": self._range(sizes, 0, 0, frames.n_envs)}
         shared = self._of("scratch", frames.n_envs)
         launch = bind(
-            driver(self.features).advance,
+            self.setup.driver().advance,
             {**self._constants, **size, **arrays, **shared, **self._unset("step")},
             lanes=True,
         )
@@ -182,21 +153,21 @@ class RigidSolver(Bodies):
     def _of(self, life: str, n_envs: int) -> dict[str, torch.Tensor]:
         """Arrays that live only within a launch or a backward, shared by all frames of this size."""
         if (life, n_envs) not in self._shared:
-            self._shared[life, n_envs] = allocate(TABLE, self._sizes_of(n_envs), life)
+            self._shared[life, n_envs] = allocate(self.setup.table, self._sizes_of(n_envs), life)
         return self._shared[life, n_envs]
 
-    @staticmethod
-    def _unset(life: str) -> dict[str, torch.Tensor]:
+    def _unset(self, life: str) -> dict[str, torch.Tensor]:
         """Stands for tensors of the step until they are known."""
-        return {array.name: layout().new(1, 1) for array in select(TABLE, life)}
+        return {array.name: layout().new(1, 1) for array in select(self.setup.table, life)}
 
     def _rows(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
         """(blocks, lanes, numbers) view of an array, of frame `index` if it has frames."""
         mine: RigidFrames = frames.of[self.name]
-        key = (name, index % frames.n_frames)
+        index *= self.setup.evaluations
+        key = (name, index % mine.sizes["frames"])
         if key not in mine.views:
             arrays = mine.arrays if name in mine.arrays else self._of("adjoint", frames.n_envs)
-            mine.views[key] = blocks.view(TABLE, arrays, name, mine.sizes, index)
+            mine.views[key] = blocks.view(self.setup.table, arrays, name, mine.sizes, index)
         return mine.views[key]
 
     def _read(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
@@ -212,7 +183,7 @@ class RigidSolver(Bodies):
             mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
         mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd)]
         given = (qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)
-        for array, value in zip(select(TABLE, "step"), given, strict=True):
+        for array, value in zip(select(self.setup.table, "step"), given, strict=True):
             mine.launch.point(array.name, value)
         # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
@@ -221,7 +192,7 @@ class RigidSolver(Bodies):
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
                 blocks.write(self._rows(frames, name), value.flatten(1))
                 mine.inputs[name] = (value, value._version)
-        if self.features.outputs:
+        if self.setup.outputs:
             mine.arrays["contacts"].zero_()
             mine.arrays["joint"].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
@@ -246,9 +217,7 @@ class RigidSolver(Bodies):
         for place, number in (
             (slot.N_BLOCKS, sizes["blocks"]), (slot.ACTIVE, blocks.count(active)), (slot.ENVS, active),
             (slot.N_FRAMES, sizes["frames"]), (slot.BEGIN, begin), (slot.END, end), (slot.SUBSTEPS, self.substeps),
-            (slot.LINKS, sizes["links"]), (slot.QS, sizes["qs"]), (slot.DOFS, sizes["dofs"]),
-            (slot.ENTRIES, sizes["entries"]), (slot.PARAMETERS, sizes["parameters"]), (slot.POINTS, sizes["points"]),
-            (slot.GROUNDS, sizes["grounds"]), (slot.PAIRS, sizes["pairs"]), (slot.GEOMS, sizes["geoms"]),
+            *((place, sizes[name]) for name, place in slot.SIZES.items() if name in sizes),
         ):  # fmt: skip
             numbers[place] = number
         return named("size", torch.tensor(numbers, dtype=torch.int32, device=layout().device))
@@ -344,7 +313,7 @@ class RigidSolver(Bodies):
             size, scratch = {"size": mine.launch.arrays["size"]}, self._of("scratch", frames.n_envs)
             step = self._unset("step_adjoint")
             mine.launch_adjoint = bind(
-                driver(self.features).advance_adjoint,
+                self.setup.driver().advance_adjoint,
                 {**self._constants, **size, **mine.arrays, **scratch, **shared, **step},
                 lanes=True,
             )
@@ -359,11 +328,11 @@ class RigidSolver(Bodies):
         B, D = mine.active, self.model.n_dofs
         mine.cotangents = [gq.new_empty(B, self.model.n_qs), gq.new_empty(B, D), gq.new_empty(B, D, 5)]
         both = (gq.contiguous(), gqd.contiguous(), *mine.cotangents)
-        for array, value in zip(select(TABLE, "step_adjoint"), both, strict=True):
+        for array, value in zip(select(self.setup.table, "step_adjoint"), both, strict=True):
             mine.launch_adjoint.point(array.name, value)
         if self.n_colliders:  # it takes no impulses
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
-        if self.features.outputs:
+        if self.setup.outputs:
             shared["gcontacts"].zero_()
             shared["gjoint"].zero_()
         if "contacts" in given:

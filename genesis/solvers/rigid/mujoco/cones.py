@@ -11,7 +11,7 @@ The Hessian is [[WNN, WN^T], [WN, diag WJ + CROSS WN WN^T]]. Source: MuJoCo's do
 """
 
 from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import lane, where
+from genesis.math.lanes import absolute, lane, where
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
@@ -46,7 +46,7 @@ def cones(features: Features) -> Functions:
         slope, curvature = lane(), lane()
         if dim == 1:
             curved += where(x < 0.0, stiff, none)
-            force -= curved * x
+            force = force - curved * x
             zone += where(x < 0.0, none + 1.0, none)
         elif ti.static(not features.elliptic):
             for j in range(1, dim):
@@ -61,7 +61,7 @@ def cones(features: Features) -> Functions:
                 a.contact_list[my.number_at(a, b, c, F + j)] = fj
                 a.contact_list[my.number_at(a, b, c, WN + j)] = wn
                 a.contact_list[my.number_at(a, b, c, WJ + j)] = wj
-                slope -= fj * aj
+                slope = slope - fj * aj
                 curvature += (2.0 * wn * along + wj * aj) * aj
                 zone = 4.0 * zone + where(up < 0.0, none + 1.0, none) + where(down < 0.0, none + 2.0, none)
             a.contact_list[my.number_at(a, b, c, CROSS)] = none
@@ -99,7 +99,7 @@ def cones(features: Features) -> Functions:
                 a.contact_list[my.number_at(a, b, c, F + j)] = fj
                 a.contact_list[my.number_at(a, b, c, WN + j)] = wn
                 a.contact_list[my.number_at(a, b, c, WJ + j)] = wj
-                slope -= fj * aj
+                slope = slope - fj * aj
                 curvature += (2.0 * wn * along + wj * aj) * aj
                 projected += wn * aj
             curvature += cross * projected * projected
@@ -107,12 +107,12 @@ def cones(features: Features) -> Functions:
             moved += where(zone > 1.5, none + 1.0, none)
         a.contact_list[my.number_at(a, b, c, F)] = force
         a.contact_list[my.number_at(a, b, c, WNN)] = curved
-        slope -= force * along
+        slope = slope - force * along
         curvature += curved * along * along
         zone = where(stiff > 0.0, zone, none)
         before = a.contact_list[my.number_at(a, b, c, ZONE)]
         a.contact_list[my.number_at(a, b, c, ZONE)] = zone
-        moved += where(zone != before, none + 1.0, none)
+        moved += where(absolute(zone - before) > 0.5, none + 1.0, none)
         return slope, curvature, moved
 
     return Functions(evaluate=evaluate)

@@ -1,6 +1,6 @@
 """The list of an evaluation's contacts with their rows, and the adjoint of their virtual power."""
 
-from genesis.compiler import Functions, per_runtime, ti, traced, value
+from genesis.compiler import Functions, layout, per_runtime, ti, traced, value
 from genesis.math.lanes import Vec, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import (
@@ -30,6 +30,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     F,
     MU,
     T_DIM,
+    T_GEOM,
     WJ,
     WN,
     WNN,
@@ -47,8 +48,8 @@ LEAST_R = 1e-15
 @traced
 def coefficient(mu, j):
     """Of friction, of row j = 1 … 5."""
-    none = value(0.0 * mu[0])
-    return where(none + j < 2.5, mu[0], where(none + j < 3.5, mu[1], mu[2]))
+    row = value(0.0 * mu[0] + ti.cast(j, layout().real))
+    return where(row < 2.5, mu[0], where(row < 3.5, mu[1], mu[2]))
 
 
 @per_runtime
@@ -56,9 +57,9 @@ def contacts(features: Features) -> Functions:
     im, to, cone = impedance(), touches(features), cones(features)
 
     @ti.func
-    def resistance(a: ti.template(), b, l, dim, d, mu: ti.template()):
+    def resistance(a: ti.template(), b, g, dim, d, mu: ti.template()):
         """R of the normal, or of each edge of a pyramid."""
-        R = (1.0 - d) / d * a.model[at.block(a, b, "link_invweight", l)]
+        R = (1.0 - d) / d * a.model[at.block(a, b, "invweight", g)]
         if ti.static(not features.elliptic):
             if dim > 1:
                 m = mu[0] * mu[0]
@@ -68,12 +69,12 @@ def contacts(features: Features) -> Functions:
     @ti.func
     def list_contact(a: ti.template(), s, b, l, t, k_, on: ti.template(), c: ti.template(), s_: ti.template(),
                      n: ti.template(), distance, y):  # fmt: skip
-        law, dim = law_of(a, b, t), my.touch(a, t, T_DIM)
+        law, dim, geom = law_of(a, b, t), my.touch(a, t, T_DIM), my.touch(a, t, T_GEOM)
         count, none = a.n_contacts[b], lane()
         a.n_contacts[b] = count + 1
         d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
         k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
-        a.contact_list[my.number_at(a, b, count, D)] = where(on, 1.0 / resistance(a, b, l, dim, d, law.mu), none)
+        a.contact_list[my.number_at(a, b, count, D)] = where(on, 1.0 / resistance(a, b, geom, dim, d, law.mu), none)
         r = c - s_ - (0.5 * distance) * n
         t1, t2, _length = to.tangents(n, to.hint_of(a, t, at.turned(a, s, b, l), n))
         last = at.link(a, l, DOF0) + at.link(a, l, N_DOFS) - 1
@@ -145,11 +146,11 @@ def contacts(features: Features) -> Functions:
     def power_adjoint(a: ti.template(), s, b, l, t, k_, on: ti.template(), c: ti.template(), s_: ti.template(),
                       n: ti.template(), distance, y):  # fmt: skip
         """Of one contact: adds to the link's sums, and to the parameters' cotangents."""
-        law, dim, none = law_of(a, b, t), my.touch(a, t, T_DIM), lane()
+        law, dim, none, geom = law_of(a, b, t), my.touch(a, t, T_DIM), lane(), my.touch(a, t, T_GEOM)
         R = at.turned(a, s, b, l)
         d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
         k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
-        resisted = resistance(a, b, l, dim, d, law.mu)
+        resisted = resistance(a, b, geom, dim, d, law.mu)
         stiff = where(on, 1.0 / resisted, none)
         hint = to.hint_of(a, t, R, n)
         t1, t2, _length = to.tangents(n, hint)
@@ -203,8 +204,8 @@ def contacts(features: Features) -> Functions:
         gimp = Vec(gd * gd0, gd * gd1 + gdmax, where(law.row.imp[2] > 0.0, gd * gwidth, none), gd * gmid,
                    gd * im.by_power(y, law.row.imp))  # fmt: skip
         law_adjoint(a, b, t, -Vec(gref0, gref1), -gimp, -gmu)
-        at.increase(a.gmodel, at.block(a, b, "link_invweight", l),
-                    where(resisted > LEAST_R, power / a.model[at.block(a, b, "link_invweight", l)], none))  # fmt: skip
+        at.increase(a.gmodel, at.block(a, b, "invweight", geom),
+                    where(resisted > LEAST_R, power / a.model[at.block(a, b, "invweight", geom)], none))  # fmt: skip
 
     @ti.func
     def friction_adjoint(a: ti.template(), b, dim, power, gmu: ti.template()):

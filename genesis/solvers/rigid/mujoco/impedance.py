@@ -10,7 +10,7 @@ Source: MuJoCo's documentation, Computation, "Constraint model".
 """
 
 from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced, value
-from genesis.math.lanes import any_lane, lane, of_lane, set_lane, where
+from genesis.math.lanes import absolute, any_lane, lane, of_lane, set_lane, where
 
 LEAST, MOST = 1e-4, 0.9999
 """Bounds of impedances."""
@@ -44,7 +44,7 @@ def impedance() -> Functions:
     def power(x, p):
         """x^p, with x > 0 wherever it matters."""
         out = x * x
-        if any_lane(p != 2.0):
+        if any_lane(absolute(p - 2.0) > 0.0):
             for j in ti.static(range(lay.width)):
                 set_lane(out, j, ti.pow(ti.max(of_lane(x, j), 0.0), of_lane(p, j)))
         return out
@@ -74,7 +74,7 @@ def impedance() -> Functions:
         slope = where(part > 0.0, p * raised / where(part > 0.0, ratio, none + 1.0), where(p > 1.0, none, none + 1.0))
         inside = where(x < 1.0, where(sharp, none, none + 1.0), none)
         dz = slope * inside
-        flat = (d0 == d1) | sharp
+        flat = (absolute(d0 - d1) <= 0.0) | sharp
         z = where(flat, none + 0.5, z)
         dz = where(flat, none, dz)
         d = d0 + z * (d1 - d0)
@@ -99,7 +99,7 @@ def impedance() -> Functions:
         part, span = where(low, x, 1.0 - x), where(low, mid, 1.0 - mid)
         t = span * power(part / span, p) * logarithm(part / span)
         slope = where(low, t, 0.0 - t) * (d1 - d0)
-        return where((d0 == d1) | sharp | (imp[4] < 1.0) | (part <= 0.0), none, slope)
+        return where((absolute(d0 - d1) <= 0.0) | sharp | (imp[4] < 1.0) | (part <= 0.0), none, slope)
 
     @ti.func
     def stiffness(ref: ti.template(), imp: ti.template(), dt, safe):

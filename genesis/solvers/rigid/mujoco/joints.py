@@ -7,7 +7,7 @@
 """
 
 from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import Vec, any_lane, lane, lanes3, where
+from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.joints import joints as shared_joints
 from genesis.solvers.rigid.layout import (
@@ -192,11 +192,11 @@ def joints() -> Functions:
                             f = where(x < 0.0, f, none)
                         before = a.dof_rows[i + R_W * step]
                         before_f = a.dof_rows[i + R_F * step]
-                        other = (w != before) | ((w == 0.0) & (f != before_f))
+                        other = (absolute(w - before) > 0.0) | ((w <= 0.0) & (absolute(f - before_f) > 0.0))
                         moved += where(other & (stiff > 0.0), none + 1.0, none)
                         a.dof_rows[i + R_F * step] = f
                         a.dof_rows[i + R_W * step] = w
-                        slope -= f * along
+                        slope = slope - f * along
                         curvature += w * along * along
         return slope, curvature, moved
 
@@ -320,8 +320,8 @@ def joints() -> Functions:
             if any_lane(above < 0.0):
                 gy, gspeed = row_adjoint(a, b, j, UPPER, law, "limit_solref", "limit_solimp", above < 0.0, above,
                                          0.0 - acceleration, 0.0 - v, 0.0 - mu)  # fmt: skip
-                gq -= gy
-                gv -= gspeed
+                gq = gq - gy
+                gv = gv - gspeed
         floss = a.model[at.block(a, b, "frictionloss", j)]
         if any_lane(floss > 0.0):
             _gy, gspeed = row_adjoint(a, b, j, LOSS, law_of(a, b, "loss_solref", "loss_solimp", j), "loss_solref",
@@ -347,7 +347,7 @@ def joints() -> Functions:
             x = kk * d * y - axis.dot(acceleration) - damping * axis.dot(v)
             on = (y < 0.0) & (x < 0.0)
             h = 0.0 - axis.dot(mu)
-            gaxis = -where(on, stiff * h, none) * (acceleration + damping * v) - where(on, stiff * x, none) * mu
+            gaxis = -(where(on, stiff * h, none) * (acceleration + damping * v) + where(on, stiff * x, none) * mu)
             safe = where(angle > 0.0, angle, none + 1.0)
             gphi = (gaxis - axis.dot(gaxis) * axis) / safe - gy * axis
             # `gspeed` is by J v, J = - axis

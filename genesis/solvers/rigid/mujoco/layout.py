@@ -27,8 +27,6 @@ class Features(NamedTuple):
     outputs: bool = False
     terrain: bool = False
     integrator: str = EULER
-    implicit: bool = False
-    """Whether velocity terms are taken implicitly: there is damping."""
     elliptic: bool = False
     rotations: bool = False
     """Whether rows of rotation act: some contact has dimension 4 or 6."""
@@ -72,7 +70,7 @@ of the power's derivatives by them and by a rigid displacement."""
 PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "mass": ("links",),
     "inertia": ("links", 6),
-    "link_invweight": ("links",),
+    "invweight": ("geoms",),
     "damping": ("dofs",),
     "armature": ("dofs",),
     "stiffness": ("dofs",),

@@ -148,7 +148,7 @@ def newton(features: Features) -> Functions:
             start, step, size = lane(), lane(), lane()
             for j in range(a.size[DOFS]):
                 i = at.dof_at(a, 0, b, j)
-                start -= a.left_along[i] * a.x[i]
+                start = start - a.left_along[i] * a.x[i]
                 step = ti.max(step, absolute(a.x[i]))
                 size = ti.max(size, absolute(a.qdd[at.dof_at(a, s, b, j)]))
             project(a, b, ALONG, a.x, 0, False)
@@ -165,19 +165,19 @@ def newton(features: Features) -> Functions:
             small = step <= tolerance * (1.0 + size)
             open_ = where((moved < 0.5) | small, lane(), lane(1.0))
             low, high, searches = lane(), lane(FAR), 0
-            unfinished = (open_ > 0.5) & (absolute(slope) > FALLEN * absolute(start))
-            searching = any_lane(unfinished)
+            unfinished = where(absolute(slope) > FALLEN * absolute(start), open_, lane())
+            searching = any_lane(unfinished > 0.5)
             while searching and searches < SEARCHES:
                 low = where(slope < 0.0, part, low)
                 high = where(slope < 0.0, high, part)
                 tried = part - slope / (curvature + quadratic)
                 halved = where(high < 0.5 * FAR, 0.5 * (low + high), 2.0 * part)
                 tried = where((tried > low) & (tried < high), tried, halved)
-                part = where(unfinished, tried, part)
+                part = where(unfinished > 0.5, tried, part)
                 slope, curvature, moved = evaluate(a, b, part)
                 slope += linear + part * quadratic
-                unfinished = unfinished & (absolute(slope) > FALLEN * absolute(start))
-                searching = any_lane(unfinished)
+                unfinished = where(absolute(slope) > FALLEN * absolute(start), unfinished, lane())
+                searching = any_lane(unfinished > 0.5)
                 searches += 1
             for c in range(a.n_contacts[b]):
                 for k in range(a.contact_index[my.index_at(a, b, c, C_DIM)]):

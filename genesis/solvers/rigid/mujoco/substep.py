@@ -9,7 +9,7 @@
 """
 
 from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import lane, sine_cosine, where
+from genesis.math.lanes import absolute, any_lane, lane, sine_cosine, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.layout import (
@@ -220,13 +220,21 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, s, b, j)
             a.moved[i] = a.qdd[i]
-        if ti.static(features.implicit):
+        if damped(a, s, b):
             damp(a, s, b)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, s, b, j)
             a.qd[at.dof_at(a, then, b, j)] = a.qd[i] + h * a.moved[i]
         move(a, s, then, b, a.qd, then, h)
         return open_
+
+    @ti.func
+    def damped(a: ti.template(), s, b):
+        """Whether anything is damped, in some environment."""
+        total = lane()
+        for j in range(a.size[DOFS]):
+            total += absolute(jo.implicit_damping(a, s, b, j, servos))
+        return any_lane(total > 0.0)
 
     @ti.func
     def damp(a: ti.template(), s, b):
@@ -238,9 +246,9 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             m = at.entry_at(a, s, b, at.dof(a, j, ENTRY0))
             a.damped[m] = a.damped[m] + h * jo.implicit_damping(a, s, b, j, servos)
-        damped = a.having(mass=a.damped)
-        ine.factor(damped, s, b)
-        ine.solve(damped, s, b)
+        other = a.having(mass=a.damped)
+        ine.factor(other, s, b)
+        ine.solve(other, s, b)
         for j in range(a.size[DOFS]):
             a.moved[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
 
@@ -251,7 +259,7 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.gqdd[i] = h * a.gqd[i]
-        if ti.static(features.implicit):
+        if damped(a, s, b):
             ev.damped_adjoint(a, s, b, servos)
         ev.accelerate_adjoint(a, s, b)
 

@@ -177,7 +177,7 @@ def touches(features: Features) -> Functions:
             for t in range(first, first + at.link(a, l, N_POINTS)):
                 ground, margin = my.touch(a, t, T_GROUND), my.touch_number(a, t, T_MARGIN)
                 middle = p + R @ my.geom(a, my.touch(a, t, T_GEOM), G_POS)[:3]
-                if any_lane(gr.near(a, ground, world + middle, my.touch_number(a, t, T_REACH))):
+                if any_lane(gr.height(a, ground, world + middle) < my.touch_number(a, t, T_REACH)):
                     kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
                     taken = lane()
                     for k in range(my.touch(a, t, T_N_POINTS)):
@@ -186,11 +186,12 @@ def touches(features: Features) -> Functions:
                         s_ = support(a, t, k, R, n)
                         distance = D - s_.dot(n)
                         y = distance - margin
-                        on = (y < 0.0) & (taken < most - 0.5)
-                        if kind == BOX:
-                            on = on & (n.dot(c - middle) <= 0.0)
-                        elif kind == CYLINDER and k > 0:
-                            on = on & (taken > 0.5)
+                        reached = y
+                        if kind == BOX:  # corners beyond the middle do not count
+                            reached = where(n.dot(c - middle) > 0.0, lane(1.0), y)
+                        elif kind == CYLINDER and k > 0:  # others only with the lowest
+                            reached = where(taken > 0.5, y, lane(1.0))
+                        on = (reached < 0.0) & (taken < most - 0.5)
                         if any_lane(on):
                             taken = where(on, taken + 1.0, taken)
                             visit(a, s, b, l, t, k, on, c, s_, n, distance, y)
