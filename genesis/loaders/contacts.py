@@ -92,7 +92,9 @@ def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | N
     group, mask = int(model.geom_contype[index]), int(model.geom_conaffinity[index])
     name = model.geom(index).name
     if kind == "plane":
-        return GroundGeom(name, "plane", three(at), three(normal), friction, group, mask, contact=_contact(model, index))
+        return GroundGeom(
+            name, "plane", three(at), three(normal), friction, group, mask, contact=_contact(model, index)
+        )
     field = model.geom_dataid[index]
     rows, columns = int(model.hfield_nrow[field]), int(model.hfield_ncol[field])
     half_x, half_y, top, base = model.hfield_size[field]
@@ -108,7 +110,9 @@ def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | N
     heights = np.ascontiguousarray(heights.reshape(rows, columns).T)
     up: Vector = (0.0, 0.0, 1.0)
     contact = _contact(model, index, float(base))
-    return GroundGeom(name, "heightfield", three(corner), up, friction, group, mask, heights, float(spacing[0]), contact)
+    return GroundGeom(
+        name, "heightfield", three(corner), up, friction, group, mask, heights, float(spacing[0]), contact
+    )
 
 
 def read_exclusions(model: Any, links: Links) -> tuple[frozenset[tuple[int, int]], list[str]]:

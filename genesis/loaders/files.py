@@ -76,9 +76,7 @@ class _Format:
     """(file, fixed) -> MuJoCo's specification, and what it does not hold but the file does: category -> names."""
 
 
-def _load(
-    path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cache: bool, contact: str
-) -> RigidModel:
+def _load(path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cache: bool, contact: str) -> RigidModel:
     boolean("fixed", fixed)
     boolean("cache", cache)
     choice("contact", contact, CONTACT_MODELS)

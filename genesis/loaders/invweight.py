@@ -1,4 +1,4 @@
-"""MuJoCo's compile-time constants of a tree: inverse weights at rest, and the numbers of bodies that come from shapes."""
+"""MuJoCo's compile-time constants: inverse weights of any tree, and all numbers of bodies that come from shapes."""
 
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,12 @@ LEAST = 1e-15
 
 
 def invweight0(model: "RigidModel") -> tuple[np.ndarray, np.ndarray]:
-    """Inverse weights of bodies (B, 2) and of degrees of freedom (D,) in the rest configuration, as MuJoCo defines them.
+    """Inverse weights of bodies (B, 2) and of degrees of freedom (D,) in the rest configuration, as of MuJoCo.
 
     With the mass matrix M at qpos0, armature included: of a body the means of the diagonal of J M^-1 J', J of its
     centre of mass, for translations (1/kg) and rotations (1/(kg m^2)) apart; of a degree of freedom the diagonal of
-    M^-1, averaged over the three of a ball and the three and three of a free joint. Bodies at rest have zeros.
-    Not differentiable.
+    M^-1, averaged over the three of a ball and the three and three of a free joint. Bodies at rest have zeros; those of
+    `BodyNumbers.slides_only` have 1/mass, 0 and 1/mass. Not differentiable.
 
     Bodies are those of `model.mujoco`, or the links where there is no such record.
     """
@@ -55,6 +55,11 @@ def invweight0(model: "RigidModel") -> tuple[np.ndarray, np.ndarray]:
         if joint.kind in (BALL, FREE):
             for begin in range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1], 3):
                 of_dofs[begin : begin + 3] = of_dofs[begin : begin + 3].mean()
+    if model.mujoco is not None:
+        for body in np.flatnonzero(model.mujoco.bodies.slides_only):
+            inverse = 1 / model.mass[links[body]]
+            of_bodies[body] = inverse, 0.0
+            of_dofs[[joint.dof for joint in model.joints if joint.link == links[body]]] = inverse
     return of_bodies, of_dofs
 
 
@@ -74,6 +79,7 @@ def numbers_of(model: "RigidModel") -> MujocoNumbers:
         parent=model.parent,
         weld=np.where(moving, np.arange(model.n_links), -1),
         invweight=of_bodies,
+        slides_only=np.zeros(model.n_links, dtype=bool),
         pos=model.com,
         quat=np.array([quat for _, quat in axes]).reshape(-1, 4),
         mass=model.mass,
@@ -82,7 +88,6 @@ def numbers_of(model: "RigidModel") -> MujocoNumbers:
     )
     first = np.array([joint.dof for joint in model.joints], dtype=np.int64)
     limits = np.stack([model.limit_low[first], model.limit_high[first]], axis=-1)
-    limited = np.isfinite(limits).any(axis=-1)
     spring = model.qpos0.copy()
     for joint in model.joints:
         if joint.kind not in (BALL, FREE):
@@ -98,19 +103,23 @@ def numbers_of(model: "RigidModel") -> MujocoNumbers:
         bodies=bodies,
         joints=JointNumbers.defaults(
             len(first),
-            limited=limited,
-            range=np.where(limited[:, None], limits, 0.0),
-            stiffness=model.stiffness[first],
-            force_range=np.stack([model.force_low[first], model.force_high[first]], axis=-1),
+            {
+                "limited": np.asarray(np.isfinite(limits).any(axis=-1)),
+                "range": np.where(np.isfinite(limits).any(axis=-1, keepdims=True), limits, 0.0),
+                "stiffness": model.stiffness[first],
+                "force_range": np.stack([model.force_low[first], model.force_high[first]], axis=-1),
+            },
         ),
-        dofs=DofNumbers.defaults(model.n_dofs, invweight=of_dofs),
+        dofs=DofNumbers.defaults(model.n_dofs, {"invweight": of_dofs}),
         actuators=ActuatorNumbers.defaults(
             len(rows),
-            joint=joint_of,
-            gear=gear,
-            gain=gain,
-            bias=bias,
-            control_range=np.array([(each.low, each.high) for each in model.actuators]).reshape(-1, 2),
+            {
+                "joint": joint_of,
+                "gear": gear,
+                "gain": gain,
+                "bias": bias,
+                "control_range": np.array([(each.low, each.high) for each in model.actuators]).reshape(-1, 2),
+            },
         ),
         actuator_names=names,
         qpos_spring=spring,

@@ -81,7 +81,7 @@ class RigidModel:
         excluded: pairs (i, j), i < j, of links that never touch each other; parents with their children included.
         aliases: name -> (link, position, quaternion): merged bodies and sites, in the frame of their link (-1 = world).
         grounds: planes and height fields that came with the model's file.
-        mujoco: what MuJoCo's contact model needs besides; None of models that come from no file (`numbers_of` makes it).
+        mujoco: what MuJoCo's contact model needs besides; None of models from no file (`numbers_of` makes it then).
     """
 
     name: str
@@ -277,8 +277,7 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
             for model, prefix, link, *_ in together
             for geom in model.geoms
         ),
-        excluded=frozenset((a + link, b + link) for model, _, link, *_ in together for a, b in model.excluded)
-        | more,
+        excluded=frozenset((a + link, b + link) for model, _, link, *_ in together for a, b in model.excluded) | more,
         actuators=tuple(
             replace(actuator, name=prefix + actuator.name, dof=actuator.dof + dof)
             for model, prefix, _, _, dof in together

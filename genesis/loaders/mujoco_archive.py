@@ -13,13 +13,14 @@ from genesis.loaders.parts import ContactNumbers
 WITH_CONTACT = ("geoms", "grounds")
 """Kinds of parts that have ContactNumbers."""
 PREFIX = "mujoco."
-CONTACT_SIZE = sum(np.size(field.default) for field in fields(ContactNumbers))
+DEFAULTS: dict[str, Any] = asdict(ContactNumbers())
+CONTACT_SIZE = sum(np.size(value) for value in DEFAULTS.values())
 PLAIN = ("qpos_spring", "geom_body", "excluded")
 
 
 def contact_arrays(group: str, contacts_: Sequence[ContactNumbers]) -> dict[str, np.ndarray]:
     """All numbers of the contacts of a kind of parts, one row each."""
-    rows = [np.hstack([getattr(each, field.name) for field in fields(ContactNumbers)]) for each in contacts_]
+    rows = [np.hstack([getattr(each, name) for name in DEFAULTS]) for each in contacts_]
     return {f"{group}.contact": np.array(rows, dtype=np.float64).reshape(len(rows), CONTACT_SIZE)}
 
 
@@ -27,9 +28,9 @@ def contacts(group: str, stored: dict[str, np.ndarray]) -> list[ContactNumbers]:
     found = []
     for row in stored[f"{group}.contact"].tolist():
         values, at = {}, 0
-        for field in fields(ContactNumbers):
-            kind, length = type(field.default), np.size(field.default)
-            values[field.name] = tuple(row[at : at + length]) if kind is tuple else kind(row[at])
+        for name, default in DEFAULTS.items():
+            kind, length = type(default), np.size(default)
+            values[name] = tuple(row[at : at + length]) if kind is tuple else kind(row[at])
             at += length
         found.append(ContactNumbers(**values))
     return found
@@ -56,9 +57,10 @@ def record(stored: dict[str, np.ndarray]) -> MujocoNumbers | None:
         table: kind(**{field.name: stored[f"{PREFIX}{table}.{field.name}"] for field in fields(kind)})
         for table, kind in TABLES.items()
     }
+    plain: dict[str, Any] = {name: stored[PREFIX + name] for name in PLAIN}
     return MujocoNumbers(
         **tables,
-        **{name: stored[PREFIX + name] for name in PLAIN},
+        **plain,
         actuator_names=tuple(stored[f"{PREFIX}actuator_names"].tolist()),
         options=tuple(_options(text) for text in stored[f"{PREFIX}options"].tolist()),
         unsupported=tuple((kind, name) for kind, name in stored[f"{PREFIX}unsupported"].tolist()),
@@ -66,5 +68,7 @@ def record(stored: dict[str, np.ndarray]) -> MujocoNumbers | None:
 
 
 def _options(text: str) -> MujocoOptions:
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()
+    }
     return MujocoOptions(**values)

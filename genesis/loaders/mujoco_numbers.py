@@ -59,9 +59,9 @@ class Table:
         return len(getattr(self, fields(self)[0].name))
 
     @classmethod
-    def defaults(cls: type[TableType], length: int, **given: Any) -> TableType:
+    def defaults(cls: type[TableType], length: int, given: dict[str, np.ndarray]) -> TableType:
         """`length` rows of MuJoCo's defaults, but for the columns that are given."""
-        columns = {}
+        columns: dict[str, np.ndarray] = {}
         for each in fields(cls):
             one = np.broadcast_to(each.metadata["default"], each.metadata["shape"])
             columns[each.name] = np.tile(one, (length, *[1] * len(each.metadata["shape"])))
@@ -77,6 +77,8 @@ class BodyNumbers(Table):
         parent: (B,) index of the parent body; -1 = world.
         weld: (B,) index of the first body of those that move as one with it; -1 = the world.
         invweight: (B, 2) MuJoCo's body_invweight0: 1/kg, 1/(kg m^2). Zero for bodies at rest.
+        slides_only: (B,) bool, MuJoCo's body_simple == 2: a body without children, on the world, which only slides
+            along axes of its inertial frame. MuJoCo takes 1/mass for its inverse weights, without the armature.
         pos, quat: (B, 3), (B, 4) its inertial frame in the link's frame; zero and one where there is no link.
         mass: (B,) kg. inertia: (B, 3) principal moments, kg m^2.
         box: (B, 3) edges of the box of even density with this mass and inertia, for forces of a fluid, m.
@@ -86,6 +88,7 @@ class BodyNumbers(Table):
     parent: np.ndarray = column(dtype=np.int64, index="body", default=-1)
     weld: np.ndarray = column(dtype=np.int64, index="body", default=-1)
     invweight: np.ndarray = column(2)
+    slides_only: np.ndarray = column(dtype=np.bool_, default=False)
     pos: np.ndarray = column(3)
     quat: np.ndarray = column(4, default=(1.0, 0.0, 0.0, 0.0))
     mass: np.ndarray = column()

@@ -58,6 +58,7 @@ def _bodies(model: Any, links: Links) -> BodyNumbers:
         parent=model.body_parentid[1:] - 1,
         weld=model.body_weldid[1:] - 1,
         invweight=model.body_invweight0[1:],
+        slides_only=model.body_simple[1:] == 2,
         pos=np.array([pos for pos, _ in places]).reshape(-1, 3),
         quat=np.array([quat for _, quat in places]).reshape(-1, 4),
         mass=model.body_mass[1:],

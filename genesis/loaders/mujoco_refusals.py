@@ -23,7 +23,7 @@ REMEDY = "Remove them from the file, or name them in allow to load without them"
 
 def check_for_mujoco(model: "RigidModel") -> None:
     """Raises GenesisValueError if MuJoCo's contact model cannot simulate `model`: elements that it does not have here,
-    by name, or numbers outside of MuJoCo's ranges. A model that comes from no file has neither."""
+    by name, numbers outside of MuJoCo's ranges, or a record of other parts. One that comes from no file has none."""
     numbers = model.mujoco
     if numbers is None:
         return
@@ -35,6 +35,7 @@ def check_for_mujoco(model: "RigidModel") -> None:
         raise GenesisValueError(
             f"{model.name} must hold what MuJoCo's contact model has here, got {listing}. {REMEDY}: {tuple(found)!r}."
         )
+    _check_sizes(model, numbers)
     for part in (*model.geoms, *model.grounds):
         _check_contact(f"geom {part.name!r} of {model.name}", part.contact)
     _check_tables(model, numbers)
@@ -145,6 +146,19 @@ def _actuator_problem(model: Any, index: int) -> str | None:
     if any(np.any(values != 0) for values in (*curved, *(_newer(model, name, index) for name in zero))):
         return "actuator"
     return "actuator" if any(array is not None and array[index] != 1 for array in one) else None
+
+
+def _check_sizes(model: "RigidModel", numbers: MujocoNumbers) -> None:
+    """That nobody has changed the parts of the model and kept the record."""
+    for what, ours, theirs in (
+        ("joints", len(model.joints), len(numbers.joints)),
+        ("degrees of freedom", model.n_dofs, len(numbers.dofs)),
+        ("coordinates", model.n_qs, len(numbers.qpos_spring)),
+        ("geoms", len(model.geoms), len(numbers.geom_body)),
+    ):
+        if ours != theirs:
+            remedy = "Leave the record out of a model whose parts are changed: mujoco=None."
+            _fail(f"the record `mujoco` of {model.name}", f"be that of its {ours} {what}", theirs, remedy)
 
 
 def _check_contact(what: str, contact: ContactNumbers) -> None:

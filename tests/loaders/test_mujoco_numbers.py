@@ -28,6 +28,8 @@ from tests.loaders.random_trees import random_tree
 
 mujoco = pytest.importorskip("mujoco")
 gymnasium = pytest.importorskip("gymnasium")
+from tests.loaders.reference import compile_quietly  # noqa: E402
+
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 SHIPPED = [FOLDER / f"{name}.xml" for name in ROBOTS]
 THEIRS = sorted(ASSETS.glob("*.xml"))
@@ -48,7 +50,7 @@ def from_text(tmp_path, text, **settings):
 
 @pytest.mark.parametrize("path", SHIPPED + THEIRS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_inverse_weights_of_known_robots_equal_mujoco_s(path):
-    robot, model = load(path), mujoco.MjModel.from_xml_path(str(path))
+    robot, model = load(path), compile_quietly(path)
     of_bodies, of_dofs = invweight0(robot)
     close(of_bodies, model.body_invweight0[1:])
     close(of_dofs, model.dof_invweight0)
@@ -69,12 +71,28 @@ def test_inverse_weights_of_random_trees_equal_mujoco_s(seed, tmp_path):
     np.testing.assert_allclose(invweight0(moved)[1], of_dofs, rtol=1e-11)
 
 
-def test_a_body_that_can_only_turn_or_only_move_along(tmp_path):
-    body = '<body name="{0}"><joint type="{1}" axis="0 0 1"/><geom size=".1"/></body>'
-    text = f"<mujoco><worldbody>{body.format('a', 'slide')}{body.format('b', 'hinge')}</worldbody></mujoco>"
+SLIDES = '<joint type="slide" axis="1 0 0" armature=".7"/><joint type="slide" axis="{}" armature=".3"/>'
+BOX = '<geom type="box" size=".3 .2 .1" mass="2" {}/>'
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        SLIDES.format("0 1 0") + BOX.format(""),
+        SLIDES.format("1 1 0") + BOX.format(""),
+        SLIDES.format("0 1 0") + BOX.format('pos=".3 0 0"'),
+        SLIDES.format("0 1 0") + BOX.format("") + f"<body>{BOX.format('')}</body>",
+        SLIDES.format("0 1 0").replace("axis", 'pos=".1 0 0" axis') + BOX.format(""),
+        '<joint armature=".7"/>' + BOX.format(""),
+    ],
+)
+def test_bodies_that_can_only_slide_or_only_turn(inside, tmp_path):
+    """MuJoCo leaves out the armature of those that slide along their principal axes."""
+    text = f'<mujoco><worldbody><body pos="0 0 1"><body>{inside}</body></body></worldbody></mujoco>'
     robot, model = from_text(tmp_path, text)
-    close(invweight0(robot)[0], model.body_invweight0[1:])
-    assert (model.body_invweight0[1:] > 0).all()
+    of_bodies, of_dofs = invweight0(robot)
+    close(of_bodies, model.body_invweight0[1:])
+    close(of_dofs, model.dof_invweight0)
 
 
 @pytest.mark.parametrize("fixed", [False, True])
@@ -170,8 +188,10 @@ def test_everything_of_a_file_is_there(tmp_path):
     assert [ground.contact.condim for ground in robot.grounds] == [6, 3]
     assert [ground.contact.margin for ground in robot.grounds] == [0.01, 0]
     assert (robot.grounds[1].contact.gap, robot.grounds[1].contact.base) == (0.02, 0.25)
-    assert numbers.geom_body.tolist() == [0, 1, 2, 3, 4] and numbers.excluded.tolist() == [[1, 4]] or (
-        numbers.excluded.tolist() == [[4, 1]]
+    assert (
+        numbers.geom_body.tolist() == [0, 1, 2, 3, 4]
+        and numbers.excluded.tolist() == [[1, 4]]
+        or (numbers.excluded.tolist() == [[4, 1]])
     )
     actuators = numbers.actuators
     assert numbers.actuator_names == ("plain", "vector", "six", "sum", "exact")
@@ -228,7 +248,8 @@ def test_switches_of_a_file_act_on_its_numbers(tmp_path):
 
 def test_the_record_of_several_models_is_that_of_a_file_that_holds_them_all(tmp_path):
     """Which MuJoCo compiles; bodies from shapes among them."""
-    first = '<body name="a"><freejoint/><geom size=".1"/><body name="a2" pos="0 0 1"><joint/><geom size=".1"/></body></body>'
+    first = '<body name="a"><freejoint/><geom size=".1"/>{}</body>'
+    first = first.format('<body name="a2" pos="0 0 1"><joint/><geom size=".1"/></body>')
     second = (
         '<body name="b" pos="1 0 0"><joint name="h" type="slide" range="-1 2"/><geom size=".2"/>'
         '<body name="w"><geom type="box" size=".1 .1 .1"/></body></body>'
@@ -296,11 +317,20 @@ def test_a_model_of_the_compliant_kind_is_judged_when_it_is_used(tmp_path):
     with pytest.raises(GenesisValueError, match="tendon: t"):
         load_mjcf(tmp_path / "idle.xml", cache=False)
     load(tmp_path / "idle.xml")  # it exerts nothing
-    (tmp_path / "slip.xml").write_text(f'<mujoco><option noslip_iterations="3"/>{BODY.format(joint="", geom="")}</mujoco>')
+    (tmp_path / "slip.xml").write_text(
+        f'<mujoco><option noslip_iterations="3"/>{BODY.format(joint="", geom="")}</mujoco>'
+    )
     robot = load_mjcf(tmp_path / "slip.xml", cache=False)
     with pytest.raises(GenesisValueError, match=r"slip must hold .* got flag: noslip iterations\. .*allow"):
         check_for_mujoco(robot)
     check_for_mujoco(load(tmp_path / "slip.xml", allow=["flag"]))
+
+
+def test_a_record_of_other_parts_is_refused(tmp_path):
+    robot, _ = from_text(tmp_path, EVERYTHING)
+    with pytest.raises(GenesisValueError, match="record `mujoco` of model must be that of its 4 geoms, got 5"):
+        check_for_mujoco(replace(robot, geoms=robot.geoms[1:]))
+    check_for_mujoco(replace(robot, geoms=robot.geoms[1:], mujoco=None))
 
 
 def test_another_version_of_mujoco_is_told_once(monkeypatch, caplog):
