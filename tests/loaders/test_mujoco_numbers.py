@@ -1,6 +1,8 @@
 """What MuJoCo's contact model needs of a file is in the model; inverse weights are computed as MuJoCo does."""
 
 import logging
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from genesis.loaders import (
     ROBOTS,
     RigidModel,
     agreed,
+    candidates,
     check_for_mujoco,
     fuse,
     invweight0,
@@ -119,6 +122,38 @@ def test_numbers_of_shapes_equal_mujoco_s(kind, size, fixed, tmp_path):
     np.testing.assert_allclose(np.sort(ours.bodies.box), np.sort(theirs.bodies.box), rtol=1e-12)
     assert robot.geoms[0].contact == file.geoms[0].contact
     check_for_mujoco(robot)
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_numbers_of_a_model_without_a_record_are_its_own(name):
+    robot = load_robot(name)
+    ours, theirs = numbers_of(replace(robot, mujoco=None)), numbers_of(robot)
+    close(ours.dofs.invweight, theirs.dofs.invweight)
+    own = [np.flatnonzero(theirs.bodies.link == link)[0] for link in range(robot.n_links)]
+    if len(theirs.bodies) == robot.n_links:  # else merged bodies have centres of mass of their own
+        close(ours.bodies.invweight, theirs.bodies.invweight[own])
+    for column in ("limited", "range", "stiffness"):
+        np.testing.assert_array_equal(getattr(ours.joints, column), getattr(theirs.joints, column))
+    np.testing.assert_array_equal(ours.actuators.joint, theirs.actuators.joint)
+    np.testing.assert_array_equal(ours.actuators.control_range, theirs.actuators.control_range)
+    scaled = [table.gear * table.gain[:, :1] for table in (ours.actuators, theirs.actuators)]
+    np.testing.assert_allclose(*scaled, rtol=1e-14)
+    np.testing.assert_array_equal(ours.qpos_spring, theirs.qpos_spring)
+
+
+def test_neither_shipped_robots_nor_shapes_need_mujoco():
+    program = (
+        "import sys; sys.modules['mujoco'] = None; from genesis import loaders as l; "
+        "robot = l.fuse([l.load_robot('ant'), l.primitive('box', (1, 1, 1), 1.0, 0.5)]); l.check_for_mujoco(robot); "
+        "print(len(l.numbers_of(robot).dofs), len(list(l.candidates(robot))), l.invweight0(robot)[0].shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=FOLDER.parents[2])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-4:-2] == ["20", str(len(list(candidates(_ant_and_box()))))]
+
+
+def _ant_and_box():
+    return fuse([load_robot("ant"), primitive("box", (1, 1, 1), 1.0, 0.5)])
 
 
 EVERYTHING = """<mujoco><option timestep="0.004" integrator="implicitfast" cone="elliptic" impratio="3" iterations="7"
