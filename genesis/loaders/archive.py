@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.loaders import validation
+from genesis.loaders import mujoco_archive, validation
 from genesis.loaders.parts import Actuator, Geom, GroundGeom, Joint
 
 if TYPE_CHECKING:
     from genesis.loaders.model import RigidModel
 
-VERSION = 1
+VERSION = 2
 """Of the format; a change of meaning or of names raises it."""
 
 PARTS: dict[str, tuple[type, tuple[str, ...]]] = {
@@ -76,6 +76,9 @@ def _arrays(model: "RigidModel") -> dict[str, np.ndarray]:
             blocks = [np.asarray(getattr(part, ragged), dtype=np.float64) for part in parts]
             arrays[f"{group}.{ragged}"] = np.concatenate([np.zeros(0), *(block.ravel() for block in blocks)])
             arrays[f"{group}.{ragged}.shape"] = np.array([block.shape for block in blocks]).reshape(len(parts), 2)
+    for group in mujoco_archive.WITH_CONTACT:
+        arrays |= mujoco_archive.contact_arrays(group, [part.contact for part in getattr(model, group)])
+    arrays |= mujoco_archive.arrays(model.mujoco)
     arrays["excluded"] = np.array(sorted(model.excluded), dtype=np.int64).reshape(-1, 2)
     arrays["aliases.name"] = _strings(list(model.aliases))
     arrays["aliases.link"] = np.array([link for link, _, _ in model.aliases.values()], dtype=np.int64)
@@ -96,8 +99,11 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
             ends = np.cumsum(shapes.prod(axis=1), dtype=int)
             blocks = np.split(arrays[f"{group}.{ragged}"], ends[:-1]) if len(shapes) else []
             columns[ragged] = [block.reshape(shape) for block, shape in zip(blocks, shapes, strict=True)]
+        if group in mujoco_archive.WITH_CONTACT:
+            columns["contact"] = mujoco_archive.contacts(group, arrays)
         rows = zip(*columns.values(), strict=True)
         fields[group] = tuple(kind(**dict(zip(columns, row, strict=True))) for row in rows)
+    fields["mujoco"] = mujoco_archive.record(arrays)
     fields["excluded"] = frozenset((int(a), int(b)) for a, b in arrays["excluded"])
     fields["aliases"] = {
         name: (link, tuple(pose[:3]), tuple(pose[3:]))

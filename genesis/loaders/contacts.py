@@ -8,7 +8,7 @@ from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import GEOM_TYPES, Links, solid_geoms, three, touches
-from genesis.loaders.parts import Geom, GroundGeom, Vector
+from genesis.loaders.parts import ContactNumbers, Geom, GroundGeom, Vector
 
 
 def read_geoms(model: Any, links: Links, source: str) -> tuple[Geom, ...]:
@@ -40,6 +40,23 @@ def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
         group=int(model.geom_contype[index]),
         mask=int(model.geom_conaffinity[index]),
         vertices=_hull(model, index, source) if kind == "hull" else np.zeros((0, 3)),
+        contact=_contact(model, index),
+    )
+
+
+def _contact(model: Any, index: int, base: float = 0.0) -> ContactNumbers:
+    _, torsional, rolling = model.geom_friction[index].tolist()
+    return ContactNumbers(
+        condim=int(model.geom_condim[index]),
+        torsional=torsional,
+        rolling=rolling,
+        margin=float(model.geom_margin[index]),
+        gap=float(model.geom_gap[index]),
+        solref=tuple(model.geom_solref[index].tolist()),
+        solimp=tuple(model.geom_solimp[index].tolist()),
+        solmix=float(model.geom_solmix[index]),
+        priority=int(model.geom_priority[index]),
+        base=base,
     )
 
 
@@ -75,10 +92,12 @@ def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | N
     group, mask = int(model.geom_contype[index]), int(model.geom_conaffinity[index])
     name = model.geom(index).name
     if kind == "plane":
-        return GroundGeom(name, "plane", three(at), three(normal), friction, group, mask)
+        return GroundGeom(
+            name, "plane", three(at), three(normal), friction, group, mask, contact=_contact(model, index)
+        )
     field = model.geom_dataid[index]
     rows, columns = int(model.hfield_nrow[field]), int(model.hfield_ncol[field])
-    half_x, half_y, top, _ = model.hfield_size[field]
+    half_x, half_y, top, base = model.hfield_size[field]
     spacing = np.array([2 * half_x / (columns - 1), 2 * half_y / (rows - 1)])
     if not np.allclose(along[1:], 0, atol=1e-9) or not np.isclose(spacing[0], spacing[1], rtol=1e-6):
         raise GenesisValueError(
@@ -90,7 +109,10 @@ def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | N
     corner = at - np.array([half_x, half_y, 0.0])
     heights = np.ascontiguousarray(heights.reshape(rows, columns).T)
     up: Vector = (0.0, 0.0, 1.0)
-    return GroundGeom(name, "heightfield", three(corner), up, friction, group, mask, heights, float(spacing[0]))
+    contact = _contact(model, index, float(base))
+    return GroundGeom(
+        name, "heightfield", three(corner), up, friction, group, mask, heights, float(spacing[0]), contact
+    )
 
 
 def read_exclusions(model: Any, links: Links) -> tuple[frozenset[tuple[int, int]], list[str]]:

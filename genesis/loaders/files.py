@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from genesis.checks import boolean
+from genesis.checks import boolean, choice
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import cache as compiled
-from genesis.loaders.lazy_import import mujoco, mujoco_version
+from genesis.loaders.lazy_import import mujoco, mujoco_version, warn_of_other_version
 from genesis.loaders.model import RigidModel
 from genesis.loaders.refusals import check_allowed
 from genesis.loaders.translate import WORLD, translate
@@ -21,40 +21,48 @@ from genesis.runtime import logger
 UNNAMED = "MuJoCo Model"
 """MuJoCo's name of a model whose file gives none."""
 
+CONTACT_MODELS = ("compliant", "mujoco")
+
 PathLike = str | os.PathLike[str]
 
 
-def load_mjcf(path: PathLike, fixed: bool = False, allow: Iterable[str] = (), cache: bool = True) -> RigidModel:
+def load_mjcf(
+    path: PathLike, fixed: bool = False, allow: Iterable[str] = (), cache: bool = True, contact: str = "compliant"
+) -> RigidModel:
     """A robot from an MJCF file. Bodies welded to a moving body become part of it; see `RigidModel.aliases`.
 
-    Gravity, the timestep and the settings of MuJoCo's numerical method are not taken over; the list of what is left out
-    without a word stands in `genesis/loaders/refusals.py`.
+    For the compliant contact model gravity, the timestep and the settings of MuJoCo's numerical method are not taken
+    over; the list of what is left out without a word stands in `genesis/loaders/refusals.py`. What MuJoCo's own contact
+    model needs stands in `RigidModel.mujoco` in any case.
 
     Args:
         fixed: take the free joints away, so that bodies which would fly stand where the file puts them.
         allow: unsupported elements to load without, with a warning: names as the error lists them.
         cache: keep the compiled robot in the user's cache folder, and take it from there while no file has changed.
+        contact: "compliant" | "mujoco": the contact model whose unsupported elements are refused.
 
     Raises:
         GenesisImportError: MuJoCo is not installed.
         GenesisValueError: the file is missing, malformed, not physical, or holds unsupported elements.
     """
-    return _load(path, _MJCF, fixed, allow, cache)
+    return _load(path, _MJCF, fixed, allow, cache, contact)
 
 
-def load_urdf(path: PathLike, fixed: bool = False, allow: Iterable[str] = (), cache: bool = True) -> RigidModel:
+def load_urdf(
+    path: PathLike, fixed: bool = False, allow: Iterable[str] = (), cache: bool = True, contact: str = "compliant"
+) -> RigidModel:
     """A robot from a URDF file. Its base gets a free joint unless `fixed`, or unless the base's name is "world".
 
     `effort` limits the actuators' force, `velocity` limits and transmissions are left out. Meshes are looked for where
     the file says, relative to it, and for "package://" also relative to the folders above it.
 
     Args:
-        fixed, allow, cache: as for `load_mjcf`; `fixed` welds the base to the world.
+        fixed, allow, cache, contact: as for `load_mjcf`; `fixed` welds the base to the world.
 
     Raises:
         GenesisImportError, GenesisValueError: as for `load_mjcf`.
     """
-    return _load(path, _URDF, fixed, allow, cache)
+    return _load(path, _URDF, fixed, allow, cache, contact)
 
 
 @dataclass(frozen=True)
@@ -68,9 +76,10 @@ class _Format:
     """(file, fixed) -> MuJoCo's specification, and what it does not hold but the file does: category -> names."""
 
 
-def _load(path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cache: bool) -> RigidModel:
+def _load(path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cache: bool, contact: str) -> RigidModel:
     boolean("fixed", fixed)
     boolean("cache", cache)
+    choice("contact", contact, CONTACT_MODELS)
     allowed = check_allowed(allow)
     if not isinstance(path, str | os.PathLike):
         raise GenesisTypeError(f"path must be a path of a model file, got {type(path).__name__}. Pass a str or a Path.")
@@ -78,14 +87,16 @@ def _load(path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cach
     if not file.is_file():
         raise GenesisValueError(f"path must name a file, got {str(file)!r}. Correct it.")
     version = mujoco_version()
+    if contact == "mujoco":
+        warn_of_other_version()
     file = file.absolute()
     _check_root(file, kind)
     files = kind.files(file) if cache else None
-    stored = compiled.entry(file, files, (kind.root, version, fixed, sorted(allowed))) if files else None
+    stored = compiled.entry(file, files, (kind.root, version, fixed, sorted(allowed), contact)) if files else None
     robot = compiled.fetch(stored) if stored else None
     if robot is not None:
         return robot
-    robot, losses = _compile(file, kind, fixed, allowed)
+    robot, losses = _compile(file, kind, fixed, allowed, contact)
     for loss in losses:
         logger.warning(loss)
     if stored and not losses:  # a robot with warnings is compiled each time, so that they are heard each time
@@ -107,7 +118,9 @@ def _check_root(file: Path, kind: _Format) -> None:
         )
 
 
-def _compile(file: Path, kind: _Format, fixed: bool, allowed: frozenset[str]) -> tuple[RigidModel, list[str]]:
+def _compile(
+    file: Path, kind: _Format, fixed: bool, allowed: frozenset[str], contact: str
+) -> tuple[RigidModel, list[str]]:
     source = repr(str(file))
     try:
         with _compiler_warnings(source):
@@ -121,7 +134,7 @@ def _compile(file: Path, kind: _Format, fixed: bool, allowed: frozenset[str]) ->
         reason = " ".join(str(error).split())
         raise GenesisValueError(f"{source} must be a model that MuJoCo compiles, got: {reason}. Correct it.") from None
     name = file.stem if spec.modelname in ("", UNNAMED) else spec.modelname
-    return translate(model, name, source, allowed, lost)
+    return translate(model, name, source, allowed, lost, contact)
 
 
 def _forget_assets() -> None:

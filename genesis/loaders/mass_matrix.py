@@ -1,14 +1,18 @@
 """Kinematics and the joint-space inertia of a robot in one configuration, in numpy: for setting up and for tests."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import BALL, FREE, HINGE, SLIDE
 
+if TYPE_CHECKING:
+    from genesis.loaders.model import RigidModel
 
-def mass_matrix(model: RigidModel, qpos: np.ndarray | None = None) -> np.ndarray:
+
+def mass_matrix(model: "RigidModel", qpos: np.ndarray | None = None) -> np.ndarray:
     """(D, D) symmetric M of the kinetic energy v' M v / 2, armature included; kg, kg m and kg m^2.
 
     Each link adds J' I J, with the Jacobian J (6, D) of its centre of mass. Not differentiable.
@@ -28,7 +32,7 @@ def mass_matrix(model: RigidModel, qpos: np.ndarray | None = None) -> np.ndarray
 
 
 def link_jacobians(
-    model: RigidModel, qpos: np.ndarray | None = None
+    model: "RigidModel", qpos: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Poses of the link frames, and how they move per unit of velocity of each degree of freedom; world frame.
 

@@ -16,6 +16,8 @@ import numpy as np
 from genesis.checks import boolean, choice, number, vector
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import archive, rotations, shapes, validation
+from genesis.loaders.invweight import numbers_of
+from genesis.loaders.mujoco_numbers import MujocoNumbers, exclude_links, join
 from genesis.loaders.parts import (
     ACTUATOR_KINDS,
     BALL,
@@ -79,6 +81,7 @@ class RigidModel:
         excluded: pairs (i, j), i < j, of links that never touch each other; parents with their children included.
         aliases: name -> (link, position, quaternion): merged bodies and sites, in the frame of their link (-1 = world).
         grounds: planes and height fields that came with the model's file.
+        mujoco: what MuJoCo's contact model needs besides; None of models from no file (`numbers_of` makes it then).
     """
 
     name: str
@@ -104,6 +107,7 @@ class RigidModel:
     actuators: tuple[Actuator, ...] = ()
     aliases: dict[str, tuple[int, Vector, Quaternion]] = field(default_factory=dict)
     grounds: tuple[GroundGeom, ...] = ()
+    mujoco: MujocoNumbers | None = None
 
     def __post_init__(self) -> None:
         for name in ("parent", *validation.REAL_ARRAYS):
@@ -242,8 +246,11 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
     """
     if not models:
         raise GenesisValueError("models must not be empty, got none. Pass at least one RigidModel.")
+    more = {(min(pair), max(pair)) for pair in excluded}
     if len(models) == 1:
-        return replace(models[0], excluded=models[0].excluded | {(min(pair), max(pair)) for pair in excluded})
+        record = models[0].mujoco
+        record = exclude_links(record, more) if record else None
+        return replace(models[0], excluded=models[0].excluded | more, mujoco=record)
     links = np.cumsum([0, *(model.n_links for model in models)])
     qs, dofs = (np.cumsum([0, *(getattr(model, size) for model in models)]) for size in ("n_qs", "n_dofs"))
     prefixes = [f"{model.name}[{k}]/" for k, model in enumerate(models)]
@@ -270,8 +277,7 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
             for model, prefix, link, *_ in together
             for geom in model.geoms
         ),
-        excluded=frozenset((a + link, b + link) for model, _, link, *_ in together for a, b in model.excluded)
-        | {(min(pair), max(pair)) for pair in excluded},
+        excluded=frozenset((a + link, b + link) for model, _, link, *_ in together for a, b in model.excluded) | more,
         actuators=tuple(
             replace(actuator, name=prefix + actuator.name, dof=actuator.dof + dof)
             for model, prefix, _, _, dof in together
@@ -285,8 +291,13 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
         grounds=tuple(
             replace(ground, name=prefix + ground.name) for model, prefix, *_ in together for ground in model.grounds
         ),
+        mujoco=_joined(together, more) if any(model.mujoco for model in models) else None,
         **stacked,
     ).validate()
+
+
+def _joined(together: list[tuple[RigidModel, str, int, int, int]], more: set[tuple[int, int]]) -> MujocoNumbers:
+    return join(((numbers_of(model), link, prefix) for model, prefix, link, *_ in together), more)
 
 
 def _per_dof_defaults(n_dofs: int) -> dict[str, Any]:

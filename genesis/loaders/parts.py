@@ -22,8 +22,41 @@ IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
 ORIGIN: Vector = (0.0, 0.0, 0.0)
 
 
+DEFAULT_SOLREF = (0.02, 1.0)
+DEFAULT_SOLIMP = (0.9, 0.95, 0.001, 0.5, 2.0)
+"""MuJoCo's, of contacts, limits and dry friction."""
+
+
 def _empty(columns: int) -> np.ndarray:
     return np.zeros((0, columns))
+
+
+@dataclass(frozen=True)
+class ContactNumbers:
+    """Parameters of contact that MuJoCo's contact model takes from a geom; the defaults are MuJoCo's.
+
+    Attributes:
+        condim: 1 (no friction) | 3 (sliding) | 4 (and torsional) | 6 (and rolling).
+        torsional, rolling: coefficients of friction, m. The sliding one is the geom's `friction`.
+        margin: a contact acts where the distance is below the sum of both geoms' margins, m.
+        gap: it is listed, without force, from that much farther away, m.
+        solref: (time constant s, damping ratio), or both negative: (-stiffness 1/s^2, -damping 1/s).
+        solimp: (d_min, d_max, width m, midpoint, power).
+        solmix: weight of solref and solimp in the mean of both geoms.
+        priority: the geom of the higher one gives condim, friction, solref and solimp alone.
+        base: m of ground below the lowest height of a height field.
+    """
+
+    condim: int = 3
+    torsional: float = 0.005
+    rolling: float = 0.0001
+    margin: float = 0.0
+    gap: float = 0.0
+    solref: tuple[float, float] = DEFAULT_SOLREF
+    solimp: tuple[float, float, float, float, float] = DEFAULT_SOLIMP
+    solmix: float = 1.0
+    priority: int = 0
+    base: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +94,7 @@ class Geom:
         group, mask: bit fields; two geoms may touch if the group of one meets the mask of the other
             (MuJoCo's contype and conaffinity).
         vertices: (n, 3) corners of the convex hull in the geom's frame, m (hull only, else (0, 3)).
+        contact: what MuJoCo's contact model needs besides.
     """
 
     name: str
@@ -73,6 +107,7 @@ class Geom:
     group: int = 1
     mask: int = 1
     vertices: np.ndarray = field(default_factory=lambda: _empty(3))
+    contact: ContactNumbers = ContactNumbers()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +147,7 @@ class GroundGeom:
         group, mask: as of `Geom`.
         heights: (nx, ny) m above pos, along x then y (heightfield only, else (0, 0)).
         spacing: m between neighbouring heights (heightfield only, else 0).
+        contact: as of `Geom`.
     """
 
     name: str
@@ -123,3 +159,4 @@ class GroundGeom:
     mask: int = 1
     heights: np.ndarray = field(default_factory=lambda: _empty(0))
     spacing: float = 0.0
+    contact: ContactNumbers = ContactNumbers()

@@ -1,9 +1,12 @@
-"""What a model file may hold that the rigid solver does not have: found in MuJoCo's compiled model, told by name.
+"""What a model file may hold that the compliant contact model does not have, found in MuJoCo's compiled model, by name.
+
+What MuJoCo's own contact model does not have here: `genesis/loaders/mujoco_refusals.py`.
 
 Left out without a word, because they change nothing that is simulated here: cameras, lights, materials, textures,
-skins, keyframes, sensors, sizes, statistics, visual settings, user data, geoms that touch nothing. Also not taken over,
-because they belong to MuJoCo's own numerical method: timestep, integrator, cone, solver and its tolerances, impratio,
-solref, solimp, solmix, priority, friction's torsional and rolling parts (condim 3 has none). Gravity is the scene's.
+skins, keyframes, sensors, sizes, statistics, visual settings, user data, geoms that touch nothing. Also not taken over
+by that model, because they belong to MuJoCo's own numerical method: timestep, integrator, cone, solver and its
+tolerances, impratio, solref, solimp, solmix, priority, friction's torsional and rolling parts (condim 3 has none).
+Gravity is the scene's.
 """
 
 from collections.abc import Callable, Iterable

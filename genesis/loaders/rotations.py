@@ -47,3 +47,18 @@ def symmetric(six: np.ndarray) -> np.ndarray:
 def six(matrix_: np.ndarray) -> np.ndarray:
     """(6,) entries xx, yy, zz, xy, xz, yz of a symmetric (3, 3) matrix."""
     return matrix_[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+
+
+def from_matrix(axes: np.ndarray) -> np.ndarray:
+    """(4,) unit quaternion of a rotation matrix (3, 3)."""
+    # The eigenvector of the largest eigenvalue of this matrix is the quaternion, whatever the angle.
+    (a, b, c), (d, e, f), (g, h, i) = axes
+    symmetric_ = np.array(
+        [
+            [a + e + i, h - f, c - g, d - b],
+            [h - f, a - e - i, b + d, c + g],
+            [c - g, b + d, e - a - i, f + h],
+            [d - b, c + g, f + h, i - a - e],
+        ]
+    )
+    return np.linalg.eigh(symmetric_)[1][:, -1]

@@ -10,6 +10,8 @@ from genesis.loaders.actuators import read_actuators
 from genesis.loaders.contacts import read_exclusions, read_geoms, read_grounds
 from genesis.loaders.links import Links, aliases, mass_properties, three
 from genesis.loaders.model import RigidModel
+from genesis.loaders.mujoco_read import read_numbers
+from genesis.loaders.mujoco_refusals import check_for_mujoco, unsupported_by_mujoco_model
 from genesis.loaders.parts import BALL, FREE, HINGE, JOINT_SIZES, ORIGIN, SLIDE, Joint
 from genesis.loaders.refusals import refuse, unsupported
 
@@ -23,18 +25,20 @@ JOINT_TYPES = (FREE, BALL, SLIDE, HINGE)
 
 
 def translate(
-    model: Any, name: str, source: str, allowed: frozenset[str], lost: dict[str, list[str]]
+    model: Any, name: str, source: str, allowed: frozenset[str], lost: dict[str, list[str]], contact: str
 ) -> tuple[RigidModel, list[str]]:
     """The robot, and warnings about what of the file it lacks.
 
     Args:
         source: what messages call the file.
         lost: unsupported elements that are in the file but not in `model`: category -> names.
+        contact: the contact model that is to simulate it, "compliant" | "mujoco".
     """
     links = Links(model)
     excluded, partly = read_exclusions(model, links)
-    warnings = refuse(source, unsupported(model, partly) | lost, allowed)
-    if np.any(model.opt.gravity != STANDARD_GRAVITY):
+    compliant = contact == "compliant"
+    warnings = refuse(source, (unsupported(model, partly) if compliant else _grouped(model)) | lost, allowed)
+    if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())
         warnings.append(f"{source}: its gravity {told} is left out, because the scene has its own.")
     if not links.bodies:
@@ -69,8 +73,19 @@ def translate(
         actuators=actuators,
         aliases=aliases(model, links),
         grounds=read_grounds(model, links, source),
-    )
-    return robot.validate(), warnings
+        mujoco=read_numbers(model, links, name, allowed),
+    ).validate()
+    if not compliant:
+        check_for_mujoco(robot)
+    return robot, warnings
+
+
+def _grouped(model: Any) -> dict[str, list[str]]:
+    """Category -> names of what MuJoCo's contact model does not have here."""
+    found: dict[str, list[str]] = {}
+    for kind, label in unsupported_by_mujoco_model(model):
+        found.setdefault(kind, []).append(label)
+    return found
 
 
 def _check_ranges(model: Any, source: str) -> None:

@@ -18,7 +18,8 @@ from genesis.loaders import (
     primitive,
     rotations,
 )
-from genesis.loaders.parts import Actuator, Geom, GroundGeom, Joint
+from genesis.loaders.mujoco_numbers import MujocoNumbers, Table
+from genesis.loaders.parts import Actuator, ContactNumbers, Geom, GroundGeom, Joint
 from tests.loaders.random_trees import random_tree
 
 SIZES = {
@@ -36,7 +37,7 @@ def same(a, b):
         return np.array_equal(a, b)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, RigidModel | Joint | Geom | Actuator | GroundGeom):
+    if isinstance(a, RigidModel | Joint | Geom | Actuator | GroundGeom | ContactNumbers | MujocoNumbers | Table):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     return type(a) is type(b) and a == b
 
@@ -164,7 +165,7 @@ def test_files_that_are_no_robots(tmp_path, monkeypatch):
     load_robot_copy = primitive("box", (1, 1, 1), 1.0, 0.5)
     load_robot_copy.save(path)
     monkeypatch.undo()
-    with pytest.raises(GenesisValueError, match="must have format version 1, got 99"):
+    with pytest.raises(GenesisValueError, match=f"must have format version {archive.VERSION}, got 99"):
         RigidModel.load(path)
 
 

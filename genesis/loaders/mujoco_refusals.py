@@ -1,0 +1,230 @@
+"""What a model file may hold that MuJoCo's contact model does not have here, and numbers that MuJoCo would not take."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genesis.errors import GenesisValueError
+from genesis.loaders.lazy_import import mujoco
+from genesis.loaders.links import solid_geoms, touches
+from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
+from genesis.loaders.parts import DEFAULT_SOLREF, ContactNumbers
+
+if TYPE_CHECKING:
+    from genesis.loaders.model import RigidModel
+
+DISABLING = ("PASSIVE", "DAMPER", "ACTUATION", "CONTACT", "CONSTRAINT")
+"""Flags that switch off what here cannot be switched off by the numbers of the record."""
+ENABLING = ("OVERRIDE", "INVDISCRETE", "SLEEP", "DIAGEXACT", "IPC", "SPECULATIVE")
+"""Flags that change what is simulated; the others measure."""
+REMEDY = "Remove them from the file, or name them in allow to load without them"
+
+
+def check_for_mujoco(model: "RigidModel") -> None:
+    """Raises GenesisValueError if MuJoCo's contact model cannot simulate `model`: elements that it does not have here,
+    by name, numbers outside of MuJoCo's ranges, or a record of other parts. One that comes from no file has none."""
+    numbers = model.mujoco
+    if numbers is None:
+        return
+    if numbers.unsupported:
+        found: dict[str, list[str]] = {}
+        for kind, name in numbers.unsupported:
+            found.setdefault(kind, []).append(name)
+        listing = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found.items())
+        raise GenesisValueError(
+            f"{model.name} must hold what MuJoCo's contact model has here, got {listing}. {REMEDY}: {tuple(found)!r}."
+        )
+    _check_sizes(model, numbers)
+    for part in (*model.geoms, *model.grounds):
+        _check_contact(f"geom {part.name!r} of {model.name}", part.contact)
+    _check_tables(model, numbers)
+
+
+def unsupported_by_mujoco_model(model: Any) -> list[tuple[str, str]]:
+    """(category of `refusals.WHEN_ALLOWED`, name) of all that MuJoCo's contact model does not have here."""
+    return [*_options(model), *_objects(model), *_actuators(model)]
+
+
+def readable_actuators(model: Any) -> list[int]:
+    """Indices of the actuators that can be translated."""
+    count = getattr(model, "nactuator", model.nu)
+    return [index for index in range(count) if _actuator_problem(model, index) is None]
+
+
+def _options(model: Any) -> Iterator[tuple[str, str]]:
+    option = model.opt
+    for name in DISABLING:
+        bit = getattr(mujoco().mjtDisableBit, f"mjDSBL_{name}", 0)
+        if option.disableflags & int(bit):
+            yield "flag", f"{name.lower()} disabled"
+    for name in ENABLING:
+        bit = getattr(mujoco().mjtEnableBit, f"mjENBL_{name}", 0)
+        if option.enableflags & int(bit):
+            yield "flag", f"{name.lower()} enabled"
+    if getattr(option, "disableactuator", 0):
+        yield "flag", "actuator groups disabled"
+    if option.noslip_iterations > 0:
+        yield "flag", "noslip iterations"
+    for index in range(model.ngeom):
+        if model.geom_fluid[index, 0]:
+            yield "fluid", f"{_label('geom', index, model.geom(index).name)} (fluidshape ellipsoid)"
+
+
+def _objects(model: Any) -> Iterator[tuple[str, str]]:
+    for index in range(model.ntendon):
+        if _tendon_acts(model, index):
+            yield "tendon", _label("tendon", index, model.tendon(index).name)
+    for category, accessor, count in (("equality", model.equality, model.neq), ("pair", model.pair, model.npair)):
+        for index in range(count):
+            yield category, _label(category, index, accessor(index).name)
+    for category, count in (("flex", model.nflex), ("plugin", model.nplugin)):
+        yield from ((category, f"{category} {index}") for index in range(count))
+    for index in range(model.nbody):
+        label = _label("body", index, model.body(index).name)
+        if model.body_mocapid[index] >= 0:
+            yield "mocap", label
+        if model.body_gravcomp[index] != 0:
+            yield "gravcomp", label
+    solids = set(solid_geoms(model))
+    with_ground = {int(model.geom_bodyid[i]) for i in range(model.ngeom) if i not in solids and touches(model, i)}
+    for index, signature in enumerate(model.exclude_signature.tolist()):
+        if with_ground & {signature >> 16, signature & 0xFFFF}:
+            yield "exclude", f"{_label('exclude', index, model.exclude(index).name)} (with the ground)"
+    for index in range(model.njnt):
+        label, dof = _label("joint", index, model.joint(index).name), model.jnt_dofadr[index]
+        if model.jnt_actgravcomp[index]:
+            yield "gravcomp", label
+        curved = (_rest(model, "jnt_stiffness", index), _rest(model, "dof_damping", dof),
+                  _newer(model, "jnt_stiffnesspoly", index), _newer(model, "dof_dampingpoly", dof))  # fmt: skip
+        if any(np.any(values != 0) for values in curved):
+            yield "nonlinear", label
+        if np.any(_newer(model, "jnt_springyield", index) != 0):
+            yield "yield", label
+    for index in range(model.ngeom):
+        if touches(model, index):
+            label = _label("geom", index, model.geom(index).name)
+            if model.geom_type[index] == int(mujoco().mjtGeom.mjGEOM_SDF):
+                yield "sdf", label
+            if np.any(_newer(model, "geom_adhesion", index) != 0):
+                yield "adhesion", label
+            if np.any(_newer(model, "geom_surfacevel", index) != 0):
+                yield "surface_velocity", label
+
+
+def _tendon_acts(model: Any, index: int) -> bool:
+    """Whether a tendon exerts forces of its own; actuators on it are told as actuators."""
+    names = ("limited", "stiffness", "stiffnesspoly", "damping", "dampingpoly", "frictionloss", "armature")
+    return any(np.any(_newer(model, f"tendon_{name}", index) != 0) for name in (*names, "actfrclimited"))
+
+
+def _actuators(model: Any) -> Iterator[tuple[str, str]]:
+    for index in range(getattr(model, "nactuator", model.nu)):
+        category = _actuator_problem(model, index)
+        if category:
+            yield category, model.actuator(index).name or f"actuator {index}"
+
+
+def _actuator_problem(model: Any, index: int) -> str | None:
+    """The category under which an actuator is refused, or None."""
+    dyn, gain, bias, trn = (getattr(mujoco(), name) for name in ("mjtDyn", "mjtGain", "mjtBias", "mjtTrn"))
+    kinds = (dyn.mjDYN_NONE, dyn.mjDYN_INTEGRATOR, dyn.mjDYN_FILTER, dyn.mjDYN_FILTEREXACT)
+    if model.actuator_dyntype[index] not in [int(kind) for kind in kinds]:
+        return "activation"
+    joint = int(model.actuator_trnid[index, 0])
+    straight = (int(mujoco().mjtJoint.mjJNT_HINGE), int(mujoco().mjtJoint.mjJNT_SLIDE))
+    in_parent = model.actuator_trntype[index] == int(trn.mjTRN_JOINTINPARENT)
+    if not (model.actuator_trntype[index] == int(trn.mjTRN_JOINT) or in_parent and model.jnt_type[joint] in straight):
+        return "transmission"
+    if model.actuator_gaintype[index] not in (int(gain.mjGAIN_FIXED), int(gain.mjGAIN_AFFINE)):
+        return "actuator"
+    if model.actuator_biastype[index] not in (int(bias.mjBIAS_NONE), int(bias.mjBIAS_AFFINE)):
+        return "actuator"
+    curved = model.actuator_gainprm[index, 3:], model.actuator_biasprm[index, 3:]
+    zero = ("actuator_armature", "actuator_damping", "actuator_dampingpoly", "actuator_delay")
+    one = [getattr(model, name, None) for name in ("actuator_ctrlnum", "actuator_outnum")]
+    if any(np.any(values != 0) for values in (*curved, *(_newer(model, name, index) for name in zero))):
+        return "actuator"
+    return "actuator" if any(array is not None and array[index] != 1 for array in one) else None
+
+
+def _check_sizes(model: "RigidModel", numbers: MujocoNumbers) -> None:
+    """That nobody has changed the parts of the model and kept the record."""
+    for what, ours, theirs in (
+        ("joints", len(model.joints), len(numbers.joints)),
+        ("degrees of freedom", model.n_dofs, len(numbers.dofs)),
+        ("coordinates", model.n_qs, len(numbers.qpos_spring)),
+        ("geoms", len(model.geoms), len(numbers.geom_body)),
+    ):
+        if ours != theirs:
+            remedy = "Leave the record out of a model whose parts are changed: mujoco=None."
+            _fail(f"the record `mujoco` of {model.name}", f"be that of its {ours} {what}", theirs, remedy)
+
+
+def _check_contact(what: str, contact: ContactNumbers) -> None:
+    if contact.condim not in (1, 3, 4, 6):
+        _fail(f"condim of {what}", "be 1, 3, 4 or 6", contact.condim)
+    for name in ("torsional", "rolling", "solmix", "base"):
+        value = getattr(contact, name)
+        if not 0 <= value < np.inf:
+            _fail(f"{name} of {what}", "be finite and >= 0", value)
+    for name in ("margin", "gap"):
+        if not np.isfinite(getattr(contact, name)):
+            _fail(f"{name} of {what}", "be finite", getattr(contact, name))
+    _check_row(what, np.array(contact.solref), np.array(contact.solimp))
+
+
+def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
+    for joint, row in zip(model.joints, range(len(numbers.joints)), strict=True):
+        what = f"joint {joint.name!r} of {model.name}"
+        _check_row(f"the limit of {what}", numbers.joints.solref[row], numbers.joints.solimp[row])
+        if not np.isfinite(numbers.joints.margin[row]):
+            _fail(f"margin of {what}", "be finite", numbers.joints.margin[row])
+        _check_row(f"the dry friction of {what}", numbers.dofs.solref[joint.dof], numbers.dofs.solimp[joint.dof])
+        if not 0 <= numbers.dofs.frictionloss[joint.dof] < np.inf:
+            _fail(f"frictionloss of {what}", "be finite and >= 0", numbers.dofs.frictionloss[joint.dof])
+    for name, time in zip(numbers.actuator_names, numbers.actuators.time.tolist(), strict=True):
+        if not 0 < time < np.inf:
+            _fail(f"time constant of actuator {name!r} of {model.name}", "be finite and > 0", time)
+    for options in numbers.options:
+        of = f"of {options.source}"
+        checks: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+            ("timestep", lambda value: 0 < value < np.inf, "be finite and > 0"),
+            ("impratio", lambda value: 0 < value < np.inf, "be finite and > 0"),
+            ("density", lambda value: 0 <= value < np.inf, "be finite and >= 0"),
+            ("viscosity", lambda value: 0 <= value < np.inf, "be finite and >= 0"),
+            ("gravity", lambda value: bool(np.isfinite(value).all()), "be finite"),
+            ("wind", lambda value: bool(np.isfinite(value).all()), "be finite"),
+            ("integrator", lambda value: value in INTEGRATORS, f"be one of {', '.join(INTEGRATORS)}"),
+        )
+        for name, right, constraint in checks:
+            if not right(getattr(options, name)):
+                _fail(f"{name} {of}", constraint, getattr(options, name))
+
+
+def _check_row(what: str, solref: np.ndarray, solimp: np.ndarray) -> None:
+    if not np.isfinite(solref).all() or not ((solref > 0).all() or (solref <= 0).all()):
+        law = "be finite, both > 0 (time constant, damping ratio) or both <= 0 (-stiffness, -damping)"
+        _fail(f"solref of {what}", law, tuple(solref.tolist()), f"The usual one is {DEFAULT_SOLREF}.")
+    d_min, d_max, width, middle, power = solimp.tolist()
+    if not (0 <= d_min <= 1 and 0 <= d_max <= 1 and 0 <= middle <= 1 and 0 <= width < np.inf and 1 <= power < np.inf):
+        law = "have d_min, d_max and midpoint from 0 to 1, width >= 0 and power >= 1"
+        _fail(f"solimp of {what}", law, tuple(solimp.tolist()))
+
+
+def _fail(what: str, law: str, got: Any, remedy: str = "Change it.") -> None:
+    raise GenesisValueError(f"{what} must {law}, got {got}. {remedy}")
+
+
+def _rest(model: Any, name: str, index: int) -> np.ndarray:
+    return np.ravel(getattr(model, name)[index])[1:]
+
+
+def _newer(model: Any, name: str, index: int) -> np.ndarray:
+    """An entry of an array that only some versions of MuJoCo have; else zero."""
+    array = getattr(model, name, None)
+    return np.zeros(1) if array is None else np.ravel(array[index])
+
+
+def _label(kind: str, index: int, name: str) -> str:
+    return name or f"{kind} {index}"
