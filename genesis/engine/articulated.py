@@ -19,7 +19,7 @@ from genesis.engine.parameters import Constraint, Parameter, pack_field
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
-from genesis.loaders.model import GroundGeom, RigidModel, fuse, nothing, place, primitive
+from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
@@ -32,6 +32,8 @@ FRICTION = 0.7
 """Coulomb coefficient of a primitive whose material has none."""
 EVERYTHING = 2**31 - 1
 """Group and mask of a ground that touches every shape that touches anything."""
+SHORTEST_IMPACT = 10.0
+"""Substeps that an impact should last. With 15 the slope of what leaves over what arrives is right to a fifth."""
 POSITIVE = Constraint(0.0, math.inf)
 NOT_NEGATIVE = Constraint(0.0, math.inf, closed=True)
 SETTERS = {
@@ -69,11 +71,30 @@ def entities_of(idx: int, name: str, morph: morphs.Morph, material: Rigid, surfa
     if isinstance(morph, morphs.Plane | morphs.Terrain):
         return [GroundEntity(idx, name, morph, material, surface, _ground_geom(name, morph))]
     model, grounds = load(morph, material)
+    if isinstance(morph, morphs.FileMorph):  # environments place the package's own robots
+        _warn_of_start(name, model)
     body = RigidEntity(idx, name, morph, material, surface, replace(model, name=name, grounds=tuple(grounds)))
     found: list[Entity] = [body]
     for geom in grounds:
         found.append(GroundEntity(idx + len(found), f"{name}/{geom.name}", _morph_of(geom), material, surface, geom))
     return found
+
+
+def _warn_of_start(name: str, model: RigidModel) -> None:
+    """Joints that begin outside of their ranges are thrown into them."""
+    outside = [
+        f"{joint.name!r} at {start:.3g} of {low:.3g} to {high:.3g}"
+        for joint in model.joints
+        if joint.kind in (HINGE, SLIDE)
+        for start, low, high in [(model.qpos0[joint.q], model.limit_low[joint.dof], model.limit_high[joint.dof])]
+        if not low - 1e-6 <= start <= high + 1e-6
+    ]
+    if outside:
+        runtime.logger.warning(
+            f"joints of {name!r} must start within their limits, got {', '.join(outside[:4])}"
+            f"{f' and {len(outside) - 4} more' if len(outside) > 4 else ''}, from where the limits throw them. "
+            "Set a start with set_qpos before the first step."
+        )
 
 
 def load(morph: morphs.Morph, material: Rigid) -> tuple[RigidModel, Sequence[GroundGeom]]:
@@ -220,6 +241,23 @@ def _constraint(name: str, all_move: bool) -> Constraint:
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
 
 
+def _warn_of_short_impacts(rigid_system: RigidSystem, sim: SimOptions) -> None:
+    """Whose impacts on the ground last too few substeps for derivatives through them."""
+    model = rigid_system.model
+    if not (sim.requires_grad and rigid_system.grounds and model.moving.any()):
+        return
+    stiffness = prepare.contact_stiffness(model, rigid_system.options.contact, sim.gravity)
+    lasts = math.pi * np.sqrt(prepare.tree_mass(model) / stiffness) / sim.substep_dt
+    touching = [link for link in {point.link for point in prepare.contact_points(model)} if model.moving[link]]
+    link = min(touching, key=lambda link: lasts[link], default=None)
+    if link is not None and lasts[link] < SHORTEST_IMPACT:
+        runtime.logger.warning(
+            f"an impact must last {SHORTEST_IMPACT:.0f} substeps for its gradients, got {lasts[link]:.1f} for "
+            f"{model.link_names[link]!r}: they are too small. Use {math.ceil(SHORTEST_IMPACT / lasts[link])} times as "
+            "many substeps, or a larger CompliantContact.sag."
+        )
+
+
 def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
     """What matter feels of the system; a warning says what it does not feel, and what it cannot move."""
     system = rigid_system
@@ -253,6 +291,7 @@ def solver(
         first: Index of the first of these among the scene's.
         every: Substeps of the scene in one of its own.
     """
+    _warn_of_short_impacts(rigid_system, sim)
     geoms = [ground.geom for ground in rigid_system.grounds]
     labels = [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
     return RigidSolver(

@@ -84,7 +84,7 @@ SETTERS = {
     "set_links_wrench torque": (lambda: 0.3 * noise(4, 3), lambda w, x: w.robot.set_links_wrench(torque=x)),
     "set_mass": (lambda: torch.tensor([2.1, 0.5, 0.4, 0.6], dtype=F64), lambda w, x: w.robot.set_mass(x)),
     "set_inertia": (lambda: torch.tensor(from_text(CRAWLER).inertia) * 1.1, lambda w, x: w.robot.set_inertia(x)),
-    "set_friction": (lambda: torch.tensor([0.5, 0.6, 0.7, 0.8], dtype=F64), lambda w, x: w.robot.set_friction(x)),
+    "set_friction": (lambda: torch.tensor([0.5, 0.6, 0.7, 0.8, 0.9], dtype=F64), lambda w, x: w.robot.set_friction(x)),
     "ground's set_friction": (lambda: 1.1, lambda w, x: w.ground.set_friction(x)),
     "set_contact_stiffness": (lambda: torch.tensor([2e4, 1.5e4, 1.2e4, 1e4], dtype=F64),
                               lambda w, x: w.robot.set_contact_stiffness(x)),

@@ -6,8 +6,8 @@ With y a dof's elastic coordinate (its position; of a ball, a component of its r
 
 Everything is taken at the new position y + dt u and velocity u, to first order: dt D + dt^2 K comes on the diagonal
 of the mass matrix: stable at any stiffness. Limits are linearised where the old velocity leads, y + dt v, so that they
-act before a fast joint has passed them, and their rounding widens with the speed as that of contact does (`ground`). An
-actuator beyond its strength gives its limit, and no derivative.
+act before a fast joint has passed them, and their rounding widens with the speed towards them (`ground`). An actuator
+beyond its strength gives its limit, and no derivative.
 """
 
 from genesis.compiler import Functions, per_runtime, ti
@@ -82,15 +82,20 @@ def joints() -> Functions:
             at.put(a, a.x, k, vector_slope(rotation_vector(at.get4(a, a.q, i)), at.get3(a, a.x, k)))
 
     @ti.func
-    def limit(y, row: ti.template(), width):
-        """Force, stiffness, damping of a limit, the slopes of the latter two, and all three by the width."""
-        below, dbelow, ddbelow = ramp(row[0] - y, width)
-        above, dabove, ddabove = ramp(y - row[1], width)
-        wbelow, dwbelow = ramp_by_width(row[0] - y, width)
-        wabove, dwabove = ramp_by_width(y - row[1], width)
+    def limit(y, v, row: ti.template(), narrow, wide):
+        """Force, stiffness, damping of a limit, the slopes of the latter two, and of all three by v."""
+        # Only towards a limit does its rounding widen: on the way back it would push for longer than it braked.
+        falling, rising = wide * ti.min(v, 0.0 * v), wide * ti.max(v, 0.0 * v)
+        low, high = ti.sqrt(narrow * narrow + falling * falling), ti.sqrt(narrow * narrow + rising * rising)
+        below, dbelow, ddbelow = ramp(row[0] - y, low)
+        above, dabove, ddabove = ramp(y - row[1], high)
+        wbelow, dwbelow = ramp_by_width(row[0] - y, low)
+        wabove, dwabove = ramp_by_width(y - row[1], high)
+        faster, slower = wide * rising / high, wide * falling / low  # slopes of both widths in v
         return (row[2] * (below - above), row[2] * (dbelow + dabove), row[3] * (dbelow + dabove),
                 row[2] * (ddabove - ddbelow), row[3] * (ddabove - ddbelow),
-                row[2] * (wbelow - wabove), row[2] * (dwbelow + dwabove), row[3] * (dwbelow + dwabove))  # fmt: skip
+                row[2] * (slower * wbelow - faster * wabove), row[2] * (slower * dwbelow + faster * dwabove),
+                row[3] * (slower * dwbelow + faster * dwabove))  # fmt: skip
 
     @ti.func
     def terms(a: ti.template(), s, b, j, y):
@@ -105,15 +110,12 @@ def joints() -> Functions:
         given = asked - kv * v
         strong = where(given > rest[2], lane(), where(given < rest[1], lane(), lane(1.0)))
         spring = a.model[at.block(a, b, "stiffness", j)]
-        narrow, wide = at.law(a, j, LIMIT_WIDTH)[0], WIDEN * dt
-        width = ti.sqrt(narrow * narrow + (wide * v) * (wide * v))
-        f, k, d, dK, dD, fw, kw, dw = limit(y + dt * v, row, width)
-        faster = wide * wide * v / width
+        f, k, d, dK, dD, fv, kslope, dv = limit(y + dt * v, v, row, at.law(a, j, LIMIT_WIDTH)[0], WIDEN * dt)
         force = where(given > rest[2], lane(rest[2]), where(given < rest[1], lane(rest[1]), asked))
         force += f + dt * k * v - spring * (y - rest[0])
         D = a.model[at.block(a, b, "damping", j)] + strong * kv + d
         K = spring + strong * kp + k
-        return force, D, K, strong, k, dK, dD, faster * fw, faster * kw, faster * dw
+        return force, D, K, strong, k, dK, dD, fv, kslope, dv
 
     @ti.func
     def load(a: ti.template(), s, b, j):
@@ -130,7 +132,7 @@ def joints() -> Functions:
         dt, i = a.num[DT], at.dof_at(a, s, b, j)
         v, acceleration = a.qd[i], a.qdd[i]
         u = v + dt * acceleration
-        _force, D, K, strong, k, dK, dD, fv, kv, dv = terms(a, s, b, j, y)
+        _force, D, K, strong, k, dK, dD, fv, kslope, dv = terms(a, s, b, j, y)
         stretched = y + dt * u
         at.increase(a.gmodel, at.block(a, b, "damping", j), 0.0 - mu * u)
         at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * acceleration)
@@ -148,7 +150,7 @@ def joints() -> Functions:
         at.increase(a.gmodel, p, felt * a.dofs[gate] * short)
         at.increase(a.gmodel, w, felt * a.dofs[gate_velocity] * slow)
         moved = k + dt * dK * (u - v) + dD * u  # of the limits, by the place where they are linearised
-        widened = dv * u + dt * kv * (u - v) - fv
+        widened = dv * u + dt * kslope * (u - v) - fv
         return mu * (K - k + moved), mu * (D + dt * (K - k + moved) + widened)
 
     @ti.func
