@@ -129,8 +129,13 @@ def turned(quat: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
     """quat (B, 4) times the exponential of a small rotation vector (B, 3), correct to first order at zero."""
     w, x, y, z = (quat / quat.norm(dim=1, keepdim=True)).unbind(-1)
     a, b, c = (0.5 * by).unbind(-1)
-    product = (w - x * a - y * b - z * c, x + w * a + y * c - z * b, y + w * b + z * a - x * c, z + w * c + x * b - y * a)
-    return torch.stack(product, -1)
+    parts = (
+        w - x * a - y * b - z * c,
+        x + w * a + y * c - z * b,
+        y + w * b + z * a - x * c,
+        z + w * c + x * b - y * a,
+    )
+    return torch.stack(parts, -1)
 
 
 @functools.cache

@@ -59,8 +59,7 @@ class _Writer:
         root = self._one(kinds.roots)
         trunk = self._body(0, int(rng.integers(kinds.n_bodies[0], kinds.n_bodies[1] + 1)), root)
         plane = (
-            f'<geom name="ground" type="plane" size="0 0 1" contype="1" conaffinity="0" '
-            f"{self._contact(prior=False)}/>"
+            f'<geom name="ground" type="plane" size="0 0 1" contype="1" conaffinity="0" {self._contact(prior=False)}/>'
         )
         actuators = "".join(self._actuator(k, *joint) for k, joint in enumerate(self.joints))
         return (
@@ -79,7 +78,10 @@ class _Writer:
         if root is not None:
             height = rng.uniform(0.25, 0.6)
             place = f'pos="0 0 {height:.6f}"' if root in ("free", "stack") else f'pos="0 0 {0.6 * height:.6f}"'
-            joints = {"free": self._free, "fixed": str, "ball": lambda: self._joint("ball"), "stack": self._stack}[root]()
+            if root == "free":
+                joints = self._free()
+            else:
+                joints = {"fixed": str, "ball": lambda: self._joint("ball"), "stack": self._stack}[root]()
         else:
             place = f'pos="{self._vector(0.25)}" quat="{self._quat()}"'
             joints = self._joint("ball") if rng.random() < 0.25 else self._stack()
