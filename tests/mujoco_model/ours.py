@@ -40,7 +40,7 @@ class Ours:
         self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(text), allow=ignored(m)))
         self.scene.build(n_envs=n_envs)
         self.model = self.robot.model
-        self.n_envs, self.timestep = n_envs, h
+        self.text, self.n_envs, self.timestep = text, n_envs, h
         assert (self.model.n_qs, self.model.n_dofs) == (m.nq, m.nv), "numbers of coordinates must be MuJoCo's"
         order = [mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_ACTUATOR, k) for k in range(m.nu)]
         assert [a.name for a in self.robot.actuators] == order, "actuators must be in MuJoCo's order"
