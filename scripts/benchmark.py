@@ -1,4 +1,5 @@
-"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training [--json PATH]`.
+"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|mujoco
+[--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
@@ -14,6 +15,7 @@ from scripts.benchmarks.border import Border
 from scripts.benchmarks.closed_loop import ClosedLoop
 from scripts.benchmarks.memory import Memory
 from scripts.benchmarks.mpm import Mpm
+from scripts.benchmarks.mujoco_model import Mujoco
 from scripts.benchmarks.render import Render
 from scripts.benchmarks.rigid import Rigid
 from scripts.benchmarks.startup import Startup
@@ -28,6 +30,7 @@ Benchmark = (
     | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Training, tyro.conf.subcommand("training")]
+    | Annotated[Mujoco, tyro.conf.subcommand("mujoco")]
 )
 
 
