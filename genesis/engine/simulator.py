@@ -114,6 +114,10 @@ class Simulator:
         self._replay_group = n_envs if self._n_slots else self._group(substeps + 1, scratch)
         self._scratch: dict[int, Frames] = {}
         self._zeros: list[torch.Tensor | None] = [None] * len(self.results)
+        self.remainders = [
+            (place[s.name, field], place[s.name, low]) for s in solvers for field, low in s.remainders.items()
+        ]
+        """Places of fields of the state and of what is rounded away of them."""
         self.readers = {s.name: StateReader(s, n_envs, self.check_runtime) for s in solvers if s.readouts}
         """By name of the solver."""
         self._generation = runtime.current().generation

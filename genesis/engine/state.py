@@ -81,6 +81,8 @@ class ToolState(Saved):
     """(B, T, 3) m/s; held until set again."""
     ang: Tensor
     """(B, T, 3) rad/s; held until set again."""
+    pos_low: Tensor | None = None
+    """(B, T, 3) m: what float32 rounds away of `pos`, so that the sum goes on. None, or of another `pos`: zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,8 @@ class RigidState(Saved):
     the two targets is followed (1) or not (0)."""
     wrench: Tensor
     """(B, L, 6) external force (N) and torque (N m) on each link at its centre of mass, world frame; held likewise."""
+    qpos_low: Tensor | None = None
+    """(B, Q) what float32 rounds away of `qpos`, so that the sum goes on. None, or of another `qpos`: zero."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,7 @@ class Values:
         self._place = {(e.solver, e.name): i for i, e in enumerate(simulator.inputs)}
         self._n_state, self._n_state_and_controls = len(simulator.state), len(simulator.state) + len(simulator.controls)
         self._n_inputs = len(simulator.inputs)
+        self._low = dict(simulator.remainders)
         for i, entry in enumerate(simulator.outputs):
             self._place[entry.solver, entry.name] = self._n_inputs + i
         self._parameters, self._check_parameters = dict(parameters), check_parameters
@@ -177,7 +178,10 @@ class Values:
                 raise GenesisRuntimeError(
                     f"state.{solver} must be there, got None. Take it from get_state() of a scene built alike."
                 )
-            found.append((f"{solver}.{name}", getattr(part, name), (self.n_envs, *shape)))
+            value, shape = getattr(part, name), (self.n_envs, *shape)
+            if value is None and self._place[solver, name] in self._low.values():  # of before there were any
+                value = torch.zeros(shape, dtype=self.dtype, device=self.device)
+            found.append((f"{solver}.{name}", value, shape))
         return found
 
     # Changing.
@@ -193,6 +197,8 @@ class Values:
         results = take_step(self.simulator, self.t, values[: self._n_inputs])
         values[: self._n_state] = results[: self._n_state]
         values[self._n_inputs :] = results[self._n_state :]
+        for low in self._low.values():
+            values[low] = values[low].detach()
         versions = self._versions
         for i in (*range(self._n_state), *range(self._n_inputs, len(values))):
             versions[i] = values[i]._version
@@ -211,6 +217,7 @@ class Values:
         envs: torch.Tensor | None,
         begin: int | None = None,
         end: int | None = None,
+        chosen: Sequence[int] | None = None,
     ) -> None:
         """Overwrite a state or control: `rows` has a row for each chosen environment.
 
@@ -219,6 +226,7 @@ class Values:
         Args:
             envs: (K,) indices, or None for all.
             begin, end: Range of the second axis (particles or tools) that `rows` is for; None for all of it.
+            chosen: Where in this range `rows` is new, and not what was read; None for all of it.
         """
         self.simulator.check_runtime()
         refuse_transforms("a setter")
@@ -237,6 +245,21 @@ class Values:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
         self._note_set(place, [rows])
+        if place in self._low:
+            self._clear_remainder(self._low[place], envs, begin or 0, old.shape[1] if end is None else end, chosen)
+
+    def _clear_remainder(
+        self, place: int, envs: torch.Tensor | None, begin: int, end: int, chosen: Sequence[int] | None
+    ) -> None:
+        """What is set has no remainder."""
+        columns = torch.arange(begin, end) if chosen is None else torch.tensor(list(chosen), dtype=torch.int64) + begin
+        columns = columns.to(self.device)
+        value = self._values[place].clone()
+        if envs is None:
+            value[:, columns] = 0.0
+        else:
+            value[envs[:, None], columns] = 0.0
+        self._put(place, value)
 
     @ordinary
     def reset(self, state: SceneState | None, envs: torch.Tensor | None) -> None:
@@ -249,6 +272,9 @@ class Values:
             new = [ordinary_of(plain_of(tensor).to(self.device)) for _, tensor, _ in self.entries_of(state)]
             if not self.requires_grad:
                 new = [value.detach() for value in new]
+            for place, low in self._low.items():
+                value, rest = new[place].detach(), new[low].detach()
+                new[low] = torch.where(value + rest == value, rest, 0.0)  # else it is that of another value
         new += self._no_outputs()
         places = [*range(self._n_state_and_controls), *range(self._n_inputs, len(self._values))]
         if envs is not None:

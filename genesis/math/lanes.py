@@ -185,6 +185,28 @@ def set_lane(x: Any, j: Any, number: Any) -> None:
 
 
 @traced
+def add(x: Any, low: Any, more: Any) -> tuple[Any, Any]:
+    """x + low + more of float32, rounded, and what was rounded away; lane by lane in float64."""
+    width = layout().width
+    if width == 1:
+        return add_reals(x, low, more)
+    x, low, more, high, rest = value(x), value(low), value(more), lane(), lane()
+    for j in range(width):
+        a, b = add_reals(element(x, j), element(low, j), element(more, j))
+        element(high, j)._assign(a)
+        element(rest, j)._assign(b)
+    return high, rest
+
+
+@traced
+def add_reals(x: Any, low: Any, more: Any) -> tuple[Any, Any]:
+    """The same of single numbers. No sum of float32 alone would do: the compiler may take its remainder for zero."""
+    total = value(ti.cast(x, ti.f64) + ti.cast(low, ti.f64) + ti.cast(more, ti.f64))
+    rounded = value(ti.cast(total, ti.f32))
+    return rounded, value(ti.cast(total - ti.cast(rounded, ti.f64), ti.f32))
+
+
+@traced
 def greatest(x: Any) -> Any:
     """The greatest of all lanes, a real."""
     lay = layout()

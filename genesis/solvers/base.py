@@ -17,7 +17,7 @@ grounds) have few shapes, their colliders, and say where these are: `genesis.con
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 import torch
 
@@ -76,6 +76,11 @@ class Solver(ABC):
     """Constants of the physics; differentiable."""
     outputs: tuple[Field, ...]
     """Averages over a step. Empty unless asked for at build."""
+    remainders: Mapping[str, str] = {}
+    """Field of the state -> the field that holds what is rounded away of it: what is meant is the sum of both.
+
+    Without a graph: the derivative by the sum is that by the first. Setters of the first clear it.
+    """
     reads: tuple[str, ...] = ()
     """Fields of state, controls and parameters that `readouts` are functions of."""
     readouts: tuple[Field, ...] = ()

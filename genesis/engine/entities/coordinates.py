@@ -43,6 +43,11 @@ class Coordinates:
             n += before[2] - q
         self.runs.append((False, q, q + n, dof, dof + n))
 
+    def qs_of(self, dofs: Collection[int]) -> list[int]:
+        """The plain numbers of q that are the positions of some degrees of freedom."""
+        runs = [(a, first, end) for turns, a, _, first, end in self.runs if not turns]
+        return [a + dof - first for dof in dofs for a, first, end in runs if first <= dof < end]
+
     def position(self, qpos: torch.Tensor) -> torch.Tensor:
         """(K, D) positions of the degrees of freedom at qpos (K, Q)."""
         if self.plain:

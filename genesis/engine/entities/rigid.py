@@ -1,5 +1,6 @@
 """Robots and other articulated rigid bodies: their state and what drives them."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -77,7 +78,7 @@ class RigidEntity(RigidParameters, RigidVisible):
             at = torch.tensor(list(chosen), dtype=torch.int64, device=rows.device)
             rows = self._q_rows(envs).index_copy(1, at, rows)
         rows = self._coordinates.normalised(f"{self.name}.qpos", rows)
-        self._write_units("qpos", rows, range(self.n_qs), self._offsets.q, self.n_qs, envs)
+        self._write_qpos(rows, envs, chosen)
         self._rest(zero_velocity, envs)
 
     def set_dofs_position(
@@ -99,7 +100,7 @@ class RigidEntity(RigidParameters, RigidVisible):
         at = torch.tensor(list(chosen), dtype=torch.int64, device=rows.device)
         place = self._coordinates.position(old).index_copy(1, at, rows)
         new = self._coordinates.with_position(old, place, chosen)
-        self._write_units("qpos", new, range(self.n_qs), self._offsets.q, self.n_qs, envs)
+        self._write_qpos(new, envs, self._coordinates.qs_of(chosen))
         self._rest(zero_velocity, envs)
 
     def set_dofs_velocity(
@@ -250,6 +251,12 @@ class RigidEntity(RigidParameters, RigidVisible):
     def _q_rows(self, envs: torch.Tensor | None) -> torch.Tensor:
         """(K, Q) of the chosen environments, plain."""
         return plain_of(self._pick(self._read("qpos", self._offsets.q, self.n_qs), envs))
+
+    def _write_qpos(self, rows: torch.Tensor, envs: torch.Tensor | None, chosen: Sequence[int]) -> None:
+        """Overwrite all of its qpos by rows (K, Q), which are new in the `chosen` numbers alone."""
+        if self.n_qs:
+            first = self._offsets.q
+            self._values.write("rigid", "qpos", rows, envs, first, first + self.n_qs, chosen)
 
     def _check_unit(self, qpos: torch.Tensor) -> None:
         """Raise unless this body's quaternions in the solver's qpos (K, Q) have length one."""

@@ -2,7 +2,7 @@
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.math.lanes import absolute, any_lane, lane
+from genesis.math.lanes import absolute, add, any_lane, lane
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
@@ -68,7 +68,12 @@ def driver(features: Features) -> Functions:
                 fastest = ti.max(fastest, (1.0 / SPIN_LIMIT) * absolute(w).max())
                 j += 3
             else:
-                there = a.q[old] + dt * a.qd[i]
+                there = lane()
+                if ti.static(lay.real == ti.f32):
+                    k = at.q_at(a, 0, b, first)
+                    there, a.low[k] = add(a.q[old], a.low[k], dt * a.qd[i])
+                else:
+                    there = a.q[old] + dt * a.qd[i]
                 a.q[new] = there
                 total += there + a.qd[i]
                 limit = 1.0 / SPIN_LIMIT
@@ -108,6 +113,8 @@ def driver(features: Features) -> Functions:
                         a.status[lay.width * b + j] = 0
                     bo.load_rows(a, a.q_in, a.q, b, a.size[QS])
                     bo.load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
+                    if ti.static(lay.real == ti.f32):
+                        bo.load_rows(a, a.low_in, a.low, b, a.size[QS])
                     bo.load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = step % a.size[N_FRAMES], (step + 1) % a.size[N_FRAMES]
@@ -134,6 +141,8 @@ def driver(features: Features) -> Functions:
                     last = a.size[SUBSTEPS] % a.size[N_FRAMES]
                     bo.store_rows(a, last, a.q, a.q_out, b, a.size[QS])
                     bo.store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
+                    if ti.static(lay.real == ti.f32):
+                        bo.store_rows(a, 0, a.low, a.low_out, b, a.size[QS])
 
     @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
     def advance_adjoint(arrays: ti.template()):

@@ -141,6 +141,7 @@ TABLE: Table = (
     Array("dofs", "AL", ("blocks", "dofs", N_CONTROLS), "frames"),
     Array("wrench", "AL", ("blocks", "links", WRENCH_ROWS, 3), "frames"),  # at the centre of mass, world axes
     Array("status", "I1", ("blocks", "lanes"), "frames"),  # 1 + the substep that went wrong, else 0
+    Array("low", "AL", ("blocks", "lows"), "frames"),  # what is rounded away of q
     Array("contacts", "AL", ("blocks", "output_points", CONTACT), "frames"),  # world axes, sums over the substeps
     Array("joint", "AL", ("blocks", "output_links", WRENCH_ROWS, 3), "frames"),  # from the parent, about the link
     # Of every frame.
@@ -175,6 +176,8 @@ TABLE: Table = (
     Array("dofs_in", "A1", ("envs", "dofs", N_CONTROLS), "step"),
     Array("q_out", "A1", ("envs", "qs"), "step"),
     Array("qd_out", "A1", ("envs", "dofs"), "step"),
+    Array("low_in", "A1", ("envs", "lows"), "step"),  # in float32 alone
+    Array("low_out", "A1", ("envs", "lows"), "step"),
     Array("gq_in", "A1", ("envs", "qs"), "step_adjoint"),
     Array("gqd_in", "A1", ("envs", "dofs"), "step_adjoint"),
     Array("gq_out", "A1", ("envs", "qs"), "step_adjoint"),

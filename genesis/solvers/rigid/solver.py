@@ -91,6 +91,9 @@ class RigidSolver(Bodies):
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
         self._initial_model = torch.as_tensor(self.setup.initial)
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
+        if layout().dtype == torch.float32:
+            self.state, self.remainders = (*self.state, Field("qpos_low", (Q,))), {"qpos": "qpos_low"}
+        self._sizes["lows"] = Q * len(self.remainders)
         self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
         self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
         shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
@@ -125,6 +128,7 @@ class RigidSolver(Bodies):
         return [
             torch.as_tensor(self.model.qpos0.copy(), **opts).repeat(n_envs, 1),
             torch.zeros(n_envs, D, **opts),
+            *(torch.zeros(n_envs, self.model.n_qs, **opts) for _ in self.remainders),
             torch.zeros(n_envs, D, 5, **opts),
             torch.zeros(n_envs, L, 6, **opts),
             self._initial_model.to(**opts).repeat(n_envs, 1),
@@ -178,13 +182,14 @@ class RigidSolver(Bodies):
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: RigidFrames = frames.of[self.name]
-        qpos, qd, dofs, wrench, model, gravity = values
+        qpos, qd, *low, dofs, wrench, model, gravity = values
         if mine.active != qpos.shape[0]:
             mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
-        mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd)]
-        given = (qpos.contiguous(), qd.contiguous(), dofs.contiguous(), *mine.results)
-        for array, value in zip(select(self.setup.table, "step"), given, strict=True):
-            mine.launch.point(array.name, value)
+        mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd, *low)]
+        for name, value in zip(("q_in", "qd_in", "dofs_in", "low_in"), (qpos, qd, dofs, *low), strict=False):
+            mine.launch.point(name, value.contiguous())
+        for name, value in zip(("q_out", "qd_out", "low_out"), mine.results, strict=False):
+            mine.launch.point(name, value)
         # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
             before = mine.inputs.get(name)
@@ -223,7 +228,8 @@ class RigidSolver(Bodies):
         return named("size", torch.tensor(numbers, dtype=torch.int32, device=layout().device))
 
     def store(self, frames: Frames) -> list[torch.Tensor]:
-        out = q, qd = frames.of[self.name].results
+        out = frames.of[self.name].results
+        q, qd = out[:2]
         if "contacts" in self._wanted:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
@@ -358,9 +364,10 @@ class RigidSolver(Bodies):
             mine.gacceleration = None
         gwrench, gmodel, ggravity = (
             self._read(frames, name) if wanted else None
-            for name, wanted in zip(("gwrench", "gmodel", "ggravity"), needed[3:], strict=True)
+            for name, wanted in zip(("gwrench", "gmodel", "ggravity"), needed[-3:], strict=True)
         )
-        return [gq, gqd, gdofs, None if gwrench is None else gwrench.unflatten(1, (-1, 6)), gmodel, ggravity]
+        low = [None] * len(self.remainders)
+        return [gq, gqd, *low, gdofs, None if gwrench is None else gwrench.unflatten(1, (-1, 6)), gmodel, ggravity]
 
     def _acceleration_adjoint(
         self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor

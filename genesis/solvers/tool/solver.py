@@ -17,6 +17,7 @@ from genesis.contact import colliders as exchange
 from genesis.contact.colliders import Collider, Colliders
 from genesis.launch import Launch, bind, kernel
 from genesis.math.kernels import rotations
+from genesis.math.lanes import add_reals
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 
 ENVS, TOOLS, BEGIN, END, CHUNKS, SUBSTEPS, COLLIDERS, FIRST = range(8)
@@ -25,6 +26,7 @@ TABLE = (
     Array("size", "I1", (8,), "step"),
     Array("num", "A1", (1,), "constant"),  # dt of a substep
     Array("tools", "A4", ("poses", "envs", "tools", 4), "frames"),
+    Array("low", "A4", ("envs", "tools"), "frames"),  # what is rounded away of positions, in float32 alone
     Array("gtools", "A4", ("envs", "tools", 4), "adjoint"),  # cotangents of one frame at a time
 )
 
@@ -66,7 +68,15 @@ def kernels() -> Functions:
                 now = 4 * (s * a.size[ENVS] * a.size[TOOLS] + item)
                 then = now + 4 * a.size[ENVS] * a.size[TOOLS]
                 v, omega = get4(a.tools, now + 2), get4(a.tools, now + 3)
-                put4(a.tools, then, get4(a.tools, now) + a.num[0] * vec4(v[0], v[1], v[2], 0.0))
+                moved = a.num[0] * vec4(v[0], v[1], v[2], 0.0)
+                if ti.static(lay.real == ti.f32):
+                    pos, low = get4(a.tools, now), get4(a.low, item)
+                    for c in ti.static(range(3)):
+                        pos[c], low[c] = add_reals(pos[c], low[c], moved[c])
+                    put4(a.tools, then, pos)
+                    put4(a.low, item, low)
+                else:
+                    put4(a.tools, then, get4(a.tools, now) + moved)
                 put4(a.tools, then + 1, turn.multiply(turn.turn(omega[:3], a.num[0]), get4(a.tools, now + 1)))
                 put4(a.tools, then + 2, v)
                 put4(a.tools, then + 3, omega)
@@ -132,6 +142,8 @@ class ToolSolver(Bodies):
         self.substeps, self.dt = substeps, dt
         T = self.n_colliders = len(self.bodies)
         self.state = (Field("pos", (T, 3)), Field("quat", (T, 4)))
+        if layout().dtype == torch.float32:
+            self.state, self.remainders = (*self.state, Field("pos_low", (T, 3))), {"pos": "pos_low"}
         self.controls = (Field("vel", (T, 3)), Field("ang", (T, 3)))
         self.parameters = (Field("friction", (T,)),)
         self.outputs = (Field("wrench", (T, 6)),) if wrench else ()
@@ -152,6 +164,7 @@ class ToolSolver(Bodies):
         return [
             stack([b.pos for b in self.bodies]).expand(n_envs, T, 3).clone(),
             stack([b.quat for b in self.bodies]).expand(n_envs, T, 4).clone(),
+            *(zero.clone() for _ in self.remainders),
             zero,
             zero.clone(),
             torch.stack(friction, dim=1),
@@ -190,6 +203,11 @@ class ToolSolver(Bodies):
         mine: ToolFrames = frames.of[self.name]
         return view(TABLE, mine.arrays, "tools", mine.sizes)[index, : mine.active]
 
+    def _low(self, frames: Frames) -> torch.Tensor:
+        """(active, T, 4): a view."""
+        mine: ToolFrames = frames.of[self.name]
+        return view(TABLE, mine.arrays, "low", mine.sizes)[: mine.active]
+
     def _cotangents(self, frames: Frames) -> torch.Tensor:
         """(envs, T, 4, 4): a view."""
         if frames.n_envs not in self._shared:
@@ -203,7 +221,7 @@ class ToolSolver(Bodies):
     # Forward.
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
-        pos, quat, vel, ang, friction = values
+        pos, quat, *low, vel, ang, friction = values
         mine: ToolFrames = frames.of[self.name]
         mine.active = len(pos)
         # Velocities hold for the whole step. Zero times a pose is NaN if the pose is not finite.
@@ -215,6 +233,10 @@ class ToolSolver(Bodies):
         start[:, :, 1].copy_(quat)
         start[:, :, 2, :3].copy_(vel)
         start[:, :, 3, :3].copy_(ang)
+        for value in low:
+            rest = self._low(frames)
+            rest[..., :3].copy_(value)
+            rest[..., 3].zero_()
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         self._launch(frames.of[self.name].launch, frames, begin, end)
@@ -226,6 +248,7 @@ class ToolSolver(Bodies):
         mine: ToolFrames = frames.of[self.name]
         last = self._poses(frames, -1)
         out = [last[:, :, 0, :3].clone(), last[:, :, 1].clone()]
+        out += [self._low(frames)[..., :3].clone() for _ in self.remainders]
         if self.outputs:
             sums = self._mine(frames.exchange.rows("impulse")).sum((0, 1))[: mine.active]
             out.append(sums[..., :3].flatten(2) / self.dt)
@@ -263,7 +286,7 @@ class ToolSolver(Bodies):
         answers = self._mine(frames.exchange.rows("gimpulse"))
         answers.zero_()
         if self.outputs:
-            answers[:, :n, :, :, :3].copy_(cotangents[2].unflatten(2, (2, 3)) / self.dt)
+            answers[:, :n, :, :, :3].copy_(cotangents[-1].unflatten(2, (2, 3)) / self.dt)
 
     def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         """Nothing: the exchange keeps them, and `advance_adjoint` adds those of a frame before it leaves it."""
@@ -277,4 +300,5 @@ class ToolSolver(Bodies):
             g += part
         g = g[: frames.of[self.name].active]
         pos, quat, vel, ang = g.unbind(2)
-        return [pos[..., :3].clone(), quat.clone(), vel[..., :3].clone(), ang[..., :3].clone(), pos[..., 3].clone()]
+        state = [pos[..., :3].clone(), quat.clone(), *([None] * len(self.remainders))]
+        return [*state, vel[..., :3].clone(), ang[..., :3].clone(), pos[..., 3].clone()]

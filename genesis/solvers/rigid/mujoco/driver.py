@@ -75,6 +75,8 @@ def driver(features: Features) -> Functions:
                         a.unconverged[lay.width * b + j] = 0
                     bo.load_rows(a, a.q_in, a.q, b, a.size[QS])
                     bo.load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
+                    if ti.static(lay.real == ti.f32):
+                        bo.load_rows(a, a.low_in, a.low, b, a.size[QS])
                     bo.load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = (n_evaluations * step) % a.size[N_FRAMES], (n_evaluations * (step + 1)) % a.size[N_FRAMES]
@@ -85,6 +87,8 @@ def driver(features: Features) -> Functions:
                     last = (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES]
                     bo.store_rows(a, last, a.q, a.q_out, b, a.size[QS])
                     bo.store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
+                    if ti.static(lay.real == ti.f32):
+                        bo.store_rows(a, 0, a.low, a.low_out, b, a.size[QS])
 
     @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
     def advance_adjoint(arrays: ti.template()):

@@ -8,8 +8,8 @@
                   v' = v + h/6 sum w A, q' = q (+) h/6 sum w K, w = 1, 2, 2, 1
 """
 
-from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import absolute, any_lane, lane, sine_cosine, where
+from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.math.lanes import absolute, add, any_lane, lane, sine_cosine, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.layout import (
@@ -31,12 +31,13 @@ STAGES = 4
 
 @per_runtime
 def substeps(features: Features) -> Functions:
+    lay = layout()
     ev, jo, ine = evaluation(features), joints(), inertia(joints)
     servos = float(features.integrator == IMPLICITFAST)
 
     @ti.func
-    def move(a: ti.template(), s, then, b, array: ti.template(), frame, part):
-        """q of frame `then` = q of frame s (+) part * array of `frame`."""
+    def move(a: ti.template(), s, then, b, array: ti.template(), frame, part, ends: ti.template()):
+        """q of frame `then` = q of frame s (+) part * array of `frame`. `ends`: this ends a substep."""
         j = 0
         while j < a.size[DOFS]:
             first = at.dof(a, j, Q_INDEX)
@@ -45,7 +46,11 @@ def substeps(features: Features) -> Functions:
                 at.put(a, a.q, new, jo.turn_by(at.get4(a, a.q, old), part * at.get3(a, array, i)))
                 j += 3
             else:
-                a.q[new] = a.q[old] + part * array[i]
+                if ti.static(ends and lay.real == ti.f32):  # what is rounded away goes on
+                    k = at.q_at(a, 0, b, first)
+                    a.q[new], a.low[k] = add(a.q[old], a.low[k], part * array[i])
+                else:
+                    a.q[new] = a.q[old] + part * array[i]
                 j += 1
 
     @ti.func
@@ -134,7 +139,7 @@ def substeps(features: Features) -> Functions:
                 part = 0.5 * h
                 if stage == 3:
                     part = h
-                move(a, first, s, b, a.rate, before, part)
+                move(a, first, s, b, a.rate, before, part, False)
                 for j in range(a.size[DOFS]):
                     a.qd[at.dof_at(a, s, b, j)] = (
                         a.qd[at.dof_at(a, first, b, j)] + part * a.qdd[at.dof_at(a, before, b, j)])  # fmt: skip
@@ -148,7 +153,7 @@ def substeps(features: Features) -> Functions:
                 turned += weight * a.rate[i]
             a.qd[at.dof_at(a, then, b, j)] = a.qd[at.dof_at(a, first, b, j)] + (h / 6.0) * total
             a.moved[at.dof_at(a, first, b, j)] = turned  # for the move below and its adjoint
-        move(a, first, then, b, a.moved, first, h / 6.0)
+        move(a, first, then, b, a.moved, first, h / 6.0, True)
         return open_
 
     @ti.func
@@ -225,7 +230,7 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, s, b, j)
             a.qd[at.dof_at(a, then, b, j)] = a.qd[i] + h * a.moved[i]
-        move(a, s, then, b, a.qd, then, h)
+        move(a, s, then, b, a.qd, then, h, True)
         return open_
 
     @ti.func
