@@ -120,7 +120,8 @@ class RigidSolver(Bodies):
         self._sizes = {
             "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": self.n_parameters,
             "points": len(self.points), "grounds": len(grounds), "samples": len(heights), "pairs": len(pairs),
-            "shape_rows": len(shape), "lows": Q * len(self.remainders), "output_points": outputs_of * len(self.points), "output_links": outputs_of * L,
+            "shape_rows": len(shape), "lows": Q * len(self.remainders),
+            "output_points": outputs_of * len(self.points), "output_links": outputs_of * L,
         }  # fmt: skip
         numbers = [dt / substeps, prepare.slip(options, dt / substeps), options.limit_smoothing]
         self._constants = self._packed(dict(
