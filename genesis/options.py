@@ -3,7 +3,7 @@
 import math
 from typing import TypeAlias, TypedDict, get_args
 
-from genesis.checks import assign, boolean, integer, number, record, vector
+from genesis.checks import assign, boolean, choice, integer, number, record, vector
 from genesis.errors import GenesisTypeError, GenesisValueError
 
 MOST_NODES = 2**31 - 1
@@ -155,7 +155,32 @@ class CompliantContact:
             )
 
 
-ContactModel: TypeAlias = CompliantContact
+@record
+class MujocoContact:
+    """MuJoCo's contact and joint limits: implicit, convex, solved to convergence ([its equations](../rigid.md)).
+
+    None means: what the robots' files say, or else MuJoCo's default. What belongs to a geom, a joint or an actuator
+    comes from there.
+    """
+
+    cone: str | None = None
+    """Of friction: "pyramidal" | "elliptic"."""
+    impratio: float | None = None
+    """How much harder friction is than the normal direction."""
+    smoothing: float = 0.0
+    """Distance (m, rad) over which contacts and limits begin to act, at least: their impedance then starts from zero, so
+    that forces have no jump where they begin. 0: as MuJoCo."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if self.cone is not None:
+            choice(f"{name}.cone", self.cone, ("pyramidal", "elliptic"))
+        if self.impratio is not None:
+            assign(self, "impratio", number(f"{name}.impratio", self.impratio, 0.0))
+        assign(self, "smoothing", number(f"{name}.smoothing", self.smoothing, 0.0, closed=True))
+
+
+ContactModel: TypeAlias = CompliantContact | MujocoContact
 """Any model of contact and joint limits."""
 
 
@@ -165,6 +190,14 @@ class RigidOptions:
 
     contact: ContactModel = CompliantContact()
     """The model of contact and joint limits, with its own options."""
+    integrator: str | None = None
+    """With `MujocoContact`: "Euler" (implicit in damping) | "implicitfast" | "RK4". Default: that of the robots' files, or
+    else "implicitfast"."""
+    iterations: int | None = None
+    """With `MujocoContact`: most steps of its solver in an evaluation. Default 50; reaching it warns."""
+    tolerance: float | None = None
+    """With `MujocoContact`: relative change of the accelerations at which its solver may end. Default 1e-10, of float32
+    1e-5; with pyramidal cones it ends exactly."""
     self_collision: bool = False
     """Whether the links of one entity touch each other. Links of different entities always do."""
     substeps: int | None = None
@@ -178,6 +211,18 @@ class RigidOptions:
                 f"{name}.contact must be a {models}, got {type(self.contact).__name__}. "
                 "Pass one, as in RigidOptions(contact=CompliantContact(sag=1e-3))."
             )
+        given = [field for field in ("integrator", "iterations", "tolerance") if getattr(self, field) is not None]
+        if given and not isinstance(self.contact, MujocoContact):
+            raise GenesisValueError(
+                f"{name}.{given[0]} must be left out with {type(self.contact).__name__}, got {getattr(self, given[0])!r}. "
+                "Leave it out, or pass contact=MujocoContact()."
+            )
+        if self.integrator is not None:
+            choice(f"{name}.integrator", self.integrator, ("Euler", "implicitfast", "RK4"))
+        if self.iterations is not None:
+            assign(self, "iterations", integer(f"{name}.iterations", self.iterations, 1))
+        if self.tolerance is not None:
+            assign(self, "tolerance", number(f"{name}.tolerance", self.tolerance, 0.0))
         assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))
         if self.substeps is not None:
             assign(self, "substeps", integer(f"{name}.substeps", self.substeps, 1))

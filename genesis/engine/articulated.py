@@ -21,10 +21,10 @@ from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
 from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
-from genesis.options import RigidOptions, SimOptions
+from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
-from genesis.solvers.rigid.layout import parameter_layout
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
+from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
 from genesis.surfaces import Default
 
@@ -47,7 +47,6 @@ SETTERS = {
     "kp": "set_dofs_kp",
     "kv": "set_dofs_kv",
 }
-LINK_PARAMETERS = ("mass", "inertia", "contact_stiffness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +62,16 @@ class RigidSystem:
     @property
     def parameter_layout(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """Name -> (first index, shape) of the solver's parameters."""
-        return parameter_layout(self.model.n_links, len(self.model.geoms), self.model.n_dofs, len(self.grounds))
+        return parameter_layout(self.options, self.model, [ground.geom for ground in self.grounds])
 
 
-def entities_of(idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
+def entities_of(
+    idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default, options: RigidOptions
+) -> list[Entity]:
     """The body or ground of a morph with material Rigid, and after it the grounds of its file."""
     if isinstance(morph, morphs.Plane | morphs.Terrain):
         return [GroundEntity(idx, name, morph, material, surface, _ground_geom(name, morph))]
-    model, grounds = load(morph, material)
+    model, grounds = load(morph, material, options)
     if isinstance(morph, morphs.FileMorph):  # environments place the package's own robots
         _warn_of_start(name, model)
     body = RigidEntity(idx, name, morph, material, surface, replace(model, name=name, grounds=tuple(grounds)))
@@ -97,13 +98,16 @@ def _warn_of_start(name: str, model: RigidModel) -> None:
         )
 
 
-def load(morph: morphs.Morph, material: Rigid) -> tuple[RigidModel, Sequence[GroundGeom]]:
+def load(
+    morph: morphs.Morph, material: Rigid, options: RigidOptions
+) -> tuple[RigidModel, Sequence[GroundGeom]]:
     """The robot of a morph at its pose, and the grounds that come with it."""
+    contact = "mujoco" if isinstance(options.contact, MujocoContact) else "compliant"
     match morph:
         case morphs.MJCF():
-            model = load_mjcf(_path(morph), morph.fixed, morph.allow)
+            model = load_mjcf(_path(morph), morph.fixed, morph.allow, contact=contact)
         case morphs.URDF():
-            model = load_urdf(_path(morph), morph.fixed, morph.allow)
+            model = load_urdf(_path(morph), morph.fixed, morph.allow, contact=contact)
         case morphs.Robot():
             model = load_robot(morph.name)
         case _:
@@ -187,55 +191,70 @@ def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
     """Tell every entity where its numbers are."""
     points = prepare.contact_points(rigid_system.model)
     n_bodies = len(rigid_system.bodies)
-    q = dof = link = geom = 0
+    q, before = 0, {"links": 0, "geoms": 0, "dofs": 0}
     for k, body in enumerate(rigid_system.bodies):
         firsts, numbers = {}, {}
-        for b, (name, (begin, shape)) in enumerate(_body_parameters(rigid_system)):
-            offset = link if name in LINK_PARAMETERS else geom if name == "friction" else dof
-            firsts[name], numbers[name] = begin + offset * math.prod(shape[1:]), b * n_bodies + k
+        for b, (name, owner, (begin, shape)) in enumerate(_body_parameters(rigid_system)):
+            firsts[name], numbers[name] = begin + before[owner] * math.prod(shape[1:]), b * n_bodies + k
+        link = before["links"]
         mine = [i for i, point in enumerate(points) if link <= point.link < link + body.n_links]
         prefix = f"{body.model.name}[{k}]/" if n_bodies > 1 else ""
         at = tuple(mine), tuple(points[i].link - link for i in mine)
         names = tuple(points[i].geom.removeprefix(prefix) for i in mine)
-        body._place(EntityOffsets(q, dof, link, dt, firsts, numbers, (*at, names)))
-        q, dof, link, geom = q + body.n_qs, dof + body.n_dofs, link + body.n_links, geom + body.n_geoms
+        body._place(EntityOffsets(q, before["dofs"], link, dt, firsts, numbers, (*at, names)))
+        q, before = q + body.n_qs, {owner: n + _counts(body)[owner] for owner, n in before.items()}
     first = rigid_system.parameter_layout["ground_friction"][0]
     for g, ground in enumerate(rigid_system.grounds):
         ground._place(first + g, len(_body_parameters(rigid_system)) * n_bodies + g)
 
 
-def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, tuple[int, tuple[int, ...]]]]:
-    return [(name, place) for name, place in rigid_system.parameter_layout.items() if name != "ground_friction"]
+def _counts(body: RigidEntity) -> dict[str, int]:
+    return {"links": body.n_links, "geoms": body.n_geoms, "dofs": body.n_dofs}
+
+
+def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, str, tuple[int, tuple[int, ...]]]]:
+    """Name, what has it, and place of every parameter but those of grounds."""
+    of = owners(rigid_system.options)
+    return [(name, of[name], place) for name, place in rigid_system.parameter_layout.items() if of[name] != "grounds"]
 
 
 def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
     """The numbers of the solver's parameters as models and materials say, in its order."""
-    stiffness = prepare.contact_stiffness(rigid_system.model, rigid_system.options.contact, sim.gravity)
+    grounds = [ground.geom for ground in rigid_system.grounds]
+    initial = initial_parameters(rigid_system.options, rigid_system.model, grounds, sim.gravity)
     found = []
-    for name, (_, shape) in _body_parameters(rigid_system):
-        link = 0
+    for name, owner, (begin, shape) in _body_parameters(rigid_system):
+        first, size = begin, math.prod(shape[1:])
         for body in rigid_system.bodies:
-            n = body.n_links if name in LINK_PARAMETERS else body.n_geoms if name == "friction" else body.n_dofs
+            n = _counts(body)[owner]
             given = body.material.friction if name == "friction" else None
-            sag_bound = name == "contact_stiffness"
-            value = stiffness[link : link + n] if sag_bound else prepare.own_values(body.model, name)
-            what, remedy = f"{body.name}.{name}", f"{body.name}.{SETTERS[name]}"
+            what, remedy = f"{body.name}.{name}", f"{body.name}.{SETTERS.get(name, 'its file')}"
             constraint = _constraint(name, bool(body.model.moving.all()))
-            tensor = torch.as_tensor(np.array(value)) if given is None else numeric(what, given, scene)
+            own = torch.as_tensor(initial[first : first + n * size].reshape(n, *shape[1:]))
+            tensor = own if given is None else numeric(what, given, scene)
             per_env = given is not None and tensor.dim() == 1
             found.append(Parameter.of(what, remedy, constraint, tensor, n_envs, (n, *shape[1:]), True, per_env))
-            link += body.n_links
-    for ground in rigid_system.grounds:
-        given = ground.material.friction
-        value = numeric(f"{ground.name}.friction", ground.geom.friction if given is None else given, scene)
-        what, remedy = f"{ground.name}.friction", f"{ground.name}.set_friction"
-        found.append(Parameter.of(what, remedy, Constraint(*FRICTION_RANGE, closed=True), value, n_envs))
+            first += n * size
+    of = owners(rigid_system.options)
+    for name, (begin, shape) in rigid_system.parameter_layout.items():
+        if of[name] != "grounds":
+            continue
+        size, short = math.prod(shape[1:]), name.removeprefix("ground_")
+        for g, ground in enumerate(rigid_system.grounds):
+            given = ground.material.friction if short == "friction" else None
+            what, remedy = f"{ground.name}.{short}", f"{ground.name}.set_{short}"
+            own = torch.as_tensor(initial[begin + g * size : begin + (g + 1) * size].reshape(shape[1:]))
+            value = own if given is None else numeric(what, given, scene)
+            constraint = Constraint(*FRICTION_RANGE, closed=True) if short == "friction" else _constraint(short, True)
+            found.append(Parameter.of(what, remedy, constraint, value, n_envs, shape[1:]))
     return found
 
 
 def _constraint(name: str, all_move: bool) -> Constraint:
     if name == "inertia":
         return Constraint(-math.inf, math.inf, closed=not all_move, inertia=True)
+    if name.endswith("solref") or name.endswith("solimp"):
+        return Constraint(-math.inf, math.inf)
     if name == "contact_stiffness" or (name == "mass" and all_move):
         return POSITIVE
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
@@ -246,7 +265,10 @@ def _warn_of_short_impacts(rigid_system: RigidSystem, sim: SimOptions) -> None:
     model = rigid_system.model
     if not (sim.requires_grad and rigid_system.grounds and model.moving.any()):
         return
-    stiffness = prepare.contact_stiffness(model, rigid_system.options.contact, sim.gravity)
+    law = rigid_system.options.contact
+    if not isinstance(law, CompliantContact):
+        return
+    stiffness = prepare.contact_stiffness(model, law, sim.gravity)
     lasts = math.pi * np.sqrt(prepare.tree_mass(model) / stiffness) / sim.substep_dt
     touching = [link for link in {point.link for point in prepare.contact_points(model)} if model.moving[link]]
     link = min(touching, key=lambda link: lasts[link], default=None)
@@ -302,6 +324,8 @@ def solver(
 
 def stability_check(rigid_system: RigidSystem, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
     """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
+    if not isinstance(rigid_system.options.contact, CompliantContact):
+        return lambda numbers: None
     size = sum(math.prod(shape) for _, shape in rigid_system.parameter_layout.values())
     check_pairs = pair_list.stability_check(
         rigid_system.model, rigid_system.options, sim.gravity, sim.substep_dt, len(rigid_system.grounds)

@@ -172,7 +172,8 @@ class Scene:
         if not isinstance(name, str) or any(entity.name == name for entity in self._entities):
             raise GenesisValueError(f"name must be a string that no other entity has, got {name!r}. Choose another.")
         kind, material = kind_of(morph, material)
-        entities = kind.entities(idx, name, morph, material, surface)
+        options = self.solver_options[kind.options_name]
+        entities = kind.entities(idx, name, morph, material, surface, options)
         self._entities += entities
         return entities[0]
 

@@ -51,7 +51,7 @@ def mix(one: Geom | GroundGeom, two: Geom | GroundGeom) -> PairNumbers:
     else:
         condim = max(a.condim, b.condim)
         friction = np.maximum(_friction(one), _friction(two))
-        share = _share(a.solmix, b.solmix)
+        share = share_of(a.solmix, b.solmix)
         if a.solref[0] > 0 and b.solref[0] > 0:
             solref = share * np.array(a.solref) + (1 - share) * np.array(b.solref)
         else:
@@ -104,7 +104,7 @@ def _friction(geom: Geom | GroundGeom) -> np.ndarray:
     return np.array([geom.friction] * 2 + [contact.torsional] + [contact.rolling] * 2)
 
 
-def _share(one: float, two: float) -> float:
+def share_of(one: float, two: float) -> float:
     """The weight of the first in the mean of both."""
     if one >= LEAST_WEIGHT and two >= LEAST_WEIGHT:
         return one / (one + two)

@@ -205,7 +205,7 @@ class ToyKind(Kind):
     def default_material(self, morph):
         return Springs() if isinstance(morph, Row) else None
 
-    def entities(self, idx, name, morph, material, surface):
+    def entities(self, idx, name, morph, material, surface, options):
         if not isinstance(morph, Row):
             raise GenesisTypeError(f"masses on springs must be a Row, got a {type(morph).__name__}. Choose it.")
         return [ToyEntity(idx, name, morph, material, surface)]

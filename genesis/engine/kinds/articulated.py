@@ -77,13 +77,15 @@ class ArticulatedKind(Kind):
     def default_material(self, morph: morphs.Morph) -> Any:
         return Rigid() if isinstance(morph, WITHOUT_MATERIAL) else None
 
-    def entities(self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default) -> list[Entity]:
+    def entities(
+        self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default, options: RigidOptions
+    ) -> list[Entity]:
         if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)):
             raise GenesisTypeError(
                 "a rigid body must be solid (Box, Sphere, Cylinder or Capsule), a robot (MJCF, URDF or Robot) or a "
                 f"ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
             )
-        return articulated.entities_of(idx, name, morph, material, surface)
+        return articulated.entities_of(idx, name, morph, material, surface, options)
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
         rigid_system = articulated.assemble(entities, build.options, build.sim.dt, build.matter)

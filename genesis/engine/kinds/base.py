@@ -88,7 +88,9 @@ class Kind(ABC):
         return None
 
     @abstractmethod
-    def entities(self, idx: int, name: str, morph: Morph, material: Any, surface: Default) -> list[Entity]:
+    def entities(
+        self, idx: int, name: str, morph: Morph, material: Any, surface: Default, options: Any
+    ) -> list[Entity]:
         """The entity of a morph, and after it those that come with it.
 
         Raises:

@@ -114,7 +114,9 @@ class ParticleKind(Kind):
     def default_material(self, morph: morphs.Morph) -> Any:
         return MPM.Elastic() if isinstance(morph, morphs.SolidMorph) else None
 
-    def entities(self, idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default) -> list[Entity]:
+    def entities(
+        self, idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default, options: Any
+    ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph):
             raise GenesisTypeError(
                 f"a body of particles must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "

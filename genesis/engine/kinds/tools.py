@@ -78,7 +78,9 @@ class ToolKind(Kind):
     outputs = ("wrench",)
     state = ToolState
 
-    def entities(self, idx: int, name: str, morph: morphs.Morph, material: Tool, surface: Default) -> list[Entity]:
+    def entities(
+        self, idx: int, name: str, morph: morphs.Morph, material: Tool, surface: Default, options: Any
+    ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph | morphs.Plane):
             raise GenesisTypeError(
                 f"a tool must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "

@@ -17,15 +17,15 @@ from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
     C_DIM,
     CROSS,
-    D,
-    F,
     MU,
     WJ,
     WN,
     WNN,
-    X,
     ZONE,
+    D,
+    F,
     Features,
+    X,
 )
 
 TINY = 1e-30

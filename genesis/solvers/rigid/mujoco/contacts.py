@@ -27,7 +27,6 @@ from genesis.solvers.rigid.mujoco.layout import (
     C_DIM,
     C_DOF,
     CROSS,
-    F,
     MU,
     T_DIM,
     T_GEOM,
@@ -35,6 +34,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     WN,
     WNN,
     D,
+    F,
     Features,
     X,
 )  # fmt: skip

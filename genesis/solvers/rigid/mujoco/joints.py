@@ -7,7 +7,7 @@
 """
 
 from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
+from genesis.math.lanes import Vec, absolute, any_lane, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.joints import joints as shared_joints
 from genesis.solvers.rigid.layout import (
@@ -41,7 +41,6 @@ from genesis.solvers.rigid.mujoco.layout import (
     R_W,
     R_X,
     ROW_KINDS,
-    ROW_NUMBERS,
     UPPER,
     D,
     X,

@@ -82,14 +82,17 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "limit_solimp": ("dofs", 5),
     "loss_solref": ("dofs", 2),
     "loss_solimp": ("dofs", 5),
-    "friction": ("geoms", 3),
+    "friction": ("geoms",),
+    "rotational_friction": ("geoms", 2),
     "solref": ("geoms", 2),
     "solimp": ("geoms", 5),
-    "ground_friction": ("grounds", 3),
+    "ground_friction": ("grounds",),
+    "ground_rotational_friction": ("grounds", 2),
     "ground_solref": ("grounds", 2),
     "ground_solimp": ("grounds", 5),
 }
-"""The parameters in `model`, in their order, with their shapes."""
+"""The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
+rolling."""
 
 NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index", "contacts", "joint",
               "gcontacts", "gjoint")  # fmt: skip

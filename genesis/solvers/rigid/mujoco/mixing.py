@@ -20,8 +20,17 @@ class TouchLaw(Composite):
 
 
 @traced
+def _places(a, b, name, i, n):
+    """Where a body's numbers are among the parameters. Frictions are sliding, torsional, rolling."""
+    if name.endswith("friction"):
+        rotational = name.replace("friction", "rotational_friction")
+        return [at.block(a, b, name, i), at.block(a, b, rotational, i, 0), at.block(a, b, rotational, i, 1)]
+    return [at.block(a, b, name, i, k) for k in range(n)]
+
+
+@traced
 def _numbers(a, b, name, i, n):
-    return [element(a.model, at.block(a, b, name, i, k)) for k in range(n)]
+    return [element(a.model, place) for place in _places(a, b, name, i, n)]
 
 
 @traced
@@ -69,6 +78,7 @@ def law_adjoint(a, b, t, gref, gimp, gmu):
     mu = _mixed(a, b, t, "friction", friction)
     felt = [where(m > LEAST_FRICTION, g, 0.0 * g) for m, g in zip(mu.parts, gmu.parts, strict=True)]
     for name, weights, parts in (("solref", ref, gref.parts), ("solimp", imp, gimp.parts), ("friction", friction, felt)):
-        for k, (w, g) in enumerate(zip(weights, parts, strict=True)):
-            at.increase(a.gmodel, at.block(a, b, name, geom, k), w * g)
-            at.increase(a.gmodel, at.block(a, b, f"ground_{name}", ground, k), (1.0 - w) * g)
+        own, other = _places(a, b, name, geom, len(parts)), _places(a, b, f"ground_{name}", ground, len(parts))
+        for w, g, i, j in zip(weights, parts, own, other, strict=True):
+            at.increase(a.gmodel, i, w * g)
+            at.increase(a.gmodel, j, (1.0 - w) * g)

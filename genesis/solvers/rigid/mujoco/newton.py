@@ -9,7 +9,7 @@ others of its block, and stays where it is.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.math.lanes import absolute, any_lane, lane, of_lane, where
+from genesis.math.lanes import absolute, any_lane, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0
@@ -21,12 +21,12 @@ from genesis.solvers.rigid.mujoco.layout import (
     C_DIM,
     C_DOF,
     CROSS,
-    F,
     R_ALONG,
     R_X,
     WJ,
     WN,
     WNN,
+    F,
     Features,
     X,
 )

@@ -1,15 +1,20 @@
 """From a robot with MuJoCo's numbers to what the kernels of its contact model read."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
+from genesis import runtime
 from genesis.compiler import layout
+from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.model import BALL, RigidModel
+from genesis.loaders.contact_mixing import candidates, ground_candidates, mix, share_of
+from genesis.loaders.invweight import numbers_of
+from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
+from genesis.loaders.mujoco_numbers import agreed
+from genesis.loaders.mujoco_refusals import check_for_mujoco
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid import prepare
@@ -24,6 +29,34 @@ POINTS_OF_CYLINDER = 4
 MOST_OF_BOX = 4
 TOLERANCE = {True: 1e-10, False: 1e-5}
 """By double precision: relative size of a step at which Newton's method ends where the cost is not quadratic."""
+
+
+ITERATIONS = 50
+"""Most steps of Newton's method."""
+
+
+class Law(Protocol):
+    """What this model reads of `genesis.options.MujocoContact`; see there."""
+
+    @property
+    def cone(self) -> str | None: ...
+    @property
+    def impratio(self) -> float | None: ...
+    @property
+    def smoothing(self) -> float: ...
+
+
+class Options(Protocol):
+    """What this model reads of `genesis.options.RigidOptions`; see there."""
+
+    @property
+    def contact(self) -> Law: ...
+    @property
+    def integrator(self) -> str | None: ...
+    @property
+    def iterations(self) -> int | None: ...
+    @property
+    def tolerance(self) -> float | None: ...
 
 
 def points_of(geom: Geom) -> np.ndarray:
@@ -58,50 +91,31 @@ def pack_geoms(model: RigidModel) -> np.ndarray:
 
 
 def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom], numbers: Any
+    model: RigidModel, grounds: Sequence[GroundGeom]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """`touch`, `touch_law` and `point` of `layout.TABLE`, ordered by link; and (L, 2) first touch and touches of each."""
-    ints, laws, points = [], [], []
-    firsts = {}
-    for g, geom in enumerate(model.geoms):
-        firsts[g] = len(points)
+    ints, laws, points, firsts = [], [], [], []
+    for geom in model.geoms:
+        firsts.append(len(points))
         points += list(points_of(geom))
-    order = sorted(range(len(model.geoms)), key=lambda g: model.geoms[g].link)
+    touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
     of_links = np.zeros((model.n_links, 2), int)
-    moving = model.moving
-    for g in order:
-        geom = model.geoms[g]
-        if not moving[geom.link]:
-            continue
-        for h, ground in enumerate(grounds):
-            if not (geom.group & ground.mask or ground.group & geom.mask):
-                continue
-            margin = numbers.margin[g] + numbers.ground_margin[h]
-            higher = np.sign(numbers.priority[g] - numbers.ground_priority[h])
-            mix = _mix(numbers.solmix[g], numbers.ground_solmix[h]) if higher == 0 else float(higher > 0)
-            dim = max(numbers.condim[g], numbers.ground_condim[h])
-            if higher != 0:
-                dim = numbers.condim[g] if higher > 0 else numbers.ground_condim[h]
-            if of_links[geom.link, 1] == 0:
-                of_links[geom.link, 0] = len(ints)
-            of_links[geom.link, 1] += 1
-            n = len(points_of(geom))
-            most = MOST_OF_BOX if geom.kind == "box" else n
-            ints.append((geom.link, h, g, KINDS[geom.kind], int(dim), firsts[g], n, most))
-            reach = np.linalg.norm(prepare.bounding_box(geom)) + margin
-            if ground.kind != "plane":
-                reach = UNLIMITED
-            laws.append((mix, -1.0 if higher == 0 else float(higher > 0), margin, reach))
+    for g, h in sorted(touching, key=lambda pair: (model.geoms[pair[0]].link, pair)):
+        geom, ground = model.geoms[g], grounds[h]
+        own, other = geom.contact, ground.contact
+        of_both = mix(geom, ground)
+        higher = float(np.sign(own.priority - other.priority))
+        share = share_of(own.solmix, other.solmix) if higher == 0 else float(higher > 0)
+        if of_links[geom.link, 1] == 0:
+            of_links[geom.link, 0] = len(ints)
+        of_links[geom.link, 1] += 1
+        n = len(points_of(geom))
+        most = MOST_OF_BOX if geom.kind == "box" else n
+        ints.append((geom.link, h, g, KINDS[geom.kind], of_both.condim, firsts[g], n, most))
+        reach = np.linalg.norm(prepare.bounding_box(geom)) + of_both.margin
+        laws.append((share, -1.0 if higher == 0 else float(higher > 0), of_both.margin, reach))
     return (np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
             np.array(points).reshape(-1, 4), of_links)  # fmt: skip
-
-
-def _mix(a: float, b: float) -> float:
-    """Weight of the first of two geoms' parameters."""
-    least = 1e-15
-    if a >= least and b >= least:
-        return a / (a + b)
-    return 0.5 if a < least and b < least else float(a >= least)
 
 
 def parameter_layout(model: RigidModel, grounds: Sequence[GroundGeom]) -> dict[str, tuple[int, tuple[int, ...]]]:
@@ -110,7 +124,7 @@ def parameter_layout(model: RigidModel, grounds: Sequence[GroundGeom]) -> dict[s
     return rigid.parameter_places(slot.PARAMETER_TABLE, sizes)
 
 
-def smoothed(solimp: np.ndarray, width: float) -> np.ndarray:
+def smoothed(solimp: Any, width: float) -> np.ndarray:
     """Impedances that begin at zero, over at least this width; `solimp` (n, 5) itself where that is zero."""
     solimp = np.array(solimp, float).reshape(-1, 5)
     if width > 0.0:
@@ -119,86 +133,168 @@ def smoothed(solimp: np.ndarray, width: float) -> np.ndarray:
     return solimp
 
 
-def own_values(model: RigidModel, grounds: Sequence[GroundGeom], numbers: Any, smoothing: float) -> dict[str, Any]:
+def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float) -> dict[str, Any]:
     """The values of `layout.PARAMETER_TABLE` that robots, grounds and options say."""
+    numbers, joints = numbers_of(model), joint_of_dofs(model)
     kp, kv = model.dof_gains()
-    return {
-        "mass": model.mass, "inertia": model.inertia, "invweight": numbers.geom_invweight, "damping": model.damping,
-        "armature": model.armature, "stiffness": model.stiffness, "kp": kp, "kv": kv,
-        "frictionloss": numbers.frictionloss, "dof_invweight": numbers.dof_invweight,
-        "limit_solref": numbers.limit_solref, "limit_solimp": smoothed(numbers.limit_solimp, smoothing),
-        "loss_solref": numbers.loss_solref, "loss_solimp": numbers.loss_solimp,
-        "friction": numbers.friction, "solref": numbers.solref, "solimp": smoothed(numbers.solimp, smoothing),
-        "ground_friction": numbers.ground_friction, "ground_solref": numbers.ground_solref,
-        "ground_solimp": smoothed(numbers.ground_solimp, smoothing),
+    values: dict[str, Any] = {
+        "mass": model.mass, "inertia": model.inertia, "damping": model.damping, "armature": model.armature,
+        "stiffness": model.stiffness, "kp": kp, "kv": kv,
+        "invweight": numbers.bodies.invweight[numbers.geom_body, 0],
+        "frictionloss": numbers.dofs.frictionloss, "dof_invweight": numbers.dofs.invweight,
+        "limit_solref": numbers.joints.solref[joints],
+        "limit_solimp": smoothed(numbers.joints.solimp[joints], smoothing),
+        "loss_solref": numbers.dofs.solref, "loss_solimp": numbers.dofs.solimp,
     }  # fmt: skip
+    for prefix, geoms in (("", model.geoms), ("ground_", grounds)):
+        values[f"{prefix}friction"] = [geom.friction for geom in geoms]
+        values[f"{prefix}rotational_friction"] = [(geom.contact.torsional, geom.contact.rolling) for geom in geoms]
+        values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
+        values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
+    return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
 
 
-def setup_of(
-    model: RigidModel, grounds: Sequence[GroundGeom], numbers: Any, *, dt: float, integrator: str, elliptic: bool,
-    impratio: float, iterations: int, smoothing: float = 0.0, refsafe: bool = True, double: bool = True,
-    tolerance: float | None = None,
+def joint_of_dofs(model: RigidModel) -> np.ndarray:
+    """(D,) index of the joint of each degree of freedom."""
+    return np.array([i for i, joint in enumerate(model.joints) for _ in range(JOINT_SIZES[joint.kind][1])], int)
+
+
+def pack_laws(model: RigidModel) -> np.ndarray:
+    """`dof_law` of `layout.TABLE`: limits (low, high, margin); of a ball the greatest angle, with its first dof."""
+    numbers = numbers_of(model)
+    rows = np.zeros((model.n_dofs, rigid.LAW_ROWS, 4))
+    rows[:, rigid.LIMIT, 0], rows[:, rigid.LIMIT, 1] = -UNLIMITED, UNLIMITED
+    rows[:, rigid.REST, 0] = model.spring_ref
+    rows[:, rigid.REST, 1] = np.maximum(model.force_low, -UNLIMITED)
+    rows[:, rigid.REST, 2] = np.minimum(model.force_high, UNLIMITED)
+    for i, joint in enumerate(model.joints):
+        if joint.kind in (HINGE, SLIDE):
+            rows[joint.dof, rigid.REST, 3] = model.qpos0[joint.q]
+        if joint.kind != FREE and numbers.joints.limited[i]:
+            low, high = numbers.joints.range[i]
+            rows[joint.dof, rigid.LIMIT, :2] = (-UNLIMITED, max(low, high)) if joint.kind == BALL else (low, high)
+        rows[joint.dof, rigid.LIMIT, 2] = numbers.joints.margin[i]
+    return rows
+
+
+def mujoco(
+    model: RigidModel, grounds: Sequence[GroundGeom], options: Options, dt: float, gravity: Sequence[float],
+    outputs: Sequence[str], labels: Sequence[str],
 ) -> Setup:  # fmt: skip
-    """The setup of MuJoCo's contact model.
+    """The setup for `MujocoContact`. Arguments are those of `compliant`.
 
-    Args:
-        numbers: MuJoCo's numbers of all bodies and grounds.
-        dt: Substep, s.
+    Raises:
+        GenesisValueError: The robots, their files' options or the outputs are beyond what the model has here.
     """
-    L, D = model.n_links, model.n_dofs
-    touch, law, points, of_links = pack_touches(model, grounds, numbers)
+    chosen = Choice.of(model, options, dt)
+    check(model, grounds, outputs, labels)
+    touch, law, points, of_links = pack_touches(model, grounds)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
     ground, heights = prepare.pack_grounds(grounds)
-    dof_law = np.zeros((D, rigid.LAW_ROWS, 4))
-    limit, rest = dof_law[:, rigid.LIMIT], dof_law[:, rigid.REST]
-    limit[:, 0], limit[:, 1] = np.maximum(model.limit_low, -UNLIMITED), np.minimum(model.limit_high, UNLIMITED)
-    limit[:, 2] = numbers.limit_margin
-    rest[:, 0], rest[:, 1] = model.spring_ref, np.maximum(model.force_low, -UNLIMITED)
-    rest[:, 2] = np.minimum(model.force_high, UNLIMITED)
-    balls = 0
-    for joint in model.joints:
-        if joint.kind == BALL:
-            balls += 1
-        if joint.kind in ("hinge", "slide"):
-            rest[joint.dof, 3] = model.qpos0[joint.q]
-    values = own_values(model, grounds, numbers, smoothing)
+    values = own_values(model, grounds, options.contact.smoothing)
+    initial = np.concatenate([np.ravel(value) for value in values.values()])
+    dims = touch[:, slot.T_DIM]
     features = slot.Features(
-        terrain=any(g.kind != "plane" for g in grounds), integrator=integrator, elliptic=elliptic,
-        rotations=bool(len(touch) and touch[:, slot.T_DIM].max() > 3),
-    )  # fmt: skip
-    places = parameter_layout(model, grounds)
-    initial = np.concatenate([np.ravel(values[name]).astype(float) for name in slot.PARAMETER_TABLE])
+        terrain=any(g.kind != "plane" for g in grounds),
+        integrator=chosen.integrator,
+        elliptic=chosen.cone == "elliptic",
+        rotations=bool(len(dims) and dims.max() > 3),
+    )
+    double = layout().dtype == torch.float64
+    balls = sum(joint.kind == BALL for joint in model.joints)
+    tolerance = TOLERANCE[double] if options.tolerance is None else options.tolerance
     constants = dict(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
-        dof_fixed=dof_fixed, turn=turn, dof_law=dof_law, ground=ground, heights=heights, point=points, touch=touch,
-        touch_law=law, geom=pack_geoms(model),
-        solver_numbers=[1.0 / impratio, TOLERANCE[double] if tolerance is None else tolerance, float(refsafe), iterations],
+        dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
+        touch=touch, touch_law=law, geom=pack_geoms(model),
+        solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
-    rows = int(max(1, touch[:, slot.T_DIM].max() if len(touch) else 1))
     sizes = {
-        "links": L, "qs": model.n_qs, "dofs": D, "entries": len(chain), "parameters": len(initial),
-        "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds), "samples": len(heights), "pairs": 0,
-        "touches": len(touch), "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": rows,
-        "depth": int(max(1, dof_tree[:, rigid.DEPTH].max() if D else 1)),
-        "damped_entries": 0 if integrator == slot.RK4 else len(chain),
+        "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
+        "parameters": len(initial), "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
+        "samples": len(heights), "pairs": 0, "touches": len(touch),
+        "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
+        "depth": int(max([1, *dof_tree[:, rigid.DEPTH]])),
+        "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
     }  # fmt: skip
-    outputs = [Place(model.geoms[t[slot.T_GEOM]].link, model.geoms[t[slot.T_GEOM]].name) for t in touch]
-    return Setup(slot.TABLE, lambda: driver(features), False, constants, sizes, places, initial, outputs,
-                 slot.EVALUATIONS[integrator])  # fmt: skip
+    return Setup(
+        table=slot.TABLE,
+        driver=lambda: driver(features),
+        outputs=False,
+        constants=constants,
+        sizes=sizes,
+        parameters=parameter_layout(model, grounds),
+        initial=initial,
+        places=[Place(int(t[slot.T_LINK]), model.geoms[t[slot.T_GEOM]].name) for t in touch],
+        evaluations=slot.EVALUATIONS[chosen.integrator],
+    )
 
 
-def mujoco(
-    model: RigidModel, grounds: Sequence[GroundGeom], options: Any, dt: float, gravity: Sequence[float],
-    outputs: Sequence[str], labels: Sequence[str],
-) -> Setup:  # fmt: skip
-    """The setup for `MujocoContact`. Arguments are those of `compliant`."""
-    law, numbers = options.contact, model.mujoco
-    return setup_of(
-        model, grounds, numbers, dt=dt, integrator=options.integrator or numbers.integrator,
-        elliptic=(law.cone or numbers.cone) == "elliptic",
-        impratio=numbers.impratio if law.impratio is None else law.impratio,
-        iterations=options.iterations or numbers.iterations, smoothing=law.smoothing, refsafe=numbers.refsafe,
-        double=layout().dtype == torch.float64, tolerance=options.tolerance,
-    )  # fmt: skip
+def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
+    check_for_mujoco(model)
+    numbers = numbers_of(model)
+    reasons = [f"output {name}" for name in outputs if name != "link_acceleration"]
+    reasons += [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
+    actuators = numbers.actuators
+    if len(actuators) != len(model.actuators) or bool((actuators.activation > 0).any()):
+        known = {actuator.name for actuator in model.actuators}
+        named = [name for name, kind in zip(numbers.actuator_names, actuators.activation, strict=True)
+                 if kind > 0 or name not in known]  # fmt: skip
+        reasons += [f"actuator {name!r}" for name in named]
+    for options in numbers.options:
+        if options.density or options.viscosity:
+            reasons.append(f"the fluid of {options.source!r}")
+        if not options.eulerdamp:
+            reasons.append(f"eulerdamp disabled in {options.source!r}")
+    if reasons:
+        raise GenesisValueError(
+            f"MujocoContact must get what it can simulate, got {', '.join(reasons[:8])}"
+            f"{f' and {len(reasons) - 8} more' if len(reasons) > 8 else ''}. Leave these out, or use CompliantContact."
+        )
+    tree = prepare.roots(model)
+    inside, between = [], []
+    for i, j in candidates(model):
+        a, b = model.geoms[i], model.geoms[j]
+        if model.moving[a.link] or model.moving[b.link]:
+            (inside if tree[a.link] == tree[b.link] else between).append(f"{labels[a.link]} and {labels[b.link]}")
+    if between:
+        raise GenesisValueError(
+            f"with MujocoContact bodies must not touch each other yet, got {between[0]}"
+            f"{f' and {len(between) - 1} more pairs' if len(between) > 1 else ''}. "
+            "Keep their contype and conaffinity apart, or use CompliantContact."
+        )
+    if inside:
+        runtime.logger.warning(
+            f"contact between the links of one body must be left out yet with MujocoContact, got {len(inside)} pairs "
+            f"that may touch, among them {inside[0]}. Exclude them in the file if they never do."
+        )
+
+
+class Choice(NamedTuple):
+    """What options say, or else the files."""
+
+    integrator: str
+    cone: str
+    impratio: float
+    refsafe: bool
+
+    @classmethod
+    def of(cls, model: RigidModel, options: Options, dt: float) -> "Choice":
+        files, law = numbers_of(model).options, options.contact
+        integrator = options.integrator or agreed(files, "integrator", slot.IMPLICITFAST)
+        if integrator not in slot.EVALUATIONS:
+            raise GenesisValueError(
+                f"integrator must be one of {', '.join(slot.EVALUATIONS)}, got {integrator} of {files[0].source!r}. "
+                "Give one in RigidOptions.integrator."
+            )
+        for file in files:
+            if abs(file.timestep - dt) > 1e-9 * dt:
+                runtime.logger.warning(
+                    f"the substep must be MuJoCo's timestep for the same motion, got {dt:g} s and {file.timestep:g} s "
+                    f"of {file.source!r}. Take SimOptions.dt / substeps = {file.timestep:g} s."
+                )
+        impratio = agreed(files, "impratio", 1.0) if law.impratio is None else law.impratio
+        return cls(integrator, law.cone or agreed(files, "cone", "pyramidal"), impratio, agreed(files, "refsafe", True))
