@@ -168,8 +168,8 @@ class MujocoContact:
     impratio: float | None = None
     """How much harder friction is than the normal direction."""
     smoothing: float = 0.0
-    """Distance (m, rad) over which contacts and limits begin to act, at least: their impedance then starts from zero, so
-    that forces have no jump where they begin. 0: as MuJoCo."""
+    """Least distance (m, rad) over which contacts and limits begin to act: their impedance then starts from zero, so that
+    forces have no jump where they begin. 0: as MuJoCo."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -191,8 +191,8 @@ class RigidOptions:
     contact: ContactModel = CompliantContact()
     """The model of contact and joint limits, with its own options."""
     integrator: str | None = None
-    """With `MujocoContact`: "Euler" (implicit in damping) | "implicitfast" | "RK4". Default: that of the robots' files, or
-    else "implicitfast"."""
+    """With `MujocoContact`: "Euler" (implicit in damping) | "implicitfast" | "RK4". Default: that of the robots' files,
+    or else "implicitfast"."""
     iterations: int | None = None
     """With `MujocoContact`: most steps of its solver in an evaluation. Default 50; reaching it warns."""
     tolerance: float | None = None
@@ -211,12 +211,13 @@ class RigidOptions:
                 f"{name}.contact must be a {models}, got {type(self.contact).__name__}. "
                 "Pass one, as in RigidOptions(contact=CompliantContact(sag=1e-3))."
             )
-        given = [field for field in ("integrator", "iterations", "tolerance") if getattr(self, field) is not None]
-        if given and not isinstance(self.contact, MujocoContact):
-            raise GenesisValueError(
-                f"{name}.{given[0]} must be left out with {type(self.contact).__name__}, got {getattr(self, given[0])!r}. "
-                "Leave it out, or pass contact=MujocoContact()."
-            )
+        for field in ("integrator", "iterations", "tolerance"):
+            value = getattr(self, field)
+            if value is not None and not isinstance(self.contact, MujocoContact):
+                raise GenesisValueError(
+                    f"{name}.{field} must be left out with {type(self.contact).__name__}, got {value!r}. "
+                    "Leave it out, or pass contact=MujocoContact()."
+                )
         if self.integrator is not None:
             choice(f"{name}.integrator", self.integrator, ("Euler", "implicitfast", "RK4"))
         if self.iterations is not None:

@@ -98,9 +98,7 @@ def _warn_of_start(name: str, model: RigidModel) -> None:
         )
 
 
-def load(
-    morph: morphs.Morph, material: Rigid, options: RigidOptions
-) -> tuple[RigidModel, Sequence[GroundGeom]]:
+def load(morph: morphs.Morph, material: Rigid, options: RigidOptions) -> tuple[RigidModel, Sequence[GroundGeom]]:
     """The robot of a morph at its pose, and the grounds that come with it."""
     contact = "mujoco" if isinstance(options.contact, MujocoContact) else "compliant"
     match morph:

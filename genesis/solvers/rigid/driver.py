@@ -162,7 +162,8 @@ def driver(features: Features) -> Functions:
                     ta.to_tangent(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)
                 force = bo.magnitude(a, a.gq, b, a.size[DOFS]) + bo.magnitude(a, a.gqd, b, a.size[DOFS])
                 if ti.static(features.outputs):
-                    force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS]) + bo.magnitude(a, a.gjoint, b, n_pushes)
+                    force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS])
+                    force += bo.magnitude(a, a.gjoint, b, n_pushes)
                 good = bo.healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):

@@ -296,6 +296,6 @@ def grounds(features: Features) -> Functions:
         F = normal * n - friction * (U - u * n)
         return F, gx, gV, gU, gn, slid * P * g0 * per, slid * most * per - reach * normal
 
-    return Functions(law_of=law_of, near=near, height=height, surface=surface, surface_adjoint=surface_adjoint, support=support,
-                     support_adjoint=support_adjoint, geom_of=geom_of, touches=touches, coefficients=coefficients,
-                     force=force, power_adjoint=power_adjoint)  # fmt: skip
+    return Functions(law_of=law_of, near=near, height=height, surface=surface, surface_adjoint=surface_adjoint,
+                     support=support, support_adjoint=support_adjoint, geom_of=geom_of, touches=touches,
+                     coefficients=coefficients, force=force, power_adjoint=power_adjoint)  # fmt: skip

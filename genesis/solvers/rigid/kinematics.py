@@ -257,4 +257,5 @@ def kinematics(features: Features) -> Functions:
                     found = True
         return found
 
-    return Functions(link_kinematics=link_kinematics, world_inertia=world_inertia, bias_forces=bias_forces, release=release, origin=origin)
+    return Functions(link_kinematics=link_kinematics, world_inertia=world_inertia, bias_forces=bias_forces,
+                     release=release, origin=origin)  # fmt: skip

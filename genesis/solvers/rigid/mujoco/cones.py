@@ -38,9 +38,9 @@ def cones(features: Features) -> Functions:
         """Force and Hessian of listed contact c at x + part * along. Returns the slope and curvature of its cost by
         `part`, and 1 in environments where another piece of the cost is entered, or one that is not quadratic."""
         dim = a.contact_index[my.index_at(a, b, c, C_DIM)]
-        stiff = a.contact_list[my.number_at(a, b, c, D)]
-        along = a.contact_list[my.number_at(a, b, c, ALONG)]
-        x = a.contact_list[my.number_at(a, b, c, X)] + part * along
+        stiff = my.number(a, b, c, D)
+        along = my.number(a, b, c, ALONG)
+        x = my.number(a, b, c, X) + part * along
         none = lane()
         force, curved, zone, moved = lane(), lane(), lane(), lane()
         slope, curvature = lane(), lane()
@@ -50,8 +50,8 @@ def cones(features: Features) -> Functions:
             zone += where(x < 0.0, none + 1.0, none)
         elif ti.static(not features.elliptic):
             for j in range(1, dim):
-                mu, aj = a.contact_list[my.number_at(a, b, c, MU + j - 1)], a.contact_list[my.number_at(a, b, c, ALONG + j)]
-                side = mu * (a.contact_list[my.number_at(a, b, c, X + j)] + part * aj)
+                mu, aj = my.number(a, b, c, MU + j - 1), my.number(a, b, c, ALONG + j)
+                side = mu * (my.number(a, b, c, X + j) + part * aj)
                 up, down = x + side, x - side
                 wu, wd = where(up < 0.0, stiff, none), where(down < 0.0, stiff, none)
                 fu, fd = 0.0 - wu * up, 0.0 - wd * down
@@ -66,14 +66,14 @@ def cones(features: Features) -> Functions:
                 zone = 4.0 * zone + where(up < 0.0, none + 1.0, none) + where(down < 0.0, none + 2.0, none)
             a.contact_list[my.number_at(a, b, c, CROSS)] = none
         else:
-            mu1 = a.contact_list[my.number_at(a, b, c, MU)]
+            mu1 = my.number(a, b, c, MU)
             inverse = a.solver_numbers[0]
             mu = mu1 * ti.sqrt(inverse)
             T2 = lane()
             for j in range(1, dim):
-                u = a.contact_list[my.number_at(a, b, c, MU + j - 1)] * (
-                    a.contact_list[my.number_at(a, b, c, X + j)]
-                    + part * a.contact_list[my.number_at(a, b, c, ALONG + j)])  # fmt: skip
+                u = my.number(a, b, c, MU + j - 1) * (
+                    my.number(a, b, c, X + j)
+                    + part * my.number(a, b, c, ALONG + j))  # fmt: skip
                 T2 += u * u
             T, N = ti.sqrt(T2), mu * x
             E = N - mu * T
@@ -89,8 +89,8 @@ def cones(features: Features) -> Functions:
             a.contact_list[my.number_at(a, b, c, CROSS)] = cross
             projected = lane()
             for j in range(1, dim):
-                muj, aj = a.contact_list[my.number_at(a, b, c, MU + j - 1)], a.contact_list[my.number_at(a, b, c, ALONG + j)]
-                xj = a.contact_list[my.number_at(a, b, c, X + j)] + part * aj
+                muj, aj = my.number(a, b, c, MU + j - 1), my.number(a, b, c, ALONG + j)
+                xj = my.number(a, b, c, X + j) + part * aj
                 dj = stiff * muj * muj / (inverse * mu1 * mu1)
                 toward = muj * muj * xj / at_rest
                 fj = where(out, none, where(low, 0.0 - dj * xj, Dm * E * mu * toward))
@@ -110,7 +110,7 @@ def cones(features: Features) -> Functions:
         slope = slope - force * along
         curvature += curved * along * along
         zone = where(stiff > 0.0, zone, none)
-        before = a.contact_list[my.number_at(a, b, c, ZONE)]
+        before = my.number(a, b, c, ZONE)
         a.contact_list[my.number_at(a, b, c, ZONE)] = zone
         moved += where(absolute(zone - before) > 0.5, none + 1.0, none)
         return slope, curvature, moved

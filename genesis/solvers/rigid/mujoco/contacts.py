@@ -130,16 +130,16 @@ def contacts(features: Features) -> Functions:
     def rows_of(a: ti.template(), b, row, dim):
         """Six numbers by row of the first listed contact, as two vectors. Those that do not act are zero."""
         linear, angular = lanes3(), lanes3()
-        linear[0] += a.contact_list[my.number_at(a, b, 0, row)]
+        linear[0] += my.number(a, b, 0, row)
         if dim > 1:
-            linear[1] += a.contact_list[my.number_at(a, b, 0, row + 1)]
-            linear[2] += a.contact_list[my.number_at(a, b, 0, row + 2)]
+            linear[1] += my.number(a, b, 0, row + 1)
+            linear[2] += my.number(a, b, 0, row + 2)
         if ti.static(features.rotations):
             if dim > 3:
-                angular[0] += a.contact_list[my.number_at(a, b, 0, row + 3)]
+                angular[0] += my.number(a, b, 0, row + 3)
             if dim > 4:
-                angular[1] += a.contact_list[my.number_at(a, b, 0, row + 4)]
-                angular[2] += a.contact_list[my.number_at(a, b, 0, row + 5)]
+                angular[1] += my.number(a, b, 0, row + 4)
+                angular[2] += my.number(a, b, 0, row + 5)
         return linear, angular
 
     @ti.func
@@ -167,19 +167,19 @@ def contacts(features: Features) -> Functions:
             a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(law.mu, j)
         power, _curvature, _moved = cone.evaluate(a, b, 0, 0.0)
         # Slopes by the rows' residuals: Hessian times virtual motion.
-        h0, projected = a.contact_list[my.number_at(a, b, 0, ALONG)], lane()
-        g0 = a.contact_list[my.number_at(a, b, 0, WNN)] * h0
+        h0, projected = my.number(a, b, 0, ALONG), lane()
+        g0 = my.number(a, b, 0, WNN) * h0
         for j in range(1, dim):
-            projected += a.contact_list[my.number_at(a, b, 0, WN + j)] * a.contact_list[my.number_at(a, b, 0, ALONG + j)]
+            projected += my.number(a, b, 0, WN + j) * my.number(a, b, 0, ALONG + j)
         crossed = lane()
         if dim > 1:
-            crossed += a.contact_list[my.number_at(a, b, 0, CROSS)] * projected + h0
+            crossed += my.number(a, b, 0, CROSS) * projected + h0
         f_linear, f_angular = rows_of(a, b, F, dim)
         gmu = lanes3()
         friction_adjoint(a, b, dim, power, gmu)
         for j in range(1, dim):
-            wn, hj = a.contact_list[my.number_at(a, b, 0, WN + j)], a.contact_list[my.number_at(a, b, 0, ALONG + j)]
-            a.contact_list[my.number_at(a, b, 0, F + j)] = wn * crossed + a.contact_list[my.number_at(a, b, 0, WJ + j)] * hj
+            wn, hj = my.number(a, b, 0, WN + j), my.number(a, b, 0, ALONG + j)
+            a.contact_list[my.number_at(a, b, 0, F + j)] = wn * crossed + my.number(a, b, 0, WJ + j) * hj
         a.contact_list[my.number_at(a, b, 0, F)] = g0 + projected
         g, gw = rows_of(a, b, F, dim)
         gA = Spatial(gw[0] * n + gw[1] * t1 + gw[2] * t2, g[0] * n + g[1] * t1 + g[2] * t2)
@@ -211,15 +211,15 @@ def contacts(features: Features) -> Functions:
     def friction_adjoint(a: ti.template(), b, dim, power, gmu: ti.template()):
         """Adds the slopes of the power of the first listed contact by sliding, spinning and rolling friction."""
         none = lane()
-        stiff = a.contact_list[my.number_at(a, b, 0, D)]
-        x, h = a.contact_list[my.number_at(a, b, 0, X)], a.contact_list[my.number_at(a, b, 0, ALONG)]
-        mu1 = a.contact_list[my.number_at(a, b, 0, MU)]
+        stiff = my.number(a, b, 0, D)
+        x, h = my.number(a, b, 0, X), my.number(a, b, 0, ALONG)
+        mu1 = my.number(a, b, 0, MU)
         if dim > 1:
             if ti.static(not features.elliptic):
                 gmu[0] = gmu[0] - power * (2.0 / mu1 + 2.0 * mu1 / (1.0 + mu1 * mu1))
                 for j in range(1, dim):
-                    mu = a.contact_list[my.number_at(a, b, 0, MU + j - 1)]
-                    xj, hj = a.contact_list[my.number_at(a, b, 0, X + j)], a.contact_list[my.number_at(a, b, 0, ALONG + j)]
+                    mu = my.number(a, b, 0, MU + j - 1)
+                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
                     up, down, hu, hd = x + mu * xj, x - mu * xj, h + mu * hj, h - mu * hj
                     part = (where(up < 0.0, stiff * (xj * hu + up * hj), none)
                             - where(down < 0.0, stiff * (xj * hd + down * hj), none))  # fmt: skip
@@ -229,8 +229,8 @@ def contacts(features: Features) -> Functions:
                 mu = mu1 * ti.sqrt(inverse)
                 T2, S = lane(), lane()
                 for j in range(1, dim):
-                    m = a.contact_list[my.number_at(a, b, 0, MU + j - 1)]
-                    xj, hj = a.contact_list[my.number_at(a, b, 0, X + j)], a.contact_list[my.number_at(a, b, 0, ALONG + j)]
+                    m = my.number(a, b, 0, MU + j - 1)
+                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
                     T2 += m * m * xj * xj
                     S += m * m * xj * hj
                 T = ti.sqrt(T2)
@@ -241,8 +241,8 @@ def contacts(features: Features) -> Functions:
                 scale = stiff / (1.0 + mu * mu)
                 gmu[0] = gmu[0] - where(out | low, none, 2.0 * mu / (1.0 + mu * mu) * ti.sqrt(inverse) * power)
                 for j in range(1, dim):
-                    m = a.contact_list[my.number_at(a, b, 0, MU + j - 1)]
-                    xj, hj = a.contact_list[my.number_at(a, b, 0, X + j)], a.contact_list[my.number_at(a, b, 0, ALONG + j)]
+                    m = my.number(a, b, 0, MU + j - 1)
+                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
                     dT = m * xj * xj / safe
                     dS = 2.0 * m * xj * hj / safe - S * m * xj * xj / (safe * safe)
                     middle = scale * (0.0 - dT * (h - S) - (x - T) * dS)

@@ -14,6 +14,12 @@ def number_at(a, b, c, what):
 
 
 @traced
+def number(a, b, c, what):
+    """Of listed contact c, to read."""
+    return value(element(a.contact_list, number_at(a, b, c, what)))
+
+
+@traced
 def index_at(a, b, c, what):
     return item(a, 0, b, slot.CONTACT_INTS * c + what, slot.CONTACT_INTS * a.size[shared.CONTACTS])
 

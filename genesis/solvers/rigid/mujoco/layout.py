@@ -40,7 +40,8 @@ SPHERE, BOX, ELLIPSOID, CYLINDER = range(4)
 """Kinds of a touch. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
-"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the ground's; m; m about its centre."""
+"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the ground's; margin, m; m about the
+geom's centre."""
 GEOM_ROWS = 5
 G_POS, G_X, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
 """Rows of a geom in its link's frame: (centre, radius), (x axis, half height), (z axis, 1: a hint for the tangent), and

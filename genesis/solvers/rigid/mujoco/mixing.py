@@ -77,7 +77,8 @@ def law_adjoint(a, b, t, gref, gimp, gmu):
     ref, imp, friction = _weights(a, b, t)
     mu = _mixed(a, b, t, "friction", friction)
     felt = [where(m > LEAST_FRICTION, g, 0.0 * g) for m, g in zip(mu.parts, gmu.parts, strict=True)]
-    for name, weights, parts in (("solref", ref, gref.parts), ("solimp", imp, gimp.parts), ("friction", friction, felt)):
+    given = ("solref", ref, gref.parts), ("solimp", imp, gimp.parts), ("friction", friction, felt)
+    for name, weights, parts in given:
         own, other = _places(a, b, name, geom, len(parts)), _places(a, b, f"ground_{name}", ground, len(parts))
         for w, g, i, j in zip(weights, parts, own, other, strict=True):
             at.increase(a.gmodel, i, w * g)

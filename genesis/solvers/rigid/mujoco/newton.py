@@ -8,7 +8,7 @@ goes along p to where the slope along it has fallen to a hundredth. An environme
 others of its block, and stays where it is.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import absolute, any_lane, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.inertia import inertia
@@ -40,7 +40,7 @@ FAR = 1e30
 
 @per_runtime
 def newton(features: Features) -> Functions:
-    lay, jo, cone = layout(), joints(), cones(features)
+    jo, cone = joints(), cones(features)
     ine = inertia(joints)
 
     @ti.func
@@ -99,17 +99,17 @@ def newton(features: Features) -> Functions:
         for c in range(a.n_contacts[b]):
             dof, dim = a.contact_index[my.index_at(a, b, c, C_DOF)], a.contact_index[my.index_at(a, b, c, C_DIM)]
             row, depth = at.dof(a, dof, ENTRY0), at.dof(a, dof, DEPTH)
-            wnn, cross = a.contact_list[my.number_at(a, b, c, WNN)], lane()
+            wnn, cross = my.number(a, b, c, WNN), lane()
             if dim > 1:
-                cross += a.contact_list[my.number_at(a, b, c, CROSS)]
+                cross += my.number(a, b, c, CROSS)
             for e in range(depth):
                 own = a.chain[row + e]
                 j0 = a.contact_jacobian[my.jacobian_at(a, b, c, 0, e)]
-                force, tangential = a.contact_list[my.number_at(a, b, c, F)] * j0, lane()
+                force, tangential = my.number(a, b, c, F) * j0, lane()
                 for k in range(1, dim):
                     jk = a.contact_jacobian[my.jacobian_at(a, b, c, k, e)]
-                    force += a.contact_list[my.number_at(a, b, c, F + k)] * jk
-                    tangential += a.contact_list[my.number_at(a, b, c, WN + k)] * jk
+                    force += my.number(a, b, c, F + k) * jk
+                    tangential += my.number(a, b, c, WN + k) * jk
                 i = at.dof_at(a, 0, b, own)
                 a.x[i] = a.x[i] + force
                 # W J of this dof: normal, and tangents through both their own and the shared part
@@ -118,8 +118,8 @@ def newton(features: Features) -> Functions:
                 for f in range(e, depth):
                     total = y0 * a.contact_jacobian[my.jacobian_at(a, b, c, 0, f)]
                     for k in range(1, dim):
-                        yk = (a.contact_list[my.number_at(a, b, c, WN + k)] * shared
-                              + a.contact_list[my.number_at(a, b, c, WJ + k)]
+                        yk = (my.number(a, b, c, WN + k) * shared
+                              + my.number(a, b, c, WJ + k)
                               * a.contact_jacobian[my.jacobian_at(a, b, c, k, e)])  # fmt: skip
                         total += yk * a.contact_jacobian[my.jacobian_at(a, b, c, k, f)]
                     m = at.entry_at(a, s, b, target + f - e)
@@ -182,7 +182,7 @@ def newton(features: Features) -> Functions:
             for c in range(a.n_contacts[b]):
                 for k in range(a.contact_index[my.index_at(a, b, c, C_DIM)]):
                     i = my.number_at(a, b, c, X + k)
-                    a.contact_list[i] = a.contact_list[i] + part * a.contact_list[my.number_at(a, b, c, ALONG + k)]
+                    a.contact_list[i] = a.contact_list[i] + part * my.number(a, b, c, ALONG + k)
             jo.advance_rows(a, b, part)
             for j in range(a.size[DOFS]):
                 i, k = at.dof_at(a, 0, b, j), at.dof_at(a, s, b, j)

@@ -93,7 +93,7 @@ def pack_geoms(model: RigidModel) -> np.ndarray:
 def pack_touches(
     model: RigidModel, grounds: Sequence[GroundGeom]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`touch`, `touch_law` and `point` of `layout.TABLE`, ordered by link; and (L, 2) first touch and touches of each."""
+    """`touch`, `touch_law` and `point` of `layout.TABLE`, by link; and (L, 2) first touch and touches of each."""
     ints, laws, points, firsts = [], [], [], []
     for geom in model.geoms:
         firsts.append(len(points))

@@ -93,8 +93,8 @@ def substeps(features: Features) -> Functions:
         t = ti.sqrt(large)
         sine, cosine = sine_cosine(0.5 * t)
         cot = cosine / sine
-        C = where(t2 > 0.04, (1.0 - 0.5 * t * cot) / large,
-                  1.0 / 12.0 + t2 * (1.0 / 720.0 + t2 * (1.0 / 30240.0 + t2 * (1.0 / 1209600.0 + t2 / 47900160.0))))  # fmt: skip
+        near = t2 * (1.0 / 720.0 + t2 * (1.0 / 30240.0 + t2 * (1.0 / 1209600.0 + t2 / 47900160.0)))
+        C = where(t2 > 0.04, (1.0 - 0.5 * t * cot) / large, 1.0 / 12.0 + near)
         # d/dt2 of 1/t2 - cot(t/2)/(2 t)
         dC = where(t2 > 0.04, 0.0 - 1.0 / (large * large) + cot / (4.0 * large * t) + 1.0 / (8.0 * large * sine * sine),
                    1.0 / 720.0 + t2 * (1.0 / 15120.0 + t2 * (1.0 / 403200.0 + t2 / 11975040.0)))  # fmt: skip
@@ -202,7 +202,7 @@ def substeps(features: Features) -> Functions:
 
     @ti.func
     def rates_adjoint(a: ti.template(), s, b, before, part):
-        """From grate, of K of frame s: adds to gqd; grate becomes `part` times the cotangent of part * K of `before`."""
+        """From grate, of K of frame s: adds to gqd; grate becomes that of K of frame `before`."""
         j = 0
         while j < a.size[DOFS]:
             i = at.dof_at(a, 0, b, j)

@@ -146,8 +146,8 @@ def touches(features: Features) -> Functions:
 
     @ti.func
     def place_adjoint(a: ti.template(), t, k, R: ti.template(), world: ti.template(), c: ti.template(),
-                      s: ti.template(), n: ti.template(), hint: ti.template(), distance,
-                      gr_: ti.template(), gdistance, gn: ti.template(), gt1: ti.template(), gt2: ti.template()):  # fmt: skip
+                      s: ti.template(), n: ti.template(), hint: ti.template(), distance, gr_: ti.template(),
+                      gdistance, gn: ti.template(), gt1: ti.template(), gt2: ti.template()):  # fmt: skip
         """Cotangents of a rigid displacement of the link, about the tree's origin: turn and shift."""
         t1, t2, length = tangents(n, hint)
         g1 = gt1 + gt2.cross(n)
