@@ -168,8 +168,8 @@ class MujocoContact:
     impratio: float | None = None
     """How much harder friction is than the normal direction."""
     smoothing: float = 0.0
-    """Least distance (m, rad) over which contacts and limits begin to act: their impedance then starts from zero, so that
-    forces have no jump where they begin. 0: as MuJoCo."""
+    """Least distance (m, rad) over which contacts and limits begin to act: their impedance then starts from zero, so
+    that forces have no jump where they begin. 0: as MuJoCo."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -206,7 +206,7 @@ class RigidOptions:
     def __post_init__(self) -> None:
         name = type(self).__name__
         if not isinstance(self.contact, ContactModel):
-            models = " or ".join(model.__name__ for model in get_args(ContactModel) or (ContactModel,))
+            models = " or ".join(model.__name__ for model in get_args(ContactModel))
             raise GenesisTypeError(
                 f"{name}.contact must be a {models}, got {type(self.contact).__name__}. "
                 "Pass one, as in RigidOptions(contact=CompliantContact(sag=1e-3))."

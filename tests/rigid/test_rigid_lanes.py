@@ -36,7 +36,7 @@ def run(world, who):
         retract(robot.model, torch.tensor(robot.model.qpos0), tangent)[who].to(real),
         vel[who].to(real),
         mass,
-        0.6 + 0.3 * torch.tanh(drawn(robot.n_links, 8)),
+        0.6 + 0.3 * torch.tanh(drawn(robot.n_geoms, 8)),
         torch.tensor([0.0, 0.0, -9.0], dtype=real) + 0.3 * drawn(3, 9),
         3.0 * drawn(7, 10),
     ]

@@ -114,10 +114,41 @@ class RigidParameters(ArticulatedBody):
         """(B, n) N/m or N m/rad."""
         return self._get("stiffness", self._dofs_idx(dofs_idx_local), self.n_dofs, envs_idx)
 
+    # With `MujocoContact`.
+
+    def set_geoms_solref(self, solref: Any, geoms_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set (time constant s, damping ratio) of contact of `geoms`, or (-stiffness, -damping): (2,), (n, 2), ...
+
+        `MujocoContact` only, as with all that follow.
+        """
+        self._set("solref", solref, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
+
+    def set_geoms_solimp(self, solimp: Any, geoms_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set (d_min, d_max, width m, midpoint, power) of contact of `geoms`: (5,), (n, 5), ..."""
+        self._set("solimp", solimp, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
+
+    def set_geoms_rotational_friction(
+        self, friction: Any, geoms_idx_local: Units = None, envs_idx: Environments = None
+    ) -> None:
+        """Set (torsional, rolling) friction of `geoms`, m: (2,), (n, 2), ... Acts with condim 4 and 6."""
+        self._set("rotational_friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
+
+    def set_dofs_frictionloss(self, force: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set the dry friction of degrees of freedom, >= 0, N or N m."""
+        self._set("frictionloss", force, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def set_dofs_limit_solref(self, solref: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """The same as `set_geoms_solref` of joint limits."""
+        self._set("limit_solref", solref, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    def set_dofs_limit_solimp(self, solimp: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """The same as `set_geoms_solimp` of joint limits; the width is in rad (m of slides)."""
+        self._set("limit_solimp", solimp, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
     # Within.
 
     def _set(self, parameter_name: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments) -> None:
-        values, place = self._values, self._offsets.numbers[parameter_name]
+        values, place = self._values, self._place_of(parameter_name)
         envs = self._chosen(envs_idx)
         old = values.parameters(MODEL)[place]
         if value is None:
@@ -134,9 +165,19 @@ class RigidParameters(ArticulatedBody):
                 )
         values.set_parameters(MODEL, {place: changed})
 
+    def _place_of(self, parameter_name: str) -> int:
+        """Index of its `Parameter`."""
+        if parameter_name not in self._offsets.numbers:
+            raise GenesisTypeError(
+                f"{parameter_name} of {self.name!r} must be known to the scene's contact model, got that of another. "
+                "Choose the model with RigidOptions(contact=...)."
+            )
+        return self._offsets.numbers[parameter_name]
+
     def _get(
         self, parameter_name: str, chosen: Sequence[int], n: int, envs_idx: Environments, item: tuple[int, ...] = ()
     ) -> Tensor:
+        self._place_of(parameter_name)
         first, size = self._offsets.first_parameter[parameter_name], n * (item[0] if item else 1)
         packed = self._values.read("rigid", "model")[:, first : first + size]
         return self._columns(packed.unflatten(1, (n, *item)) if item else packed, chosen, envs_idx)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Options(Protocol):
     """What this solver reads of `genesis.options.RigidOptions`; see there."""
 
     @property
-    def contact(self) -> Compliant: ...
+    def contact(self) -> Any: ...  # a `Compliant`, or another model's
     @property
     def self_collision(self) -> bool: ...
 
