@@ -128,6 +128,13 @@ class Scene:
         return self._values.t
 
     @property
+    def unconverged(self) -> int:
+        """In how many evaluations `MujocoContact` was cut off by `RigidOptions.iterations`, in all environments, since
+        the scene was built."""
+        self._must_be_built(True)
+        return self._values.simulator.unconverged
+
+    @property
     def failures(self) -> list[Failure]:
         """(step, substep, env, field, body) of each environment that failed in the last step or a backward since."""
         return list(self._values.simulator.failures)

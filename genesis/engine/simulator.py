@@ -91,6 +91,8 @@ class Simulator:
     ) -> None:
         self.coupling, self.n_envs, self.substeps = coupling, n_envs, substeps
         self.failures: list[Failure] = []
+        self.unconverged = 0
+        """Evaluations of contact that an iteration's cap cut off, since the scene was built."""
         solvers = coupling.solvers
         parameters = [[f for f in solver.parameters if f.name != "gravity"] for solver in solvers]
         self.state = [Entry(s.name, *f) for s in solvers for f in s.state]
@@ -195,6 +197,10 @@ class Simulator:
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             for i, tensor in zip(indices, solver.store(frames), strict=True):
                 results[i] = tensor
+        for solver in self.coupling.solvers:
+            counts = solver.unconverged(frames)
+            if counts is not None and counts.any():
+                self._note_unconverged(counts, step, begin)
         codes = self.coupling.failures(frames)
         if codes is not None and codes.any():
             self._declare_failed(frames, codes[: len(results[0])].clone(), values, results, step, begin)
@@ -222,6 +228,16 @@ class Simulator:
         if not is_finite([grad for _, grad in present]):
             self._clear_failed(frames, present, cotangents, step, begin)
         return grads
+
+    def _note_unconverged(self, counts: torch.Tensor, step: int, begin: int) -> None:
+        """Count the evaluations of contact that were cut off; the first time, say so."""
+        if not self.unconverged:
+            env = begin + int(counts.nonzero()[0])
+            runtime.logger.warning(
+                f"contact must be solved within RigidOptions.iterations, got one that was not in step {step}, environment "
+                f"{env}: its accelerations are approximate. Raise iterations; scene.unconverged counts on."
+            )
+        self.unconverged += int(counts.sum())
 
     # Failed environments.
 

@@ -117,6 +117,10 @@ class Solver(ABC):
         None where this solver cannot fail.
         """
 
+    def unconverged(self, frames: Frames) -> torch.Tensor | None:
+        """(n_envs,) int32: in how many evaluations of the last step an iteration was cut off. None: it has none."""
+        return None
+
     def readout(self, *values: torch.Tensor) -> Sequence[torch.Tensor]:
         """`readouts` from `reads`, in fresh tensors."""
         raise NotImplementedError

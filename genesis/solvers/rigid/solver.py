@@ -282,6 +282,11 @@ class RigidSolver(Bodies):
     def _touches(rows: torch.Tensor) -> torch.Tensor:
         return rows[:, :, 6:].clamp_min(1.0)
 
+    def unconverged(self, frames: Frames) -> torch.Tensor | None:
+        mine: RigidFrames = frames.of[self.name]
+        counts = mine.arrays.get("unconverged")
+        return None if counts is None else counts[: mine.active]
+
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: RigidFrames = frames.of[self.name]
         return mine.arrays["status"][: mine.active]
