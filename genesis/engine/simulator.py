@@ -234,7 +234,7 @@ class Simulator:
         if not self.unconverged:
             env = begin + int(counts.nonzero()[0])
             runtime.logger.warning(
-                f"contact must be solved within RigidOptions.iterations, got one that was not in step {step}, environment "
+                f"contact must be solved within RigidOptions.iterations, got one cut off in step {step}, environment "
                 f"{env}: its accelerations are approximate. Raise iterations; scene.unconverged counts on."
             )
         self.unconverged += int(counts.sum())
