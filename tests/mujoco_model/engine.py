@@ -121,10 +121,13 @@ class Engine:
     def qacc(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> np.ndarray:
         """(nv,) solved twice, from a cold start and from its own solution."""
         self._set(qpos, qvel, ctrl)
-        for _ in range(2):
+        self._polish()
+        return self.d.qacc.copy()
+
+    def _polish(self) -> None:
+        for _ in range(3):
             mujoco.mj_forward(self.m, self.d)
             self.d.qacc_warmstart[:] = self.d.qacc
-        return self.d.qacc.copy()
 
     def evaluation(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> Evaluation:
         """What is there at a state."""
@@ -144,6 +147,8 @@ class Engine:
         self._set(qpos, qvel, np.atleast_2d(ctrl)[0])
         for row in np.atleast_2d(ctrl):
             self.d.ctrl[:] = row
+            if self.m.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC:  # a single solve stops when its cost stands still
+                self._polish()
             mujoco.mj_step(self.m, self.d)
         return self.d.qpos.copy(), self.d.qvel.copy()
 

@@ -43,7 +43,8 @@ class Ours:
         self.text, self.n_envs, self.timestep = text, n_envs, h
         assert (self.model.n_qs, self.model.n_dofs) == (m.nq, m.nv), "numbers of coordinates must be MuJoCo's"
         order = [mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_ACTUATOR, k) for k in range(m.nu)]
-        assert [a.name for a in self.robot.actuators] == order, "actuators must be in MuJoCo's order"
+        same = [want is None or a.name == want for a, want in zip(self.robot.actuators, order, strict=True)]
+        assert all(same), "actuators must be in MuJoCo's order"
 
     def place(self, qpos: torch.Tensor, qvel: torch.Tensor) -> None:
         """Reset, and set (B, nq) and (B, nv)."""
