@@ -136,3 +136,32 @@ def test_smoothing_takes_the_jump_out_of_the_first_touch():
         lost[smoothing] = 1.0 + float(robot.get_dofs_velocity().as_subclass(torch.Tensor)[0, 2])
     assert lost[0.0] > 0.1
     assert abs(lost[0.02] + 9.81 * 0.004) < 1e-3
+
+
+def held(robot, name):
+    """(B, 1) a parameter of one geom or degree of freedom."""
+    return robot._get(name, range(1), 1, None).as_subclass(torch.Tensor)
+
+
+def test_inverse_weights_are_refreshed_on_request():
+    """As by MuJoCo's mj_setConst; until then they are those of the file's masses."""
+    mujoco = pytest.importorskip("mujoco")
+    body = (
+        '<body name="b" pos="0 0 1"><joint name="j" type="hinge" axis="0 1 0" armature="0.1"/>'
+        '<geom name="g" type="capsule" fromto="0 0 0 0.3 0 -0.2" size="0.05" mass="1"/></body>'
+    )
+    _, robot = scene_of(body=body)
+    m = mujoco.MjModel.from_xml_string(BALL.format(body=body, option=""))
+    before = m.dof_invweight0.copy()
+    robot.set_mass([[1.0], [3.0]])
+    robot.set_dofs_armature([[0.1], [0.4]])
+    m.body_mass[1] = 3.0
+    m.dof_armature[0] = 0.4
+    first = held(robot, "dof_invweight")
+    assert torch.allclose(first, torch.as_tensor(before).to(first).expand(2, -1))
+    robot.refresh_invweights(envs_idx=[1])
+    mujoco.mj_setConst(m, mujoco.MjData(m))
+    dofs, geoms = held(robot, "dof_invweight"), held(robot, "invweight")
+    assert torch.allclose(dofs[0], torch.as_tensor(before).to(dofs))
+    assert torch.allclose(dofs[1], torch.as_tensor(m.dof_invweight0).to(dofs), rtol=1e-6)
+    assert torch.allclose(geoms[1], torch.as_tensor(m.body_invweight0[1:2, 0]).to(geoms), rtol=1e-6)
