@@ -58,7 +58,7 @@ def test_options_out_of_range_are_refused(make, part):
     [
         ('<body><freejoint/><geom size="0.1"/></body><body pos="1 0 1"><freejoint/><geom size="0.1"/></body>', "",
          "bodies must not touch each other yet"),
-        (SPHERE.format(geom=""), 'density="1.2"', "the fluid of"),
+        (SPHERE.format(geom=""), 'density="1.2" integrator="implicitfast"', "must be Euler or RK4 in a medium"),
         (SPHERE.format(geom=""), 'integrator="implicit"', "integrator must be one of Euler, implicitfast, RK4"),
     ],
 )  # fmt: skip
