@@ -50,7 +50,7 @@ of an ellipsoid its squared semi-axes as a symmetric matrix."""
 
 *_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
 FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows
-"""Rows of a body in a medium, in its link's frame: (centre, -), its principal axes as the columns of three rows, factors
+"""Rows of a body in a medium, in its link's frame: (centre, -), its principal axes as columns of three rows, factors
 of |V| V and of V, of |W| W and of W, (wind in the world, -)."""
 
 *_rows, CONTACT_NUMBERS = places(6, 6, 6, 6, 6, 1, 1, 1, 5, 1)
