@@ -15,7 +15,7 @@ from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, solid_speed
 from tests.solvers.model_checks import check_adjoint as check_stress_adjoint
 from tests.solvers.test_drivers import check_adjoint, driver, make_coupling  # noqa: F401  (the fixture `driver` is used by name)
 
-pytestmark = pytest.mark.precision("64")
+pytestmark = [pytest.mark.precision("64"), pytest.mark.slow]  # kernels of a material and of its mixtures
 
 RATE = 0.05
 
