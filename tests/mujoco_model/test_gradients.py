@@ -16,7 +16,8 @@ MEDIAN, MOST, SHARE = 1e-7, 1e-4, 0.99
 MOST_CHANGED = 0.2
 """Share of differences within which rows change."""
 
-MODELS = [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+OFTEN = tuple(name for name in FAST if name != "Euler, pyramidal")
+MODELS = [*OFTEN, *(pytest.param(name, marks=pytest.mark.slow) for name in ("Euler, pyramidal", *SLOW))]
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -160,7 +160,7 @@ def parameter(ours: Ours, name: str) -> torch.Tensor:
     if name not in numbers:
         pytest.fail(f"robots must have the parameter {name}, got {', '.join(numbers)}")
     held = ours.robot._values.parameters(("rigid", "model"))[numbers[name]]
-    return held.pack(F64, torch.device("cpu")).detach()[0].unflatten(0, held.item).as_subclass(torch.Tensor)
+    return held.pack(F64, torch.device("cpu")).detach()[0].reshape(held.item).as_subclass(torch.Tensor)
 
 
 def set_parameter(ours: Ours, name: str, value: torch.Tensor) -> None:
