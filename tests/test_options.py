@@ -35,7 +35,7 @@ Elastic, Liquid = gs.materials.MPM.Elastic, gs.materials.MPM.Liquid
         (lambda: gs.options.CompliantContact(friction_velocity=0), "friction_velocity"),
         (lambda: gs.options.RigidOptions(self_collision=1), "self_collision must be True or False"),
         (lambda: gs.options.CompliantContact(sag=1e-3, stiffness=1e4), "must get sag or stiffness"),
-        (lambda: gs.options.RigidOptions(contact=1.0), "RigidOptions.contact must be a CompliantContact, got float"),
+        (lambda: gs.options.RigidOptions(contact=1.0), "must be a CompliantContact or MujocoContact, got float"),
         (lambda: gs.options.RigidOptions(sag=1e-3), "RigidOptions must get known fields only, got sag"),
         (lambda: gs.morphs.Box(), "either size, or lower and upper"),
         (lambda: gs.morphs.Box(size=(1, 1, 1), lower=(0, 0, 0)), "either size, or lower and upper"),

@@ -19,7 +19,7 @@ SOLVERS_OWN = gs.options.RigidOptions()
 """Contact and limits as the solver derives them from masses and strengths; for robots that nothing touches."""
 
 
-def strict_contact(sag: float) -> gs.options.RigidOptions:
+def strict_contact(sag: float, limit_stiffness: float = 4e3) -> gs.options.RigidOptions:
     """Physics to be believed at finer substeps too, and soft enough to be learnt through.
 
     200 N m, the strength of most motors here, bend a joint 0.05 rad beyond its range. (The solver's own limits give
@@ -28,13 +28,15 @@ def strict_contact(sag: float) -> gs.options.RigidOptions:
 
     Args:
         sag: How deep the robot sinks on one contact point, m: 1.3 % of its size.
+        limit_stiffness: Of joint limits, N m/rad (N/m).
     """
     contact = gs.options.CompliantContact(
         sag=sag,
         dissipation=0.4,
         friction_velocity=0.02,
-        limit_stiffness=4e3,
+        limit_stiffness=limit_stiffness,
         limit_damping=20.0,
+        limit_smoothing=0.01,
     )
     return gs.options.RigidOptions(contact=contact)
 
@@ -54,6 +56,7 @@ def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) ->
         friction_velocity=0.1,
         limit_stiffness=limit_ke,
         limit_damping=limit_kd,
+        limit_smoothing=0.01,
     )
     return gs.options.RigidOptions(contact=contact)
 

@@ -62,7 +62,7 @@ class UprightTask(PlanarTask):
 
     FRICTION = 0.9
     CONTACTS = {
-        "strict": strict_contact(sag=0.012),
+        "strict": strict_contact(sag=0.012, limit_stiffness=5e3),
         "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0),
     }
 

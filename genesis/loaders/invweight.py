@@ -63,6 +63,12 @@ def invweight0(model: "RigidModel") -> tuple[np.ndarray, np.ndarray]:
     return of_bodies, of_dofs
 
 
+def geom_and_dof_invweights(model: "RigidModel") -> tuple[np.ndarray, np.ndarray]:
+    """Translational inverse weights of the bodies of `model.geoms` (G,), and of degrees of freedom (D,)."""
+    of_bodies, of_dofs = invweight0(model)
+    return of_bodies[numbers_of(model).geom_body, 0], of_dofs
+
+
 def numbers_of(model: "RigidModel") -> MujocoNumbers:
     """The record of a model: its own or, of one that comes from no file, what MuJoCo makes of such bodies.
 

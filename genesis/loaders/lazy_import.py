@@ -39,5 +39,5 @@ def _warn_of(version: str) -> None:
     if not f"{version}.".startswith(f"{COMPARED_VERSION}."):
         logger.warning(
             f"MuJoCo must be {COMPARED_VERSION}.x for its contact model to be compared with, got {version}, which may "
-            f'give other numbers. Install it: pip install "mujoco=={COMPARED_VERSION}.*".'
+            f"give other numbers. Install mujoco=={COMPARED_VERSION}.*."
         )

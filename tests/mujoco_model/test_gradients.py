@@ -16,8 +16,8 @@ MEDIAN, MOST, SHARE = 1e-7, 1e-4, 0.99
 MOST_CHANGED = 0.2
 """Share of differences within which rows change."""
 
-OFTEN = tuple(name for name in FAST if name != "Euler, pyramidal")
-MODELS = [*OFTEN, *(pytest.param(name, marks=pytest.mark.slow) for name in ("Euler, pyramidal", *SLOW))]
+DEFAULT = "half_cheetah"
+MODELS = [pytest.param(name, marks=[] if name == DEFAULT else pytest.mark.slow) for name in (*FAST, *SLOW)]
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -63,10 +63,13 @@ def test_what_is_fast_but_possible_goes_on():
 @pytest.mark.parametrize("budget", [0.0, 256.0])
 @pytest.mark.parametrize("substep", [0, 1, 2, 3])
 def test_the_substep_and_the_body_are_those_where_it_arose(substep, budget):
-    """Forces take the cart and the ball beyond the limit in a known substep, the cart a little more."""
+    """Forces take the cart and the ball beyond the limit in a known substep, the cart more.
+
+    Its limits, which begin to act within some substeps of travel, slow it a little.
+    """
     scene, cart, ball = build(budget)
     h, mass = 0.01 / 4, plain(ball.get_mass()).flatten()[0]
-    cart.control_dofs_force([2.0 * 1e3 / (h * (substep + 0.9)), 0.0], envs_idx=[2])
+    cart.control_dofs_force([2.0 * 1e3 / (h * (substep + 0.7)), 0.0], envs_idx=[2])
     push = torch.zeros(1, 1, 3, dtype=mass.dtype)
     push[..., 2] = mass * 1e3 / (h * (substep + 0.95))
     ball.set_links_wrench(push, envs_idx=[2])

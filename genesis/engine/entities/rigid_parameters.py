@@ -8,14 +8,17 @@ tensors, and values for only some of these) must be set again after each `scene.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from genesis.engine.entities.articulated import ArticulatedBody, Units
 from genesis.engine.inputs import Environments, numeric
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.grad.tensor import Tensor
+from genesis.grad.tensor import Tensor, plain_of
+from genesis.loaders.invweight import geom_and_dof_invweights
 
 MODEL = ("rigid", "model")
 
@@ -144,6 +147,26 @@ class RigidParameters(ArticulatedBody):
     def set_dofs_limit_solimp(self, solimp: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
         """The same as `set_geoms_solimp` of joint limits; the width is in rad (m of slides)."""
         self._set("limit_solimp", solimp, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
+
+    @torch.no_grad()
+    def refresh_invweights(self, envs_idx: Environments = None) -> None:
+        """Compute the inverse weights of geoms and degrees of freedom anew from present masses, inertias and armature.
+
+        They scale how hard contacts and limits are. As in MuJoCo, setting a mass leaves them as they were; there it is
+        `mj_setConst` that refreshes them. No gradient passes through them.
+        """
+        self._place_of("invweight")
+        present = (self.get_links_mass(), self.get_links_inertia(), self.get_dofs_armature())
+        masses, inertias, armatures = (plain_of(value).cpu().double().numpy() for value in present)
+        chosen, found = self._chosen(envs_idx), []
+        for mass, inertia, armature in zip(masses, inertias, armatures, strict=True):
+            model = replace(self.model, mass=mass, inertia=inertia, armature=armature)
+            found.append(np.concatenate(geom_and_dof_invweights(model)))
+        rows = torch.as_tensor(np.stack(found))
+        rows = rows if chosen is None else rows[chosen.cpu()]
+        geoms, dofs = rows.split((self.n_geoms, self.n_dofs), 1)
+        self._set("invweight", geoms, range(self.n_geoms), True, envs_idx)
+        self._set("dof_invweight", dofs, range(self.n_dofs), True, envs_idx)
 
     # Within.
 

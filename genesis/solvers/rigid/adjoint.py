@@ -55,6 +55,7 @@ from genesis.solvers.rigid.layout import (
     Features,
 )  # fmt: skip
 from genesis.solvers.rigid.mujoco.contacts import contacts as mujoco_contacts
+from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.joints import LIMITED
 from genesis.solvers.rigid.mujoco.joints import joints as mujoco_joints
 from genesis.solvers.rigid.mujoco.layout import Features as MujocoFeatures
@@ -64,9 +65,9 @@ from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
 @per_runtime
 def adjoint(features: Features | MujocoFeatures) -> Functions:
     mujoco = isinstance(features, MujocoFeatures)
-    gr, jo, co = grounds(features), joints(), None
+    gr, jo, co, fl = grounds(features), joints(), None, None
     if mujoco:
-        jo, co = mujoco_joints(), mujoco_contacts(features)
+        jo, co, fl = mujoco_joints(), mujoco_contacts(features), fluids()
 
     @ti.func
     def sweep_out(a: ti.template(), s, b):
@@ -155,6 +156,8 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
             m = a.model[at.block(a, b, "mass", l)]
             if ti.static(mujoco):
                 co.adjoint(a, s, b, l)
+                if ti.static(features.fluid):
+                    fl.push_adjoint(a, b, l, p, R, vel, nu)
             else:
                 contact_adjoint(a, s, b, l, p, R, vel, new, nu)
             # Inertia: nu . (I a + v x* I v)

@@ -16,12 +16,11 @@ quaternion, (size, bound). Samples: (centre in the link, radius).
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import Mat, Vec, absolute, of_lane
 from genesis.solvers.rigid import indices as at
-from genesis.solvers.rigid.ground import WIDEN, ContactLaw, grounds, larger, share
+from genesis.solvers.rigid.ground import ContactLaw, grounds, larger, share
 from genesis.solvers.rigid.layout import (
     BN,
     BV,
     BW,
-    DT,
     GEOM_A,
     GEOM_B,
     GIVES_A,
@@ -167,16 +166,6 @@ def pairs(features: Features) -> Functions:
         return depth, n, bends, curvature, weight, slope
 
     @ti.func
-    def near(va: ti.template(), vb: ti.template(), xa: ti.template(), xb: ti.template(), apart: ti.template(), ra, rb,
-             wide):  # fmt: skip
-        """Whether shapes within `ra` of xa and `rb` of xb may touch. `wide`: distance per speed of a rounding."""
-        way = xa + apart - xb
-        distance = way.norm()
-        fastest = ((va.v + va.w.cross(xa) - vb.v - vb.w.cross(xb)).norm() + va.w.norm() * ra
-                   + vb.w.norm() * (ra + distance))  # fmt: skip
-        return distance < ra + rb + wide * fastest
-
-    @ti.func
     def constants(a: ti.template(), b, lane, i):
         """Stiffness, friction and the other numbers of pair i's law."""
         numbers = at.row(a.shape, at.paired(a, i, LAW))
@@ -194,9 +183,8 @@ def pairs(features: Features) -> Functions:
         pa, Ra, xa, Qa, oa = shape_pose(a, s, b, lane, la, sa)
         pb, Rb, xb, Qb, ob = shape_pose(a, s, b, lane, lb, sb)
         ha, hb, apart = at.row(a.shape, sa + 2), at.row(a.shape, sb + 2), oa - ob
-        va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
-        wide = WIDEN * a.num[DT]
-        if near(va, vb, xa, xb, apart, ha[3], hb[3], wide):
+        if (xa + apart - xb).norm() < ha[3] + hb[3]:
+            va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
             k, mu, numbers = constants(a, b, lane, i)
             kind, normal = ti.cast(at.row(a.shape, sb)[3], ti.i32), zeros()
             if kind == BOX and at.row(a.shape, sa)[3] > 0.5:
@@ -209,12 +197,12 @@ def pairs(features: Features) -> Functions:
                 depth, local, _bends, _curvature, weight, _slope = probe(
                     Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2]
                 )
-                n = Qb @ local
-                ra = x - sample[3] * n
-                rb = ra + apart
-                V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
-                if gr.touches(depth, V.dot(n), numbers[2], wide) and weight > 0.0:
-                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, wide)
+                if depth > -numbers[2] and weight > 0.0:
+                    n = Qb @ local
+                    ra = x - sample[3] * n
+                    rb = ra + apart
+                    V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
+                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, 0.0)
                     N, damping, friction = gr.coefficients(depth, V, n, law, 1.0)
                     F = gr.force(N, damping, friction, n, V, V)
                     f += F
@@ -231,9 +219,8 @@ def pairs(features: Features) -> Functions:
         pa, Ra, xa, Qa, oa = shape_pose(a, s, b, lane, la, sa)
         pb, Rb, xb, Qb, ob = shape_pose(a, s, b, lane, lb, sb)
         ha, hb, apart = at.row(a.shape, sa + 2), at.row(a.shape, sb + 2), oa - ob
-        va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
-        wide = WIDEN * a.num[DT]
-        if near(va, vb, xa, xb, apart, ha[3], hb[3], wide):
+        if (xa + apart - xb).norm() < ha[3] + hb[3]:
+            va, vb = velocity(a, s, b, la, lane), velocity(a, s, b, lb, lane)
             k, mu, numbers = constants(a, b, lane, i)
             kind, normal = ti.cast(at.row(a.shape, sb)[3], ti.i32), zeros()
             if kind == BOX and at.row(a.shape, sa)[3] > 0.5:
@@ -249,13 +236,13 @@ def pairs(features: Features) -> Functions:
                 depth, local, bends, curvature, weight, slope = probe(
                     Qb.transpose() @ (x + apart - xb), kind, hb[:3], sample[3], normal, 4.0 * numbers[2]
                 )
-                n = Qb @ local
-                ra = x - sample[3] * n
-                rb = ra + apart
-                V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
-                if gr.touches(depth, V.dot(n), numbers[2], wide) and weight > 0.0:
+                if depth > -numbers[2] and weight > 0.0:
+                    n = Qb @ local
+                    ra = x - sample[3] * n
+                    rb = ra + apart
+                    V = va.v + va.w.cross(ra) - vb.v - vb.w.cross(rb)
                     N = na.v + na.w.cross(ra) - nb.v - nb.w.cross(rb)
-                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, wide)
+                    law = ContactLaw(weight * k, numbers[1], numbers[2], mu, numbers[3], 0.0, 0.0, 0.0)
                     F, gdepth, gV, gU, gn, gmu, gk = gr.power_adjoint(depth, N, V, V, n, law, 1.0)
                     gV += gU
                     gr_ = gV.cross(va.w - vb.w) - F.cross(na.w - nb.w)

@@ -39,7 +39,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     X,
 )  # fmt: skip
 from genesis.solvers.rigid.mujoco.mixing import law_adjoint, law_of
-from genesis.solvers.rigid.mujoco.touches import touches
+from genesis.solvers.rigid.mujoco.touches import Slopes, touches
 from genesis.solvers.rigid.spatial import Spatial
 
 LEAST_R = 1e-15
@@ -67,15 +67,15 @@ def contacts(features: Features) -> Functions:
         return ti.max(R, LEAST_R)
 
     @ti.func
-    def list_contact(a: ti.template(), s, b, l, t, k_, on: ti.template(), c: ti.template(), s_: ti.template(),
-                     n: ti.template(), distance, y):  # fmt: skip
+    def list_contact(a: ti.template(), s, b, l, of: ti.template()):
+        t, y, n = of.touch, of.y, of.n
         law, dim, geom = law_of(a, b, t), my.touch(a, t, T_DIM), my.touch(a, t, T_GEOM)
         count, none = a.n_contacts[b], lane()
         a.n_contacts[b] = count + 1
         d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
         k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
-        a.contact_list[my.number_at(a, b, count, D)] = where(on, 1.0 / resistance(a, b, geom, dim, d, law.mu), none)
-        r = c - s_ - (0.5 * distance) * n
+        a.contact_list[my.number_at(a, b, count, D)] = where(of.on, 1.0 / resistance(a, b, geom, dim, d, law.mu), none)
+        r = of.c - of.s - (0.5 * of.distance) * n
         t1, t2, _length = to.tangents(n, to.hint_of(a, t, at.turned(a, s, b, l), n))
         last = at.link(a, l, DOF0) + at.link(a, l, N_DOFS) - 1
         a.contact_index[my.index_at(a, b, count, C_DOF)] = last
@@ -143,18 +143,18 @@ def contacts(features: Features) -> Functions:
         return linear, angular
 
     @ti.func
-    def power_adjoint(a: ti.template(), s, b, l, t, k_, on: ti.template(), c: ti.template(), s_: ti.template(),
-                      n: ti.template(), distance, y):  # fmt: skip
+    def power_adjoint(a: ti.template(), s, b, l, of: ti.template()):
         """Of one contact: adds to the link's sums, and to the parameters' cotangents."""
+        t, y, n = of.touch, of.y, of.n
         law, dim, none, geom = law_of(a, b, t), my.touch(a, t, T_DIM), lane(), my.touch(a, t, T_GEOM)
         R = at.turned(a, s, b, l)
         d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
         k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
         resisted = resistance(a, b, geom, dim, d, law.mu)
-        stiff = where(on, 1.0 / resisted, none)
+        stiff = where(of.on, 1.0 / resisted, none)
         hint = to.hint_of(a, t, R, n)
         t1, t2, _length = to.tangents(n, hint)
-        r = c - s_ - (0.5 * distance) * n
+        r = of.c - of.s - (0.5 * of.distance) * n
         vel, due, nu = at.motion(a, s, b, l, VELOCITY), at.summed(a, b, l, QDD), at.summed(a, b, l, NU)
         v, moved, virtual = vel.at(r), due.at(r), nu.at(r)
         asked, turning = moved + damping * v, due.w + damping * vel.w
@@ -192,8 +192,8 @@ def contacts(features: Features) -> Functions:
         gd = where(resisted > LEAST_R, power / (d * (1.0 - d)), none) + k * y * g[0]
         gy = gd * dy + k * d * g[0]
         gr_ = gA.v.cross(due.w) + damping * gA.v.cross(vel.w) - gN.v.cross(nu.w)
-        gturn, gc = to.place_adjoint(a, t, k_, R, at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN), c, s_, n, hint,
-                                     distance, gr_, gy, gn, gt1, gt2)  # fmt: skip
+        world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
+        gturn, gc = to.place_adjoint(a, R, world, of, hint, Slopes(gr_, gy, gn, gt1, gt2))
         at_origin = Spatial(gA.w + r.cross(gA.v), gA.v)
         for row, w, v_ in ti.static(((BN, -gN.w - r.cross(gN.v), -gN.v), (BU, at_origin.w, at_origin.v),
                                      (BV, damping * at_origin.w, damping * at_origin.v), (BW, gturn, gc))):  # fmt: skip

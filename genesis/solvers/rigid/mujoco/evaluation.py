@@ -35,6 +35,7 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
 )
 from genesis.solvers.rigid.mujoco.contacts import contacts
+from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.joints import joints
 from genesis.solvers.rigid.mujoco.layout import (
     DAMPED_BA,
@@ -51,8 +52,9 @@ from genesis.solvers.rigid.spatial import momentum, spatial
 
 @per_runtime
 def evaluation(features: Features) -> Functions:
-    ki, ine, jo, co, ne, ad = (
-        kinematics(features), inertia(joints), joints(), contacts(features), newton(features), adjoint(features)
+    ki, ine, jo, co, ne, ad, fl = (
+        kinematics(features), inertia(joints), joints(), contacts(features), newton(features), adjoint(features),
+        fluids(),
     )  # fmt: skip
 
     @ti.func
@@ -73,6 +75,8 @@ def evaluation(features: Features) -> Functions:
         for row, v in ti.static(((AAD, d), (AAO, o), (AL0, a0), (AL1, a1), (AL2, a2), (LLD, Vec(m, m, m)),
                                  (LLO, lanes3()), (NEEDED, needed))):  # fmt: skip
             at.put(a, a.work, at.work_at(a, b, l, row), v)
+        if ti.static(features.fluid):
+            fl.push(a, b, l, p, R, vel)
 
     @ti.func
     def accelerate(a: ti.template(), s, b, before, warm):

@@ -6,7 +6,7 @@
     loss     y = 0: |force| <= frictionloss
 """
 
-from genesis.compiler import Functions, per_runtime, ti
+from genesis.compiler import Functions, element, per_runtime, ti, traced
 from genesis.math.lanes import Vec, absolute, any_lane, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.joints import joints as shared_joints
@@ -51,6 +51,26 @@ LIMITED = 1e29
 """A limit beyond this is none."""
 
 
+@traced
+def _places(a, b, name, j):
+    return ([at.block(a, b, f"{name}_solref", j, k) for k in range(2)],
+            [at.block(a, b, f"{name}_solimp", j, k) for k in range(5)])  # fmt: skip
+
+
+@traced
+def row_law(a, b, name, j):
+    """Of dof j's rows of limits or friction loss ("limit", "loss")."""
+    return RowLaw(*[Vec(*[element(a.model, i) for i in places]) for places in _places(a, b, name, j)])
+
+
+@traced
+def row_law_adjoint(a, b, name, j, *cotangents):
+    """Adds the cotangents of solref and solimp to those of the parameters."""
+    for places, cotangent in zip(_places(a, b, name, j), cotangents, strict=True):
+        for i, part in zip(places, cotangent.parts, strict=True):
+            at.increase(a.gmodel, i, part)
+
+
 @per_runtime
 def joints() -> Functions:
     im, sh = impedance(), shared_joints()
@@ -92,13 +112,6 @@ def joints() -> Functions:
         at.increase(a.gdofs, gate, felt * a.model[w])
 
     @ti.func
-    def law_of(a: ti.template(), b, ref: ti.template(), imp: ti.template(), j):
-        """Of the rows whose parameters have these names."""
-        r0, r1 = a.model[at.block(a, b, ref, j, 0)], a.model[at.block(a, b, ref, j, 1)]
-        i = [a.model[at.block(a, b, imp, j, k)] for k in ti.static(range(5))]
-        return RowLaw(Vec(r0, r1), Vec(i[0], i[1], i[2], i[3], i[4]))
-
-    @ti.func
     def put_row(a: ti.template(), b, j, kind, on: ti.template(), law: ti.template(), y, reference, bound):
         """Row of dof j: `reference` is b v, its sign that of J."""
         none = lane()
@@ -124,17 +137,17 @@ def joints() -> Functions:
                 below, above = q - limit[0] - limit[2], limit[1] - q - limit[2]
                 if any_lane(below < 0.0):
                     bits += 1
-                    put_row(a, b, j, LOWER, below < 0.0, law_of(a, b, "limit_solref", "limit_solimp", j), below, v, 0.0)
+                    put_row(a, b, j, LOWER, below < 0.0, row_law(a, b, "limit", j), below, v, 0.0)
                 if any_lane(above < 0.0):
                     bits += 2
-                    put_row(a, b, j, UPPER, above < 0.0, law_of(a, b, "limit_solref", "limit_solimp", j), above,
+                    put_row(a, b, j, UPPER, above < 0.0, row_law(a, b, "limit", j), above,
                             0.0 - v, 0.0)  # fmt: skip
             elif at.dof(a, j, COMPONENT) == 0 and limit[1] < LIMITED:
                 list_ball(a, s, b, j)
             floss = a.model[at.block(a, b, "frictionloss", j)]
             if any_lane(floss > 0.0):
                 bits += 4
-                put_row(a, b, j, LOSS, floss > 0.0, law_of(a, b, "loss_solref", "loss_solimp", j), none, v, floss)
+                put_row(a, b, j, LOSS, floss > 0.0, row_law(a, b, "loss", j), none, v, floss)
             a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])] = bits
             found = found or bits > 0
         return found
@@ -154,7 +167,7 @@ def joints() -> Functions:
         none, count = lane(), a.n_contacts[b]
         if any_lane(y < 0.0):
             a.n_contacts[b] = count + 1
-            law = law_of(a, b, "limit_solref", "limit_solimp", j)
+            law = row_law(a, b, "limit", j)
             d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
             R = ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
             k, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
@@ -243,10 +256,12 @@ def joints() -> Functions:
                         a.dof_rows[i + R_X * step] = a.dof_rows[i + R_X * step] + part * a.dof_rows[i + R_ALONG * step]
 
     @ti.func
-    def row_adjoint(a: ti.template(), b, j, kind, law: ti.template(), ref: ti.template(), imp: ti.template(),
-                    on: ti.template(), y, acceleration, speed, mu):  # fmt: skip
+    def row_adjoint(a: ti.template(), b, j, kind, name: ti.template(), y, acceleration, speed, mu):
         """Of one row, in its own direction: derivatives of mu . r by y and by the speed; subtracts the others."""
-        none = lane()
+        none, law = lane(), row_law(a, b, name, j)
+        there = y
+        if kind == LOSS:
+            there = 0.0 - a.model[at.block(a, b, "frictionloss", j)]
         d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.imp)
         weight = a.model[at.block(a, b, "dof_invweight", j)]
         raw = (1.0 - d) / d * weight
@@ -255,7 +270,7 @@ def joints() -> Functions:
         if kind == LOSS:
             k = lane()
         x = acceleration + damping * speed + k * d * y
-        stiff = where(on, 1.0 / R, none)
+        stiff = where(there < 0.0, 1.0 / R, none)
         f = where(x < 0.0, 0.0 - stiff * x, none)
         w = where(x < 0.0, stiff, none)
         by_stiffness = 0.0 - mu * f  # slope of the power in log D
@@ -275,12 +290,9 @@ def joints() -> Functions:
         if kind == LOSS:
             gk = lane()
         gref0, gref1, gdmax = im.stiffness_adjoint(law.ref, law.imp, a.num[DT], a.solver_numbers[2], gk, speed * gx)
-        for c, g in ti.static(((0, gref0), (1, gref1))):
-            at.increase(a.gmodel, at.block(a, b, ref, j, c), 0.0 - g)
         gwidth = where(law.imp[2] > 0.0, gd * gwidth, none)
-        for c, g in ti.static(((0, gd * gd0), (1, gd * gd1 + gdmax), (2, gwidth), (3, gd * gmid),
-                               (4, gd * im.by_power(y, law.imp)))):  # fmt: skip
-            at.increase(a.gmodel, at.block(a, b, imp, j, c), 0.0 - g)
+        gimp = Vec(gd * gd0, gd * gd1 + gdmax, gwidth, gd * gmid, gd * im.by_power(y, law.imp))
+        row_law_adjoint(a, b, name, j, -Vec(gref0, gref1), -gimp)
         return gd * dy + k * d * gx, damping * gx
 
     @ti.func
@@ -310,21 +322,17 @@ def joints() -> Functions:
         if at.dof(a, j, KIND) != BALL:
             q = a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))]
             below, above = q - limit[0] - limit[2], limit[1] - q - limit[2]
-            law = law_of(a, b, "limit_solref", "limit_solimp", j)
             if any_lane(below < 0.0):
-                gy, gspeed = row_adjoint(a, b, j, LOWER, law, "limit_solref", "limit_solimp", below < 0.0, below,
-                                         acceleration, v, mu)  # fmt: skip
+                gy, gspeed = row_adjoint(a, b, j, LOWER, "limit", below, acceleration, v, mu)
                 gq += gy
                 gv += gspeed
             if any_lane(above < 0.0):
-                gy, gspeed = row_adjoint(a, b, j, UPPER, law, "limit_solref", "limit_solimp", above < 0.0, above,
-                                         0.0 - acceleration, 0.0 - v, 0.0 - mu)  # fmt: skip
+                gy, gspeed = row_adjoint(a, b, j, UPPER, "limit", above, 0.0 - acceleration, 0.0 - v, 0.0 - mu)
                 gq = gq - gy
                 gv = gv - gspeed
         floss = a.model[at.block(a, b, "frictionloss", j)]
         if any_lane(floss > 0.0):
-            _gy, gspeed = row_adjoint(a, b, j, LOSS, law_of(a, b, "loss_solref", "loss_solimp", j), "loss_solref",
-                                      "loss_solimp", floss > 0.0, lane(), acceleration, v, mu)  # fmt: skip
+            _gy, gspeed = row_adjoint(a, b, j, LOSS, "loss", lane(), acceleration, v, mu)
             gv += gspeed
         return mu * (spring + strong * kp) + gq, gv
 
@@ -336,8 +344,8 @@ def joints() -> Functions:
         if any_lane(y < 0.0):
             i, k = at.dof_at(a, s, b, j), at.dof_at(a, 0, b, j)
             v, acceleration, mu = at.get3(a, a.qd, i), at.get3(a, a.qdd, i), at.get3(a, a.x, k)
-            law = law_of(a, b, "limit_solref", "limit_solimp", j)
-            gy, gspeed = row_adjoint(a, b, j, LOWER, law, "limit_solref", "limit_solimp", y < 0.0, y,
+            law = row_law(a, b, "limit", j)
+            gy, gspeed = row_adjoint(a, b, j, LOWER, "limit", y,
                                      0.0 - axis.dot(acceleration), 0.0 - axis.dot(v), 0.0 - axis.dot(mu))  # fmt: skip
             # slopes by the axis: of mu, which the force multiplies, and of acceleration and velocity in the residual
             d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)

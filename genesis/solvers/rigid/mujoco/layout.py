@@ -30,6 +30,7 @@ class Features(NamedTuple):
     elliptic: bool = False
     rotations: bool = False
     """Whether rows of rotation act: some contact has dimension 4 or 6."""
+    fluid: bool = False
     pairs: bool = False
 
 
@@ -46,6 +47,11 @@ GEOM_ROWS = 5
 G_POS, G_X, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
 """Rows of a geom in its link's frame: (centre, radius), (x axis, half height), (z axis, 1: a hint for the tangent), and
 of an ellipsoid its squared semi-axes as a symmetric matrix."""
+
+*_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
+FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows
+"""Rows of a body in a medium, in its link's frame: (centre, -), its principal axes as columns of three rows, factors
+of |V| V and of V, of |W| W and of W, (wind in the world, -)."""
 
 *_rows, CONTACT_NUMBERS = places(6, 6, 6, 6, 6, 1, 1, 1, 5, 1)
 X, ALONG, F, WN, WJ, WNN, CROSS, D, MU, ZONE = _rows
@@ -104,6 +110,8 @@ TABLE: Table = (
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
     Array("geom", "A1", ("geoms", GEOM_ROWS, 4), "constant"),
     Array("solver_numbers", "A1", (4,), "constant"),  # 1 / impratio, tolerance, 1: refsafe, cap of iterations
+    Array("fluid", "A1", ("fluids", FLUID_ROWS, 4), "constant"),
+    Array("fluid_range", "I1", ("links", 2), "constant"),  # first body in the medium, and how many
     # Of every frame.
     Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # RK4: velocity of a stage in the tangent of its start
     Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B

@@ -118,6 +118,31 @@ def pack_touches(
             np.array(points).reshape(-1, 4), of_links)  # fmt: skip
 
 
+def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.ndarray]:
+    """`fluid` of `layout.TABLE`, ordered by link, and `fluid_range` (L, 2). Empty without a medium."""
+    bodies, ranges = numbers_of(model).bodies, np.zeros((model.n_links, 2), int)
+    rows = []
+    if chosen.density or chosen.viscosity:
+        moving = model.moving
+        for link in range(model.n_links):
+            own = [i for i in np.flatnonzero(bodies.link == link) if moving[link] and bodies.mass[i] > 0]
+            ranges[link] = len(rows), len(own)
+            for i in own:
+                box = bodies.box[i]
+                mean, (x, y, z) = box.mean(), box
+                row = np.zeros((slot.FLUID_ROWS, 4))
+                row[slot.FLUID_CENTRE, :3] = bodies.pos[i]
+                row[slot.FLUID_FRAME : slot.FLUID_FRAME + 3, :3] = rotations.matrix(bodies.quat[i])
+                row[slot.FLUID_DRAG, :3] = 0.5 * chosen.density * np.array([y * z, x * z, x * y])
+                row[slot.FLUID_DRAG, 3] = 3 * np.pi * mean * chosen.viscosity
+                fourth = box**4
+                row[slot.FLUID_SPIN_DRAG, :3] = chosen.density / 64 * box * (fourth.sum() - fourth)
+                row[slot.FLUID_SPIN_DRAG, 3] = np.pi * mean**3 * chosen.viscosity
+                row[slot.FLUID_WIND, :3] = chosen.wind
+                rows.append(row)
+    return np.array(rows).reshape(-1, slot.FLUID_ROWS, 4), ranges
+
+
 def parameter_layout(model: RigidModel, grounds: Sequence[GroundGeom]) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Name -> (first index, shape) of each parameter's numbers."""
     sizes = {"links": model.n_links, "geoms": len(model.geoms), "dofs": model.n_dofs, "grounds": len(grounds)}
@@ -187,6 +212,7 @@ def mujoco(
         GenesisValueError: The robots, their files' options or the outputs are beyond what the model has here.
     """
     chosen = Choice.of(model, options, dt)
+    fluid, of_fluids = pack_fluids(model, chosen)
     check(model, grounds, outputs, labels)
     touch, law, points, of_links = pack_touches(model, grounds)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
@@ -201,6 +227,7 @@ def mujoco(
         integrator=chosen.integrator,
         elliptic=chosen.cone == "elliptic",
         rotations=bool(len(dims) and dims.max() > 3),
+        fluid=bool(len(fluid)),
     )
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)
@@ -208,13 +235,13 @@ def mujoco(
     constants = dict(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
-        touch=touch, touch_law=law, geom=pack_geoms(model),
+        touch=touch, touch_law=law, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "parameters": len(initial), "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
-        "samples": len(heights), "pairs": 0, "touches": len(touch),
+        "samples": len(heights), "pairs": 0, "touches": len(touch), "fluids": len(fluid),
         "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
         "depth": int(max([1, *dof_tree[:, rigid.DEPTH]])),
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
@@ -245,8 +272,6 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
                  if kind > 0 or name not in known]  # fmt: skip
         reasons += [f"actuator {name!r}" for name in named]
     for options in numbers.options:
-        if options.density or options.viscosity:
-            reasons.append(f"the fluid of {options.source!r}")
         if not options.eulerdamp:
             reasons.append(f"eulerdamp disabled in {options.source!r}")
     if reasons:
@@ -280,6 +305,9 @@ class Choice(NamedTuple):
     cone: str
     impratio: float
     refsafe: bool
+    density: float
+    viscosity: float
+    wind: tuple[float, float, float]
 
     @classmethod
     def of(cls, model: RigidModel, options: Options, dt: float) -> "Choice":
@@ -297,4 +325,11 @@ class Choice(NamedTuple):
                     f"of {file.source!r}. Take SimOptions.dt / substeps = {file.timestep:g} s."
                 )
         impratio = agreed(files, "impratio", 1.0) if law.impratio is None else law.impratio
-        return cls(integrator, law.cone or agreed(files, "cone", "pyramidal"), impratio, agreed(files, "refsafe", True))
+        density, viscosity = agreed(files, "density", 0.0), agreed(files, "viscosity", 0.0)
+        if integrator == slot.IMPLICITFAST and (density or viscosity):
+            raise GenesisValueError(
+                "the integrator must be Euler or RK4 in a medium, got implicitfast with density "
+                f"{density:g} and viscosity {viscosity:g}. Give another in RigidOptions.integrator."
+            )
+        cone, wind = law.cone or agreed(files, "cone", "pyramidal"), agreed(files, "wind", (0.0, 0.0, 0.0))
+        return cls(integrator, cone, impratio, agreed(files, "refsafe", True), density, viscosity, wind)

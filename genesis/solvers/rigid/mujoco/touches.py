@@ -9,7 +9,7 @@ the geom's lowest point to c:
 The hint is the axis of a capsule; for other shapes an axis of the world.
 """
 
-from genesis.compiler import Functions, per_runtime, ti
+from genesis.compiler import Composite, Functions, per_runtime, ti
 from genesis.math.lanes import Vec, any_lane, copy, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
@@ -38,6 +38,22 @@ from genesis.solvers.rigid.spatial import times
 
 PARALLEL = 1e-15
 """A cylinder stands flat where its axis is closer to the normal."""
+
+
+class Touching(Composite):
+    """A contact of a link: touch and number of its point; in which environments it is there; c, s, n and distance as
+    above; the distance less the margin."""
+
+    def __init__(self, touch, point, on, c, s, n, distance, y):
+        self.touch, self.point, self.on, self.c, self.s, self.n = touch, point, on, c, s, n
+        self.distance, self.y = distance, y
+
+
+class Slopes(Composite):
+    """Derivatives by a contact's place, distance, normal and tangents."""
+
+    def __init__(self, place, distance, n, t1, t2):
+        self.place, self.distance, self.n, self.t1, self.t2 = place, distance, n, t1, t2
 
 
 @per_runtime
@@ -145,29 +161,29 @@ def touches(features: Features) -> Functions:
         return t1, n.cross(t1), length
 
     @ti.func
-    def place_adjoint(a: ti.template(), t, k, R: ti.template(), world: ti.template(), c: ti.template(),
-                      s: ti.template(), n: ti.template(), hint: ti.template(), distance, gr_: ti.template(),
-                      gdistance, gn: ti.template(), gt1: ti.template(), gt2: ti.template()):  # fmt: skip
-        """Cotangents of a rigid displacement of the link, about the tree's origin: turn and shift."""
+    def place_adjoint(a: ti.template(), R: ti.template(), world: ti.template(), of: ti.template(), hint: ti.template(),
+                      g: ti.template()):  # fmt: skip
+        """Cotangents of a rigid displacement of the link, about the tree's origin, from `Slopes`: turn and shift."""
+        n, gr_ = of.n, g.place
         t1, t2, length = tangents(n, hint)
-        g1 = gt1 + gt2.cross(n)
-        gn_all = gn + t1.cross(gt2)
+        g1 = g.t1 + g.t2.cross(n)
+        gn_all = g.n + t1.cross(g.t2)
         gw = (g1 - t1.dot(g1) * t1) / length
         gn_all -= n.dot(hint) * gw + n.dot(gw) * hint
         gturn = lanes3()
-        if my.geom(a, my.touch(a, t, T_GEOM), G_Z)[3] > 0.5:
+        if my.geom(a, my.touch(a, of.touch, T_GEOM), G_Z)[3] > 0.5:
             gturn += hint.cross(gw - n.dot(gw) * n)
-        gd = gdistance - 0.5 * n.dot(gr_)
+        gd = g.distance - 0.5 * n.dot(gr_)
         gs = -gr_ - gd * n
-        gn_all -= (0.5 * distance) * gr_ + gd * s
-        turned, gn_s = support_adjoint(a, t, k, R, n, s, gs)
-        gc = gr_ + gr.surface_adjoint(a, my.touch(a, t, T_GROUND), world + c, gd, gn_all + gn_s)
-        gturn += turned + c.cross(gc)
+        gn_all -= (0.5 * of.distance) * gr_ + gd * of.s
+        turned, gn_s = support_adjoint(a, of.touch, of.point, R, n, of.s, gs)
+        gc = gr_ + gr.surface_adjoint(a, my.touch(a, of.touch, T_GROUND), world + of.c, gd, gn_all + gn_s)
+        gturn += turned + of.c.cross(gc)
         return gturn, gc
 
     def walk(visit):
-        """A function that calls `visit(a, s, b, l, t, k, on, c, support, n, distance, y)` for every contact of link l
-        that some environment of a block has (`on`)."""
+        """A function that calls `visit(a, s, b, l, touching)` for every contact of link l that some environment of a
+        block has."""
 
         @ti.func
         def walked(a: ti.template(), s, b, l):
@@ -194,7 +210,7 @@ def touches(features: Features) -> Functions:
                         on = (reached < 0.0) & (taken < most - 0.5)
                         if any_lane(on):
                             taken = where(on, taken + 1.0, taken)
-                            visit(a, s, b, l, t, k, on, c, s_, n, distance, y)
+                            visit(a, s, b, l, Touching(t, k, on, c, s_, n, distance, y))
 
         return walked
 

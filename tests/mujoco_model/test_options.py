@@ -1,0 +1,167 @@
+"""What a scene with MuJoCo's contact model takes, refuses and reports."""
+
+import logging
+
+import pytest
+import torch
+
+import genesis as gs
+from genesis.options import CompliantContact, MujocoContact, RigidOptions
+from tests.rigid.rigid_models import file_of
+
+BALL = """
+<mujoco model="ball">
+  <option timestep="0.004" {option}/>
+  <worldbody>
+    <geom name="floor" type="plane" size="5 5 1"/>
+    {body}
+  </worldbody>
+</mujoco>
+"""
+SPHERE = '<body name="b" pos="0 0 0.3"><freejoint/><geom name="g" size="0.1" mass="1" {geom}/></body>'
+
+PLAIN = SPHERE.format(geom="")
+
+
+def scene_of(body=PLAIN, option="", substeps=1, n_envs=2, outputs=(), dt=0.004, **rigid):
+    """A scene of MuJoCo's contact model with one file in it."""
+    rigid.setdefault("contact", MujocoContact())
+    scene = gs.Scene(
+        sim_options=gs.options.SimOptions(dt=dt * substeps, substeps=substeps), rigid_options=RigidOptions(**rigid)
+    )
+    robot = scene.add_entity(gs.morphs.MJCF(file=file_of(BALL.format(body=body, option=option))))
+    scene.build(n_envs=n_envs, outputs=outputs)
+    return scene, robot
+
+
+@pytest.mark.parametrize(
+    "make, part",
+    [
+        (lambda: MujocoContact(cone="round"), "cone"),
+        (lambda: MujocoContact(impratio=0.0), "impratio"),
+        (lambda: MujocoContact(smoothing=-1.0), "smoothing"),
+        (lambda: RigidOptions(contact=MujocoContact(), integrator="Verlet"), "integrator"),
+        (lambda: RigidOptions(contact=MujocoContact(), iterations=0), "iterations"),
+        (lambda: RigidOptions(contact=MujocoContact(), tolerance=0.0), "tolerance"),
+        (lambda: RigidOptions(integrator="RK4"), "must be left out with CompliantContact"),
+        (lambda: RigidOptions(contact=CompliantContact(), tolerance=1e-6), "must be left out with CompliantContact"),
+        (lambda: MujocoContact(sag=1e-3), "must get known fields only, got sag"),
+    ],
+)
+def test_options_out_of_range_are_refused(make, part):
+    with pytest.raises(gs.GenesisException, match=part):
+        make()
+
+
+@pytest.mark.parametrize(
+    "body, option, part",
+    [
+        ('<body><freejoint/><geom size="0.1"/></body><body pos="1 0 1"><freejoint/><geom size="0.1"/></body>', "",
+         "bodies must not touch each other yet"),
+        (SPHERE.format(geom=""), 'density="1.2" integrator="implicitfast"', "must be Euler or RK4 in a medium"),
+        (SPHERE.format(geom=""), 'integrator="implicit"', "integrator must be one of Euler, implicitfast, RK4"),
+    ],
+)  # fmt: skip
+def test_what_the_model_has_not_is_refused_by_name(body, option, part):
+    with pytest.raises(gs.GenesisException, match=part):
+        scene_of(body, option)
+
+
+def test_outputs_of_contacts_are_refused_by_name():
+    with pytest.raises(gs.GenesisException, match="output contacts"):
+        scene_of(outputs=("contacts",))
+
+
+def test_another_timestep_than_the_files_is_reported(caplog):
+    with caplog.at_level(logging.WARNING, logger="genesis"):
+        scene_of(dt=0.002)
+    assert any("0.002 s and 0.004 s" in record.getMessage() for record in caplog.records)
+
+
+def test_evaluations_that_are_cut_off_are_counted_and_named(caplog):
+    scene, robot = scene_of(iterations=1, body=SPHERE.format(geom='condim="6" friction="1 0.1 0.1"'))
+    robot.set_dofs_velocity([1.0, 2.0, -3.0, 4.0, 5.0, 6.0])
+    with caplog.at_level(logging.WARNING, logger="genesis"):
+        for _ in range(60):
+            scene.step()
+    named = [record.getMessage() for record in caplog.records if "RigidOptions.iterations" in record.getMessage()]
+    assert scene.unconverged > 0
+    assert len(named) == 1 and "environment 0" in named[0]
+
+
+def test_parameters_of_another_model_are_refused_by_name():
+    _, robot = scene_of()
+    with pytest.raises(gs.GenesisException, match="contact_stiffness"):
+        robot.set_contact_stiffness(1e4)
+
+
+def test_a_ball_comes_to_rest_where_mujoco_says():
+    """The rest of a contact of impedance d, inverse weight t and m g: penetration y with F = D k d y = m g."""
+    scene, robot = scene_of(
+        body=SPHERE.format(geom='priority="1" condim="1" solimp="0.8 0.8 0.001 0.5 2" solref="0.02 1"')
+    )
+    for _ in range(1500):
+        scene.step()
+    d, k, weight = 0.8, 1.0 / (0.8 * 0.02) ** 2, 1.0  # dmax = d; diag = 1 / m
+    y = -9.81 * (1 - d) * weight / d / (k * d)
+    height = robot.get_pos().as_subclass(torch.Tensor)[:, 2]
+    assert torch.allclose(height, torch.full_like(height, 0.1 + y), atol=1e-6)
+
+
+def test_dry_friction_holds_a_slide_until_it_does_not():
+    """A slide of dry friction f under a push p: held below f, and beyond it accelerated at (p - f) / m."""
+    body = (
+        '<body name="b" pos="0 0 1">'
+        '<joint name="x" type="slide" axis="1 0 0" frictionloss="2" solreffriction="0.008 1"/>'
+        '<geom name="g" size="0.1" mass="1" contype="0" conaffinity="0"/></body>'
+    )
+    scene, robot = scene_of(body=body)
+    push = torch.tensor([[1.5], [5.0]])
+    robot.control_dofs_force(push)
+    for _ in range(50):
+        scene.step()
+    speed = robot.get_dofs_velocity().as_subclass(torch.Tensor)[:, 0]
+    assert abs(float(speed[0])) < 2e-2
+    assert float(speed[1]) == pytest.approx(3.0 * 50 * 0.004, rel=1e-5)
+
+
+def test_smoothing_takes_the_jump_out_of_the_first_touch():
+    """The force of a ball that just touches at speed: that of an impedance of next to nothing."""
+    lost = {}
+    for smoothing in (0.0, 0.02):
+        scene, robot = scene_of(contact=MujocoContact(smoothing=smoothing))
+        robot.set_pos([0.0, 0.0, 0.1 - 1e-6])
+        robot.set_dofs_velocity([0.0, 0.0, -1.0, 0.0, 0.0, 0.0])
+        scene.step()
+        lost[smoothing] = 1.0 + float(robot.get_dofs_velocity().as_subclass(torch.Tensor)[0, 2])
+    assert lost[0.0] > 0.1
+    assert abs(lost[0.02] + 9.81 * 0.004) < 1e-3
+
+
+def held(robot, name):
+    """(B, 1) a parameter of one geom or degree of freedom."""
+    return robot._get(name, range(1), 1, None).as_subclass(torch.Tensor)
+
+
+def test_inverse_weights_are_refreshed_on_request():
+    """As by MuJoCo's mj_setConst; until then they are those of the file's masses."""
+    mujoco = pytest.importorskip("mujoco")
+    body = (
+        '<body name="b" pos="0 0 1"><joint name="j" type="hinge" axis="0 1 0" armature="0.1"/>'
+        '<geom name="g" type="capsule" fromto="0 0 0 0.3 0 -0.2" size="0.05" mass="1"/></body>'
+    )
+    _, robot = scene_of(body=body)
+    m = mujoco.MjModel.from_xml_string(BALL.format(body=body, option=""))
+    before = m.dof_invweight0.copy()
+    robot.set_mass([[1.0], [3.0]])
+    robot.set_dofs_armature([[0.1], [0.4]])
+    m.body_mass[1] = 3.0
+    m.dof_armature[0] = 0.4
+    first = held(robot, "dof_invweight")
+    assert torch.allclose(first, torch.as_tensor(before).to(first).expand(2, -1))
+    robot.refresh_invweights(envs_idx=[1])
+    mujoco.mj_setConst(m, mujoco.MjData(m))
+    dofs, geoms = held(robot, "dof_invweight"), held(robot, "invweight")
+    assert torch.allclose(dofs[0], torch.as_tensor(before).to(dofs))
+    assert torch.allclose(dofs[1], torch.as_tensor(m.dof_invweight0).to(dofs), rtol=1e-6)
+    assert torch.allclose(geoms[1], torch.as_tensor(m.body_invweight0[1:2, 0]).to(geoms), rtol=1e-6)
