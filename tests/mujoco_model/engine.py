@@ -22,8 +22,10 @@ CONTACTS = tuple(
     int(getattr(mujoco.mjtConstraint, f"mjCNSTR_CONTACT_{kind}")) for kind in ("FRICTIONLESS", "PYRAMIDAL", "ELLIPTIC")
 )
 """Kinds of rows that belong to contacts."""
-TOLERANCE = 1e-15
-"""Of MuJoCo's solver. At zero it turns in place until its cap without another digit."""
+TOLERANCE, CAP = 1e-15, 200
+"""Of MuJoCo's solver, with pyramidal cones."""
+ELLIPTIC_TOLERANCE, ELLIPTIC_CAP = -1.0, 30
+"""With elliptic ones it would stop where its cost stands still, at 1e-8 of the solution: it makes all iterations."""
 EPSILON = 1e-7
 """Step of central differences."""
 CLOSE = 1e-12
@@ -108,7 +110,9 @@ class Engine:
         self.m = mujoco.MjModel.from_xml_string(text)
         option = self.m.opt
         option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-        option.tolerance, option.iterations = TOLERANCE, 200
+        elliptic = option.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
+        option.tolerance = ELLIPTIC_TOLERANCE if elliptic else TOLERANCE
+        option.iterations = ELLIPTIC_CAP if elliptic else CAP
         option.ls_tolerance, option.ls_iterations = 1e-10, 200
         self.d = mujoco.MjData(self.m)
         self.timestep = option.timestep
@@ -121,13 +125,10 @@ class Engine:
     def qacc(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> np.ndarray:
         """(nv,) solved twice, from a cold start and from its own solution."""
         self._set(qpos, qvel, ctrl)
-        self._polish()
-        return self.d.qacc.copy()
-
-    def _polish(self) -> None:
-        for _ in range(3):
+        for _ in range(2):
             mujoco.mj_forward(self.m, self.d)
             self.d.qacc_warmstart[:] = self.d.qacc
+        return self.d.qacc.copy()
 
     def evaluation(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> Evaluation:
         """What is there at a state."""
@@ -147,8 +148,6 @@ class Engine:
         self._set(qpos, qvel, np.atleast_2d(ctrl)[0])
         for row in np.atleast_2d(ctrl):
             self.d.ctrl[:] = row
-            if self.m.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC:  # a single solve stops when its cost stands still
-                self._polish()
             mujoco.mj_step(self.m, self.d)
         return self.d.qpos.copy(), self.d.qvel.copy()
 

@@ -45,6 +45,7 @@ def check(what: str, engine: Engine, states: States, errors: np.ndarray, bar: fl
     assert np.all(errors[~unclear] < bar), f"{line}\n{worst(engine, states.chosen(~unclear), errors[~unclear], bar)}"
 
 
+@pytest.mark.slow
 @pytest.mark.precision("64")
 def test_acceleration(case):
     """Without damping a step of Euler's gives the acceleration itself."""
