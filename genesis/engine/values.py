@@ -252,13 +252,10 @@ class Values:
         self, place: int, envs: torch.Tensor | None, begin: int, end: int, chosen: Sequence[int] | None
     ) -> None:
         """What is set has no remainder."""
-        columns = torch.arange(begin, end) if chosen is None else torch.tensor(list(chosen), dtype=torch.int64) + begin
-        columns = columns.to(self.device)
+        columns = range(begin, end) if chosen is None else [begin + c for c in chosen]
         value = self._values[place].clone()
-        if envs is None:
-            value[:, columns] = 0.0
-        else:
-            value[envs[:, None], columns] = 0.0
+        rows = slice(None) if envs is None else envs[:, None]
+        value[rows, torch.tensor(columns, dtype=torch.int64, device=self.device)] = 0.0
         self._put(place, value)
 
     @ordinary

@@ -1,6 +1,6 @@
 """What a model file may hold that MuJoCo's contact model does not have here, and numbers that MuJoCo would not take."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,10 +27,8 @@ def check_for_mujoco(model: "RigidModel") -> None:
     numbers = model.mujoco
     if numbers is None:
         return
-    if numbers.unsupported:
-        found: dict[str, list[str]] = {}
-        for kind, name in numbers.unsupported:
-            found.setdefault(kind, []).append(name)
+    found = grouped(numbers.unsupported)
+    if found:
         listing = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in found.items())
         raise GenesisValueError(
             f"{model.name} must hold what MuJoCo's contact model has here, got {listing}. {REMEDY}: {tuple(found)!r}."
@@ -39,6 +37,14 @@ def check_for_mujoco(model: "RigidModel") -> None:
     for part in (*model.geoms, *model.grounds):
         _check_contact(f"geom {part.name!r} of {model.name}", part.contact)
     _check_tables(model, numbers)
+
+
+def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Category -> names, from pairs of these."""
+    found: dict[str, list[str]] = {}
+    for category, name in pairs:
+        found.setdefault(category, []).append(name)
+    return found
 
 
 def unsupported_by_mujoco_model(model: Any) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from genesis.loaders.contacts import read_exclusions, read_geoms, read_grounds
 from genesis.loaders.links import Links, aliases, mass_properties, three
 from genesis.loaders.model import RigidModel
 from genesis.loaders.mujoco_read import read_numbers
-from genesis.loaders.mujoco_refusals import check_for_mujoco, unsupported_by_mujoco_model
+from genesis.loaders.mujoco_refusals import check_for_mujoco, grouped, unsupported_by_mujoco_model
 from genesis.loaders.parts import BALL, FREE, HINGE, JOINT_SIZES, ORIGIN, SLIDE, Joint
 from genesis.loaders.refusals import refuse, unsupported
 
@@ -37,7 +37,8 @@ def translate(
     links = Links(model)
     excluded, partly = read_exclusions(model, links)
     compliant = contact == "compliant"
-    warnings = refuse(source, (unsupported(model, partly) if compliant else _grouped(model)) | lost, allowed)
+    lacking = unsupported(model, partly) if compliant else grouped(unsupported_by_mujoco_model(model))
+    warnings = refuse(source, lacking | lost, allowed)
     if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())
         warnings.append(f"{source}: its gravity {told} is left out, because the scene has its own.")
@@ -78,14 +79,6 @@ def translate(
     if not compliant:
         check_for_mujoco(robot)
     return robot, warnings
-
-
-def _grouped(model: Any) -> dict[str, list[str]]:
-    """Category -> names of what MuJoCo's contact model does not have here."""
-    found: dict[str, list[str]] = {}
-    for kind, label in unsupported_by_mujoco_model(model):
-        found.setdefault(kind, []).append(label)
-    return found
 
 
 def _check_ranges(model: Any, source: str) -> None:

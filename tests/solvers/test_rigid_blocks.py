@@ -20,7 +20,8 @@ def found_by_kernels(name, count, width, n_parameters):
     @kernel(TABLE, "constant")
     def find(arrays: ti.template()):
         for _ in range(1):
-            a = arrays.having(size=at.local(arrays.size, slot.N_SIZES))
+            sized = arrays.having(size=at.local(arrays.size, slot.N_SIZES))
+            a = sized.having(blocks=at.blocks(sized, slot.PARAMETER_TABLE))
             for i in range(count):
                 for c in ti.static(range(width)):
                     a.found[width * i + c] = at.block(a, 0, name, i, c)

@@ -38,10 +38,9 @@ def compliant(
     factor = pair_list.factors(model, pairs, law, stiffness, dt)
     pair_list.warn(model, pairs, blind, factor, dt, labels)
     pair, shape = pair_list.pack(model, pairs, factor, law, contact, dt)
-    initial = prepare.initial_parameters(model, grounds, law, gravity)
     outputs_of = int(features.outputs)
     sizes = {
-        "links": L, "qs": Q, "dofs": D, "entries": len(chain), "parameters": len(initial), "geoms": len(model.geoms),
+        "links": L, "qs": Q, "dofs": D, "entries": len(chain), "geoms": len(model.geoms),
         "points": len(points), "grounds": len(grounds), "samples": len(heights), "pairs": len(pairs),
         "shape_rows": len(shape), "output_points": outputs_of * len(points), "output_links": outputs_of * L,
     }  # fmt: skip
@@ -56,7 +55,5 @@ def compliant(
         outputs=features.outputs,
         constants=constants,
         sizes=sizes,
-        parameters=slot.parameter_layout(L, len(model.geoms), D, len(grounds)),
-        initial=initial,
         places=[Place(point.link, point.geom) for point in points],
     )

@@ -2,8 +2,7 @@
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.launch import kernel
-from genesis.math.lanes import absolute, add, any_lane, lane
-from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT
+from genesis.math.lanes import add, any_lane, lane
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.border import border
@@ -19,15 +18,12 @@ from genesis.solvers.rigid.layout import (
     END,
     KIND,
     LINKS,
-    N_CONTROLS,
     N_FRAMES,
     N_NUMBERS,
     N_SIZES,
-    PARAMETERS,
+    PARAMETER_TABLE,
     POINTS,
     Q_INDEX,
-    QS,
-    SLIDE,
     SUBSTEPS,
     TABLE,
     WRENCH_ROWS,
@@ -35,7 +31,6 @@ from genesis.solvers.rigid.layout import (
 )  # fmt: skip
 from genesis.solvers.rigid.outputs import outputs
 from genesis.solvers.rigid.pairs import pairs
-from genesis.solvers.rigid.tangent import tangent
 
 ATTEMPTS = 4
 """At solving a substep, while contacts are found that would pull."""
@@ -44,7 +39,7 @@ ATTEMPTS = 4
 @per_runtime
 def driver(features: Features) -> Functions:
     lay = layout()
-    ki, ine, jo, ad, ta = kinematics(features), inertia(), joints(), adjoint(features), tangent()
+    ki, ine, jo, ad = kinematics(features), inertia(), joints(), adjoint(features)
     out, pr, bo = outputs(features), pairs(features), border()
 
     @ti.func
@@ -65,7 +60,7 @@ def driver(features: Features) -> Functions:
                 turned = jo.turn_by(at.get4(a, a.q, old), dt * w)
                 at.put(a, a.q, new, turned)
                 total += turned.sum() + w.sum()
-                fastest = ti.max(fastest, (1.0 / SPIN_LIMIT) * absolute(w).max())
+                fastest = ti.max(fastest, bo.part_of_limit(a, then, b, j))
                 j += 3
             else:
                 there = lane()
@@ -76,10 +71,7 @@ def driver(features: Features) -> Functions:
                     there = a.q[old] + dt * a.qd[i]
                 a.q[new] = there
                 total += there + a.qd[i]
-                limit = 1.0 / SPIN_LIMIT
-                if at.dof(a, j, KIND) == SLIDE:
-                    limit = 1.0 / SPEED_LIMIT
-                fastest = ti.max(fastest, ti.cast(limit, lay.real) * absolute(a.qd[i]))
+                fastest = ti.max(fastest, bo.part_of_limit(a, then, b, j))
                 j += 1
         return total, fastest
 
@@ -107,15 +99,10 @@ def driver(features: Features) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                a = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[BEGIN] == 0:
-                    for j in ti.static(range(lay.width)):
-                        a.status[lay.width * b + j] = 0
-                    bo.load_rows(a, a.q_in, a.q, b, a.size[QS])
-                    bo.load_rows(a, a.qd_in, a.qd, b, a.size[DOFS])
-                    if ti.static(lay.real == ti.f32):
-                        bo.load_rows(a, a.low_in, a.low, b, a.size[QS])
-                    bo.load_rows(a, a.dofs_in, a.dofs, b, N_CONTROLS * a.size[DOFS])
+                    bo.begin(a, b)
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = step % a.size[N_FRAMES], (step + 1) % a.size[N_FRAMES]
                     for l in range(a.size[LINKS]):
@@ -138,11 +125,7 @@ def driver(features: Features) -> Functions:
                     total, fastest = integrate(a, s, then, b)
                     bo.note(a.status, b, total, fastest, step)
                 if a.size[END] == a.size[SUBSTEPS]:
-                    last = a.size[SUBSTEPS] % a.size[N_FRAMES]
-                    bo.store_rows(a, last, a.q, a.q_out, b, a.size[QS])
-                    bo.store_rows(a, last, a.qd, a.qd_out, b, a.size[DOFS])
-                    if ti.static(lay.real == ti.f32):
-                        bo.store_rows(a, 0, a.low, a.low_out, b, a.size[QS])
+                    bo.finish(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)
 
     @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
     def advance_adjoint(arrays: ti.template()):
@@ -150,20 +133,14 @@ def driver(features: Features) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                a = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
-                n_controls, n_pushes = N_CONTROLS * a.size[DOFS], 3 * WRENCH_ROWS * a.size[LINKS]
+                sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[END] == a.size[SUBSTEPS]:
-                    bo.load_rows(a, a.gq_in, a.gqpos, b, a.size[QS])
-                    bo.load_rows(a, a.gqd_in, a.gqd, b, a.size[DOFS])
-                    bo.clear(a, a.gdofs, b, n_controls)
-                    bo.clear(a, a.gwrench, b, n_pushes)
-                    bo.clear(a, a.gmodel, b, a.size[PARAMETERS])
-                    bo.clear(a, a.ggravity, b, 3)
-                    ta.to_tangent(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)
+                    bo.begin_adjoint(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)
                 force = bo.magnitude(a, a.gq, b, a.size[DOFS]) + bo.magnitude(a, a.gqd, b, a.size[DOFS])
                 if ti.static(features.outputs):
                     force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS])
-                    force += bo.magnitude(a, a.gjoint, b, n_pushes)
+                    force += bo.magnitude(a, a.gjoint, b, 3 * WRENCH_ROWS * a.size[LINKS])
                 good = bo.healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):
@@ -177,17 +154,6 @@ def driver(features: Features) -> Functions:
                         if ti.static(features.pairs):
                             pr.contact_forces_adjoint(a, s, b)
                         ad.sweep_in(a, s, b)
-                bo.keep(a, good, a.gq, b, a.size[DOFS])
-                bo.keep(a, good, a.gqd, b, a.size[DOFS])
-                bo.keep(a, good, a.gdofs, b, n_controls)
-                bo.keep(a, good, a.gwrench, b, n_pushes)
-                bo.keep(a, good, a.gmodel, b, a.size[PARAMETERS])
-                bo.keep(a, good, a.ggravity, b, 3)
-                if a.size[BEGIN] == 0:
-                    ta.from_tangent(a, 0, b)
-                    bo.keep(a, good, a.gqpos, b, a.size[QS])
-                    bo.store_rows(a, 0, a.gqpos, a.gq_out, b, a.size[QS])
-                    bo.store_rows(a, 0, a.gqd, a.gqd_out, b, a.size[DOFS])
-                    bo.store_rows(a, 0, a.gdofs, a.gdofs_out, b, n_controls)
+                bo.finish_adjoint(a, good, b)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

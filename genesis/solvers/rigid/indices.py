@@ -58,15 +58,22 @@ def control_at(a, b, j, what):
 
 
 @traced
+def blocks(a, table):
+    """Where the numbers of each parameter of a contact model's table begin, and how many one thing has: once for a
+    kernel, as `a.blocks`."""
+    found, first = {}, 0
+    for name, (size, *inner) in table.items():
+        width = math.prod(inner)
+        found[name] = first, width
+        first = value(width * a.size[slot.SIZE_OF[size]] + first)
+    return found
+
+
+@traced
 def block(a, b, name, i, component=0):
     """Of a parameter, by the name of its block."""
-    first = 0
-    for before, (size, *inner) in getattr(a, "parameters", slot.PARAMETER_TABLE).items():
-        width = math.prod(inner)
-        if before == name:
-            return item(a, 0, b, first + width * i + component, a.size[slot.PARAMETERS])
-        first = width * a.size[slot.SIZE_OF[size]] + first
-    raise KeyError(name)
+    first, width = a.blocks[name]
+    return item(a, 0, b, first + width * i + component, a.size[slot.PARAMETERS])
 
 
 @traced

@@ -161,11 +161,9 @@ def kinematics(features: Features) -> Functions:
         return m, m * c, d + dc, o + oc, c
 
     @ti.func
-    def bias_forces(a: ti.template(), s, b, l, attempt):
-        """The link's own part of `work`: inertia, bias force, external wrench and contact with the ground.
-
-        Lists the contacts in `contact_list` and `contact_index`, and counts them in `n_contacts`.
-        """
+    def own_forces(a: ti.template(), s, b, l):
+        """The link's part of `work` without contact: inertia (blocks AA, AL, LL), and the force that it needs for its
+        bias and the external wrench. Puts the inertia about the origin into its trace."""
         p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
         vel = at.motion(a, s, b, l, VELOCITY)
         m, h, d, o, com = world_inertia(a, b, l, p, R)
@@ -178,7 +176,18 @@ def kinematics(features: Features) -> Functions:
         needed.v += bias.v - push
         none = lane()
         a0, a1, a2 = Vec(none, 0.0 - h[2], h[1]), Vec(h[2], none, 0.0 - h[0]), Vec(0.0 - h[1], h[0], none)
-        ld, lo = Vec(m, m, m), lanes3()
+        return d, o, a0, a1, a2, Vec(m, m, m), lanes3(), needed
+
+    @ti.func
+    def bias_forces(a: ti.template(), s, b, l, attempt):
+        """The link's own part of `work`: inertia, bias force, external wrench and contact with the ground.
+
+        Lists the contacts in `contact_list` and `contact_index`, and counts them in `n_contacts`.
+        """
+        p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
+        vel = at.motion(a, s, b, l, VELOCITY)
+        d, o, a0, a1, a2, ld, lo, needed = own_forces(a, s, b, l)
+        none = lane()
         world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         contact = at.row(a.link_law, l)
         dt, wide = a.num[DT], WIDEN * a.num[DT]
@@ -257,5 +266,5 @@ def kinematics(features: Features) -> Functions:
                     found = True
         return found
 
-    return Functions(link_kinematics=link_kinematics, world_inertia=world_inertia, bias_forces=bias_forces,
+    return Functions(link_kinematics=link_kinematics, own_forces=own_forces, bias_forces=bias_forces,
                      release=release, origin=origin)  # fmt: skip

@@ -15,16 +15,15 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 20
+N_SIZES = 19
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
- POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, DAMPED_ENTRIES) = range(N_SIZES)  # fmt: skip
+ POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
-    "damped_entries": DAMPED_ENTRIES,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 
@@ -186,18 +185,14 @@ TABLE: Table = (
 )
 
 
-def parameter_layout(n_links: int, n_geoms: int, n_dofs: int, n_grounds: int) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Name -> (first index, shape) of each parameter's numbers."""
+def parameter_layout(
+    n_links: int, n_geoms: int, n_dofs: int, n_grounds: int,
+    table: Mapping[str, tuple[str | int, ...]] | None = None,
+) -> dict[str, tuple[int, tuple[int, ...]]]:  # fmt: skip
+    """Name -> (first index, shape) of each parameter's numbers; of another contact model, with its table."""
     sizes = {"links": n_links, "geoms": n_geoms, "dofs": n_dofs, "grounds": n_grounds}
-    return parameter_places(PARAMETER_TABLE, sizes)
-
-
-def parameter_places(
-    table: Mapping[str, tuple[str | int, ...]], sizes: Mapping[str, int]
-) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """The same of any table."""
     places, begin = {}, 0
-    for name, shape in table.items():
+    for name, shape in (PARAMETER_TABLE if table is None else table).items():
         extent = tuple(sizes[size] if isinstance(size, str) else size for size in shape)
         places[name] = (begin, extent)
         begin += math.prod(extent)

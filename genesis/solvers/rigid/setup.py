@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from genesis.arrays import Table
 from genesis.compiler import Functions
 
@@ -29,11 +27,7 @@ class Setup:
     constants: Mapping[str, Any]
     """Arrays of the table's life "constant", less `size`, by name."""
     sizes: Mapping[str, int]
-    """Sizes of the table that do not depend on environments and frames."""
-    parameters: Mapping[str, tuple[int, tuple[int, ...]]]
-    """Name -> (first index, shape) of each parameter's numbers."""
-    initial: np.ndarray
-    """All parameters, in their order."""
+    """Sizes of the table that do not depend on environments, frames, parameters or the precision."""
     places: Sequence[Place]
     evaluations: int = 1
     """Frames that a substep takes."""

@@ -1,7 +1,7 @@
 """The contact models that the rigid solver knows, by their options."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,34 +10,52 @@ from genesis.loaders.parts import GroundGeom
 from genesis.solvers.rigid import layout, prepare
 from genesis.solvers.rigid.compliant import compliant
 from genesis.solvers.rigid.mujoco import layout as mujoco_layout
-from genesis.solvers.rigid.mujoco.prepare import mujoco, own_values
+from genesis.solvers.rigid.mujoco import prepare as mujoco_prepare
 from genesis.solvers.rigid.setup import Setup
 
-MODELS = {"CompliantContact": compliant, "MujocoContact": mujoco}
-TABLES = {"CompliantContact": layout.PARAMETER_TABLE, "MujocoContact": mujoco_layout.PARAMETER_TABLE}
+
+class ContactModel(NamedTuple):
+    """What is known of a contact model before there is a solver."""
+
+    parameters: Mapping[str, tuple[str | int, ...]]
+    """Their table: names and shapes, in their order."""
+    initial: Callable[..., np.ndarray]
+    """All of them, of a robot, grounds, options of the model, and gravity."""
+    setup: Callable[..., Setup]
+    """Arguments are those of `setup`."""
+
+
+MODELS = {
+    "CompliantContact": ContactModel(layout.PARAMETER_TABLE, prepare.initial_parameters, compliant),
+    "MujocoContact": ContactModel(
+        mujoco_layout.PARAMETER_TABLE, mujoco_prepare.initial_parameters, mujoco_prepare.mujoco
+    ),
+}
+"""By the name of the class of `options.contact`."""
+
+
+def _model(options: Any) -> ContactModel:
+    return MODELS[type(options.contact).__name__]
 
 
 def owners(options: Any) -> dict[str, str]:
     """What has each parameter: links, geoms, dofs or grounds."""
-    return {name: str(shape[0]) for name, shape in TABLES[type(options.contact).__name__].items()}
+    return {name: str(shape[0]) for name, shape in _model(options).parameters.items()}
 
 
 def parameter_layout(
     options: Any, model: RigidModel, grounds: Sequence[GroundGeom]
 ) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Name -> (first index, shape) of each parameter's numbers."""
-    sizes = {"links": model.n_links, "geoms": len(model.geoms), "dofs": model.n_dofs, "grounds": len(grounds)}
-    return layout.parameter_places(TABLES[type(options.contact).__name__], sizes)
+    sizes = model.n_links, len(model.geoms), model.n_dofs, len(grounds)
+    return layout.parameter_layout(*sizes, _model(options).parameters)
 
 
 def initial_parameters(
     options: Any, model: RigidModel, grounds: Sequence[GroundGeom], gravity: Sequence[float]
 ) -> np.ndarray:
     """All of them, as models and options say."""
-    if type(options.contact).__name__ == "MujocoContact":
-        values = own_values(model, grounds, options.contact.smoothing)
-        return np.concatenate([np.ravel(value) for value in values.values()])
-    return prepare.initial_parameters(model, grounds, options.contact, gravity)
+    return _model(options).initial(model, grounds, options.contact, gravity)
 
 
 def setup(
@@ -45,4 +63,4 @@ def setup(
     outputs: Sequence[str], labels: Sequence[str],
 ) -> Setup:  # fmt: skip
     """Of the contact model that `options.contact` names. Arguments are those of `compliant`."""
-    return MODELS[type(options.contact).__name__](model, grounds, options, dt, gravity, outputs, labels)
+    return _model(options).setup(model, grounds, options, dt, gravity, outputs, labels)

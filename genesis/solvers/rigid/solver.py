@@ -18,7 +18,7 @@ from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.publish import LinkCollider, Publisher
 from genesis.solvers.rigid.readout import Readout
-from genesis.solvers.rigid.setups import setup
+from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
 
@@ -47,7 +47,7 @@ class RigidFrames:
 class RigidSolver(Bodies):
     """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
     gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
-    in the order of `setup.parameters`, and gravity (3,); outputs as asked for.
+    in the order of `parameter_layout`, and gravity (3,); outputs as asked for.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -86,10 +86,10 @@ class RigidSolver(Bodies):
         L, Q, D = model.n_links, model.n_qs, model.n_dofs
         wanted = [name for name in OUTPUTS if name in outputs]
         self.setup = setup(model, grounds, options, dt / substeps, gravity, wanted, self.labels)
-        self.places, self.parameter_layout = self.setup.places, self.setup.parameters
-        self._sizes = dict(self.setup.sizes)
+        self.places, self.parameter_layout = self.setup.places, parameter_layout(options, model, grounds)
+        self._initial_model = torch.as_tensor(initial_parameters(options, model, grounds, gravity))
+        self._sizes = {**self.setup.sizes, "parameters": len(self._initial_model)}
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        self._initial_model = torch.as_tensor(self.setup.initial)
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         if layout().dtype == torch.float32:
             self.state, self.remainders = (*self.state, Field("qpos_low", (Q,))), {"qpos": "qpos_low"}

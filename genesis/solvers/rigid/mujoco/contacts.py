@@ -21,7 +21,7 @@ from genesis.solvers.rigid.layout import (
 )
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.cones import cones
-from genesis.solvers.rigid.mujoco.impedance import impedance
+from genesis.solvers.rigid.mujoco.impedance import LEAST_R, impedance
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
     C_DIM,
@@ -41,8 +41,6 @@ from genesis.solvers.rigid.mujoco.layout import (
 from genesis.solvers.rigid.mujoco.mixing import law_adjoint, law_of
 from genesis.solvers.rigid.mujoco.touches import Slopes, touches
 from genesis.solvers.rigid.spatial import Spatial
-
-LEAST_R = 1e-15
 
 
 @traced
@@ -65,6 +63,22 @@ def contacts(features: Features) -> Functions:
                 m = mu[0] * mu[0]
                 R = R * (2.0 * a.solver_numbers[0]) * m * (1.0 + m)
         return ti.max(R, LEAST_R)
+
+    @ti.func
+    def place_in(a: ti.template(), b, c, row, n: ti.template(), t1: ti.template(), t2: ti.template(),
+                 linear: ti.template(), angular: ti.template()):  # fmt: skip
+        """Numbers of a listed contact's rows, of a motion at its place."""
+        dim = a.contact_index[my.index_at(a, b, c, C_DIM)]
+        a.contact_list[my.number_at(a, b, c, row)] = n.dot(linear)
+        if dim > 1:
+            a.contact_list[my.number_at(a, b, c, row + 1)] = t1.dot(linear)
+            a.contact_list[my.number_at(a, b, c, row + 2)] = t2.dot(linear)
+        if ti.static(features.rotations):
+            if dim > 3:
+                a.contact_list[my.number_at(a, b, c, row + 3)] = n.dot(angular)
+            if dim > 4:
+                a.contact_list[my.number_at(a, b, c, row + 4)] = t1.dot(angular)
+                a.contact_list[my.number_at(a, b, c, row + 5)] = t2.dot(angular)
 
     @ti.func
     def list_contact(a: ti.template(), s, b, l, of: ti.template()):
@@ -95,36 +109,12 @@ def contacts(features: Features) -> Functions:
                     a.contact_jacobian[my.jacobian_at(a, b, count, 4, i)] = t1.dot(axis.w)
                     a.contact_jacobian[my.jacobian_at(a, b, count, 5, i)] = t2.dot(axis.w)
         vel = at.motion(a, s, b, l, VELOCITY)
-        v = vel.at(r)
-        a.contact_list[my.number_at(a, b, count, X)] = damping * n.dot(v) + k * d * y
-        if dim > 1:
-            a.contact_list[my.number_at(a, b, count, X + 1)] = damping * t1.dot(v)
-            a.contact_list[my.number_at(a, b, count, X + 2)] = damping * t2.dot(v)
-        if ti.static(features.rotations):
-            if dim > 3:
-                a.contact_list[my.number_at(a, b, count, X + 3)] = damping * n.dot(vel.w)
-            if dim > 4:
-                a.contact_list[my.number_at(a, b, count, X + 4)] = damping * t1.dot(vel.w)
-                a.contact_list[my.number_at(a, b, count, X + 5)] = damping * t2.dot(vel.w)
+        place_in(a, b, count, X, n, t1, t2, damping * vel.at(r), damping * vel.w)
+        at.increase(a.contact_list, my.number_at(a, b, count, X), k * d * y)
         for j in range(1, dim):
             a.contact_list[my.number_at(a, b, count, MU + j - 1)] = coefficient(law.mu, j)
 
     listed = to.walk(list_contact)
-
-    @ti.func
-    def place_in(a: ti.template(), b, row, dim, n: ti.template(), t1: ti.template(), t2: ti.template(),
-                 linear: ti.template(), angular: ti.template()):  # fmt: skip
-        """Numbers of a contact's rows, of a motion at its place, into the first listed contact."""
-        a.contact_list[my.number_at(a, b, 0, row)] = n.dot(linear)
-        if dim > 1:
-            a.contact_list[my.number_at(a, b, 0, row + 1)] = t1.dot(linear)
-            a.contact_list[my.number_at(a, b, 0, row + 2)] = t2.dot(linear)
-        if ti.static(features.rotations):
-            if dim > 3:
-                a.contact_list[my.number_at(a, b, 0, row + 3)] = n.dot(angular)
-            if dim > 4:
-                a.contact_list[my.number_at(a, b, 0, row + 4)] = t1.dot(angular)
-                a.contact_list[my.number_at(a, b, 0, row + 5)] = t2.dot(angular)
 
     @ti.func
     def rows_of(a: ti.template(), b, row, dim):
@@ -158,11 +148,11 @@ def contacts(features: Features) -> Functions:
         vel, due, nu = at.motion(a, s, b, l, VELOCITY), at.summed(a, b, l, QDD), at.summed(a, b, l, NU)
         v, moved, virtual = vel.at(r), due.at(r), nu.at(r)
         asked, turning = moved + damping * v, due.w + damping * vel.w
-        place_in(a, b, X, dim, n, t1, t2, asked, turning)
-        place_in(a, b, ALONG, dim, n, t1, t2, virtual, nu.w)
+        a.contact_index[my.index_at(a, b, 0, C_DIM)] = dim
+        place_in(a, b, 0, X, n, t1, t2, asked, turning)
+        place_in(a, b, 0, ALONG, n, t1, t2, virtual, nu.w)
         at.increase(a.contact_list, my.number_at(a, b, 0, X), k * d * y)
         a.contact_list[my.number_at(a, b, 0, D)] = stiff
-        a.contact_index[my.index_at(a, b, 0, C_DIM)] = dim
         for j in range(1, dim):
             a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(law.mu, j)
         power, _curvature, _moved = cone.evaluate(a, b, 0, 0.0)

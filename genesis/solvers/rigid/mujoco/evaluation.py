@@ -1,7 +1,7 @@
 """One evaluation: from positions, velocities and controls in a frame to its accelerations; and its adjoint."""
 
 from genesis.compiler import Functions, per_runtime, ti, traced
-from genesis.math.lanes import Vec, lane, lanes3
+from genesis.math.lanes import lane
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.inertia import inertia
@@ -9,7 +9,6 @@ from genesis.solvers.rigid.kinematics import kinematics
 from genesis.solvers.rigid.layout import (
     AAD,
     AAO,
-    ACCELERATION,
     AL0,
     AL1,
     AL2,
@@ -30,8 +29,6 @@ from genesis.solvers.rigid.layout import (
     NEEDED,
     PARENT,
     POS,
-    PUSH,
-    TWIST,
     VELOCITY,
 )
 from genesis.solvers.rigid.mujoco.contacts import contacts
@@ -60,23 +57,13 @@ def evaluation(features: Features) -> Functions:
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
         """The link's own part of `work`: inertia, bias force and external wrench."""
-        p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
-        vel = at.motion(a, s, b, l, VELOCITY)
-        m, h, d, o, com = ki.world_inertia(a, b, l, p, R)
-        for row, v in ti.static(((MOMENT, h), (JD, d), (JO, o))):
-            at.put(a, a.trace, at.trace_at(a, s, b, l, row), v)
-        needed = momentum(m, h, d, o, at.motion(a, s, b, l, ACCELERATION))
-        bias = vel.cross_force(momentum(m, h, d, o, vel))
-        push = at.get3(a, a.wrench, at.wrench_at(a, b, l, PUSH))
-        needed.w += bias.w - at.get3(a, a.wrench, at.wrench_at(a, b, l, TWIST)) - com.cross(push)
-        needed.v += bias.v - push
-        none = lane()
-        a0, a1, a2 = Vec(none, 0.0 - h[2], h[1]), Vec(h[2], none, 0.0 - h[0]), Vec(0.0 - h[1], h[0], none)
-        for row, v in ti.static(((AAD, d), (AAO, o), (AL0, a0), (AL1, a1), (AL2, a2), (LLD, Vec(m, m, m)),
-                                 (LLO, lanes3()), (NEEDED, needed))):  # fmt: skip
+        d, o, a0, a1, a2, ld, lo, needed = ki.own_forces(a, s, b, l)
+        for row, v in ti.static(((AAD, d), (AAO, o), (AL0, a0), (AL1, a1), (AL2, a2), (LLD, ld), (LLO, lo),
+                                 (NEEDED, needed))):  # fmt: skip
             at.put(a, a.work, at.work_at(a, b, l, row), v)
         if ti.static(features.fluid):
-            fl.push(a, b, l, p, R, vel)
+            p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
+            fl.push(a, b, l, p, R, at.motion(a, s, b, l, VELOCITY))
 
     @ti.func
     def accelerate(a: ti.template(), s, b, before, warm):

@@ -15,6 +15,8 @@ from genesis.math.lanes import absolute, any_lane, lane, of_lane, set_lane, wher
 LEAST, MOST = 1e-4, 0.9999
 """Bounds of impedances."""
 LEAST_WIDTH = 1e-15
+LEAST_R = 1e-15
+"""Of regularisations."""
 
 
 class RowLaw(Composite):
@@ -36,6 +38,17 @@ def within(x):
     return where(x < LEAST, none, where(x > MOST, none, none + 1.0))
 
 
+@traced
+def reach(y, imp):
+    """Of |y| / width = x: x, whether it is below the midpoint, its part of that half of 0 … 1 and the half's length,
+    and whether there is no width at all."""
+    sharp = value(ti.max(imp[2], 0.0) < LEAST_WIDTH)
+    x = value(ti.min(absolute(y) / where(sharp, 0.0 * y + 1.0, ti.max(imp[2], 0.0)), 1.0))
+    mid = bounded(imp[3])
+    low = value(x < mid)
+    return x, low, where(low, x, 1.0 - x), where(low, mid, 1.0 - mid), sharp
+
+
 @per_runtime
 def impedance() -> Functions:
     lay = layout()
@@ -45,14 +58,14 @@ def impedance() -> Functions:
         """x^p, with x > 0 wherever it matters."""
         out = x * x
         if any_lane(absolute(p - 2.0) > 0.0):
-            for j in ti.static(range(lay.width)):
+            for j in range(lay.width):
                 set_lane(out, j, ti.pow(ti.max(of_lane(x, j), 0.0), of_lane(p, j)))
         return out
 
     @ti.func
     def logarithm(x):
         out = lane()
-        for j in ti.static(range(lay.width)):
+        for j in range(lay.width):
             set_lane(out, j, ti.log(ti.max(of_lane(x, j), 1e-30)))
         return out
 
@@ -60,13 +73,9 @@ def impedance() -> Functions:
     def impedance_of(y, imp: ti.template()):
         """d, its slope in y, and its slopes in the five numbers of solimp but power."""
         d0, d1 = bounded(imp[0]), bounded(imp[1])
-        width, mid, p = ti.max(imp[2], 0.0), bounded(imp[3]), ti.max(imp[4], 1.0)
-        none = lane()
-        sharp = width < LEAST_WIDTH
-        wide = where(sharp, none + 1.0, width)
-        x = ti.min(ti.max(y, 0.0 - y) / wide, 1.0)
-        low = x < mid
-        part, span = where(low, x, 1.0 - x), where(low, mid, 1.0 - mid)
+        p, none = ti.max(imp[4], 1.0), lane()
+        x, low, part, span, sharp = reach(y, imp)
+        wide = where(sharp, none + 1.0, imp[2])
         ratio = part / span
         raised = power(ratio, p)
         t = span * raised  # part^p / span^(p - 1)
@@ -91,12 +100,8 @@ def impedance() -> Functions:
     def by_power(y, imp: ti.template()):
         """Slope of d in the power."""
         d0, d1 = bounded(imp[0]), bounded(imp[1])
-        width, mid, p = ti.max(imp[2], 0.0), bounded(imp[3]), ti.max(imp[4], 1.0)
-        none = lane()
-        sharp = width < LEAST_WIDTH
-        x = ti.min(ti.max(y, 0.0 - y) / where(sharp, none + 1.0, width), 1.0)
-        low = x < mid
-        part, span = where(low, x, 1.0 - x), where(low, mid, 1.0 - mid)
+        p, none = ti.max(imp[4], 1.0), lane()
+        _x, low, part, span, sharp = reach(y, imp)
         t = span * power(part / span, p) * logarithm(part / span)
         slope = where(low, t, 0.0 - t) * (d1 - d0)
         return where((absolute(d0 - d1) <= 0.0) | sharp | (imp[4] < 1.0) | (part <= 0.0), none, slope)

@@ -39,11 +39,6 @@ def row_at(a, b, j, kind, what):
 
 
 @traced
-def damped_at(a, s, b, entry):
-    return item(a, s, b, entry, a.size[shared.DAMPED_ENTRIES])
-
-
-@traced
 def touch(a, t, what):
     return value(element(a.touch, slot.TOUCH_INTS * t + what))
 

@@ -28,7 +28,7 @@ from genesis.solvers.rigid.layout import (
     TARGET_VELOCITY,
 )
 from genesis.solvers.rigid.mujoco import indices as my
-from genesis.solvers.rigid.mujoco.impedance import RowLaw, impedance
+from genesis.solvers.rigid.mujoco.impedance import LEAST_R, RowLaw, impedance
 from genesis.solvers.rigid.mujoco.layout import (
     C_DIM,
     C_DOF,
@@ -46,7 +46,6 @@ from genesis.solvers.rigid.mujoco.layout import (
     X,
 )
 
-LEAST_R = 1e-15
 LIMITED = 1e29
 """A limit beyond this is none."""
 
@@ -112,15 +111,21 @@ def joints() -> Functions:
         at.increase(a.gdofs, gate, felt * a.model[w])
 
     @ti.func
-    def put_row(a: ti.template(), b, j, kind, on: ti.template(), law: ti.template(), y, reference, bound):
-        """Row of dof j: `reference` is b v, its sign that of J."""
-        none = lane()
+    def regularised(a: ti.template(), b, j, law: ti.template(), y):
+        """Of a row of dof j: impedance, stiffness 1 / R, and k and b of its reference acceleration."""
         d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
         R = ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
         k, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
+        return d, 1.0 / R, k, damping
+
+    @ti.func
+    def put_row(a: ti.template(), b, j, kind, on: ti.template(), law: ti.template(), y, reference, bound):
+        """Row of dof j: `reference` is b v, its sign that of J."""
+        none = lane()
+        d, stiff, k, damping = regularised(a, b, j, law, y)
         if kind == LOSS:
             k = lane()
-        a.dof_rows[my.row_at(a, b, j, kind, R_D)] = where(on, 1.0 / R, none)
+        a.dof_rows[my.row_at(a, b, j, kind, R_D)] = where(on, stiff, none)
         a.dof_rows[my.row_at(a, b, j, kind, R_X)] = damping * reference + k * d * y
         a.dof_rows[my.row_at(a, b, j, kind, R_ALONG)] = none
         a.dof_rows[my.row_at(a, b, j, kind, R_BOUND)] = none + bound
@@ -135,13 +140,13 @@ def joints() -> Functions:
             if at.dof(a, j, KIND) != BALL:
                 q = a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))]
                 below, above = q - limit[0] - limit[2], limit[1] - q - limit[2]
-                if any_lane(below < 0.0):
-                    bits += 1
-                    put_row(a, b, j, LOWER, below < 0.0, row_law(a, b, "limit", j), below, v, 0.0)
-                if any_lane(above < 0.0):
-                    bits += 2
-                    put_row(a, b, j, UPPER, above < 0.0, row_law(a, b, "limit", j), above,
-                            0.0 - v, 0.0)  # fmt: skip
+                sign, y = 1.0, below
+                for kind in range(LOSS):
+                    if kind == UPPER:
+                        sign, y = -1.0, above
+                    if any_lane(y < 0.0):
+                        bits += kind + 1
+                        put_row(a, b, j, kind, y < 0.0, row_law(a, b, "limit", j), y, sign * v, 0.0)
             elif at.dof(a, j, COMPONENT) == 0 and limit[1] < LIMITED:
                 list_ball(a, s, b, j)
             floss = a.model[at.block(a, b, "frictionloss", j)]
@@ -167,13 +172,10 @@ def joints() -> Functions:
         none, count = lane(), a.n_contacts[b]
         if any_lane(y < 0.0):
             a.n_contacts[b] = count + 1
-            law = row_law(a, b, "limit", j)
-            d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
-            R = ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
-            k, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
+            d, stiff, k, damping = regularised(a, b, j, row_law(a, b, "limit", j), y)
             a.contact_index[my.index_at(a, b, count, C_DOF)] = j + 2
             a.contact_index[my.index_at(a, b, count, C_DIM)] = 1
-            a.contact_list[my.number_at(a, b, count, D)] = where(y < 0.0, 1.0 / R, none)
+            a.contact_list[my.number_at(a, b, count, D)] = where(y < 0.0, stiff, none)
             speed = axis.dot(at.get3(a, a.qd, at.dof_at(a, s, b, j)))
             a.contact_list[my.number_at(a, b, count, X)] = k * d * y - damping * speed
             for i in range(at.dof(a, j + 2, DEPTH)):
@@ -322,14 +324,14 @@ def joints() -> Functions:
         if at.dof(a, j, KIND) != BALL:
             q = a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))]
             below, above = q - limit[0] - limit[2], limit[1] - q - limit[2]
-            if any_lane(below < 0.0):
-                gy, gspeed = row_adjoint(a, b, j, LOWER, "limit", below, acceleration, v, mu)
-                gq += gy
-                gv += gspeed
-            if any_lane(above < 0.0):
-                gy, gspeed = row_adjoint(a, b, j, UPPER, "limit", above, 0.0 - acceleration, 0.0 - v, 0.0 - mu)
-                gq = gq - gy
-                gv = gv - gspeed
+            sign, y_ = 1.0, below
+            for kind in range(LOSS):
+                if kind == UPPER:
+                    sign, y_ = -1.0, above
+                if any_lane(y_ < 0.0):
+                    gy, gspeed = row_adjoint(a, b, j, kind, "limit", y_, sign * acceleration, sign * v, sign * mu)
+                    gq += sign * gy
+                    gv += sign * gspeed
         floss = a.model[at.block(a, b, "frictionloss", j)]
         if any_lane(floss > 0.0):
             _gy, gspeed = row_adjoint(a, b, j, LOSS, "loss", lane(), acceleration, v, mu)
@@ -344,14 +346,11 @@ def joints() -> Functions:
         if any_lane(y < 0.0):
             i, k = at.dof_at(a, s, b, j), at.dof_at(a, 0, b, j)
             v, acceleration, mu = at.get3(a, a.qd, i), at.get3(a, a.qdd, i), at.get3(a, a.x, k)
-            law = row_law(a, b, "limit", j)
             gy, gspeed = row_adjoint(a, b, j, LOWER, "limit", y,
                                      0.0 - axis.dot(acceleration), 0.0 - axis.dot(v), 0.0 - axis.dot(mu))  # fmt: skip
             # slopes by the axis: of mu, which the force multiplies, and of acceleration and velocity in the residual
-            d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.imp)
-            stiff = 1.0 / ti.max((1.0 - d) / d * a.model[at.block(a, b, "dof_invweight", j)], LEAST_R)
-            kk, damping = im.stiffness(law.ref, law.imp, a.num[DT], a.solver_numbers[2])
-            x = kk * d * y - axis.dot(acceleration) - damping * axis.dot(v)
+            d, stiff, stiffness, damping = regularised(a, b, j, row_law(a, b, "limit", j), y)
+            x = stiffness * d * y - axis.dot(acceleration) - damping * axis.dot(v)
             on = (y < 0.0) & (x < 0.0)
             h = 0.0 - axis.dot(mu)
             gaxis = -(where(on, stiff * h, none) * (acceleration + damping * v) + where(on, stiff * x, none) * mu)
@@ -365,5 +364,5 @@ def joints() -> Functions:
                      implicit_damping_adjoint=implicit_damping_adjoint, list_rows=list_rows,
                      evaluate_rows=evaluate_rows, gather_rows=gather_rows, project_rows=project_rows,
                      advance_rows=advance_rows, ball_adjoint=ball_adjoint, coordinate=sh.coordinate,
-                     elastic_adjoint=sh.elastic_adjoint, turn_by=sh.turn_by, turn_by_adjoint=sh.turn_by_adjoint,
-                     rotation_vector=sh.rotation_vector, vector_slope=sh.vector_slope)  # fmt: skip
+                     elastic_adjoint=sh.elastic_adjoint, turn_by=sh.turn_by,
+                     turn_by_adjoint=sh.turn_by_adjoint)  # fmt: skip

@@ -31,7 +31,6 @@ class Features(NamedTuple):
     rotations: bool = False
     """Whether rows of rotation act: some contact has dimension 4 or 6."""
     fluid: bool = False
-    pairs: bool = False
 
 
 TOUCH_INTS = 8

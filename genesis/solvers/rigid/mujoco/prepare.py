@@ -29,8 +29,6 @@ POINTS_OF_CYLINDER = 4
 MOST_OF_BOX = 4
 TOLERANCE = {True: 1e-14, False: 1e-6}
 """By double precision: relative size of a step at which Newton's method ends where the cost is not quadratic."""
-
-
 ITERATIONS = 50
 """Most steps of Newton's method."""
 
@@ -143,12 +141,6 @@ def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.nda
     return np.array(rows).reshape(-1, slot.FLUID_ROWS, 4), ranges
 
 
-def parameter_layout(model: RigidModel, grounds: Sequence[GroundGeom]) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """Name -> (first index, shape) of each parameter's numbers."""
-    sizes = {"links": model.n_links, "geoms": len(model.geoms), "dofs": model.n_dofs, "grounds": len(grounds)}
-    return rigid.parameter_places(slot.PARAMETER_TABLE, sizes)
-
-
 def smoothed(solimp: Any, width: float) -> np.ndarray:
     """Impedances that begin at zero, over at least this width; `solimp` (n, 5) itself where that is zero."""
     solimp = np.array(solimp, float).reshape(-1, 5)
@@ -177,6 +169,13 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
+
+
+def initial_parameters(
+    model: RigidModel, grounds: Sequence[GroundGeom], law: Law, gravity: Sequence[float]
+) -> np.ndarray:
+    """All of them, flat, in the order of `layout.PARAMETER_TABLE`."""
+    return np.concatenate([np.ravel(value) for value in own_values(model, grounds, law.smoothing).values()])
 
 
 def joint_of_dofs(model: RigidModel) -> np.ndarray:
@@ -219,8 +218,6 @@ def mujoco(
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
     ground, heights = prepare.pack_grounds(grounds)
-    values = own_values(model, grounds, options.contact.smoothing)
-    initial = np.concatenate([np.ravel(value) for value in values.values()])
     dims = touch[:, slot.T_DIM]
     features = slot.Features(
         terrain=any(g.kind != "plane" for g in grounds),
@@ -240,7 +237,7 @@ def mujoco(
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
-        "parameters": len(initial), "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
+        "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
         "samples": len(heights), "pairs": 0, "touches": len(touch), "fluids": len(fluid),
         "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
         "depth": int(max([1, *dof_tree[:, rigid.DEPTH]])),
@@ -252,8 +249,6 @@ def mujoco(
         outputs=False,
         constants=constants,
         sizes=sizes,
-        parameters=parameter_layout(model, grounds),
-        initial=initial,
         places=[Place(int(t[slot.T_LINK]), model.geoms[t[slot.T_GEOM]].name) for t in touch],
         evaluations=slot.EVALUATIONS[chosen.integrator],
     )
