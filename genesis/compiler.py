@@ -41,6 +41,9 @@ iterations and work where the index is a multiple of STRIDE."""
 LANES = 8
 """Environments that one thread of a CPU works on side by side, in vector instructions (`genesis.math.lanes`)."""
 
+CACHE_BYTES = 1 << 30
+"""Largest size of the compiled kernels on the disk. All kernels of both precisions take more than Taichi's 100 MB."""
+
 _caches: list[Any] = []
 _at_stop: list[Callable[[], None]] = []
 
@@ -70,6 +73,7 @@ def start(arch: str, precision: str, seed: int) -> None:
         random_seed=seed,
         fast_math=True,
         offline_cache=True,
+        offline_cache_max_size_of_files=CACHE_BYTES,
         log_level=ti.ERROR,
     )
     _spread([thread for thread in _threads() if thread not in before])

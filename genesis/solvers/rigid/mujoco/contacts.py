@@ -111,8 +111,10 @@ def contacts(features: Features) -> Functions:
         vel = at.motion(a, s, b, l, VELOCITY)
         place_in(a, b, count, X, n, t1, t2, damping * vel.at(r), damping * vel.w)
         at.increase(a.contact_list, my.number_at(a, b, count, X), k * d * y)
-        for j in range(1, dim):
-            a.contact_list[my.number_at(a, b, count, MU + j - 1)] = coefficient(law.mu, j)
+        for j in range(dim):
+            a.contact_list[my.number_at(a, b, count, ALONG + j)] = none
+            if j > 0:
+                a.contact_list[my.number_at(a, b, count, MU + j - 1)] = coefficient(law.mu, j)
 
     listed = to.walk(list_contact)
 

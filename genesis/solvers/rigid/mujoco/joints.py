@@ -30,6 +30,7 @@ from genesis.solvers.rigid.layout import (
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.impedance import LEAST_R, RowLaw, impedance
 from genesis.solvers.rigid.mujoco.layout import (
+    ALONG,
     C_DIM,
     C_DOF,
     LOSS,
@@ -178,6 +179,7 @@ def joints() -> Functions:
             a.contact_list[my.number_at(a, b, count, D)] = where(y < 0.0, stiff, none)
             speed = axis.dot(at.get3(a, a.qd, at.dof_at(a, s, b, j)))
             a.contact_list[my.number_at(a, b, count, X)] = k * d * y - damping * speed
+            a.contact_list[my.number_at(a, b, count, ALONG)] = none
             for i in range(at.dof(a, j + 2, DEPTH)):
                 a.contact_jacobian[my.jacobian_at(a, b, count, 0, i)] = none
             for c in ti.static(range(3)):
