@@ -29,14 +29,12 @@ from genesis.solvers.rigid.layout import (
     BV,
     BW,
     COM,
-    COMPONENT,
     DOF0,
     DT,
     GROUNDS,
     JD,
     JO,
     KIND,
-    LIMIT,
     LINKS,
     MOMENT,
     N_DOFS,
@@ -56,7 +54,6 @@ from genesis.solvers.rigid.layout import (
 )  # fmt: skip
 from genesis.solvers.rigid.mujoco.contacts import contacts as mujoco_contacts
 from genesis.solvers.rigid.mujoco.fluid import fluids
-from genesis.solvers.rigid.mujoco.joints import LIMITED
 from genesis.solvers.rigid.mujoco.joints import joints as mujoco_joints
 from genesis.solvers.rigid.mujoco.layout import Features as MujocoFeatures
 from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
@@ -193,9 +190,6 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
                     n = 3
                 # the joint's own velocity; that of the link before it; what their product does to the acceleration
                 own = spatial()
-                if ti.static(mujoco):
-                    if n == 3 and at.dof(a, j - 2, COMPONENT) == 0 and at.law(a, j - 2, LIMIT)[1] < LIMITED:
-                        jo.ball_adjoint(a, s, b, j - 2)
                 for c in range(n):
                     own += a.qd[at.dof_at(a, s, b, j - c)] * at.axis(a, s, b, j - c)
                 vel -= own

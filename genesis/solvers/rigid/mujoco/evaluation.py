@@ -32,8 +32,9 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
 )
 from genesis.solvers.rigid.mujoco.contacts import contacts
+from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.fluid import fluids
-from genesis.solvers.rigid.mujoco.joints import joints
+from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import (
     DAMPED_BA,
     DAMPED_BACK,
@@ -41,6 +42,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     DAMPED_BW,
     DAMPED_DUE,
     DAMPED_NU,
+    IMPLICITFAST,
     Features,
 )
 from genesis.solvers.rigid.mujoco.newton import newton
@@ -49,9 +51,9 @@ from genesis.solvers.rigid.spatial import momentum, spatial
 
 @per_runtime
 def evaluation(features: Features) -> Functions:
-    ki, ine, jo, co, ne, ad, fl = (
-        kinematics(features), inertia(joints), joints(), contacts(features), newton(features), adjoint(features),
-        fluids(),
+    ki, ine, da, ro, co, ne, ad, fl = (
+        kinematics(features), inertia(joints), implicit_damping(features.integrator == IMPLICITFAST), dof_rows(),
+        contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
 
     @ti.func
@@ -79,7 +81,7 @@ def evaluation(features: Features) -> Functions:
             i = at.dof_at(a, 0, b, j)
             a.force[i] = a.x[i]
         a.n_contacts[b] = 0
-        found = jo.list_rows(a, s, b)
+        found = ro.list_rows(a, s, b)
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
         found = found or a.n_contacts[b] > 0
@@ -103,11 +105,12 @@ def evaluation(features: Features) -> Functions:
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
         ine.solve(a, s, b)
+        ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)
         ad.sweep_in(a, s, b)
 
     @ti.func
-    def damped_adjoint(a: ti.template(), s, b, servos):
+    def damped_adjoint(a: ti.template(), s, b):
         """Of moved = (M + h B)^-1 M qdd, whose cotangent is in gqdd: that becomes the one of qdd; the rest is added."""
         h = a.num[DT]
         for j in range(a.size[DOFS]):
@@ -166,9 +169,9 @@ def evaluation(features: Features) -> Functions:
                     at.add(a, a.back_damped, damped_at(a, b, parent, row), v)
         for j in range(a.size[DOFS]):
             i, k = at.dof_at(a, 0, b, j), at.dof_at(a, s, b, j)
-            mu, damping = a.x[i], jo.implicit_damping(a, s, b, j, servos)
+            mu, damping = a.x[i], da.of_dof(a, s, b, j)
             at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * (a.moved[k] - a.qdd[k]))
-            jo.implicit_damping_adjoint(a, s, b, j, servos, 0.0 - h * mu * a.moved[k])
+            da.adjoint(a, s, b, j, 0.0 - h * mu * a.moved[k])
             a.gqdd[i] = a.gqdd[i] - h * damping * mu
 
     return Functions(accelerate=accelerate, accelerate_adjoint=accelerate_adjoint, damped_adjoint=damped_adjoint,

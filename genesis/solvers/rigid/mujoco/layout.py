@@ -31,6 +31,8 @@ class Features(NamedTuple):
     rotations: bool = False
     """Whether rows of rotation act: some contact has dimension 4 or 6."""
     fluid: bool = False
+    curved: bool = False
+    """Whether there are ellipsoids or cylinders."""
 
 
 TOUCH_INTS = 8

@@ -15,6 +15,7 @@ from genesis.solvers.rigid.inertia import inertia
 from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.cones import cones
+from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.joints import joints
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
@@ -40,8 +41,7 @@ FAR = 1e30
 
 @per_runtime
 def newton(features: Features) -> Functions:
-    jo, cone = joints(), cones(features)
-    ine = inertia(joints)
+    ro, cone, ine = dof_rows(), cones(features), inertia(joints)
 
     @ti.func
     def times_inertia(a: ti.template(), b, array: ti.template(), s, out: ti.template()):
@@ -79,7 +79,7 @@ def newton(features: Features) -> Functions:
     @ti.func
     def evaluate(a: ti.template(), b, part):
         """Forces and curvatures of all rows at `part` of the way along; slope, curvature, and 1 where pieces change."""
-        slope, curvature, moved = jo.evaluate_rows(a, b, part)
+        slope, curvature, moved = ro.evaluate_rows(a, b, part)
         for c in range(a.n_contacts[b]):
             ds, dc, dm = cone.evaluate(a, b, c, part)
             slope += ds
@@ -95,7 +95,7 @@ def newton(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = 0.0 - a.left[i]
-        jo.gather_rows(a, s, b)
+        ro.gather_rows(a, s, b)
         for c in range(a.n_contacts[b]):
             dof, dim = a.contact_index[my.index_at(a, b, c, C_DOF)], a.contact_index[my.index_at(a, b, c, C_DIM)]
             row, depth = at.dof(a, dof, ENTRY0), at.dof(a, dof, DEPTH)
@@ -132,66 +132,69 @@ def newton(features: Features) -> Functions:
         not converged."""
         tolerance = a.solver_numbers[1]
         project(a, b, X, a.qdd, s, True)
-        jo.project_rows(a, b, R_X, a.qdd, s, True)
+        ro.project_rows(a, b, R_X, a.qdd, s, True)
         times_inertia(a, b, a.qdd, s, a.left)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.left[i] = a.left[i] - a.force[i]
-        evaluate(a, b, lane())
+            a.x[i] = lane()
+            a.left_along[i] = lane()
+        # At first the direction is zero: that only evaluates the start. Later ones are Newton's.
         iteration, going, open_ = 0, True, lane(1.0)
-        while going and iteration < cap:
-            assemble(a, s, b)
-            for j in range(a.size[DOFS]):  # slope along p at its start, before x becomes p
-                i = at.dof_at(a, 0, b, j)
-                a.left_along[i] = a.x[i]
-            ine.solve(a, s, b)
-            start, step, size = lane(), lane(), lane()
-            for j in range(a.size[DOFS]):
-                i = at.dof_at(a, 0, b, j)
-                start = start - a.left_along[i] * a.x[i]
-                step = ti.max(step, absolute(a.x[i]))
-                size = ti.max(size, absolute(a.qdd[at.dof_at(a, s, b, j)]))
-            project(a, b, ALONG, a.x, 0, False)
-            jo.project_rows(a, b, R_ALONG, a.x, 0, False)
-            times_inertia(a, b, a.x, 0, a.left_along)
-            linear, quadratic = lane(), lane()
-            for j in range(a.size[DOFS]):
-                i = at.dof_at(a, 0, b, j)
-                linear += a.x[i] * a.left[i]
-                quadratic += a.x[i] * a.left_along[i]
-            part = lane(1.0)
-            slope, curvature, moved = evaluate(a, b, part)
-            slope += linear + part * quadratic
-            small = step <= tolerance * (1.0 + size)
-            open_ = where((moved < 0.5) | small, lane(), lane(1.0))
-            low, high, searches = lane(), lane(FAR), 0
-            unfinished = where(absolute(slope) > FALLEN * absolute(start), open_, lane())
-            searching = any_lane(unfinished > 0.5)
-            while searching and searches < SEARCHES:
-                low = where(slope < 0.0, part, low)
-                high = where(slope < 0.0, high, part)
-                tried = part - slope / (curvature + quadratic)
-                halved = where(high < 0.5 * FAR, 0.5 * (low + high), 2.0 * part)
-                tried = where((tried > low) & (tried < high), tried, halved)
-                part = where(unfinished > 0.5, tried, part)
+        start, step, size, linear, quadratic = lane(), lane(), lane(), lane(), lane()
+        while going:
+            part, low, high = lane(1.0), lane(), lane(FAR)
+            unfinished, searches, searching = lane(), 0, True
+            while searching:
                 slope, curvature, moved = evaluate(a, b, part)
                 slope += linear + part * quadratic
+                if searches == 0:
+                    if iteration > 0:
+                        small = step <= tolerance * (1.0 + size)
+                        open_ = where((moved < 0.5) | small, lane(), lane(1.0))
+                    unfinished = open_
                 unfinished = where(absolute(slope) > FALLEN * absolute(start), unfinished, lane())
-                searching = any_lane(unfinished > 0.5)
-                searches += 1
+                searching = searches < SEARCHES and any_lane(unfinished > 0.5)
+                if searching:
+                    low = where(slope < 0.0, part, low)
+                    high = where(slope < 0.0, high, part)
+                    tried = part - slope / (curvature + quadratic)
+                    halved = where(high < 0.5 * FAR, 0.5 * (low + high), 2.0 * part)
+                    tried = where((tried > low) & (tried < high), tried, halved)
+                    part = where(unfinished > 0.5, tried, part)
+                    searches += 1
             for c in range(a.n_contacts[b]):
                 for k in range(a.contact_index[my.index_at(a, b, c, C_DIM)]):
                     i = my.number_at(a, b, c, X + k)
                     a.contact_list[i] = a.contact_list[i] + part * my.number(a, b, c, ALONG + k)
-            jo.advance_rows(a, b, part)
+            ro.advance_rows(a, b, part)
             for j in range(a.size[DOFS]):
                 i, k = at.dof_at(a, 0, b, j), at.dof_at(a, s, b, j)
                 a.qdd[k] = a.qdd[k] + part * a.x[i]
                 a.left[i] = a.left[i] + part * a.left_along[i]
-            going = any_lane(open_ > 0.5)
-            iteration += 1
-        if ti.static(features.elliptic):  # the last step has moved the Hessian of cones
-            assemble(a, s, b)
+            going = iteration < cap and any_lane(open_ > 0.5)
+            if going or ti.static(features.elliptic):  # of cones the last step has moved the Hessian
+                assemble(a, s, b)
+            if going:
+                for j in range(a.size[DOFS]):  # slope along p at its start, before x becomes p
+                    i = at.dof_at(a, 0, b, j)
+                    a.left_along[i] = a.x[i]
+                ine.solve(a, s, b)
+                start, step, size = lane(), lane(), lane()
+                for j in range(a.size[DOFS]):
+                    i = at.dof_at(a, 0, b, j)
+                    start = start - a.left_along[i] * a.x[i]
+                    step = ti.max(step, absolute(a.x[i]))
+                    size = ti.max(size, absolute(a.qdd[at.dof_at(a, s, b, j)]))
+                project(a, b, ALONG, a.x, 0, False)
+                ro.project_rows(a, b, R_ALONG, a.x, 0, False)
+                times_inertia(a, b, a.x, 0, a.left_along)
+                linear, quadratic = lane(), lane()
+                for j in range(a.size[DOFS]):
+                    i = at.dof_at(a, 0, b, j)
+                    linear += a.x[i] * a.left[i]
+                    quadratic += a.x[i] * a.left_along[i]
+                iteration += 1
         return open_
 
     return Functions(minimise=minimise, times_inertia=times_inertia)

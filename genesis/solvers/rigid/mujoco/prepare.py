@@ -225,6 +225,7 @@ def mujoco(
         elliptic=chosen.cone == "elliptic",
         rotations=bool(len(dims) and dims.max() > 3),
         fluid=bool(len(fluid)),
+        curved=bool(np.isin(touch[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
     )
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)

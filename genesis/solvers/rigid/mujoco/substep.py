@@ -23,7 +23,7 @@ from genesis.solvers.rigid.layout import (
     Q_INDEX,
 )
 from genesis.solvers.rigid.mujoco.evaluation import evaluation
-from genesis.solvers.rigid.mujoco.joints import joints
+from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import IMPLICITFAST, RK4, Features
 
 STAGES = 4
@@ -33,7 +33,7 @@ STAGES = 4
 def substeps(features: Features) -> Functions:
     lay = layout()
     ev, jo, ine = evaluation(features), joints(), inertia(joints)
-    servos = float(features.integrator == IMPLICITFAST)
+    da = implicit_damping(features.integrator == IMPLICITFAST)
 
     @ti.func
     def move(a: ti.template(), s, then, b, array: ti.template(), frame, part, ends: ti.template()):
@@ -238,7 +238,7 @@ def substeps(features: Features) -> Functions:
         """Whether anything is damped, in some environment."""
         total = lane()
         for j in range(a.size[DOFS]):
-            total += absolute(jo.implicit_damping(a, s, b, j, servos))
+            total += absolute(da.of_dof(a, s, b, j))
         return any_lane(total > 0.0)
 
     @ti.func
@@ -250,7 +250,7 @@ def substeps(features: Features) -> Functions:
             a.damped[at.entry_at(a, s, b, e)] = a.inertia_rows[at.entry_at(a, 0, b, e)]
         for j in range(a.size[DOFS]):
             m = at.entry_at(a, s, b, at.dof(a, j, ENTRY0))
-            a.damped[m] = a.damped[m] + h * jo.implicit_damping(a, s, b, j, servos)
+            a.damped[m] = a.damped[m] + h * da.of_dof(a, s, b, j)
         other = a.having(mass=a.damped)
         ine.factor(other, s, b)
         ine.solve(other, s, b)
@@ -265,7 +265,7 @@ def substeps(features: Features) -> Functions:
             i = at.dof_at(a, 0, b, j)
             a.gqdd[i] = h * a.gqd[i]
         if damped(a, s, b):
-            ev.damped_adjoint(a, s, b, servos)
+            ev.damped_adjoint(a, s, b)
         ev.accelerate_adjoint(a, s, b)
 
     @ti.func

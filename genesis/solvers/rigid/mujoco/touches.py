@@ -10,7 +10,7 @@ The hint is the axis of a capsule; for other shapes an axis of the world.
 """
 
 from genesis.compiler import Composite, Functions, per_runtime, ti
-from genesis.math.lanes import Vec, any_lane, copy, lane, lanes3, where
+from genesis.math.lanes import Vec, any_lane, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
@@ -88,59 +88,52 @@ def touches(features: Features) -> Functions:
     @ti.func
     def support(a: ti.template(), t, k, R: ti.template(), n: ti.template()):
         """s of the k-th point of touch t."""
-        kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
-        s = lanes3()
-        if kind == ELLIPSOID:
-            local = R.transpose() @ n
-            m = times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], local)
-            s += (R @ m) / ti.sqrt(local.dot(m))
-        elif kind == CYLINDER:
-            u, rim, _length, _flat = cylinder_frame(a, g, R, n)
-            along, out, aside = cylinder_point(k)
-            side = rim.cross(u)
-            half = my.geom(a, g, G_X)[3]
-            s -= (along * half) * u + out * rim + (aside * 0.8660254037844386) * side
-        else:
-            s += my.point(a, my.touch(a, t, T_POINT0) + k)[3] * n
+        s = my.point(a, my.touch(a, t, T_POINT0) + k)[3] * n
+        if ti.static(features.curved):
+            kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
+            if kind == ELLIPSOID:
+                local = R.transpose() @ n
+                m = times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], local)
+                s += (R @ m) / ti.sqrt(local.dot(m))
+            elif kind == CYLINDER:
+                u, rim, _length, _flat = cylinder_frame(a, g, R, n)
+                along, out, aside = cylinder_point(k)
+                side = rim.cross(u)
+                half = my.geom(a, g, G_X)[3]
+                s -= (along * half) * u + out * rim + (aside * 0.8660254037844386) * side
         return s
 
     @ti.func
     def support_adjoint(a: ti.template(), t, k, R: ti.template(), n: ti.template(), s: ti.template(),
                         gs: ti.template()):  # fmt: skip
         """Cotangents of the link's rotation vector and of n from that of s."""
-        kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
-        gturn, gn = lanes3(), lanes3()
-        if kind == ELLIPSOID:
-            length = s.dot(n)
-            Eg = R @ times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], R.transpose() @ gs)
-            gn += (Eg - s.dot(gs) * s) / length
-            gturn += s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
-        elif kind == CYLINDER:
-            u, rim, length, flat = cylinder_frame(a, g, R, n)
-            along, out, aside = cylinder_point(k)
-            half, radius = my.geom(a, g, G_X)[3], my.geom(a, g, G_POS)[3]
-            none = lane()
-            gq = (0.0 - aside * 0.8660254037844386) * gs
-            gu = (0.0 - along * half) * gs + gq.cross(rim)
-            grim = (0.0 - out) * gs + u.cross(gq)
-            turned = rim.cross(grim)
-            gw = (radius * grim - (rim.dot(grim) / radius) * rim) / where(flat, none + 1.0, length)
-            gw = where(flat, lanes3(), gw)
-            gu += u.dot(n) * gw + u.dot(gw) * n
-            gn += u.dot(gw) * u - gw
-            gturn += u.cross(gu) + where(flat, turned, lanes3())
-        else:
-            gn += my.point(a, my.touch(a, t, T_POINT0) + k)[3] * gs
+        gturn, gn = lanes3(), my.point(a, my.touch(a, t, T_POINT0) + k)[3] * gs
+        if ti.static(features.curved):
+            kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
+            if kind == ELLIPSOID:
+                length = s.dot(n)
+                Eg = R @ times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], R.transpose() @ gs)
+                gn += (Eg - s.dot(gs) * s) / length
+                gturn += s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
+            elif kind == CYLINDER:
+                u, rim, length, flat = cylinder_frame(a, g, R, n)
+                along, out, aside = cylinder_point(k)
+                half, radius = my.geom(a, g, G_X)[3], my.geom(a, g, G_POS)[3]
+                none = lane()
+                gq = (0.0 - aside * 0.8660254037844386) * gs
+                gu = (0.0 - along * half) * gs + gq.cross(rim)
+                grim = (0.0 - out) * gs + u.cross(gq)
+                turned = rim.cross(grim)
+                gw = (radius * grim - (rim.dot(grim) / radius) * rim) / where(flat, none + 1.0, length)
+                gw = where(flat, lanes3(), gw)
+                gu += u.dot(n) * gw + u.dot(gw) * n
+                gn += u.dot(gw) * u - gw
+                gturn += u.cross(gu) + where(flat, turned, lanes3())
         return gturn, gn
 
     @ti.func
     def centre_of(a: ti.template(), t, k, p: ti.template(), R: ti.template()):
-        kind, c = my.touch(a, t, T_KIND), copy(p)
-        if kind == ELLIPSOID or kind == CYLINDER:
-            c += R @ my.geom(a, my.touch(a, t, T_GEOM), G_POS)[:3]
-        else:
-            c += R @ my.point(a, my.touch(a, t, T_POINT0) + k)[:3]
-        return c
+        return p + R @ my.point(a, my.touch(a, t, T_POINT0) + k)[:3]
 
     @ti.func
     def hint_of(a: ti.template(), t, R: ti.template(), n: ti.template()):
