@@ -27,8 +27,9 @@ KINDS = {"sphere": slot.SPHERE, "capsule": slot.SPHERE, "box": slot.BOX, "ellips
          "cylinder": slot.CYLINDER}  # fmt: skip
 POINTS_OF_CYLINDER = 4
 MOST_OF_BOX = 4
-TOLERANCE = {True: 1e-14, False: 1e-6}
-"""By double precision: relative size of a step at which Newton's method ends where the cost is not quadratic."""
+TOLERANCE = {True: 1e-9, False: 1e-5}
+"""By double precision: relative size of the last step of Newton's method where the cost is not quadratic. What remains
+is of the order of its square."""
 ITERATIONS = 50
 """Most steps of Newton's method."""
 
