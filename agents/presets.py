@@ -47,9 +47,9 @@ QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
 MUJOCO_ANT = "genesis-mujoco/Ant-v5"
 
 _PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
-CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference") | {MUJOCO_ANT: "smoothed"}
+CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference")
 """Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
-their hyper-parameters and returns belong; of Gymnasium's tasks that without jumps."""
+their hyper-parameters and returns belong."""
 
 _STRICT: dict[str, dict[str, Any]] = {agent: {"window": 16} for agent in ("shac", "sapo", "ivw")}
 """Agent to what differs from its preset where contact is "strict": stiffer limits let gradients live for less long."""
