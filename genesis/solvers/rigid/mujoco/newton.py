@@ -27,6 +27,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     WJ,
     WN,
     WNN,
+    D,
     F,
     Features,
     X,
@@ -131,6 +132,12 @@ def newton(features: Features) -> Functions:
         """qdd of frame s, from a start there. The Hessian's factor stays in the mass matrix. Returns 1 where it has
         not converged."""
         tolerance = a.solver_numbers[1]
+        pressed = ro.stiffness_of_rows(a, b)
+        for c in range(a.n_contacts[b]):
+            pressed += my.number(a, b, c, D)
+        for j in range(a.size[DOFS]):  # from zero the first step is the solve that a lane without rows gets alone
+            i = at.dof_at(a, s, b, j)
+            a.qdd[i] = where(pressed > 0.0, a.qdd[i], lane())
         project(a, b, X, a.qdd, s, True)
         ro.project_rows(a, b, R_X, a.qdd, s, True)
         times_inertia(a, b, a.qdd, s, a.left)
