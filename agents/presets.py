@@ -44,8 +44,10 @@ CARTPOLE, PENDULUM = "genesis/CartPoleSwingUp-v0", "genesis/Pendulum-v0"
 HOPPER, WALKER, CHEETAH = "genesis/Hopper-v0", "genesis/Walker2d-v0", "genesis/HalfCheetah-v0"
 ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
 QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
+MUJOCO_ANT = "genesis-mujoco/Ant-v5"
 
-CONTACT: dict[str, str] = dict.fromkeys((HOPPER, WALKER, CHEETAH, ANT, HUMANOID), "reference")
+_PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
+CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference")
 """Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
 their hyper-parameters and returns belong."""
 
@@ -94,6 +96,15 @@ _SAPO = {
     HUMANOID: _LARGE,
     QUADROTOR: _SMALL,
 }
+_MUJOCO = {
+    "window": 8,
+    "critic_learning_rate": 1e-3,
+    "critic_passes": 8,
+    "target_decay": 0.4,
+    "hidden": (128, 64),
+    "critic_hidden": (128, 64),
+}
+"""Of Gymnasium's tasks on MuJoCo's contact: control steps are long there, and gradients live for a few of them."""
 _NET = {"hidden": (128, 64, 32)}
 _GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
 _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
@@ -146,7 +157,7 @@ _TRAJOPT = {
     PENDULUM: Preset(16, 200 * 16 * 200),
     QUADROTOR: Preset(16, 200 * 16 * 300),
     SOFT_PUSH: Preset(16, 200 * 16 * 75),
-    **dict.fromkeys(CONTACT, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
+    **dict.fromkeys(_PUBLISHED, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
 }
 
 
@@ -155,7 +166,7 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH},
+    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, MUJOCO_ANT: Preset(128, _steps(1500, 128, 8), _MUJOCO)},
     "ahac": _family(_AHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
     "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH},
     "ivw": _family(_SHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE)},

@@ -1,6 +1,7 @@
 """What an environment can be told when it is made: what all tasks share stands here alone."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
@@ -54,13 +55,14 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def completed(env: type, options: Any, shared: Any) -> dict[str, Any]:
+def completed(env: type, options: Any, shared: Any, own: Iterable[str] = ()) -> dict[str, Any]:
     """The shared options as given, the others by default.
 
     Args:
         env: The environment's class; constructors along its line may name options of their own.
         options: What its constructor got beside these.
         shared: `TaskOptions` or `BatchOptions`.
+        own: Names of further options of the environment, for the message.
 
     Raises:
         GenesisTypeError: An unknown name; the message lists the valid ones.
@@ -69,9 +71,9 @@ def completed(env: type, options: Any, shared: Any) -> dict[str, Any]:
     unknown = [name for name in options if name not in names]
     if unknown:
         lines = [inspect.signature(cls.__init__).parameters.values() for cls in env.__mro__ if "__init__" in vars(cls)]
-        own = {p.name for line in lines for p in line if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        named = {p.name for line in lines for p in line if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         raise GenesisTypeError(
             f"{env.__name__} must get known options only, got {', '.join(unknown)}. "
-            f"Valid ones: {', '.join(sorted({*names, *own} - {'self', 'args', 'kwargs'}))}."
+            f"Valid ones: {', '.join(sorted({*names, *named, *own} - {'self', 'args', 'kwargs'}))}."
         )
     return {name: options.get(name, DEFAULTS[name]) for name in names}

@@ -35,3 +35,4 @@ register_task("genesis/Walker2d-v0", "envs.locomotion.walker2d", "Walker2d", max
 register_task("genesis/Ant-v0", "envs.locomotion.ant", "Ant", max_episode_steps=1000)
 register_task("genesis/Humanoid-v0", "envs.locomotion.humanoid", "Humanoid", max_episode_steps=1000)
 register_task("genesis/Quadrotor-v0", "envs.locomotion.quadrotor", "Quadrotor", max_episode_steps=300)
+register_task("genesis-mujoco/Ant-v5", "envs.mujoco.ant", "AntV5", max_episode_steps=1000)

@@ -1,5 +1,6 @@
 """The single env of a task, for `gymnasium.make`."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import gymnasium
@@ -25,9 +26,15 @@ class SingleEnv(interface.EnvInterface, gymnasium.Env):
         """Builds the task's scene; see `envs.options`."""
         self._build({}, options)
 
-    def _build(self, own: dict[str, Any], options: Any) -> None:
-        """Makes the batch of one, with options of these tasks alone and those that all share."""
-        given = completed(type(self), options, TaskOptions)
+    def _build(self, own: dict[str, Any], options: Any, others: Iterable[str] = ()) -> None:
+        """Makes the batch of one, with options of these tasks alone and those that all share.
+
+        Args:
+            own: Options of these tasks alone, by name.
+            options: Those that all share, as given.
+            others: Names of further options that could have been given.
+        """
+        given = completed(type(self), options, TaskOptions, others)
         self.render_mode, self._render_size = given["render_mode"], interface.checked_size(given["render_size"])
         self.observation_space = self.task.single_observation_space
         self.action_space = self.task.single_action_space
@@ -39,6 +46,7 @@ class SingleEnv(interface.EnvInterface, gymnasium.Env):
             # what the making of an environment raises. So the first call says it.
             self._refusal = error
             return
+        self.observation_space = self.core.single_observation_space
         self.metadata = {name: value for name, value in self.core.metadata.items() if name != "autoreset_mode"}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -1,10 +1,11 @@
 """Evaluates a checkpoint: `python -m scripts.evaluate --checkpoint runs/...`."""
 
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -13,12 +14,15 @@ import genesis as gs
 from agents.core import checkpoint
 from agents.core.evaluation import evaluate
 from genesis.errors import GenesisValueError
-from scripts import common
+from scripts import common, gymnasium_world
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Prints the statistics of a trained policy over fresh episodes, deterministic and as it explores."""
+    """Prints the statistics of a trained policy over fresh episodes, deterministic and as it explores.
+
+    With --engine gymnasium the deterministic policy plays in Gymnasium's own environment instead of exploring.
+    """
 
     checkpoint: Path
     """A checkpoint file, or the folder of a run (its newest checkpoint)."""
@@ -40,6 +44,9 @@ class EvaluateConfig:
     """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
+    engine: Literal["genesis", "gymnasium"] = "genesis"
+    """"gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original (extra `mjcf`), rewarded as the task
+    here and as gymnasium.make has it, contact costs included."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -49,11 +56,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
     Returns:
         checkpoint, env, agent, contact (the preset; None where the task has one model), trained_steps, seed, and under
-        deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`.
+        deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`. With the engine "gymnasium"
+        in place of stochastic what `scripts.gymnasium_world.scores` says, and kept, the part of the return left there.
 
     Raises:
         gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option violates its
-            constraint.
+            constraint; or Gymnasium does not have the task.
     """
     for name, value in (("episodes", config.episodes), ("num_envs", config.num_envs)):
         if value < 1:
@@ -76,10 +84,17 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         "trained_steps": agent.steps,
         "seed": config.seed,
     }
-    torch.manual_seed(config.seed)  # of the exploration
-    gs.logger.info("playing %d episodes, deterministic and then as it explores.", config.episodes)
-    for name, deterministic in (("deterministic", True), ("stochastic", False)):
-        result[name] = evaluate(lambda o, d=deterministic: agent.act(o, d), env, config.episodes, config.seed)
+    if config.engine == "gymnasium":
+        gymnasium_world.check_task(env, saved["env"])
+        gs.logger.info("playing %d episodes, here and in Gymnasium.", config.episodes)
+        result["deterministic"] = evaluate(agent.act, env, config.episodes, config.seed)
+        result |= gymnasium_world.scores(agent.act, env, config.episodes, config.seed)
+        result["kept"] = gymnasium_world.kept(result["deterministic"], result[gymnasium_world.OWN])
+    else:
+        torch.manual_seed(config.seed)  # of the exploration
+        gs.logger.info("playing %d episodes, deterministic and then as it explores.", config.episodes)
+        for name, deterministic in (("deterministic", True), ("stochastic", False)):
+            result[name] = evaluate(lambda o, d=deterministic: agent.act(o, d), env, config.episodes, config.seed)
     env.close()
     return result
 
@@ -96,12 +111,13 @@ def _main() -> int:
     if config.json:
         print(json.dumps(result))
         return 0
-    statistics = {name: result.pop(name) for name in ("deterministic", "stochastic")}
+    statistics = {name: value for name, value in result.items() if isinstance(value, dict)}
     for name, value in result.items():
-        print(f"{name:<16} {'the only model' if value is None else value}")
-    print(f"{'':<16} {'deterministic':>14} {'stochastic':>14}")
+        if name not in statistics:
+            print(f"{name:<16} {'the only model' if value is None else value}")
+    print(f"{'':<16} " + " ".join(f"{name:>17}" for name in statistics))
     for name in statistics["deterministic"]:
-        print(f"{name:<16} " + " ".join(f"{values[name]:>14.4g}" for values in statistics.values()))
+        print(f"{name:<16} " + " ".join(f"{values.get(name, math.nan):>17.4g}" for values in statistics.values()))
     return 0
 
 

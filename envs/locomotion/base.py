@@ -1,4 +1,4 @@
-"""What all robot tasks share: the scene, torques, contact presets, randomised parameters, and the single env."""
+"""What all tasks with a robot of ours share: the scene, contact presets, and the single env."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,12 +7,9 @@ import torch
 from typing_extensions import Unpack
 
 import genesis as gs
-from envs import interface
-from envs.base import DifferentiableVectorEnv
+from envs.articulated import ArticulatedTask
 from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
-from envs.step_cache import cached_per_step
-from envs.streams import Draw
 from genesis.errors import GenesisValueError
 
 SOLVERS_OWN = gs.options.RigidOptions()
@@ -61,10 +58,8 @@ def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) ->
     return gs.options.RigidOptions(contact=contact)
 
 
-class RobotTask(DifferentiableVectorEnv):
+class RobotTask(ArticulatedTask):
     """Abstract: a robot that comes with genesis, moved by its motors. A task states the constants and the base's hooks.
-
-    The robot brings its strengths, armatures and joint damping. Action 1 is a motor's full strength.
 
     Most tasks have two presets of contact and joint limits: "strict", and "reference", which is as soft as published
     environments are, so that returns compare (feet sink in, joints leave their ranges).
@@ -76,8 +71,6 @@ class RobotTask(DifferentiableVectorEnv):
     FRICTION: ClassVar[float | None] = None  # of the robot on the ground; None: there is no ground
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {"strict": SOLVERS_OWN}
     FLOOR: ClassVar[float | None] = None  # m, height of a floor that is only seen, where there is no ground
-    VIEW: ClassVar[tuple[float, float, float]] = (0.5, -3.6, 1.1)  # m, of the camera from the place it looks at
-    VIEW_HEIGHT: ClassVar[float] = 0.5  # m, of that place, which goes along with the robot; its x and y are the robot's
 
     def __init__(
         self,
@@ -103,10 +96,9 @@ class RobotTask(DifferentiableVectorEnv):
         Raises:
             gs.GenesisException: An argument violates its constraint.
         """
-        interface.check_choice("contact", contact, self.CONTACTS)
         if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1):
             raise GenesisValueError(f"substeps must be a whole number >= 1 or None, got {substeps!r}.")
-        self.contact = contact
+        self.contact = self.checked_contact(contact)
         self.substeps = self.SUBSTEPS if substeps is None else substeps
         self.step_outputs = step_outputs
         super().__init__(num_envs, max_episode_steps, **options)
@@ -125,48 +117,13 @@ class RobotTask(DifferentiableVectorEnv):
         material = gs.materials.Rigid(friction=self.FRICTION)
         self.robot = scene.add_entity(gs.morphs.Robot(name=self.ROBOT), material=material, name=self.ROBOT)
         scene.build(n_envs=self.num_envs, outputs=self.step_outputs)
-        self.rest = self.qpos()[0]
-        """(Q,) the robot's rest pose."""
-        self.strength = self._full_strength().expand(self.num_envs, -1)
-        """(B, motors) torque (N m; of slides force, N) at action 1."""
-        self._motor_dofs = [motor.dof for motor in self.robot.actuators]
+        self.took_robot()
         return scene
 
-    def add_camera(self) -> gs.Camera:
-        """From the side, along with the robot; at a fixed height, so that one sees it hop and fall."""
-        camera = self.scene.add_camera(res=self.render_size, pos=self.VIEW, lookat=(0.0, 0.0, 0.0))
-        camera.follow_entity(self.robot, fixed_axis=(None, None, self.VIEW_HEIGHT))
-        return camera
-
-    def apply_action(self, action: torch.Tensor) -> None:
-        """Torques in proportion to the action."""
-        self.robot.control_dofs_force(self.strength * action, dofs_idx_local=self._motor_dofs)
-
-    def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
-        """Scales, one per environment each: masses with inertias, friction, joint damping, strength."""
-        mass, friction, damping, strength = (self.tensor(draw.uniform(1 - width, 1 + width, (1,))) for _ in range(4))
-        nominal = {name: self.tensor(getattr(self.robot.model, name).copy()) for name in ("mass", "inertia", "damping")}
-        self.robot.set_mass(mass * nominal["mass"], envs_idx=envs_idx)
-        self.robot.set_inertia(mass[..., None] * nominal["inertia"], envs_idx=envs_idx)
-        self.robot.set_dofs_damping(damping * nominal["damping"], envs_idx=envs_idx)
+    def scale_friction(self, factor: torch.Tensor, envs_idx: torch.Tensor) -> None:
+        """Of the robot on the ground, if there is one."""
         if self.FRICTION is not None:
-            self.robot.set_friction(friction * self.FRICTION, envs_idx=envs_idx)
-        self.strength = self.strength.index_copy(0, envs_idx, strength * self._full_strength())
-
-    def place(self, qpos: torch.Tensor, dofs_vel: torch.Tensor, envs_idx: torch.Tensor) -> None:
-        """Puts the robots of `envs_idx` (n,) at `qpos` (n, Q) with velocities (n, D)."""
-        self.robot.set_qpos(qpos, envs_idx=envs_idx, zero_velocity=False)
-        self.robot.set_dofs_velocity(dofs_vel, envs_idx=envs_idx)
-
-    @cached_per_step
-    def qpos(self) -> torch.Tensor:
-        """Generalised positions (B, Q), a plain tensor, differentiable."""
-        return self.robot.get_qpos().as_subclass(torch.Tensor)
-
-    @cached_per_step
-    def dofs_vel(self) -> torch.Tensor:
-        """Generalised velocities (B, D), a plain tensor, differentiable."""
-        return self.robot.get_dofs_velocity().as_subclass(torch.Tensor)
+            self.robot.set_friction(factor * self.FRICTION, envs_idx=envs_idx)
 
     def contact_measure(self) -> Mapping[str, torch.Tensor]:
         """What `measure` has where `step_outputs` has "contacts": `contact_stiffness`, without unit, at least 0.
@@ -182,14 +139,6 @@ class RobotTask(DifferentiableVectorEnv):
         )
         sum_of_touching = (contacts.touching * stiffness.detach()[:, contacts.link_idx]).sum(dim=1)
         return {"contact_stiffness": self.CONTROL_DT**2 * sum_of_touching / mass.detach()}
-
-    def effort(self) -> torch.Tensor:
-        """Squared length (B,) of the action that acts now."""
-        return self.action.as_subclass(torch.Tensor).square().sum(dim=1)
-
-    def _full_strength(self) -> torch.Tensor:
-        """(1, motors), of the robot as it comes."""
-        return self.tensor([[motor.gear for motor in self.robot.actuators]])
 
 
 class RobotEnv(SingleEnv):

@@ -141,6 +141,17 @@ def dof_rows() -> Functions:
             a.contact_jacobian[my.jacobian_at(a, b, count, 0, 2 - c)] = axis[c]
 
     @ti.func
+    def stiffness_of_rows(a: ti.template(), b):
+        """The sum over the rows of single dofs: zero in environments that have none."""
+        total = lane()
+        for j in range(a.size[DOFS]):
+            bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
+            for kind in range(ROW_KINDS):
+                if (bits >> kind) % 2 == 1:
+                    total += a.dof_rows[my.row_at(a, b, j, kind, 0) + R_D * at.step(a)]
+        return total
+
+    @ti.func
     def evaluate_rows(a: ti.template(), b, part):
         """Forces and curvatures of the rows of single dofs at x + part * along. Returns as `cones.evaluate`."""
         slope, curvature, moved, none = lane(), lane(), lane(), lane()
@@ -271,4 +282,5 @@ def dof_rows() -> Functions:
                         a.gqd[g] = a.gqd[g] - J * gspeed
 
     return Functions(list_rows=list_rows, evaluate_rows=evaluate_rows, gather_rows=gather_rows,
-                     project_rows=project_rows, advance_rows=advance_rows, adjoint=adjoint)  # fmt: skip
+                     stiffness_of_rows=stiffness_of_rows, project_rows=project_rows, advance_rows=advance_rows,
+                     adjoint=adjoint)  # fmt: skip

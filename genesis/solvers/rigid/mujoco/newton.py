@@ -27,6 +27,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     WJ,
     WN,
     WNN,
+    D,
     F,
     Features,
     X,
@@ -131,6 +132,12 @@ def newton(features: Features) -> Functions:
         """qdd of frame s, from a start there. The Hessian's factor stays in the mass matrix. Returns 1 where it has
         not converged."""
         tolerance = a.solver_numbers[1]
+        pressed = ro.stiffness_of_rows(a, b)
+        for c in range(a.n_contacts[b]):
+            pressed += my.number(a, b, c, D)
+        for j in range(a.size[DOFS]):  # from zero the first step is the solve that a lane without rows gets alone
+            i = at.dof_at(a, s, b, j)
+            a.qdd[i] = where(pressed > 0.0, a.qdd[i], lane())
         project(a, b, X, a.qdd, s, True)
         ro.project_rows(a, b, R_X, a.qdd, s, True)
         times_inertia(a, b, a.qdd, s, a.left)
@@ -139,11 +146,12 @@ def newton(features: Features) -> Functions:
             a.left[i] = a.left[i] - a.force[i]
             a.x[i] = lane()
             a.left_along[i] = lane()
-        # At first the direction is zero: that only evaluates the start. Later ones are Newton's.
+        # At first the direction is zero: that only evaluates the start. Later ones are Newton's. A lane whose end is
+        # found stands still while others go on, so that no lane's numbers depend on its neighbours.
         iteration, going, open_ = 0, True, lane(1.0)
         start, step, size, linear, quadratic = lane(), lane(), lane(), lane(), lane()
         while going:
-            part, low, high = lane(1.0), lane(), lane(FAR)
+            part, low, high = open_, lane(), lane(FAR)
             unfinished, searches, searching = lane(), 0, True
             while searching:
                 slope, curvature, moved = evaluate(a, b, part)
@@ -151,7 +159,7 @@ def newton(features: Features) -> Functions:
                 if searches == 0:
                     if iteration > 0:
                         small = step <= tolerance * (1.0 + size)
-                        open_ = where((moved < 0.5) | small, lane(), lane(1.0))
+                        open_ = where((moved < 0.5) | small, lane(), open_)
                     unfinished = open_
                 unfinished = where(absolute(slope) > FALLEN * absolute(start), unfinished, lane())
                 searching = searches < SEARCHES and any_lane(unfinished > 0.5)

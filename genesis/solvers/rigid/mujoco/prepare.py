@@ -20,6 +20,7 @@ from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.driver import driver
+from genesis.solvers.rigid.mujoco.smoothing import extra_margin, smoothed
 from genesis.solvers.rigid.prepare import UNLIMITED
 from genesis.solvers.rigid.setup import Place, Setup
 
@@ -90,7 +91,7 @@ def pack_geoms(model: RigidModel) -> np.ndarray:
 
 
 def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom]
+    model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float, timestep: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """`touch`, `touch_law` and `point` of `layout.TABLE`, by link; and (L, 2) first touch and touches of each."""
     ints, laws, points, firsts = [], [], [], []
@@ -111,8 +112,9 @@ def pack_touches(
         n = len(points_of(geom))
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, h, g, KINDS[geom.kind], of_both.condim, firsts[g], n, most))
-        reach = np.linalg.norm(prepare.bounding_box(geom)) + of_both.margin
-        laws.append((share, -1.0 if higher == 0 else float(higher > 0), of_both.margin, reach))
+        margin = of_both.margin + extra_margin(of_both.solref, of_both.solimp, smoothing, timestep)
+        reach = np.linalg.norm(prepare.bounding_box(geom)) + margin
+        laws.append((share, -1.0 if higher == 0 else float(higher > 0), margin, reach))
     return (np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
             np.array(points).reshape(-1, 4), of_links)  # fmt: skip
 
@@ -140,15 +142,6 @@ def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.nda
                 row[slot.FLUID_WIND, :3] = chosen.wind
                 rows.append(row)
     return np.array(rows).reshape(-1, slot.FLUID_ROWS, 4), ranges
-
-
-def smoothed(solimp: Any, width: float) -> np.ndarray:
-    """Impedances that begin at zero, over at least this width; `solimp` (n, 5) itself where that is zero."""
-    solimp = np.array(solimp, float).reshape(-1, 5)
-    if width > 0.0:
-        solimp[:, 0] = 0.0
-        solimp[:, 2] = np.maximum(solimp[:, 2], width)
-    return solimp
 
 
 def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float) -> dict[str, Any]:
@@ -214,7 +207,9 @@ def mujoco(
     chosen = Choice.of(model, options, dt)
     fluid, of_fluids = pack_fluids(model, chosen)
     check(model, grounds, outputs, labels)
-    touch, law, points, of_links = pack_touches(model, grounds)
+    touch, law, points, of_links = pack_touches(
+        model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0
+    )
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)

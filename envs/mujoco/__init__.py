@@ -1,0 +1,1 @@
+"""Tasks of Gymnasium on MuJoCo's contact model, under the names `genesis-mujoco/...`."""
