@@ -22,7 +22,7 @@ def toolkit():
 
 @pytest.fixture(scope="session", autouse=True)
 def poisoned():
-    """Memory that kernels get is not cleared: what they read before they wrote it is NaN in tests, not by chance zero."""
+    """Memory that kernels get is not cleared: what they read before it was written is NaN in tests, not by chance 0."""
     allocate = arrays._new
 
     def poison(array, count):
