@@ -1,6 +1,7 @@
 """What a scene with MuJoCo's contact model takes, refuses and reports."""
 
 import logging
+import re
 
 import pytest
 import torch
@@ -20,6 +21,8 @@ BALL = """
 """
 SPHERE = '<body name="b" pos="0 0 0.3"><freejoint/><geom name="g" size="0.1" mass="1" {geom}/></body>'
 
+HEIGHT_FIELD = """<geom name="hills" type="hfield" hfield="h" pos="0 0 -1"/></worldbody>
+<asset><hfield name="h" nrow="3" ncol="3" size="1 1 0.1 0.1" elevation="0 0 0 0 1 0 0 0 0"/></asset><worldbody>"""
 PLAIN = SPHERE.format(geom="")
 
 
@@ -60,6 +63,8 @@ def test_options_out_of_range_are_refused(make, part):
          "bodies must not touch each other yet"),
         (SPHERE.format(geom=""), 'density="1.2" integrator="implicitfast"', "must be Euler or RK4 in a medium"),
         (SPHERE.format(geom=""), 'integrator="implicit"', "integrator must be one of Euler, implicitfast, RK4"),
+        ('<body><joint name="j"/><geom size="0.1" mass="1"/></body></worldbody><actuator><motor name="m" joint="j"/>'
+         '<position name="p" joint="j"/></actuator><worldbody>', "", "actuators '.*m' and '.*p' on one joint"),
     ],
 )  # fmt: skip
 def test_what_the_model_has_not_is_refused_by_name(body, option, part):
@@ -76,6 +81,21 @@ def test_another_timestep_than_the_files_is_reported(caplog):
     with caplog.at_level(logging.WARNING, logger="genesis"):
         scene_of(dt=0.002)
     assert any("0.002 s and 0.004 s" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("option, own", [('gravity="0 0 -1.62"', r"\(0, 0, -1.62\)"), ("", r"\(0, 0, 0\)")])
+def test_another_gravity_than_the_files_is_reported(caplog, option, own):
+    flag = "" if option else '</worldbody><option><flag gravity="disable"/></option><worldbody>'
+    with caplog.at_level(logging.WARNING, logger="genesis"):
+        scene_of(SPHERE.format(geom="") + flag, option)
+    said = [record.getMessage() for record in caplog.records if "gravity must be the file's" in record.getMessage()]
+    assert len(said) == 1 and re.search(rf"got \(0, 0, -9.81\) m/s\^2 and {own} of", said[0])
+
+
+def test_a_height_field_that_is_not_mujocos_is_reported(caplog):
+    with caplog.at_level(logging.WARNING, logger="genesis"):
+        scene_of(PLAIN + HEIGHT_FIELD)
+    assert any("differs from MuJoCo's" in record.getMessage() for record in caplog.records)
 
 
 def test_evaluations_that_are_cut_off_are_counted_and_named(caplog):

@@ -205,6 +205,7 @@ def mujoco(
         GenesisValueError: The robots, their files' options or the outputs are beyond what the model has here.
     """
     chosen = Choice.of(model, options, dt)
+    report_gravity(model, gravity)
     fluid, of_fluids = pack_fluids(model, chosen)
     check(model, grounds, outputs, labels)
     touch, law, points, of_links = pack_touches(
@@ -263,6 +264,10 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
         named = [name for name, kind in zip(numbers.actuator_names, actuators.activation, strict=True)
                  if kind > 0 or name not in known]  # fmt: skip
         reasons += [f"actuator {name!r}" for name in named]
+    for dof in sorted({actuator.dof for actuator in model.actuators}):
+        own = [actuator for actuator in model.actuators if actuator.dof == dof]
+        if len(own) > 1 and sorted(actuator.kind for actuator in own) != ["position", "velocity"]:
+            reasons.append(f"actuators {' and '.join(repr(actuator.name) for actuator in own)} on one joint")
     for options in numbers.options:
         if not options.eulerdamp:
             reasons.append(f"eulerdamp disabled in {options.source!r}")
@@ -270,6 +275,12 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
         raise GenesisValueError(
             f"MujocoContact must get what it can simulate, got {', '.join(reasons[:8])}"
             f"{f' and {len(reasons) - 8} more' if len(reasons) > 8 else ''}. Leave these out, or use CompliantContact."
+        )
+    uneven = [ground.name for ground in model.grounds if ground.kind != "plane"]
+    if uneven:
+        runtime.logger.warning(
+            f"a height field must be smooth here, got {uneven[0]!r} of a file, which MuJoCo makes of triangles: "
+            "contact with it differs from MuJoCo's."
         )
     tree = prepare.roots(model)
     inside, between = [], []
@@ -288,6 +299,17 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
             f"contact between the links of one body must be left out yet with MujocoContact, got {len(inside)} pairs "
             f"that may touch, among them {inside[0]}. Exclude them in the file if they never do."
         )
+
+
+def report_gravity(model: RigidModel, gravity: Sequence[float]) -> None:
+    """Warn where a file has another gravity than the scene, whose is taken."""
+    for file in numbers_of(model).options:
+        if max(abs(ours - theirs) for ours, theirs in zip(gravity, file.gravity, strict=True)) > 1e-9:
+            scene, own = (f"({', '.join(f'{x:g}' for x in vector)})" for vector in (gravity, file.gravity))
+            runtime.logger.warning(
+                f"gravity must be the file's for the same motion, got {scene} m/s^2 and {own} of {file.source!r}. "
+                f"Take SimOptions.gravity = {own}."
+            )
 
 
 class Choice(NamedTuple):
