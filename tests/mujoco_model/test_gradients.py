@@ -6,10 +6,13 @@ step, tells nothing; such are counted and left out. Errors are relative to the l
 
 import numpy as np
 import pytest
+import torch
 
+from tests.mujoco_model.engine import Engine
 from tests.mujoco_model.models import FAST, SLOW, engine_of
 from tests.mujoco_model.ours import Ours
 from tests.mujoco_model.reports import summary, worst
+from tests.physics.finite import compare
 
 pytestmark = pytest.mark.precision("64")
 MEDIAN, MOST, SHARE = 1e-7, 1e-4, 0.99
@@ -46,3 +49,32 @@ def test_gradient(case, n):
     assert (~same).mean() < MOST_CHANGED, told
     assert np.median(errors) < MEDIAN, told
     assert (errors < MOST).mean() >= min(SHARE, 1 - 1 / len(errors)), told
+
+
+STUCK = """
+<mujoco><option timestep="0.004"/><worldbody><geom type="plane" size="5 5 1" condim="3"/><body pos="0 0 1">
+<joint name="h" axis="0 1 0" frictionloss="{loss}" stiffness="1.5" damping="0.05"/>
+<geom type="capsule" fromto="0 0 0 0.2 0 -0.1" size="0.04" mass="0.4"/></body></worldbody>
+<actuator><motor joint="h"/></actuator></mujoco>
+"""
+
+
+@pytest.mark.parametrize("loss", [2.0, 0.05], ids=["holds", "slides"])
+def test_gradient_with_friction_loss(loss):
+    """Held by its friction, a joint's own place does not enter it."""
+    engine = Engine(STUCK.format(loss=loss))
+    ours = Ours(engine.text, 2, requires_grad=True)
+    qpos, qvel, ctrl = (torch.tensor(x, dtype=torch.float64).view(2, 1) for x in ((0.1, -0.4), (0.3, 0.2), (0.02, 0.1)))
+    leaves = [x.clone().requires_grad_() for x in (qpos, qvel, ctrl)]
+    losses = torch.full((2, 1), loss, dtype=torch.float64, requires_grad=True)
+
+    def after(*_):
+        ours.place(leaves[0], leaves[1])
+        ours.robot.set_dofs_frictionloss(losses)
+        for _step in range(3):
+            ours.drive(leaves[2])
+            ours.step()
+        return (ours.state() * torch.tensor([0.37, 1.0])).sum()
+
+    for found in compare(after, [*leaves, losses] if loss < 1.0 else leaves):
+        found.check(1e-6)

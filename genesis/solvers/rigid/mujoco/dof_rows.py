@@ -257,7 +257,10 @@ def dof_rows() -> Functions:
         gwidth = where(law.imp[2] > 0.0, gd * gwidth, none)
         gimp = Vec(gd * gd0, gd * gd1 + gdmax, gwidth, gd * gmid, gd * im.by_power(y, law.imp))
         law_adjoint(a, b, j, kind, -Vec(gref0, gref1), -gimp)
-        return gd * dy + k * d * gx, damping * gx, f, gx, damping
+        gy = gd * dy + k * d * gx
+        if kind == LOSS:  # its y is zero wherever the joint is
+            gy = lane()
+        return gy, damping * gx, f, gx, damping
 
     @ti.func
     def adjoint(a: ti.template(), s, b):
