@@ -128,7 +128,7 @@ class Case:
         return rows(self.ours.state(), 5)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.slow) for n in CASES])
+@pytest.fixture(scope="module", params=CASES)
 def case(request):
     text = walker(*CASES[request.param])
     return Case(Ours(text, B, requires_grad=True), standing(Engine(text)))
