@@ -105,6 +105,7 @@ _MUJOCO = {
     "critic_hidden": (128, 64),
 }
 """Of Gymnasium's tasks on MuJoCo's contact: control steps are long there, and gradients live for a few of them."""
+_MUJOCO_SHAC = Preset(128, _steps(1250, 128, 8), _MUJOCO)
 _NET = {"hidden": (128, 64, 32)}
 _GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
 _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
@@ -166,10 +167,11 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, MUJOCO_ANT: Preset(128, _steps(1250, 128, 8), _MUJOCO)},
+    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, MUJOCO_ANT: _MUJOCO_SHAC},
     "ahac": _family(_AHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
     "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH},
-    "ivw": _family(_SHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE)},
+    "ivw": _family(_SHAC)
+    | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE), MUJOCO_ANT: _MUJOCO_SHAC},
     "bptt": _BPTT,
     "ppo": _PPO,
     "sac": _SAC,
@@ -177,6 +179,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "trajopt-cem": {env: replace(preset, num_envs=64) for env, preset in _TRAJOPT.items()},
 }
 """Agent to environment to preset."""
+
+WITHOUT_CONTACTS = {("ahac", MUJOCO_ANT)}
+"""Agents that measure contacts, in tasks whose contact model does not give them: they have no preset."""
+for _agent, _table in PRESETS.items():
+    if (_agent, MUJOCO_ANT) not in WITHOUT_CONTACTS:
+        _table.setdefault(MUJOCO_ANT, _table[ANT])  # of the same robot, measured there alone
 
 
 def find(env: str, agent: str, contact: str | None = None) -> Preset | None:
