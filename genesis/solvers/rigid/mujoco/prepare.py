@@ -206,6 +206,8 @@ def mujoco(
     """
     chosen = Choice.of(model, options, dt)
     report_gravity(model, gravity)
+    if chosen.integrator == slot.IMPLICITFAST:
+        report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
     check(model, grounds, outputs, labels)
     touch, law, points, of_links = pack_touches(
@@ -271,6 +273,10 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
     for options in numbers.options:
         if not options.eulerdamp:
             reasons.append(f"eulerdamp disabled in {options.source!r}")
+        if not options.filterparent and model.n_links > 1:
+            reasons.append(f"filterparent disabled in {options.source!r}")
+    free = [i for i, joint in enumerate(model.joints) if joint.kind == FREE]
+    reasons += [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
     if reasons:
         raise GenesisValueError(
             f"MujocoContact must get what it can simulate, got {', '.join(reasons[:8])}"
@@ -310,6 +316,20 @@ def report_gravity(model: RigidModel, gravity: Sequence[float]) -> None:
                 f"gravity must be the file's for the same motion, got {scene} m/s^2 and {own} of {file.source!r}. "
                 f"Take SimOptions.gravity = {own}."
             )
+
+
+def report_gyroscopic(model: RigidModel, labels: Sequence[str]) -> None:
+    """Warn of free bodies without others on them, whose gyroscopic force MuJoCo's implicitfast takes implicitly."""
+    parents = set(model.parent.tolist())
+    lone = [
+        joint.link for joint in model.joints
+        if joint.kind == FREE and joint.link not in parents and np.ptp(model.inertia[joint.link, :3]) > 0.0
+    ]  # fmt: skip
+    if lone:
+        runtime.logger.warning(
+            f"the gyroscopic force of a free body must be explicit here with implicitfast, got {labels[lone[0]]}: it "
+            "tumbles a little differently from MuJoCo 4's. Take Euler or RK4 in RigidOptions.integrator for the same motion."
+        )
 
 
 class Choice(NamedTuple):
