@@ -328,7 +328,7 @@ def report_gyroscopic(model: RigidModel, labels: Sequence[str]) -> None:
     if lone:
         runtime.logger.warning(
             f"the gyroscopic force of a free body must be explicit here with implicitfast, got {labels[lone[0]]}: it "
-            "tumbles a little differently from MuJoCo 4's. Take Euler or RK4 in RigidOptions.integrator for the same motion."
+            "tumbles a little differently from MuJoCo 4's. Take RigidOptions.integrator = Euler or RK4 for its motion."
         )
 
 
