@@ -197,8 +197,8 @@ class RigidOptions:
     iterations: int | None = None
     """With `MujocoContact`: most steps of its solver in an evaluation. Default 50; reaching it warns."""
     tolerance: float | None = None
-    """With `MujocoContact`: relative change of the accelerations at which its solver may end, to about the square of it. Default
-    1e-9, of float32 1e-5; with pyramidal cones it ends exactly."""
+    """With `MujocoContact`: relative change of the accelerations at which its solver may end, to about the square of
+    it. Default 1e-9, of float32 1e-5; with pyramidal cones it ends exactly."""
     self_collision: bool = False
     """Whether the links of one entity touch each other. Links of different entities always do."""
     substeps: int | None = None
