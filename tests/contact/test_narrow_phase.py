@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from genesis.compiler import layout, ti
+from genesis.contact.narrow_phase.boxes import box_pairs
 from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS, V
 from genesis.contact.narrow_phase.round import round_pairs
 from tests.contact.narrow_phase import Pairs, by_mujoco, outputs, records, slopes
 from tests.contact.poses import centred_pairs, random_pairs
 
 PAIRS = {
+    "sphere_box": box_pairs,
     "sphere_sphere": round_pairs,
     "sphere_capsule": round_pairs,
     "capsule_capsule": round_pairs,
