@@ -33,6 +33,7 @@ from genesis.solvers.rigid.layout import (
 )
 from genesis.solvers.rigid.mujoco.contacts import contacts
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
+from genesis.solvers.rigid.mujoco.envelope import envelope
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import (
@@ -55,6 +56,7 @@ def evaluation(features: Features) -> Functions:
         kinematics(features), inertia(joints), implicit_damping(features.integrator == IMPLICITFAST), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
+    en, paired = envelope(), bool(features.pairs)
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -84,6 +86,9 @@ def evaluation(features: Features) -> Functions:
         found = ro.list_rows(a, s, b)
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
+        if ti.static(paired):
+            en.begin(a, s, b)
+            co.listed_between(a, s, b)
         found = found or a.n_contacts[b] > 0
         open_ = lane()
         if found and warm:
@@ -104,9 +109,11 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
-        ine.solve(a, s, b)
+        ne.solve(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)
+        if ti.static(paired):
+            co.adjoint_between(a, s, b)
         ad.sweep_in(a, s, b)
 
     @ti.func

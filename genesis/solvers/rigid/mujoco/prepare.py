@@ -8,9 +8,10 @@ import torch
 
 from genesis import runtime
 from genesis.compiler import layout
+from genesis.contact.narrow_phase import MOST, NUMBERS, SUPPORTED
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.contact_mixing import candidates, ground_candidates, mix, share_of
+from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
 from genesis.loaders.mujoco_numbers import agreed
@@ -77,12 +78,13 @@ def points_of(geom: Geom) -> np.ndarray:
 
 
 def pack_geoms(model: RigidModel) -> np.ndarray:
-    """`geom` (G, 5, 4) of `layout.TABLE`."""
+    """`geom` (G, 6, 4) of `layout.TABLE`."""
     rows = np.zeros((len(model.geoms), slot.GEOM_ROWS, 4))
     for row, geom in zip(rows, model.geoms, strict=True):
         turn, size = rotations.matrix(np.asarray(geom.quat)), np.asarray(geom.size, float)
         row[slot.G_POS] = (*geom.pos, size[0])
         row[slot.G_X] = (*turn[:, 0], size[1])
+        row[slot.G_Y] = (*turn[:, 1], size[2])
         row[slot.G_Z] = (*turn[:, 2], float(geom.kind == "capsule"))
         if geom.kind == "ellipsoid":
             six = rotations.six(turn @ np.diag(size**2) @ turn.T)
@@ -90,33 +92,98 @@ def pack_geoms(model: RigidModel) -> np.ndarray:
     return rows
 
 
+class Touches(NamedTuple):
+    """What may touch."""
+
+    ints: np.ndarray
+    """`touch` of `layout.TABLE`."""
+    laws: np.ndarray
+    """`touch_law` of `layout.TABLE`."""
+    points: np.ndarray
+    """`point` of `layout.TABLE`."""
+    of_links: np.ndarray
+    """(L, 2) first touch with a ground, and how many, of each link."""
+    pairs: tuple[tuple[str, str], ...]
+    """Kinds of geoms that may touch each other."""
+
+    @property
+    def n_pairs(self) -> int:
+        return int((self.ints[:, slot.T_GROUND] < 0).sum())
+
+    @property
+    def depth(self) -> int:
+        """Most dofs that move a contact."""
+        return int((self.ints[:, slot.T_DEPTH] + self.ints[:, slot.T_DEPTH_B]).max(initial=0))
+
+
 def pack_touches(
     model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float, timestep: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`touch`, `touch_law` and `point` of `layout.TABLE`, by link; and (L, 2) first touch and touches of each."""
-    ints, laws, points, firsts = [], [], [], []
+) -> Touches:  # fmt: skip
+    """Of two geoms first, then with grounds, by link."""
+    points, firsts = [], []
     for geom in model.geoms:
         firsts.append(len(points))
         points += list(points_of(geom))
+    meeting = [(i, j) for i, j in candidates(model) if moves_apart(model, i, j) and kinds_of(model, i, j) in SUPPORTED]
+    kinds = tuple(sorted({kinds_of(model, i, j) for i, j in meeting}))
+    chains = chains_of(model)
+    ints, laws = [], []
+    for i, j in meeting:
+        one, two = model.geoms[i], model.geoms[j]
+        own, other = ([dof for dof in chains[x.link] if dof not in chains[y.link]] for x, y in ((one, two), (two, one)))
+        of_both = mix(one, two)
+        kind = kinds.index(kinds_of(model, i, j))
+        ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, MOST, -1, 0, 0,
+                     two.link, j, max(other, default=-1), len(other)))  # fmt: skip
+        radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
+        laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
     touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
     of_links = np.zeros((model.n_links, 2), int)
     for g, h in sorted(touching, key=lambda pair: (model.geoms[pair[0]].link, pair)):
         geom, ground = model.geoms[g], grounds[h]
-        own, other = geom.contact, ground.contact
         of_both = mix(geom, ground)
-        higher = float(np.sign(own.priority - other.priority))
-        share = share_of(own.solmix, other.solmix) if higher == 0 else float(higher > 0)
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
-        n = len(points_of(geom))
+        n, chain = len(points_of(geom)), chains[geom.link]
         most = MOST_OF_BOX if geom.kind == "box" else n
-        ints.append((geom.link, h, g, KINDS[geom.kind], of_both.condim, firsts[g], n, most))
-        margin = of_both.margin + extra_margin(of_both.solref, of_both.solimp, smoothing, timestep)
-        reach = np.linalg.norm(prepare.bounding_box(geom)) + margin
-        laws.append((share, -1.0 if higher == 0 else float(higher > 0), margin, reach))
-    return (np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
-            np.array(points).reshape(-1, 4), of_links)  # fmt: skip
+        ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
+                     0, 0, -1, 0))  # fmt: skip
+        radius = float(np.linalg.norm(prepare.bounding_box(geom)))
+        laws.append(touch_law(geom, ground, of_both, radius, smoothing, timestep))
+    return Touches(np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
+                   np.array(points).reshape(-1, 4), of_links, kinds)  # fmt: skip
+
+
+def touch_law(
+    one: Geom, two: Geom | GroundGeom, of_both: PairNumbers, radii: float, smoothing: float, timestep: float
+) -> tuple[float, float, float, float]:
+    """A row of `touch_law` of `layout.TABLE`; `radii`: of both about their centres, m."""
+    own, other = one.contact, two.contact
+    higher = float(np.sign(own.priority - other.priority))
+    share = share_of(own.solmix, other.solmix) if higher == 0 else float(higher > 0)
+    margin = of_both.margin + extra_margin(of_both.solref, of_both.solimp, smoothing, timestep)
+    return share, -1.0 if higher == 0 else float(higher > 0), margin, radii + margin
+
+
+def moves_apart(model: RigidModel, i: int, j: int) -> bool:
+    """Whether some joint moves two geoms against each other."""
+    chains = chains_of(model)
+    return chains[model.geoms[i].link] != chains[model.geoms[j].link]
+
+
+def kinds_of(model: RigidModel, i: int, j: int) -> tuple[str, str]:
+    return model.geoms[i].kind, model.geoms[j].kind
+
+
+def chains_of(model: RigidModel) -> list[list[int]]:
+    """Of each link the degrees of freedom that move it, in their order."""
+    chains: list[list[int]] = []
+    for link, parent in enumerate(model.parent):
+        own = [dof for joint in model.joints if joint.link == link
+               for dof in range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])]  # fmt: skip
+        chains.append([*(chains[parent] if parent >= 0 else []), *own])
+    return chains
 
 
 def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.ndarray]:
@@ -210,37 +277,41 @@ def mujoco(
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
     check(model, grounds, outputs, labels)
-    touch, law, points, of_links = pack_touches(
-        model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0
-    )
+    touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
+    touch, of_links, points = touches.ints, touches.of_links, touches.points
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
     ground, heights = prepare.pack_grounds(grounds)
-    dims = touch[:, slot.T_DIM]
+    dims, on_ground = touch[:, slot.T_DIM], touch[touch[:, slot.T_GROUND] >= 0]
     features = slot.Features(
         terrain=any(g.kind != "plane" for g in grounds),
         integrator=chosen.integrator,
         elliptic=chosen.cone == "elliptic",
         rotations=bool(len(dims) and dims.max() > 3),
         fluid=bool(len(fluid)),
-        curved=bool(np.isin(touch[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
+        curved=bool(np.isin(on_ground[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
+        pairs=touches.pairs,
     )
+    triangle = (model.n_dofs * (model.n_dofs + 1)) // 2
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)
     tolerance = TOLERANCE[double] if options.tolerance is None else options.tolerance
     constants = dict(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
-        touch=touch, touch_law=law, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
+        touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
+        dof_last=[max([j, *(k for chain in chains_of(model) if j in chain for k in chain)]) for j in range(model.n_dofs)],
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
-        "samples": len(heights), "pairs": 0, "touches": len(touch), "fluids": len(fluid),
+        "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
         "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
-        "depth": int(max([1, *dof_tree[:, rigid.DEPTH]])),
+        "depth": max(3 if balls else 1, touches.depth),
+        "triangle": triangle if touches.pairs else 0, "spread_dofs": model.n_dofs if touches.pairs else 0,
+        "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
     }  # fmt: skip
     return Setup(
@@ -291,18 +362,19 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
     tree = prepare.roots(model)
     inside, between = [], []
     for i, j in candidates(model):
-        a, b = model.geoms[i], model.geoms[j]
-        if model.moving[a.link] or model.moving[b.link]:
-            (inside if tree[a.link] == tree[b.link] else between).append(f"{labels[a.link]} and {labels[b.link]}")
+        if moves_apart(model, i, j) and kinds_of(model, i, j) not in SUPPORTED:
+            links = model.geoms[i].link, model.geoms[j].link
+            named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
+            (inside if tree[links[0]] == tree[links[1]] else between).append(named)
     if between:
         raise GenesisValueError(
-            f"with MujocoContact bodies must not touch each other yet, got {between[0]}"
+            f"with MujocoContact bodies that touch each other must be of other shapes yet, got {between[0]}"
             f"{f' and {len(between) - 1} more pairs' if len(between) > 1 else ''}. "
-            "Keep their contype and conaffinity apart, or use CompliantContact."
+            "Use spheres, capsules and boxes, or keep their contype and conaffinity apart."
         )
     if inside:
         runtime.logger.warning(
-            f"contact between the links of one body must be left out yet with MujocoContact, got {len(inside)} pairs "
+            f"contact between the links of one body must be left out yet for these shapes, got {len(inside)} pairs "
             f"that may touch, among them {inside[0]}. Exclude them in the file if they never do."
         )
 
