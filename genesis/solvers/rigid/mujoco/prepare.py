@@ -8,7 +8,8 @@ import torch
 
 from genesis import runtime
 from genesis.compiler import layout
-from genesis.contact.narrow_phase import MOST, NUMBERS, SUPPORTED
+from genesis.contact.narrow_phase.finders import FINDERS
+from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
@@ -124,7 +125,7 @@ def pack_touches(
     for geom in model.geoms:
         firsts.append(len(points))
         points += list(points_of(geom))
-    meeting = [(i, j) for i, j in candidates(model) if moves_apart(model, i, j) and kinds_of(model, i, j) in SUPPORTED]
+    meeting = [(i, j) for i, j in candidates(model) if moves_apart(model, i, j) and kinds_of(model, i, j) in FINDERS]
     kinds = tuple(sorted({kinds_of(model, i, j) for i, j in meeting}))
     chains = chains_of(model)
     ints, laws = [], []
@@ -362,7 +363,7 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
     tree = prepare.roots(model)
     inside, between = [], []
     for i, j in candidates(model):
-        if moves_apart(model, i, j) and kinds_of(model, i, j) not in SUPPORTED:
+        if moves_apart(model, i, j) and kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
             (inside if tree[links[0]] == tree[links[1]] else between).append(named)
