@@ -107,11 +107,10 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
 rolling."""
 
-NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index", "contacts", "joint",
-              "gcontacts", "gjoint")  # fmt: skip
+NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
-    Array("point", "A1", ("points", 4), "constant"),  # centre in its link's frame, radius
+    Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
     Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
@@ -136,6 +135,8 @@ TABLE: Table = (
     Array("contact_jacobian", "AL", ("blocks", "contacts", "rows", "depth"), "scratch"),
     Array("contact_dofs", "I1", ("blocks", "contacts", "depth"), "scratch"),  # those that move it
     Array("contact_index", "I1", ("blocks", "contacts", CONTACT_INTS), "scratch"),
+    Array("first_contact", "I1", ("blocks",), "scratch"),  # the first in the list that is not of a joint
+    Array("measured", "I1", ("blocks",), "scratch"),  # the next in the list to be measured
     Array("columns", "I1", ("blocks", "spread_dofs"), "scratch"),  # of a row of the Hessian, those before its own
     Array("found", "A1", ("blocks", "lanes", "found_numbers"), "scratch"),  # contacts of two geoms
     Array("dof_rows", "AL", ("blocks", "dofs", ROW_KINDS, ROW_NUMBERS), "scratch"),

@@ -277,7 +277,7 @@ def mujoco(
     if chosen.integrator == slot.IMPLICITFAST:
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
-    check(model, grounds, outputs, labels)
+    check(model, labels)
     touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
@@ -286,6 +286,7 @@ def mujoco(
     ground, heights = prepare.pack_grounds(grounds)
     dims, on_ground = touch[:, slot.T_DIM], touch[touch[:, slot.T_GROUND] >= 0]
     features = slot.Features(
+        outputs=bool({"contacts", "link_wrench"} & set(outputs)),
         terrain=any(g.kind != "plane" for g in grounds),
         integrator=chosen.integrator,
         elliptic=chosen.cone == "elliptic",
@@ -307,31 +308,36 @@ def mujoco(
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
-        "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
+        "geoms": len(model.geoms), "points": len(model.geoms), "grounds": len(grounds),
         "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
         "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
         "depth": max(3 if balls else 1, touches.depth),
         "triangle": triangle if touches.pairs else 0, "spread_dofs": model.n_dofs if touches.pairs else 0,
+        "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
     }  # fmt: skip
     return Setup(
         table=slot.TABLE,
         driver=lambda: driver(features),
-        outputs=False,
+        outputs=features.outputs,
         constants=constants,
         sizes=sizes,
-        places=[Place(int(t[slot.T_LINK]), model.geoms[t[slot.T_GEOM]].name) for t in touch],
+        places=places(model),
         evaluations=slot.EVALUATIONS[chosen.integrator],
     )
 
 
-def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[str], labels: Sequence[str]) -> None:
+def places(model: RigidModel) -> list[Place]:
+    """Of the outputs `contacts`: geoms."""
+    return [Place(geom.link, geom.name) for geom in model.geoms]
+
+
+def check(model: RigidModel, labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
-    reasons = [f"output {name}" for name in outputs if name != "link_acceleration"]
-    reasons += [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
+    reasons = [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
     actuators = numbers.actuators
     if len(actuators) != len(model.actuators) or bool((actuators.activation > 0).any()):
         known = {actuator.name for actuator in model.actuators}
