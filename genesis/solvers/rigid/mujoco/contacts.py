@@ -1,6 +1,6 @@
 """The list of an evaluation's contacts with their rows, and the adjoint of their virtual power."""
 
-from genesis.compiler import Functions, layout, per_runtime, ti, traced, value
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced, value
 from genesis.math.lanes import Vec, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import (
@@ -8,11 +8,8 @@ from genesis.solvers.rigid.layout import (
     BU,
     BV,
     BW,
-    DEPTH,
-    DOF0,
     DT,
     ENTRY0,
-    N_DOFS,
     NU,
     ORIGIN,
     QDD,
@@ -20,16 +17,25 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
 )
 from genesis.solvers.rigid.mujoco import indices as my
+from genesis.solvers.rigid.mujoco.bodies import bodies
 from genesis.solvers.rigid.mujoco.cones import cones
+from genesis.solvers.rigid.mujoco.envelope import envelope
 from genesis.solvers.rigid.mujoco.impedance import LEAST_R, impedance
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
+    C_DEPTH,
     C_DIM,
-    C_DOF,
     CROSS,
     MU,
+    T_DEPTH,
+    T_DEPTH_B,
     T_DIM,
+    T_DOF,
+    T_DOF_B,
     T_GEOM,
+    T_GEOM_B,
+    T_LINK,
+    T_LINK_B,
     WJ,
     WN,
     WNN,
@@ -38,9 +44,16 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
     X,
 )  # fmt: skip
-from genesis.solvers.rigid.mujoco.mixing import law_adjoint, law_of
+from genesis.solvers.rigid.mujoco.mixing import invweight_adjoint, invweight_of, law_adjoint, law_of
 from genesis.solvers.rigid.mujoco.touches import Slopes, touches
 from genesis.solvers.rigid.spatial import Spatial
+
+
+class Contact(Composite):
+    """A contact: its touch, in which environments it is there, the distance less the margin, normal and tangents."""
+
+    def __init__(self, touch, on, y, n, t1, t2):
+        self.touch, self.on, self.y, self.n, self.t1, self.t2 = touch, on, y, n, t1, t2
 
 
 @traced
@@ -52,12 +65,13 @@ def coefficient(mu, j):
 
 @per_runtime
 def contacts(features: Features) -> Functions:
-    im, to, cone = impedance(), touches(features), cones(features)
+    im, to, cone, en, paired = impedance(), touches(features), cones(features), envelope(), bool(features.pairs)
+    bo = bodies(features) if paired else None
 
     @ti.func
-    def resistance(a: ti.template(), b, g, dim, d, mu: ti.template()):
+    def resistance(a: ti.template(), b, invweight, dim, d, mu: ti.template()):
         """R of the normal, or of each edge of a pyramid."""
-        R = (1.0 - d) / d * a.model[at.block(a, b, "invweight", g)]
+        R = (1.0 - d) / d * invweight
         if ti.static(not features.elliptic):
             if dim > 1:
                 m = mu[0] * mu[0]
@@ -65,9 +79,9 @@ def contacts(features: Features) -> Functions:
         return ti.max(R, LEAST_R)
 
     @ti.func
-    def place_in(a: ti.template(), b, c, row, n: ti.template(), t1: ti.template(), t2: ti.template(),
-                 linear: ti.template(), angular: ti.template()):  # fmt: skip
+    def place_in(a: ti.template(), b, c, row, of: ti.template(), linear: ti.template(), angular: ti.template()):
         """Numbers of a listed contact's rows, of a motion at its place."""
+        n, t1, t2 = of.n, of.t1, of.t2
         dim = a.contact_index[my.index_at(a, b, c, C_DIM)]
         a.contact_list[my.number_at(a, b, c, row)] = n.dot(linear)
         if dim > 1:
@@ -81,174 +95,248 @@ def contacts(features: Features) -> Functions:
                 a.contact_list[my.number_at(a, b, c, row + 5)] = t2.dot(angular)
 
     @ti.func
-    def list_contact(a: ti.template(), s, b, l, of: ti.template()):
-        t, y, n = of.touch, of.y, of.n
-        law, dim, geom = law_of(a, b, t), my.touch(a, t, T_DIM), my.touch(a, t, T_GEOM)
-        count, none = a.n_contacts[b], lane()
-        a.n_contacts[b] = count + 1
-        d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
-        k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
-        a.contact_list[my.number_at(a, b, count, D)] = where(of.on, 1.0 / resistance(a, b, geom, dim, d, law.mu), none)
-        r = of.c - of.s - (0.5 * of.distance) * n
-        t1, t2, _length = to.tangents(n, to.hint_of(a, t, at.turned(a, s, b, l), n))
-        last = at.link(a, l, DOF0) + at.link(a, l, N_DOFS) - 1
-        a.contact_index[my.index_at(a, b, count, C_DOF)] = last
-        a.contact_index[my.index_at(a, b, count, C_DIM)] = dim
-        row = at.dof(a, last, ENTRY0)
-        for i in range(at.dof(a, last, DEPTH)):
-            axis = at.axis(a, s, b, a.chain[row + i])
-            v = axis.at(r)
-            a.contact_jacobian[my.jacobian_at(a, b, count, 0, i)] = n.dot(v)
-            if dim > 1:
-                a.contact_jacobian[my.jacobian_at(a, b, count, 1, i)] = t1.dot(v)
-                a.contact_jacobian[my.jacobian_at(a, b, count, 2, i)] = t2.dot(v)
-            if ti.static(features.rotations):
-                if dim > 3:
-                    a.contact_jacobian[my.jacobian_at(a, b, count, 3, i)] = n.dot(axis.w)
-                if dim > 4:
-                    a.contact_jacobian[my.jacobian_at(a, b, count, 4, i)] = t1.dot(axis.w)
-                    a.contact_jacobian[my.jacobian_at(a, b, count, 5, i)] = t2.dot(axis.w)
-        vel = at.motion(a, s, b, l, VELOCITY)
-        place_in(a, b, count, X, n, t1, t2, damping * vel.at(r), damping * vel.w)
-        at.increase(a.contact_list, my.number_at(a, b, count, X), k * d * y)
-        for j in range(dim):
-            a.contact_list[my.number_at(a, b, count, ALONG + j)] = none
-            if j > 0:
-                a.contact_list[my.number_at(a, b, count, MU + j - 1)] = coefficient(law.mu, j)
-
-    listed = to.walk(list_contact)
+    def seen(motion: ti.template(), r: ti.template()):
+        """A motion at a place."""
+        return Spatial(motion.w, motion.at(r))
 
     @ti.func
-    def rows_of(a: ti.template(), b, row, dim):
-        """Six numbers by row of the first listed contact, as two vectors. Those that do not act are zero."""
+    def list_contact(a: ti.template(), b, of: ti.template(), vel: ti.template()):
+        """Lists a contact whose sides move at `vel` against each other, without its Jacobian. Its number."""
+        t, y = of.touch, of.y
+        law, dim = law_of(a, b, t, paired), my.touch(a, t, T_DIM)
+        c, none = a.n_contacts[b], lane()
+        a.n_contacts[b] = c + 1
+        d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
+        k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
+        resisted = resistance(a, b, invweight_of(a, b, t, paired), dim, d, law.mu)
+        a.contact_list[my.number_at(a, b, c, D)] = where(of.on, 1.0 / resisted, none)
+        a.contact_index[my.index_at(a, b, c, C_DEPTH)] = 0
+        a.contact_index[my.index_at(a, b, c, C_DIM)] = dim
+        place_in(a, b, c, X, of, damping * vel.v, damping * vel.w)
+        at.increase(a.contact_list, my.number_at(a, b, c, X), k * d * y)
+        for j in range(dim):
+            a.contact_list[my.number_at(a, b, c, ALONG + j)] = none
+            if j > 0:
+                a.contact_list[my.number_at(a, b, c, MU + j - 1)] = coefficient(law.mu, j)
+        return c
+
+    @ti.func
+    def list_dofs(a: ti.template(), s, b, c, of: ti.template(), last, depth, r: ti.template(), sign):
+        """Adds to the Jacobian of listed contact c the dofs of a chain, which move the place r of one side."""
+        first, dim = a.contact_index[my.index_at(a, b, c, C_DEPTH)], a.contact_index[my.index_at(a, b, c, C_DIM)]
+        a.contact_index[my.index_at(a, b, c, C_DEPTH)] = first + depth
+        for i in range(depth):
+            j, k = a.chain[at.dof(a, last, ENTRY0) + i], first + i
+            axis = sign * at.axis(a, s, b, j)
+            v = axis.at(r)
+            a.contact_dofs[my.moved_dof_at(a, b, c, k)] = j
+            a.contact_jacobian[my.jacobian_at(a, b, c, 0, k)] = of.n.dot(v)
+            if dim > 1:
+                a.contact_jacobian[my.jacobian_at(a, b, c, 1, k)] = of.t1.dot(v)
+                a.contact_jacobian[my.jacobian_at(a, b, c, 2, k)] = of.t2.dot(v)
+            if ti.static(features.rotations):
+                if dim > 3:
+                    a.contact_jacobian[my.jacobian_at(a, b, c, 3, k)] = of.n.dot(axis.w)
+                if dim > 4:
+                    a.contact_jacobian[my.jacobian_at(a, b, c, 4, k)] = of.t1.dot(axis.w)
+                    a.contact_jacobian[my.jacobian_at(a, b, c, 5, k)] = of.t2.dot(axis.w)
+
+    @ti.func
+    def on_ground(a: ti.template(), s, b, l, of: ti.template()):
+        """The contact of link l, and its place."""
+        t1, t2, _length = to.tangents(of.n, to.hint_of(a, of.touch, at.turned(a, s, b, l), of.n))
+        return Contact(of.touch, of.on, of.y, of.n, t1, t2), of.c - of.s - (0.5 * of.distance) * of.n
+
+    @ti.func
+    def list_on_ground(a: ti.template(), s, b, l, of: ti.template()):
+        contact, r = on_ground(a, s, b, l, of)
+        c = list_contact(a, b, contact, seen(at.motion(a, s, b, l, VELOCITY), r))
+        list_dofs(a, s, b, c, contact, my.touch(a, of.touch, T_DOF), my.touch(a, of.touch, T_DEPTH), r, 1.0)
+
+    listed = to.walk(list_on_ground)
+
+    @ti.func
+    def rows_of(a: ti.template(), b, c, row, dim):
+        """Six numbers by row of listed contact c, as two vectors. Those that do not act are zero."""
         linear, angular = lanes3(), lanes3()
-        linear[0] += my.number(a, b, 0, row)
+        linear[0] += my.number(a, b, c, row)
         if dim > 1:
-            linear[1] += my.number(a, b, 0, row + 1)
-            linear[2] += my.number(a, b, 0, row + 2)
+            linear[1] += my.number(a, b, c, row + 1)
+            linear[2] += my.number(a, b, c, row + 2)
         if ti.static(features.rotations):
             if dim > 3:
-                angular[0] += my.number(a, b, 0, row + 3)
+                angular[0] += my.number(a, b, c, row + 3)
             if dim > 4:
-                angular[1] += my.number(a, b, 0, row + 4)
-                angular[2] += my.number(a, b, 0, row + 5)
+                angular[1] += my.number(a, b, c, row + 4)
+                angular[2] += my.number(a, b, c, row + 5)
         return linear, angular
 
     @ti.func
-    def power_adjoint(a: ti.template(), s, b, l, of: ti.template()):
-        """Of one contact: adds to the link's sums, and to the parameters' cotangents."""
-        t, y, n = of.touch, of.y, of.n
-        law, dim, none, geom = law_of(a, b, t), my.touch(a, t, T_DIM), lane(), my.touch(a, t, T_GEOM)
-        R = at.turned(a, s, b, l)
-        d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
+    def judge(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(), nu: ti.template()):
+        """Evaluates one contact as the first of the list, along its virtual velocity: law, stiffness and reference of
+        its normal, and the virtual power. The motions of its sides against each other are seen at its place."""
+        t, y = of.touch, of.y
+        law, dim = law_of(a, b, t, paired), my.touch(a, t, T_DIM)
+        d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
         k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
-        resisted = resistance(a, b, geom, dim, d, law.mu)
-        stiff = where(of.on, 1.0 / resisted, none)
-        hint = to.hint_of(a, t, R, n)
-        t1, t2, _length = to.tangents(n, hint)
-        r = of.c - of.s - (0.5 * of.distance) * n
-        vel, due, nu = at.motion(a, s, b, l, VELOCITY), at.summed(a, b, l, QDD), at.summed(a, b, l, NU)
-        v, moved, virtual = vel.at(r), due.at(r), nu.at(r)
-        asked, turning = moved + damping * v, due.w + damping * vel.w
+        resisted = resistance(a, b, invweight_of(a, b, t, paired), dim, d, law.mu)
         a.contact_index[my.index_at(a, b, 0, C_DIM)] = dim
-        place_in(a, b, 0, X, n, t1, t2, asked, turning)
-        place_in(a, b, 0, ALONG, n, t1, t2, virtual, nu.w)
+        place_in(a, b, 0, X, of, due.v + damping * vel.v, due.w + damping * vel.w)
+        place_in(a, b, 0, ALONG, of, nu.v, nu.w)
         at.increase(a.contact_list, my.number_at(a, b, 0, X), k * d * y)
-        a.contact_list[my.number_at(a, b, 0, D)] = stiff
+        a.contact_list[my.number_at(a, b, 0, D)] = where(of.on, 1.0 / resisted, lane())
         for j in range(1, dim):
             a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(law.mu, j)
         power, _curvature, _moved = cone.evaluate(a, b, 0, 0.0)
-        # Slopes by the rows' residuals: Hessian times virtual motion.
-        h0, projected = my.number(a, b, 0, ALONG), lane()
-        g0 = my.number(a, b, 0, WNN) * h0
+        return law, d, k, damping, resisted, power
+
+    @ti.func
+    def curve(a: ti.template(), b, dim):
+        """Forces of the first listed contact become slopes by its residuals: Hessian times virtual motion."""
+        h0, projected, crossed = my.number(a, b, 0, ALONG), lane(), lane()
         for j in range(1, dim):
             projected += my.number(a, b, 0, WN + j) * my.number(a, b, 0, ALONG + j)
-        crossed = lane()
         if dim > 1:
             crossed += my.number(a, b, 0, CROSS) * projected + h0
-        f_linear, f_angular = rows_of(a, b, F, dim)
-        gmu = lanes3()
-        friction_adjoint(a, b, dim, power, gmu)
         for j in range(1, dim):
             wn, hj = my.number(a, b, 0, WN + j), my.number(a, b, 0, ALONG + j)
             a.contact_list[my.number_at(a, b, 0, F + j)] = wn * crossed + my.number(a, b, 0, WJ + j) * hj
-        a.contact_list[my.number_at(a, b, 0, F)] = g0 + projected
-        g, gw = rows_of(a, b, F, dim)
-        gA = Spatial(gw[0] * n + gw[1] * t1 + gw[2] * t2, g[0] * n + g[1] * t1 + g[2] * t2)
-        gN = Spatial(f_angular[0] * n + f_angular[1] * t1 + f_angular[2] * t2,
-                     f_linear[0] * n + f_linear[1] * t1 + f_linear[2] * t2)  # fmt: skip
-        gn = g[0] * asked - f_linear[0] * virtual + gw[0] * turning - f_angular[0] * nu.w
-        gt1 = g[1] * asked - f_linear[1] * virtual + gw[1] * turning - f_angular[1] * nu.w
-        gt2 = g[2] * asked - f_linear[2] * virtual + gw[2] * turning - f_angular[2] * nu.w
+        a.contact_list[my.number_at(a, b, 0, F)] = my.number(a, b, 0, WNN) * h0 + projected
+
+    @ti.func
+    def along_axes(of: ti.template(), linear: ti.template(), angular: ti.template()):
+        """In world axes what is along normal and tangents."""
+        return Spatial(angular[0] * of.n + angular[1] * of.t1 + angular[2] * of.t2,
+                       linear[0] * of.n + linear[1] * of.t1 + linear[2] * of.t2)  # fmt: skip
+
+    @ti.func
+    def hessian_times(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(),
+                      nu: ti.template()):  # fmt: skip
+        """By how much the force at its place falls with the acceleration, times a motion nu."""
+        dim = my.touch(a, of.touch, T_DIM)
+        judge(a, b, of, vel, due, nu)
+        curve(a, b, dim)
+        g, gw = rows_of(a, b, 0, F, dim)
+        return along_axes(of, g, gw)
+
+    @ti.func
+    def power_adjoint(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(),
+                      nu: ti.template()):  # fmt: skip
+        """Of the virtual power of one contact: derivatives by the acceleration and by the virtual velocity of its sides
+        against each other at its place, by place, distance, normal and tangents, and the damping. The motions are seen
+        at its place. Subtracts the derivatives by parameters."""
+        t, y, dim, none = of.touch, of.y, my.touch(a, of.touch, T_DIM), lane()
+        law, d, k, damping, resisted, power = judge(a, b, of, vel, due, nu)
+        _d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
+        f_linear, f_angular = rows_of(a, b, 0, F, dim)
+        gmu = lanes3()
+        cone.friction_adjoint(a, b, dim, power, gmu)
+        curve(a, b, dim)
+        g, gw = rows_of(a, b, 0, F, dim)
+        gA, gN = along_axes(of, g, gw), along_axes(of, f_linear, f_angular)
+        asked, turning = due.v + damping * vel.v, due.w + damping * vel.w
+        gn = g[0] * asked - f_linear[0] * nu.v + gw[0] * turning - f_angular[0] * nu.w
+        gt1 = g[1] * asked - f_linear[1] * nu.v + gw[1] * turning - f_angular[1] * nu.w
+        gt2 = g[2] * asked - f_linear[2] * nu.v + gw[2] * turning - f_angular[2] * nu.w
         # D and the normal's reference depend on the distance
         gd = where(resisted > LEAST_R, power / (d * (1.0 - d)), none) + k * y * g[0]
         gy = gd * dy + k * d * g[0]
-        gr_ = gA.v.cross(due.w) + damping * gA.v.cross(vel.w) - gN.v.cross(nu.w)
-        world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
-        gturn, gc = to.place_adjoint(a, R, world, of, hint, Slopes(gr_, gy, gn, gt1, gt2))
-        at_origin = Spatial(gA.w + r.cross(gA.v), gA.v)
-        for row, w, v_ in ti.static(((BN, -gN.w - r.cross(gN.v), -gN.v), (BU, at_origin.w, at_origin.v),
-                                     (BV, damping * at_origin.w, damping * at_origin.v), (BW, gturn, gc))):  # fmt: skip
-            at.add(a, a.back, at.back_at(a, b, l, row), Spatial(w, v_))
-        gb = gA.v.dot(v) + gA.w.dot(vel.w)
+        gplace = gA.v.cross(due.w) + damping * gA.v.cross(vel.w) - gN.v.cross(nu.w)
+        gb = gA.v.dot(vel.v) + gA.w.dot(vel.w)
         gref0, gref1, gdmax = im.stiffness_adjoint(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2],
                                                    d * y * g[0], gb)  # fmt: skip
         gimp = Vec(gd * gd0, gd * gd1 + gdmax, where(law.row.imp[2] > 0.0, gd * gwidth, none), gd * gmid,
                    gd * im.by_power(y, law.row.imp))  # fmt: skip
-        law_adjoint(a, b, t, -Vec(gref0, gref1), -gimp, -gmu)
-        at.increase(a.gmodel, at.block(a, b, "invweight", geom),
-                    where(resisted > LEAST_R, power / a.model[at.block(a, b, "invweight", geom)], none))  # fmt: skip
+        law_adjoint(a, b, t, paired, -Vec(gref0, gref1), -gimp, -gmu)
+        invweight = invweight_of(a, b, t, paired)
+        invweight_adjoint(a, b, t, paired, where(resisted > LEAST_R, power / invweight, none))
+        return gA, gN, Slopes(gplace, gy, gn, gt1, gt2), damping
 
     @ti.func
-    def friction_adjoint(a: ti.template(), b, dim, power, gmu: ti.template()):
-        """Adds the slopes of the power of the first listed contact by sliding, spinning and rolling friction."""
-        none = lane()
-        stiff = my.number(a, b, 0, D)
-        x, h = my.number(a, b, 0, X), my.number(a, b, 0, ALONG)
-        mu1 = my.number(a, b, 0, MU)
-        if dim > 1:
-            if ti.static(not features.elliptic):
-                gmu[0] = gmu[0] - power * (2.0 / mu1 + 2.0 * mu1 / (1.0 + mu1 * mu1))
-                for j in range(1, dim):
-                    mu = my.number(a, b, 0, MU + j - 1)
-                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
-                    up, down, hu, hd = x + mu * xj, x - mu * xj, h + mu * hj, h - mu * hj
-                    part = (where(up < 0.0, stiff * (xj * hu + up * hj), none)
-                            - where(down < 0.0, stiff * (xj * hd + down * hj), none))  # fmt: skip
-                    add_to(gmu, j, part)
+    def add_power(a: ti.template(), b, l, r: ti.template(), sign, gA: ti.template(), gN: ti.template(), damping):
+        """Adds to link l's sums what `power_adjoint` returns, of a contact that it moves at r, as that side."""
+        by_acceleration = Spatial(sign * (gA.w + r.cross(gA.v)), sign * gA.v)
+        by_virtual = Spatial(sign * (-gN.w - r.cross(gN.v)), sign * (-gN.v))
+        for row, g in ti.static(((BN, by_virtual), (BU, by_acceleration), (BV, damping * by_acceleration))):
+            at.add(a, a.back, at.back_at(a, b, l, row), g)
+
+    @ti.func
+    def asked_force(a: ti.template(), b, g):
+        """Cotangent of the force on geom g among the outputs."""
+        return a.part * at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 0))
+
+    @ti.func
+    def asked_place(a: ti.template(), b, g):
+        """Cotangent of its place."""
+        return at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 1))
+
+    @ti.func
+    def adjoint_on_ground(a: ti.template(), s, b, l, of: ti.template()):
+        contact, r = on_ground(a, s, b, l, of)
+        vel, due, nu = at.motion(a, s, b, l, VELOCITY), at.summed(a, b, l, QDD), at.summed(a, b, l, NU)
+        virtual = seen(nu, r)
+        if ti.static(features.outputs):
+            virtual.v += asked_force(a, b, my.touch(a, of.touch, T_GEOM))
+        gA, gN, slopes, damping = power_adjoint(a, b, contact, seen(vel, r), seen(due, r), virtual)
+        if ti.static(features.outputs):
+            slopes.place -= where(of.on, asked_place(a, b, my.touch(a, of.touch, T_GEOM)), lanes3())
+        add_power(a, b, l, r, 1.0, gA, gN, damping)
+        R, world = at.turned(a, s, b, l), at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
+        gturn, gc = to.place_adjoint(a, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
+        at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(gturn, gc))
+
+    @ti.func
+    def between(a: ti.template(), s, b, of: ti.template()):
+        """The contact of two geoms, and its place from the origin of each one's tree."""
+        n = of.n
+        t1, t2, _length = to.tangents(n, to.world_hint(n))
+        ra = of.posed.ca + of.place
+        rb = of.posed.cb + of.place - of.posed.p
+        return Contact(of.posed.touch, of.on, of.y, n, t1, t2), ra, rb
+
+    @ti.func
+    def relative(one: ti.template(), two: ti.template(), ra: ti.template(), rb: ti.template()):
+        """The motion of the second side seen from the first, at a place."""
+        return seen(two, rb) - seen(one, ra)
+
+    @ti.func
+    def list_between(a: ti.template(), s, b, of: ti.template()):
+        contact, ra, rb = between(a, s, b, of)
+        t = contact.touch
+        l, m = my.touch(a, t, T_LINK), my.touch(a, t, T_LINK_B)
+        vel = relative(at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
+        c = list_contact(a, b, contact, vel)
+        depth, depth_b = my.touch(a, t, T_DEPTH), my.touch(a, t, T_DEPTH_B)
+        for side in range(2):
+            if side == 0:
+                list_dofs(a, s, b, c, contact, my.touch(a, t, T_DOF), depth, ra, -1.0)
             else:
-                inverse = a.solver_numbers[0]
-                mu = mu1 * ti.sqrt(inverse)
-                T2, S = lane(), lane()
-                for j in range(1, dim):
-                    m = my.number(a, b, 0, MU + j - 1)
-                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
-                    T2 += m * m * xj * xj
-                    S += m * m * xj * hj
-                T = ti.sqrt(T2)
-                safe = where(T > 0.0, T, none + 1.0)
-                S = S / safe
-                out = (x >= T) | (stiff <= 0.0)
-                low = mu * mu * x + T <= 0.0
-                scale = stiff / (1.0 + mu * mu)
-                gmu[0] = gmu[0] - where(out | low, none, 2.0 * mu / (1.0 + mu * mu) * ti.sqrt(inverse) * power)
-                for j in range(1, dim):
-                    m = my.number(a, b, 0, MU + j - 1)
-                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
-                    dT = m * xj * xj / safe
-                    dS = 2.0 * m * xj * hj / safe - S * m * xj * xj / (safe * safe)
-                    middle = scale * (0.0 - dT * (h - S) - (x - T) * dS)
-                    below = stiff * m * xj * hj / (inverse * mu1 * mu1)  # of D_j x_j h_j / mu_j
-                    add_to(gmu, j, where(out, none, where(low, 2.0 * below, middle)))
-                    gmu[0] = gmu[0] - where(low & (stiff > 0.0), 2.0 * m * below / mu1, none)
+                list_dofs(a, s, b, c, contact, my.touch(a, t, T_DOF_B), depth_b, rb, 1.0)
+        if depth > 0 and depth_b > 0:
+            en.couple(a, s, b, c, depth + depth_b)
 
     @ti.func
-    def add_to(v: ti.template(), j, part):
-        if j < 3:
-            v[0] = v[0] + part
-        elif j == 3:
-            v[1] = v[1] + part
-        else:
-            v[2] = v[2] + part
+    def adjoint_between(a: ti.template(), s, b, of: ti.template()):
+        contact, ra, rb = between(a, s, b, of)
+        l, m = my.touch(a, contact.touch, T_LINK), my.touch(a, contact.touch, T_LINK_B)
+        vel = relative(at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
+        due = relative(at.summed(a, b, l, QDD), at.summed(a, b, m, QDD), ra, rb)
+        nu = relative(at.summed(a, b, l, NU), at.summed(a, b, m, NU), ra, rb)
+        one, two = my.touch(a, contact.touch, T_GEOM), my.touch(a, contact.touch, T_GEOM_B)
+        if ti.static(features.outputs):
+            nu.v += asked_force(a, b, two) - asked_force(a, b, one)
+        gA, gN, g, damping = power_adjoint(a, b, contact, vel, due, nu)
+        if ti.static(features.outputs):
+            g.place -= where(of.on, asked_place(a, b, one) + asked_place(a, b, two), lanes3())
+        add_power(a, b, l, ra, -1.0, gA, gN, damping)
+        add_power(a, b, m, rb, 1.0, gA, gN, damping)
+        gn, _ghint = to.frame_adjoint(of.n, to.world_hint(of.n), g)
+        shift_a, turn_a, shift_b, turn_b = bo.slopes(a, b, of, g.place, g.distance, gn)
+        at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(turn_a + of.posed.ca.cross(shift_a), shift_a))
+        at.add(a, a.back, at.back_at(a, b, m, BW), Spatial(turn_b + of.posed.cb.cross(shift_b), shift_b))
 
-    return Functions(listed=listed, adjoint=to.walk(power_adjoint))
+    more = dict(on_ground=on_ground, between=between, relative=relative, seen=seen, rows_of=rows_of,
+                along_axes=along_axes, hessian_times=hessian_times, asked_force=asked_force)  # fmt: skip
+    if paired:
+        more.update(listed_between=bo.walk(list_between), adjoint_between=bo.walk(adjoint_between))
+    return Functions(**more, listed=listed, adjoint=to.walk(adjoint_on_ground))

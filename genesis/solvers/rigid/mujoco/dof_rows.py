@@ -9,13 +9,13 @@ from genesis.compiler import Functions, element, per_runtime, ti, traced, value
 from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.joints import joints as shared_joints
-from genesis.solvers.rigid.layout import BALL, COMPONENT, DEPTH, DOFS, DT, ENTRY0, KIND, LIMIT, PARAMETERS, Q_INDEX
+from genesis.solvers.rigid.layout import BALL, COMPONENT, DOFS, DT, ENTRY0, KIND, LIMIT, PARAMETERS, Q_INDEX
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.impedance import LEAST_R, RowLaw, impedance
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
+    C_DEPTH,
     C_DIM,
-    C_DOF,
     LOSS,
     LOWER,
     R_ALONG,
@@ -130,14 +130,13 @@ def dof_rows() -> Functions:
     def list_ball(a: ti.template(), b, j, axis: ti.template(), stiff, x):
         count = a.n_contacts[b]
         a.n_contacts[b] = count + 1
-        a.contact_index[my.index_at(a, b, count, C_DOF)] = j + 2
+        a.contact_index[my.index_at(a, b, count, C_DEPTH)] = 3
         a.contact_index[my.index_at(a, b, count, C_DIM)] = 1
         a.contact_list[my.number_at(a, b, count, D)] = stiff
         a.contact_list[my.number_at(a, b, count, X)] = x
         a.contact_list[my.number_at(a, b, count, ALONG)] = lane()
-        for i in range(at.dof(a, j + 2, DEPTH)):
-            a.contact_jacobian[my.jacobian_at(a, b, count, 0, i)] = lane()
-        for c in ti.static(range(3)):
+        for c in ti.static(range(3)):  # along the chain: the last dof first
+            a.contact_dofs[my.moved_dof_at(a, b, count, 2 - c)] = j + c
             a.contact_jacobian[my.jacobian_at(a, b, count, 0, 2 - c)] = axis[c]
 
     @ti.func

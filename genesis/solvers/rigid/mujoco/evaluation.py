@@ -33,6 +33,7 @@ from genesis.solvers.rigid.layout import (
 )
 from genesis.solvers.rigid.mujoco.contacts import contacts
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
+from genesis.solvers.rigid.mujoco.envelope import envelope
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import (
@@ -46,6 +47,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
 )
 from genesis.solvers.rigid.mujoco.newton import newton
+from genesis.solvers.rigid.mujoco.outputs import outputs
 from genesis.solvers.rigid.spatial import momentum, spatial
 
 
@@ -55,6 +57,7 @@ def evaluation(features: Features) -> Functions:
         kinematics(features), inertia(joints), implicit_damping(features.integrator == IMPLICITFAST), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
+    en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -82,8 +85,12 @@ def evaluation(features: Features) -> Functions:
             a.force[i] = a.x[i]
         a.n_contacts[b] = 0
         found = ro.list_rows(a, s, b)
+        a.first_contact[b] = a.n_contacts[b]
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
+        if ti.static(paired):
+            en.begin(a, s, b)
+            co.listed_between(a, s, b)
         found = found or a.n_contacts[b] > 0
         open_ = lane()
         if found and warm:
@@ -96,6 +103,8 @@ def evaluation(features: Features) -> Functions:
                 a.qdd[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
         if found:
             open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[3], ti.i32))
+        if ti.static(features.outputs):
+            out.measure(a, s, b)
         return open_
 
     @ti.func
@@ -104,9 +113,13 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
-        ine.solve(a, s, b)
+        if ti.static(features.outputs):
+            out.measure_adjoint(a, s, b)
+        ne.solve(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)
+        if ti.static(paired):
+            co.adjoint_between(a, s, b)
         ad.sweep_in(a, s, b)
 
     @ti.func

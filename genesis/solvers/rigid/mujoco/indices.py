@@ -32,6 +32,19 @@ def jacobian_at(a, b, c, row, k):
 
 
 @traced
+def moved_dof_at(a, b, c, k):
+    """Of the k-th dof that moves listed contact c."""
+    return item(a, 0, b, c * a.size[shared.DEEPEST] + k, a.size[shared.CONTACTS] * a.size[shared.DEEPEST])
+
+
+@traced
+def hessian_at(a, s, b, i, j):
+    """Of the entry of dofs i >= j."""
+    n = a.size[shared.DOFS]
+    return item(a, s, b, (i * (i + 1)) // 2 + j, (n * (n + 1)) // 2)
+
+
+@traced
 def row_at(a, b, j, kind, what):
     """Of a row of dof j alone."""
     width = slot.ROW_KINDS * slot.ROW_NUMBERS

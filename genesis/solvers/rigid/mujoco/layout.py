@@ -3,10 +3,10 @@
 An *evaluation* maps positions, velocities and controls to accelerations; a frame holds one. A substep takes one
 (Euler, implicitfast) or four (RK4), and the next substep begins in the frame after its last.
 
-A *touch* is a pair of a geom and a ground that may be in contact, in some of its points. A *contact* is a point that
-is within the margin in some environment of a block. Contacts stand in a list, each with its rows: the normal, two
-tangents, and three rotations about these, of which `DIM` act. Rows of single degrees of freedom (limits, friction
-loss) stand apart.
+A *touch* is a pair of a geom and a ground, or of two geoms, that may be in contact, in some of its points. A *contact*
+is a point that is within the margin in some environment of a block. Contacts stand in a list, each with its rows: the
+normal, two tangents, and three rotations about these, of which `DIM` act. Rows of single degrees of freedom (limits,
+friction loss) stand apart. Touches of two geoms come first, then those with grounds, by link.
 """
 
 from collections.abc import Mapping
@@ -32,22 +32,27 @@ class Features(NamedTuple):
     """Whether rows of rotation act: some contact has dimension 4 or 6."""
     fluid: bool = False
     curved: bool = False
-    """Whether there are ellipsoids or cylinders."""
+    """Whether ellipsoids or cylinders may touch grounds."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Kinds of geoms that may touch each other."""
 
 
-TOUCH_INTS = 8
-(T_LINK, T_GROUND, T_GEOM, T_KIND, T_DIM, T_POINT0, T_N_POINTS, T_MOST) = range(TOUCH_INTS)
-"""T_MOST: contacts that it has at most."""
+TOUCH_INTS = 14
+(T_LINK, T_GEOM, T_DOF, T_DEPTH, T_DIM, T_KIND, T_MOST,
+ T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B) = range(TOUCH_INTS)  # fmt: skip
+"""Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
+kind; contacts that it has at most. With a ground: its index, the geom's points. With another geom: T_GROUND is -1,
+T_KIND the place in `Features.pairs`; the normal points away from the first geom."""
 SPHERE, BOX, ELLIPSOID, CYLINDER = range(4)
 """Kinds of a touch. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
-"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the ground's; margin, m; m about the
-geom's centre."""
-GEOM_ROWS = 5
-G_POS, G_X, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
-"""Rows of a geom in its link's frame: (centre, radius), (x axis, half height), (z axis, 1: a hint for the tangent), and
-of an ellipsoid its squared semi-axes as a symmetric matrix."""
+"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest
+distance, m, of the geom's centre from the ground or the other's centre at which they may touch."""
+GEOM_ROWS = 6
+G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
+"""Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
+hint for the tangent), and of an ellipsoid its squared semi-axes as a symmetric matrix."""
 
 *_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
 FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows
@@ -61,8 +66,8 @@ Hessian of its cost: normal with tangent j, tangent j with itself (both by row, 
 factor of WN WN^T among tangents. Stiffness of the normal (0: the contact is not there), coefficients of friction of
 rows 1 …, and which piece of the cost the residual is in."""
 CONTACT_INTS = 2
-C_DOF, C_DIM = range(CONTACT_INTS)
-"""Last degree of freedom that moves it, number of rows."""
+C_DEPTH, C_DIM = range(CONTACT_INTS)
+"""Number of dofs that move it, number of rows."""
 
 ROW_KINDS = 3
 LOWER, UPPER, LOSS = range(ROW_KINDS)
@@ -102,12 +107,12 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
 rolling."""
 
-NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index", "contacts", "joint",
-              "gcontacts", "gjoint")  # fmt: skip
+NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
-    Array("point", "A1", ("points", 4), "constant"),  # centre in its link's frame, radius
+    Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
+    Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
     Array("geom", "A1", ("geoms", GEOM_ROWS, 4), "constant"),
     Array("solver_numbers", "A1", (4,), "constant"),  # 1 / impratio, tolerance, 1: refsafe, cap of iterations
@@ -117,6 +122,9 @@ TABLE: Table = (
     Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # RK4: velocity of a stage in the tangent of its start
     Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B
     Array("moved", "AL", ("frames", "blocks", "dofs"), "frames"),  # (M + h B)^-1 M a
+    Array("hessian", "AL", ("frames", "blocks", "triangle"), "frames"),  # its factor, where bodies touch: `envelope`
+    Array("envelope", "I1", ("frames", "blocks", "spread_dofs"), "frames"),
+    Array("spread", "I1", ("frames", "blocks"), "frames"),  # 1 where the Hessian has entries outside of the chains
     Array("unconverged", "I1", ("blocks", "lanes"), "frames"),  # evaluations in which the cap was reached
     # Within an evaluation.
     Array("inertia_rows", "AL", ("blocks", "entries"), "scratch"),  # M, along the chains
@@ -125,7 +133,12 @@ TABLE: Table = (
     Array("left_along", "AL", ("blocks", "dofs"), "scratch"),  # its slope along the search direction
     Array("contact_list", "AL", ("blocks", "contacts", CONTACT_NUMBERS), "scratch"),
     Array("contact_jacobian", "AL", ("blocks", "contacts", "rows", "depth"), "scratch"),
+    Array("contact_dofs", "I1", ("blocks", "contacts", "depth"), "scratch"),  # those that move it
     Array("contact_index", "I1", ("blocks", "contacts", CONTACT_INTS), "scratch"),
+    Array("first_contact", "I1", ("blocks",), "scratch"),  # the first in the list that is not of a joint
+    Array("measured", "I1", ("blocks",), "scratch"),  # the next in the list to be measured
+    Array("columns", "I1", ("blocks", "spread_dofs"), "scratch"),  # of a row of the Hessian, those before its own
+    Array("found", "A1", ("blocks", "lanes", "found_numbers"), "scratch"),  # contacts of two geoms
     Array("dof_rows", "AL", ("blocks", "dofs", ROW_KINDS, ROW_NUMBERS), "scratch"),
     Array("dof_rows_on", "I1", ("blocks", "dofs"), "scratch"),  # bits: which rows are there in some environment
     # Within an adjoint.

@@ -6,7 +6,7 @@ from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import share
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.impedance import RowLaw
-from genesis.solvers.rigid.mujoco.layout import T_GEOM, T_GROUND, T_MIX, T_RULE
+from genesis.solvers.rigid.mujoco.layout import T_GEOM, T_GEOM_B, T_GROUND, T_MIX, T_RULE
 
 LEAST_FRICTION = 1e-5
 """Of a contact with tangents."""
@@ -29,57 +29,79 @@ def _places(a, b, name, i, n):
 
 
 @traced
-def _numbers(a, b, name, i, n):
-    return [element(a.model, place) for place in _places(a, b, name, i, n)]
-
-
-@traced
-def _sides(a, b, t, name, n):
-    """The geom's numbers and the ground's."""
+def _sides(a, b, t, paired, name, n):
+    """Where the numbers of the geom are, and those of the ground or of the other geom. `paired`: there are some."""
     geom, ground = my.touch(a, t, T_GEOM), my.touch(a, t, T_GROUND)
-    return _numbers(a, b, name, geom, n), _numbers(a, b, f"ground_{name}", ground, n)
+    own, other = _places(a, b, name, geom, n), _places(a, b, f"ground_{name}", ground, n)
+    if paired:
+        geoms = _places(a, b, name, my.touch(a, t, T_GEOM_B), n)
+        other = [value(ti.select(ground < 0, i, j)) for i, j in zip(geoms, other, strict=True)]
+    return own, other
 
 
 @traced
-def _weights(a, b, t):
+def _numbers(a, places):
+    return [element(a.model, place) for place in places]
+
+
+@traced
+def _weights(a, b, t, paired):
     """Share of the geom in each number of solref, solimp and friction."""
     none = lane()
     weight, rule = value(none + my.touch_number(a, t, T_MIX)), value(none + my.touch_number(a, t, T_RULE))
     equal = value(rule < -0.5)
-    own, other = _sides(a, b, t, "solref", 2)
+    own, other = (_numbers(a, places) for places in _sides(a, b, t, paired, "solref", 2))
     standard = value((own[0] > 0.0) & (other[0] > 0.0))
     ref = [where(equal, where(standard, weight, share(v, u)), weight) for u, v in zip(own, other, strict=True)]
-    mu, mu0 = _sides(a, b, t, "friction", 3)
+    mu, mu0 = (_numbers(a, places) for places in _sides(a, b, t, paired, "friction", 3))
     friction = [where(equal, where(u > v, none + 1.0, where(u < v, none, none + 0.5)), rule)
                 for u, v in zip(mu, mu0, strict=True)]  # fmt: skip
     return ref, [weight] * 5, friction
 
 
 @traced
-def _mixed(a, b, t, name, weights):
-    own, other = _sides(a, b, t, name, len(weights))
+def _mixed(a, b, t, paired, name, weights):
+    own, other = (_numbers(a, places) for places in _sides(a, b, t, paired, name, len(weights)))
     return Vec(*[w * u + (1.0 - w) * v for w, u, v in zip(weights, own, other, strict=True)])
 
 
 @traced
-def law_of(a, b, t):
+def law_of(a, b, t, paired):
     """Of touch t."""
-    ref, imp, friction = _weights(a, b, t)
-    mu = _mixed(a, b, t, "friction", friction)
-    row = RowLaw(_mixed(a, b, t, "solref", ref), _mixed(a, b, t, "solimp", imp))
+    ref, imp, friction = _weights(a, b, t, paired)
+    mu = _mixed(a, b, t, paired, "friction", friction)
+    row = RowLaw(_mixed(a, b, t, paired, "solref", ref), _mixed(a, b, t, paired, "solimp", imp))
     return TouchLaw(row, Vec(*[ti.max(m, LEAST_FRICTION) for m in mu.parts]))
 
 
 @traced
-def law_adjoint(a, b, t, gref, gimp, gmu):
+def law_adjoint(a, b, t, paired, gref, gimp, gmu):
     """Adds the cotangents of its numbers to those of the parameters."""
-    geom, ground = my.touch(a, t, T_GEOM), my.touch(a, t, T_GROUND)
-    ref, imp, friction = _weights(a, b, t)
-    mu = _mixed(a, b, t, "friction", friction)
+    ref, imp, friction = _weights(a, b, t, paired)
+    mu = _mixed(a, b, t, paired, "friction", friction)
     felt = [where(m > LEAST_FRICTION, g, 0.0 * g) for m, g in zip(mu.parts, gmu.parts, strict=True)]
     given = ("solref", ref, gref.parts), ("solimp", imp, gimp.parts), ("friction", friction, felt)
     for name, weights, parts in given:
-        own, other = _places(a, b, name, geom, len(parts)), _places(a, b, f"ground_{name}", ground, len(parts))
+        own, other = _sides(a, b, t, paired, name, len(parts))
         for w, g, i, j in zip(weights, parts, own, other, strict=True):
             at.increase(a.gmodel, i, w * g)
             at.increase(a.gmodel, j, (1.0 - w) * g)
+
+
+@traced
+def invweight_of(a, b, t, paired):
+    """Apparent inverse mass of both sides, of which a ground has none."""
+    total = value(element(a.model, at.block(a, b, "invweight", my.touch(a, t, T_GEOM))))
+    if paired:
+        other = at.block(a, b, "invweight", ti.max(my.touch(a, t, T_GEOM_B), 0))
+        total += where(my.touch(a, t, T_GROUND) < 0, element(a.model, other), 0.0 * total)
+    return total
+
+
+@traced
+def invweight_adjoint(a, b, t, paired, g):
+    """Adds its cotangent to those of the geoms."""
+    at.increase(a.gmodel, at.block(a, b, "invweight", my.touch(a, t, T_GEOM)), g)
+    if paired:
+        felt = where(my.touch(a, t, T_GROUND) < 0, g, 0.0 * g)
+        at.increase(a.gmodel, at.block(a, b, "invweight", ti.max(my.touch(a, t, T_GEOM_B), 0)), felt)

@@ -16,11 +16,12 @@ from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.cones import cones
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
+from genesis.solvers.rigid.mujoco.envelope import envelope
 from genesis.solvers.rigid.mujoco.joints import joints
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
+    C_DEPTH,
     C_DIM,
-    C_DOF,
     CROSS,
     R_ALONG,
     R_X,
@@ -42,7 +43,8 @@ FAR = 1e30
 
 @per_runtime
 def newton(features: Features) -> Functions:
-    ro, cone, ine = dof_rows(), cones(features), inertia(joints)
+    ro, cone, ine, en = dof_rows(), cones(features), inertia(joints), envelope()
+    spreads = bool(features.pairs)
 
     @ti.func
     def times_inertia(a: ti.template(), b, array: ti.template(), s, out: ti.template()):
@@ -65,16 +67,15 @@ def newton(features: Features) -> Functions:
     def project(a: ti.template(), b, to: ti.template(), array: ti.template(), s, add):
         """Numbers `to` of every contact become J times the dofs' `array`, or that is added to them."""
         for c in range(a.n_contacts[b]):
-            dof, dim = a.contact_index[my.index_at(a, b, c, C_DOF)], a.contact_index[my.index_at(a, b, c, C_DIM)]
-            row = at.dof(a, dof, ENTRY0)
+            depth, dim = a.contact_index[my.index_at(a, b, c, C_DEPTH)], a.contact_index[my.index_at(a, b, c, C_DIM)]
             for k in range(dim):
                 total = lane()
                 i = my.number_at(a, b, c, to + k)
                 if add:
                     total += a.contact_list[i]
-                for e in range(at.dof(a, dof, DEPTH)):
+                for e in range(depth):
                     total += a.contact_jacobian[my.jacobian_at(a, b, c, k, e)] * array[
-                        at.dof_at(a, s, b, a.chain[row + e])]  # fmt: skip
+                        at.dof_at(a, s, b, a.contact_dofs[my.moved_dof_at(a, b, c, e)])]  # fmt: skip
                 a.contact_list[i] = total
 
     @ti.func
@@ -89,22 +90,59 @@ def newton(features: Features) -> Functions:
         return slope, curvature, moved
 
     @ti.func
+    def increase(a: ti.template(), s, b, spread, i, j, entry, number):
+        """Adds to the Hessian's entry of dofs i and j; `entry` is its place among the chains, if it is not spread."""
+        if ti.static(spreads):
+            if spread:
+                at.increase(a.hessian, my.hessian_at(a, s, b, ti.max(i, j), ti.min(i, j)), number)
+            else:
+                at.increase(a.mass, at.entry_at(a, s, b, entry), number)
+        else:
+            at.increase(a.mass, at.entry_at(a, s, b, entry), number)
+
+    @ti.func
+    def factor(a: ti.template(), s, b):
+        """Of the Hessian, in place."""
+        if ti.static(spreads):
+            if en.is_spread(a, s, b):
+                en.factor(a, s, b)
+            else:
+                ine.factor(a, s, b)
+        else:
+            ine.factor(a, s, b)
+
+    @ti.func
+    def solve(a: ti.template(), s, b):
+        """x becomes the solution for the right-hand side x, with the Hessian's factor."""
+        if ti.static(spreads):
+            if en.is_spread(a, s, b):
+                en.solve(a, s, b)
+            else:
+                ine.solve(a, s, b)
+        else:
+            ine.solve(a, s, b)
+
+    @ti.func
     def assemble(a: ti.template(), s, b):
-        """x = J' f - (M a - f0), and the Hessian in the mass matrix, factored."""
+        """x = J' f - (M a - f0), and the Hessian in the mass matrix or its own, factored."""
         for e in range(a.size[ENTRIES]):
             a.mass[at.entry_at(a, s, b, e)] = a.inertia_rows[at.entry_at(a, 0, b, e)]
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = 0.0 - a.left[i]
         ro.gather_rows(a, s, b)
+        spread = False
+        if ti.static(spreads):
+            spread = en.is_spread(a, s, b)
+            if spread:
+                en.take_chains(a, s, b)
         for c in range(a.n_contacts[b]):
-            dof, dim = a.contact_index[my.index_at(a, b, c, C_DOF)], a.contact_index[my.index_at(a, b, c, C_DIM)]
-            row, depth = at.dof(a, dof, ENTRY0), at.dof(a, dof, DEPTH)
+            depth, dim = a.contact_index[my.index_at(a, b, c, C_DEPTH)], a.contact_index[my.index_at(a, b, c, C_DIM)]
             wnn, cross = my.number(a, b, c, WNN), lane()
             if dim > 1:
                 cross += my.number(a, b, c, CROSS)
             for e in range(depth):
-                own = a.chain[row + e]
+                own = a.contact_dofs[my.moved_dof_at(a, b, c, e)]
                 j0 = a.contact_jacobian[my.jacobian_at(a, b, c, 0, e)]
                 force, tangential = my.number(a, b, c, F) * j0, lane()
                 for k in range(1, dim):
@@ -123,9 +161,9 @@ def newton(features: Features) -> Functions:
                               + my.number(a, b, c, WJ + k)
                               * a.contact_jacobian[my.jacobian_at(a, b, c, k, e)])  # fmt: skip
                         total += yk * a.contact_jacobian[my.jacobian_at(a, b, c, k, f)]
-                    m = at.entry_at(a, s, b, target + f - e)
-                    a.mass[m] = a.mass[m] + total
-        ine.factor(a, s, b)
+                    other = a.contact_dofs[my.moved_dof_at(a, b, c, f)]
+                    increase(a, s, b, spread, own, other, target + f - e, total)
+        factor(a, s, b)
 
     @ti.func
     def minimise(a: ti.template(), s, b, cap):
@@ -187,7 +225,7 @@ def newton(features: Features) -> Functions:
                 for j in range(a.size[DOFS]):  # slope along p at its start, before x becomes p
                     i = at.dof_at(a, 0, b, j)
                     a.left_along[i] = a.x[i]
-                ine.solve(a, s, b)
+                solve(a, s, b)
                 start, step, size = lane(), lane(), lane()
                 for j in range(a.size[DOFS]):
                     i = at.dof_at(a, 0, b, j)
@@ -205,4 +243,4 @@ def newton(features: Features) -> Functions:
                 iteration += 1
         return open_
 
-    return Functions(minimise=minimise, times_inertia=times_inertia)
+    return Functions(minimise=minimise, times_inertia=times_inertia, solve=solve)

@@ -10,7 +10,7 @@ The hint is the axis of a capsule; for other shapes an axis of the world.
 """
 
 from genesis.compiler import Composite, Functions, per_runtime, ti
-from genesis.math.lanes import Vec, any_lane, lane, lanes3, where
+from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
@@ -136,10 +136,13 @@ def touches(features: Features) -> Functions:
         return p + R @ my.point(a, my.touch(a, t, T_POINT0) + k)[:3]
 
     @ti.func
-    def hint_of(a: ti.template(), t, R: ti.template(), n: ti.template()):
+    def world_hint(n: ti.template()):
         none = lane()
-        flat = ti.max(n[1], 0.0 - n[1]) < 0.5
-        hint = where(flat, Vec(none, none + 1.0, none), Vec(none, none, none + 1.0))
+        return where(absolute(n[1]) < 0.5, Vec(none, none + 1.0, none), Vec(none, none, none + 1.0))
+
+    @ti.func
+    def hint_of(a: ti.template(), t, R: ti.template(), n: ti.template()):
+        hint = world_hint(n)
         axis = my.geom(a, my.touch(a, t, T_GEOM), G_Z)
         if axis[3] > 0.5:
             hint = R @ axis[:3]
@@ -154,18 +157,22 @@ def touches(features: Features) -> Functions:
         return t1, n.cross(t1), length
 
     @ti.func
+    def frame_adjoint(n: ti.template(), hint: ti.template(), g: ti.template()):
+        """Cotangents of the normal, through the tangents too, and of the hint, from `Slopes`."""
+        t1, _t2, length = tangents(n, hint)
+        g1 = g.t1 + g.t2.cross(n)
+        gw = (g1 - t1.dot(g1) * t1) / length
+        return g.n + t1.cross(g.t2) - n.dot(hint) * gw - n.dot(gw) * hint, gw - n.dot(gw) * n
+
+    @ti.func
     def place_adjoint(a: ti.template(), R: ti.template(), world: ti.template(), of: ti.template(), hint: ti.template(),
                       g: ti.template()):  # fmt: skip
         """Cotangents of a rigid displacement of the link, about the tree's origin, from `Slopes`: turn and shift."""
         n, gr_ = of.n, g.place
-        t1, t2, length = tangents(n, hint)
-        g1 = g.t1 + g.t2.cross(n)
-        gn_all = g.n + t1.cross(g.t2)
-        gw = (g1 - t1.dot(g1) * t1) / length
-        gn_all -= n.dot(hint) * gw + n.dot(gw) * hint
+        gn_all, ghint = frame_adjoint(n, hint, g)
         gturn = lanes3()
         if my.geom(a, my.touch(a, of.touch, T_GEOM), G_Z)[3] > 0.5:
-            gturn += hint.cross(gw - n.dot(gw) * n)
+            gturn += hint.cross(ghint)
         gd = g.distance - 0.5 * n.dot(gr_)
         gs = -gr_ - gd * n
         gn_all -= (0.5 * of.distance) * gr_ + gd * of.s
@@ -207,4 +214,5 @@ def touches(features: Features) -> Functions:
 
         return walked
 
-    return Functions(walk=walk, hint_of=hint_of, tangents=tangents, place_adjoint=place_adjoint)
+    return Functions(walk=walk, hint_of=hint_of, world_hint=world_hint, tangents=tangents, frame_adjoint=frame_adjoint,
+                     place_adjoint=place_adjoint)  # fmt: skip

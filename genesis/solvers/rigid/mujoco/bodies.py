@@ -1,0 +1,151 @@
+"""Where geoms touch each other: their contacts, and what place and frame of these do to the poses of both.
+
+Which shapes touch, and with which features, differs from environment to environment: lanes are taken one by one
+(`genesis.contact.narrow_phase`). Places are about the centre of the first geom, in world axes.
+"""
+
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti
+from genesis.contact.narrow_phase import layout as slot
+from genesis.contact.narrow_phase.finders import narrow_phase
+from genesis.math.lanes import Mat, Vec, any_lane, lane, lanes3, of_lane, set_lane, where
+from genesis.solvers.rigid import indices as at
+from genesis.solvers.rigid.layout import ORIGIN, PAIRS, POS, ROOT
+from genesis.solvers.rigid.mujoco import indices as my
+from genesis.solvers.rigid.mujoco.layout import (
+    G_POS,
+    G_X,
+    G_Y,
+    G_Z,
+    T_GEOM,
+    T_GEOM_B,
+    T_KIND,
+    T_LINK,
+    T_LINK_B,
+    T_MARGIN,
+    T_REACH,
+    Features,
+)
+
+
+class Posed(Composite):
+    """Both geoms of a touch: centres from the origins of their trees; from the first centre to the second;
+    rotations to the world."""
+
+    def __init__(self, touch, ca, cb, p, Ra, Rb):
+        self.touch, self.ca, self.cb, self.p, self.Ra, self.Rb = touch, ca, cb, p, Ra, Rb
+
+
+class Met(Composite):
+    """A contact of two geoms: their poses, its number; in which environments it is there; place, normal from the first
+    to the second, distance less the margin."""
+
+    def __init__(self, posed, k, on, place, n, y):
+        self.posed, self.k, self.on, self.place, self.n, self.y = posed, k, on, place, n, y
+
+
+@per_runtime
+def bodies(features: Features) -> Functions:
+    lay, na = layout(), narrow_phase(features.pairs)
+
+    @ti.func
+    def one3(v: ti.template(), j):
+        """Lane j of a vector."""
+        return lay.vec3(of_lane(v[0], j), of_lane(v[1], j), of_lane(v[2], j))
+
+    @ti.func
+    def one33(m: ti.template(), j):
+        """Lane j of a rotation."""
+        x, y, z = one3(m.rows[0], j), one3(m.rows[1], j), one3(m.rows[2], j)
+        return ti.Matrix.rows([x, y, z])
+
+    @ti.func
+    def found_at(b, j, k):
+        """Of the first number of contact k in lane j."""
+        return ((b * lay.width + j) * slot.MOST + k) * slot.NUMBERS
+
+    @ti.func
+    def frame(a: ti.template(), s, b, l, g):
+        """Centre and rotation of a geom."""
+        R = at.turned(a, s, b, l)
+        own = Mat(my.geom(a, g, G_X)[:3], my.geom(a, g, G_Y)[:3], my.geom(a, g, G_Z)[:3]).transpose()
+        return at.traced_at(a, s, b, l, POS) + R @ my.geom(a, g, G_POS)[:3], R @ own
+
+    @ti.func
+    def size(a: ti.template(), g):
+        return lay.vec3(my.geom(a, g, G_POS)[3], my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3])
+
+    @ti.func
+    def pose(a: ti.template(), s, b, t):
+        l, m = my.touch(a, t, T_LINK), my.touch(a, t, T_LINK_B)
+        ca, Ra = frame(a, s, b, l, my.touch(a, t, T_GEOM))
+        cb, Rb = frame(a, s, b, m, my.touch(a, t, T_GEOM_B))
+        apart = (at.traced_at(a, s, b, at.link(a, m, ROOT), ORIGIN)
+                 - at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN))  # fmt: skip
+        return Posed(t, ca, cb, apart + cb - ca, Ra, Rb)
+
+    @ti.func
+    def find(a: ti.template(), b, of: ti.template()):
+        """Contacts of both geoms into `found`. How many there are, by lanes and at most."""
+        t, counts, most = of.touch, lane(), 0
+        reach = my.touch_number(a, t, T_REACH)
+        size_a, size_b = size(a, my.touch(a, t, T_GEOM)), size(a, my.touch(a, t, T_GEOM_B))
+        near = of.p.dot(of.p)
+        for j in range(lay.width):
+            count = 0
+            if of_lane(near, j) < reach * reach:
+                count = na.meet(a.found, my.touch(a, t, T_KIND), found_at(b, j, 0), size_a, size_b, one3(of.p, j),
+                                one33(of.Ra, j), one33(of.Rb, j), my.touch_number(a, t, T_MARGIN))  # fmt: skip
+            set_lane(counts, j, ti.cast(count, lay.real))
+            most = ti.max(most, count)
+        return counts, most
+
+    @ti.func
+    def take(a: ti.template(), b, k, counts):
+        """In which environments contact k is there; its place, normal and distance."""
+        none = lane()
+        on = counts > ti.cast(k, lay.real) + 0.5
+        place, n, distance = lanes3(), Vec(none, none, none + 1.0), lane(1.0)
+        for j in range(lay.width):
+            if of_lane(counts, j) > ti.cast(k, lay.real) + 0.5:
+                i = found_at(b, j, k)
+                for c in ti.static(range(3)):
+                    set_lane(place[c], j, a.found[i + slot.PLACE + c])
+                    set_lane(n[c], j, a.found[i + slot.NORMAL + c])
+                set_lane(distance, j, a.found[i + slot.DISTANCE])
+        return on, place, n, distance
+
+    @ti.func
+    def slopes(a: ti.template(), b, of: ti.template(), gplace: ti.template(), gdistance, gn: ti.template()):
+        """Derivatives by rigid displacements of both geoms: shift and turn about its centre, of the first and of the
+        second. Moved together, they take the contact along."""
+        po = of.posed
+        size_a, size_b = size(a, my.touch(a, po.touch, T_GEOM)), size(a, my.touch(a, po.touch, T_GEOM_B))
+        shift, turn, there = lanes3(), lanes3(), where(of.on, lane(1.0), lane())
+        for j in range(lay.width):
+            if of_lane(there, j) > 0.5:
+                moved, turned = na.slopes(a.found, found_at(b, j, of.k), size_a, size_b, one3(po.p, j),
+                                          one33(po.Ra, j), one33(po.Rb, j), one3(gplace, j),
+                                          of_lane(gdistance, j), one3(gn, j))  # fmt: skip
+                for c in ti.static(range(3)):
+                    set_lane(shift[c], j, moved[c])
+                    set_lane(turn[c], j, turned[c])
+        total = of.place.cross(gplace) + of.n.cross(gn)
+        return gplace - shift, total - turn - po.p.cross(shift), shift, turn
+
+    def walk(visit):
+        """A function that calls `visit(a, s, b, met)` for every contact of two geoms that some environment of a block
+        has."""
+
+        @ti.func
+        def walked(a: ti.template(), s, b):
+            for t in range(a.size[PAIRS]):
+                posed, reach = pose(a, s, b, t), my.touch_number(a, t, T_REACH)
+                if any_lane(posed.p.dot(posed.p) < reach * reach):
+                    counts, most = find(a, b, posed)
+                    for k in range(most):
+                        on, place, n, distance = take(a, b, k, counts)
+                        visit(a, s, b, Met(posed, k, on, place, n, distance - my.touch_number(a, t, T_MARGIN)))
+
+        return walked
+
+    return Functions(walk=walk, slopes=slopes)
