@@ -5,13 +5,14 @@ import pytest
 
 from genesis.compiler import layout, ti
 from genesis.contact.narrow_phase.boxes import box_pairs
-from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS, V
+from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS
 from genesis.contact.narrow_phase.round import round_pairs
 from tests.contact.narrow_phase import Pairs, by_mujoco, outputs, records, slopes
 from tests.contact.poses import centred_pairs, random_pairs
 
 PAIRS = {
     "sphere_box": box_pairs,
+    "capsule_box": box_pairs,
     "sphere_sphere": round_pairs,
     "sphere_capsule": round_pairs,
     "capsule_capsule": round_pairs,
@@ -33,11 +34,29 @@ def errors(name: str, pairs: Pairs, edge: float = 0.0) -> np.ndarray:
     return worst
 
 
+def decided(name: str, pairs: Pairs) -> np.ndarray:
+    """Pairs whose contacts MuJoCo does not exchange for others when B is displaced by what rounding is."""
+    kinds, steady = tuple(name.split("_")), np.ones(len(pairs), bool)
+    here = by_mujoco(kinds, pairs)
+    for seed in range(3):
+        step = 1e-11 * np.random.default_rng(seed).normal(size=(2, len(pairs), 3))
+        there = by_mujoco(kinds, pairs.displaced(*step))
+        steady &= [
+            a.shape == b.shape and np.abs(a - b).max(initial=0.0) < 1e-6 for a, b in zip(here, there, strict=True)
+        ]
+    return steady
+
+
 @pytest.mark.precision("64")
 @pytest.mark.parametrize("name", PAIRS)
 def test_contacts_are_mujocos(name):
     """Number, order, places, normals and distances, from deep overlap to the margin, also parallel and aligned."""
-    assert np.max(errors(name, random_pairs(tuple(name.split("_")), 5000, seed=1))) < 1e-10
+    pairs = random_pairs(tuple(name.split("_")), 4000, seed=1)
+    steady = decided(name, pairs)
+    assert (
+        steady.mean() > 0.95
+    )  # of symmetric poses, rounding decides which of equal points comes first
+    assert np.max(errors(name, pairs.take(steady))) < 1e-10
 
 
 @pytest.mark.precision("32")
@@ -71,7 +90,7 @@ def test_slopes_are_differences(name):
     found, count = records(PAIRS[name], name, pairs)
     computed, differences, steady = slopes(PAIRS[name], name, pairs, g), np.zeros((len(pairs), MOST, 6)), count > 0
     valid = np.arange(MOST) < count[:, None]
-    kept = [CASE, *range(ROUNDS, ROUNDS + 4), *range(V, V + 3)]
+    kept = [*range(CASE + 1), *range(ROUNDS, ROUNDS + 4)]
     for c in range(6):
         step = np.zeros((len(pairs), 6))
         step[:, c] = h

@@ -1,9 +1,9 @@
 """Spheres and capsules against boxes. A capsule is a sphere at the point of its segment that is nearest to the box, and
 another at a second point, as far along the box as MuJoCo goes.
 
-Glossary: h: half axis of the capsule; s: point s h of its segment, -1 to 1; e: direction of an edge of the box, y: point
-of it, -1 to 1 in its half lengths. y_box: vector in the box's frame; else world. gs, gy: derivatives of s, y by the box's
-translation and by its rotation.
+Glossary: h: half axis of the capsule; s: point s h of its segment, -1 to 1; e: direction of an edge of the box, y:
+point of it, -1 to 1 in its half lengths. gs, gy: derivatives of s, y by the box's translation, and gs_turn, gy_turn by
+its rotation.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
@@ -15,8 +15,8 @@ TINY = 1e-15
 NOTHING, END, CORNER, EDGE = range(4)
 """What is nearest: an end of the segment to a face, or the segment to a corner, or to the inside of an edge."""
 FIXED, WIDTH, SIDE, PLANE = range(4)
-"""Where the second point is: an end of the segment; the width of the box along an axis away from the first; as far along
-an edge as the edge has left; where the segment leaves the box's side plane."""
+"""Where the second point is: at an end of the segment; away from the first by the width of the box along an axis; as
+far along an edge as the edge has left; where the segment leaves a side plane of the box."""
 
 
 @per_runtime
@@ -31,7 +31,7 @@ def box_pairs() -> Functions:
         clamped = ti.min(ti.max(y, -size), size)
         to_box = clamped - y
         length = to_box.norm()
-        n, u, v, outside = vec3(0.0), vec3(0.0), vec3(0.0), 0
+        n, v, outside = vec3(0.0), vec3(0.0), 0
         if length > TINY:
             n = to_box / length
             for k in ti.static(range(3)):
