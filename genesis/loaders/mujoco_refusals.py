@@ -9,7 +9,7 @@ from genesis.errors import GenesisValueError
 from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import solid_geoms, touches
 from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
-from genesis.loaders.parts import check_solimp, check_solref
+from genesis.loaders.parts import ContactNumbers, check_solimp, check_solref
 
 if TYPE_CHECKING:
     from genesis.loaders.model import RigidModel

@@ -228,7 +228,7 @@ def test_inverse_weights_are_refreshed_on_request():
 )
 def test_setters_refuse_what_files_refuse(call, row):
     scene = gs.Scene(rigid_options=gs.options.RigidOptions(contact=gs.options.MujocoContact()))
-    robot: Any = scene.add_entity(gs.morphs.Robot(name="pendulum"))
+    robot = scene.add_entity(gs.morphs.Robot(name="pendulum"))
     scene.build()
     rule = "both > 0" if call.endswith("solref") else "power >= 1"
     with pytest.raises(gs.GenesisException, match=f"{call[-6:]}.*{rule}"):
