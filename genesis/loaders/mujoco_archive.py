@@ -56,6 +56,7 @@ def record(stored: dict[str, np.ndarray]) -> MujocoNumbers | None:
     tables: dict[str, Any] = {
         table: kind(**{field.name: stored[f"{PREFIX}{table}.{field.name}"] for field in fields(kind)})
         for table, kind in TABLES.items()
+        if any(name.startswith(f"{PREFIX}{table}.") for name in stored)  # earlier files have no equalities
     }
     plain: dict[str, Any] = {name: stored[PREFIX + name] for name in PLAIN}
     return MujocoNumbers(

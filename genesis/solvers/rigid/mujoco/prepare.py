@@ -22,6 +22,7 @@ from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.driver import driver
+from genesis.solvers.rigid.mujoco.prepare_equality import pack_equalities
 from genesis.solvers.rigid.mujoco.smoothing import extra_margin, smoothed
 from genesis.solvers.rigid.prepare import UNLIMITED
 from genesis.solvers.rigid.setup import Place, Setup
@@ -110,6 +111,12 @@ class Touches(NamedTuple):
     @property
     def n_pairs(self) -> int:
         return int((self.ints[:, slot.T_GROUND] < 0).sum())
+
+    @property
+    def n_contacts(self) -> int:
+        """Most contacts in a list: environments of a block may touch a ground with other points each."""
+        of_ground = self.ints[:, slot.T_GROUND] >= 0
+        return int(np.where(of_ground, self.ints[:, slot.T_N_POINTS], self.ints[:, slot.T_MOST]).sum())
 
     @property
     def depth(self) -> int:
@@ -280,6 +287,8 @@ def mujoco(
     check(model, grounds, outputs, labels)
     touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
+    chains = chains_of(model)
+    equalities = pack_equalities(model, chains)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
@@ -293,8 +302,9 @@ def mujoco(
         fluid=bool(len(fluid)),
         curved=bool(np.isin(on_ground[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
         pairs=touches.pairs,
+        equalities=len(equalities) > 0,
     )
-    triangle = (model.n_dofs * (model.n_dofs + 1)) // 2
+    spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)
     tolerance = TOLERANCE[double] if options.tolerance is None else options.tolerance
@@ -302,16 +312,19 @@ def mujoco(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
-        dof_last=[max([j, *(k for chain in chains_of(model) if j in chain for k in chain)]) for j in range(model.n_dofs)],
+        dof_last=[max([j, *(k for chain in chains if j in chain for k in chain)]) for j in range(model.n_dofs)],
+        equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
         "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
-        "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
-        "depth": max(3 if balls else 1, touches.depth),
-        "triangle": triangle if touches.pairs else 0, "spread_dofs": model.n_dofs if touches.pairs else 0,
+        "equalities": len(equalities), "equality_entries": len(equalities.dofs),
+        "contacts": max(1, touches.n_contacts + balls + len(equalities)),
+        "rows": int(max([1, equalities.rows, *dims])),
+        "depth": max(3 if balls else 1, touches.depth, equalities.depth),
+        "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
     }  # fmt: skip
