@@ -19,6 +19,7 @@ class Ours:
         n_steps: MuJoCo's steps in one step of the scene.
         contact: Fields of `MujocoContact` other than those of the file.
         rigid: Fields of `RigidOptions`.
+        morph: What is simulated instead of the text; it must be the same model.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Ours:
         requires_grad: bool = False,
         contact: dict[str, Any] | None = None,
         rigid: dict[str, Any] | None = None,
+        morph: Any = None,
     ) -> None:
         m = mujoco.MjModel.from_xml_string(text)
         h = m.opt.timestep
@@ -37,7 +39,7 @@ class Ours:
         )
         law = gs.options.MujocoContact(**{"smoothing": 0.0, **(contact or {})})
         self.scene: Any = gs.Scene(sim_options=sim, rigid_options=gs.options.RigidOptions(contact=law, **(rigid or {})))
-        self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(text), allow=ignored(m)))
+        self.robot: Any = self.scene.add_entity(morph or gs.morphs.MJCF(file=file_of(text), allow=ignored(m)))
         self.scene.build(n_envs=n_envs)
         self.model = self.robot.model
         self.text, self.n_envs, self.timestep = text, n_envs, h

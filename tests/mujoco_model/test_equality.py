@@ -12,11 +12,11 @@ import torch
 
 import genesis as gs
 from genesis import loaders
-from genesis.loaders.equalities import moved_world
+from genesis.loaders import rotations
 from tests.mujoco_model.engine import Engine, relative
 from tests.mujoco_model.ours import Ours
 from tests.mujoco_model.reports import summary
-from tests.rigid.rigid_bench import F64, noise
+from tests.rigid.rigid_bench import F64
 from tests.rigid.rigid_models import file_of
 from tests.rigid.rigid_worlds import B, check, rows
 
@@ -153,3 +153,153 @@ def test_gradient(case, n):
     line = f"{summary(f'{name}, gradient of {n} steps', gaps.max(1), int((~same).sum()))}; by qpos, qvel, ctrl {parts}"
     print(line)
     assert np.median(gaps.max(1)) < GRADIENT and gaps.max() < MOST, line
+
+
+@pytest.mark.precision("64")
+@pytest.mark.parametrize("name", ["four-bar", "weld to the world"])
+def test_gradient_against_own_steps(name):
+    """By velocities and by gravity, which does not accelerate the world."""
+    engine = Engine(text_of(name))
+    qpos, qvel, ctrl = (torch.tensor(x[0], dtype=F64) for x in vars(engine.states(1, seed=5)).values())
+    ours = Ours(engine.text, B, requires_grad=True)
+
+    def loss(x: torch.Tensor, gravity: bool) -> torch.Tensor:
+        ours.scene.set_gravity(x if gravity else [0.0, 0.0, -9.81])
+        ours.place(qpos.expand(B, -1), qvel.expand(B, -1) if gravity else x)
+        ours.drive(ctrl.expand(B, -1))
+        ours.step(5)
+        return rows(ours.state(), 5)
+
+    check(lambda x: loss(x, False), qvel, GRADIENT, smooth=False, what="velocity")
+    check(lambda x: loss(x, True), torch.tensor([0.3, -0.2, -9.81], dtype=F64), GRADIENT, smooth=False, what="gravity")
+
+
+BLOCKS = """
+<body name="a" pos="0 0 0.5"><freejoint/><geom type="sphere" size="0.1" contype="1"/>
+  <body name="tail" pos="0.2 0 0"><joint name="tail" axis="0 1 0"/><geom type="capsule" size="0.03"
+    fromto="0 0 0 0.2 0 0"/></body></body>
+<body name="b" pos="0.25 0.02 0.75"><freejoint/><geom type="sphere" size="0.12" contype="1"/></body>
+<body name="c" pos="0.5 0.1 0.52"><freejoint/><geom type="capsule" size="0.06 0.1" contype="1"/></body>
+"""
+LASHED = '<weld body1="tail" body2="c"/><connect body1="b" body2="a" anchor="-0.2 0 0"/>'
+
+
+@pytest.mark.precision("64")
+@pytest.mark.parametrize(
+    "integrator, option",
+    [("RK4", 'cone="elliptic" impratio="3"'), pytest.param("implicitfast", "", marks=pytest.mark.slow)],
+)
+def test_beside_contact_of_bodies(integrator, option):
+    """Bodies that are tied to each other lie on one another and on the ground."""
+    text = HEAD.format(
+        name="lashed", integrator=integrator, option=option, touch=1, bodies=BLOCKS, equality=LASHED, more=""
+    )
+    engine = Engine(text)
+    states = engine.states(8, seed=2)
+    ours = Ours(text, len(states), requires_grad=True)
+    controls = np.zeros((10, len(states), 0))
+    after = ours.trajectory(states, controls)[-1]
+    wanted = np.stack([np.concatenate(engine.step(q, v, controls[:, k])) for k, (q, v, _) in enumerate(states)])
+    errors = relative(after, wanted)
+    line = summary(f"lashed, {integrator}, 10 steps", errors)
+    print(line)
+    assert np.median(errors) < LONG, line
+    weight = np.random.default_rng(4).normal(size=engine.m.nq + engine.m.nv)
+    found = ours.gradient(states, weight, 1)
+    gaps = []
+    for k, state in enumerate(states):
+        jacobian, _, pieces = engine.jacobian(*state)
+        gap = np.abs(found[k] - weight @ jacobian) / np.abs(weight @ jacobian).max()
+        gaps.append(np.where(pieces, 0.0, gap).max())
+    line = summary("lashed, gradient", np.array(gaps))
+    print(line)
+    assert np.median(gaps) < GRADIENT, line
+
+
+MASS = '<inertial><mass value="{}"/><inertia ixx="2e-3" iyy="1e-3" izz="2e-3" ixy="0" ixz="1e-4" iyz="0"/></inertial>'
+FINGER = """<joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{name} pad"/>
+  <origin xyz="0 {y} 0.1" rpy="0 0.1 0"/><axis xyz="0 1 0"/><dynamics damping="0.05"/>{mimic}
+  <limit lower="-0.4" upper="0.4" effort="10" velocity="1"/></joint><link name="{name} pad">{mass}</link>"""
+HAND = f"""<robot name="hand"><link name="palm">{MASS.format(1)}</link>""" + "".join(
+    FINGER.format(name=name, kind=kind, parent=parent, y=y, mass=MASS.format(0.2), mimic=mimic)
+    for name, kind, parent, y, mimic in (
+        ("right", "prismatic", "palm", -0.05, '<mimic joint="left" multiplier="-1" offset="0.01"/>'),
+        ("left", "prismatic", "palm", 0.05, ""),
+        ("tip", "revolute", "left pad", 0.0, '<mimic joint="left" multiplier="2.5"/>'),
+    )
+) + "</robot>"  # fmt: skip
+
+
+@pytest.mark.precision("64")
+def test_fingers_that_mimic():
+    """A URDF file beside MuJoCo's own reading of it, at MuJoCo's defaults."""
+    spec = mujoco.MjSpec.from_string(HAND)
+    if not spec.equalities:
+        pytest.skip("this version of MuJoCo takes no notice of mimic")
+    engine = Engine(spec.to_xml())
+    rng = np.random.default_rng(0)
+    states = engine.states(8)
+    states.qpos[:], states.qvel[:] = rng.uniform(-0.05, 0.05, (8, 3)), 0.1 * states.qvel
+    morph = gs.morphs.URDF(file=file_of(HAND, "urdf"), fixed=True)
+    after = Ours(engine.text, 8, morph=morph).trajectory(states, np.zeros((STEPS, 8, 0)))[-1]
+    wanted = np.stack([np.concatenate(engine.step(q, v, np.zeros((STEPS, 0)))) for q, v, _ in states])
+    assert relative(after, wanted).max() < LONG
+    left, right, tip = (engine.m.joint(name).qposadr[0] for name in ("left", "right", "tip"))
+    assert np.abs(after[:, right] + after[:, left] - 0.01).max() < 1e-3
+    assert np.abs(after[:, tip] - 2.5 * after[:, left]).max() < 1e-2
+
+
+@pytest.mark.parametrize("name", ["four-bar", "joints", "weld to the world"])
+def test_two_robots_in_a_scene_move_as_one_alone(name):
+    """The second is placed elsewhere: what is tied to the world moves with it."""
+    turn = 0.5
+    shift, quat = np.array([2.0, -1.0, 0.0]), rotations.about(np.array([0.0, 0.0, 1.0]), turn)
+    found = []
+    for poses in [((0.0, 0.0, 0.0), 0.0)], [((0.0, 0.0, 0.0), 0.0), (tuple(shift), turn)]:
+        rigid = gs.options.RigidOptions(contact=gs.options.MujocoContact(smoothing=0.0))
+        scene = gs.Scene(sim_options=gs.options.SimOptions(dt=0.002, substeps=1), rigid_options=rigid)
+        robots = [
+            scene.add_entity(gs.morphs.MJCF(file=file_of(text_of(name)), ground=False, pos=pos, euler=(0, 0, degrees)))
+            for pos, degrees in ((pos, np.degrees(angle)) for pos, angle in poses)
+        ]
+        scene.build(n_envs=1)
+        for robot in robots:
+            robot.set_dofs_velocity(0.3 * torch.ones(1, robot.n_dofs, dtype=gs.tc_float))
+        for _ in range(50):
+            scene.step()
+        found.append([robot.get_links_pos()[0].numpy() for robot in robots])
+    (alone,), (first, second) = found
+    bar = 1e-10 if alone.dtype == np.float64 else 1e-4
+    assert np.abs(first - alone).max() < bar
+    if name != "weld to the world":  # whose first velocity is along the world's axes
+        assert np.abs(second - (alone @ rotations.matrix(quat).T + shift)).max() < bar
+    else:
+        assert np.abs(second - (alone @ rotations.matrix(quat).T + shift)).max() < 0.05
+
+
+def test_what_is_tied_to_the_world_is_kept_in_files_and_moved_with_a_model(tmp_path):
+    model = loaders.load_mjcf(file_of(text_of("weld to the world")), contact="mujoco", cache=False)
+    assert len(model.mujoco.equalities) == 1
+    model.save(tmp_path / "robot.npz")
+    again = loaders.RigidModel.load(tmp_path / "robot.npz")
+    for name in ("kind", "link", "pos", "quat", "weight", "solref", "solimp", "torquescale"):
+        assert np.array_equal(getattr(again.mujoco.equalities, name), getattr(model.mujoco.equalities, name))
+
+
+def test_inactive_and_void_constraints_are_left_out():
+    model = loaders.load_mjcf(file_of(text_of("joints")), contact="mujoco", cache=False)
+    assert len(model.mujoco.equalities) == 3
+
+
+@pytest.mark.parametrize("suffix, text, category", [("xml", text_of("four-bar"), "equality"), ("urdf", HAND, "mimic")])
+def test_the_compliant_model_points_to_the_one_that_has_them(suffix, text, category):
+    load = loaders.load_mjcf if suffix == "xml" else loaders.load_urdf
+    with pytest.raises(gs.GenesisException, match=rf"{category}.*MujocoContact\(\)\) has.*{category}"):
+        load(file_of(text, suffix), cache=False)
+
+
+@pytest.mark.parametrize("joint", ["nobody", "weld"])
+def test_a_joint_that_mimics_none_is_refused(joint):
+    text = HAND.replace('mimic joint="left" multiplier="2.5"', f'mimic joint="{joint}"')
+    with pytest.raises(gs.GenesisException, match="mimic of joint 'tip'.*must be of a joint that moves"):
+        loaders.load_urdf(file_of(text, "urdf"), contact="mujoco", cache=False)

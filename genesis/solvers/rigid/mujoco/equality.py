@@ -7,9 +7,9 @@ With the frames of both sides at p_a, p_b, turned by R_a, R_b, and (E0, E) the q
     joint     y = q_1 - rest - f(q_2 - rest)        J = (1, -f')
 
 Of a connect and a weld a_ref = - b J v - k d y - J' v: x takes the whole acceleration y'', velocity products included.
-Of E that is scale / 2 (E0 w' + w' x E) - scale / 4 |w|^2 E. The impedance is that of the length of all y of a constraint. The sign of the quaternion is that of rows, and of no
-matter. They stand first in the list of contacts, with the stiffnesses of all rows but the first in the place of
-friction. Source: MuJoCo's documentation, Computation, "Equality".
+Of E that is scale / 2 (E0 w' + w' x E) - scale / 4 |w|^2 E. The impedance is that of the length of all y of a
+constraint. The sign of the quaternion is that of rows, and of no matter. They stand first in the list of contacts, with
+the stiffnesses of all rows but the first in the place of friction. Source: MuJoCo's documentation, Computation.
 """
 
 from genesis.compiler import Composite, Functions, per_runtime, ti, traced, value
@@ -403,7 +403,7 @@ def equalities() -> Functions:
 
     @ti.func
     def adjoint(a: ti.template(), s, b):
-        """Of the power of all rows at the virtual motion in x and the links' sums: subtracts or adds its derivatives."""
+        """Of the power of all rows at the virtual motion in x and in the links' sums: its derivatives."""
         for e in range(a.size[EQUALITIES]):
             if my.equality(a, e, E_KIND) == JOINT:
                 joints_adjoint(a, s, b, e)

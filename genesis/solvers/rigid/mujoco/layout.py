@@ -6,7 +6,8 @@ An *evaluation* maps positions, velocities and controls to accelerations; a fram
 A *touch* is a pair of a geom and a ground, or of two geoms, that may be in contact, in some of its points. A *contact*
 is a point that is within the margin in some environment of a block. Contacts stand in a list, each with its rows: the
 normal, two tangents, and three rotations about these, of which `DIM` act. Rows of single degrees of freedom (limits,
-friction loss) stand apart. Equality constraints come first in the list, whatever the state. Touches of two geoms come first, then those with grounds, by link.
+friction loss) stand apart. Equality constraints come first in the list, whatever the state. Touches of two geoms come
+first, then those with grounds, by link.
 """
 
 from collections.abc import Mapping
