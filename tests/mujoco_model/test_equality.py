@@ -303,3 +303,31 @@ def test_a_joint_that_mimics_none_is_refused(joint):
     text = HAND.replace('mimic joint="left" multiplier="2.5"', f'mimic joint="{joint}"')
     with pytest.raises(gs.GenesisException, match="mimic of joint 'tip'.*must be of a joint that moves"):
         loaders.load_urdf(file_of(text, "urdf"), contact="mujoco", cache=False)
+
+
+@pytest.mark.precision("64")
+def test_wrenches_of_a_loop():
+    """A joint transmits what its links need less what the loop's end pushes: beside MuJoCo's, and with gradients."""
+    engine = Engine(text_of("four-bar"))
+    qpos, qvel, ctrl = (torch.tensor(x[0], dtype=F64) for x in vars(engine.states(1, seed=5)).values())
+    ours = Ours(engine.text, B, requires_grad=True, outputs=("link_wrench",))
+
+    def wrenches(x: torch.Tensor) -> torch.Tensor:
+        ours.place(qpos.expand(B, -1), x)
+        ours.drive(ctrl.expand(B, -1))
+        ours.step()
+        return ours.robot.get_links_wrench()
+
+    with torch.no_grad():
+        found = wrenches(qvel.expand(B, -1))[0].numpy()
+    engine.qacc(*(x.numpy() for x in (qpos, qvel, ctrl)))
+    m, d = engine.m, engine.d
+    mujoco.mj_rnePostConstraint(m, d)
+    for link, name in enumerate(ours.model.link_names):
+        body = m.body(name).id
+        if m.body_jntnum[body]:
+            torque, force = np.split(d.cfrc_int[body], 2)
+            torque = torque + np.cross(force, d.xpos[body] - d.subtree_com[m.body_rootid[body]])
+            wanted = np.concatenate([force, torque])
+            assert np.abs(found[link].ravel() - wanted).max() < 1e-8 * max(1.0, np.abs(wanted).max()), name
+    check(lambda x: 0.1 * rows(wrenches(x), 3), qvel, GRADIENT, smooth=False, what="wrench by velocity")

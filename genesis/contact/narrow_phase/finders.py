@@ -4,31 +4,15 @@ from collections.abc import Callable
 
 from genesis.compiler import Functions, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
+from genesis.contact.narrow_phase.round import round_pairs
 
 Kinds = tuple[str, str]
 
 
-@per_runtime
-def _spheres() -> Functions:
-    ca = cases()
-
-    @ti.func
-    def sphere_sphere(found: ti.template(), first, size_a, size_b, p, Ra, Rb, reach):
-        count = 0
-        length = p.norm()
-        d = length - size_a[0] - size_b[0]
-        if d < reach:
-            count = 1
-            n = p / length
-            ca.write(found, first, n * (size_a[0] + 0.5 * d), n, d, 0)
-            ca.describe(found, first, ca.across(n), ca.across(n), size_a[0], size_a[0], size_b[0], size_b[0])
-        return count
-
-    return Functions(sphere_sphere=sphere_sphere)
-
-
 FINDERS: dict[Kinds, Callable[[], object]] = {
-    ("sphere", "sphere"): lambda: _spheres().sphere_sphere,
+    ("sphere", "sphere"): lambda: round_pairs().sphere_sphere,
+    ("sphere", "capsule"): lambda: round_pairs().sphere_capsule,
+    ("capsule", "capsule"): lambda: round_pairs().capsule_capsule,
 }
 """Makes the function of each pair of kinds that may touch: the first is geom 1 of MuJoCo."""
 

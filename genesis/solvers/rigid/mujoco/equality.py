@@ -410,4 +410,5 @@ def equalities() -> Functions:
             else:
                 bodies_adjoint(a, s, b, e)
 
-    return Functions(listed=listed, evaluate=evaluate, adjoint=adjoint)
+    return Functions(listed=listed, evaluate=evaluate, adjoint=adjoint, tie=tie, length=length, rows_of=rows_of,
+                     swept=swept, turning=turning, turning_transposed=turning_transposed)  # fmt: skip

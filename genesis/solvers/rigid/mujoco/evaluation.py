@@ -48,6 +48,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
 )
 from genesis.solvers.rigid.mujoco.newton import newton
+from genesis.solvers.rigid.mujoco.outputs import outputs
 from genesis.solvers.rigid.spatial import momentum, spatial
 
 
@@ -57,7 +58,8 @@ def evaluation(features: Features) -> Functions:
         kinematics(features), inertia(joints), implicit_damping(features.integrator == IMPLICITFAST), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
-    en, paired, eq = envelope(), bool(features.pairs), equalities() if features.equalities else None
+    en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
+    eq = equalities() if features.equalities else None
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -89,6 +91,7 @@ def evaluation(features: Features) -> Functions:
         if ti.static(features.equalities):
             eq.listed(a, s, b)
         found = ro.list_rows(a, s, b)
+        a.first_contact[b] = a.n_contacts[b]
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
         if ti.static(paired):
@@ -105,6 +108,8 @@ def evaluation(features: Features) -> Functions:
                 a.qdd[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
         if found:
             open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[3], ti.i32))
+        if ti.static(features.outputs):
+            out.measure(a, s, b)
         return open_
 
     @ti.func
@@ -113,6 +118,8 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
+        if ti.static(features.outputs):
+            out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)

@@ -1,6 +1,5 @@
 """From a robot's equality constraints to what the kernels read of them."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from genesis.loaders import rotations
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.mujoco import layout as slot
+from genesis.solvers.rigid.mujoco.touch_table import chains_of
 
 DIMENSIONS = {slot.CONNECT: 3, slot.WELD: 6, slot.JOINT: 1}
 
@@ -37,9 +37,9 @@ class Equalities(NamedTuple):
         return int(self.ints[:, slot.E_DIM].max(initial=0))
 
 
-def pack_equalities(model: RigidModel, chains: Sequence[Sequence[int]]) -> Equalities:
-    """`chains`: of each link the degrees of freedom that move it, in their order."""
-    table = numbers_of(model).equalities
+def pack_equalities(model: RigidModel) -> Equalities:
+    """Of a robot."""
+    table, chains = numbers_of(model).equalities, chains_of(model)
     ints, numbers, dofs = [], [], []
     for row, kind in enumerate(table.kind.tolist()):
         links = table.link[row].tolist()
@@ -50,7 +50,7 @@ def pack_equalities(model: RigidModel, chains: Sequence[Sequence[int]]) -> Equal
             couples = len(joints) > 1
             packed[slot.E_REST : slot.E_REST + len(joints)] = [model.qpos0[joint.q] for joint in joints]
         else:
-            one, two = (list(chains[link]) if link >= 0 else [] for link in links)
+            one, two = (chains[link] if link >= 0 else [] for link in links)
             moved = sorted({*one, *two}, reverse=True)
             own = [(dof, slot.SIDE_A * (dof in one) + slot.SIDE_B * (dof in two)) for dof in moved]
             couples = len(moved) > max(len(one), len(two))

@@ -1,0 +1,108 @@
+"""Contacts of pairs of geoms against MuJoCo's, and their slopes against differences."""
+
+import numpy as np
+import pytest
+
+from genesis.compiler import layout, ti
+from genesis.contact.narrow_phase.box_box import box_box_pair
+from genesis.contact.narrow_phase.boxes import box_pairs
+from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS
+from genesis.contact.narrow_phase.round import round_pairs
+from tests.contact.narrow_phase import Pairs, by_mujoco, outputs, records, slopes
+from tests.contact.poses import centred_pairs, random_pairs
+
+PAIRS = {
+    "sphere_box": box_pairs,
+    "box_box": box_box_pair,
+    "capsule_box": box_pairs,
+    "sphere_sphere": round_pairs,
+    "sphere_capsule": round_pairs,
+    "capsule_capsule": round_pairs,
+}
+
+
+def errors(name: str, pairs: Pairs, edge: float = 0.0) -> np.ndarray:
+    """Largest difference of each pair's contacts from MuJoCo's, without those that are within the reach by less than
+    `edge`; infinite where their number differs. In any order for boxes with parallel faces: as these are equally far
+    apart from both sides, rounding decides which box's corners are counted round."""
+    found, count = records(PAIRS[name], name, pairs)
+    out, worst = outputs(found), np.zeros(len(pairs))
+    for i, rows in enumerate(by_mujoco(tuple(name.split("_")), pairs)):
+        theirs, ours = (side[side[:, 6] < pairs.reach[i] - edge] for side in (rows, out[i, : count[i]]))
+        if len(theirs) != len(ours):
+            worst[i] = np.inf
+            continue
+        if name == "box_box" and len(ours) and np.abs(pairs.Ra[i].T @ pairs.Rb[i]).max() > 1.0 - 1e-14:
+            ours = ours[np.abs(theirs[:, None] - ours).max(-1).argmin(1)]
+        worst[i] = np.abs(theirs - ours).max(initial=0.0)
+    return worst
+
+
+def decided(name: str, pairs: Pairs) -> np.ndarray:
+    """Pairs whose contacts MuJoCo does not exchange for others when B is displaced by what rounding is."""
+    kinds, steady = tuple(name.split("_")), np.ones(len(pairs), bool)
+    here = by_mujoco(kinds, pairs)
+    for seed, way in ((0, 1e-11), (0, -1e-11), (1, 1e-11), (1, -1e-11)):
+        step = way * np.random.default_rng(seed).normal(size=(2, len(pairs), 3))
+        there = by_mujoco(kinds, pairs.displaced(*step))
+        steady &= [
+            a.shape == b.shape and np.abs(a - b).max(initial=0.0) < 1e-6 for a, b in zip(here, there, strict=True)
+        ]
+    return steady
+
+
+@pytest.mark.precision("64")
+@pytest.mark.parametrize("name", PAIRS)
+def test_contacts_are_mujocos(name):
+    """Number, order, places, normals and distances, from deep overlap to the margin, also parallel and aligned."""
+    pairs = random_pairs(tuple(name.split("_")), 4000, seed=1)
+    steady = decided(name, pairs)
+    assert steady.mean() > 0.95  # of symmetric poses, rounding decides which of equal points comes first
+    assert np.max(errors(name, pairs.take(steady))) < 1e-10
+
+
+@pytest.mark.precision("32")
+@pytest.mark.parametrize("name", PAIRS)
+def test_contacts_in_single_precision(name):
+    """Of poses that single precision can hold: places, normals and distances within 1e-4 of sizes below one metre."""
+    pairs = random_pairs(tuple(name.split("_")), 2000, seed=2, general=True)
+    pairs = Pairs(**{key: value.astype(np.float32).astype(float) for key, value in vars(pairs).items()})
+    assert np.max(errors(name, pairs, edge=5e-6)) < 1e-4
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_undefined_normals_are_mujocos(name):
+    """Cores that meet in a point: MuJoCo's fixed direction, and slopes that are bounded."""
+    pairs = centred_pairs(tuple(name.split("_")), 100, seed=3)
+    if layout().real == ti.f64:
+        assert np.max(errors(name, pairs)) < 1e-10
+    found, count = records(PAIRS[name], name, pairs)
+    valid = np.arange(MOST) < count[:, None]
+    assert valid.any(1).all() and np.isfinite(outputs(found)[valid]).all()
+    g = np.random.default_rng(4).normal(size=(len(pairs), MOST, 7))
+    assert np.abs(slopes(PAIRS[name], name, pairs, g)[valid]).max() < 100.0
+
+
+@pytest.mark.precision("64")
+@pytest.mark.parametrize("name", PAIRS)
+def test_slopes_are_differences(name):
+    """Of place, normal and distance by all displacements of B, wherever the same features touch at both sides."""
+    pairs, h = random_pairs(tuple(name.split("_")), 2000, seed=5), 1e-6
+    g = np.random.default_rng(6).normal(size=(len(pairs), MOST, 7))
+    found, count = records(PAIRS[name], name, pairs)
+    computed, differences, steady = slopes(PAIRS[name], name, pairs, g), np.zeros((len(pairs), MOST, 6)), count > 0
+    valid = np.arange(MOST) < count[:, None]
+    kept = [*range(CASE + 1), *range(ROUNDS, ROUNDS + 4)]
+    for c in range(6):
+        step = np.zeros((len(pairs), 6))
+        step[:, c] = h
+        sides = [records(PAIRS[name], name, pairs.displaced(s * step[:, :3], s * step[:, 3:])) for s in (1.0, -1.0)]
+        differences[:, :, c] = ((outputs(sides[0][0]) - outputs(sides[1][0])) * g).sum(-1) / (2 * h)
+        for records_there, count_there in sides:
+            same = np.abs(records_there - found)[:, :, kept].max(-1) < 1e-3
+            steady &= (count_there == count) & (same | ~valid).all(1)
+    assert steady.sum() > 0.7 * (count > 0).sum()
+    wrong = np.abs(computed - differences)[valid & steady[:, None]].max(-1)
+    size = np.maximum(1.0, np.abs(differences[valid & steady[:, None]]).max(-1))
+    assert np.median(wrong / size) < 1e-8
+    assert np.max(wrong / size**3) < 1e-5  # a difference's own error grows with the curvature, cubed
