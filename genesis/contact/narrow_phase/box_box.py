@@ -11,6 +11,7 @@ goes on from it (U_EDGE, V_EDGE: the two directions of the other face's edges; R
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.layout import CLIPPED_A, CLIPPED_B, EDGES, FLAT, MOST, NUMBERS, ROLLING, SLIDE
+from genesis.math.lanes import absolute
 
 EDGE_PENALTY = 1e-6
 """Share of its separation that an axis across two edges is put back by against a face's."""
@@ -71,8 +72,8 @@ def box_box_pair() -> Functions:
                 m = axis((q - 6) // 3).cross(C @ axis((q - 6) % 3))
                 length2 = m.dot(m)
                 defined = length2 >= parallel
-                m /= ti.sqrt(ti.max(length2, parallel))
-            gap = ti.abs(m.dot(o)) - ti.abs(m).dot(size_a) - ti.abs(C.transpose() @ m).dot(size_b)
+                m = m / ti.sqrt(ti.max(length2, parallel))
+            gap = ti.abs(m.dot(o)) - absolute(m).dot(size_a) - absolute(C.transpose() @ m).dot(size_b)
             if defined:
                 if gap > limit:
                     apart = True
@@ -106,7 +107,7 @@ def box_box_pair() -> Functions:
                 open_a = ka
             if ti.abs(kb.dot(nb)) < vague:
                 open_b = kb
-        corner_a, corner_b = (1.0 - ei) * signs(n) * size_a, -(1.0 - ej) * signs(nb) * size_b
+        corner_a, corner_b = (1.0 - ei) * signs(n) * size_a, (ej - 1.0) * signs(nb) * size_b
         nearest, w, gap, slides_a, slides_b = ti.cast(1e30, real), vec3(0.0), vec3(0.0), False, False
         for q in range(4):
             flip_a, flip_b = q // 2, q % 2
@@ -175,7 +176,7 @@ def box_box_pair() -> Functions:
         wide, high, deep = axis(i).dot(size), axis(j).dot(size), axis(k).dot(size)
         out, along_u, along_v = C @ axis(other), C @ (axis(u) * size_other), C @ (axis(v) * size_other)
         if up * axis(k).dot(out) > 0.0:
-            out = -out
+            out = 0.0 - out
         middle = o + axis(other).dot(size_other) * out
         last = at + MOST * (NUMBERS - CORNER)
         for m in range(4):
@@ -210,9 +211,9 @@ def box_box_pair() -> Functions:
         on_a, k, size, size_other, R, Q, o = code < 3, code % 3, size_a, size_b, Ra, Rb, p
         case, centre, way = CLIPPED_A, vec3(0.0), ti.cast(1.0, real)
         if not on_a:
-            size, size_other, R, Q, o, case, centre, way = size_b, size_a, Rb, Ra, -p, CLIPPED_B, p, -1.0
+            size, size_other, R, Q, o, case, centre, way = size_b, size_a, Rb, Ra, 0.0 - p, CLIPPED_B, p, -1.0
         C, o_ = R.transpose() @ Q, R.transpose() @ o
-        tilt = ti.abs(C.transpose() @ axis(k))
+        tilt = absolute(C.transpose() @ axis(k))
         other = 0
         for c in ti.static((1, 2)):
             if tilt[c] > axis(other).dot(tilt):
@@ -231,7 +232,7 @@ def box_box_pair() -> Functions:
             elif kind != WHOLE:
                 edge = Q @ axis((other + 1 + (kind - CUT) // 2) % 3)
                 v = R @ axis((k + 1 + (kind - CUT) % 2) % 3)
-                u = -edge / edge.dot(v)
+                u = (0.0 - edge) / edge.dot(v)
             record.write(found, first + c * NUMBERS, place, way * outward, distance, case)
             record.describe(found, first + c * NUMBERS, u, v, keep, keep, keep, keep)
         return count

@@ -28,7 +28,7 @@ def box_pairs() -> Functions:
     def sphere_on_box(found: ti.template(), at, c, radius, size, p, R, reach):
         """A sphere at c, world, against the box: writes a record if they touch. Returns 1 or 0."""
         y = R.transpose() @ (c - p)
-        clamped = ti.min(ti.max(y, -size), size)
+        clamped = ti.min(ti.max(y, 0.0 - size), size)
         to_box = clamped - y
         length = to_box.norm()
         n, v, outside = vec3(0.0), vec3(0.0), 0
@@ -96,7 +96,7 @@ def box_pairs() -> Functions:
         kind, s, y, free, along, corner = NOTHING, ti.cast(0.0, real), ti.cast(0.0, real), False, -1, 0
         for i in range(2):
             end = pos + (2.0 * i - 1.0) * h
-            off = end - ti.min(ti.max(end, -size), size)
+            off = end - ti.min(ti.max(end, 0.0 - size), size)
             outside, which = 0, -1
             for k in ti.static(range(3)):
                 if off[k] != 0.0:
@@ -218,7 +218,7 @@ def box_pairs() -> Functions:
     def capsule_box(found: ti.template(), first, size_a, size_b, p, Ra, Rb, reach):
         """`meet` of a capsule and a box."""
         radius, h, count = size_a[0], size_a[1] * Ra[:, 2], 0
-        pos, h_box = -(Rb.transpose() @ p), Rb.transpose() @ h
+        pos, h_box = Rb.transpose() @ (0.0 - p), Rb.transpose() @ h
         kind, s, y, moves, along, corner = nearest(pos, h_box, size_b, reach, radius)
         if kind != NOTHING:
             there, step, by_y, how, of = second(kind, s, y, along, corner, pos, h_box, size_b)
