@@ -73,4 +73,3 @@ def moved_world(numbers: MujocoNumbers, shift: np.ndarray, turn: np.ndarray) -> 
     for row, side in np.argwhere((rows.link == WORLD) & (rows.joint[:, :1] < 0)):
         pos[row, side], quat[row, side] = rotations.compose((shift, turn), (pos[row, side], quat[row, side]))
     return replace(numbers, equalities=replace(rows, pos=pos, quat=quat))
-

@@ -4,6 +4,7 @@ States begin off the constraints, so that residuals, impedances and the rotation
 """
 
 import functools
+from dataclasses import fields
 
 import mujoco
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 import genesis as gs
 from genesis import loaders
 from genesis.loaders import rotations
+from genesis.loaders.mujoco_numbers import EqualityNumbers
 from tests.mujoco_model.engine import Engine, relative
 from tests.mujoco_model.ours import Ours
 from tests.mujoco_model.reports import summary
@@ -277,18 +279,25 @@ def test_two_robots_in_a_scene_move_as_one_alone(name):
         assert np.abs(second - (alone @ rotations.matrix(quat).T + shift)).max() < 0.05
 
 
-def test_what_is_tied_to_the_world_is_kept_in_files_and_moved_with_a_model(tmp_path):
-    model = loaders.load_mjcf(file_of(text_of("weld to the world")), contact="mujoco", cache=False)
-    assert len(model.mujoco.equalities) == 1
+def equalities_of(model: loaders.RigidModel) -> EqualityNumbers:
+    assert model.mujoco is not None
+    return model.mujoco.equalities
+
+
+def test_constraints_are_kept_in_files(tmp_path):
+    model = loaders.load_mjcf(file_of(text_of("sites")), contact="mujoco", cache=False)
     model.save(tmp_path / "robot.npz")
-    again = loaders.RigidModel.load(tmp_path / "robot.npz")
-    for name in ("kind", "link", "pos", "quat", "weight", "solref", "solimp", "torquescale"):
-        assert np.array_equal(getattr(again.mujoco.equalities, name), getattr(model.mujoco.equalities, name))
+    own, kept = equalities_of(model), equalities_of(loaders.RigidModel.load(tmp_path / "robot.npz"))
+    assert len(own) == 3
+    for each in fields(EqualityNumbers):
+        assert np.array_equal(getattr(kept, each.name), getattr(own, each.name))
 
 
-def test_inactive_and_void_constraints_are_left_out():
+def test_inactive_constraints_are_left_out():
     model = loaders.load_mjcf(file_of(text_of("joints")), contact="mujoco", cache=False)
-    assert len(model.mujoco.equalities) == 3
+    assert len(equalities_of(model)) == 3
+    off = text_of("joints").replace("<worldbody>", '<option><flag equality="disable"/></option><worldbody>')
+    assert len(equalities_of(loaders.load_mjcf(file_of(off), contact="mujoco", cache=False))) == 0
 
 
 @pytest.mark.parametrize("suffix, text, category", [("xml", text_of("four-bar"), "equality"), ("urdf", HAND, "mimic")])
