@@ -137,10 +137,16 @@ def _actuator_problem(model: Any, index: int) -> str | None:
     kinds = (dyn.mjDYN_NONE, dyn.mjDYN_INTEGRATOR, dyn.mjDYN_FILTER, dyn.mjDYN_FILTEREXACT)
     if model.actuator_dyntype[index] not in [int(kind) for kind in kinds]:
         return "activation"
-    joint = int(model.actuator_trnid[index, 0])
+    joint = int(model.actuator_trnid[index, 0])  # or the tendon
     straight = (int(mujoco().mjtJoint.mjJNT_HINGE), int(mujoco().mjtJoint.mjJNT_SLIDE))
-    in_parent = model.actuator_trntype[index] == int(trn.mjTRN_JOINTINPARENT)
-    if not (model.actuator_trntype[index] == int(trn.mjTRN_JOINT) or in_parent and model.jnt_type[joint] in straight):
+    kind = model.actuator_trntype[index]
+    if kind == int(trn.mjTRN_TENDON):
+        if model.wrap_type[model.tendon_adr[joint]] != int(mujoco().mjtWrap.mjWRAP_JOINT):
+            return "transmission"
+    elif kind == int(trn.mjTRN_JOINTINPARENT):
+        if model.jnt_type[joint] not in straight:
+            return "transmission"
+    elif kind != int(trn.mjTRN_JOINT):
         return "transmission"
     if model.actuator_gaintype[index] not in (int(gain.mjGAIN_FIXED), int(gain.mjGAIN_AFFINE)):
         return "actuator"
