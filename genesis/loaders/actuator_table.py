@@ -31,6 +31,8 @@ class ActuatorTable:
     """Indices of those with a law of their own."""
     arms: tuple[dict[int, float], ...]
     """Of each of the others: degree of freedom -> moment arm. Empty where it is `refused`."""
+    activated: tuple[int, ...]
+    """Which of the others have an activation, in the order of these."""
     refused: tuple[str, ...]
     """Names, with a reason, of those of the others that have no constant arms."""
 
@@ -40,7 +42,7 @@ class ActuatorTable:
         return sorted({dof for arms in self.arms for dof in arms})
 
 
-NONE = ActuatorTable((), {}, (), (), ())
+NONE = ActuatorTable((), {}, (), (), (), ())
 
 
 def divide(model: "RigidModel") -> ActuatorTable:
@@ -70,6 +72,7 @@ def divide(model: "RigidModel") -> ActuatorTable:
         arms=tuple(
             {} if reason else _arms(model, numbers, index) for index, reason in zip(others, refused, strict=True)
         ),
+        activated=tuple(k for k, index in enumerate(others) if numbers.actuators.activation[index] > 0),
         refused=tuple(reason for reason in refused if reason),
     )
 
@@ -108,6 +111,6 @@ def _refused(model: "RigidModel", numbers: MujocoNumbers, index: int) -> str:
     """Name and reason, or nothing."""
     joint = numbers.actuators.joint[index]
     if joint >= 0 and model.joints[joint].kind in (BALL, FREE):
-        kind, name = model.joints[joint].kind, model.joints[joint].name
-        return f"actuator {numbers.actuator_names[index]!r} (more than a servo alone on an axis of {kind} joint {name!r})"
+        name, own = model.joints[joint].name, numbers.actuator_names[index]
+        return f"actuator {own!r} (more than a servo alone on an axis of {model.joints[joint].kind} joint {name!r})"
     return ""

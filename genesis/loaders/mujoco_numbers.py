@@ -26,7 +26,8 @@ def column(*shape: int, dtype: type = np.float64, index: str = "", default: Any 
 
     Args:
         shape: of one row.
-        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "actuator" | "act" | "".
+        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "actuator" |
+            "act" | "".
         default: of the rows of `Table.defaults`.
     """
     return field(metadata={"shape": shape, "dtype": dtype, "index": index, "default": default})

@@ -88,7 +88,7 @@ class ArticulatedKind(Kind):
         return articulated.entities_of(idx, name, morph, material, surface, options)
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
-        rigid_system = articulated.assemble(entities, build.options, build.sim.dt, build.matter)
+        rigid_system = articulated.assemble(entities, build.options, build.sim, build.matter)
         return None if rigid_system is None else ArticulatedPart(rigid_system, build)
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
