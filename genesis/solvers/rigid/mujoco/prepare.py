@@ -16,7 +16,7 @@ from genesis.loaders.actuator_table import drive_ranges
 from genesis.loaders.contact_mixing import candidates
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
-from genesis.loaders.mujoco_numbers import agreed
+from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
 from genesis.loaders.mujoco_refusals import check_for_mujoco
 from genesis.loaders.parts import GroundGeom
 from genesis.solvers.rigid import layout as rigid
@@ -101,7 +101,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
     values: dict[str, Any] = {
         "mass": model.mass, "inertia": model.inertia, "damping": model.damping, "armature": model.armature,
         "stiffness": model.stiffness, "kp": kp, "kv": kv,
-        "invweight": numbers.bodies.invweight[numbers.geom_body, 0],
+        "invweight": invweight_of_geoms(numbers),
         "frictionloss": numbers.dofs.frictionloss, "dof_invweight": numbers.dofs.invweight,
         "limit_solref": numbers.joints.solref[joints],
         "limit_solimp": smoothed(numbers.joints.solimp[joints], smoothing),
@@ -113,6 +113,12 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
+
+
+def invweight_of_geoms(numbers: MujocoNumbers) -> np.ndarray:
+    """(G,) 1/kg, apparent inverse mass of each geom's body; the world has none."""
+    of_bodies = np.append(numbers.bodies.invweight[:, 0], 0.0)
+    return of_bodies[numbers.geom_body]
 
 
 def initial_parameters(
