@@ -11,7 +11,12 @@ from genesis.loaders.contacts import read_exclusions, read_geoms, read_grounds
 from genesis.loaders.links import Links, aliases, mass_properties, three
 from genesis.loaders.model import RigidModel
 from genesis.loaders.mujoco_read import read_numbers
-from genesis.loaders.mujoco_refusals import check_for_mujoco, grouped, unsupported_by_mujoco_model
+from genesis.loaders.mujoco_refusals import (
+    check_for_mujoco,
+    grouped,
+    known_to_mujoco_model,
+    unsupported_by_mujoco_model,
+)
 from genesis.loaders.parts import BALL, FREE, HINGE, JOINT_SIZES, ORIGIN, SLIDE, Joint
 from genesis.loaders.refusals import refuse, unsupported
 
@@ -38,7 +43,8 @@ def translate(
     excluded, partly = read_exclusions(model, links)
     compliant = contact == "compliant"
     lacking = unsupported(model, partly) if compliant else grouped(unsupported_by_mujoco_model(model))
-    warnings = refuse(source, lacking | lost, allowed)
+    elsewhere = known_to_mujoco_model(model, lacking) if compliant else ()
+    warnings = refuse(source, lacking | lost, allowed, elsewhere)
     if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())
         warnings.append(f"{source}: its gravity {told} is left out, because the scene has its own.")

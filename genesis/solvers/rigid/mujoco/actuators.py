@@ -156,6 +156,15 @@ def actuators() -> Functions:
                 a.pull[i] = a.pull[i] + arm * force
                 if n == 1:
                     a.pull_damping[i] = a.pull_damping[i] + arm * arm * inside * damping_of(a, b, k, x)
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            _force, inside = on_joint(a, b, j)
+            a.pull_damping[i] = inside * a.pull_damping[i]
+
+    @ti.func
+    def on_joint(a: ti.template(), b, j):
+        """The sum on dof j, cut off."""
+        return cut_off(a.pull[at.dof_at(a, 0, b, j)], a.drive_range[2 * j], a.drive_range[2 * j + 1])
 
     @ti.func
     def add_forces(a: ti.template(), s, b):
@@ -163,7 +172,7 @@ def actuators() -> Functions:
         pull(a, s, b)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
-            force, _inside = cut_off(a.pull[i], a.drive_range[2 * j], a.drive_range[2 * j + 1])
+            force, _inside = on_joint(a, b, j)
             a.x[i] = a.x[i] + force
 
     @ti.func
@@ -196,7 +205,7 @@ def actuators() -> Functions:
         pull(a, s, b)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
-            _force, inside = cut_off(a.pull[i], a.drive_range[2 * j], a.drive_range[2 * j + 1])
+            _force, inside = on_joint(a, b, j)
             a.pull[i] = inside * a.x[i]
         for k in range(a.size[ACTUATORS]):
             g = lane()
@@ -207,12 +216,14 @@ def actuators() -> Functions:
 
     @ti.func
     def damping_adjoint(a: ti.template(), s, b):
-        """Of the virtual power h B moved at the virtual motion in x: subtracts its derivatives by B."""
+        """Of the virtual power h B moved at the virtual motion in x: subtracts its derivatives by B. After
+        `step_adjoint`, which has found `pull`."""
         for k in range(a.size[ACTUATORS]):
             if integer(a, k, A_N_ARMS) == 1:
                 c = integer(a, k, A_ARM0)
                 j, arm = a.arm_dof[c], a.arm[c]
-                power = a.num[DT] * a.x[at.dof_at(a, 0, b, j)] * a.moved[at.dof_at(a, s, b, j)]
+                _force, inside = on_joint(a, b, j)
+                power = inside * a.num[DT] * a.x[at.dof_at(a, 0, b, j)] * a.moved[at.dof_at(a, s, b, j)]
                 law_adjoint(a, s, b, k, lane(), 0.0 - arm * arm * power)
 
     # Activations over a substep of Euler's and implicitfast.
@@ -227,7 +238,7 @@ def actuators() -> Functions:
 
     @ti.func
     def step_adjoint(a: ti.template(), s, b):
-        """gact becomes that of the start; and the damping at the start is found again."""
+        """gact becomes that of the start; and `pull` and its damping at the start are found again."""
         pull(a, s, b)
         for k in range(a.size[ACTUATORS]):
             m = integer(a, k, A_ACTIVATION)

@@ -225,18 +225,20 @@ def check(model: RigidModel, labels: Sequence[str], integrator: str) -> None:
     check_for_mujoco(model)
     numbers = numbers_of(model)
     reasons = [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
-    reasons += actuator_constants.problems(model, integrator)
     for options in numbers.options:
         if not options.eulerdamp:
             reasons.append(f"eulerdamp disabled in {options.source!r}")
         if not options.filterparent and model.n_links > 1:
             reasons.append(f"filterparent disabled in {options.source!r}")
     free = [i for i, joint in enumerate(model.joints) if joint.kind == FREE]
-    reasons += [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
+    nowhere = [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
+    nowhere += actuator_constants.problems(model, integrator)
+    remedy = "Leave these out." if nowhere else "Leave these out, or use CompliantContact."
+    reasons += nowhere
     if reasons:
         raise GenesisValueError(
             f"MujocoContact must get what it can simulate, got {', '.join(reasons[:8])}"
-            f"{f' and {len(reasons) - 8} more' if len(reasons) > 8 else ''}. Leave these out, or use CompliantContact."
+            f"{f' and {len(reasons) - 8} more' if len(reasons) > 8 else ''}. {remedy}"
         )
     uneven = [ground.name for ground in model.grounds if ground.kind != "plane"]
     if uneven:
