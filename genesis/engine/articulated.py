@@ -23,6 +23,7 @@ from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, no
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
+from genesis.solvers.rigid.mujoco.actuator_constants import actuators_check
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
 from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout, places
 from genesis.solvers.rigid.solver import RigidSolver
@@ -328,15 +329,20 @@ def solver(
 
 
 def stability_check(rigid_system: RigidSystem, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
-    """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
-    if not isinstance(rigid_system.options.contact, CompliantContact):
+    """A function that raises if contact between bodies is too stiff for the substep, or if an integrator cannot take
+    what actuators do. It holds no entity."""
+    places = rigid_system.parameter_layout
+    if isinstance(rigid_system.options.contact, CompliantContact):
+        check_packed = pair_list.stability_check(
+            rigid_system.model, rigid_system.options, sim.gravity, sim.substep_dt, len(rigid_system.grounds)
+        )
+    else:
+        check_packed = actuators_check(rigid_system.model, rigid_system.options.integrator, places)
+    if check_packed is None:
         return lambda numbers: None
-    size = sum(math.prod(shape) for _, shape in rigid_system.parameter_layout.values())
-    check_pairs = pair_list.stability_check(
-        rigid_system.model, rigid_system.options, sim.gravity, sim.substep_dt, len(rigid_system.grounds)
-    )
+    size = sum(math.prod(shape) for _, shape in places.values())
 
     def check(numbers: Sequence[Parameter]) -> None:
-        check_pairs(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))
+        check_packed(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))
 
     return check

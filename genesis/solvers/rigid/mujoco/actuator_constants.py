@@ -1,13 +1,16 @@
 """From a robot's actuators with a law of their own to the constants of `actuators`."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
+from genesis.errors import GenesisValueError
 from genesis.loaders.actuator_table import joint_force_ranges
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import RigidModel
-from genesis.loaders.mujoco_numbers import ACTIVATIONS
+from genesis.loaders.mujoco_numbers import ACTIVATIONS, agreed
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.prepare import UNLIMITED
 
@@ -59,16 +62,31 @@ def laws(model: RigidModel) -> dict[str, np.ndarray]:
     return {"actuator_gain": rows.gain[others], "actuator_bias": rows.bias[others]}
 
 
-def problems(model: RigidModel, integrator: str) -> list[str]:
-    """Names, with reasons, of actuators that are beyond the model."""
+def actuators_check(
+    model: RigidModel, given: str | None, places: Mapping[str, tuple[int, tuple[int, ...]]]
+) -> Callable[[torch.Tensor], None] | None:
+    """A function that raises if packed parameters (B, P) make a tendon's force depend on its velocity, which
+    implicitfast does not take implicitly here; None where that cannot be. `given`: the integrator of options."""
     table = model.actuator_table
-    found = list(table.refused)
-    if integrator == slot.IMPLICITFAST and table.others:
-        rows = numbers_of(model).actuators
-        for i, own in zip(table.others, table.arms, strict=True):
-            if len(own) > 1 and (rows.gain[i, 2] or rows.bias[i, 2]):
-                found.append(f"actuator {table.names[i]!r} (implicitfast, on a tendon, depends on its velocity)")
-    return found
+    on_tendons = [k for k, own in enumerate(table.arms) if len(own) > 1]
+    if not on_tendons:
+        return None
+    if (given or agreed(numbers_of(model).options, "integrator", slot.IMPLICITFAST)) != slot.IMPLICITFAST:
+        return None
+
+    def check(packed: torch.Tensor) -> None:
+        for name in ("actuator_gain", "actuator_bias"):
+            begin, (count, _) = places[name]
+            by_velocity = packed.detach()[:, begin : begin + 3 * count].reshape(-1, count, 3)[:, on_tendons, 2]
+            if by_velocity.any():
+                row, k = by_velocity.nonzero()[0].tolist()
+                actuator = table.names[table.others[on_tendons[k]]]
+                raise GenesisValueError(
+                    f"the force of actuator {actuator!r} on a tendon must not depend on its velocity with "
+                    f"implicitfast, got {name} {by_velocity[row, k].item():g}. Take RigidOptions.integrator = Euler or RK4."
+                )
+
+    return check
 
 
 def finite(ends: np.ndarray) -> np.ndarray:

@@ -166,7 +166,7 @@ def mujoco(
     if chosen.integrator == slot.IMPLICITFAST:
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
-    check(model, labels, chosen.integrator)
+    check(model, labels)
     touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
@@ -220,7 +220,7 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, labels: Sequence[str], integrator: str) -> None:
+def check(model: RigidModel, labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
@@ -232,7 +232,7 @@ def check(model: RigidModel, labels: Sequence[str], integrator: str) -> None:
             reasons.append(f"filterparent disabled in {options.source!r}")
     free = [i for i, joint in enumerate(model.joints) if joint.kind == FREE]
     nowhere = [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
-    nowhere += actuator_constants.problems(model, integrator)
+    nowhere += model.actuator_table.refused
     remedy = "Leave these out." if nowhere else "Leave these out, or use CompliantContact."
     reasons += nowhere
     if reasons:
