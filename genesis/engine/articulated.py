@@ -22,7 +22,7 @@ from genesis.loaders.library import load_robot
 from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
-from genesis.solvers.rigid import pair_list, prepare
+from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco.actuator_constants import actuators_check
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
 from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout, places
@@ -258,8 +258,11 @@ def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: A
 
 def _constraint(name: str, all_move: bool) -> Constraint:
     if name == "inertia":
-        return Constraint(-math.inf, math.inf, closed=not all_move, inertia=True)
-    if name.endswith(("solref", "solimp", "actuator_gain", "actuator_bias")):
+        return Constraint(-math.inf, math.inf, closed=not all_move, rule="inertia")
+    for rule in ("solref", "solimp"):
+        if name.endswith(rule):
+            return Constraint(-math.inf, math.inf, rule=rule)
+    if name in ("actuator_gain", "actuator_bias"):
         return Constraint(-math.inf, math.inf)
     if name == "contact_stiffness" or (name == "mass" and all_move):
         return POSITIVE
@@ -328,21 +331,13 @@ def solver(
     )  # fmt: skip
 
 
-def stability_check(rigid_system: RigidSystem, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
-    """A function that raises if contact between bodies is too stiff for the substep, or if an integrator cannot take
-    what actuators do. It holds no entity."""
+def parameter_check(rigid_system: RigidSystem) -> Callable[[Sequence[Parameter]], None] | None:
+    """A function that raises if the integrator cannot take what actuators do. It holds no entity."""
+    if not isinstance(rigid_system.options.contact, MujocoContact):
+        return None
     places = rigid_system.parameter_layout
-    if isinstance(rigid_system.options.contact, CompliantContact):
-        check_packed = pair_list.stability_check(
-            rigid_system.model, rigid_system.options, sim.gravity, sim.substep_dt, len(rigid_system.grounds)
-        )
-    else:
-        check_packed = actuators_check(rigid_system.model, rigid_system.options.integrator, places)
+    check_packed = actuators_check(rigid_system.model, rigid_system.options.integrator, places)
     if check_packed is None:
-        return lambda numbers: None
+        return None
     size = sum(math.prod(shape) for _, shape in places.values())
-
-    def check(numbers: Sequence[Parameter]) -> None:
-        check_packed(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))
-
-    return check
+    return lambda numbers: check_packed(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))

@@ -38,13 +38,9 @@ class ArticulatedPart(Part):
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
 
-    def stability_check(self) -> Check:
-        check_bodies = articulated.stability_check(self.rigid_system, self.sim)
-
-        def check(fields: ParameterFields) -> None:
-            check_bodies(fields["rigid", "model"])
-
-        return check
+    def stability_check(self) -> Check | None:
+        check_actuators = articulated.parameter_check(self.rigid_system)
+        return None if check_actuators is None else lambda fields: check_actuators(fields["rigid", "model"])
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build
@@ -75,7 +71,7 @@ class ArticulatedKind(Kind):
     state = RigidState
 
     def default_material(self, morph: morphs.Morph) -> Any:
-        return Rigid() if isinstance(morph, WITHOUT_MATERIAL) else None
+        return Rigid() if isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) else None
 
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default, options: RigidOptions

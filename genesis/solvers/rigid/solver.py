@@ -12,19 +12,16 @@ from genesis.arrays import allocate, count_bytes, named, select
 from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
-from genesis.loaders.parts import JOINT_SIZES, GroundGeom
+from genesis.loaders.parts import GroundGeom
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.publish import LinkCollider, Publisher
 from genesis.solvers.rigid.readout import Readout
+from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
-ROWS = {
-    "qpos": "q", "dofs_vel": "qd", "qpos_low": "low", "dofs": "dofs", "activation": "act", "ctrl": "ctrl",
-}  # fmt: skip
-"""Fields that kernels take as rows of torch -> their arrays."""
 
 
 @dataclass
@@ -111,9 +108,7 @@ class RigidSolver(Bodies):
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = set(wanted)
         self._constants = self._packed(self.setup.constants)
-        self._links_of_qs, self._links_of_dofs = (
-            [joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][k])] for k in range(2)
-        )
+        self._links_of = links_of(model)
         self._slides = prepare.slides(model)
         self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
         self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), self._sizes)
@@ -133,11 +128,9 @@ class RigidSolver(Bodies):
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
-        D = self.model.n_dofs
         return [
             torch.as_tensor(self.model.qpos0.copy(), **opts).repeat(n_envs, 1),
-            torch.zeros(n_envs, D, **opts),
-            *(torch.zeros(n_envs, *field.shape, **opts) for field in (*self.state[2:], *self.controls)),
+            *(torch.zeros(n_envs, *field.shape, **opts) for field in (*self.state[1:], *self.controls)),
             self._initial_model.to(**opts).repeat(n_envs, 1),
         ]
 
@@ -195,11 +188,10 @@ class RigidSolver(Bodies):
             mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
         state = values[: len(self.state)]
         mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in state]
-        for name, array in ROWS.items():
-            if name in given:
-                mine.launch.point(f"{array}_in", given[name].contiguous())
+        for name in ARRAYS.keys() & given.keys():
+            mine.launch.point(f"{ARRAYS[name]}_in", given[name].contiguous())
         for of, value in zip(self.state, mine.results, strict=True):
-            mine.launch.point(f"{ROWS[of.name]}_out", value)
+            mine.launch.point(f"{ARRAYS[of.name]}_out", value)
         # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name in ("wrench", "model", "gravity"):
             value = given[name]
@@ -308,7 +300,7 @@ class RigidSolver(Bodies):
             status = mine.arrays["status"].clone()
             self.substep(frames, 0, code)
             mine.arrays["status"].copy_(status)
-        q, qd = self._read(frames, "q", code)[env], self._read(frames, "qd", code)[env]
+        qd = self._read(frames, "qd", code)[env]
         limit = torch.as_tensor(np.where(self._slides, SPEED_LIMIT, SPIN_LIMIT), dtype=qd.dtype, device=qd.device)
         parts = qd.abs() / limit  # a velocity that is too large says more than one that is no number
         parts = parts.where(parts.isfinite() & (parts > 1), torch.where(parts.isfinite(), 0.0, 1.0))
@@ -316,24 +308,15 @@ class RigidSolver(Bodies):
             row = int(parts.argmax())
             law = f"stay below {limit[row]:g} {'m/s' if self._slides[row] else 'rad/s'}"
             return Origin("dofs_vel", self.body_of("dofs_vel", row), law, float(qd[row].abs()))
-        bad = ~torch.isfinite(q)
-        if bad.any():
-            return Origin("qpos", self.body_of("qpos", int(bad.nonzero()[0])), "be finite", math.nan)
-        bad = ~torch.isfinite(self._read(frames, "act", code)[env]) if "act" in mine.arrays else bad
-        if bad.any():
-            return Origin("activation", self.body_of("activation", int(bad.nonzero()[0])), "be finite", math.nan)
+        for name in ("qpos", "activation"):
+            if ARRAYS[name] in mine.arrays:
+                bad = ~torch.isfinite(self._read(frames, ARRAYS[name], code)[env])
+                if bad.any():
+                    return Origin(name, self.body_of(name, int(bad.nonzero()[0])), "be finite", math.nan)
         return None
 
     def body_of(self, field: str, row: int) -> str | None:
-        rows = {"qpos": self._links_of_qs, "dofs_vel": self._links_of_dofs, "dofs": self._links_of_dofs}
-        if field in ("activation", "ctrl"):
-            table = self.model.actuator_table
-            first = [self._links_of_dofs[min(arms)] if arms else 0 for arms in table.arms]
-            rows |= {"ctrl": first, "activation": [first[k] for k in table.activated]}
-        link = row if field in ("wrench", "link_wrench", "link_acceleration") else None
-        if field in rows:
-            link = rows[field][row]
-        return None if link is None else self.labels[link]
+        return self.labels[self._links_of[field][row]] if field in self._links_of else None
 
     # Backward.
 
@@ -356,18 +339,13 @@ class RigidSolver(Bodies):
             after = self._read(frames, "q", self.substeps), self._read(frames, "qd", self.substeps)
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
-        arrived = {"qpos": gq, "dofs_vel": gqd}
-        if "activation" in given:
-            arrived["activation"] = given["activation"]
-        for name, value in arrived.items():
-            mine.launch_adjoint.point(f"g{ROWS[name]}_in", value.contiguous())
-        mine.cotangents = {
-            of.name: gq.new_empty(mine.active, *of.shape)
-            for of in (*self.state, *self.controls)
-            if of.name in ROWS and of.name not in self.remainders.values()
-        }
+        for name, value in {**given, "qpos": gq, "dofs_vel": gqd}.items():
+            if f"g{ARRAYS.get(name)}_in" in mine.launch_adjoint.places:
+                mine.launch_adjoint.point(f"g{ARRAYS[name]}_in", value.contiguous())
+        fields = [of for of in (*self.state, *self.controls) if of.name in ARRAYS]
+        mine.cotangents = {of.name: gq.new_empty(mine.active, *of.shape) for of in fields if of.name != "qpos_low"}
         for name, value in mine.cotangents.items():
-            mine.launch_adjoint.point(f"g{ROWS[name]}_out", value)
+            mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
         if self.n_colliders:  # it takes no impulses
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
         if self.setup.outputs:

@@ -83,7 +83,8 @@ def actuators_check(
                 actuator = table.names[table.others[on_tendons[k]]]
                 raise GenesisValueError(
                     f"the force of actuator {actuator!r} on a tendon must not depend on its velocity with "
-                    f"implicitfast, got {name} {by_velocity[row, k].item():g}. Take RigidOptions.integrator = Euler or RK4."
+                    f"implicitfast, got {name} {by_velocity[row, k].item():g}. Take RigidOptions.integrator = Euler or "
+                    "RK4."
                 )
 
     return check

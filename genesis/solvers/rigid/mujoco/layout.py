@@ -120,7 +120,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
 rolling."""
 
-NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index")
+NOT_SHARED = ("link_law", "point", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
     Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius

@@ -13,7 +13,6 @@ from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.actuator_table import drive_ranges
-from genesis.loaders.contact_mixing import candidates
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
 from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
@@ -29,7 +28,7 @@ from genesis.solvers.rigid.mujoco.touch_table import (
     KINDS,
     kinds_of,
     last_moved,
-    moves_apart,
+    meeting_geoms,
     pack_geoms,
     pack_touches,
     places,
@@ -66,6 +65,8 @@ class Options(Protocol):
     def iterations(self) -> int | None: ...
     @property
     def tolerance(self) -> float | None: ...
+    @property
+    def self_collision(self) -> bool: ...
 
 
 def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.ndarray]:
@@ -166,8 +167,9 @@ def mujoco(
     if chosen.integrator == slot.IMPLICITFAST:
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
-    check(model, labels)
-    touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
+    check(model, options.self_collision, labels)
+    touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0,
+                           options.self_collision)  # fmt: skip
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
@@ -220,7 +222,7 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, labels: Sequence[str]) -> None:
+def check(model: RigidModel, self_collision: bool, labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
@@ -248,8 +250,8 @@ def check(model: RigidModel, labels: Sequence[str]) -> None:
         )
     tree = prepare.roots(model)
     inside, between = [], []
-    for i, j in candidates(model):
-        if moves_apart(model, i, j) and kinds_of(model, i, j) not in FINDERS:
+    for i, j in meeting_geoms(model, self_collision):
+        if kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
             (inside if tree[links[0]] == tree[links[1]] else between).append(named)
