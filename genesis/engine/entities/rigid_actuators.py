@@ -1,6 +1,7 @@
 """Actuators of a robot's file: their controls in its own units, activations, and laws."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -37,8 +38,6 @@ class RigidActuators(RigidParameters):
     act from the start, with a control of zero, and what `control_dofs_…` asks of the same degrees of freedom is added.
     With the compliant contact model all actuators are drives.
     """
-
-    _plans: dict[tuple[int, ...], DrivePlan]
 
     @property
     def actuator_names(self) -> tuple[str, ...]:
@@ -118,19 +117,20 @@ class RigidActuators(RigidParameters):
 
     # Within.
 
-    @property
+    @cached_property
     def _actuators(self) -> _Actuators:
-        if "_known" not in self.__dict__:
-            model, table = self.model, self.model.actuator_table
-            if self._offsets.actuators is None:
-                drives = dict(enumerate(model.actuators))
-                ranges = np.array([(a.low, a.high) for a in model.actuators]).reshape(-1, 2)
-                self._known = _Actuators(tuple(a.name for a in model.actuators), drives, (), ranges)
-            else:
-                ranges = numbers_of(model).actuators.control_range if table.names else np.zeros((0, 2))
-                self._known = _Actuators(table.names, table.drives, table.others, ranges)
-            self._plans = {}
-        return self._known
+        model, table = self.model, self.model.actuator_table
+        if self._offsets.actuators is None:
+            ranges = np.array([(each.low, each.high) for each in model.actuators]).reshape(-1, 2)
+            names = tuple(each.name for each in model.actuators)
+            return _Actuators(names, dict(enumerate(model.actuators)), (), ranges)
+        ranges = numbers_of(model).actuators.control_range if table.names else np.zeros((0, 2))
+        return _Actuators(table.names, table.drives, table.others, ranges)
+
+    @cached_property
+    def _plans(self) -> dict[tuple[int, ...], DrivePlan]:
+        """By the indices of chosen actuators."""
+        return {}
 
     @property
     def _activated(self) -> tuple[int, ...]:
