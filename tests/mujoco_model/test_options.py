@@ -67,8 +67,6 @@ def test_options_out_of_range_are_refused(make, part):
          "stiffness of the free joint"),
         ('<body><joint/><geom size="0.1"/><body><joint/><geom size="0.1"/></body></body></worldbody>'
          '<option><flag filterparent="disable"/></option><worldbody>', "", "filterparent disabled in"),
-        ('<body><joint name="j"/><geom size="0.1" mass="1"/></body></worldbody><actuator><motor name="m" joint="j"/>'
-         '<position name="p" joint="j"/></actuator><worldbody>', "", "actuators '.*m' and '.*p' on one joint"),
     ],
 )  # fmt: skip
 def test_what_the_model_has_not_is_refused_by_name(body, option, part):
