@@ -3,13 +3,13 @@
 import copy
 import io
 import pickle
-import subprocess
 import sys
 
 import pytest
 import torch
 
 import genesis as gs
+from tests import processes
 from tests.conftest import PRECISION
 
 WAYS = {
@@ -176,7 +176,7 @@ else:
     found = []
     for role in ("save", "load"):
         command = [sys.executable, "-W", "ignore", "-c", program, role, str(tmp_path / "state.pt")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        done = processes.run(command, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr
         found += done.stdout.splitlines()
     assert len(found) == 3 and len(set(found)) == 1
