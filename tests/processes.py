@@ -13,7 +13,7 @@ LIMIT_S = 60.0
 
 
 def write_kernels() -> None:
-    """Write this process's compiled kernels to the cache on the disk, which the compiler itself does only when it stops.
+    """Write this process's compiled kernels to the cache on the disk, as the compiler itself does when it stops.
 
     So it is stopped, in a forked copy of the process that ends with that. Without fork, or if the copy fails, a process
     started later compiles for itself: slower, and to the same kernels.

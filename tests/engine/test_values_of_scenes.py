@@ -144,6 +144,7 @@ def test_the_advice_for_pickling_a_scene_works(make):
     assert torch.equal(plain(other.get_state().tool.pos), plain(one.get_state().tool.pos))
 
 
+@pytest.mark.precision("32")
 def test_a_state_survives_its_process_and_its_runtime(tmp_path):
     """Saved by one process; loaded by another before and after gs.destroy, to go on to the same bits."""
     program = f"""
