@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genesis.errors import GenesisValueError
+from genesis.loaders.equalities import is_translated
 from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import solid_geoms, touches
 from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
@@ -99,9 +100,10 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
     for index in range(model.ntendon):
         if _tendon_acts(model, index):
             yield "tendon", _label("tendon", index, model.tendon(index).name)
-    for category, accessor, count in (("equality", model.equality, model.neq), ("pair", model.pair, model.npair)):
-        for index in range(count):
-            yield category, _label(category, index, accessor(index).name)
+    for index in range(model.neq):
+        if not is_translated(model, index):
+            yield "equality", _label("equality", index, model.equality(index).name)
+    yield from (("pair", _label("pair", index, model.pair(index).name)) for index in range(model.npair))
     for category, count in (("flex", model.nflex), ("plugin", model.nplugin)):
         yield from ((category, f"{category} {index}") for index in range(count))
     for index in range(model.nbody):
@@ -220,6 +222,9 @@ def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
         check_solimp(f"solimp of the dry friction of {what}", numbers.dofs.solimp[joint.dof].tolist())
         if not 0 <= numbers.dofs.frictionloss[joint.dof] < np.inf:
             _fail(f"frictionloss of {what}", "be finite and >= 0", numbers.dofs.frictionloss[joint.dof])
+    for row in range(len(numbers.equalities)):
+        check_solref(f"solref of equality {row} of {model.name}", numbers.equalities.solref[row].tolist())
+        check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
     for name, time in zip(numbers.actuator_names, numbers.actuators.time.tolist(), strict=True):
         if not 0 < time < np.inf:
             _fail(f"time constant of actuator {name!r} of {model.name}", "be finite and > 0", time)

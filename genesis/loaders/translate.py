@@ -42,9 +42,12 @@ def translate(
     links = Links(model)
     excluded, partly = read_exclusions(model, links)
     compliant = contact == "compliant"
-    lacking = unsupported(model, partly) if compliant else grouped(unsupported_by_mujoco_model(model))
-    elsewhere = known_to_mujoco_model(model, lacking) if compliant else ()
-    warnings = refuse(source, lacking | lost, allowed, elsewhere)
+    of_mujoco = grouped(unsupported_by_mujoco_model(model))
+    lacking = unsupported(model, partly) | lost if compliant else of_mujoco
+    if "mimic" in lost:  # constraints of a URDF file are of those joints
+        lacking.pop("equality", None)
+    elsewhere = [*known_to_mujoco_model(model, lacking), *(category for category in lost if category in lacking)]
+    warnings = refuse(source, lacking, allowed, dict.fromkeys(elsewhere) if compliant else ())
     if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())
         warnings.append(f"{source}: its gravity {told} is left out, because the scene has its own.")

@@ -28,7 +28,7 @@ HEAPS: dict[str, dict] = {
     },
     "heap of boxes": {"kinds": ("box",)},
     "heap of primitives": {
-        "kinds": ("box", "capsule", "sphere"), "integrator": "implicitfast", "cone": "elliptic",
+        "kinds": ("box", "capsule", "sphere"), "integrator": "Euler", "cone": "elliptic",
         "dimensions": DIMENSIONS,
     },
 }  # fmt: skip

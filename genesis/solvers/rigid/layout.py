@@ -15,16 +15,17 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 21
+N_SIZES = 22
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
- POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, ACTUATORS, ACTIVATIONS) = range(N_SIZES)  # fmt: skip
+ POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES, ACTUATORS,
+ ACTIVATIONS) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
-    "actuators": ACTUATORS, "activations": ACTIVATIONS,
+    "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 

@@ -23,6 +23,7 @@ from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import actuator_constants
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.driver import driver
+from genesis.solvers.rigid.mujoco.prepare_equality import pack_equalities
 from genesis.solvers.rigid.mujoco.smoothing import smoothed
 from genesis.solvers.rigid.mujoco.touch_table import (
     KINDS,
@@ -171,6 +172,7 @@ def mujoco(
     touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0,
                            options.self_collision)  # fmt: skip
     touch, of_links, points = touches.ints, touches.of_links, touches.points
+    equalities = pack_equalities(model)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
@@ -185,9 +187,10 @@ def mujoco(
         fluid=bool(len(fluid)),
         curved=bool(np.isin(on_ground[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
         pairs=touches.pairs,
+        equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
     )
-    triangle = (model.n_dofs * (model.n_dofs + 1)) // 2
+    spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)
     tolerance = TOLERANCE[double] if options.tolerance is None else options.tolerance
@@ -196,6 +199,7 @@ def mujoco(
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
         dof_last=last_moved(model),
+        equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     if features.actuators:
@@ -204,9 +208,11 @@ def mujoco(
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "geoms": len(model.geoms), "points": len(model.geoms), "grounds": len(grounds),
         "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
-        "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
-        "depth": max(3 if balls else 1, touches.depth),
-        "triangle": triangle if touches.pairs else 0, "spread_dofs": model.n_dofs if touches.pairs else 0,
+        "equalities": len(equalities), "equality_entries": len(equalities.dofs),
+        "contacts": max(1, touches.n_contacts + balls + len(equalities)),
+        "rows": int(max([1, equalities.rows, *dims])),
+        "depth": max(3 if balls else 1, touches.depth, equalities.depth),
+        "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),

@@ -73,6 +73,12 @@ class Touches(NamedTuple):
         return int((self.ints[:, slot.T_GROUND] < 0).sum())
 
     @property
+    def n_contacts(self) -> int:
+        """Most contacts in a list: environments of a block may touch a ground with other points each."""
+        of_ground = self.ints[:, slot.T_GROUND] >= 0
+        return int(np.where(of_ground, self.ints[:, slot.T_N_POINTS], self.ints[:, slot.T_MOST]).sum())
+
+    @property
     def depth(self) -> int:
         """Most dofs that move a contact."""
         return int((self.ints[:, slot.T_DEPTH] + self.ints[:, slot.T_DEPTH_B]).max(initial=0))
