@@ -175,10 +175,9 @@ def test_robots_in_one_scene_have_their_own_actuators():
     assert torch.allclose(plain(robots[3].get_actuators_activation()), wanted)
 
 
+@pytest.mark.precision("64")
 def test_gains_and_biases_are_per_environment():
     """As MuJoCo with each environment's own numbers."""
-    if gs.tc_float != torch.float64:
-        pytest.skip("compares to 1e-11")
     pair = Pair(arm(5, "Euler"), 4)
     states, ctrl = pair.states(0), pair.controls(0, 1)
     others = pair.robot.model.actuator_table.others

@@ -59,13 +59,13 @@ def test_force_on_joints_is_mujocos():
 
 
 class Case:
-    """One state in all environments."""
+    """One state in all environments, at which two controls, a force and a joint's force are beyond their ranges."""
 
     def __init__(self, integrator: str) -> None:
-        self.pair = Pair(arm(11, integrator), B, requires_grad=True)
+        self.pair = Pair(arm(28, integrator), B, requires_grad=True)
         one = self.pair.states(1)
         self.start = States(*(0.7 * torch.tensor(x[:1]).expand(B, -1) for x in (one.qpos, one.qvel, one.act)))
-        self.ctrl = 0.6 * torch.tensor(self.pair.controls(2, 1)[0, :1]).expand(B, -1)
+        self.ctrl = 1.2 * torch.tensor(self.pair.controls(2, 1)[0, :1]).expand(B, -1)
 
     def run(self, qpos=None, qvel=None, act=None, ctrl=None) -> torch.Tensor:
         """(B,) a loss after some steps."""
