@@ -77,9 +77,8 @@ def refuse(
     if refused:
         listing = "; ".join(f"{category}: {', '.join(names)}" for category, names in refused.items())
         there = [category for category in refused if category in set(elsewhere)]
-        hint = (
-            f" MujocoContact has {'all' if len(there) == len(refused) else ', '.join(there)} of these." if there else ""
-        )
+        named = "all" if len(there) == len(refused) else ", ".join(there)
+        hint = f" RigidOptions(contact=MujocoContact()) has {named} of these." if there else ""
         raise GenesisValueError(
             f"{source} must hold supported elements only, got {listing}. Remove them, or pass "
             f"allow={tuple(refused)!r} to load without them.{hint}"

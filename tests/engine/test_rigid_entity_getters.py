@@ -184,7 +184,7 @@ def test_a_box_at_rest_is_carried(rigid):
     """Contacts carry the weight, the IMU feels it, and links that nothing moves transmit what they must."""
     scene, robot, (body,) = rigid(boxes=1, outputs=OUTPUTS, requires_grad=False)
     contacts = body.get_contacts()
-    assert contacts.force.shape == contacts.position.shape == (3, 8, 3) and contacts.geom_names == ("box",) * 8
+    assert contacts.force.shape == contacts.position.shape == (3, 1, 3) and contacts.geom_names == ("box",)
     assert not contacts.force.any() and not body.get_links_wrench().any() and not body.get_links_acceleration().any()
     for _ in range(150):
         scene.step()
@@ -192,13 +192,8 @@ def test_a_box_at_rest_is_carried(rigid):
     weight = torch.tensor([0.0, 0.0, 2.0 * 9.81], dtype=real)
     assert torch.allclose(contacts.force.sum(1), weight, atol=1e-3)
     assert torch.allclose(contacts.impulse, contacts.force * 0.01)
-    below = contacts.force[0, :, 2] > 0
-    assert int(below.sum()) == 4
-    corners = torch.tensor([[1.9, 2.1], [-0.1, 0.1]], dtype=real)
-    for axis in (0, 1):
-        assert torch.allclose(
-            contacts.position[0, below, axis].sort().values, corners[axis].repeat_interleave(2), atol=1e-3
-        )
+    middle = torch.tensor([2.0, 0.0], dtype=real)  # of the four corners that touch
+    assert torch.allclose(contacts.position[0, 0, :2], middle, atol=1e-3)
     felt, spin = body.get_imu("box")
     assert torch.allclose(felt, torch.tensor([0.0, 0.0, 9.81], dtype=real), atol=1e-3)
     assert torch.allclose(spin, torch.zeros((), dtype=real), atol=1e-4)

@@ -33,7 +33,6 @@ def test_the_model_arrives(rigid):
     assert robot.get_dofs_kv([ELBOW])[0].tolist() == pytest.approx([0.4])
     assert robot.get_mass().tolist() == pytest.approx([3.2] * 3)
     assert body.get_mass().tolist() == pytest.approx([2.0] * 3) and body.get_friction().tolist() == [[0.7]] * 3
-    assert (robot.get_contact_stiffness() > 0).all()
     third = 2.0 / 12 * 0.08
     assert body.get_links_inertia()[0, 0].tolist() == pytest.approx([third] * 3 + [0.0] * 3)
 
@@ -189,7 +188,7 @@ def test_without_gradients_everything_is_detached(rigid):
         (lambda r: r.set_inertia([1.0, 1.0, float("nan"), 0.0, 0.0, 0.0]), "inertia must be finite"),
         (lambda r: r.set_inertia(torch.ones(4)), r"shape \(4, 6\) or \(6,\) or \(3, 4, 6\) or \(3, 1, 6\)"),
         (lambda r: r.set_friction(-0.1), "friction must be finite >= 0"),
-        (lambda r: r.set_contact_stiffness(0.0), "contact_stiffness must be finite > 0"),
+        (lambda r: r.set_geoms_solref([0.02, -1.0]), "solref must be finite, both > 0"),
         (lambda r: r.set_dofs_kp(-1.0, dofs_idx_local=[9]), "kp must be finite >= 0"),
         (lambda r: r.set_dofs_kv(float("nan")), "kv must be finite"),
         (lambda r: r.set_dofs_armature("heavy"), "armature must hold numbers"),

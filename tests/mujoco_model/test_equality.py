@@ -314,7 +314,7 @@ def test_inactive_constraints_are_left_out():
 @pytest.mark.parametrize("suffix, text, category", [("xml", text_of("four-bar"), "equality"), ("urdf", HAND, "mimic")])
 def test_the_compliant_model_points_to_the_one_that_has_them(suffix, text, category):
     load = loaders.load_mjcf if suffix == "xml" else loaders.load_urdf
-    with pytest.raises(gs.GenesisException, match=rf"{category}.*MujocoContact\(\)\) has.*{category}"):
+    with pytest.raises(gs.GenesisException, match=rf"{category}.*MujocoContact\(\)\) has all of these"):
         load(file_of(text, suffix), cache=False)
 
 

@@ -51,7 +51,8 @@ def check_robot(file, robot, env):
 
 
 def test_a_moved_robot_of_the_second_environment(tmp_path):
-    scene = gs.Scene(sim_options=gs.options.SimOptions(dt=1 / 60, substeps=16))
+    compliant = gs.options.RigidOptions(contact=gs.options.CompliantContact())
+    scene = gs.Scene(sim_options=gs.options.SimOptions(dt=1 / 60, substeps=16), rigid_options=compliant)
     scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid())
     ant = scene.add_entity(gs.morphs.Robot(name="ant"), material=gs.materials.Rigid(friction=0.9), name="ant")
     camera = scene.add_camera(**VIEW)

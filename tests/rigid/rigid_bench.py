@@ -122,7 +122,7 @@ class Bench:
         self.solver.store(frames)
         self.solver.load_adjoint(frames, [cotangents[k].contiguous() for k in self.results])
         self.solver.substep_adjoint(frames, 0, self.substeps)
-        return dict(zip(self.inputs, self.solver.store_adjoint(frames, [True] * 6), strict=True))
+        return dict(zip(self.inputs, self.solver.store_adjoint(frames, [True] * len(self.inputs)), strict=True))
 
     def _at(self, n_envs: int, n_frames: int) -> Frames:
         if (n_envs, n_frames) not in self._frames:

@@ -34,6 +34,8 @@ class Features(NamedTuple):
     fluid: bool = False
     curved: bool = False
     """Whether ellipsoids or cylinders may touch grounds."""
+    hulls: bool = False
+    """Whether convex meshes may touch grounds."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Kinds of geoms that may touch each other."""
     equalities: bool = False
@@ -51,10 +53,11 @@ TOUCH_INTS = 14
 (T_LINK, T_GEOM, T_DOF, T_DEPTH, T_DIM, T_KIND, T_MOST,
  T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B) = range(TOUCH_INTS)  # fmt: skip
 """Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
-kind; contacts that it has at most. With a ground: its index, the geom's points. With another geom: T_GROUND is -1,
-T_KIND the place in `Features.pairs`; the normal points away from the first geom."""
-SPHERE, BOX, ELLIPSOID, CYLINDER = range(4)
-"""Kinds of a touch. A capsule is two spheres with a hint for the tangent."""
+kind; contacts that it has at most. With a ground: its index, the geom's points that are tried, and in place of T_LINK_B
+how many it has. With another geom: T_GROUND is -1, T_KIND the place in `Features.pairs`; the normal points away from
+the first geom."""
+SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
+"""Kinds of a touch with a ground. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
 """Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest
@@ -62,7 +65,8 @@ distance, m, of the geom's centre from the ground or the other's centre at which
 GEOM_ROWS = 6
 G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
 """Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
-hint for the tangent), and of an ellipsoid its squared semi-axes as a symmetric matrix."""
+hint for the tangent), of an ellipsoid its squared semi-axes as a symmetric matrix, and of a hull (greatest distance of
+a vertex, -, -)."""
 
 *_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
 FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows

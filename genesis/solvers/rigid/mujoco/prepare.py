@@ -186,6 +186,7 @@ def mujoco(
         rotations=bool(len(dims) and dims.max() > 3),
         fluid=bool(len(fluid)),
         curved=bool(np.isin(on_ground[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
+        hulls=bool((on_ground[:, slot.T_KIND] == slot.HULL).any()),
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),

@@ -17,9 +17,10 @@ from genesis.solvers.rigid.mujoco.smoothing import extra_margin
 from genesis.solvers.rigid.setup import Place
 
 KINDS = {"sphere": slot.SPHERE, "capsule": slot.SPHERE, "box": slot.BOX, "ellipsoid": slot.ELLIPSOID,
-         "cylinder": slot.CYLINDER}  # fmt: skip
+         "cylinder": slot.CYLINDER, "hull": slot.HULL}  # fmt: skip
 POINTS_OF_CYLINDER = 4
 MOST_OF_BOX = 4
+MOST_OF_HULL = 4
 
 
 def points_of(geom: Geom) -> np.ndarray:
@@ -34,6 +35,8 @@ def points_of(geom: Geom) -> np.ndarray:
         local = size * np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)])
     elif geom.kind == "cylinder":
         local = np.zeros((POINTS_OF_CYLINDER, 3))
+    elif geom.kind == "hull":
+        local = np.asarray(geom.vertices)
     else:
         local = np.zeros((1, 3))
     return np.array([(*(pos + rotations.rotate(quat, v)), radius) for v in local])
@@ -51,6 +54,8 @@ def pack_geoms(model: RigidModel) -> np.ndarray:
         if geom.kind == "ellipsoid":
             six = rotations.six(turn @ np.diag(size**2) @ turn.T)
             row[slot.G_DIAGONAL, :3], row[slot.G_OFF, :3] = six[:3], six[3:]
+        elif geom.kind == "hull":
+            row[slot.G_DIAGONAL, 0] = np.linalg.norm(geom.vertices, axis=1).max()
     return rows
 
 
@@ -113,10 +118,11 @@ def pack_touches(
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
-        n, chain = len(points_of(geom)), chains[geom.link]
+        vertices, chain = len(points_of(geom)), chains[geom.link]
+        n = MOST_OF_HULL if geom.kind == "hull" else vertices
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
-                     0, 0, -1, 0))  # fmt: skip
+                     vertices, 0, -1, 0))  # fmt: skip
         radius = float(np.linalg.norm(prepare.bounding_box(geom)))
         laws.append(touch_law(geom, ground, of_both, radius, smoothing, timestep))
     return Touches(np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),

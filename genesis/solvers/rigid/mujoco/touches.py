@@ -9,7 +9,7 @@ the geom's lowest point to c:
 The hint is the axis of a capsule; for other shapes an axis of the world.
 """
 
-from genesis.compiler import Composite, Functions, per_runtime, ti
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti
 from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
@@ -24,9 +24,11 @@ from genesis.solvers.rigid.mujoco.layout import (
     G_POS,
     G_X,
     G_Z,
+    HULL,
     T_GEOM,
     T_GROUND,
     T_KIND,
+    T_LINK_B,
     T_MARGIN,
     T_MOST,
     T_N_POINTS,
@@ -36,8 +38,12 @@ from genesis.solvers.rigid.mujoco.layout import (
 )
 from genesis.solvers.rigid.spatial import times
 
+APART = 0.3
+"""Distance of a hull's other contacts from its deepest vertex, in times its radius, at least."""
 PARALLEL = 1e-15
 """A cylinder stands flat where its axis is closer to the normal."""
+FAR = 1e30
+"""m."""
 
 
 class Touching(Composite):
@@ -58,7 +64,7 @@ class Slopes(Composite):
 
 @per_runtime
 def touches(features: Features) -> Functions:
-    gr = grounds(features)
+    gr, lay = grounds(features), layout()
 
     @ti.func
     def cylinder_frame(a: ti.template(), g, R: ti.template(), n: ti.template()):
@@ -181,6 +187,34 @@ def touches(features: Features) -> Functions:
         gturn += turned + of.c.cross(gc)
         return gturn, gc
 
+    @ti.func
+    def vertex_of(a: ti.template(), t, k, p: ti.template(), R: ti.template(), n: ti.template(), low, margin):
+        """Of a hull over a ground with normal n, whose centre is `low` above it: where its deepest vertex is, or, in
+        their order, the k-th of the other vertices within the margin and away from that; and whether there is one."""
+        first, count, none = my.touch(a, t, T_POINT0), my.touch(a, t, T_LINK_B), lane()
+        deepest, best = lanes3(), lane(FAR)
+        for i in range(first, first + count):
+            v = R @ my.point(a, i)[:3]
+            height = v.dot(n)
+            best_yet = height < best
+            deepest = where(best_yet, v, deepest)
+            best = where(best_yet, height, best)
+        chosen, found = lanes3(), lane()
+        if k == 0:
+            chosen += deepest
+            found += 1.0
+        else:
+            radius, seen = my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0], lane()
+            for i in range(first, first + count):
+                v = R @ my.point(a, i)[:3]
+                off = v - deepest
+                fits = (v.dot(n) + low < margin) & (off.dot(off) > (APART * radius) * (APART * radius))
+                seen = where(fits, seen + 1.0, seen)
+                now = fits & (found < 0.5) & (seen > ti.cast(k, lay.real) - 0.5)
+                chosen = where(now, v, chosen)
+                found = where(now, none + 1.0, found)
+        return p + chosen, found
+
     def walk(visit):
         """A function that calls `visit(a, s, b, l, touching)` for every contact of link l that some environment of a
         block has."""
@@ -197,7 +231,11 @@ def touches(features: Features) -> Functions:
                     kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
                     taken = lane()
                     for k in range(my.touch(a, t, T_N_POINTS)):
-                        c = centre_of(a, t, k, p, R)
+                        c, exists = centre_of(a, t, k, p, R), lane(1.0)
+                        if ti.static(features.hulls):
+                            if kind == HULL:
+                                low, up = gr.surface(a, ground, world + p)
+                                c, exists = vertex_of(a, t, k, p, R, up, low, margin)
                         D, n = gr.surface(a, ground, world + c)
                         s_ = support(a, t, k, R, n)
                         distance = D - s_.dot(n)
@@ -207,6 +245,8 @@ def touches(features: Features) -> Functions:
                             reached = where(n.dot(c - middle) > 0.0, lane(1.0), y)
                         elif kind == CYLINDER and k > 0:  # others only with the lowest
                             reached = where(taken > 0.5, y, lane(1.0))
+                        elif kind == HULL:
+                            reached = where(exists > 0.5, y, lane(1.0))
                         on = (reached < 0.0) & (taken < most - 0.5)
                         if any_lane(on):
                             taken = where(on, taken + 1.0, taken)
