@@ -53,3 +53,22 @@ def heap(
       <actuator><motor joint="arm" gear="3" ctrlrange="-1 1"/></actuator>
     </mujoco>
     """
+
+
+def meshes(seed: int, n_bodies: int = 3) -> str:
+    """Free bodies, convex meshes of random corners, that touch slopes alone."""
+    rng = np.random.default_rng(seed)
+    assets = bodies = ""
+    for k in range(n_bodies):
+        corners = rng.normal(size=(int(rng.integers(6, 20)), 3)) * 0.1
+        assets += f'<mesh name="m{k}" vertex="{" ".join(f"{x:.6f}" for x in corners.ravel())}"/>'
+        bodies += f"""<body pos="{0.6 * k} 0 0.3"><freejoint/><geom type="mesh" mesh="m{k}" contype="0" conaffinity="1"
+          density="{rng.uniform(300, 2000)}" condim="{rng.choice(DIMENSIONS)}"/></body>"""
+    return f"""
+    <mujoco>
+      <option timestep="0.004"/>
+      <default><geom solimp="0.8 0.95 0.01 0.5 2"/></default>
+      <asset>{assets}</asset>
+      <worldbody><geom type="plane" size="0 0 1"/><geom type="plane" size="0 0 1" euler="0 15 20"/>{bodies}</worldbody>
+    </mujoco>
+    """
