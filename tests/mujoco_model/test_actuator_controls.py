@@ -216,8 +216,8 @@ def test_what_has_no_constant_moment_arms_is_refused_by_name(more, last, integra
 @pytest.mark.parametrize(
     "more, last, hint",
     [
-        (FILTER, "", r"MujocoContact\(\)\) has all of these"),
-        (TENDON + '<actuator><motor name="t" tendon="t"/></actuator>', "", r"MujocoContact\(\)\) has all of these"),
+        (FILTER, "", "MujocoContact()) has all of these"),
+        (TENDON + '<actuator><motor name="t" tendon="t"/></actuator>', "", "MujocoContact()) has all of these"),
         (FILTER.replace("</actuator>", '<muscle name="x" joint="j1" lengthrange="0 1"/></actuator>'), "", None),
         ('<actuator><motor name="x" joint="j3" gear="1 2 0"/></actuator>', 'type="ball"', None),
     ],
