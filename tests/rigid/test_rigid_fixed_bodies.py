@@ -58,8 +58,7 @@ def dropped_on(place, mass, geom, mover):
     )
 
 
-@pytest.mark.parametrize("mover", MOVERS)
-@pytest.mark.parametrize("geom", GEOMS)
+@pytest.mark.parametrize("geom, mover", [("box", "box"), ("sphere", "capsule"), ("capsule", "sphere")])
 def test_the_mass_of_what_is_fixed_changes_no_bit(geom, mover):
     wanted = dropped_on("static", 1.0, geom, mover)
     assert torch.isfinite(wanted).all() and wanted[:, 2].min() > 0.02

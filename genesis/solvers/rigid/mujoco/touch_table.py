@@ -19,6 +19,7 @@ from genesis.solvers.rigid.setup import Place
 KINDS = {"sphere": slot.SPHERE, "capsule": slot.SPHERE, "box": slot.BOX, "ellipsoid": slot.ELLIPSOID,
          "cylinder": slot.CYLINDER, "hull": slot.HULL}  # fmt: skip
 POINTS_OF_CYLINDER = 4
+ROUND_PAIRS = {("sphere", "sphere"), ("sphere", "capsule"), ("capsule", "capsule")}
 MOST_OF_BOX = 4
 MOST_OF_HULL = 4
 
@@ -98,7 +99,7 @@ def pack_touches(
         firsts.append(len(points))
         points += list(points_of(geom))
     meeting = [(i, j) for i, j in meeting_geoms(model, self_collision) if kinds_of(model, i, j) in FINDERS]
-    kinds = tuple(sorted({kinds_of(model, i, j) for i, j in meeting}))
+    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in meeting})
     chains = chains_of(model)
     ints, laws = [], []
     for i, j in meeting:
@@ -158,6 +159,13 @@ def last_moved(model: RigidModel) -> list[int]:
         for dof in chain:
             last[dof] = max(last[dof], chain[-1])
     return last
+
+
+def kernel_kinds(met: set[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Kinds of pairs that kernels are compiled with: none, those of round shapes, or all, so that few have to be."""
+    if not met:
+        return ()
+    return tuple(pair for pair in FINDERS if pair in ROUND_PAIRS or not met <= ROUND_PAIRS)
 
 
 def kinds_of(model: RigidModel, i: int, j: int) -> tuple[str, str]:
