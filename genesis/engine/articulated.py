@@ -24,7 +24,7 @@ from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import pair_list, prepare
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
-from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout
+from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout, places
 from genesis.solvers.rigid.solver import RigidSolver
 from genesis.surfaces import Default
 
@@ -187,7 +187,7 @@ def _check_apart(grounds: Sequence[GroundEntity]) -> None:
 
 def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
     """Tell every entity where its numbers are."""
-    points = prepare.contact_points(rigid_system.model)
+    points = places(rigid_system.options, rigid_system.model)
     n_bodies = len(rigid_system.bodies)
     q, before = 0, {"links": 0, "geoms": 0, "dofs": 0}
     for k, body in enumerate(rigid_system.bodies):

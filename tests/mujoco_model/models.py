@@ -3,6 +3,7 @@
 import functools
 
 from tests.mujoco_model.engine import GYMNASIUM, Engine, gymnasium_text
+from tests.mujoco_model.heaps import heap
 from tests.mujoco_model.random_trees import CONES, DIMENSIONS, GEOMS, INTEGRATORS, ROOTS, Kinds, random_tree
 
 PINNED: dict[str, Kinds] = {
@@ -20,16 +21,25 @@ PINNED: dict[str, Kinds] = {
     "implicitfast, elliptic": Kinds(integrators=("implicitfast",), cones=("elliptic",), fluid=0.0),
 }
 """Trees of one kind of something; the seed is their place."""
-FAST = ("half_cheetah", "RK4, elliptic")
+HEAPS: dict[str, dict] = {
+    "heap of round shapes": dict(kinds=("sphere", "capsule"), dimensions=DIMENSIONS),
+    "heap of round shapes, RK4, elliptic": dict(
+        kinds=("sphere", "capsule"), integrator="RK4", cone="elliptic", dimensions=DIMENSIONS
+    ),
+}
+"""Bodies on bodies; the seed is their place."""
+FAST = ("half_cheetah", "RK4, elliptic", "heap of round shapes")
 """Compared by default; kernels of each are compiled anew."""
 RANDOM = tuple(f"tree {seed}" for seed in range(24))
-SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *RANDOM) if name not in FAST)
+SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, *RANDOM) if name not in FAST)
 
 
 def text_of(name: str) -> str:
     """MJCF text of a model."""
     if name in GYMNASIUM:
         return gymnasium_text(name)
+    if name in HEAPS:
+        return heap(list(HEAPS).index(name), **HEAPS[name])
     if name in PINNED:
         return random_tree(100 + list(PINNED).index(name), PINNED[name])
     return random_tree(int(name.split()[1]))

@@ -93,7 +93,10 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
         """The velocity whose power with the subtree's force is the cotangent of the link's wrench output."""
         gforce = at.get3(a, a.gjoint, at.wrench_at(a, b, l, PUSH))
         gtorque = at.get3(a, a.gjoint, at.wrench_at(a, b, l, TWIST))
-        return Spatial(gtorque, gforce + at.traced_at(a, s, b, l, POS).cross(gtorque))
+        asked = Spatial(gtorque, gforce + at.traced_at(a, s, b, l, POS).cross(gtorque))
+        if ti.static(mujoco):
+            asked = a.part * asked
+        return asked
 
     @ti.func
     def contact_adjoint(a: ti.template(), s, b, l, p: ti.template(), R: ti.template(), vel: ti.template(),
@@ -180,6 +183,8 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
             if ti.static(features.outputs):
                 # the link's wrench output is about p
                 lever = N.v.cross(at.get3(a, a.gjoint, at.wrench_at(a, b, l, TWIST)))
+                if ti.static(mujoco):
+                    lever = a.part * lever
                 W.w += p.cross(lever)
                 W.v += lever
             first = at.link(a, l, DOF0)

@@ -7,7 +7,7 @@ from genesis.loaders.parts import GroundGeom
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid import pair_list, prepare
 from genesis.solvers.rigid.driver import driver
-from genesis.solvers.rigid.setup import Place, Setup
+from genesis.solvers.rigid.setup import Setup
 
 
 def compliant(
@@ -55,5 +55,5 @@ def compliant(
         outputs=features.outputs,
         constants=constants,
         sizes=sizes,
-        places=[Place(point.link, point.geom) for point in points],
+        places=prepare.places(model),
     )

@@ -12,6 +12,7 @@ from genesis.loaders.mass_matrix import mass_matrix
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, RigidModel
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import layout as slot
+from genesis.solvers.rigid.setup import Place
 
 UNLIMITED = 1e30
 """Stands for infinity in kernels, which are compiled under the assumption that there is none."""
@@ -74,6 +75,11 @@ def contact_points(model: RigidModel) -> list[ContactPoint]:
     """What touches the ground, ordered by link."""
     points = [point for i, geom in enumerate(model.geoms) for point in _points_of(geom, i)]
     return sorted(points, key=lambda point: point.link)
+
+
+def places(model: RigidModel) -> list[Place]:
+    """Of the outputs `contacts`: points."""
+    return [Place(point.link, point.geom) for point in contact_points(model)]
 
 
 def _points_of(geom: Geom, idx: int) -> list[ContactPoint]:

@@ -11,7 +11,7 @@ from genesis.solvers.rigid import layout, prepare
 from genesis.solvers.rigid.compliant import compliant
 from genesis.solvers.rigid.mujoco import layout as mujoco_layout
 from genesis.solvers.rigid.mujoco import prepare as mujoco_prepare
-from genesis.solvers.rigid.setup import Setup
+from genesis.solvers.rigid.setup import Place, Setup
 
 
 class ContactModel(NamedTuple):
@@ -23,13 +23,16 @@ class ContactModel(NamedTuple):
     """All of them, of a robot, grounds, options of the model, and gravity."""
     setup: Callable[..., Setup]
     """Arguments are those of `setup`."""
+    places: Callable[[RigidModel], Sequence[Place]]
+    """Of the outputs `contacts`, in their order."""
 
 
 MODELS = {
-    "CompliantContact": ContactModel(layout.PARAMETER_TABLE, prepare.initial_parameters, compliant),
+    "CompliantContact": ContactModel(layout.PARAMETER_TABLE, prepare.initial_parameters, compliant, prepare.places),
     "MujocoContact": ContactModel(
-        mujoco_layout.PARAMETER_TABLE, mujoco_prepare.initial_parameters, mujoco_prepare.mujoco
-    ),
+        mujoco_layout.PARAMETER_TABLE, mujoco_prepare.initial_parameters, mujoco_prepare.mujoco,
+        mujoco_prepare.places,
+    ),  # fmt: skip
 }
 """By the name of the class of `options.contact`."""
 
@@ -49,6 +52,11 @@ def parameter_layout(
     """Name -> (first index, shape) of each parameter's numbers."""
     sizes = model.n_links, len(model.geoms), model.n_dofs, len(grounds)
     return layout.parameter_layout(*sizes, _model(options).parameters)
+
+
+def places(options: Any, model: RigidModel) -> Sequence[Place]:
+    """Of the outputs `contacts`, in their order."""
+    return _model(options).places(model)
 
 
 def initial_parameters(

@@ -4,9 +4,9 @@ Which shapes touch, and with which features, differs from environment to environ
 (`genesis.contact.narrow_phase`). Places are about the centre of the first geom, in world axes.
 """
 
-from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced
-from genesis.contact.narrow_phase import MOST, narrow_phase
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase import layout as slot
+from genesis.contact.narrow_phase.finders import narrow_phase
 from genesis.math.lanes import Mat, Vec, any_lane, lane, lanes3, of_lane, set_lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import ORIGIN, PAIRS, POS, ROOT
@@ -43,25 +43,25 @@ class Met(Composite):
         self.posed, self.k, self.on, self.place, self.n, self.y = posed, k, on, place, n, y
 
 
-@traced
-def one3(v, j):
-    """Lane j of a vector."""
-    return Vec(*[of_lane(x, j) for x in v.parts])
-
-
-@traced
-def one33(m, j):
-    return Mat(*[one3(row, j) for row in m.rows])
-
-
 @per_runtime
 def bodies(features: Features) -> Functions:
     lay, na = layout(), narrow_phase(features.pairs)
 
     @ti.func
+    def one3(v: ti.template(), j):
+        """Lane j of a vector."""
+        return lay.vec3(of_lane(v[0], j), of_lane(v[1], j), of_lane(v[2], j))
+
+    @ti.func
+    def one33(m: ti.template(), j):
+        """Lane j of a rotation."""
+        x, y, z = one3(m.rows[0], j), one3(m.rows[1], j), one3(m.rows[2], j)
+        return ti.Matrix.rows([x, y, z])
+
+    @ti.func
     def found_at(b, j, k):
         """Of the first number of contact k in lane j."""
-        return ((b * lay.width + j) * MOST + k) * slot.NUMBERS
+        return ((b * lay.width + j) * slot.MOST + k) * slot.NUMBERS
 
     @ti.func
     def frame(a: ti.template(), s, b, l, g):
@@ -72,7 +72,7 @@ def bodies(features: Features) -> Functions:
 
     @ti.func
     def size(a: ti.template(), g):
-        return Vec(my.geom(a, g, G_POS)[3], my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3])
+        return lay.vec3(my.geom(a, g, G_POS)[3], my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3])
 
     @ti.func
     def pose(a: ti.template(), s, b, t):
@@ -93,7 +93,7 @@ def bodies(features: Features) -> Functions:
         for j in range(lay.width):
             count = 0
             if of_lane(near, j) < reach * reach:
-                count = na.meet(a, my.touch(a, t, T_KIND), found_at(b, j, 0), size_a, size_b, one3(of.p, j),
+                count = na.meet(a.found, my.touch(a, t, T_KIND), found_at(b, j, 0), size_a, size_b, one3(of.p, j),
                                 one33(of.Ra, j), one33(of.Rb, j), my.touch_number(a, t, T_MARGIN))  # fmt: skip
             set_lane(counts, j, ti.cast(count, lay.real))
             most = ti.max(most, count)
@@ -123,8 +123,8 @@ def bodies(features: Features) -> Functions:
         shift, turn, there = lanes3(), lanes3(), where(of.on, lane(1.0), lane())
         for j in range(lay.width):
             if of_lane(there, j) > 0.5:
-                moved, turned = na.slopes(a, my.touch(a, po.touch, T_KIND), found_at(b, j, of.k), size_a, size_b,
-                                          one3(po.p, j), one33(po.Ra, j), one33(po.Rb, j), one3(gplace, j),
+                moved, turned = na.slopes(a.found, found_at(b, j, of.k), size_a, size_b, one3(po.p, j),
+                                          one33(po.Ra, j), one33(po.Rb, j), one3(gplace, j),
                                           of_lane(gdistance, j), one3(gn, j))  # fmt: skip
                 for c in ti.static(range(3)):
                     set_lane(shift[c], j, moved[c])

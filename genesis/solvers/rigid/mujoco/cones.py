@@ -115,4 +115,56 @@ def cones(features: Features) -> Functions:
         moved += where(absolute(zone - before) > 0.5, none + 1.0, none)
         return slope, curvature, moved
 
-    return Functions(evaluate=evaluate)
+    @ti.func
+    def friction_adjoint(a: ti.template(), b, dim, power, gmu: ti.template()):
+        """Adds the slopes of the power of the first listed contact by sliding, spinning and rolling friction."""
+        none = lane()
+        stiff = my.number(a, b, 0, D)
+        x, h = my.number(a, b, 0, X), my.number(a, b, 0, ALONG)
+        mu1 = my.number(a, b, 0, MU)
+        if dim > 1:
+            if ti.static(not features.elliptic):
+                gmu[0] = gmu[0] - power * (2.0 / mu1 + 2.0 * mu1 / (1.0 + mu1 * mu1))
+                for j in range(1, dim):
+                    mu = my.number(a, b, 0, MU + j - 1)
+                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
+                    up, down, hu, hd = x + mu * xj, x - mu * xj, h + mu * hj, h - mu * hj
+                    part = (where(up < 0.0, stiff * (xj * hu + up * hj), none)
+                            - where(down < 0.0, stiff * (xj * hd + down * hj), none))  # fmt: skip
+                    add_to(gmu, j, part)
+            else:
+                inverse = a.solver_numbers[0]
+                mu = mu1 * ti.sqrt(inverse)
+                T2, S = lane(), lane()
+                for j in range(1, dim):
+                    m = my.number(a, b, 0, MU + j - 1)
+                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
+                    T2 += m * m * xj * xj
+                    S += m * m * xj * hj
+                T = ti.sqrt(T2)
+                safe = where(T > 0.0, T, none + 1.0)
+                S = S / safe
+                out = (x >= T) | (stiff <= 0.0)
+                low = mu * mu * x + T <= 0.0
+                scale = stiff / (1.0 + mu * mu)
+                gmu[0] = gmu[0] - where(out | low, none, 2.0 * mu / (1.0 + mu * mu) * ti.sqrt(inverse) * power)
+                for j in range(1, dim):
+                    m = my.number(a, b, 0, MU + j - 1)
+                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
+                    dT = m * xj * xj / safe
+                    dS = 2.0 * m * xj * hj / safe - S * m * xj * xj / (safe * safe)
+                    middle = scale * (0.0 - dT * (h - S) - (x - T) * dS)
+                    below = stiff * m * xj * hj / (inverse * mu1 * mu1)  # of D_j x_j h_j / mu_j
+                    add_to(gmu, j, where(out, none, where(low, 2.0 * below, middle)))
+                    gmu[0] = gmu[0] - where(low & (stiff > 0.0), 2.0 * m * below / mu1, none)
+
+    @ti.func
+    def add_to(v: ti.template(), j, part):
+        if j < 3:
+            v[0] = v[0] + part
+        elif j == 3:
+            v[1] = v[1] + part
+        else:
+            v[2] = v[2] + part
+
+    return Functions(evaluate=evaluate, friction_adjoint=friction_adjoint)

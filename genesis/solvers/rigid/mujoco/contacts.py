@@ -32,6 +32,8 @@ from genesis.solvers.rigid.mujoco.layout import (
     T_DIM,
     T_DOF,
     T_DOF_B,
+    T_GEOM,
+    T_GEOM_B,
     T_LINK,
     T_LINK_B,
     WJ,
@@ -154,20 +156,68 @@ def contacts(features: Features) -> Functions:
     listed = to.walk(list_on_ground)
 
     @ti.func
-    def rows_of(a: ti.template(), b, row, dim):
-        """Six numbers by row of the first listed contact, as two vectors. Those that do not act are zero."""
+    def rows_of(a: ti.template(), b, c, row, dim):
+        """Six numbers by row of listed contact c, as two vectors. Those that do not act are zero."""
         linear, angular = lanes3(), lanes3()
-        linear[0] += my.number(a, b, 0, row)
+        linear[0] += my.number(a, b, c, row)
         if dim > 1:
-            linear[1] += my.number(a, b, 0, row + 1)
-            linear[2] += my.number(a, b, 0, row + 2)
+            linear[1] += my.number(a, b, c, row + 1)
+            linear[2] += my.number(a, b, c, row + 2)
         if ti.static(features.rotations):
             if dim > 3:
-                angular[0] += my.number(a, b, 0, row + 3)
+                angular[0] += my.number(a, b, c, row + 3)
             if dim > 4:
-                angular[1] += my.number(a, b, 0, row + 4)
-                angular[2] += my.number(a, b, 0, row + 5)
+                angular[1] += my.number(a, b, c, row + 4)
+                angular[2] += my.number(a, b, c, row + 5)
         return linear, angular
+
+    @ti.func
+    def judge(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(), nu: ti.template()):
+        """Evaluates one contact as the first of the list, along its virtual velocity: law, stiffness and reference of
+        its normal, and the virtual power. The motions of its sides against each other are seen at its place."""
+        t, y = of.touch, of.y
+        law, dim = law_of(a, b, t, paired), my.touch(a, t, T_DIM)
+        d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
+        k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
+        resisted = resistance(a, b, invweight_of(a, b, t, paired), dim, d, law.mu)
+        a.contact_index[my.index_at(a, b, 0, C_DIM)] = dim
+        place_in(a, b, 0, X, of, due.v + damping * vel.v, due.w + damping * vel.w)
+        place_in(a, b, 0, ALONG, of, nu.v, nu.w)
+        at.increase(a.contact_list, my.number_at(a, b, 0, X), k * d * y)
+        a.contact_list[my.number_at(a, b, 0, D)] = where(of.on, 1.0 / resisted, lane())
+        for j in range(1, dim):
+            a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(law.mu, j)
+        power, _curvature, _moved = cone.evaluate(a, b, 0, 0.0)
+        return law, d, k, damping, resisted, power
+
+    @ti.func
+    def curve(a: ti.template(), b, dim):
+        """Forces of the first listed contact become slopes by its residuals: Hessian times virtual motion."""
+        h0, projected, crossed = my.number(a, b, 0, ALONG), lane(), lane()
+        for j in range(1, dim):
+            projected += my.number(a, b, 0, WN + j) * my.number(a, b, 0, ALONG + j)
+        if dim > 1:
+            crossed += my.number(a, b, 0, CROSS) * projected + h0
+        for j in range(1, dim):
+            wn, hj = my.number(a, b, 0, WN + j), my.number(a, b, 0, ALONG + j)
+            a.contact_list[my.number_at(a, b, 0, F + j)] = wn * crossed + my.number(a, b, 0, WJ + j) * hj
+        a.contact_list[my.number_at(a, b, 0, F)] = my.number(a, b, 0, WNN) * h0 + projected
+
+    @ti.func
+    def along_axes(of: ti.template(), linear: ti.template(), angular: ti.template()):
+        """In world axes what is along normal and tangents."""
+        return Spatial(angular[0] * of.n + angular[1] * of.t1 + angular[2] * of.t2,
+                       linear[0] * of.n + linear[1] * of.t1 + linear[2] * of.t2)  # fmt: skip
+
+    @ti.func
+    def hessian_times(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(),
+                      nu: ti.template()):  # fmt: skip
+        """By how much the force at its place falls with the acceleration, times a motion nu."""
+        dim = my.touch(a, of.touch, T_DIM)
+        judge(a, b, of, vel, due, nu)
+        curve(a, b, dim)
+        g, gw = rows_of(a, b, 0, F, dim)
+        return along_axes(of, g, gw)
 
     @ti.func
     def power_adjoint(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(),
@@ -175,41 +225,16 @@ def contacts(features: Features) -> Functions:
         """Of the virtual power of one contact: derivatives by the acceleration and by the virtual velocity of its sides
         against each other at its place, by place, distance, normal and tangents, and the damping. The motions are seen
         at its place. Subtracts the derivatives by parameters."""
-        t, y, n, t1, t2 = of.touch, of.y, of.n, of.t1, of.t2
-        law, dim, none = law_of(a, b, t, paired), my.touch(a, t, T_DIM), lane()
-        d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
-        k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
-        invweight = invweight_of(a, b, t, paired)
-        resisted = resistance(a, b, invweight, dim, d, law.mu)
-        stiff = where(of.on, 1.0 / resisted, none)
-        asked, turning = due.v + damping * vel.v, due.w + damping * vel.w
-        a.contact_index[my.index_at(a, b, 0, C_DIM)] = dim
-        place_in(a, b, 0, X, of, asked, turning)
-        place_in(a, b, 0, ALONG, of, nu.v, nu.w)
-        at.increase(a.contact_list, my.number_at(a, b, 0, X), k * d * y)
-        a.contact_list[my.number_at(a, b, 0, D)] = stiff
-        for j in range(1, dim):
-            a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(law.mu, j)
-        power, _curvature, _moved = cone.evaluate(a, b, 0, 0.0)
-        # Slopes by the rows' residuals: Hessian times virtual motion.
-        h0, projected = my.number(a, b, 0, ALONG), lane()
-        g0 = my.number(a, b, 0, WNN) * h0
-        for j in range(1, dim):
-            projected += my.number(a, b, 0, WN + j) * my.number(a, b, 0, ALONG + j)
-        crossed = lane()
-        if dim > 1:
-            crossed += my.number(a, b, 0, CROSS) * projected + h0
-        f_linear, f_angular = rows_of(a, b, F, dim)
+        t, y, dim, none = of.touch, of.y, my.touch(a, of.touch, T_DIM), lane()
+        law, d, k, damping, resisted, power = judge(a, b, of, vel, due, nu)
+        _d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
+        f_linear, f_angular = rows_of(a, b, 0, F, dim)
         gmu = lanes3()
-        friction_adjoint(a, b, dim, power, gmu)
-        for j in range(1, dim):
-            wn, hj = my.number(a, b, 0, WN + j), my.number(a, b, 0, ALONG + j)
-            a.contact_list[my.number_at(a, b, 0, F + j)] = wn * crossed + my.number(a, b, 0, WJ + j) * hj
-        a.contact_list[my.number_at(a, b, 0, F)] = g0 + projected
-        g, gw = rows_of(a, b, F, dim)
-        gA = Spatial(gw[0] * n + gw[1] * t1 + gw[2] * t2, g[0] * n + g[1] * t1 + g[2] * t2)
-        gN = Spatial(f_angular[0] * n + f_angular[1] * t1 + f_angular[2] * t2,
-                     f_linear[0] * n + f_linear[1] * t1 + f_linear[2] * t2)  # fmt: skip
+        cone.friction_adjoint(a, b, dim, power, gmu)
+        curve(a, b, dim)
+        g, gw = rows_of(a, b, 0, F, dim)
+        gA, gN = along_axes(of, g, gw), along_axes(of, f_linear, f_angular)
+        asked, turning = due.v + damping * vel.v, due.w + damping * vel.w
         gn = g[0] * asked - f_linear[0] * nu.v + gw[0] * turning - f_angular[0] * nu.w
         gt1 = g[1] * asked - f_linear[1] * nu.v + gw[1] * turning - f_angular[1] * nu.w
         gt2 = g[2] * asked - f_linear[2] * nu.v + gw[2] * turning - f_angular[2] * nu.w
@@ -223,6 +248,7 @@ def contacts(features: Features) -> Functions:
         gimp = Vec(gd * gd0, gd * gd1 + gdmax, where(law.row.imp[2] > 0.0, gd * gwidth, none), gd * gmid,
                    gd * im.by_power(y, law.row.imp))  # fmt: skip
         law_adjoint(a, b, t, paired, -Vec(gref0, gref1), -gimp, -gmu)
+        invweight = invweight_of(a, b, t, paired)
         invweight_adjoint(a, b, t, paired, where(resisted > LEAST_R, power / invweight, none))
         return gA, gN, Slopes(gplace, gy, gn, gt1, gt2), damping
 
@@ -235,10 +261,25 @@ def contacts(features: Features) -> Functions:
             at.add(a, a.back, at.back_at(a, b, l, row), g)
 
     @ti.func
+    def asked_force(a: ti.template(), b, g):
+        """Cotangent of the force on geom g among the outputs."""
+        return a.part * at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 0))
+
+    @ti.func
+    def asked_place(a: ti.template(), b, g):
+        """Cotangent of its place."""
+        return at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 1))
+
+    @ti.func
     def adjoint_on_ground(a: ti.template(), s, b, l, of: ti.template()):
         contact, r = on_ground(a, s, b, l, of)
         vel, due, nu = at.motion(a, s, b, l, VELOCITY), at.summed(a, b, l, QDD), at.summed(a, b, l, NU)
-        gA, gN, slopes, damping = power_adjoint(a, b, contact, seen(vel, r), seen(due, r), seen(nu, r))
+        virtual = seen(nu, r)
+        if ti.static(features.outputs):
+            virtual.v += asked_force(a, b, my.touch(a, of.touch, T_GEOM))
+        gA, gN, slopes, damping = power_adjoint(a, b, contact, seen(vel, r), seen(due, r), virtual)
+        if ti.static(features.outputs):
+            slopes.place -= where(of.on, asked_place(a, b, my.touch(a, of.touch, T_GEOM)), lanes3())
         add_power(a, b, l, r, 1.0, gA, gN, damping)
         R, world = at.turned(a, s, b, l), at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         gturn, gc = to.place_adjoint(a, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
@@ -254,7 +295,7 @@ def contacts(features: Features) -> Functions:
         return Contact(of.posed.touch, of.on, of.y, n, t1, t2), ra, rb
 
     @ti.func
-    def relative(a: ti.template(), one: ti.template(), two: ti.template(), ra: ti.template(), rb: ti.template()):
+    def relative(one: ti.template(), two: ti.template(), ra: ti.template(), rb: ti.template()):
         """The motion of the second side seen from the first, at a place."""
         return seen(two, rb) - seen(one, ra)
 
@@ -263,7 +304,7 @@ def contacts(features: Features) -> Functions:
         contact, ra, rb = between(a, s, b, of)
         t = contact.touch
         l, m = my.touch(a, t, T_LINK), my.touch(a, t, T_LINK_B)
-        vel = relative(a, at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
+        vel = relative(at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
         c = list_contact(a, b, contact, vel)
         depth, depth_b = my.touch(a, t, T_DEPTH), my.touch(a, t, T_DEPTH_B)
         for side in range(2):
@@ -278,10 +319,15 @@ def contacts(features: Features) -> Functions:
     def adjoint_between(a: ti.template(), s, b, of: ti.template()):
         contact, ra, rb = between(a, s, b, of)
         l, m = my.touch(a, contact.touch, T_LINK), my.touch(a, contact.touch, T_LINK_B)
-        vel = relative(a, at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
-        due = relative(a, at.summed(a, b, l, QDD), at.summed(a, b, m, QDD), ra, rb)
-        nu = relative(a, at.summed(a, b, l, NU), at.summed(a, b, m, NU), ra, rb)
+        vel = relative(at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
+        due = relative(at.summed(a, b, l, QDD), at.summed(a, b, m, QDD), ra, rb)
+        nu = relative(at.summed(a, b, l, NU), at.summed(a, b, m, NU), ra, rb)
+        one, two = my.touch(a, contact.touch, T_GEOM), my.touch(a, contact.touch, T_GEOM_B)
+        if ti.static(features.outputs):
+            nu.v += asked_force(a, b, two) - asked_force(a, b, one)
         gA, gN, g, damping = power_adjoint(a, b, contact, vel, due, nu)
+        if ti.static(features.outputs):
+            g.place -= where(of.on, asked_place(a, b, one) + asked_place(a, b, two), lanes3())
         add_power(a, b, l, ra, -1.0, gA, gN, damping)
         add_power(a, b, m, rb, 1.0, gA, gN, damping)
         gn, _ghint = to.frame_adjoint(of.n, to.world_hint(of.n), g)
@@ -289,59 +335,8 @@ def contacts(features: Features) -> Functions:
         at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(turn_a + of.posed.ca.cross(shift_a), shift_a))
         at.add(a, a.back, at.back_at(a, b, m, BW), Spatial(turn_b + of.posed.cb.cross(shift_b), shift_b))
 
-    @ti.func
-    def friction_adjoint(a: ti.template(), b, dim, power, gmu: ti.template()):
-        """Adds the slopes of the power of the first listed contact by sliding, spinning and rolling friction."""
-        none = lane()
-        stiff = my.number(a, b, 0, D)
-        x, h = my.number(a, b, 0, X), my.number(a, b, 0, ALONG)
-        mu1 = my.number(a, b, 0, MU)
-        if dim > 1:
-            if ti.static(not features.elliptic):
-                gmu[0] = gmu[0] - power * (2.0 / mu1 + 2.0 * mu1 / (1.0 + mu1 * mu1))
-                for j in range(1, dim):
-                    mu = my.number(a, b, 0, MU + j - 1)
-                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
-                    up, down, hu, hd = x + mu * xj, x - mu * xj, h + mu * hj, h - mu * hj
-                    part = (where(up < 0.0, stiff * (xj * hu + up * hj), none)
-                            - where(down < 0.0, stiff * (xj * hd + down * hj), none))  # fmt: skip
-                    add_to(gmu, j, part)
-            else:
-                inverse = a.solver_numbers[0]
-                mu = mu1 * ti.sqrt(inverse)
-                T2, S = lane(), lane()
-                for j in range(1, dim):
-                    m = my.number(a, b, 0, MU + j - 1)
-                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
-                    T2 += m * m * xj * xj
-                    S += m * m * xj * hj
-                T = ti.sqrt(T2)
-                safe = where(T > 0.0, T, none + 1.0)
-                S = S / safe
-                out = (x >= T) | (stiff <= 0.0)
-                low = mu * mu * x + T <= 0.0
-                scale = stiff / (1.0 + mu * mu)
-                gmu[0] = gmu[0] - where(out | low, none, 2.0 * mu / (1.0 + mu * mu) * ti.sqrt(inverse) * power)
-                for j in range(1, dim):
-                    m = my.number(a, b, 0, MU + j - 1)
-                    xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)
-                    dT = m * xj * xj / safe
-                    dS = 2.0 * m * xj * hj / safe - S * m * xj * xj / (safe * safe)
-                    middle = scale * (0.0 - dT * (h - S) - (x - T) * dS)
-                    below = stiff * m * xj * hj / (inverse * mu1 * mu1)  # of D_j x_j h_j / mu_j
-                    add_to(gmu, j, where(out, none, where(low, 2.0 * below, middle)))
-                    gmu[0] = gmu[0] - where(low & (stiff > 0.0), 2.0 * m * below / mu1, none)
-
-    @ti.func
-    def add_to(v: ti.template(), j, part):
-        if j < 3:
-            v[0] = v[0] + part
-        elif j == 3:
-            v[1] = v[1] + part
-        else:
-            v[2] = v[2] + part
-
+    more = dict(on_ground=on_ground, between=between, relative=relative, seen=seen, rows_of=rows_of,
+                along_axes=along_axes, hessian_times=hessian_times, asked_force=asked_force)  # fmt: skip
     if paired:
-        return Functions(listed=listed, adjoint=to.walk(adjoint_on_ground), listed_between=bo.walk(list_between),
-                         adjoint_between=bo.walk(adjoint_between))  # fmt: skip
-    return Functions(listed=listed, adjoint=to.walk(adjoint_on_ground))
+        more.update(listed_between=bo.walk(list_between), adjoint_between=bo.walk(adjoint_between))
+    return Functions(**more, listed=listed, adjoint=to.walk(adjoint_on_ground))

@@ -12,11 +12,14 @@ from genesis.solvers.rigid.layout import (
     DOFS,
     END,
     KIND,
+    LINKS,
     N_FRAMES,
     N_NUMBERS,
     N_SIZES,
+    POINTS,
     Q_INDEX,
     SUBSTEPS,
+    WRENCH_ROWS,
 )
 from genesis.solvers.rigid.mujoco.layout import EVALUATIONS, PARAMETER_TABLE, TABLE, Features
 from genesis.solvers.rigid.mujoco.substep import substeps
@@ -81,6 +84,9 @@ def driver(features: Features) -> Functions:
                 if a.size[END] == a.size[SUBSTEPS]:
                     bo.begin_adjoint(a, (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES], b)
                 force = bo.magnitude(a, a.gq, b, a.size[DOFS]) + bo.magnitude(a, a.gqd, b, a.size[DOFS])
+                if ti.static(features.outputs):
+                    force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS])
+                    force += bo.magnitude(a, a.gjoint, b, 3 * WRENCH_ROWS * a.size[LINKS])
                 good = bo.healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):

@@ -1,8 +1,8 @@
 """The Hessian where bodies touch each other: its entries outside of the chains of dofs, its factor, solving with it.
 
 M and what grounds do couple a dof with those of its chain alone, and L^T D L of such a matrix has no other entries
-(`rigid.inertia`). A contact of two moving bodies couples all dofs of both chains. With the dofs eliminated from the last
-to the first, the entry of rows i >= j is zero, and stays so, unless i <= last(j): the envelope. It begins as the last dof
+(`rigid.inertia`). A contact of two moving bodies couples all dofs of both chains. With dofs eliminated from the last to
+the first, the entry of rows i >= j is zero, and stays so, unless i <= last(j): the envelope. It begins as the last dof
 of what j moves, which are the chains exactly, and a contact raises it to the contact's last dof. So bodies that do not
 touch stay apart, and a stack has a band. Source: George & Liu (1981), chapter 4.
 

@@ -47,6 +47,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
 )
 from genesis.solvers.rigid.mujoco.newton import newton
+from genesis.solvers.rigid.mujoco.outputs import outputs
 from genesis.solvers.rigid.spatial import momentum, spatial
 
 
@@ -56,7 +57,7 @@ def evaluation(features: Features) -> Functions:
         kinematics(features), inertia(joints), implicit_damping(features.integrator == IMPLICITFAST), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
-    en, paired = envelope(), bool(features.pairs)
+    en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -84,6 +85,7 @@ def evaluation(features: Features) -> Functions:
             a.force[i] = a.x[i]
         a.n_contacts[b] = 0
         found = ro.list_rows(a, s, b)
+        a.first_contact[b] = a.n_contacts[b]
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
         if ti.static(paired):
@@ -101,6 +103,8 @@ def evaluation(features: Features) -> Functions:
                 a.qdd[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
         if found:
             open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[3], ti.i32))
+        if ti.static(features.outputs):
+            out.measure(a, s, b)
         return open_
 
     @ti.func
@@ -109,6 +113,8 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
+        if ti.static(features.outputs):
+            out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)

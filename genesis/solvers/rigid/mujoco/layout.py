@@ -41,14 +41,14 @@ TOUCH_INTS = 14
 (T_LINK, T_GEOM, T_DOF, T_DEPTH, T_DIM, T_KIND, T_MOST,
  T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B) = range(TOUCH_INTS)  # fmt: skip
 """Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
-kind; contacts that it has at most. With a ground: its index, the geom's points. With another geom: T_GROUND is -1, T_KIND
-the place in `Features.pairs`; the first geom is the one that the normal points away from."""
+kind; contacts that it has at most. With a ground: its index, the geom's points. With another geom: T_GROUND is -1,
+T_KIND the place in `Features.pairs`; the normal points away from the first geom."""
 SPHERE, BOX, ELLIPSOID, CYLINDER = range(4)
 """Kinds of a touch. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
-"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; m between the
-geom's centre and the ground or the other's centre within which they may touch."""
+"""Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest
+distance, m, of the geom's centre from the ground or the other's centre at which they may touch."""
 GEOM_ROWS = 6
 G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
 """Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
@@ -107,11 +107,10 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
 rolling."""
 
-NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index", "contacts", "joint",
-              "gcontacts", "gjoint")  # fmt: skip
+NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
-    Array("point", "A1", ("points", 4), "constant"),  # centre in its link's frame, radius
+    Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
     Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
@@ -136,6 +135,8 @@ TABLE: Table = (
     Array("contact_jacobian", "AL", ("blocks", "contacts", "rows", "depth"), "scratch"),
     Array("contact_dofs", "I1", ("blocks", "contacts", "depth"), "scratch"),  # those that move it
     Array("contact_index", "I1", ("blocks", "contacts", CONTACT_INTS), "scratch"),
+    Array("first_contact", "I1", ("blocks",), "scratch"),  # the first in the list that is not of a joint
+    Array("measured", "I1", ("blocks",), "scratch"),  # the next in the list to be measured
     Array("columns", "I1", ("blocks", "spread_dofs"), "scratch"),  # of a row of the Hessian, those before its own
     Array("found", "A1", ("blocks", "lanes", "found_numbers"), "scratch"),  # contacts of two geoms
     Array("dof_rows", "AL", ("blocks", "dofs", ROW_KINDS, ROW_NUMBERS), "scratch"),

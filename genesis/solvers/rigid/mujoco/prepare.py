@@ -8,27 +8,33 @@ import torch
 
 from genesis import runtime
 from genesis.compiler import layout
-from genesis.contact.narrow_phase import MOST, NUMBERS, SUPPORTED
+from genesis.contact.narrow_phase.finders import FINDERS
+from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
+from genesis.loaders.contact_mixing import candidates
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
-from genesis.loaders.mujoco_numbers import agreed
+from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
 from genesis.loaders.mujoco_refusals import check_for_mujoco
-from genesis.loaders.parts import Geom, GroundGeom
+from genesis.loaders.parts import GroundGeom
 from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.driver import driver
-from genesis.solvers.rigid.mujoco.smoothing import extra_margin, smoothed
+from genesis.solvers.rigid.mujoco.smoothing import smoothed
+from genesis.solvers.rigid.mujoco.touch_table import (
+    KINDS,
+    kinds_of,
+    last_moved,
+    moves_apart,
+    pack_geoms,
+    pack_touches,
+    places,
+)
 from genesis.solvers.rigid.prepare import UNLIMITED
-from genesis.solvers.rigid.setup import Place, Setup
+from genesis.solvers.rigid.setup import Setup
 
-KINDS = {"sphere": slot.SPHERE, "capsule": slot.SPHERE, "box": slot.BOX, "ellipsoid": slot.ELLIPSOID,
-         "cylinder": slot.CYLINDER}  # fmt: skip
-POINTS_OF_CYLINDER = 4
-MOST_OF_BOX = 4
 TOLERANCE = {True: 1e-9, False: 1e-5}
 """By double precision: relative size of the last step of Newton's method where the cost is not quadratic. What remains
 is of the order of its square."""
@@ -58,132 +64,6 @@ class Options(Protocol):
     def iterations(self) -> int | None: ...
     @property
     def tolerance(self) -> float | None: ...
-
-
-def points_of(geom: Geom) -> np.ndarray:
-    """(n, 4) centre in the link's frame and radius of each point that may touch."""
-    size, pos, quat = np.asarray(geom.size), np.asarray(geom.pos), np.asarray(geom.quat)
-    radius = 0.0
-    if geom.kind == "sphere":
-        local, radius = np.zeros((1, 3)), size[0]
-    elif geom.kind == "capsule":
-        local, radius = np.array([[0, 0, size[1]], [0, 0, -size[1]]]), size[0]
-    elif geom.kind == "box":  # the first axis alternates fastest: the order decides which four are taken
-        local = size * np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)])
-    elif geom.kind == "cylinder":
-        local = np.zeros((POINTS_OF_CYLINDER, 3))
-    else:
-        local = np.zeros((1, 3))
-    return np.array([(*(pos + rotations.rotate(quat, v)), radius) for v in local])
-
-
-def pack_geoms(model: RigidModel) -> np.ndarray:
-    """`geom` (G, 6, 4) of `layout.TABLE`."""
-    rows = np.zeros((len(model.geoms), slot.GEOM_ROWS, 4))
-    for row, geom in zip(rows, model.geoms, strict=True):
-        turn, size = rotations.matrix(np.asarray(geom.quat)), np.asarray(geom.size, float)
-        row[slot.G_POS] = (*geom.pos, size[0])
-        row[slot.G_X] = (*turn[:, 0], size[1])
-        row[slot.G_Y] = (*turn[:, 1], size[2])
-        row[slot.G_Z] = (*turn[:, 2], float(geom.kind == "capsule"))
-        if geom.kind == "ellipsoid":
-            six = rotations.six(turn @ np.diag(size**2) @ turn.T)
-            row[slot.G_DIAGONAL, :3], row[slot.G_OFF, :3] = six[:3], six[3:]
-    return rows
-
-
-class Touches(NamedTuple):
-    """What may touch."""
-
-    ints: np.ndarray
-    """`touch` of `layout.TABLE`."""
-    laws: np.ndarray
-    """`touch_law` of `layout.TABLE`."""
-    points: np.ndarray
-    """`point` of `layout.TABLE`."""
-    of_links: np.ndarray
-    """(L, 2) first touch with a ground, and how many, of each link."""
-    pairs: tuple[tuple[str, str], ...]
-    """Kinds of geoms that may touch each other."""
-
-    @property
-    def n_pairs(self) -> int:
-        return int((self.ints[:, slot.T_GROUND] < 0).sum())
-
-    @property
-    def depth(self) -> int:
-        """Most dofs that move a contact."""
-        return int((self.ints[:, slot.T_DEPTH] + self.ints[:, slot.T_DEPTH_B]).max(initial=0))
-
-
-def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float, timestep: float
-) -> Touches:  # fmt: skip
-    """Of two geoms first, then with grounds, by link."""
-    points, firsts = [], []
-    for geom in model.geoms:
-        firsts.append(len(points))
-        points += list(points_of(geom))
-    meeting = [(i, j) for i, j in candidates(model) if moves_apart(model, i, j) and kinds_of(model, i, j) in SUPPORTED]
-    kinds = tuple(sorted({kinds_of(model, i, j) for i, j in meeting}))
-    chains = chains_of(model)
-    ints, laws = [], []
-    for i, j in meeting:
-        one, two = model.geoms[i], model.geoms[j]
-        own, other = ([dof for dof in chains[x.link] if dof not in chains[y.link]] for x, y in ((one, two), (two, one)))
-        of_both = mix(one, two)
-        kind = kinds.index(kinds_of(model, i, j))
-        ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, MOST, -1, 0, 0,
-                     two.link, j, max(other, default=-1), len(other)))  # fmt: skip
-        radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
-        laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
-    touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
-    of_links = np.zeros((model.n_links, 2), int)
-    for g, h in sorted(touching, key=lambda pair: (model.geoms[pair[0]].link, pair)):
-        geom, ground = model.geoms[g], grounds[h]
-        of_both = mix(geom, ground)
-        if of_links[geom.link, 1] == 0:
-            of_links[geom.link, 0] = len(ints)
-        of_links[geom.link, 1] += 1
-        n, chain = len(points_of(geom)), chains[geom.link]
-        most = MOST_OF_BOX if geom.kind == "box" else n
-        ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
-                     0, 0, -1, 0))  # fmt: skip
-        radius = float(np.linalg.norm(prepare.bounding_box(geom)))
-        laws.append(touch_law(geom, ground, of_both, radius, smoothing, timestep))
-    return Touches(np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
-                   np.array(points).reshape(-1, 4), of_links, kinds)  # fmt: skip
-
-
-def touch_law(
-    one: Geom, two: Geom | GroundGeom, of_both: PairNumbers, radii: float, smoothing: float, timestep: float
-) -> tuple[float, float, float, float]:
-    """A row of `touch_law` of `layout.TABLE`; `radii`: of both about their centres, m."""
-    own, other = one.contact, two.contact
-    higher = float(np.sign(own.priority - other.priority))
-    share = share_of(own.solmix, other.solmix) if higher == 0 else float(higher > 0)
-    margin = of_both.margin + extra_margin(of_both.solref, of_both.solimp, smoothing, timestep)
-    return share, -1.0 if higher == 0 else float(higher > 0), margin, radii + margin
-
-
-def moves_apart(model: RigidModel, i: int, j: int) -> bool:
-    """Whether some joint moves two geoms against each other."""
-    chains = chains_of(model)
-    return chains[model.geoms[i].link] != chains[model.geoms[j].link]
-
-
-def kinds_of(model: RigidModel, i: int, j: int) -> tuple[str, str]:
-    return model.geoms[i].kind, model.geoms[j].kind
-
-
-def chains_of(model: RigidModel) -> list[list[int]]:
-    """Of each link the degrees of freedom that move it, in their order."""
-    chains: list[list[int]] = []
-    for link, parent in enumerate(model.parent):
-        own = [dof for joint in model.joints if joint.link == link
-               for dof in range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])]  # fmt: skip
-        chains.append([*(chains[parent] if parent >= 0 else []), *own])
-    return chains
 
 
 def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +98,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
     values: dict[str, Any] = {
         "mass": model.mass, "inertia": model.inertia, "damping": model.damping, "armature": model.armature,
         "stiffness": model.stiffness, "kp": kp, "kv": kv,
-        "invweight": numbers.bodies.invweight[numbers.geom_body, 0],
+        "invweight": invweight_of_geoms(numbers),
         "frictionloss": numbers.dofs.frictionloss, "dof_invweight": numbers.dofs.invweight,
         "limit_solref": numbers.joints.solref[joints],
         "limit_solimp": smoothed(numbers.joints.solimp[joints], smoothing),
@@ -230,6 +110,12 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
+
+
+def invweight_of_geoms(numbers: MujocoNumbers) -> np.ndarray:
+    """(G,) 1/kg, apparent inverse mass of each geom's body; the world has none."""
+    of_bodies = np.append(numbers.bodies.invweight[:, 0], 0.0)
+    return of_bodies[numbers.geom_body]
 
 
 def initial_parameters(
@@ -276,7 +162,7 @@ def mujoco(
     if chosen.integrator == slot.IMPLICITFAST:
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
-    check(model, grounds, outputs, labels)
+    check(model, labels)
     touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
@@ -285,6 +171,7 @@ def mujoco(
     ground, heights = prepare.pack_grounds(grounds)
     dims, on_ground = touch[:, slot.T_DIM], touch[touch[:, slot.T_GROUND] >= 0]
     features = slot.Features(
+        outputs=bool({"contacts", "link_wrench"} & set(outputs)),
         terrain=any(g.kind != "plane" for g in grounds),
         integrator=chosen.integrator,
         elliptic=chosen.cone == "elliptic",
@@ -301,36 +188,36 @@ def mujoco(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
-        dof_last=[max([j, *(k for chain in chains_of(model) if j in chain for k in chain)]) for j in range(model.n_dofs)],
+        dof_last=last_moved(model),
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
-        "geoms": len(model.geoms), "points": len(points), "grounds": len(grounds),
+        "geoms": len(model.geoms), "points": len(model.geoms), "grounds": len(grounds),
         "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
         "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
         "depth": max(3 if balls else 1, touches.depth),
         "triangle": triangle if touches.pairs else 0, "spread_dofs": model.n_dofs if touches.pairs else 0,
+        "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
     }  # fmt: skip
     return Setup(
         table=slot.TABLE,
         driver=lambda: driver(features),
-        outputs=False,
+        outputs=features.outputs,
         constants=constants,
         sizes=sizes,
-        places=[Place(int(t[slot.T_LINK]), model.geoms[t[slot.T_GEOM]].name) for t in touch],
+        places=places(model),
         evaluations=slot.EVALUATIONS[chosen.integrator],
     )
 
 
-def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[str], labels: Sequence[str]) -> None:
+def check(model: RigidModel, labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
-    reasons = [f"output {name}" for name in outputs if name != "link_acceleration"]
-    reasons += [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
+    reasons = [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
     actuators = numbers.actuators
     if len(actuators) != len(model.actuators) or bool((actuators.activation > 0).any()):
         known = {actuator.name for actuator in model.actuators}
@@ -362,7 +249,7 @@ def check(model: RigidModel, grounds: Sequence[GroundGeom], outputs: Sequence[st
     tree = prepare.roots(model)
     inside, between = [], []
     for i, j in candidates(model):
-        if moves_apart(model, i, j) and kinds_of(model, i, j) not in SUPPORTED:
+        if moves_apart(model, i, j) and kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
             (inside if tree[links[0]] == tree[links[1]] else between).append(named)

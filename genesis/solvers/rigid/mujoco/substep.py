@@ -144,7 +144,10 @@ def substeps(features: Features) -> Functions:
                     a.qd[at.dof_at(a, s, b, j)] = (
                         a.qd[at.dof_at(a, first, b, j)] + part * a.qdd[at.dof_at(a, before, b, j)])  # fmt: skip
                 rates(a, s, b, before, part)
-            open_ += ev.accelerate(a, s, b, before, warm or stage > 0)
+            weight = 1.0 / 6.0
+            if stage == 1 or stage == 2:
+                weight = 1.0 / 3.0
+            open_ += ev.accelerate(a.having(part=weight), s, b, before, warm or stage > 0)
         for j in range(a.size[DOFS]):
             total, turned = lane(), lane()
             for stage, weight in ti.static(((0, 1.0), (1, 2.0), (2, 2.0), (3, 1.0))):
@@ -179,7 +182,10 @@ def substeps(features: Features) -> Functions:
                 i = at.dof_at(a, 0, b, j)
                 a.gq[i] = lane()
                 a.gqd[i] = lane()
-            ev.accelerate_adjoint(a, s, b)
+            share = 1.0 / 6.0
+            if stage == 1 or stage == 2:
+                share = 1.0 / 3.0
+            ev.accelerate_adjoint(a.having(part=share), s, b)
             if stage > 0:
                 part, weight = 0.5 * h, 2.0
                 if stage == 3:
@@ -221,7 +227,7 @@ def substeps(features: Features) -> Functions:
     def step_euler(a: ti.template(), s, then, b, warm):
         h = a.num[DT]
         n = a.size[N_FRAMES]
-        open_ = ev.accelerate(a, s, b, (s + n - 1) % n, warm)
+        open_ = ev.accelerate(a.having(part=1.0), s, b, (s + n - 1) % n, warm)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, s, b, j)
             a.moved[i] = a.qdd[i]
@@ -266,7 +272,7 @@ def substeps(features: Features) -> Functions:
             a.gqdd[i] = h * a.gqd[i]
         if damped(a, s, b):
             ev.damped_adjoint(a, s, b)
-        ev.accelerate_adjoint(a, s, b)
+        ev.accelerate_adjoint(a.having(part=1.0), s, b)
 
     @ti.func
     def step(a: ti.template(), s, then, b, warm):
