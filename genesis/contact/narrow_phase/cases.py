@@ -11,6 +11,7 @@ from genesis.contact.narrow_phase.layout import (
     CLIPPED_B,
     DISTANCE,
     EDGES,
+    FACES,
     FLAT,
     NORMAL,
     PLACE,
@@ -109,6 +110,14 @@ def cases() -> Functions:
         return shift, turn
 
     @ti.func
+    def faces(arm, n, d, m, keep, u, v, gx, gd, gn):
+        """The point y of B moves against the face of A with normal m, which stands still; n turns with B. Then all moves
+        with the face. `arm`: from B's centre to y."""
+        gy = gx + (gd - 0.5 * n.dot(gx)) * m
+        g = keep * gy + u.dot(gy) * v
+        return g, arm.cross(g) + n.cross(gn - 0.5 * d * gx)
+
+    @ti.func
     def edges(arm, n, gap, ea, eb, slides, gx, gd, gn):
         """The normal stays across both edges: it moves by (n x ea) (q . eb) / ((n x ea) . eb). A sliding point stays
         the one nearest to the other. `arm`: from B's centre to B's point."""
@@ -134,6 +143,9 @@ def cases() -> Functions:
             if case == CLIPPED_B:
                 side = ti.cast(-1.0, real)
             shift, turn = clipped(side, arm, n, d, r[0], u, v, gx, gd, gn)
+        elif case == FACES:
+            m = vector(found, at + SLIDE)
+            shift, turn = faces(arm + 0.5 * d * n, n, d, m, r[0], u, v, gx, gd, gn)
         elif case == EDGES:
             gap = vector(found, at + SLIDE)
             shift, turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx, gd, gn)

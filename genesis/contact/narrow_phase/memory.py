@@ -29,7 +29,7 @@ STACK = MAP + FACES
 EDGES = STACK + 2 * HORIZON
 TROUBLE = EDGES + 2 * HORIZON
 """Where pairs whose search did not end well are counted; the caller clears it."""
-WHOLE = TROUBLE + 1 + 10 * CORNERS
+WHOLE = TROUBLE + 1 + 12 * CORNERS
 """Integers that a pair needs."""
 LABELS = TROUBLE + 1
 

@@ -42,7 +42,7 @@ def refinement() -> Functions:
         return k, found
 
     @ti.func
-    def wide(a: ti.template(), s: ti.template(), side, slots, count, weights):
+    def wide(s: ti.template(), side, a: ti.template(), slots, count, weights):
         """Whether points of a cylinder's rim in a simplex lie far apart: it touches with its cap."""
         middle, spread = vec3(0.0), ti.cast(0.0, real)
         for c in range(count):
