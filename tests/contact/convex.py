@@ -9,15 +9,14 @@ import torch
 
 from genesis.compiler import layout, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
-from genesis.contact.narrow_phase.convex import Desk, convex
+from genesis.contact.narrow_phase.convex import BOX, CAPSULE, HULL, SPHERE, convex
 from genesis.contact.narrow_phase.hulls import Hull, of_model, pack
 from genesis.contact.narrow_phase.layout import MOST, NUMBERS
-from genesis.contact.narrow_phase.memory import TROUBLE, WHOLE, WORK
-from genesis.contact.narrow_phase.support import BOX, CAPSULE, CYLINDER, ELLIPSOID, HULL, SPHERE
+from genesis.contact.narrow_phase.memory import TROUBLE, WHOLE, WORK, Desk
 from genesis.launch import bind
 from tests.contact.narrow_phase import Pairs, _flat
 
-KINDS = {"sphere": SPHERE, "capsule": CAPSULE, "ellipsoid": ELLIPSOID, "cylinder": CYLINDER, "box": BOX, "hull": HULL}
+KINDS = {"sphere": SPHERE, "capsule": CAPSULE, "box": BOX, "hull": HULL}
 
 
 @dataclass
@@ -109,11 +108,9 @@ def kernels():
 def arrays(scene: Scene, hulls: Sequence[Hull]) -> dict[str, torch.Tensor]:
     pairs, n, real = scene.pairs, len(scene.pairs), layout().dtype
     numbers, whole, headers = pack(hulls)
-    places, at = [0, 0], 0
-    for side in range(2):
-        if scene.kinds[side] == "hull":
-            places[side] = headers[at]
-            at += 1
+    places, own = [], iter(headers[HULL:])
+    for kind in scene.kinds:
+        places.append(next(own) if kind == "hull" else headers[KINDS[kind]])
     return {
         "vertex": _flat(np.append(numbers, 0.0)),
         "mesh": torch.tensor(np.append(whole, 0), dtype=torch.int32),

@@ -15,7 +15,6 @@ from genesis.contact.narrow_phase.hulls import (
 )
 from genesis.contact.narrow_phase.layout import CLIPPED_A, CLIPPED_B, FACES, NUMBERS, SLIDE
 from genesis.contact.narrow_phase.memory import LABELS, memory
-from genesis.contact.narrow_phase.support import BOX, supports
 
 ALIGNED = 0.996
 """Cosine of the angle between faces that are taken as parallel (MuJoCo's)."""
@@ -27,13 +26,10 @@ BEYOND = 4096
 SPOT, CUT, ABOVE = range(3)
 """A corner of the clipped polygon: one of its own, where an edge meets a side plane, where two side planes meet it."""
 
-BOX_FACES = ((7, 3, 1, 5), (2, 6, 4, 0), (2, 3, 7, 6), (4, 5, 1, 0), (6, 7, 5, 4), (3, 2, 0, 1))
-"""Corners of the faces +x, -x, +y, -y, +z, -z; bit c of a corner says whether coordinate c is positive."""
-
 
 @per_runtime
 def clipping() -> Functions:
-    lay, mem, sup, cas = layout(), memory(), supports(), cases()
+    lay, mem, cas = layout(), memory(), cases()
     real, vec3 = lay.real, lay.vec3
     slack = 1e-7 if real == ti.f32 else 1e-15
     # Reals: corners of the reference face, the polygon, the polygon when clipped; each at most 2 * CORNERS.
@@ -41,72 +37,40 @@ def clipping() -> Functions:
 
     @ti.func
     def faces_of(a: ti.template(), s: ti.template()):
-        n = 6
-        if s.kind != BOX:
-            n = a.mesh[s.hull + N_POLYGONS]
-        return n
+        return a.mesh[s.hull + N_POLYGONS]
 
     @ti.func
     def corners_of(a: ti.template(), s: ti.template(), face):
-        n = 4
-        if s.kind != BOX:
-            n = a.mesh[a.mesh[s.hull + POLYGONS] + 2 * face + 1]
-        return n
+        return a.mesh[a.mesh[s.hull + POLYGONS] + 2 * face + 1]
 
     @ti.func
     def corner_of(a: ti.template(), s: ti.template(), face, i):
         """Index of the i-th corner of a face: clockwise, seen from outside."""
-        index = 0
-        if s.kind == BOX:
-            for f, c in ti.static(ti.ndrange(6, 4)):
-                if face == f and i == c:
-                    index = BOX_FACES[f][c]
-        else:
-            row = a.mesh[s.hull + POLYGONS] + 2 * face
-            index = a.mesh[a.mesh[row] + a.mesh[row + 1] - 1 - i]
-        return index
+        row = a.mesh[s.hull + POLYGONS] + 2 * face
+        return a.mesh[a.mesh[row] + a.mesh[row + 1] - 1 - i]
 
     @ti.func
     def normal_of(a: ti.template(), s: ti.template(), face):
-        m = vec3(0.0)
-        if s.kind == BOX:
-            for c in ti.static(range(3)):
-                if face >> 1 == c:
-                    m[c] = 1.0 - 2.0 * (face & 1)
-        else:
-            at = 3 * (a.mesh[s.hull + NORMALS] + face)
-            m = vec3(a.vertex[at], a.vertex[at + 1], a.vertex[at + 2])
-        return s.turn @ m
-
-    @ti.func
-    def holds(a: ti.template(), s: ti.template(), face, index):
-        """Whether a corner is one of a face's."""
-        answer = False
-        if s.kind == BOX:
-            answer = (index >> (face >> 1)) & 1 != face & 1
-        else:
-            for i in range(corners_of(a, s, face)):
-                if corner_of(a, s, face, i) == index:
-                    answer = True
-        return answer
+        at = 3 * (a.mesh[s.hull + NORMALS] + face)
+        return s.turn @ vec3(a.vertex[at], a.vertex[at + 1], a.vertex[at + 2])
 
     @ti.func
     def touching(a: ti.template(), s: ti.template(), face, k, indices, n):
-        """Whether a face has all corners that touch; of a box, whose diagonal may touch, also the face across n."""
-        answer = True
-        for c in range(k):
-            if not holds(a, s, face, indices[c]):
-                answer = False
-        if s.kind == BOX and k > 1 and normal_of(a, s, face).dot(n) > ALIGNED:
-            answer = True
-        return answer
+        """Whether a face has all k corners that touch; a diagonal may touch, then it is the face across n."""
+        held = 0
+        for i in range(corners_of(a, s, face)):
+            index = corner_of(a, s, face, i)
+            for c in range(k):
+                if indices[c] == index:
+                    held += 1
+        return held == k or (k > 1 and normal_of(a, s, face).dot(n) > ALIGNED)
 
     @ti.func
     def face_of(a: ti.template(), s: ti.template(), face, to):
         """Write the corners of a face in the world."""
         n = corners_of(a, s, face)
         for i in range(n):
-            mem.put(a, to + 3 * i, sup.core(a, s, corner_of(a, s, face, i)))
+            mem.put(a, to + 3 * i, mem.corner(a, s, corner_of(a, s, face, i)))
         return n
 
     @ti.func
@@ -114,9 +78,7 @@ def clipping() -> Functions:
         """How many edges end where the shape touches."""
         n = 1
         if k == 1:
-            n = 3
-            if s.kind != BOX:
-                n = a.mesh[a.mesh[s.hull + AROUND] + 2 * indices[0] + 1]
+            n = a.mesh[a.mesh[s.hull + AROUND] + 2 * indices[0] + 1]
         return n
 
     @ti.func
@@ -124,15 +86,11 @@ def clipping() -> Functions:
         """The other end of one of these edges: index."""
         end = indices[1]
         if k == 1:
-            end = indices[0]
-            if s.kind == BOX:
-                end = indices[0] ^ (1 << which)
-            else:
-                face = a.mesh[a.mesh[a.mesh[s.hull + AROUND] + 2 * indices[0]] + which]
-                n = corners_of(a, s, face)
-                for i in range(n):  # the one before it, counter-clockwise
-                    if corner_of(a, s, face, i) == indices[0]:
-                        end = corner_of(a, s, face, (i + 1) % n)
+            face = a.mesh[a.mesh[a.mesh[s.hull + AROUND] + 2 * indices[0]] + which]
+            n = corners_of(a, s, face)
+            for i in range(n):  # the one before it, counter-clockwise
+                if corner_of(a, s, face, i) == indices[0]:
+                    end = corner_of(a, s, face, (i + 1) % n)
         return end
 
     @ti.func
@@ -256,35 +214,35 @@ def clipping() -> Functions:
         cas.describe(found, at, u, v, keep, 0.0, 0.0, 0.0)
 
     @ti.func
-    def faces(a: ti.template(), found: ti.template(), first, one: ti.template(), two: ti.template(), n, ks, ia, ib,
+    def faces(a: ti.template(), found: ti.template(), first, one: ti.template(), two: ti.template(), n, ka, kb, ia, ib,
               reach):  # fmt: skip
-        """Write the contacts of faces of two polytopes that touch along n, with ks corners of each, ia and ib. Leaves the
+        """Write the contacts of faces of two polytopes that touch along n, with ka corners ia and kb corners ib. Leaves the
         one that is written where no faces lie beside each other. Returns how many."""
         fa, fb, edge_a, edge_b = -1, -1, -1, -1
         for i in range(faces_of(a, one)):
-            if fa < 0 and touching(a, one, i, ks[0], ia, n):
+            if fa < 0 and touching(a, one, i, ka, ia, n):
                 m = normal_of(a, one, i)
                 for j in range(faces_of(a, two)):
-                    if fa < 0 and touching(a, two, j, ks[1], ib, -n) and m.dot(normal_of(a, two, j)) < -ALIGNED:
+                    if fa < 0 and touching(a, two, j, kb, ib, -n) and m.dot(normal_of(a, two, j)) < -ALIGNED:
                         fa, fb = i, j
         if fa < 0:
-            if ks[0] < 3 and ks[0] <= ks[1]:
-                v = sup.core(a, one, ia[0])
+            if ka < 3 and ka <= kb:
+                v = mem.corner(a, one, ia[0])
                 for j in range(faces_of(a, two)):
-                    if fb < 0 and touching(a, two, j, ks[1], ib, -n):
+                    if fb < 0 and touching(a, two, j, kb, ib, -n):
                         m = normal_of(a, two, j)
-                        for i in range(edges_at(a, one, ks[0], ia)):
-                            end = edge_end(a, one, ks[0], ia, i)
-                            if fb < 0 and ti.abs((sup.core(a, one, end) - v).normalized().dot(m)) < BESIDE:
+                        for i in range(edges_at(a, one, ka, ia)):
+                            end = edge_end(a, one, ka, ia, i)
+                            if fb < 0 and ti.abs((mem.corner(a, one, end) - v).normalized().dot(m)) < BESIDE:
                                 fb, edge_a = j, end
-            elif ks[1] < 3:
-                v = sup.core(a, two, ib[0])
+            elif kb < 3:
+                v = mem.corner(a, two, ib[0])
                 for j in range(faces_of(a, one)):
-                    if fa < 0 and touching(a, one, j, ks[0], ia, n):
+                    if fa < 0 and touching(a, one, j, ka, ia, n):
                         m = normal_of(a, one, j)
-                        for i in range(edges_at(a, two, ks[1], ib)):
-                            end = edge_end(a, two, ks[1], ib, i)
-                            if fa < 0 and ti.abs((sup.core(a, two, end) - v).normalized().dot(m)) < BESIDE:
+                        for i in range(edges_at(a, two, kb, ib)):
+                            end = edge_end(a, two, kb, ib, i)
+                            if fa < 0 and ti.abs((mem.corner(a, two, end) - v).normalized().dot(m)) < BESIDE:
                                 fa, edge_b = j, end
         both = fa >= 0 and fb >= 0
         large = False
@@ -303,11 +261,11 @@ def clipping() -> Functions:
             if both:
                 n_polygon, o = face_of(a, two, fb, POLYGON), normal_of(a, two, fb)
             elif edge_b >= 0:
-                mem.put(a, POLYGON, sup.core(a, two, ib[0]))
-                mem.put(a, POLYGON + 3, sup.core(a, two, edge_b))
+                mem.put(a, POLYGON, mem.corner(a, two, ib[0]))
+                mem.put(a, POLYGON + 3, mem.corner(a, two, edge_b))
             else:
-                mem.put(a, POLYGON, sup.core(a, one, ia[0]))
-                mem.put(a, POLYGON + 3, sup.core(a, one, edge_a))
+                mem.put(a, POLYGON, mem.corner(a, one, ia[0]))
+                mem.put(a, POLYGON + 3, mem.corner(a, one, edge_a))
             before = 3 * POLYGON
             for i in range(n_polygon):
                 set_label(a, POLYGON, i, i, SPOT)

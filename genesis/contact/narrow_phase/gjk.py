@@ -1,7 +1,4 @@
-"""Distance of two convex shapes: the point of their difference nearest to the origin (Gilbert, Johnson and Keerthi 1988).
-
-The order of steps, the first guess and the ends are MuJoCo's, so that of several nearest points the same is found.
-"""
+"""Distance of two polytopes: the point of their difference nearest to the origin (Gilbert, Johnson and Keerthi 1988)."""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase.memory import ITERATIONS, SIMPLEX, memory
@@ -13,7 +10,7 @@ def distances() -> Functions:
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     single = real == ti.f32
     tiny = 1e-9 if single else 1e-15
-    tolerance = 1e-6
+    slack = 1e-6 if single else 1e-14  # of lengths, relative to the difference
 
     @ti.func
     def on_segment(p, q):
@@ -99,108 +96,42 @@ def distances() -> Functions:
         return weights
 
     @ti.func
-    def surround(a: ti.template(), one: ti.template(), two: ti.template(), steps):
-        """Whether the shapes overlap, by moving a tetrahedron's corner until it holds the origin: 1, 0, or -1 where
-        that is not found. Leaves the tetrahedron in the simplex."""
-        s = ti.Vector([0, 1, 2, 3], ti.i32)
-        answer, k = 2, steps
-        for c in range(4):
-            mem.copy(a, SIMPLEX + 4 + c, SIMPLEX + c)
-        while answer == 2:
-            if k >= ITERATIONS:
-                answer = -1
-            else:
-                least, lowest, direction, zero = -1, ti.cast(1e30, real), vec3(0.0), False
-                for face in range(4):
-                    i, j, l = s[0], s[1], s[2]
-                    if face == 0:
-                        i, j, l = s[2], s[1], s[3]
-                    elif face == 1:
-                        i, j, l = s[0], s[2], s[3]
-                    elif face == 2:
-                        i, j, l = s[1], s[0], s[3]
-                    v = mem.point(a, SIMPLEX + 4 + i)
-                    n = (mem.point(a, SIMPLEX + 4 + l) - v).cross(mem.point(a, SIMPLEX + 4 + j) - v)
-                    square, height = n.dot(n), ti.cast(1e29, real)
-                    if square > tiny * tiny:
-                        n /= ti.sqrt(square)
-                        height = n.dot(v)
-                    if height == 0.0:
-                        zero = True
-                    if height < lowest or (height == lowest and face % 2 == 1) or (height == lowest and face == 2):
-                        least, lowest, direction = face, height, n
-                if zero:
-                    answer = -1
-                elif lowest > 0.0:
-                    answer = 1
-                    for c in range(4):
-                        mem.copy(a, SIMPLEX + c, SIMPLEX + 4 + s[c])
-                else:
-                    slot = SIMPLEX + 4 + s[least]
-                    mem.find(a, one, two, slot, direction)
-                    if direction.dot(mem.point(a, slot)) < 0.0:
-                        answer = 0
-                    i, j = (least + 1) & 3, (least + 2) & 3
-                    swap = s[i]
-                    s[i] = s[j]
-                    s[j] = swap
-                    k += 1
-        return answer, k
+    def distance(a: ti.template(), one: ti.template(), two: ti.template(), cutoff):
+        """The distance of two polytopes, if it is less than the cutoff.
 
-    @ti.func
-    def distance(a: ti.template(), one: ti.template(), two: ti.template(), cutoff, exact):
-        """The distance of two shapes without their radii, where it is less than the cutoff.
-
-        exact: both are polytopes, and their distance is found in finitely many steps. A cutoff of zero asks only
-        whether they overlap. Returns whether they are apart by more than the cutoff, the distance, the difference at
-        the nearest points, the number of points of the simplex and their weights.
+        Returns whether they are farther apart, the distance (0: they overlap), the difference at the nearest points,
+        the number of points of the simplex, their weights, and whether the search came to an end.
         """
-        epsilon, shortest = ti.cast(0.5 * tolerance * tolerance, real), ti.cast(tolerance, real)
-        if exact:
-            epsilon, shortest = ti.cast(0.0, real), ti.cast(tiny, real)
         x = one.place - two.place
-        length, before = x.norm(), ti.cast(0.0, real)
-        if length < shortest:
+        length = x.norm()
+        scale = length
+        if length < tiny:
             x, length = vec3(1.0, 0.0, 0.0), ti.cast(1.0, real)
-        n, k, apart, ended, ask = 0, 0, False, False, cutoff <= 0.0
+        n, k, apart, ended = 0, 0, False, False
         weights = vec4(0.0)
         while not ended and k < ITERATIONS:
-            if (n > 0 and length < shortest) or ti.abs(before - length) < tiny:
+            s = mem.find(a, one, two, SIMPLEX + n, -x / length)
+            scale = ti.max(scale, s.norm())
+            if n > 0 and x.dot(x - s) <= slack * scale * length:
                 ended = True
+            elif x.dot(s) > 0.0 and x.dot(s) >= cutoff * length:
+                ended, apart = True, True
             else:
-                mem.find(a, one, two, SIMPLEX + n, -x / length)
-                s = mem.point(a, SIMPLEX + n)
-                lower = x.dot(s)
-                if x.dot(x - s) < epsilon or (exact and n > 0 and x.dot(x - s) <= 4.0 * tiny * length):
+                weights = weigh(a, n + 1)
+                n = 0
+                for c in range(4):
+                    if weights[c] > 0.0:
+                        mem.copy(a, SIMPLEX + n, SIMPLEX + c)
+                        weights[n] = weights[c]
+                        n += 1
+                x = vec3(0.0)
+                for c in range(n):
+                    x += weights[c] * mem.point(a, SIMPLEX + c)
+                length = x.norm()
+                if n == 4 or length <= slack * scale:
                     ended = True
-                elif lower > 0.0 and lower >= cutoff * length:
-                    ended, apart = True, True
-                else:
-                    if n == 3 and ask:
-                        answer, steps = surround(a, one, two, k)
-                        k = steps
-                        if answer >= 0:
-                            ended = True
-                            apart = answer == 0
-                            length, n = ti.cast(0.0, real), 4
-                        ask = False
-                    if not ended:
-                        weights = weigh(a, n + 1)
-                        n = 0
-                        for c in range(4):
-                            if weights[c] > 0.0:
-                                mem.copy(a, SIMPLEX + n, SIMPLEX + c)
-                                weights[n] = weights[c]
-                                n += 1
-                        x = vec3(0.0)
-                        for c in range(n):
-                            x += weights[c] * mem.point(a, SIMPLEX + c)
-                        before = length
-                        length = x.norm()
-                        if n == 4:
-                            ended = True
-                            length = 0.0
-                    k += 1
-        return apart, length, x, n, weights
+                    length = 0.0
+            k += 1
+        return apart, length, x, n, weights, ended
 
-    return Functions(distance=distance, on_triangle=on_triangle)
+    return Functions(distance=distance)

@@ -24,6 +24,10 @@ CORNERS = 64
 """Most corners of a polygon from which contacts of faces are made; pairs with larger ones touch in one point."""
 
 
+POINT, SEGMENT, CUBE = range(3)
+"""What spheres, capsules and boxes are, scaled: in front of all hulls of a scene."""
+
+
 @dataclass(frozen=True)
 class Hull:
     """A convex mesh: `vertices` (n, 3), and by number of the vertex its polygons' corners, normals (m, 3), neighbours."""
@@ -72,8 +76,22 @@ def of_model(model: Any, mesh: int) -> Hull:
     )
 
 
+def _forms() -> tuple[Hull, Hull, Hull]:
+    """The point, the segment, and the cube: bit c of a vertex says whether coordinate c is positive."""
+    none = np.zeros((0, 3))
+    point = Hull(np.zeros((1, 3)), [], none, [[]], [[]])
+    segment = Hull(np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]), [], none, [[], []], [[1], [0]])
+    corners = range(8)
+    vertices = np.array([[2.0 * (i >> c & 1) - 1.0 for c in range(3)] for i in corners])
+    clockwise = ((7, 3, 1, 5), (2, 6, 4, 0), (2, 3, 7, 6), (4, 5, 1, 0), (6, 7, 5, 4), (3, 2, 0, 1))
+    normals = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
+    around = [[face for face in range(6) if i in clockwise[face]] for i in corners]
+    beside = [[i ^ 1, i ^ 2, i ^ 4] for i in corners]
+    return point, segment, Hull(vertices, [face[::-1] for face in clockwise], normals, around, beside)
+
+
 def pack(hulls: Sequence[Hull]) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """The reals, the integers (int32), and where in these each hull's header stands."""
+    """The reals, the integers (int32), and where in these the header of each form and of each hull stands."""
     reals: list[np.ndarray] = []
     whole: list[int] = []
     headers = []
@@ -89,12 +107,12 @@ def pack(hulls: Sequence[Hull]) -> tuple[np.ndarray, np.ndarray, list[int]]:
             whole.extend(place)
         return start
 
-    for hull in hulls:
+    for hull in (*_forms(), *hulls):
         polygons, around, beside = listed(hull.polygons), listed(hull.around), listed(hull.beside)
         headers.append(len(whole))
         count = len(hull.vertices)
         whole.extend((points, count, points + count, polygons, len(hull.polygons), around, beside))
         reals.extend((hull.vertices, hull.normals))
         points += count + len(hull.normals)
-    numbers = np.concatenate([each.reshape(-1) for each in reals]) if reals else np.zeros(0)
+    numbers = np.concatenate([each.reshape(-1) for each in reals])
     return numbers, np.array(whole, np.int32), headers
