@@ -189,7 +189,7 @@ ContactModel: TypeAlias = CompliantContact | MujocoContact
 class RigidOptions:
     """Options of the solver of articulated rigid bodies."""
 
-    contact: ContactModel = CompliantContact()
+    contact: ContactModel = MujocoContact()
     """The model of contact and joint limits, with its own options."""
     integrator: str | None = None
     """With `MujocoContact`: "Euler" (implicit in damping) | "implicitfast" | "RK4". Default: that of the robots' files,
@@ -199,8 +199,9 @@ class RigidOptions:
     tolerance: float | None = None
     """With `MujocoContact`: relative change of the accelerations at which its solver may end, to about the square of
     it. Default 1e-9, of float32 1e-5; with pyramidal cones it ends exactly."""
-    self_collision: bool = False
-    """Whether the links of one entity touch each other. Links of different entities always do."""
+    self_collision: bool = True
+    """With `MujocoContact`: whether the links of one entity touch each other where their file says so, as those of
+    different entities do. With `CompliantContact` bodies touch the ground alone."""
     substeps: int | None = None
     """Of rigid bodies in a control step, where particles need more: a divisor of `SimOptions.substeps`, the default."""
 

@@ -12,7 +12,7 @@ from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
 from genesis.errors import GenesisValueError
 
-SOLVERS_OWN = gs.options.RigidOptions()
+SOLVERS_OWN = gs.options.RigidOptions(contact=gs.options.CompliantContact())
 """Contact and limits as the solver derives them from masses and strengths; for robots that nothing touches."""
 
 

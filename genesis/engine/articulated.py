@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,14 +15,14 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.inputs import numeric
-from genesis.engine.parameters import Constraint, Parameter, pack_field
+from genesis.engine.parameters import Constraint, Parameter
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
 from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
-from genesis.solvers.rigid import pair_list, prepare
+from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
 from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout, places
 from genesis.solvers.rigid.solver import RigidSolver
@@ -250,9 +250,10 @@ def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: A
 
 def _constraint(name: str, all_move: bool) -> Constraint:
     if name == "inertia":
-        return Constraint(-math.inf, math.inf, closed=not all_move, inertia=True)
-    if name.endswith("solref") or name.endswith("solimp"):
-        return Constraint(-math.inf, math.inf)
+        return Constraint(-math.inf, math.inf, closed=not all_move, rule="inertia")
+    for rule in ("solref", "solimp"):
+        if name.endswith(rule):
+            return Constraint(-math.inf, math.inf, rule=rule)
     if name == "contact_stiffness" or (name == "mass" and all_move):
         return POSITIVE
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
@@ -318,18 +319,3 @@ def solver(
         rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
         found, first, every,
     )  # fmt: skip
-
-
-def stability_check(rigid_system: RigidSystem, sim: SimOptions) -> Callable[[Sequence[Parameter]], None]:
-    """A function that raises if contact between bodies is too stiff for the substep. It holds no entity."""
-    if not isinstance(rigid_system.options.contact, CompliantContact):
-        return lambda numbers: None
-    size = sum(math.prod(shape) for _, shape in rigid_system.parameter_layout.values())
-    check_pairs = pair_list.stability_check(
-        rigid_system.model, rigid_system.options, sim.gravity, sim.substep_dt, len(rigid_system.grounds)
-    )
-
-    def check(numbers: Sequence[Parameter]) -> None:
-        check_pairs(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))
-
-    return check

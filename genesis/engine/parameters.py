@@ -18,6 +18,7 @@ from genesis.engine.inputs import numeric
 from genesis.errors import GenesisValueError
 from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
+from genesis.loaders.parts import check_solimp, check_solref
 
 SLACK = 1e-6
 """Relative rounding that the triangle inequality of principal moments is allowed."""
@@ -30,18 +31,25 @@ class Constraint:
     low: float
     high: float
     closed: bool = False
-    inertia: bool = False
-    """Whether each six numbers must be the inertia xx, yy, zz, xy, xz, yz of a body instead: positive definite, or
-    if `closed` semi-definite, and no principal moment larger than the sum of the others."""
+    rule: str = ""
+    """What rows of numbers must be instead: "inertia", xx, yy, zz, xy, xz, yz of a body, positive definite, or if
+    `closed` semi-definite, no principal moment larger than the sum of the others; "solref" or "solimp" of MuJoCo."""
 
     def check(self, what: str, value: torch.Tensor) -> None:
         """Raise unless every entry of `value` satisfies the constraint and is finite."""
-        if not self.inertia:
+        if not self.rule:
             check_range(what, value, self.low, self.high, self.closed)
             if value.dtype == torch.float64 and runtime.current().real != value.dtype:  # as solvers will see it
                 check_range(what, value.detach().to(runtime.current().real), self.low, self.high, self.closed)
             return
         check_range(what, value, -math.inf)
+        if self.rule == "inertia":
+            self._check_inertia(what, value)
+            return
+        for row in plain_of(value).detach().to("cpu", torch.float64).reshape(-1, value.shape[-1]).unique(dim=0).tolist():
+            {"solref": check_solref, "solimp": check_solimp}[self.rule](what, row)
+
+    def _check_inertia(self, what: str, value: torch.Tensor) -> None:
         matrix = (
             plain_of(value).detach().to("cpu", torch.float64)[..., [0, 3, 4, 3, 1, 5, 4, 5, 2]].unflatten(-1, (3, 3))
         )

@@ -177,8 +177,7 @@ def _mjcf_spec(file: Path, fixed: bool) -> tuple[Any, dict[str, list[str]]]:
 def _urdf_spec(file: Path, fixed: bool) -> tuple[Any, dict[str, list[str]]]:
     root = _parse_urdf(file)
     mimics = [joint for joint in root.iterfind("joint") if joint.find("mimic") is not None]
-    for joint in mimics:  # some versions of MuJoCo make constraints of these, others nothing
-        joint.remove(joint.find("mimic"))  # type: ignore[arg-type]
+    followed = [_take_mimic(joint, file) for joint in mimics]
     children = {child.get("link") for child in root.iterfind("joint/child")}
     bases = [link.get("name") for link in root.iterfind("link") if link.get("name") not in children]
     for mesh, _, place in _urdf_meshes(root, file):
@@ -194,7 +193,36 @@ def _urdf_spec(file: Path, fixed: bool) -> tuple[Any, dict[str, list[str]]]:
         for body in spec.worldbody.bodies:
             if not body.joints:
                 body.add_freejoint()
+    for joint, (other, offset, multiplier) in zip(mimics, followed, strict=True):
+        kinds = {"type": mujoco().mjtEq.mjEQ_JOINT, "objtype": mujoco().mjtObj.mjOBJ_JOINT}
+        equality = spec.add_equality(name=joint.get("name"), name1=joint.get("name"), name2=other, **kinds)
+        equality.data[:5] = offset, multiplier, 0.0, 0.0, 0.0
     return spec, {"mimic": [str(joint.get("name")) for joint in mimics]} if mimics else {}
+
+
+def _take_mimic(joint: ElementTree.Element, file: Path) -> tuple[str, float, float]:
+    """(joint that it follows, offset, multiplier); takes the element out, of which some versions of MuJoCo make
+    constraints and others nothing."""
+    mimic = joint.find("mimic")
+    assert mimic is not None
+    joint.remove(mimic)
+    other = mimic.get("joint", "")
+    moving = {each.get("name") for each in _parse_urdf(file).iterfind("joint") if each.get("type") != "fixed"}
+    if other not in moving or joint.get("type") == "fixed":
+        raise GenesisValueError(
+            f"mimic of joint {joint.get('name')!r} of {str(file)!r} must be of a joint that moves, by another, got "
+            f"{other!r}. Correct it."
+        )
+    numbers = []
+    for name, default in (("offset", "0"), ("multiplier", "1")):
+        try:
+            numbers.append(float(mimic.get(name, default)))
+        except ValueError:
+            raise GenesisValueError(
+                f"{name} of the mimic of joint {joint.get('name')!r} of {str(file)!r} must be a number, got "
+                f"{mimic.get(name)!r}. Correct it."
+            ) from None
+    return other, numbers[0], numbers[1]
 
 
 def _parse_urdf(file: Path) -> ElementTree.Element:

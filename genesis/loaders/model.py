@@ -16,6 +16,7 @@ import numpy as np
 from genesis.checks import boolean, choice, number, vector
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import archive, rotations, shapes, validation
+from genesis.loaders.equalities import moved_world
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.mujoco_numbers import MujocoNumbers, exclude_links, join
 from genesis.loaders.parts import (
@@ -228,7 +229,8 @@ def place(model: RigidModel, pos: Sequence[float] = ORIGIN, quat: Sequence[float
         if link < 0:
             moved, turned = shift + rotations.rotate(turn, np.array(at)), rotations.multiply(turn, np.array(along))
             aliases[name] = (link, tuple(moved.tolist()), tuple(turned.tolist()))
-    return replace(model, link_pos=link_pos, link_quat=link_quat, qpos0=qpos0, aliases=aliases)
+    record = moved_world(model.mujoco, shift, turn) if model.mujoco else None
+    return replace(model, link_pos=link_pos, link_quat=link_quat, qpos0=qpos0, aliases=aliases, mujoco=record)
 
 
 def nothing() -> RigidModel:

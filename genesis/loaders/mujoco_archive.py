@@ -15,6 +15,8 @@ WITH_CONTACT = ("geoms", "grounds")
 PREFIX = "mujoco."
 DEFAULTS: dict[str, Any] = asdict(ContactNumbers())
 CONTACT_SIZE = sum(np.size(value) for value in DEFAULTS.values())
+LATER = ("equalities",)
+"""Tables that earlier files of this version do not have: not stored without rows."""
 PLAIN = ("qpos_spring", "geom_body", "excluded")
 
 
@@ -43,6 +45,8 @@ def arrays(numbers: MujocoNumbers | None) -> dict[str, np.ndarray]:
     found = {PREFIX + name: getattr(numbers, name) for name in PLAIN}
     for table in TABLES:
         rows = getattr(numbers, table)
+        if table in LATER and not len(rows):
+            continue
         found |= {f"{PREFIX}{table}.{field.name}": getattr(rows, field.name) for field in fields(rows)}
     found[f"{PREFIX}actuator_names"] = np.array(numbers.actuator_names, dtype=np.str_)
     found[f"{PREFIX}unsupported"] = np.array(numbers.unsupported, dtype=np.str_).reshape(-1, 2)
@@ -56,6 +60,7 @@ def record(stored: dict[str, np.ndarray]) -> MujocoNumbers | None:
     tables: dict[str, Any] = {
         table: kind(**{field.name: stored[f"{PREFIX}{table}.{field.name}"] for field in fields(kind)})
         for table, kind in TABLES.items()
+        if table not in LATER or any(name.startswith(f"{PREFIX}{table}.") for name in stored)
     }
     plain: dict[str, Any] = {name: stored[PREFIX + name] for name in PLAIN}
     return MujocoNumbers(

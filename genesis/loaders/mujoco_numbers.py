@@ -19,6 +19,8 @@ CONES = ("pyramidal", "elliptic")
 SOLVERS = ("PGS", "CG", "Newton")
 ACTIVATIONS = ("none", "integrator", "filter", "filterexact")
 """In the order of MuJoCo's mjtDyn."""
+EQUALITIES = ("connect", "weld", "joint")
+"""In the order of MuJoCo's mjtEq."""
 
 
 def column(*shape: int, dtype: type = np.float64, index: str = "", default: Any = 0.0) -> Any:
@@ -167,6 +169,33 @@ class ActuatorNumbers(Table):
     act: np.ndarray = column(dtype=np.int64, index="act", default=-1)
 
 
+@dataclass(frozen=True, eq=False)
+class EqualityNumbers(Table):
+    """Per equality constraint that is active. Of a connect or a weld each side is a frame that is fixed to a link.
+
+    Attributes:
+        kind: (E,) index of EQUALITIES: connect, both frames have one origin; weld, they are one frame; joint, with
+            the displacements x, y of the joints from their rest, x = sum of polynomial[k] y^k, or polynomial[0].
+        link: (E, 2) of both sides; -1 = the world. pos, quat: (E, 2, 3), (E, 2, 4) their frames.
+        joint: (E, 2) indices of the joints; -1 = there is no other.
+        polynomial: (E, 5), m or rad by powers of m or rad.
+        torquescale: (E,) weight of a weld's rotation, m.
+        weight: (E, 2) inverse weights of both bodies together, 1/kg and 1/(kg m^2), or (of both joints, 0).
+        solref, solimp: (E, 2), (E, 5).
+    """
+
+    kind: np.ndarray = column(dtype=np.int64)
+    link: np.ndarray = column(2, dtype=np.int64, index="link", default=-1)
+    pos: np.ndarray = column(2, 3)
+    quat: np.ndarray = column(2, 4, default=(1.0, 0.0, 0.0, 0.0))
+    joint: np.ndarray = column(2, dtype=np.int64, index="joint", default=-1)
+    polynomial: np.ndarray = column(5)
+    torquescale: np.ndarray = column()
+    weight: np.ndarray = column(2)
+    solref: np.ndarray = column(2, default=DEFAULT_SOLREF)
+    solimp: np.ndarray = column(5, default=DEFAULT_SOLIMP)
+
+
 @dataclass(frozen=True)
 class MujocoOptions:
     """What a file says of the whole scene.
@@ -207,6 +236,7 @@ TABLES: dict[str, type[Table]] = {
     "joints": JointNumbers,
     "dofs": DofNumbers,
     "actuators": ActuatorNumbers,
+    "equalities": EqualityNumbers,
 }
 
 
@@ -215,7 +245,7 @@ class MujocoNumbers:
     """All of it. Contact parameters of geoms and grounds are theirs: `Geom.contact`, `GroundGeom.contact`.
 
     Attributes:
-        bodies, joints, dofs, actuators: tables, see their classes.
+        bodies, joints, dofs, actuators, equalities: tables, see their classes.
         actuator_names: A strings.
         qpos_spring: (Q,) configuration in which springs exert nothing.
         geom_body: (G,) per entry of `RigidModel.geoms` the index of its body; -1 = world.
@@ -234,6 +264,7 @@ class MujocoNumbers:
     excluded: np.ndarray
     options: tuple[MujocoOptions, ...] = ()
     unsupported: tuple[tuple[str, str], ...] = ()
+    equalities: EqualityNumbers = field(default_factory=lambda: EqualityNumbers.defaults(0, {}))
 
     def __post_init__(self) -> None:
         for name, dtype, shape in (

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from genesis.loaders import rotations
+from genesis.loaders.equalities import read_equalities
 from genesis.loaders.invweight import fluid_boxes
 from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import Links, solid_geoms, touches
@@ -45,6 +46,7 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
         - 1,
         options=(_options(model, name),),
         unsupported=tuple((kind, text) for kind, text in found if kind not in allowed),
+        equalities=read_equalities(model, links),
     )
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genesis.errors import GenesisValueError
+from genesis.loaders.equalities import is_translated
 from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import solid_geoms, touches
 from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
-from genesis.loaders.parts import DEFAULT_SOLREF, ContactNumbers
+from genesis.loaders.parts import ContactNumbers, check_solimp, check_solref
 
 if TYPE_CHECKING:
     from genesis.loaders.model import RigidModel
@@ -81,9 +82,10 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
     for index in range(model.ntendon):
         if _tendon_acts(model, index):
             yield "tendon", _label("tendon", index, model.tendon(index).name)
-    for category, accessor, count in (("equality", model.equality, model.neq), ("pair", model.pair, model.npair)):
-        for index in range(count):
-            yield category, _label(category, index, accessor(index).name)
+    for index in range(model.neq):
+        if not is_translated(model, index):
+            yield "equality", _label("equality", index, model.equality(index).name)
+    yield from (("pair", _label("pair", index, model.pair(index).name)) for index in range(model.npair))
     for category, count in (("flex", model.nflex), ("plugin", model.nplugin)):
         yield from ((category, f"{category} {index}") for index in range(count))
     for index in range(model.nbody):
@@ -177,18 +179,24 @@ def _check_contact(what: str, contact: ContactNumbers) -> None:
     for name in ("margin", "gap"):
         if not np.isfinite(getattr(contact, name)):
             _fail(f"{name} of {what}", "be finite", getattr(contact, name))
-    _check_row(what, np.array(contact.solref), np.array(contact.solimp))
+    check_solref(f"solref of {what}", contact.solref)
+    check_solimp(f"solimp of {what}", contact.solimp)
 
 
 def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
     for joint, row in zip(model.joints, range(len(numbers.joints)), strict=True):
         what = f"joint {joint.name!r} of {model.name}"
-        _check_row(f"the limit of {what}", numbers.joints.solref[row], numbers.joints.solimp[row])
+        check_solref(f"solref of the limit of {what}", numbers.joints.solref[row].tolist())
+        check_solimp(f"solimp of the limit of {what}", numbers.joints.solimp[row].tolist())
         if not np.isfinite(numbers.joints.margin[row]):
             _fail(f"margin of {what}", "be finite", numbers.joints.margin[row])
-        _check_row(f"the dry friction of {what}", numbers.dofs.solref[joint.dof], numbers.dofs.solimp[joint.dof])
+        check_solref(f"solref of the dry friction of {what}", numbers.dofs.solref[joint.dof].tolist())
+        check_solimp(f"solimp of the dry friction of {what}", numbers.dofs.solimp[joint.dof].tolist())
         if not 0 <= numbers.dofs.frictionloss[joint.dof] < np.inf:
             _fail(f"frictionloss of {what}", "be finite and >= 0", numbers.dofs.frictionloss[joint.dof])
+    for row in range(len(numbers.equalities)):
+        check_solref(f"solref of equality {row} of {model.name}", numbers.equalities.solref[row].tolist())
+        check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
     for name, time in zip(numbers.actuator_names, numbers.actuators.time.tolist(), strict=True):
         if not 0 < time < np.inf:
             _fail(f"time constant of actuator {name!r} of {model.name}", "be finite and > 0", time)
@@ -206,16 +214,6 @@ def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
         for name, right, constraint in checks:
             if not right(getattr(options, name)):
                 _fail(f"{name} {of}", constraint, getattr(options, name))
-
-
-def _check_row(what: str, solref: np.ndarray, solimp: np.ndarray) -> None:
-    if not np.isfinite(solref).all() or not ((solref > 0).all() or (solref <= 0).all()):
-        law = "be finite, both > 0 (time constant, damping ratio) or both <= 0 (-stiffness, -damping)"
-        _fail(f"solref of {what}", law, tuple(solref.tolist()), f"The usual one is {DEFAULT_SOLREF}.")
-    d_min, d_max, width, middle, power = solimp.tolist()
-    if not (0 <= d_min <= 1 and 0 <= d_max <= 1 and 0 <= middle <= 1 and 0 <= width < np.inf and 1 <= power < np.inf):
-        law = "have d_min, d_max and midpoint from 0 to 1, width >= 0 and power >= 1"
-        _fail(f"solimp of {what}", law, tuple(solimp.tolist()))
 
 
 def _fail(what: str, law: str, got: Any, remedy: str = "Change it.") -> None:

@@ -3,9 +3,13 @@
 SI units and radians; quaternions w, x, y, z; poses in the frame of the link that a part belongs to.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from genesis.errors import GenesisValueError
 
 FREE, BALL, HINGE, SLIDE = "free", "ball", "hinge", "slide"
 JOINT_KINDS = (FREE, BALL, HINGE, SLIDE)
@@ -25,6 +29,26 @@ ORIGIN: Vector = (0.0, 0.0, 0.0)
 DEFAULT_SOLREF = (0.02, 1.0)
 DEFAULT_SOLIMP = (0.9, 0.95, 0.001, 0.5, 2.0)
 """MuJoCo's, of contacts, limits and dry friction."""
+
+
+def check_solref(what: str, row: Sequence[float]) -> None:
+    """Raise unless two numbers are a time constant and a damping ratio, or minus a stiffness and a damping."""
+    if not all(math.isfinite(x) for x in row) or not (all(x > 0 for x in row) or all(x <= 0 for x in row)):
+        raise GenesisValueError(
+            f"{what} must be finite, both > 0 (time constant, damping ratio) or both <= 0 (-stiffness, -damping), "
+            f"got {tuple(row)}. The usual one is {DEFAULT_SOLREF}."
+        )
+
+
+def check_solimp(what: str, row: Sequence[float]) -> None:
+    """Raise unless five numbers are d_min, d_max, width, midpoint and power."""
+    d_min, d_max, width, middle, power = row
+    parts = 0 <= d_min <= 1 and 0 <= d_max <= 1 and 0 <= middle <= 1
+    if not (parts and 0 <= width < math.inf and 1 <= power < math.inf):
+        raise GenesisValueError(
+            f"{what} must have d_min, d_max and midpoint from 0 to 1, width >= 0 and power >= 1, got {tuple(row)}. "
+            f"The usual one is {DEFAULT_SOLIMP}."
+        )
 
 
 def _empty(columns: int) -> np.ndarray:

@@ -65,14 +65,22 @@ def check_allowed(allow: Iterable[str]) -> frozenset[str]:
     return names
 
 
-def refuse(source: str, found: dict[str, list[str]], allowed: frozenset[str]) -> list[str]:
-    """Warnings for what is found and allowed. Raises GenesisValueError that lists all that is not allowed."""
+def refuse(
+    source: str, found: dict[str, list[str]], allowed: frozenset[str], elsewhere: Iterable[str] = ()
+) -> list[str]:
+    """Warnings for what is found and allowed. Raises GenesisValueError that lists all that is not allowed.
+
+    Args:
+        elsewhere: categories that MuJoCo's contact model has.
+    """
     refused = {category: names for category, names in found.items() if category not in allowed}
     if refused:
         listing = "; ".join(f"{category}: {', '.join(names)}" for category, names in refused.items())
+        known = [category for category in refused if category in set(elsewhere)]
+        hint = f" RigidOptions(contact=MujocoContact()) has {', '.join(known)}." if known else ""
         raise GenesisValueError(
             f"{source} must hold supported elements only, got {listing}. Remove them, or pass "
-            f"allow={tuple(refused)!r} to load without them."
+            f"allow={tuple(refused)!r} to load without them.{hint}"
         )
     return [
         f"{source}: {category} ({', '.join(names)}): {WHEN_ALLOWED[category]}." for category, names in found.items()

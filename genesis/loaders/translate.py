@@ -37,8 +37,11 @@ def translate(
     links = Links(model)
     excluded, partly = read_exclusions(model, links)
     compliant = contact == "compliant"
-    lacking = unsupported(model, partly) if compliant else grouped(unsupported_by_mujoco_model(model))
-    warnings = refuse(source, lacking | lost, allowed)
+    of_mujoco = grouped(unsupported_by_mujoco_model(model))
+    lacking = unsupported(model, partly) | lost if compliant else of_mujoco
+    if "mimic" in lost:  # constraints of a URDF file are of those joints
+        lacking.pop("equality", None)
+    warnings = refuse(source, lacking, allowed, lacking.keys() - of_mujoco.keys())
     if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())
         warnings.append(f"{source}: its gravity {told} is left out, because the scene has its own.")

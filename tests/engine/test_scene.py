@@ -72,7 +72,10 @@ def test_copies_are_refused(make):
             "outputs must be among wrench, contacts, .*, got 'force'",
         ),
         (lambda: scene_with((cube(), None)).build(outputs=("wrench",)), "must come from a tool"),
-        (lambda: scene_with((cube((0.0, 0.0, 0.1)), None)).build(), "must keep 0.3 m from the faces"),
+        (
+            lambda: scene_with((cube((0.0, 0.0, 0.1)), gs.materials.MPM.Elastic())).build(),
+            "must keep 0.3 m from the faces",
+        ),
         (
             lambda: scene_with((cube(), gs.materials.MPM.Elastic(E=torch.ones(2)))).build(n_envs=3),
             r"box_0\.E must have shape \(\) or \(3,\), got \(2,\)",
@@ -126,7 +129,7 @@ def test_tensors_without_dense_data_are_refused():
 
 def test_what_a_body_only_has_after_build_says_so():
     scene = gs.Scene()
-    block = scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)))
+    block = scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)), gs.materials.MPM.Elastic())
     tool = scene.add_entity(gs.morphs.Sphere(radius=0.1), material=gs.materials.Tool())
     calls = (lambda: block.n_particles, lambda: block.initial_positions, lambda: block.particle_volume)
     for call in (*calls, lambda: tool.set_friction(0.5)):
@@ -141,7 +144,7 @@ def test_what_a_body_only_has_after_build_says_so():
 def test_states_that_violate_a_constraint_are_not_taken():
     sim, grid = gs.options.SimOptions(dt=1e-3), gs.options.MPMOptions(grid_density=16)
     scene = gs.Scene(sim_options=sim, mpm_options=grid)
-    scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)))
+    scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.5), size=(0.1, 0.1, 0.1)), gs.materials.MPM.Elastic())
     tool = scene.add_entity(gs.morphs.Sphere(radius=0.1), material=gs.materials.Tool())
     scene.build(n_envs=2)
     state = scene.get_state()

@@ -318,13 +318,14 @@ def test_files_that_disagree_are_refused_naming_both_values(tmp_path):
 
 
 BODY = '<worldbody><body name="b"><joint name="j" {joint}/><geom name="g" size=".1" {geom}/></body></worldbody>'
+LENGTH = '<tendon><fixed name="t"><joint joint="j" coef="1"/></fixed></tendon>'
 WRONG = [
     ('<option><flag actuation="disable"/></option>' + BODY, "flag: actuation disabled"),
     ('<option><flag override="enable"/></option>' + BODY, "flag: override enabled"),
     ('<option noslip_iterations="3"/>' + BODY, "flag: noslip iterations"),
     (BODY.replace("{geom}", 'fluidshape="ellipsoid"'), r"fluid: g \(fluidshape ellipsoid\)"),
     (BODY + '<contact><pair name="p" geom1="g" geom2="h"/></contact>', "pair: p"),
-    (BODY + '<equality><joint name="e" joint1="j"/></equality>', "equality: e"),
+    (BODY + LENGTH + '<equality><tendon name="e" tendon1="t"/></equality>', "equality: e"),
     (BODY + '<tendon><fixed name="t" stiffness="2"><joint joint="j" coef="1"/></fixed></tendon>', "tendon: t"),
     (BODY + '<actuator><muscle name="m" joint="j" lengthrange="0 1"/></actuator>', "activation: m"),
     (BODY.replace("{joint}", 'stiffness="1 2"'), "nonlinear: j"),

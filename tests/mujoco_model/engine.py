@@ -188,6 +188,13 @@ class Engine:
             self.m.geom_margin[:], self.m.jnt_margin[:] = geom, joint
         return met[0] != met[1]
 
+    def jumps(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> bool:
+        """Whether a step ends elsewhere from a state `CLOSE` by: shapes that choose between points like these."""
+        ends = [
+            np.concatenate(self.step(self.moved(qpos, off * np.ones(self.m.nv)), qvel, ctrl)) for off in (-CLOSE, CLOSE)
+        ]
+        return bool(np.abs(ends[0] - ends[1]).max() > 1e3 * CLOSE * max(1.0, np.abs(ends[0]).max()))
+
     # Derivatives.
 
     def jacobian(

@@ -22,11 +22,16 @@ PINNED: dict[str, Kinds] = {
 }
 """Trees of one kind of something; the seed is their place."""
 HEAPS: dict[str, dict] = {
-    "heap of round shapes": dict(kinds=("sphere", "capsule"), dimensions=DIMENSIONS),
-    "heap of round shapes, RK4, elliptic": dict(
-        kinds=("sphere", "capsule"), integrator="RK4", cone="elliptic", dimensions=DIMENSIONS
-    ),
-}
+    "heap of round shapes": {"kinds": ("sphere", "capsule"), "dimensions": DIMENSIONS},
+    "heap of round shapes, RK4, elliptic": {
+        "kinds": ("sphere", "capsule"), "integrator": "RK4", "cone": "elliptic", "dimensions": DIMENSIONS
+    },
+    "heap of boxes": {"kinds": ("box",)},
+    "heap of primitives": {
+        "kinds": ("box", "capsule", "sphere"), "integrator": "Euler", "cone": "elliptic",
+        "dimensions": DIMENSIONS,
+    },
+}  # fmt: skip
 """Bodies on bodies; the seed is their place."""
 FAST = ("half_cheetah", "RK4, elliptic", "heap of round shapes")
 """Compared by default; kernels of each are compiled anew."""

@@ -1,6 +1,7 @@
 """The same model in a scene of ours, one state in each environment, through the public interface."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
@@ -19,6 +20,8 @@ class Ours:
         n_steps: MuJoCo's steps in one step of the scene.
         contact: Fields of `MujocoContact` other than those of the file.
         rigid: Fields of `RigidOptions`.
+        morph: What is simulated instead of the text; it must be the same model.
+        outputs: Of `Scene.build`.
     """
 
     def __init__(
@@ -29,6 +32,8 @@ class Ours:
         requires_grad: bool = False,
         contact: dict[str, Any] | None = None,
         rigid: dict[str, Any] | None = None,
+        morph: Any = None,
+        outputs: Sequence[str] = (),
     ) -> None:
         m = mujoco.MjModel.from_xml_string(text)
         h = m.opt.timestep
@@ -37,8 +42,8 @@ class Ours:
         )
         law = gs.options.MujocoContact(**{"smoothing": 0.0, **(contact or {})})
         self.scene: Any = gs.Scene(sim_options=sim, rigid_options=gs.options.RigidOptions(contact=law, **(rigid or {})))
-        self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(text), allow=ignored(m)))
-        self.scene.build(n_envs=n_envs)
+        self.robot: Any = self.scene.add_entity(morph or gs.morphs.MJCF(file=file_of(text), allow=ignored(m)))
+        self.scene.build(n_envs=n_envs, outputs=outputs)
         self.model = self.robot.model
         self.text, self.n_envs, self.timestep = text, n_envs, h
         assert (self.model.n_qs, self.model.n_dofs) == (m.nq, m.nv), "numbers of coordinates must be MuJoCo's"

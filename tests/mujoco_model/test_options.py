@@ -213,3 +213,23 @@ def test_inverse_weights_are_refreshed_on_request():
     assert torch.allclose(dofs[0], torch.as_tensor(before).to(dofs))
     assert torch.allclose(dofs[1], torch.as_tensor(m.dof_invweight0).to(dofs), rtol=1e-6)
     assert torch.allclose(geoms[1], torch.as_tensor(m.body_invweight0[1:2, 0]).to(geoms), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "row"),
+    [
+        ("set_geoms_solref", (0.02, -1.0)),
+        ("set_geoms_solref", (-100.0, 1.0)),
+        ("set_dofs_limit_solref", (0.0, 1.0)),
+        ("set_geoms_solimp", (0.9, 1.1, 0.001, 0.5, 2.0)),
+        ("set_geoms_solimp", (0.9, 0.95, -0.001, 0.5, 2.0)),
+        ("set_dofs_limit_solimp", (0.9, 0.95, 0.001, 0.5, 0.5)),
+    ],
+)
+def test_setters_refuse_what_files_refuse(call, row):
+    scene = gs.Scene(rigid_options=gs.options.RigidOptions(contact=gs.options.MujocoContact()))
+    robot = scene.add_entity(gs.morphs.Robot(name="pendulum"))
+    scene.build()
+    rule = "both > 0" if call.endswith("solref") else "power >= 1"
+    with pytest.raises(gs.GenesisException, match=f"{call[-6:]}.*{rule}"):
+        getattr(robot, call)(torch.tensor(row))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from genesis.loaders.model import RigidModel
-from genesis.options import RigidOptions
+from genesis.options import CompliantContact, RigidOptions
 from genesis.solvers.base import Frames
 from genesis.solvers.rigid.layout import parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
@@ -85,7 +85,7 @@ class Bench:
         outputs: tuple[str, ...] = (),
     ) -> None:
         self.model, self.grounds, self.dt, self.substeps, self.outputs = model, grounds, dt, substeps, outputs
-        self.options = options or RigidOptions()
+        self.options = options or RigidOptions(contact=CompliantContact())
         self.solver = RigidSolver(model, grounds, self.options, dt, substeps, GROUP, outputs)
         solver = self.solver
         self.inputs = [f.name for f in (*solver.state, *solver.controls, *solver.parameters)]

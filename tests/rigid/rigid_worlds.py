@@ -12,6 +12,7 @@ from tests.rigid.rigid_differences import SMOOTH_STEPS, STIFF_STEPS, Comparison,
 from tests.rigid.rigid_models import file_of
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
+COMPLIANT = gs.options.RigidOptions(contact=gs.options.CompliantContact())
 B = 64
 """Environments of a scene that differences are taken in: four directions of eight steps both ways."""
 
@@ -40,7 +41,7 @@ def build(
 ) -> World:
     """A scene of robots, given as MJCF text or morphs, on a ground (a morph, or True for a plane at height 0)."""
     settings = {"dt": 0.02, "substeps": 8, "requires_grad": True, **sim}
-    scene = gs.Scene(sim_options=gs.options.SimOptions(**settings), rigid_options=options or gs.options.RigidOptions())
+    scene = gs.Scene(sim_options=gs.options.SimOptions(**settings), rigid_options=options or COMPLIANT)
     entities = []
     for k, robot in enumerate(robots):
         morph = gs.morphs.MJCF(file=file_of(robot)) if isinstance(robot, str) else robot

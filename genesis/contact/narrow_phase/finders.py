@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from genesis.compiler import Functions, per_runtime, ti
+from genesis.contact.narrow_phase.box_box import box_box_pair
+from genesis.contact.narrow_phase.boxes import box_pairs
 from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.round import round_pairs
 
@@ -13,6 +15,9 @@ FINDERS: dict[Kinds, Callable[[], object]] = {
     ("sphere", "sphere"): lambda: round_pairs().sphere_sphere,
     ("sphere", "capsule"): lambda: round_pairs().sphere_capsule,
     ("capsule", "capsule"): lambda: round_pairs().capsule_capsule,
+    ("sphere", "box"): lambda: box_pairs().sphere_box,
+    ("capsule", "box"): lambda: box_pairs().capsule_box,
+    ("box", "box"): lambda: box_box_pair().box_box,
 }
 """Makes the function of each pair of kinds that may touch: the first is geom 1 of MuJoCo."""
 

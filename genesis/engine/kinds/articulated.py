@@ -13,7 +13,7 @@ from genesis.engine.articulated import RigidSystem
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
-from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
+from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
 from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
@@ -37,14 +37,6 @@ class ArticulatedPart(Part):
     def parameters(self) -> ParameterFields:
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
-
-    def stability_check(self) -> Check:
-        check_bodies = articulated.stability_check(self.rigid_system, self.sim)
-
-        def check(fields: ParameterFields) -> None:
-            check_bodies(fields["rigid", "model"])
-
-        return check
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build
@@ -75,7 +67,7 @@ class ArticulatedKind(Kind):
     state = RigidState
 
     def default_material(self, morph: morphs.Morph) -> Any:
-        return Rigid() if isinstance(morph, WITHOUT_MATERIAL) else None
+        return Rigid() if isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) else None
 
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default, options: RigidOptions

@@ -16,7 +16,7 @@ from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.materials import MPM, ParticleMaterial
+from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions, SimOptions
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
@@ -110,9 +110,6 @@ class ParticleKind(Kind):
     is_matter = True
     state = MPMState
     direct = ("pos", "vel", "C", "F", "Jp")
-
-    def default_material(self, morph: morphs.Morph) -> Any:
-        return MPM.Elastic() if isinstance(morph, morphs.SolidMorph) else None
 
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default, options: Any

@@ -30,7 +30,6 @@ from genesis.solvers.rigid.layout import (
     Features,
 )  # fmt: skip
 from genesis.solvers.rigid.outputs import outputs
-from genesis.solvers.rigid.pairs import pairs
 
 ATTEMPTS = 4
 """At solving a substep, while contacts are found that would pull."""
@@ -40,7 +39,7 @@ ATTEMPTS = 4
 def driver(features: Features) -> Functions:
     lay = layout()
     ki, ine, jo, ad = kinematics(features), inertia(), joints(), adjoint(features)
-    out, pr, bo = outputs(features), pairs(features), border()
+    out, bo = outputs(features), border()
 
     @ti.func
     def integrate(a: ti.template(), s, then, b):
@@ -112,8 +111,6 @@ def driver(features: Features) -> Functions:
                         a.n_contacts[b] = 0
                         for l in range(a.size[LINKS]):
                             ki.bias_forces(a, s, b, l, attempt)
-                        if ti.static(features.pairs):
-                            pr.contact_forces(a, s, b)
                         ine.mass_matrix(a, s, b)
                         ine.factor(a, s, b)
                         ine.solve(a, s, b)
@@ -151,8 +148,6 @@ def driver(features: Features) -> Functions:
                             out.measure_adjoint(a, s, b)
                         ine.solve(a, s, b)
                         ad.sweep_out(a, s, b)
-                        if ti.static(features.pairs):
-                            pr.contact_forces_adjoint(a, s, b)
                         ad.sweep_in(a, s, b)
                 bo.finish_adjoint(a, good, b)
 

@@ -221,8 +221,6 @@ def grounds(features: Features) -> Functions:
         return ContactLaw(a.model[at.block(a, b, "contact_stiffness", l)], contact[0], contact[1], mu,
                           a.num[FRICTION_VELOCITY], a.num[DT] * contact[3], a.num[DT], WIDEN * a.num[DT])  # fmt: skip
 
-    # The law below holds for lanes and, between bodies, for one environment's reals.
-
     @ti.func
     def touches(x, u, smoothing, wide):
         """Whether a point at depth x that moves at u along the normal is pushed."""

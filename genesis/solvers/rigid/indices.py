@@ -260,12 +260,6 @@ def dof(a, j, what):
 
 
 @traced
-def paired(a, i, what):
-    """An integer of a pair."""
-    return value(element(a.pair, slot.PAIR_INTS * i + what))
-
-
-@traced
 def link_vector(a, l, which):
     return _vector(a.link_fixed, slot.LINK_VECTORS * l + which)
 

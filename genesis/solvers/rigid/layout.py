@@ -15,15 +15,16 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 19
+N_SIZES = 20
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
- POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST) = range(N_SIZES)  # fmt: skip
+ POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
+    "equalities": EQUALITIES,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 
@@ -32,7 +33,6 @@ class Features(NamedTuple):
     """What kernels are compiled with or without, because it is large and most scenes do without."""
 
     outputs: bool = False
-    pairs: bool = False
     terrain: bool = False
 
 
@@ -68,11 +68,6 @@ semi-axes as a symmetric matrix, (diagonal, 1), (off-diagonal, -). Of a place on
 (axis, 2), (centre less the place while the axis is upright, -), (radius times cosine, times sine, geom, -)."""
 GROUND_HEAD, GROUND_INFO = range(GROUND_ROWS)
 """Rows of a ground: (normal, offset), (0, …) or (corner, spacing), (1, samples along x, along y, first sample)."""
-PAIR_INTS = 11
-LINK_A, LINK_B, LAW, SHAPE_A, SHAPE_B, SAMPLE0, N_SAMPLES, GIVES_A, GIVES_B, GEOM_A, GEOM_B = range(PAIR_INTS)
-"""GIVES_A, GIVES_B: the links whose stiffnesses are in series. Where one body cannot move both are the other's, and the
-factor on k is twice as large: k is that of the mover alone, and so is its gradient."""
-
 N_CONTROLS = 5
 FORCE, TARGET, TARGET_VELOCITY, GATE, GATE_VELOCITY = range(N_CONTROLS)
 """Of `dofs`: the controls of a dof. The gates multiply kp and kv."""
@@ -132,8 +127,6 @@ TABLE: Table = (
     Array("point", "A1", ("points", POINT_ROWS, 4), "constant"),
     Array("ground", "A1", ("grounds", GROUND_ROWS, 4), "constant"),
     Array("heights", "A1", ("samples",), "constant"),
-    Array("pair", "I1", ("pairs", PAIR_INTS), "constant"),
-    Array("shape", "A1", ("shape_rows", 4), "constant"),  # rows addressed by `pair`, see `pairs`
     # Of a step: what is loaded, how it went, outputs.
     Array("model", "AL", ("blocks", "parameters"), "frames"),  # in the order of BLOCKS
     Array("gravity", "AL", ("blocks", 3), "frames"),

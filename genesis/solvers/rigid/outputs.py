@@ -45,13 +45,12 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
     Features,
 )  # fmt: skip
-from genesis.solvers.rigid.pairs import pairs
 from genesis.solvers.rigid.spatial import Spatial, momentum
 
 
 @per_runtime
 def outputs(features: Features) -> Functions:
-    gr, ad, pr = grounds(features), adjoint(features), pairs(features)
+    gr, ad = grounds(features), adjoint(features)
 
     @ti.func
     def measure(a: ti.template(), s, b):
@@ -83,8 +82,6 @@ def outputs(features: Features) -> Functions:
             at.add(a, a.contacts, at.contact_at(a, b, i, CONTACT_FORCE), F)
             at.add(a, a.contacts, at.contact_at(a, b, i, CONTACT_PLACE), touches * (world + r))
             at.increase(a.contacts, at.contact_at(a, b, i, CONTACT_TOUCHES), touches)
-        if ti.static(features.pairs):
-            pr.contact_forces(a, s, b)
         for back in range(a.size[LINKS]):
             l = a.size[LINKS] - 1 - back
             needed = at.worked6(a, b, l, NEEDED)

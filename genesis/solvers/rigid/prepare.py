@@ -53,8 +53,6 @@ class Options(Protocol):
 
     @property
     def contact(self) -> Any: ...  # a `Compliant`, or another model's
-    @property
-    def self_collision(self) -> bool: ...
 
 
 class ContactPoint(NamedTuple):

@@ -34,6 +34,7 @@ from genesis.solvers.rigid.layout import (
 from genesis.solvers.rigid.mujoco.contacts import contacts
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.envelope import envelope
+from genesis.solvers.rigid.mujoco.equality import equalities
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import (
@@ -58,6 +59,7 @@ def evaluation(features: Features) -> Functions:
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
     en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
+    eq = equalities() if features.equalities else None
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -84,12 +86,15 @@ def evaluation(features: Features) -> Functions:
             i = at.dof_at(a, 0, b, j)
             a.force[i] = a.x[i]
         a.n_contacts[b] = 0
+        if ti.static(features.spreads):
+            en.begin(a, s, b)
+        if ti.static(features.equalities):
+            eq.listed(a, s, b)
         found = ro.list_rows(a, s, b)
         a.first_contact[b] = a.n_contacts[b]
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
         if ti.static(paired):
-            en.begin(a, s, b)
             co.listed_between(a, s, b)
         found = found or a.n_contacts[b] > 0
         open_ = lane()
@@ -118,6 +123,8 @@ def evaluation(features: Features) -> Functions:
         ne.solve(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)
+        if ti.static(features.equalities):
+            eq.adjoint(a, s, b)
         if ti.static(paired):
             co.adjoint_between(a, s, b)
         ad.sweep_in(a, s, b)

@@ -62,6 +62,22 @@ def touch_number(a, t, what):
 
 
 @traced
+def equality(a, e, what):
+    return value(element(a.equality, slot.EQUALITY_INTS * e + what))
+
+
+@traced
+def equality_numbers(a, e, first, count):
+    """Of an equality constraint, from one on."""
+    return Vec(*[element(a.equality_numbers, slot.EQUALITY_NUMBERS * e + first + c) for c in range(count)])
+
+
+@traced
+def equality_dof(a, i, what):
+    return value(element(a.equality_dofs, 2 * i + what))
+
+
+@traced
 def geom(a, i, which):
     """A row of a geom."""
     return Vec(*[element(a.geom, 4 * (slot.GEOM_ROWS * i + which) + c) for c in range(4)])

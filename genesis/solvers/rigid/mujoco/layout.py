@@ -6,7 +6,8 @@ An *evaluation* maps positions, velocities and controls to accelerations; a fram
 A *touch* is a pair of a geom and a ground, or of two geoms, that may be in contact, in some of its points. A *contact*
 is a point that is within the margin in some environment of a block. Contacts stand in a list, each with its rows: the
 normal, two tangents, and three rotations about these, of which `DIM` act. Rows of single degrees of freedom (limits,
-friction loss) stand apart. Touches of two geoms come first, then those with grounds, by link.
+friction loss) stand apart. Equality constraints come first in the list, whatever the state. Touches of two geoms come
+first, then those with grounds, by link.
 """
 
 from collections.abc import Mapping
@@ -35,6 +36,13 @@ class Features(NamedTuple):
     """Whether ellipsoids or cylinders may touch grounds."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Kinds of geoms that may touch each other."""
+    equalities: bool = False
+    """Whether there are equality constraints."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the Hessian may have entries outside of the chains of dofs."""
+        return bool(self.pairs) or self.equalities
 
 
 TOUCH_INTS = 14
@@ -68,6 +76,17 @@ rows 1 …, and which piece of the cost the residual is in."""
 CONTACT_INTS = 2
 C_DEPTH, C_DIM = range(CONTACT_INTS)
 """Number of dofs that move it, number of rows."""
+
+EQUALITY_INTS = 7
+E_KIND, E_LINK_A, E_LINK_B, E_DOF0, E_DEPTH, E_DIM, E_COUPLES = range(EQUALITY_INTS)
+"""Kind; links (-1: the world); first of its `equality_dofs`, and how many; rows; 1: it couples dofs of two chains."""
+CONNECT, WELD, JOINT = range(3)
+*_rows, EQUALITY_NUMBERS = places(3, 3, 9, 9, 2, 1, 2, 5, 5, 2)
+E_POS_A, E_POS_B, E_TURN_A, E_TURN_B, E_WEIGHT, E_SCALE, E_REF, E_IMP, E_POLYNOMIAL, E_REST = _rows
+"""Frames of both sides, in their links; inverse weights of translation (or of the joints) and rotation; torquescale;
+solref; solimp; polynomial; rest positions of both joints."""
+SIDE_A, SIDE_B = 1, 2
+"""Bits: which sides a dof moves."""
 
 ROW_KINDS = 3
 LOWER, UPPER, LOSS = range(ROW_KINDS)
@@ -107,7 +126,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
 rolling."""
 
-NOT_SHARED = ("link_law", "point", "pair", "shape", "released", "contact_list", "contact_index")
+NOT_SHARED = ("link_law", "point", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
     Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
@@ -118,6 +137,9 @@ TABLE: Table = (
     Array("solver_numbers", "A1", (4,), "constant"),  # 1 / impratio, tolerance, 1: refsafe, cap of iterations
     Array("fluid", "A1", ("fluids", FLUID_ROWS, 4), "constant"),
     Array("fluid_range", "I1", ("links", 2), "constant"),  # first body in the medium, and how many
+    Array("equality", "I1", ("equalities", EQUALITY_INTS), "constant"),
+    Array("equality_numbers", "A1", ("equalities", EQUALITY_NUMBERS), "constant"),
+    Array("equality_dofs", "I1", ("equality_entries", 2), "constant"),  # a dof, and which sides it moves
     # Of every frame.
     Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # RK4: velocity of a stage in the tangent of its start
     Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B

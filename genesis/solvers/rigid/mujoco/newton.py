@@ -12,11 +12,12 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import absolute, any_lane, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.inertia import inertia
-from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0
+from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0, EQUALITIES
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.cones import cones
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.envelope import envelope
+from genesis.solvers.rigid.mujoco.equality import equalities
 from genesis.solvers.rigid.mujoco.joints import joints
 from genesis.solvers.rigid.mujoco.layout import (
     ALONG,
@@ -44,7 +45,7 @@ FAR = 1e30
 @per_runtime
 def newton(features: Features) -> Functions:
     ro, cone, ine, en = dof_rows(), cones(features), inertia(joints), envelope()
-    spreads = bool(features.pairs)
+    spreads, eq = features.spreads, equalities() if features.equalities else None
 
     @ti.func
     def times_inertia(a: ti.template(), b, array: ti.template(), s, out: ti.template()):
@@ -82,7 +83,14 @@ def newton(features: Features) -> Functions:
     def evaluate(a: ti.template(), b, part):
         """Forces and curvatures of all rows at `part` of the way along; slope, curvature, and 1 where pieces change."""
         slope, curvature, moved = ro.evaluate_rows(a, b, part)
-        for c in range(a.n_contacts[b]):
+        first = 0
+        if ti.static(features.equalities):
+            first = a.size[EQUALITIES]
+            for e in range(first):
+                ds, dc = eq.evaluate(a, b, e, part)
+                slope += ds
+                curvature += dc
+        for c in range(first, a.n_contacts[b]):
             ds, dc, dm = cone.evaluate(a, b, c, part)
             slope += ds
             curvature += dc

@@ -37,6 +37,7 @@ from genesis.solvers.rigid.layout import (
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.bodies import bodies
 from genesis.solvers.rigid.mujoco.contacts import contacts
+from genesis.solvers.rigid.mujoco.equality_outputs import equality_outputs
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.layout import T_DIM, T_GEOM, T_GEOM_B, T_LINK, T_LINK_B, F, Features
 from genesis.solvers.rigid.mujoco.touches import touches
@@ -47,7 +48,7 @@ from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
 def outputs(features: Features) -> Functions:
     co, fl, ad, to = contacts(features), fluids(), adjoint(features), touches(features)
     paired = bool(features.pairs)
-    bo = bodies(features) if paired else None
+    bo, eq = bodies(features) if paired else None, equality_outputs() if features.equalities else None
 
     @ti.func
     def push(a: ti.template(), s, b, l, g, of: ti.template(), r: ti.template(), force: ti.template()):
@@ -112,6 +113,8 @@ def outputs(features: Features) -> Functions:
             grounded(a, s, b, l)
         if ti.static(paired):
             met(a, s, b)
+        if ti.static(features.equalities):
+            eq.measure(a, s, b)
         for back in range(a.size[LINKS]):
             l = a.size[LINKS] - 1 - back
             needed = at.worked6(a, b, l, NEEDED)
@@ -170,6 +173,8 @@ def outputs(features: Features) -> Functions:
             asked_grounded(a, s, b, l)
         if ti.static(paired):
             asked_met(a, s, b)
+        if ti.static(features.equalities):
+            eq.asked(a, s, b)
         for behind in range(a.size[LINKS]):
             l = a.size[LINKS] - 1 - behind
             force = at.summed(a, b, l, BN)

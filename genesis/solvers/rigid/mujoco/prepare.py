@@ -12,7 +12,6 @@ from genesis.contact.narrow_phase.finders import FINDERS
 from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.contact_mixing import candidates
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
 from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
@@ -22,12 +21,13 @@ from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.driver import driver
+from genesis.solvers.rigid.mujoco.prepare_equality import pack_equalities
 from genesis.solvers.rigid.mujoco.smoothing import smoothed
 from genesis.solvers.rigid.mujoco.touch_table import (
     KINDS,
     kinds_of,
     last_moved,
-    moves_apart,
+    meeting_geoms,
     pack_geoms,
     pack_touches,
     places,
@@ -64,6 +64,8 @@ class Options(Protocol):
     def iterations(self) -> int | None: ...
     @property
     def tolerance(self) -> float | None: ...
+    @property
+    def self_collision(self) -> bool: ...
 
 
 def pack_fluids(model: RigidModel, chosen: "Choice") -> tuple[np.ndarray, np.ndarray]:
@@ -162,9 +164,11 @@ def mujoco(
     if chosen.integrator == slot.IMPLICITFAST:
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
-    check(model, labels)
-    touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0)
+    check(model, options.self_collision, labels)
+    touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0,
+                           options.self_collision)  # fmt: skip
     touch, of_links, points = touches.ints, touches.of_links, touches.points
+    equalities = pack_equalities(model)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
@@ -179,8 +183,9 @@ def mujoco(
         fluid=bool(len(fluid)),
         curved=bool(np.isin(on_ground[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
         pairs=touches.pairs,
+        equalities=len(equalities) > 0,
     )
-    triangle = (model.n_dofs * (model.n_dofs + 1)) // 2
+    spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)
     tolerance = TOLERANCE[double] if options.tolerance is None else options.tolerance
@@ -189,15 +194,18 @@ def mujoco(
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
         dof_last=last_moved(model),
+        equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "geoms": len(model.geoms), "points": len(model.geoms), "grounds": len(grounds),
         "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
-        "contacts": max(1, int(touch[:, slot.T_MOST].sum()) + balls), "rows": int(max([1, *dims])),
-        "depth": max(3 if balls else 1, touches.depth),
-        "triangle": triangle if touches.pairs else 0, "spread_dofs": model.n_dofs if touches.pairs else 0,
+        "equalities": len(equalities), "equality_entries": len(equalities.dofs),
+        "contacts": max(1, touches.n_contacts + balls + len(equalities)),
+        "rows": int(max([1, equalities.rows, *dims])),
+        "depth": max(3 if balls else 1, touches.depth, equalities.depth),
+        "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
@@ -213,7 +221,7 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, labels: Sequence[str]) -> None:
+def check(model: RigidModel, self_collision: bool, labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
@@ -248,8 +256,8 @@ def check(model: RigidModel, labels: Sequence[str]) -> None:
         )
     tree = prepare.roots(model)
     inside, between = [], []
-    for i, j in candidates(model):
-        if moves_apart(model, i, j) and kinds_of(model, i, j) not in FINDERS:
+    for i, j in meeting_geoms(model, self_collision):
+        if kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
             (inside if tree[links[0]] == tree[links[1]] else between).append(named)

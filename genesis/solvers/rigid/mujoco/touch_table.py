@@ -73,20 +73,26 @@ class Touches(NamedTuple):
         return int((self.ints[:, slot.T_GROUND] < 0).sum())
 
     @property
+    def n_contacts(self) -> int:
+        """Most contacts in a list: environments of a block may touch a ground with other points each."""
+        of_ground = self.ints[:, slot.T_GROUND] >= 0
+        return int(np.where(of_ground, self.ints[:, slot.T_N_POINTS], self.ints[:, slot.T_MOST]).sum())
+
+    @property
     def depth(self) -> int:
         """Most dofs that move a contact."""
         return int((self.ints[:, slot.T_DEPTH] + self.ints[:, slot.T_DEPTH_B]).max(initial=0))
 
 
 def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float, timestep: float
-) -> Touches:  # fmt: skip
+    model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float, timestep: float, self_collision: bool
+) -> Touches:
     """Of two geoms first, then with grounds, by link."""
     points, firsts = [], []
     for geom in model.geoms:
         firsts.append(len(points))
         points += list(points_of(geom))
-    meeting = [(i, j) for i, j in candidates(model) if moves_apart(model, i, j) and kinds_of(model, i, j) in FINDERS]
+    meeting = [(i, j) for i, j in meeting_geoms(model, self_collision) if kinds_of(model, i, j) in FINDERS]
     kinds = tuple(sorted({kinds_of(model, i, j) for i, j in meeting}))
     chains = chains_of(model)
     ints, laws = [], []
@@ -128,10 +134,15 @@ def touch_law(
     return share, -1.0 if higher == 0 else float(higher > 0), margin, radii + margin
 
 
-def moves_apart(model: RigidModel, i: int, j: int) -> bool:
-    """Whether some joint moves two geoms against each other."""
-    chains = chains_of(model)
-    return chains[model.geoms[i].link] != chains[model.geoms[j].link]
+def meeting_geoms(model: RigidModel, self_collision: bool) -> list[tuple[int, int]]:
+    """Geoms that may touch each other, by what files say, and that some joint moves against each other."""
+    chains, trees = chains_of(model), prepare.roots(model)
+    found = []
+    for i, j in candidates(model):
+        one, two = model.geoms[i].link, model.geoms[j].link
+        if chains[one] != chains[two] and (self_collision or trees[one] != trees[two]):
+            found.append((i, j))
+    return found
 
 
 def last_moved(model: RigidModel) -> list[int]:
