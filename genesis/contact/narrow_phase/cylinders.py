@@ -16,17 +16,19 @@ def cylinder_pairs() -> Functions:
         """`meet` of a sphere and a cylinder. A centre inside of the cylinder leaves through what is nearer."""
         axis, radius, half, r = Rb[:, 2], size_b[0], size_b[1], size_a[0]
         height = -axis.dot(p)
-        out = -p - height * axis
-        away = out.norm()
-        side, cap = ti.abs(height) < half, away < radius
-        if side and cap:
-            cap = half - ti.abs(height) < radius - away
-            side = not cap
+        inward = p + height * axis  # from the sphere to the axis
+        away = inward.norm()
+        side, cap = 0, 0
+        if ti.abs(height) < half:
+            side = 1
+        if away < radius:
+            if side == 0 or half - ti.abs(height) < radius - away:
+                side, cap = 0, 1
         up = ti.cast(-1.0, real)
         if height > 0.0:
             up = ti.cast(1.0, real)
         count = 0
-        if cap:
+        if cap == 1:
             n = -up * axis
             distance = ti.abs(height) - half - r
             if distance < reach:
@@ -35,18 +37,20 @@ def cylinder_pairs() -> Functions:
                 record.write(found, first, (r + 0.5 * distance) * n, n, distance, ROLLING)
                 record.describe(found, first, e, e, r, r, FLAT, FLAT)
         else:
-            nearest, thick = p + height * axis, radius
-            if not side:
-                nearest, thick = p + up * half * axis + (radius / away) * out, ti.cast(0.0, real)
+            thick = ti.cast(0.0, real)
+            nearest = inward
+            if side == 1:
+                thick = radius
+            else:
+                nearest = p + (up * half) * axis - (radius / away) * inward
             touches, defined = round_.touch(found, first, vec3(0.0), nearest, r, thick, Ra, Rb, reach)
             count = touches
             if touches > 0 and defined:
-                if side:
+                if side == 1:
                     record.describe(found, first, axis, axis, r, r, FLAT, radius)
                 else:  # the rim, a circle: its curvature seen along the normal
-                    outward = out / away
-                    lean = ti.max(ti.abs(outward.dot(record.vector(found, first + NORMAL))), 1e-9)
-                    t = axis.cross(outward)
+                    lean = ti.max(inward.dot(record.vector(found, first + NORMAL)) / away, 1e-9)
+                    t = inward.cross(axis) / away
                     record.describe(found, first, t, t, r, r, radius / lean, 0.0)
         return count
 

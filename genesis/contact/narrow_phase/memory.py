@@ -15,7 +15,8 @@ FACES = 2 * POINTS
 EDGES = 96
 """Most edges around the faces that one point sees."""
 FACE_REALS = 9 * (POINTS + 4)
-WORK = FACE_REALS + 4 * FACES
+WORK = max(FACE_REALS + 4 * FACES, 6 * 4 * CORNERS)
+"""Reals that a pair needs."""
 FACE_WHOLE = 2 * (POINTS + 4)
 EDGE_WHOLE = FACE_WHOLE + 3 * FACES
 TROUBLE = EDGE_WHOLE + 2 * EDGES
