@@ -110,12 +110,16 @@ def cases() -> Functions:
         return shift, turn
 
     @ti.func
-    def faces(arm, n, d, m, keep, u, v, gx, gd, gn):
-        """The point y of B moves against the face of A with normal m, which stands still; n turns with B. Then all moves
-        with the face. `arm`: from B's centre to y."""
-        gy = gx + (gd - 0.5 * n.dot(gx)) * m
+    def faces(arm, n, distance, m, keep, u, v, gx, gd, gn):
+        """The face of A with normal m stands still. With y the point of B, h = m . (y - a point of the face), c = n . m:
+        the distance is c h, the place y - h m + c h n / 2, and n turns with B. `arm`: from B's centre to the place."""
+        c = n.dot(m)
+        h = distance / c
+        along = gd + 0.5 * n.dot(gx)
+        gy = gx + (c * along - m.dot(gx)) * m
         g = keep * gy + u.dot(gy) * v
-        return g, arm.cross(g) + n.cross(gn - 0.5 * d * gx)
+        y = arm + h * m - 0.5 * distance * n
+        return g, y.cross(g) + n.cross(gn + 0.5 * distance * gx + (h * along) * m)
 
     @ti.func
     def edges(arm, n, gap, ea, eb, slides, gx, gd, gn):
@@ -145,7 +149,7 @@ def cases() -> Functions:
             shift, turn = clipped(side, arm, n, d, r[0], u, v, gx, gd, gn)
         elif case == FACES:
             m = vector(found, at + SLIDE)
-            shift, turn = faces(arm + 0.5 * d * n, n, d, m, r[0], u, v, gx, gd, gn)
+            shift, turn = faces(arm, n, d, m, r[0], u, v, gx, gd, gn)
         elif case == EDGES:
             gap = vector(found, at + SLIDE)
             shift, turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx, gd, gn)

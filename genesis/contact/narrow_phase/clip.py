@@ -204,8 +204,9 @@ def clipping() -> Functions:
             keep = ti.cast(0.0, real)
             v = o
             u = m / o.dot(m)
-        if both:
-            cas.write(found, at, y - 0.5 * distance * n, n, distance, FACES)
+        if both:  # from the corner's foot on the reference, along the clipped face's normal
+            along = distance * n.dot(m)
+            cas.write(found, at, y - distance * m + 0.5 * along * n, n, along, FACES)
             cas.put(found, at + SLIDE, m)
         elif side > 0.0:
             cas.write(found, at, y - 0.5 * distance * n, n, distance, CLIPPED_A)
@@ -225,9 +226,9 @@ def clipping() -> Functions:
                 for j in range(faces_of(a, two)):
                     if fa < 0 and touching(a, two, j, kb, ib, -n) and m.dot(normal_of(a, two, j)) < -ALIGNED:
                         fa, fb = i, j
-        if fa < 0:
-            if ka < 3 and ka <= kb:
-                v = mem.corner(a, one, ia[0])
+        if fa < 0:  # an edge of one on a face of the other
+            v = mem.corner(a, one, ia[0])
+            if ka < 3:
                 for j in range(faces_of(a, two)):
                     if fb < 0 and touching(a, two, j, kb, ib, -n):
                         m = normal_of(a, two, j)
@@ -235,7 +236,7 @@ def clipping() -> Functions:
                             end = edge_end(a, one, ka, ia, i)
                             if fb < 0 and ti.abs((mem.corner(a, one, end) - v).normalized().dot(m)) < BESIDE:
                                 fb, edge_a = j, end
-            elif kb < 3:
+            if kb < 3 and fb < 0:
                 v = mem.corner(a, two, ib[0])
                 for j in range(faces_of(a, one)):
                     if fa < 0 and touching(a, one, j, ka, ia, n):

@@ -127,10 +127,13 @@ def distances() -> Functions:
                 x = vec3(0.0)
                 for c in range(n):
                     x += weights[c] * mem.point(a, SIMPLEX + c)
+                before = length
                 length = x.norm()
                 if n == 4 or length <= slack * scale:
                     ended = True
                     length = 0.0
+                elif k > 0 and length >= before:  # no nearer: rounding ends the search
+                    ended = True
             k += 1
         return apart, length, x, n, weights, ended
 

@@ -49,5 +49,6 @@ EDGES: two edges along the unit vectors U and V; the normal is across both, but 
 SLIDE[:3] is the vector from A's point to B's, and the place is half way between these; ROUNDS[0] = 1 if A's point
 slides, ROUNDS[1] = 1 if B's does, at most one. If both slide, it is ROLLING with radii FLAT, 0, FLAT, 0.
 
-FACES: CLIPPED_A, but the normal is that of the clipped face, which is B's; SLIDE[:3] is the normal of the face of A.
+FACES: CLIPPED_A, but the normal is that of the clipped face, which is B's, and the distance is along it from the
+point's foot on the face of A, whose normal is SLIDE[:3].
 """
