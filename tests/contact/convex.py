@@ -87,7 +87,8 @@ def kernels():
         for i in range(count.shape[0]):
             desk = Desk(vertex, mesh, work, 0, whole, 0)
             count[i] = meet(desk, found, i * MOST * NUMBERS, sides[0], sides[1], sides[2], sides[3], vector(sa, 3 * i),
-                            vector(sb, 3 * i), vector(p, 3 * i), matrix(Ra, 9 * i), matrix(Rb, 9 * i), reach[i])  # fmt: skip
+                            vector(sb, 3 * i), vector(p, 3 * i), matrix(Ra, 9 * i), matrix(Rb, 9 * i),
+                            reach[i])  # fmt: skip
 
     @ti.kernel
     def slopes_all(sa: A, sb: A, p: A, Ra: A, Rb: A, found: A, count: N, g: A, out: A):
@@ -165,7 +166,7 @@ def random_scene(kinds: tuple[str, str], n: int, seed: int, reach: float = 0.0, 
     scene = Scene(kinds, tuple(vertices), blank)
     model = model_of(scene) if "hull" in kinds else None
     own, extents = [], iter(range(model.nmesh if model else 0))
-    for side, kind in enumerate(kinds):
+    for kind in kinds:
         own.append(of_model(model, next(extents)).vertices if kind == "hull" else None)
 
     def extent(side: int, R: np.ndarray, d: np.ndarray) -> float:

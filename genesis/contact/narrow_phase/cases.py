@@ -111,8 +111,8 @@ def cases() -> Functions:
 
     @ti.func
     def faces(arm, n, distance, m, keep, u, v, gx, gd, gn):
-        """The face of A with normal m stands still. With y the point of B, h = m . (y - a point of the face), c = n . m:
-        the distance is c h, the place y - h m + c h n / 2, and n turns with B. `arm`: from B's centre to the place."""
+        """The face of A with normal m stands still. With y of B, h = m . (y - a point of the face), c = n . m:
+        the distance is c h, the place y - h m + c h n / 2; n turns with B. `arm`: from B's centre to the place."""
         c = n.dot(m)
         h = distance / c
         along = gd + 0.5 * n.dot(gx)

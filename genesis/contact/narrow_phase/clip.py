@@ -149,39 +149,41 @@ def clipping() -> Functions:
     @ti.func
     def widest(a: ti.template(), base, n):
         """Four corners of a convex polygon that span most, by turning them around it."""
-        i, j, k, l = 0, 1, 2, 3
+        i, j, k, o = 0, 1, 2, 3
         best = ti.Vector([0, 1, 2, 3], ti.i32)
         most = area(mem.get(a, base), mem.get(a, base + 3), mem.get(a, base + 6), mem.get(a, base + 9))
         while i < n:
             more = True
             while more:
                 p = mem.get(a, base + 3 * i)
-                after = area(p, mem.get(a, base + 3 * j), mem.get(a, base + 3 * k), mem.get(a, base + 3 * ((l + 1) % n)))
+                after = area(p, mem.get(a, base + 3 * j), mem.get(a, base + 3 * k),
+                             mem.get(a, base + 3 * ((o + 1) % n)))  # fmt: skip
                 if after <= most:
                     more = False
                 else:
                     most = after
-                    l = (l + 1) % n
-                    best = ti.Vector([i, j, k, l], ti.i32)
+                    o = (o + 1) % n
+                    best = ti.Vector([i, j, k, o], ti.i32)
                     for which in range(2):
                         again = True
                         while again:
                             j2, k2 = j, (k + 1) % n
                             if which == 1:
                                 j2, k2 = (j + 1) % n, k
-                            wide = area(p, mem.get(a, base + 3 * j2), mem.get(a, base + 3 * k2), mem.get(a, base + 3 * l))
+                            wide = area(p, mem.get(a, base + 3 * j2), mem.get(a, base + 3 * k2),
+                                        mem.get(a, base + 3 * o))  # fmt: skip
                             if wide <= most:
                                 again = False
                             else:
                                 most = wide
                                 j, k = j2, k2
-                                best = ti.Vector([i, j, k, l], ti.i32)
+                                best = ti.Vector([i, j, k, o], ti.i32)
             if j == i:
                 j = (j + 1) % n
                 if k == j:
                     k = (k + 1) % n
-                    if l == k:
-                        l = (l + 1) % n
+                    if o == k:
+                        o = (o + 1) % n
             i += 1
         return best
 
@@ -217,8 +219,8 @@ def clipping() -> Functions:
     @ti.func
     def faces(a: ti.template(), found: ti.template(), first, one: ti.template(), two: ti.template(), n, ka, kb, ia, ib,
               reach):  # fmt: skip
-        """Write the contacts of faces of two polytopes that touch along n, with ka corners ia and kb corners ib. Leaves the
-        one that is written where no faces lie beside each other. Returns how many."""
+        """Write the contacts of faces of two polytopes that touch along n, with ka corners ia and kb corners ib. Leaves
+        the one that is written where no faces lie beside each other. Returns how many."""
         fa, fb, edge_a, edge_b = -1, -1, -1, -1
         for i in range(faces_of(a, one)):
             if fa < 0 and touching(a, one, i, ka, ia, n):

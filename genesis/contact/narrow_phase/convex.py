@@ -62,7 +62,8 @@ def convex() -> Functions:
                 a.whole[a.z + TROUBLE] += 1
             for c in range(3):
                 mem.copy(a, SIMPLEX + c, corners[c])
-            p, q, r = mem.point(a, SIMPLEX) - d * m, mem.point(a, SIMPLEX + 1) - d * m, mem.point(a, SIMPLEX + 2) - d * m
+            p, q = mem.point(a, SIMPLEX) - d * m, mem.point(a, SIMPLEX + 1) - d * m
+            r = mem.point(a, SIMPLEX + 2) - d * m
             w = vec3(q.cross(r).dot(m), r.cross(p).dot(m), p.cross(q).dot(m))
             weights = vec4(w[0], w[1], w[2], 0.0) / (w[0] + w[1] + w[2])
         return n, weights, normal, distance

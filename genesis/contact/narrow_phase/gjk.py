@@ -1,4 +1,4 @@
-"""Distance of two polytopes: the point of their difference nearest to the origin (Gilbert, Johnson and Keerthi 1988)."""
+"""Distance of two polytopes: the point of their difference nearest to the origin (Gilbert, Johnson, Keerthi 1988)."""
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase.memory import ITERATIONS, SIMPLEX, memory
@@ -30,7 +30,8 @@ def distances() -> Functions:
         weights = vec3(0.0)
         if square > 0.0:
             o = n * (n.dot(p) / square)
-            weights = vec3((q - o).cross(r - o).dot(n), (r - o).cross(p - o).dot(n), (p - o).cross(q - o).dot(n)) / square
+            weights = vec3((q - o).cross(r - o).dot(n), (r - o).cross(p - o).dot(n),
+                           (p - o).cross(q - o).dot(n)) / square  # fmt: skip
         if square <= 0.0 or weights.min() <= 0.0:
             low = weights
             nearest = ti.cast(1e30, real)

@@ -30,7 +30,7 @@ POINT, SEGMENT, CUBE = range(3)
 
 @dataclass(frozen=True)
 class Hull:
-    """A convex mesh: `vertices` (n, 3), and by number of the vertex its polygons' corners, normals (m, 3), neighbours."""
+    """A convex mesh: `vertices` (n, 3); its polygons' corners, normals (m, 3); polygons and neighbours of vertices."""
 
     vertices: np.ndarray
     polygons: Sequence[Sequence[int]]
