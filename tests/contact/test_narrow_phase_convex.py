@@ -19,20 +19,24 @@ def scenes(kinds: tuple[str, str], n: int, reach: float) -> list[Scene]:
 @pytest.mark.parametrize("reach", REACHES)
 @pytest.mark.parametrize("kinds", PAIRS)
 def test_contacts_are_mujocos(kinds, reach):
-    """Of MuJoCo with converged searches. It takes the radius of a deep sphere, and a margin, with its search, whose end
-    is a tolerance; those differ by what is left."""
+    """Of MuJoCo with converged searches, in any order: rounding decides where it begins to count a polygon's corners.
+    Left out is what it has more of: the other end of a capsule deep in a mesh, and with a margin the points that it finds
+    by turning the bodies a little. Of one in thirty pairs it clips an edge by another face than here."""
     wrong, other, many = [], 0, 0
     for scene in scenes(kinds, 150, reach):
         found, count, failed = records(scene, hulls_of(scene))
         assert failed == 0
         for i, rows in enumerate(by_mujoco(scene)):
-            many += 1
-            if reach == 0.0 and len(rows) != count[i] or (len(rows) == 0) != (count[i] == 0):
-                other += 1
-            elif len(rows) and (reach == 0.0 or found[i, 0, CASE] == 0):
-                wrong.append(np.abs(outputs(found[i, 0]) - rows[0]).max())
-    assert other <= 0.01 * many
-    assert np.quantile(wrong, 0.99) < 1e-5
+            assert (len(rows) == 0) == (count[i] == 0)
+            if count[i] and (len(rows) == count[i] or (reach == 0.0 and kinds[0] != "capsule")):
+                many += 1
+                ours = outputs(found[i, : count[i]])
+                error = np.abs(rows[:, None] - ours).max(-1)
+                wrong.append(max(error.min(0).max(), error.min(1).max()))
+                other += wrong[-1] > 1e-5
+    assert many > 50
+    assert other <= many / 30
+    assert np.median(wrong) < 1e-12
 
 
 @pytest.mark.precision("64")
