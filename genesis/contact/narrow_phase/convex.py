@@ -73,7 +73,7 @@ def convex() -> Functions:
         """How many distinct vertices of one shape touch, and their indices."""
         k, indices = 0, ti.Vector([0, 0, 0], ti.i32)
         for c in range(n):
-            if weights[c] > 1e-9:
+            if ti.abs(weights[c]) > 1e-9:  # of a face that lies in one plane with others, any may be the nearest
                 index, new = a.whole[a.z + 2 * (SIMPLEX + c) + side], True
                 for o in range(k):
                     if indices[o] == index:
