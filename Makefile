@@ -138,7 +138,7 @@ quick: $(DEVELOPS)
 	$(PY) -m ruff format --check .
 	@status=0; \
 	$(PY) -m pyright & types=$$!; \
-	GENESIS_TEST_PRECISION=64 $(PY) -m pytest $(QUICK) $(ARGS) || status=1; \
+	GENESIS_TEST_PRECISION=32 $(PY) -m pytest $(QUICK) $(ARGS) || status=1; \
 	wait $$types || status=1; \
 	exit $$status
 

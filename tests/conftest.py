@@ -1,6 +1,7 @@
 """One `gs.init` for the whole run, at the precision that GENESIS_TEST_PRECISION names ("32" or "64")."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,24 @@ import genesis as gs
 from genesis import arrays
 
 PRECISION = os.environ.get("GENESIS_TEST_PRECISION", "64")
+ROOT = Path(__file__).parent
+RUN_AT_32 = (
+    *(
+        "scripts/test_dashboard.py",
+        "scripts/test_gymnasium_world.py",
+        "scripts/test_plot.py",
+        "scripts/test_recheck.py",
+    ),
+    *("scripts/test_render_command.py", "scripts/test_sweep.py", "scripts/test_commands.py", "scripts/test_help.py"),
+    *("scripts/test_progress.py", "scripts/test_results.py", "agents/test_agent_processes.py"),
+    *("agents/test_first_order.py", "agents/test_observation_parts.py", "agents/test_ppo.py", "agents/test_sac.py"),
+    *("agents/test_trajopt.py", "agents/test_bptt.py", "envs/test_contract_episodes.py"),
+    *("envs/test_contract_wrappers.py", "envs/test_wrapper_modes.py", "envs/test_videos.py"),
+    *("loaders/test_contact_mixing.py", "loaders/test_mujoco_numbers.py", "loaders/test_robots.py"),
+    *("test_architecture.py", "test_pages.py", "test_runtime.py", "test_site.py"),
+)
+"""What the precision of the tests' process does not matter to, with commands, pages and programs in processes of their
+own: it runs once, at 32, where fewer other tests run, unless a test's own marker says 64."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,7 +60,10 @@ def seeded():
 
 
 def pytest_collection_modifyitems(items):
+    once = {ROOT / path for path in RUN_AT_32}
     for item in items:
+        if item.path in once and not item.get_closest_marker("precision"):
+            item.add_marker(pytest.mark.precision("32"))
         for marker in item.iter_markers("precision"):
             if marker.args != (PRECISION,):
                 item.add_marker(pytest.mark.skip(reason=f"runs at precision {marker.args}"))

@@ -22,7 +22,9 @@ def particles_and_tools():
         sim_options=gs.options.SimOptions(dt=2e-3, substeps=4, requires_grad=True),
         mpm_options=gs.options.MPMOptions(lower_bound=(0, 0, 0), upper_bound=(1, 1, 1), grid_density=16),
     )
-    body = scene.add_entity(gs.morphs.Box(pos=(0.5, 0.5, 0.3), size=(0.2, 0.2, 0.2)), gs.materials.MPM.Elastic())
+    body = scene.add_entity(
+        gs.morphs.Box(pos=(0.5, 0.5, 0.3), size=(0.2, 0.2, 0.2)), gs.materials.MPM.Elastic(model="neohooken")
+    )
     tool = scene.add_entity(
         gs.morphs.Capsule(pos=(0.5, 0.5, 0.52), radius=0.1 / 3, height=0.1), gs.materials.Tool(friction=0.7)
     )
@@ -92,31 +94,35 @@ def _tensors(value):
 
 
 def scenes():
-    return {f.__name__: f() for f in (particles_and_tools, robots, environment)}
+    return {f.__name__: plain(f()) for f in (particles_and_tools, robots, environment)}
 
 
 def trainings():
-    return {name: training(name) for name in AGENTS}
+    return {name: plain(training(name)) for name in AGENTS}
+
+
+def plain(tensors):
+    return [tensor.detach().as_subclass(torch.Tensor) for tensor in tensors]
 
 
 @pytest.mark.parametrize("what", ["scenes", "trainings"])
 def test_no_bit_depends_on_torchs_default_dtype(what, tmp_path):
-    found = []
-    for dtype in (torch.float32, torch.float64):
-        path = tmp_path / f"{dtype}.pt"
-        run(
-            f"""
-            from tests import test_default_dtype
-            torch.set_num_threads(1)
-            torch.set_default_dtype({dtype})
-            gs.init(backend=gs.cpu, precision="{PRECISION}", seed=0, logging_level="error")
-            parts = test_default_dtype.{what}()
-            plain = lambda x: x.detach().as_subclass(torch.Tensor)
-            torch.save({{name: [plain(x) for x in part] for name, part in parts.items()}}, {str(path)!r})
-            """
-        )
-        found.append(torch.load(path))
-    for name, part in found[0].items():
+    """Between this process, with torch's own default, and one with the other default from its start."""
+    assert torch.get_default_dtype() == torch.float32
+    here = globals()[what]()  # first, for the other then finds its kernels
+    path = tmp_path / "float64.pt"
+    run(
+        f"""
+        from tests import test_default_dtype
+        torch.set_num_threads(1)
+        torch.set_default_dtype(torch.float64)
+        gs.init(backend=gs.cpu, precision="{PRECISION}", seed=0, logging_level="error")
+        torch.save(test_default_dtype.{what}(), {str(path)!r})
+        """
+    )
+    there = torch.load(path)
+    assert here.keys() == there.keys()
+    for name, part in here.items():
         assert part, name
-        for k, (a, b) in enumerate(zip(part, found[1][name], strict=True)):
+        for k, (a, b) in enumerate(zip(part, there[name], strict=True)):
             assert a.dtype == b.dtype and torch.equal(a, b), (name, k)

@@ -8,12 +8,12 @@ import importlib
 import io
 import os
 import shlex
-import subprocess
 import sys
 
 import pytest
 
 from agents import AGENTS
+from tests import processes
 from tests.pages import ROOT, Block, blocks, commands, documents, links, same_text, text
 
 LIBRARIES = {
@@ -45,7 +45,7 @@ def run(code, folder):
     """Runs a program in a process of its own; returns what it printed."""
     program = folder / "program.py"
     program.write_text(code, encoding="utf-8")
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, str(program)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

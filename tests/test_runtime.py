@@ -1,7 +1,6 @@
 """`gs.init`, `gs.destroy` and what they decide. What starts or stops the toolkit runs in a process of its own."""
 
 import os
-import subprocess
 import sys
 import textwrap
 
@@ -11,12 +10,13 @@ import torch
 import genesis as gs
 from genesis import runtime
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from tests import processes
 
 
 def run(program, **environment):
     """What `program` prints; it must succeed and say nothing else."""
     code = "import genesis as gs, torch\n" + textwrap.dedent(program)
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True, text=True, timeout=200, env=os.environ | environment,
     )  # fmt: skip

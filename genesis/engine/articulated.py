@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from genesis import morphs, runtime
-from genesis.engine.entities.articulated import EntityOffsets
+from genesis.engine.entities.articulated import ActuatorOffsets, EntityOffsets
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.inputs import numeric
-from genesis.engine.parameters import Constraint, Parameter
+from genesis.engine.parameters import Constraint, Parameter, pack_field
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
@@ -23,6 +23,7 @@ from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, no
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import prepare
+from genesis.solvers.rigid.mujoco.actuator_constants import actuators_check
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
 from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout, places
 from genesis.solvers.rigid.solver import RigidSolver
@@ -46,6 +47,8 @@ SETTERS = {
     "stiffness": "set_dofs_stiffness",
     "kp": "set_dofs_kp",
     "kv": "set_dofs_kv",
+    "actuator_gain": "set_actuators_gain",
+    "actuator_bias": "set_actuators_bias",
 }
 
 
@@ -146,7 +149,7 @@ def _morph_of(geom: GroundGeom) -> morphs.Morph:
     return morphs.Terrain(pos=geom.pos, heights=geom.heights, spacing=geom.spacing)
 
 
-def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float, matter: bool) -> RigidSystem | None:
+def assemble(entities: Sequence[Entity], options: RigidOptions, sim: SimOptions, matter: bool) -> RigidSystem | None:
     """The system of the rigid entities, each of which learns its offsets in it; None if there are none.
 
     Args:
@@ -166,7 +169,7 @@ def assemble(entities: Sequence[Entity], options: RigidOptions, dt: float, matte
         )
     _check_apart(grounds)
     rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]) if bodies else nothing(), options)
-    _set_offsets(rigid_system, dt)
+    _set_offsets(rigid_system, sim)
     return rigid_system
 
 
@@ -185,11 +188,13 @@ def _check_apart(grounds: Sequence[GroundEntity]) -> None:
             planes.append((ground, plane))
 
 
-def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
+def _set_offsets(rigid_system: RigidSystem, sim: SimOptions) -> None:
     """Tell every entity where its numbers are."""
     points = places(rigid_system.options, rigid_system.model)
     n_bodies = len(rigid_system.bodies)
-    q, before = 0, {"links": 0, "geoms": 0, "dofs": 0}
+    mujoco = isinstance(rigid_system.options.contact, MujocoContact)
+    substep = sim.dt / (rigid_system.options.substeps or sim.substeps)
+    q, activations, before = 0, 0, {"links": 0, "geoms": 0, "dofs": 0, "actuators": 0}
     for k, body in enumerate(rigid_system.bodies):
         firsts, numbers = {}, {}
         for b, (name, owner, (begin, shape)) in enumerate(_body_parameters(rigid_system)):
@@ -199,7 +204,9 @@ def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
         prefix = f"{body.model.name}[{k}]/" if n_bodies > 1 else ""
         at = tuple(mine), tuple(points[i].link - link for i in mine)
         names = tuple(points[i].geom.removeprefix(prefix) for i in mine)
-        body._place(EntityOffsets(q, before["dofs"], link, dt, firsts, numbers, (*at, names)))
+        own = ActuatorOffsets(before["actuators"], activations, substep) if mujoco else None
+        activations += len(body.model.actuator_table.activated) if mujoco else 0
+        body._place(EntityOffsets(q, before["dofs"], link, sim.dt, firsts, numbers, (*at, names), own))
         q, before = q + body.n_qs, {owner: n + _counts(body)[owner] for owner, n in before.items()}
     first = rigid_system.parameter_layout["ground_friction"][0]
     for g, ground in enumerate(rigid_system.grounds):
@@ -207,7 +214,8 @@ def _set_offsets(rigid_system: RigidSystem, dt: float) -> None:
 
 
 def _counts(body: RigidEntity) -> dict[str, int]:
-    return {"links": body.n_links, "geoms": body.n_geoms, "dofs": body.n_dofs}
+    others = len(body.model.actuator_table.others)
+    return {"links": body.n_links, "geoms": body.n_geoms, "dofs": body.n_dofs, "actuators": others}
 
 
 def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, str, tuple[int, tuple[int, ...]]]]:
@@ -254,6 +262,8 @@ def _constraint(name: str, all_move: bool) -> Constraint:
     for rule in ("solref", "solimp"):
         if name.endswith(rule):
             return Constraint(-math.inf, math.inf, rule=rule)
+    if name in ("actuator_gain", "actuator_bias"):
+        return Constraint(-math.inf, math.inf)
     if name == "contact_stiffness" or (name == "mass" and all_move):
         return POSITIVE
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
@@ -319,3 +329,15 @@ def solver(
         rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
         found, first, every,
     )  # fmt: skip
+
+
+def parameter_check(rigid_system: RigidSystem) -> Callable[[Sequence[Parameter]], None] | None:
+    """A function that raises if the integrator cannot take what actuators do. It holds no entity."""
+    if not isinstance(rigid_system.options.contact, MujocoContact):
+        return None
+    places = rigid_system.parameter_layout
+    check_packed = actuators_check(rigid_system.model, rigid_system.options.integrator, places)
+    if check_packed is None:
+        return None
+    size = sum(math.prod(shape) for _, shape in places.values())
+    return lambda numbers: check_packed(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))

@@ -46,7 +46,9 @@ class Constraint:
         if self.rule == "inertia":
             self._check_inertia(what, value)
             return
-        for row in plain_of(value).detach().to("cpu", torch.float64).reshape(-1, value.shape[-1]).unique(dim=0).tolist():
+        for row in (
+            plain_of(value).detach().to("cpu", torch.float64).reshape(-1, value.shape[-1]).unique(dim=0).tolist()
+        ):
             {"solref": check_solref, "solimp": check_solimp}[self.rule](what, row)
 
     def _check_inertia(self, what: str, value: torch.Tensor) -> None:

@@ -100,6 +100,11 @@ class RigidState(Saved):
     """(B, L, 6) external force (N) and torque (N m) on each link at its centre of mass, world frame; held likewise."""
     qpos_low: Tensor | None = None
     """(B, Q) what float32 rounds away of `qpos`, so that the sum goes on. None, or of another `qpos`: zero."""
+    activation: Tensor | None = None
+    """(B, n) of the actuators that have one, in their order; None where none of the scene has."""
+    ctrl: Tensor | None = None
+    """(B, A) controls, held likewise, of the actuators that `dofs` does not describe, see `control_actuators`; None
+    where the scene has none."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,5 @@
-"""MuJoCo's actuators as motors, position and velocity servos on single degrees of freedom; the rest is refused."""
+"""MuJoCo's actuators as motors, position and velocity servos on single degrees of freedom, which is what the compliant
+contact model has. What MuJoCo's own model has besides: `actuator_table`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

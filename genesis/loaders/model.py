@@ -16,6 +16,7 @@ import numpy as np
 from genesis.checks import boolean, choice, number, vector
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import archive, rotations, shapes, validation
+from genesis.loaders.actuator_table import ActuatorTable, divide
 from genesis.loaders.equalities import moved_world
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.mujoco_numbers import MujocoNumbers, exclude_links, join
@@ -136,6 +137,11 @@ class RigidModel:
     def moving(self) -> np.ndarray:
         """(L,) bool: whether a joint of the link or of an ancestor can move it."""
         return validation.moving_links(self)
+
+    @cached_property
+    def actuator_table(self) -> ActuatorTable:
+        """All actuators of the file, as MuJoCo's contact model has them."""
+        return divide(self)
 
     def dof_gains(self) -> tuple[np.ndarray, np.ndarray]:
         """(kp (D,), kv (D,)) of the position and velocity actuators, per degree of freedom: N m/rad and N m s/rad

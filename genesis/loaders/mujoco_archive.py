@@ -15,9 +15,9 @@ WITH_CONTACT = ("geoms", "grounds")
 PREFIX = "mujoco."
 DEFAULTS: dict[str, Any] = asdict(ContactNumbers())
 CONTACT_SIZE = sum(np.size(value) for value in DEFAULTS.values())
-LATER = ("equalities",)
-"""Tables that earlier files of this version do not have: not stored without rows."""
 PLAIN = ("qpos_spring", "geom_body", "excluded")
+OPTIONAL = ("equalities", "tendons")
+"""Tables that are left out where they have no rows."""
 
 
 def contact_arrays(group: str, contacts_: Sequence[ContactNumbers]) -> dict[str, np.ndarray]:
@@ -45,9 +45,8 @@ def arrays(numbers: MujocoNumbers | None) -> dict[str, np.ndarray]:
     found = {PREFIX + name: getattr(numbers, name) for name in PLAIN}
     for table in TABLES:
         rows = getattr(numbers, table)
-        if table in LATER and not len(rows):
-            continue
-        found |= {f"{PREFIX}{table}.{field.name}": getattr(rows, field.name) for field in fields(rows)}
+        if len(rows) or table not in OPTIONAL:
+            found |= {f"{PREFIX}{table}.{field.name}": getattr(rows, field.name) for field in fields(rows)}
     found[f"{PREFIX}actuator_names"] = np.array(numbers.actuator_names, dtype=np.str_)
     found[f"{PREFIX}unsupported"] = np.array(numbers.unsupported, dtype=np.str_).reshape(-1, 2)
     found[f"{PREFIX}options"] = np.array([json.dumps(asdict(options)) for options in numbers.options], dtype=np.str_)
@@ -60,7 +59,7 @@ def record(stored: dict[str, np.ndarray]) -> MujocoNumbers | None:
     tables: dict[str, Any] = {
         table: kind(**{field.name: stored[f"{PREFIX}{table}.{field.name}"] for field in fields(kind)})
         for table, kind in TABLES.items()
-        if table not in LATER or any(name.startswith(f"{PREFIX}{table}.") for name in stored)
+        if table not in OPTIONAL or f"{PREFIX}{table}.{fields(kind)[0].name}" in stored
     }
     plain: dict[str, Any] = {name: stored[PREFIX + name] for name in PLAIN}
     return MujocoNumbers(

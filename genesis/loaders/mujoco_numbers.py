@@ -28,7 +28,8 @@ def column(*shape: int, dtype: type = np.float64, index: str = "", default: Any 
 
     Args:
         shape: of one row.
-        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "act" | "".
+        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "actuator" |
+            "act" | "".
         default: of the rows of `Table.defaults`.
     """
     return field(metadata={"shape": shape, "dtype": dtype, "index": index, "default": default})
@@ -142,10 +143,10 @@ class ActuatorNumbers(Table):
 
     The input is the control or, with an activation, that. Length is gear[0] * q of a hinge or slide, gear[:3] . (the
     rotation's vector) of a ball, 0 of a free joint; the six of a free joint's gear act along the world's axes and about
-    the link's.
+    the link's. Of a fixed tendon it is gear[0] * sum of coefficient * q, see TendonNumbers.
 
     Attributes:
-        joint: (A,) index of its joint.
+        joint: (A,) index of its joint; -1 = a fixed tendon.
         gear: (A, 6).
         gain, bias: (A, 3) constant, by length, by velocity.
         control_range, force_range, activation_range: (A, 2); -inf and inf where there is none.
@@ -196,6 +197,21 @@ class EqualityNumbers(Table):
     solimp: np.ndarray = column(5, default=DEFAULT_SOLIMP)
 
 
+@dataclass(frozen=True, eq=False)
+class TendonNumbers(Table):
+    """Per joint, a hinge or slide, that the fixed tendon of an actuator passes.
+
+    Attributes:
+        actuator: (N,) index of the actuator.
+        joint: (N,) index of the joint.
+        coefficient: (N,) length of tendon per m or rad.
+    """
+
+    actuator: np.ndarray = column(dtype=np.int64, index="actuator")
+    joint: np.ndarray = column(dtype=np.int64, index="joint")
+    coefficient: np.ndarray = column()
+
+
 @dataclass(frozen=True)
 class MujocoOptions:
     """What a file says of the whole scene.
@@ -237,6 +253,7 @@ TABLES: dict[str, type[Table]] = {
     "dofs": DofNumbers,
     "actuators": ActuatorNumbers,
     "equalities": EqualityNumbers,
+    "tendons": TendonNumbers,
 }
 
 
@@ -245,7 +262,7 @@ class MujocoNumbers:
     """All of it. Contact parameters of geoms and grounds are theirs: `Geom.contact`, `GroundGeom.contact`.
 
     Attributes:
-        bodies, joints, dofs, actuators, equalities: tables, see their classes.
+        bodies, joints, dofs, actuators, equalities, tendons: tables, see their classes.
         actuator_names: A strings.
         qpos_spring: (Q,) configuration in which springs exert nothing.
         geom_body: (G,) per entry of `RigidModel.geoms` the index of its body; -1 = world.
@@ -265,6 +282,7 @@ class MujocoNumbers:
     options: tuple[MujocoOptions, ...] = ()
     unsupported: tuple[tuple[str, str], ...] = ()
     equalities: EqualityNumbers = field(default_factory=lambda: EqualityNumbers.defaults(0, {}))
+    tendons: TendonNumbers = field(default_factory=lambda: TendonNumbers.defaults(0, {}))
 
     def __post_init__(self) -> None:
         for name, dtype, shape in (
@@ -307,7 +325,7 @@ def join(parts: Iterable[tuple[MujocoNumbers, int, str]], pairs: Iterable[tuple[
         pairs: further pairs of links, counted in all, that never touch.
     """
     listed = list(parts)
-    counts = {"body": 0, "joint": 0, "act": 0}
+    counts = {"body": 0, "joint": 0, "act": 0, "actuator": 0}
     columns: dict[str, dict[str, list[np.ndarray]]] = {
         table: {each.name: [] for each in fields(kind)} for table, kind in TABLES.items()
     }
@@ -327,6 +345,7 @@ def join(parts: Iterable[tuple[MujocoNumbers, int, str]], pairs: Iterable[tuple[
         counts["body"] += len(numbers.bodies)
         counts["joint"] += len(numbers.joints)
         counts["act"] += numbers.n_activations
+        counts["actuator"] += len(numbers.actuators)
     tables: dict[str, Any] = {
         table: TABLES[table](**{name: np.concatenate(arrays) for name, arrays in columns[table].items()})
         for table in TABLES

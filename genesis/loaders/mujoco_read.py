@@ -20,6 +20,7 @@ from genesis.loaders.mujoco_numbers import (
     JointNumbers,
     MujocoNumbers,
     MujocoOptions,
+    TendonNumbers,
 )
 from genesis.loaders.mujoco_refusals import readable_actuators, unsupported_by_mujoco_model
 
@@ -39,6 +40,7 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
             solimp=model.dof_solimp,
         ),
         actuators=_actuators(model, actuators),
+        tendons=_tendons(model, actuators),
         actuator_names=tuple(model.actuator(index).name or f"actuator {index}" for index in actuators),
         qpos_spring=model.qpos_spring,
         geom_body=model.geom_bodyid[geoms] - 1,
@@ -92,7 +94,7 @@ def _actuators(model: Any, indices: list[int]) -> ActuatorNumbers:
     clamped = not _disabled(model, "CLAMPCTRL")
     act = np.cumsum(activation > 0) - 1
     return ActuatorNumbers(
-        joint=model.actuator_trnid[indices, 0],
+        joint=np.where(_on_tendons(model, indices), -1, model.actuator_trnid[indices, 0]),
         gear=model.actuator_gear[indices],
         gain=gain,
         bias=np.where(affine, model.actuator_biasprm[indices, :3], 0.0),
@@ -106,6 +108,20 @@ def _actuators(model: Any, indices: list[int]) -> ActuatorNumbers:
         early=model.actuator_actearly[indices].astype(bool) & (activation > 0),
         act=np.where(activation > 0, act, -1),
     )
+
+
+def _on_tendons(model: Any, indices: list[int]) -> np.ndarray:
+    return model.actuator_trntype[indices] == int(mujoco().mjtTrn.mjTRN_TENDON)
+
+
+def _tendons(model: Any, indices: list[int]) -> TendonNumbers:
+    rows = []
+    for row in np.flatnonzero(_on_tendons(model, indices)).tolist():
+        tendon = model.actuator_trnid[indices[row], 0]
+        first = model.tendon_adr[tendon]
+        for wrap in range(first, first + model.tendon_num[tendon]):
+            rows.append((row, model.wrap_objid[wrap], model.wrap_prm[wrap]))
+    return TendonNumbers(*(np.array([row[c] for row in rows]) for c in range(3)))
 
 
 def _options(model: Any, name: str) -> MujocoOptions:

@@ -19,6 +19,8 @@ DISABLING = ("PASSIVE", "DAMPER", "ACTUATION", "CONTACT", "CONSTRAINT")
 """Flags that switch off what here cannot be switched off by the numbers of the record."""
 ENABLING = ("OVERRIDE", "INVDISCRETE", "SLEEP", "DIAGEXACT", "IPC", "SPECULATIVE")
 """Flags that change what is simulated; the others measure."""
+OF_ACTUATORS = ("activation", "actuator", "transmission")
+"""Categories of refused actuators."""
 REMEDY = "Remove them from the file, or name them in allow to load without them"
 
 
@@ -51,6 +53,22 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def unsupported_by_mujoco_model(model: Any) -> list[tuple[str, str]]:
     """(category of `refusals.WHEN_ALLOWED`, name) of all that MuJoCo's contact model does not have here."""
     return [*_options(model), *_objects(model), *_actuators(model)]
+
+
+def known_to_mujoco_model(model: Any, found: dict[str, list[str]]) -> list[str]:
+    """Those categories of what the compliant model does not have of which MuJoCo's contact model has everything."""
+    lacking = {category for category, _ in unsupported_by_mujoco_model(model)}
+    labels = {text.split(" (")[0] for category in OF_ACTUATORS for text in found.get(category, ())}
+    many = (int(mujoco().mjtJoint.mjJNT_BALL), int(mujoco().mjtJoint.mjJNT_FREE))
+    for index in range(getattr(model, "nactuator", model.nu)):
+        on_joint = model.actuator_trntype[index] == int(mujoco().mjtTrn.mjTRN_JOINT)
+        if (
+            on_joint
+            and model.jnt_type[model.actuator_trnid[index, 0]] in many
+            and _actuator_name(model, index) in labels
+        ):
+            lacking |= set(OF_ACTUATORS)  # see `actuator_table`
+    return [category for category in found if category not in lacking]
 
 
 def readable_actuators(model: Any) -> list[int]:
@@ -130,7 +148,11 @@ def _actuators(model: Any) -> Iterator[tuple[str, str]]:
     for index in range(getattr(model, "nactuator", model.nu)):
         category = _actuator_problem(model, index)
         if category:
-            yield category, model.actuator(index).name or f"actuator {index}"
+            yield category, _actuator_name(model, index)
+
+
+def _actuator_name(model: Any, index: int) -> str:
+    return model.actuator(index).name or f"actuator {index}"
 
 
 def _actuator_problem(model: Any, index: int) -> str | None:
@@ -139,10 +161,16 @@ def _actuator_problem(model: Any, index: int) -> str | None:
     kinds = (dyn.mjDYN_NONE, dyn.mjDYN_INTEGRATOR, dyn.mjDYN_FILTER, dyn.mjDYN_FILTEREXACT)
     if model.actuator_dyntype[index] not in [int(kind) for kind in kinds]:
         return "activation"
-    joint = int(model.actuator_trnid[index, 0])
+    joint = int(model.actuator_trnid[index, 0])  # or the tendon
     straight = (int(mujoco().mjtJoint.mjJNT_HINGE), int(mujoco().mjtJoint.mjJNT_SLIDE))
-    in_parent = model.actuator_trntype[index] == int(trn.mjTRN_JOINTINPARENT)
-    if not (model.actuator_trntype[index] == int(trn.mjTRN_JOINT) or in_parent and model.jnt_type[joint] in straight):
+    kind = model.actuator_trntype[index]
+    if kind == int(trn.mjTRN_TENDON):
+        if model.wrap_type[model.tendon_adr[joint]] != int(mujoco().mjtWrap.mjWRAP_JOINT):
+            return "transmission"
+    elif kind == int(trn.mjTRN_JOINTINPARENT):
+        if model.jnt_type[joint] not in straight:
+            return "transmission"
+    elif kind != int(trn.mjTRN_JOINT):
         return "transmission"
     if model.actuator_gaintype[index] not in (int(gain.mjGAIN_FIXED), int(gain.mjGAIN_AFFINE)):
         return "actuator"

@@ -20,8 +20,8 @@ from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import touches
 
 WHEN_ALLOWED = {
-    "activation": "actuators with inner dynamics (muscles, filters, integrators) are left out",
-    "actuator": "actuators with a law of force other than motor, position or velocity are left out",
+    "activation": "actuators with these inner dynamics are left out",
+    "actuator": "actuators with these laws of force are left out",
     "adhesion": "adhesion is left out",
     "ball_limit": "limits of ball joints are left out",
     "condim": "every contact has condim 3: sliding friction, no torsional or rolling friction",
@@ -43,7 +43,7 @@ WHEN_ALLOWED = {
     "sdf": "geoms given by a signed distance are left out",
     "surface_velocity": "surface velocities are left out",
     "tendon": "tendons are left out",
-    "transmission": "actuators that do not act on one coordinate of one joint are left out",
+    "transmission": "actuators with these transmissions are left out",
     "yield": "springs do not yield",
 }
 """The names to allow, and what then happens."""
@@ -71,13 +71,15 @@ def refuse(
     """Warnings for what is found and allowed. Raises GenesisValueError that lists all that is not allowed.
 
     Args:
-        elsewhere: categories that MuJoCo's contact model has.
+        elsewhere: categories of which MuJoCo's contact model has all that is found.
     """
     refused = {category: names for category, names in found.items() if category not in allowed}
     if refused:
         listing = "; ".join(f"{category}: {', '.join(names)}" for category, names in refused.items())
-        known = [category for category in refused if category in set(elsewhere)]
-        hint = f" RigidOptions(contact=MujocoContact()) has {', '.join(known)}." if known else ""
+        there = [category for category in refused if category in set(elsewhere)]
+        hint = (
+            f" MujocoContact has {'all' if len(there) == len(refused) else ', '.join(there)} of these." if there else ""
+        )
         raise GenesisValueError(
             f"{source} must hold supported elements only, got {listing}. Remove them, or pass "
             f"allow={tuple(refused)!r} to load without them.{hint}"

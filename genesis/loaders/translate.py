@@ -11,7 +11,12 @@ from genesis.loaders.contacts import read_exclusions, read_geoms, read_grounds
 from genesis.loaders.links import Links, aliases, mass_properties, three
 from genesis.loaders.model import RigidModel
 from genesis.loaders.mujoco_read import read_numbers
-from genesis.loaders.mujoco_refusals import check_for_mujoco, grouped, unsupported_by_mujoco_model
+from genesis.loaders.mujoco_refusals import (
+    check_for_mujoco,
+    grouped,
+    known_to_mujoco_model,
+    unsupported_by_mujoco_model,
+)
 from genesis.loaders.parts import BALL, FREE, HINGE, JOINT_SIZES, ORIGIN, SLIDE, Joint
 from genesis.loaders.refusals import refuse, unsupported
 
@@ -41,7 +46,8 @@ def translate(
     lacking = unsupported(model, partly) | lost if compliant else of_mujoco
     if "mimic" in lost:  # constraints of a URDF file are of those joints
         lacking.pop("equality", None)
-    warnings = refuse(source, lacking, allowed, lacking.keys() - of_mujoco.keys())
+    elsewhere = [*known_to_mujoco_model(model, lacking), *(category for category in lost if category in lacking)]
+    warnings = refuse(source, lacking, allowed, dict.fromkeys(elsewhere) if compliant else ())
     if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())
         warnings.append(f"{source}: its gravity {told} is left out, because the scene has its own.")

@@ -75,7 +75,8 @@ class Rig:
     ) -> None:
         budget = gs.options.SimOptions().frame_budget_mb if frame_budget_mb is None else frame_budget_mb
         options = gs.options.SimOptions(dt=dt, substeps=substeps, requires_grad=requires_grad, frame_budget_mb=budget)
-        self.scene: Any = gs.Scene(sim_options=options)
+        compliant = gs.options.RigidOptions(contact=gs.options.CompliantContact())
+        self.scene: Any = gs.Scene(sim_options=options, rigid_options=compliant)
         self.scene.add_entity(gs.morphs.Plane(), material=gs.materials.Rigid())
         self.robot: Any = self.scene.add_entity(gs.morphs.Robot(name=robot), material=gs.materials.Rigid())
         self.scene.build(n_envs=n_envs)

@@ -38,7 +38,9 @@ def build(company=(), rows=2, n_envs=3, outputs=(), stiffness=20.0, options=None
     ]
     if "particles" in company:
         cube = gs.morphs.Box(pos=(0.1, 0.35, 0.55), size=(0.1, 0.1, 0.1))
-        found["particles"] = scene.add_entity(cube, material=gs.materials.MPM.Elastic(E=3e3, rho=500.0))
+        found["particles"] = scene.add_entity(
+            cube, material=gs.materials.MPM.Elastic(E=3e3, rho=500.0, model="neohooken")
+        )
     scene.build(n_envs=n_envs, outputs=outputs)
     return scene, masses, found
 

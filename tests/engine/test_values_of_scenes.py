@@ -3,13 +3,13 @@
 import copy
 import io
 import pickle
-import subprocess
 import sys
 
 import pytest
 import torch
 
 import genesis as gs
+from tests import processes
 from tests.conftest import PRECISION
 
 WAYS = {
@@ -144,6 +144,7 @@ def test_the_advice_for_pickling_a_scene_works(make):
     assert torch.equal(plain(other.get_state().tool.pos), plain(one.get_state().tool.pos))
 
 
+@pytest.mark.precision("32")
 def test_a_state_survives_its_process_and_its_runtime(tmp_path):
     """Saved by one process; loaded by another before and after gs.destroy, to go on to the same bits."""
     program = f"""
@@ -176,7 +177,7 @@ else:
     found = []
     for role in ("save", "load"):
         command = [sys.executable, "-W", "ignore", "-c", program, role, str(tmp_path / "state.pt")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        done = processes.run(command, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, done.stderr
         found += done.stdout.splitlines()
     assert len(found) == 3 and len(set(found)) == 1

@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from envs import ENV_IDS
+from tests import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 240  # for what takes some 10 s on an idle machine: a hang must fail, not wait
@@ -41,7 +41,7 @@ def run(env_id, context, tmp_path):
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), env_id, context]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
+    return processes.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
 

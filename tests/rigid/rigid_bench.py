@@ -9,7 +9,7 @@ import torch
 from genesis.loaders.model import RigidModel
 from genesis.options import CompliantContact, RigidOptions
 from genesis.solvers.base import Frames
-from genesis.solvers.rigid.layout import parameter_layout
+from genesis.solvers.rigid.setups import parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
 from tests.rigid.rigid_differences import SMOOTH_STEPS, Comparison, compared, ridders
 
@@ -90,7 +90,7 @@ class Bench:
         solver = self.solver
         self.inputs = [f.name for f in (*solver.state, *solver.controls, *solver.parameters)]
         self.results = [f.name for f in (*solver.state, *solver.outputs)]
-        self.parameter_layout = parameter_layout(model.n_links, len(model.geoms), model.n_dofs, len(grounds))
+        self.parameter_layout = parameter_layout(self.options, model, grounds)
         self._frames: dict[tuple[int, int], Frames] = {}
 
     def initial(self, n_envs: int = 1, gravity: tuple[float, float, float] = (0.0, 0.0, -G)) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ import torch
 
 import genesis as gs
 from tests.rigid.rigid_models import CRAWLER, file_of, from_text, pendulum
-from tests.rigid.rigid_worlds import build, plain
+from tests.rigid.rigid_worlds import COMPLIANT, build, plain
 
 NAN = float("nan")
 INF = float("inf")
@@ -102,16 +102,12 @@ FILES = {
         file=file_of(
             CRAWLER.replace(
                 "<actuator>",
-                '<tendon><fixed><joint joint="left_hip" coef="1"/></fixed></tendon><actuator>',
+                '<tendon><fixed stiffness="5"><joint joint="left_hip" coef="1"/></fixed></tendon><actuator>',
             )
         )
     ),
-    "an equality": lambda: gs.morphs.MJCF(
-        file=file_of(
-            CRAWLER.replace(
-                "<actuator>", '<equality><joint joint1="left_hip" joint2="left_knee"/></equality><actuator>'
-            )
-        )
+    "a mocap body": lambda: gs.morphs.MJCF(
+        file=file_of(CRAWLER.replace("<worldbody>", '<worldbody><body mocap="true"><geom size=".1"/></body>'))
     ),
     "no such robot": lambda: gs.morphs.Robot(name="unicorn"),
     "empty robot name": lambda: gs.morphs.Robot(),
@@ -131,7 +127,7 @@ def test_files_are_refused(case):
 def test_unsupported_elements_are_named():
     text = CRAWLER.replace("<actuator>", '<equality><joint joint1="left_hip" joint2="left_knee"/></equality><actuator>')
     with pytest.raises(gs.GenesisException, match="equality"):
-        gs.Scene().add_entity(gs.morphs.MJCF(file=file_of(text)), material=gs.materials.Rigid())
+        gs.Scene(rigid_options=COMPLIANT).add_entity(gs.morphs.MJCF(file=file_of(text)), material=gs.materials.Rigid())
 
 
 MODELS = {
@@ -175,14 +171,6 @@ def test_options_are_refused(name):
         gs.options.RigidOptions(self_collision=1.5)
     with pytest.raises(TypeError):
         gs.options.RigidOptions(stiffness=1.0)
-
-
-def test_a_substep_too_long_for_bodies_in_contact():
-    """Contact between bodies is explicit: a stiffness beyond its limit is refused at build."""
-    boxes = [gs.morphs.Box(pos=(0, 0, 0.1 + 0.21 * k), size=(0.2,) * 3) for k in range(2)]
-    options = gs.options.RigidOptions(contact=gs.options.CompliantContact(stiffness=1e7))
-    with pytest.raises(gs.GenesisException, match="substep"):
-        build(*boxes, n_envs=1, ground=True, options=options, dt=0.02, substeps=2)
 
 
 def test_pose_setters_need_a_free_base():

@@ -153,7 +153,8 @@ def test_shared_weights():
 def test_two_robots_that_touch():
     """A ball falls on the crawler: gradients go through the contact between two entities."""
     ball = gs.morphs.Sphere(radius=0.08, pos=(0.03, 0.02, 0.5))
-    world = make(CRAWLER, ball, ground=True, outputs=OUTPUTS, dt=0.02, substeps=20)
+    options = gs.options.RigidOptions(contact=gs.options.MujocoContact())
+    world = make(CRAWLER, ball, ground=True, outputs=OUTPUTS, dt=0.02, substeps=20, options=options)
     other, weights = world.others[0], policy(world, by_force)
 
     def loss(w):

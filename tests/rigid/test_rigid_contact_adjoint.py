@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from genesis.loaders.model import fuse, place, primitive
 from genesis.options import CompliantContact, RigidOptions
 from genesis.solvers.rigid.prepare import STUCK_MASS
 from tests.rigid.rigid_bench import Bench, G, noise
@@ -137,37 +136,3 @@ def test_released_points(turning):
     assert ((down > 1.0) & (normal == 0.0)).any(), "a point must be released in the first substep"
     assert turning == bool((normal > 1.0).any())
     bench.check(values, BAR, steps=STIFF_STEPS, needed=("qpos", "dofs_vel", "wrench", "mass"))
-
-
-def pair(first, second, gap):
-    """Two free bodies, the second above the first; the pair's models side by side."""
-    sizes = {"sphere": (0.1, 0, 0), "capsule": (0.06, 0.1, 0), "box": (0.12, 0.1, 0.08)}
-    lower = place(primitive(first, sizes[first], 1.2, 0.5), (0.0, 0.0, 0.0), unit(0.95, 0.1, 0.2, -0.1))
-    upper = place(primitive(second, sizes[second], 0.8, 0.3), (0.03, -0.02, gap), unit(0.9, 0.3, -0.2, 0.15))
-    return fuse([lower, upper])
-
-
-def unit(*numbers):
-    q = torch.tensor(numbers, dtype=torch.float64)
-    return tuple((q / q.norm()).tolist())
-
-
-@pytest.mark.parametrize(
-    "shapes", [(a, b) for k, a in enumerate(("sphere", "capsule", "box")) for b in ("sphere", "capsule", "box")[k:]]
-)
-def test_bodies_on_bodies(shapes):
-    """No gravity: the upper body comes down on the lower, slides along it, and turns it."""
-    for gap in (0.28, 0.26, 0.24, 0.22, 0.2, 0.18, 0.16, 0.14):
-        bench = Bench(pair(*shapes, gap), (), RigidOptions(self_collision=True), dt=0.02, substeps=40,
-                      outputs=("contacts",))  # fmt: skip
-        values = bench.initial(1, gravity=(0.0, 0.0, 0.0))
-        values["dofs_vel"] = 0.5 * noise(1, 12, seed=2)
-        values["dofs_vel"][0, 8] = -1.0
-        results = bench.forward(values)
-        gone = results["dofs_vel"] - values["dofs_vel"]
-        if gone[0, :3].norm() > 1e-3:
-            break
-    else:
-        raise AssertionError("the bodies must meet")
-    weights = {"qpos": 1.0, "dofs_vel": 1.0}
-    bench.check(values, BAR, steps=STIFF_STEPS, weights=weights, needed=("qpos", "dofs_vel", "mass", "friction"))

@@ -1,7 +1,5 @@
 """What cannot move never gives way, whatever mass a file states; what is welded to a mover counts with it."""
 
-import logging
-
 import pytest
 import torch
 
@@ -127,24 +125,6 @@ def test_the_mass_of_a_fixed_base_is_no_part_of_what_it_carries():
     assert all(torch.equal(swing(mass), wanted) for mass in MASSES)
 
 
-def test_the_depth_is_that_of_the_movers_stiffness_alone():
-    """m g = k x, with the k that the mover has."""
-    scene, (_, ball) = scene_of(
-        morphs=[
-            (gs.morphs.Box(pos=(0, 0, -0.5), size=(1, 1, 1), fixed=True), 3.0),
-            (gs.morphs.Sphere(pos=(0, 0, 0.05), radius=0.05), 1e3),
-        ],
-        rigid=gs.options.RigidOptions(contact=gs.options.CompliantContact(stiffness=800.0)),
-        substeps=64,
-    )
-    for _ in range(150):
-        scene.step()
-    weight = 9.81 * plain(ball.get_mass()).item()
-    depth = 0.05 - plain(ball.get_pos())[0, 2]
-    # In float32 a position near 0.05 m stops changing at 2e-5 m/s, where damping is still 2e-3 of the weight.
-    assert depth.item() == pytest.approx(weight / 800.0, rel=1e-4 if depth.dtype == F64 else 3e-3)
-
-
 def test_what_is_welded_onto_a_mover_counts_with_it():
     """A light body that carries a heavy one without a joint falls like one body of both masses."""
     one = '<body pos="0 0 .06"><freejoint/><geom type="sphere" size=".05" mass="2.1"/></body>'
@@ -155,77 +135,3 @@ def test_what_is_welded_onto_a_mover_counts_with_it():
     assert first[-1, 2] > 0.045
     tolerance = 1e-12 if first.dtype == F64 else 1e-5
     assert (first - second).abs().max() < tolerance
-
-
-@pytest.mark.precision("64")
-def test_gradients_through_contact_with_what_is_fixed():
-    """By the mover's stiffness as differences say; by mass and stiffness of what is fixed exactly zero."""
-
-    def roll(ball_stiffness=None, mass=None, stiffness=None, n_envs=1):
-        scene = gs.Scene(sim_options=gs.options.SimOptions(dt=0.01, substeps=32, requires_grad=True))
-        table = scene.add_entity(gs.morphs.Box(pos=(0, 0, -0.1), size=(1, 1, 0.2), fixed=True), gs.materials.Rigid())
-        box = scene.add_entity(
-            gs.morphs.Box(pos=(0, 0, 0.045), size=(0.1, 0.08, 0.1), euler=(2, 3, 10)), gs.materials.Rigid()
-        )
-        ball = scene.add_entity(gs.morphs.Sphere(pos=(0.3, 0, 0.052), radius=0.05), gs.materials.Rigid())
-        scene.build()
-        for body, value in ((box, ball_stiffness), (ball, ball_stiffness)):
-            if value is not None:
-                body.set_contact_stiffness(value)
-        if mass is not None:
-            table.set_mass(mass)
-        if stiffness is not None:
-            table.set_contact_stiffness(stiffness)
-        box.set_dofs_velocity([0.3, 0.1, -0.2, 0.2, -0.1, 0.3])
-        ball.set_dofs_velocity([0.3, 0.1, -0.2, 0.2, -0.1, 0.3])
-        for _ in range(3):
-            scene.step()
-        return sum((plain(body.get_dofs_velocity()) * torch.arange(1.0, 7.0, dtype=F64)).sum() for body in (box, ball))
-
-    leaves = [torch.tensor(value, dtype=F64, requires_grad=True) for value in (900.0, 5.0, 700.0)]
-    grads = torch.autograd.grad(roll(*leaves), leaves)
-    step = 1e-5
-    for k, leaf in enumerate(leaves):
-        ends = [
-            roll(*[other.item() + (way * step * leaf.item() if j == k else 0.0) for j, other in enumerate(leaves)])
-            for way in (1, -1)
-        ]
-        difference = (ends[0] - ends[1]).item() / (2 * step * leaf.item())
-        assert grads[k].item() == pytest.approx(difference, rel=1e-5, abs=1e-13)
-        if k:
-            assert grads[k] == 0 and difference == 0
-        else:
-            assert abs(difference) > 1e-5
-
-
-WARNING = "may throw them apart"
-
-
-@pytest.mark.parametrize(
-    "movers, named",
-    [
-        (["sphere"], None),
-        (["sphere", "sphere"], None),
-        (["box"], ("table/box", "box_1/box")),
-        (["sphere", "capsule", "box"], ("table/box", "capsule_2/capsule")),
-    ],
-)
-def test_contact_that_may_gain_energy_is_named_once(movers, named, caplog):
-    scene = gs.Scene()
-    scene.add_entity(gs.morphs.Box(size=(1, 1, 0.2), fixed=True), gs.materials.Rigid(), name="table")
-    for k, kind in enumerate(movers):
-        shape = {
-            "sphere": gs.morphs.Sphere(pos=(k, 0, 1), radius=0.05),
-            "capsule": gs.morphs.Capsule(pos=(k, 0, 1), radius=0.05, height=0.1),
-            "box": gs.morphs.Box(pos=(k, 0, 1), size=(0.1, 0.1, 0.1)),
-        }[kind]
-        scene.add_entity(shape, gs.materials.Rigid())
-    with caplog.at_level(logging.WARNING, logger="genesis"):
-        scene.build()
-    found = [record.getMessage() for record in caplog.records if WARNING in record.getMessage()]
-    assert len(found) == (named is not None)
-    if named:
-        assert all(repr(name) in found[0] for name in named)
-    for _ in range(3):
-        scene.step()
-    assert len([record for record in caplog.records if WARNING in record.getMessage()]) == len(found)

@@ -17,6 +17,9 @@ from tests.rigid.rigid_worlds import build, plain
 DT, SUBSTEPS = 1 / 60, 16
 
 
+MUJOCO = gs.options.RigidOptions(contact=gs.options.MujocoContact())
+
+
 def standing(*robots, n_envs=1, substeps=SUBSTEPS, **how):
     return build(
         *robots, n_envs=n_envs, ground=how.pop("ground", True), requires_grad=False, dt=DT, substeps=substeps, **how
@@ -295,7 +298,7 @@ def test_three_boxes_stand_on_each_other():
     boxes = [
         gs.morphs.Box(pos=(0.01 * k, -0.005 * k, edge * (k + 0.5) + 0.001 * k), size=(edge,) * 3) for k in range(3)
     ]
-    world = standing(*boxes, outputs=("contacts",))
+    world = standing(*boxes, outputs=("contacts",), options=MUJOCO)
     seconds(world, 4.0)
     before = [plain(b.get_pos())[0].clone() for b in (world.robot, *world.others)]
     seconds(world, 1.0)
@@ -312,7 +315,8 @@ def test_what_is_thrown_at_a_robot_does_not_come_back_faster(speed):
     """A ball from 48 sides at a light robot with four kinds of joints, at the default substeps: no energy is made."""
     n, real = 48, gs.tc_float
     ball = gs.morphs.Sphere(radius=0.08, pos=(0.0, 0.0, 0.9))
-    world = standing(CRAWLER, ball, n_envs=n, ground=None, outputs=("contacts",), gravity=(0.0, 0.0, 0.0))
+    world = standing(CRAWLER, ball, n_envs=n, ground=None, outputs=("contacts",), gravity=(0.0, 0.0, 0.0),
+                     options=MUJOCO)  # fmt: skip
     other, way = world.others[0], noise(n, 3, seed=2)
     way = (way / way.norm(dim=-1, keepdim=True)).to(real)
     other.set_pos(torch.tensor([0.0, 0.0, 0.3], dtype=real) + 0.15 * noise(n, 3, seed=3).to(real) - 0.9 * way)

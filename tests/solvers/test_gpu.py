@@ -1,11 +1,12 @@
 """The same rollout and its gradients on a GPU and on the CPU."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 import torch
+
+from tests import processes
 
 PARTICLES = """
 import json, sys
@@ -59,7 +60,7 @@ print(json.dumps([float(loss), weight.grad.flatten().tolist()]))
 
 
 def rollout(program: str, backend: str) -> list:
-    done = subprocess.run([sys.executable, "-c", program, backend], capture_output=True, text=True, timeout=600)
+    done = processes.run([sys.executable, "-c", program, backend], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -51,6 +51,16 @@ class RigidLink:
 
 
 @dataclass(frozen=True)
+class ActuatorOffsets:
+    """Where the numbers of an entity's actuators with a law of their own are in those of the solver."""
+
+    ctrl: int
+    activation: int
+    substep_dt: float
+    """s."""
+
+
+@dataclass(frozen=True)
 class EntityOffsets:
     """Where an entity's numbers are in those of the solver."""
 
@@ -65,6 +75,8 @@ class EntityOffsets:
     """The same -> index of its `Parameter`."""
     points: tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
     """Contact points: index among the solver's, link within the entity, name of the shape."""
+    actuators: ActuatorOffsets | None
+    """None with a contact model that has drives of single degrees of freedom alone."""
 
 
 class ArticulatedBody(Entity):
@@ -134,7 +146,10 @@ class ArticulatedBody(Entity):
 
     @property
     def actuators(self) -> tuple[Actuator, ...]:
-        """Motors of the robot's file, with their gears and ranges. `control_dofs_…` is what drives them."""
+        """Motors and servos of the robot's file that are on single degrees of freedom, with their gears and ranges.
+
+        `control_dofs_…` drives them; `control_actuators` all that `actuator_names` lists.
+        """
         return self.model.actuators
 
     @property

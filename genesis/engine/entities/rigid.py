@@ -8,18 +8,18 @@ import torch
 from genesis.checks import boolean
 from genesis.engine.entities.articulated import Units
 from genesis.engine.entities.coordinates import unit
-from genesis.engine.entities.rigid_parameters import MODEL, RigidParameters
+from genesis.engine.entities.rigid_actuators import RigidActuators
+from genesis.engine.entities.rigid_controls import FOLLOW_VEL, FORCE, TARGET_POS, TARGET_VEL
+from genesis.engine.entities.rigid_parameters import MODEL
 from genesis.engine.entities.rigid_visible import RigidVisible
 from genesis.engine.inputs import Array, Environments, indices
 from genesis.engine.state import RigidEntityState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
-
-FORCE, TARGET_POS, TARGET_VEL, FOLLOW_POS, FOLLOW_VEL = range(5)
-"""Columns of a degree of freedom's control."""
+from genesis.loaders.actuator_table import drive_ranges
 
 
-class RigidEntity(RigidParameters, RigidVisible):
+class RigidEntity(RigidActuators, RigidVisible):
     """A tree of links and joints, or several. World frame; all setters and getters are differentiable.
 
     Setters act at once. They take a row for each environment, or with `envs_idx` for each chosen one, or one for all;
@@ -159,7 +159,7 @@ class RigidEntity(RigidParameters, RigidVisible):
         whole = self._read("dofs_vel", self._offsets.dof, self.n_dofs)
         return self._columns(whole, self._dofs_idx(dofs_idx_local), envs_idx)
 
-    # What drives it. The mode of a degree of freedom is that of the last of these calls.
+    # What drives it. The mode of a degree of freedom is that of the last of these calls, or of `control_actuators`.
 
     def control_dofs_force(self, force: Array, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
         """Drive degrees of freedom with a force: a number for all, (n,) or (B, n), N and N m; held until set again.
@@ -222,7 +222,7 @@ class RigidEntity(RigidParameters, RigidVisible):
         self._write_units("wrench", torch.cat(parts, -1), chosen, self._offsets.link, self.n_links, envs)
 
     def get_dofs_force(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
-        """(B, n) force of the control on degrees of freedom at the present state, cut off at its limits, N and N m.
+        """(B, n) force of controls on degrees of freedom at the present state, cut off at their limits, N and N m.
 
         Springs, damping and limits of joints are not part of it: `get_force_torque` feels all.
         """
@@ -231,13 +231,19 @@ class RigidEntity(RigidParameters, RigidVisible):
         towards = follow_pos * self.get_dofs_kp() * (pos - self.get_dofs_position())
         towards = towards + follow_vel * self.get_dofs_kv() * (vel - self.get_dofs_velocity())
         low, high = (torch.as_tensor(b, dtype=force.dtype, device=force.device) for b in self._force_range)
-        return self._columns(torch.clamp(force + towards, low, high), self._dofs_idx(dofs_idx_local), envs_idx)
+        whole = torch.clamp(force + towards, low, high)
+        if self._offsets.actuators is not None and self.model.actuator_table.others:
+            whole = whole + self._pull_on_dofs()
+        return self._columns(whole, self._dofs_idx(dofs_idx_local), envs_idx)
 
     # Within.
 
     @property
     def _force_range(self) -> tuple[list[float], list[float]]:
-        return self.model.force_low.tolist(), self.model.force_high.tolist()
+        if self._offsets.actuators is None:
+            return self.model.force_low.tolist(), self.model.force_high.tolist()
+        low, high = drive_ranges(self.model)
+        return low.tolist(), high.tolist()
 
     def _free_q(self, call: str) -> int:
         """First of the free joint's numbers in the solver's qpos."""

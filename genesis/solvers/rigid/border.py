@@ -152,4 +152,5 @@ def border() -> Functions:
             store_rows(a, 0, a.gdofs, a.gdofs_out, b, N_CONTROLS * a.size[DOFS])
 
     return Functions(note=note, healthy=healthy, magnitude=magnitude, part_of_limit=part_of_limit, begin=begin,
-                     finish=finish, begin_adjoint=begin_adjoint, finish_adjoint=finish_adjoint)  # fmt: skip
+                     finish=finish, begin_adjoint=begin_adjoint, finish_adjoint=finish_adjoint, load_rows=load_rows,
+                     store_rows=store_rows, clear=clear, keep=keep)  # fmt: skip

@@ -15,16 +15,17 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 20
+N_SIZES = 22
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
- POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES) = range(N_SIZES)  # fmt: skip
+ POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES, ACTUATORS,
+ ACTIVATIONS) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
-    "equalities": EQUALITIES,
+    "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 
@@ -109,7 +110,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "ground_friction": ("grounds",),
 }
 """The parameters in `model`, in their order, with their shapes."""
-SIZE_OF = {"links": LINKS, "geoms": GEOMS, "dofs": DOFS, "grounds": GROUNDS}
+SIZE_OF = {"links": LINKS, "geoms": GEOMS, "dofs": DOFS, "actuators": ACTUATORS, "grounds": GROUNDS}
 """Where kernels find the sizes of BLOCKS."""
 
 TABLE: Table = (
@@ -180,10 +181,10 @@ TABLE: Table = (
 
 def parameter_layout(
     n_links: int, n_geoms: int, n_dofs: int, n_grounds: int,
-    table: Mapping[str, tuple[str | int, ...]] | None = None,
+    table: Mapping[str, tuple[str | int, ...]] | None = None, n_actuators: int = 0,
 ) -> dict[str, tuple[int, tuple[int, ...]]]:  # fmt: skip
     """Name -> (first index, shape) of each parameter's numbers; of another contact model, with its table."""
-    sizes = {"links": n_links, "geoms": n_geoms, "dofs": n_dofs, "grounds": n_grounds}
+    sizes = {"links": n_links, "geoms": n_geoms, "dofs": n_dofs, "actuators": n_actuators, "grounds": n_grounds}
     places, begin = {}, 0
     for name, shape in (PARAMETER_TABLE if table is None else table).items():
         extent = tuple(sizes[size] if isinstance(size, str) else size for size in shape)

@@ -42,7 +42,7 @@ def _model(options: Any) -> ContactModel:
 
 
 def owners(options: Any) -> dict[str, str]:
-    """What has each parameter: links, geoms, dofs or grounds."""
+    """What has each parameter: links, geoms, dofs, actuators or grounds."""
     return {name: str(shape[0]) for name, shape in _model(options).parameters.items()}
 
 
@@ -51,7 +51,9 @@ def parameter_layout(
 ) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Name -> (first index, shape) of each parameter's numbers."""
     sizes = model.n_links, len(model.geoms), model.n_dofs, len(grounds)
-    return layout.parameter_layout(*sizes, _model(options).parameters)
+    table = _model(options).parameters
+    has_actuators = any(shape[0] == "actuators" for shape in table.values())
+    return layout.parameter_layout(*sizes, table, len(model.actuator_table.others) if has_actuators else 0)
 
 
 def places(options: Any, model: RigidModel) -> Sequence[Place]:

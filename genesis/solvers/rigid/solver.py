@@ -12,12 +12,13 @@ from genesis.arrays import allocate, count_bytes, named, select
 from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
-from genesis.loaders.parts import JOINT_SIZES, GroundGeom
+from genesis.loaders.parts import GroundGeom
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.publish import LinkCollider, Publisher
 from genesis.solvers.rigid.readout import Readout
+from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
 
 OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
@@ -40,14 +41,15 @@ class RigidFrames:
     views: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
     began: tuple[torch.Tensor, ...] = ()
     results: list[torch.Tensor] = field(default_factory=list)
-    cotangents: list[torch.Tensor] = field(default_factory=list)
+    cotangents: dict[str, torch.Tensor] = field(default_factory=dict)
     gacceleration: torch.Tensor | None = None
 
 
 class RigidSolver(Bodies):
-    """Final. State qpos (Q,), dofs_vel (D,); controls dofs (D, 5) of (force, target position, target velocity, position
-    gate, velocity gate) and wrench (L, 6) of force and torque at the centre of mass, world frame; parameters model (P,)
-    in the order of `parameter_layout`, and gravity (3,); outputs as asked for.
+    """Final. State qpos (Q,), dofs_vel (D,), of some actuators activation; controls dofs (D, 5) of (force, target
+    position, target velocity, position gate, velocity gate), wrench (L, 6) of force and torque at the centre of mass,
+    world frame, and ctrl (A,) of actuators with a law of their own, if there are any; parameters model (P,) in the
+    order of `parameter_layout`, and gravity (3,); outputs as asked for.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -95,6 +97,10 @@ class RigidSolver(Bodies):
             self.state, self.remainders = (*self.state, Field("qpos_low", (Q,))), {"qpos": "qpos_low"}
         self._sizes["lows"] = Q * len(self.remainders)
         self.controls = (Field("dofs", (D, 5)), Field("wrench", (L, 6)))
+        if n_activations := self._sizes.get("activations", 0):
+            self.state = (*self.state, Field("activation", (n_activations,)))
+        if n_actuators := self._sizes.get("actuators", 0):
+            self.controls = (*self.controls, Field("ctrl", (n_actuators,)))
         self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
         shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
         self.outputs = tuple(Field(name, shapes[name]) for name in wanted)
@@ -102,9 +108,7 @@ class RigidSolver(Bodies):
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = set(wanted)
         self._constants = self._packed(self.setup.constants)
-        self._links_of_qs, self._links_of_dofs = (
-            [joint.link for joint in model.joints for _ in range(JOINT_SIZES[joint.kind][k])] for k in range(2)
-        )
+        self._links_of = links_of(model)
         self._slides = prepare.slides(model)
         self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
         self._readout = Readout(self._constants, torch.as_tensor(prepare.rest_quaternions(model)), self._sizes)
@@ -124,13 +128,9 @@ class RigidSolver(Bodies):
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
-        L, D = self.model.n_links, self.model.n_dofs
         return [
             torch.as_tensor(self.model.qpos0.copy(), **opts).repeat(n_envs, 1),
-            torch.zeros(n_envs, D, **opts),
-            *(torch.zeros(n_envs, self.model.n_qs, **opts) for _ in self.remainders),
-            torch.zeros(n_envs, D, 5, **opts),
-            torch.zeros(n_envs, L, 6, **opts),
+            *(torch.zeros(n_envs, *field.shape, **opts) for field in (*self.state[1:], *self.controls)),
             self._initial_model.to(**opts).repeat(n_envs, 1),
         ]
 
@@ -182,16 +182,19 @@ class RigidSolver(Bodies):
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: RigidFrames = frames.of[self.name]
-        qpos, qd, *low, dofs, wrench, model, gravity = values
+        given = dict(zip((f.name for f in (*self.state, *self.controls, *self.parameters)), values, strict=True))
+        qpos, qd = values[:2]
         if mine.active != qpos.shape[0]:
             mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
-        mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in (qpos, qd, *low)]
-        for name, value in zip(("q_in", "qd_in", "dofs_in", "low_in"), (qpos, qd, dofs, *low), strict=False):
-            mine.launch.point(name, value.contiguous())
-        for name, value in zip(("q_out", "qd_out", "low_out"), mine.results, strict=False):
-            mine.launch.point(name, value)
+        state = values[: len(self.state)]
+        mine.results = [torch.empty_like(value, memory_format=torch.contiguous_format) for value in state]
+        for name in ARRAYS.keys() & given.keys():
+            mine.launch.point(f"{ARRAYS[name]}_in", given[name].contiguous())
+        for of, value in zip(self.state, mine.results, strict=True):
+            mine.launch.point(f"{ARRAYS[of.name]}_out", value)
         # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
-        for name, value in (("wrench", wrench), ("model", model), ("gravity", gravity)):
+        for name in ("wrench", "model", "gravity"):
+            value = given[name]
             before = mine.inputs.get(name)
             same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
@@ -267,8 +270,8 @@ class RigidSolver(Bodies):
             gstate = self._readout.adjoint(*state, glinks)
             self._add(frames, "gmodel", gmodel)
             if frame == 0:  # the step's own cotangents have been given out already
-                for total, part in zip(mine.cotangents, gstate.values, strict=False):
-                    total += part
+                for name, part in zip(("qpos", "dofs_vel"), gstate.values, strict=True):
+                    mine.cotangents[name] += part
             else:
                 self._add(frames, "gq", gstate.tangent[0])
                 self._add(frames, "gqd", gstate.tangent[1])
@@ -297,7 +300,7 @@ class RigidSolver(Bodies):
             status = mine.arrays["status"].clone()
             self.substep(frames, 0, code)
             mine.arrays["status"].copy_(status)
-        q, qd = self._read(frames, "q", code)[env], self._read(frames, "qd", code)[env]
+        qd = self._read(frames, "qd", code)[env]
         limit = torch.as_tensor(np.where(self._slides, SPEED_LIMIT, SPIN_LIMIT), dtype=qd.dtype, device=qd.device)
         parts = qd.abs() / limit  # a velocity that is too large says more than one that is no number
         parts = parts.where(parts.isfinite() & (parts > 1), torch.where(parts.isfinite(), 0.0, 1.0))
@@ -305,15 +308,15 @@ class RigidSolver(Bodies):
             row = int(parts.argmax())
             law = f"stay below {limit[row]:g} {'m/s' if self._slides[row] else 'rad/s'}"
             return Origin("dofs_vel", self.body_of("dofs_vel", row), law, float(qd[row].abs()))
-        bad = ~torch.isfinite(q)
-        return Origin("qpos", self.body_of("qpos", int(bad.nonzero()[0])), "be finite", math.nan) if bad.any() else None
+        for name in ("qpos", "activation"):
+            if ARRAYS[name] in mine.arrays:
+                bad = ~torch.isfinite(self._read(frames, ARRAYS[name], code)[env])
+                if bad.any():
+                    return Origin(name, self.body_of(name, int(bad.nonzero()[0])), "be finite", math.nan)
+        return None
 
     def body_of(self, field: str, row: int) -> str | None:
-        rows = {"qpos": self._links_of_qs, "dofs_vel": self._links_of_dofs, "dofs": self._links_of_dofs}
-        link = row if field in ("wrench", "link_wrench", "link_acceleration") else None
-        if field in rows:
-            link = rows[field][row]
-        return None if link is None else self.labels[link]
+        return self.labels[self._links_of[field][row]] if field in self._links_of else None
 
     # Backward.
 
@@ -336,11 +339,13 @@ class RigidSolver(Bodies):
             after = self._read(frames, "q", self.substeps), self._read(frames, "qd", self.substeps)
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
-        B, D = mine.active, self.model.n_dofs
-        mine.cotangents = [gq.new_empty(B, self.model.n_qs), gq.new_empty(B, D), gq.new_empty(B, D, 5)]
-        both = (gq.contiguous(), gqd.contiguous(), *mine.cotangents)
-        for array, value in zip(select(self.setup.table, "step_adjoint"), both, strict=True):
-            mine.launch_adjoint.point(array.name, value)
+        for name, value in {**given, "qpos": gq, "dofs_vel": gqd}.items():
+            if f"g{ARRAYS.get(name)}_in" in mine.launch_adjoint.places:
+                mine.launch_adjoint.point(f"g{ARRAYS[name]}_in", value.contiguous())
+        fields = [of for of in (*self.state, *self.controls) if of.name in ARRAYS]
+        mine.cotangents = {of.name: gq.new_empty(mine.active, *of.shape) for of in fields if of.name != "qpos_low"}
+        for name, value in mine.cotangents.items():
+            mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
         if self.n_colliders:  # it takes no impulses
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
         if self.setup.outputs:
@@ -361,18 +366,18 @@ class RigidSolver(Bodies):
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: RigidFrames = frames.of[self.name]
-        gq, gqd, gdofs = mine.cotangents
+        found: dict[str, torch.Tensor | None] = dict(mine.cotangents)
         if "link_acceleration" in self._wanted:
             before = self._read(frames, "q", 0), self._read(frames, "qd", 0)
             less = self._acceleration_adjoint(frames, *before)
-            gq, gqd = gq - less[0], gqd - less[1]
+            for name, part in zip(("qpos", "dofs_vel"), less, strict=True):
+                found[name] = mine.cotangents[name] - part
             mine.gacceleration = None
-        gwrench, gmodel, ggravity = (
-            self._read(frames, name) if wanted else None
-            for name, wanted in zip(("gwrench", "gmodel", "ggravity"), needed[-3:], strict=True)
-        )
-        low = [None] * len(self.remainders)
-        return [gq, gqd, *low, gdofs, None if gwrench is None else gwrench.unflatten(1, (-1, 6)), gmodel, ggravity]
+        fields = (*self.state, *self.controls, *self.parameters)
+        for of, wanted in zip(fields, needed, strict=True):
+            if of.name in ("wrench", "model", "gravity") and wanted:
+                found[of.name] = self._read(frames, f"g{of.name}").unflatten(1, of.shape)
+        return [found.get(of.name) for of in fields]
 
     def _acceleration_adjoint(
         self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor

@@ -21,13 +21,15 @@ from genesis.solvers.rigid.layout import (
     SUBSTEPS,
     WRENCH_ROWS,
 )
-from genesis.solvers.rigid.mujoco.layout import EVALUATIONS, PARAMETER_TABLE, TABLE, Features
+from genesis.solvers.rigid.mujoco.actuators import actuators
+from genesis.solvers.rigid.mujoco.layout import EVALUATIONS, PARAMETER_TABLE, Features, table_of
 from genesis.solvers.rigid.mujoco.substep import substeps
 
 
 @per_runtime
 def driver(features: Features) -> Functions:
-    lay, bo, su = layout(), border(), substeps(features)
+    lay, bo, su, table = layout(), border(), substeps(features), table_of(features)
+    ac = actuators() if features.actuators else None
     n_evaluations = EVALUATIONS[features.integrator]
 
     @ti.func
@@ -44,6 +46,8 @@ def driver(features: Features) -> Functions:
             else:
                 total += a.q[q] + a.qd[i]
                 j += 1
+        if ti.static(features.actuators):
+            total += ac.condition(a, s, b)
         return total, fastest
 
     @ti.func
@@ -51,7 +55,7 @@ def driver(features: Features) -> Functions:
         for j in ti.static(range(lay.width)):
             unconverged[lay.width * b + j] += ti.cast(of_lane(open_, j) + 0.5, ti.i32)
 
-    @kernel(TABLE, "constant", "frames", "scratch", "step")
+    @kernel(table, "constant", "frames", "scratch", "step")
     def advance(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(arrays.size[ACTIVE] * lay.stride):
@@ -64,6 +68,8 @@ def driver(features: Features) -> Functions:
                     for j in ti.static(range(lay.width)):
                         a.unconverged[lay.width * b + j] = 0
                     bo.begin(a, b)
+                    if ti.static(features.actuators):
+                        ac.begin(a, b)
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = (n_evaluations * step) % a.size[N_FRAMES], (n_evaluations * (step + 1)) % a.size[N_FRAMES]
                     count_open(a.unconverged, b, su.step(a, s, then, b, step > 0))
@@ -71,8 +77,10 @@ def driver(features: Features) -> Functions:
                     bo.note(a.status, b, total, fastest, step)
                 if a.size[END] == a.size[SUBSTEPS]:
                     bo.finish(a, (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES], b)
+                    if ti.static(features.actuators):
+                        ac.finish(a, (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES], b)
 
-    @kernel(TABLE, "constant", "frames", "scratch", "adjoint", "step_adjoint")
+    @kernel(table, "constant", "frames", "scratch", "adjoint", "step_adjoint")
     def advance_adjoint(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(arrays.size[ACTIVE] * lay.stride):
@@ -83,10 +91,14 @@ def driver(features: Features) -> Functions:
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[END] == a.size[SUBSTEPS]:
                     bo.begin_adjoint(a, (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES], b)
+                    if ti.static(features.actuators):
+                        ac.begin_adjoint(a, b)
                 force = bo.magnitude(a, a.gq, b, a.size[DOFS]) + bo.magnitude(a, a.gqd, b, a.size[DOFS])
                 if ti.static(features.outputs):
                     force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS])
                     force += bo.magnitude(a, a.gjoint, b, 3 * WRENCH_ROWS * a.size[LINKS])
+                if ti.static(features.actuators):
+                    force += ac.magnitude(a, b)
                 good = bo.healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):
@@ -94,5 +106,7 @@ def driver(features: Features) -> Functions:
                         s = (n_evaluations * step) % a.size[N_FRAMES]
                         su.step_adjoint(a, s, (n_evaluations * (step + 1)) % a.size[N_FRAMES], b)
                 bo.finish_adjoint(a, good, b)
+                if ti.static(features.actuators):
+                    ac.finish_adjoint(a, good, b)
 
     return Functions(advance=advance, advance_adjoint=advance_adjoint)

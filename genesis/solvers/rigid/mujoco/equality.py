@@ -12,11 +12,10 @@ constraint. The sign of the quaternion is that of rows, and of no matter. They s
 the stiffnesses of all rows but the first in the place of friction. Source: MuJoCo's documentation, Computation.
 """
 
-from genesis.compiler import Composite, Functions, per_runtime, ti, traced, value
-from genesis.math.lanes import Mat, Vec, lane, lanes3, where
+from genesis.compiler import Composite, Functions, per_runtime, ti
+from genesis.math.lanes import lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import (
-    ACCELERATION,
     BA,
     BN,
     BV,
@@ -24,12 +23,8 @@ from genesis.solvers.rigid.layout import (
     DT,
     EQUALITIES,
     NU,
-    ORIGIN,
-    POS,
     Q_INDEX,
     QDD,
-    ROOT,
-    VELOCITY,
 )
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.envelope import envelope
@@ -48,13 +43,8 @@ from genesis.solvers.rigid.mujoco.layout import (
     E_LINK_A,
     E_LINK_B,
     E_POLYNOMIAL,
-    E_POS_A,
-    E_POS_B,
     E_REF,
     E_REST,
-    E_SCALE,
-    E_TURN_A,
-    E_TURN_B,
     E_WEIGHT,
     JOINT,
     MU,
@@ -67,14 +57,8 @@ from genesis.solvers.rigid.mujoco.layout import (
     F,
     X,
 )
-from genesis.solvers.rigid.spatial import Spatial, spatial
-
-
-class Tie(Composite):
-    """Of a connect or weld: places of both frames from the origins of their trees; p_a - p_b; frame b; E0, E; scale."""
-
-    def __init__(self, ra, rb, y, R, E0, E, scale):
-        self.ra, self.rb, self.y, self.R, self.E0, self.E, self.scale = ra, rb, y, R, E0, E, scale
+from genesis.solvers.rigid.mujoco.ties import lanes_of, ties
+from genesis.solvers.rigid.spatial import Spatial
 
 
 class Rows(Composite):
@@ -86,108 +70,9 @@ class Rows(Composite):
         self.stiff, self.stiff_turn, self.free, self.free_turn = stiff, stiff_turn, free, free_turn
 
 
-@traced
-def lanes_of(a, e, first, count):
-    """Numbers of a constraint as lane values."""
-    return Vec(*[value(lane() + x) for x in my.equality_numbers(a, e, first, count).parts])
-
-
-@traced
-def turn_of(a, e, first):
-    return Mat(*[my.equality_numbers(a, e, first + 3 * r, 3) for r in range(3)])
-
-
-@traced
-def quaternion_of(M):
-    """Scalar and vector of a rotation's quaternion, of either sign."""
-    (a, b, c), (d, e, f), (g, h, i) = (row.parts for row in M.rows)
-    candidates = [Vec(1.0 + a + e + i, h - f, c - g, d - b), Vec(h - f, 1.0 + a - e - i, b + d, c + g),
-                  Vec(c - g, b + d, 1.0 - a + e - i, f + h), Vec(d - b, c + g, f + h, 1.0 - a - e + i)]  # fmt: skip
-    best, largest = candidates[0], candidates[0][0]
-    for k in range(1, 4):
-        larger = value(candidates[k][k] > largest)
-        best, largest = where(larger, candidates[k], best), where(larger, candidates[k][k], largest)
-    unit = (1.0 / best.norm()) * best
-    return unit[0], unit[1:]
-
-
 @per_runtime
 def equalities() -> Functions:
-    im, en = impedance(), envelope()
-
-    @ti.func
-    def frame(a: ti.template(), s, b, l, pos: ti.template(), turn: ti.template()):
-        """Place of a link's frame from the origin of its tree, that origin, and its rotation; link -1 is the world."""
-        r, origin, R = lanes3(), lanes3(), Mat(lanes3(), lanes3(), lanes3())
-        if l >= 0:
-            own = at.turned(a, s, b, l)
-            r += at.traced_at(a, s, b, l, POS) + own @ pos
-            origin += at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
-            R = own @ turn
-        else:
-            r += pos
-            R = Mat(lanes3() + turn.rows[0], lanes3() + turn.rows[1], lanes3() + turn.rows[2])
-        return r, origin, R
-
-    @ti.func
-    def moving(a: ti.template(), s, b, l):
-        """Velocity of a link, zero of the world."""
-        out = spatial()
-        if l >= 0:
-            out += at.motion(a, s, b, l, VELOCITY)
-        return out
-
-    @ti.func
-    def swept(a: ti.template(), b, l, row):
-        """What the adjoint's outward sweep has found of a link, zero of the world."""
-        out = spatial()
-        if l >= 0:
-            out += at.summed(a, b, l, row)
-        return out
-
-    @ti.func
-    def accelerating(a: ti.template(), s, b, l):
-        """Acceleration of a link without q'' and with gravity, of which the world has nothing else."""
-        out = spatial()
-        if l >= 0:
-            out += at.motion(a, s, b, l, ACCELERATION)
-        else:
-            out.v -= at.get3(a, a.gravity, at.item(a, 0, b, 0, 3))
-        return out
-
-    @ti.func
-    def along_path(r: ti.template(), acc: ti.template(), vel: ti.template()):
-        """Acceleration of the point that is now at r."""
-        return acc.at(r) + vel.w.cross(vel.at(r))
-
-    @ti.func
-    def turning_rate(va: ti.template(), vb: ti.template(), aa: ti.template(), ab: ti.template()):
-        """Rate of the angular velocity of a seen from b, as that changes in b's frame."""
-        return aa.w - ab.w - vb.w.cross(va.w)
-
-    @ti.func
-    def tie(a: ti.template(), s, b, e):
-        pos_a, pos_b = my.equality_numbers(a, e, E_POS_A, 3), my.equality_numbers(a, e, E_POS_B, 3)
-        ra, origin_a, Ra = frame(a, s, b, my.equality(a, e, E_LINK_A), pos_a, turn_of(a, e, E_TURN_A))
-        rb, origin_b, R = frame(a, s, b, my.equality(a, e, E_LINK_B), pos_b, turn_of(a, e, E_TURN_B))
-        E0, E = quaternion_of(R.transpose() @ Ra)
-        return Tie(ra, rb, (origin_a - origin_b) + (ra - rb), R, E0, E, lanes_of(a, e, E_SCALE, 1)[0])
-
-    @ti.func
-    def length(of: ti.template()):
-        """Of all y of a connect or weld."""
-        return ti.sqrt(of.y.dot(of.y) + of.scale * of.scale * of.E.dot(of.E))
-
-    @ti.func
-    def turning(of: ti.template(), w: ti.template()):
-        """J w of the rows of rotation; w in world axes."""
-        own = of.R.transpose() @ w
-        return (0.5 * of.scale) * (of.E0 * own + own.cross(of.E))
-
-    @ti.func
-    def turning_transposed(of: ti.template(), g: ti.template()):
-        """J^T g of the rows of rotation."""
-        return of.R @ ((0.5 * of.scale) * (of.E0 * g + of.E.cross(g)))
+    im, en, to = impedance(), envelope(), ties()
 
     @ti.func
     def rows_of(a: ti.template(), e, y):
@@ -245,16 +130,16 @@ def equalities() -> Functions:
 
     @ti.func
     def list_bodies(a: ti.template(), s, b, e):
-        of = tie(a, s, b, e)
-        rows = rows_of(a, e, length(of))
-        va = moving(a, s, b, my.equality(a, e, E_LINK_A))
-        vb = moving(a, s, b, my.equality(a, e, E_LINK_B))
-        aa = accelerating(a, s, b, my.equality(a, e, E_LINK_A))
-        ab = accelerating(a, s, b, my.equality(a, e, E_LINK_B))
+        of = to.tie(a, s, b, e)
+        rows = rows_of(a, e, to.length(of))
+        va = to.moving(a, s, b, my.equality(a, e, E_LINK_A))
+        vb = to.moving(a, s, b, my.equality(a, e, E_LINK_B))
+        aa = to.accelerating(a, s, b, my.equality(a, e, E_LINK_A))
+        ab = to.accelerating(a, s, b, my.equality(a, e, E_LINK_B))
         w = va.w - vb.w
-        x = (along_path(of.ra, aa, va) - along_path(of.rb, ab, vb)
+        x = (to.along_path(of.ra, aa, va) - to.along_path(of.rb, ab, vb)
              + rows.b * (va.at(of.ra) - vb.at(of.rb)) + (rows.k * rows.d) * of.y)  # fmt: skip
-        turned = (turning(of, turning_rate(va, vb, aa, ab) + rows.b * w)
+        turned = (to.turning(of, to.turning_rate(va, vb, aa, ab) + rows.b * w)
                   + (of.scale * (rows.k * rows.d - 0.25 * w.dot(w))) * of.E)  # fmt: skip
         dim, first = my.equality(a, e, E_DIM), my.equality(a, e, E_DOF0)
         for c in ti.static(range(3)):
@@ -275,7 +160,7 @@ def equalities() -> Functions:
             if sides >= SIDE_B:
                 v -= axis.at(of.rb)
                 turned_by -= axis.w
-            rotation = turning(of, turned_by)
+            rotation = to.turning(of, turned_by)
             for c in ti.static(range(3)):
                 a.contact_jacobian[my.jacobian_at(a, b, e, c, k)] = v[c]
                 if dim > 3:
@@ -365,21 +250,21 @@ def equalities() -> Functions:
 
     @ti.func
     def bodies_adjoint(a: ti.template(), s, b, e):
-        of, l, m = tie(a, s, b, e), my.equality(a, e, E_LINK_A), my.equality(a, e, E_LINK_B)
-        y = length(of)
+        of, l, m = to.tie(a, s, b, e), my.equality(a, e, E_LINK_A), my.equality(a, e, E_LINK_B)
+        y = to.length(of)
         rows = rows_of(a, e, y)
         kd = rows.k * rows.d
-        va, vb = moving(a, s, b, l), moving(a, s, b, m)
-        aa = accelerating(a, s, b, l) + swept(a, b, l, QDD)
-        ab = accelerating(a, s, b, m) + swept(a, b, m, QDD)
-        na, nb = swept(a, b, l, NU), swept(a, b, m, NU)
+        va, vb = to.moving(a, s, b, l), to.moving(a, s, b, m)
+        aa = to.accelerating(a, s, b, l) + to.swept(a, b, l, QDD)
+        ab = to.accelerating(a, s, b, m) + to.swept(a, b, m, QDD)
+        na, nb = to.swept(a, b, l, NU), to.swept(a, b, m, NU)
         w, nu = va.w - vb.w, na.w - nb.w
-        spun = turning_rate(va, vb, aa, ab) + rows.b * w
+        spun = to.turning_rate(va, vb, aa, ab) + rows.b * w
         pull, residual = kd - 0.25 * w.dot(w), of.scale * of.E
-        x = (along_path(of.ra, aa, va) - along_path(of.rb, ab, vb)
+        x = (to.along_path(of.ra, aa, va) - to.along_path(of.rb, ab, vb)
              + rows.b * (va.at(of.ra) - vb.at(of.rb)) + kd * of.y)  # fmt: skip
-        xt = turning(of, spun) + pull * residual
-        g, gt = rows.stiff * (na.at(of.ra) - nb.at(of.rb)), rows.stiff_turn * turning(of, nu)
+        xt = to.turning(of, spun) + pull * residual
+        g, gt = rows.stiff * (na.at(of.ra) - nb.at(of.rb)), rows.stiff_turn * to.turning(of, nu)
         f, ft = rows.stiff * x, rows.stiff_turn * xt
         gd = ((rows.free * x.dot(g) + rows.free_turn * xt.dot(gt)) / (rows.d * (1.0 - rows.d))
               + rows.k * (of.y.dot(g) + residual.dot(gt)))  # fmt: skip
@@ -390,7 +275,7 @@ def equalities() -> Functions:
         gE0 = half * (own.dot(gt) + own_nu.dot(ft))
         gE = half * (gt.cross(own) + ft.cross(own_nu)) + of.scale * (pull * gt + by_length * residual)
         turn = of.R @ (0.5 * (of.E0 * gE + of.E.cross(gE) - gE0 * of.E))
-        gA, gN = Spatial(turning_transposed(of, gt), g), Spatial(turning_transposed(of, ft), f)
+        gA, gN = Spatial(to.turning_transposed(of, gt), g), Spatial(to.turning_transposed(of, ft), f)
         turn_b = -turn - spun.cross(gA.w) - nu.cross(gN.w)  # the rows are in b's frame
         gVa, gVb = by_velocity(of.ra, rows.b, gA, va), -by_velocity(of.rb, rows.b, gA, vb)
         gw = (0.5 * residual.dot(gt)) * w
@@ -410,5 +295,4 @@ def equalities() -> Functions:
             else:
                 bodies_adjoint(a, s, b, e)
 
-    return Functions(listed=listed, evaluate=evaluate, adjoint=adjoint, tie=tie, length=length, rows_of=rows_of,
-                     swept=swept, turning=turning, turning_transposed=turning_transposed)  # fmt: skip
+    return Functions(listed=listed, evaluate=evaluate, adjoint=adjoint, rows_of=rows_of)

@@ -31,6 +31,7 @@ from genesis.solvers.rigid.layout import (
     POS,
     VELOCITY,
 )
+from genesis.solvers.rigid.mujoco.actuators import actuators
 from genesis.solvers.rigid.mujoco.contacts import contacts
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.envelope import envelope
@@ -55,9 +56,10 @@ from genesis.solvers.rigid.spatial import momentum, spatial
 @per_runtime
 def evaluation(features: Features) -> Functions:
     ki, ine, da, ro, co, ne, ad, fl = (
-        kinematics(features), inertia(joints), implicit_damping(features.integrator == IMPLICITFAST), dof_rows(),
+        kinematics(features), inertia(joints), implicit_damping(features), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
+    ac = actuators() if features.actuators else None
     en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
     eq = equalities() if features.equalities else None
 
@@ -80,6 +82,8 @@ def evaluation(features: Features) -> Functions:
         for l in range(a.size[LINKS]):
             own_forces(a, s, b, l)
         ine.mass_matrix(a, s, b)
+        if ti.static(features.actuators):
+            ac.add_forces(a, s, b)
         for e in range(a.size[ENTRIES]):
             a.inertia_rows[at.entry_at(a, 0, b, e)] = a.mass[at.entry_at(a, s, b, e)]
         for j in range(a.size[DOFS]):
@@ -121,6 +125,8 @@ def evaluation(features: Features) -> Functions:
         if ti.static(features.outputs):
             out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
+        if ti.static(features.actuators):
+            ac.adjoint(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)
         if ti.static(features.equalities):
@@ -193,6 +199,8 @@ def evaluation(features: Features) -> Functions:
             at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * (a.moved[k] - a.qdd[k]))
             da.adjoint(a, s, b, j, 0.0 - h * mu * a.moved[k])
             a.gqdd[i] = a.gqdd[i] - h * damping * mu
+        if ti.static(features.actuators and features.integrator == IMPLICITFAST):
+            ac.damping_adjoint(a, s, b)
 
     return Functions(accelerate=accelerate, accelerate_adjoint=accelerate_adjoint, damped_adjoint=damped_adjoint,
                      times_inertia=ne.times_inertia)  # fmt: skip

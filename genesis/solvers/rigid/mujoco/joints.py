@@ -1,4 +1,4 @@
-"""What acts along single dofs, explicitly: actuators, springs, and damping at the present state.
+"""What acts along single dofs, explicitly: their drives, springs, and damping at the present state.
 
     force = actuator(y, v) - stiffness (y - rest) - damping v           y: see `rigid.joints`
 """
@@ -8,6 +8,7 @@ from genesis.math.lanes import lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.joints import joints as shared_joints
 from genesis.solvers.rigid.layout import FORCE, GATE, GATE_VELOCITY, REST, TARGET, TARGET_VELOCITY
+from genesis.solvers.rigid.mujoco.layout import IMPLICITFAST, Features
 
 
 @per_runtime
@@ -66,10 +67,10 @@ def joints() -> Functions:
 
 
 @per_runtime
-def implicit_damping(servos: bool) -> Functions:
+def implicit_damping(features: Features) -> Functions:
     """By how much the force falls with the velocity, as far as the integrator takes it implicitly: with the gains of
-    velocity servos or without."""
-    jo = joints()
+    velocity servos, and what other actuators have left in `pull_damping`, or without."""
+    jo, servos = joints(), features.integrator == IMPLICITFAST
 
     @ti.func
     def of_dof(a: ti.template(), s, b, j):
@@ -77,6 +78,8 @@ def implicit_damping(servos: bool) -> Functions:
         if ti.static(servos):
             _force, strong, _kp, kv, _y = jo.terms(a, s, b, j)
             total += strong * kv
+            if ti.static(features.actuators):
+                total += a.pull_damping[at.dof_at(a, 0, b, j)]
         return total
 
     @ti.func

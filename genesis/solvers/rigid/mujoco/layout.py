@@ -38,6 +38,8 @@ class Features(NamedTuple):
     """Kinds of geoms that may touch each other."""
     equalities: bool = False
     """Whether there are equality constraints."""
+    actuators: bool = False
+    """Whether there are actuators with a law of their own: `actuators`."""
 
     @property
     def spreads(self) -> bool:
@@ -99,6 +101,15 @@ DAMPED_NU, DAMPED_DUE, DAMPED_BN, DAMPED_BA, DAMPED_BW = _rows
 """Of a link, in the adjoint of implicit damping: motions of the virtual and of the remaining acceleration, and the sums
 of the power's derivatives by them and by a rigid displacement."""
 
+ACTUATOR_INTS = 4
+A_ARM0, A_N_ARMS, A_ACTIVATION, A_EARLY = range(ACTUATOR_INTS)
+"""First moment arm, and how many; index of the activation, -1: none; 1: the force comes from the activation after the
+step."""
+ACTUATOR_NUMBERS = 9
+(A_CTRL_LOW, A_CTRL_HIGH, A_FORCE_LOW, A_FORCE_HIGH, A_ACT_LOW, A_ACT_HIGH,
+ A_LEAK, A_TIME, A_STEP) = range(ACTUATOR_NUMBERS)  # fmt: skip
+"""Ranges; act' = (control - leak * act) / time, and what a step of the integrator multiplies it with, s."""
+
 PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "mass": ("links",),
     "inertia": ("links", 6),
@@ -118,6 +129,8 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "rotational_friction": ("geoms", 2),
     "solref": ("geoms", 2),
     "solimp": ("geoms", 5),
+    "actuator_gain": ("actuators", 3),
+    "actuator_bias": ("actuators", 3),
     "ground_friction": ("grounds",),
     "ground_rotational_friction": ("grounds", 2),
     "ground_solref": ("grounds", 2),
@@ -172,3 +185,31 @@ TABLE: Table = (
     Array("gqdd", "AL", ("blocks", "dofs"), "adjoint"),
     Array("back_damped", "AL", ("blocks", "links", DAMPED_BACK, 3), "adjoint"),
 )
+
+ACTUATOR_TABLE: Table = (
+    Array("actuator", "I1", ("actuators", ACTUATOR_INTS), "constant"),
+    Array("actuator_numbers", "A1", ("actuators", ACTUATOR_NUMBERS), "constant"),
+    Array("arm_dof", "I1", ("arms",), "constant"),
+    Array("arm", "A1", ("arms",), "constant"),
+    Array("drive_range", "A1", ("dofs", 2), "constant"),  # of the force of all actuators on a dof's joint
+    Array("ctrl", "AL", ("blocks", "actuators"), "frames"),
+    Array("act", "AL", ("frames", "blocks", "activations"), "frames"),
+    Array("pull", "AL", ("blocks", "dofs"), "scratch"),  # of all actuators on a dof; in the adjoint, its cotangent
+    Array("pull_damping", "AL", ("blocks", "dofs"), "scratch"),  # by how much it falls with the velocity
+    Array("gctrl", "AL", ("blocks", "actuators"), "adjoint"),
+    Array("gact", "AL", ("blocks", "activations"), "adjoint"),
+    Array("gbase_act", "AL", ("blocks", "activations"), "adjoint"),  # RK4: of the start of the substep
+    Array("gend_act", "AL", ("blocks", "activations"), "adjoint"),  # RK4: of the sum of rates
+    Array("grate_act", "AL", ("blocks", "activations"), "adjoint"),  # RK4: of the rate of a stage
+    Array("ctrl_in", "A1", ("envs", "actuators"), "step"),
+    Array("act_in", "A1", ("envs", "activations"), "step"),
+    Array("act_out", "A1", ("envs", "activations"), "step"),
+    Array("gact_in", "A1", ("envs", "activations"), "step_adjoint"),
+    Array("gact_out", "A1", ("envs", "activations"), "step_adjoint"),
+    Array("gctrl_out", "A1", ("envs", "actuators"), "step_adjoint"),
+)
+
+
+def table_of(features: Features) -> Table:
+    """The arrays of kernels with these features."""
+    return (*TABLE, *ACTUATOR_TABLE) if features.actuators else TABLE

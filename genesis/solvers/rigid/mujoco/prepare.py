@@ -12,6 +12,7 @@ from genesis.contact.narrow_phase.finders import FINDERS
 from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
+from genesis.loaders.actuator_table import drive_ranges
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
 from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
@@ -19,6 +20,7 @@ from genesis.loaders.mujoco_refusals import check_for_mujoco
 from genesis.loaders.parts import GroundGeom
 from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid import prepare
+from genesis.solvers.rigid.mujoco import actuator_constants
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.driver import driver
 from genesis.solvers.rigid.mujoco.prepare_equality import pack_equalities
@@ -97,6 +99,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
     """The values of `layout.PARAMETER_TABLE` that robots, grounds and options say."""
     numbers, joints = numbers_of(model), joint_of_dofs(model)
     kp, kv = model.dof_gains()
+    kp[model.actuator_table.taken] = kv[model.actuator_table.taken] = 0.0  # these have theirs in laws
     values: dict[str, Any] = {
         "mass": model.mass, "inertia": model.inertia, "damping": model.damping, "armature": model.armature,
         "stiffness": model.stiffness, "kp": kp, "kv": kv,
@@ -104,7 +107,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         "frictionloss": numbers.dofs.frictionloss, "dof_invweight": numbers.dofs.invweight,
         "limit_solref": numbers.joints.solref[joints],
         "limit_solimp": smoothed(numbers.joints.solimp[joints], smoothing),
-        "loss_solref": numbers.dofs.solref, "loss_solimp": numbers.dofs.solimp,
+        "loss_solref": numbers.dofs.solref, "loss_solimp": numbers.dofs.solimp, **actuator_constants.laws(model),
     }  # fmt: skip
     for prefix, geoms in (("", model.geoms), ("ground_", grounds)):
         values[f"{prefix}friction"] = [geom.friction for geom in geoms]
@@ -138,8 +141,9 @@ def pack_laws(model: RigidModel) -> np.ndarray:
     rows = np.zeros((model.n_dofs, rigid.LAW_ROWS, 4))
     rows[:, rigid.LIMIT, 0], rows[:, rigid.LIMIT, 1] = -UNLIMITED, UNLIMITED
     rows[:, rigid.REST, 0] = model.spring_ref
-    rows[:, rigid.REST, 1] = np.maximum(model.force_low, -UNLIMITED)
-    rows[:, rigid.REST, 2] = np.minimum(model.force_high, UNLIMITED)
+    low, high = drive_ranges(model)
+    rows[:, rigid.REST, 1] = np.maximum(low, -UNLIMITED)
+    rows[:, rigid.REST, 2] = np.minimum(high, UNLIMITED)
     for i, joint in enumerate(model.joints):
         if joint.kind in (HINGE, SLIDE):
             rows[joint.dof, rigid.REST, 3] = model.qpos0[joint.q]
@@ -184,6 +188,7 @@ def mujoco(
         curved=bool(np.isin(on_ground[:, slot.T_KIND], (slot.ELLIPSOID, slot.CYLINDER)).any()),
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
+        actuators=bool(model.actuator_table.others),
     )
     spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
@@ -197,6 +202,8 @@ def mujoco(
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
+    if features.actuators:
+        constants |= actuator_constants.pack_actuators(model, dt)
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "geoms": len(model.geoms), "points": len(model.geoms), "grounds": len(grounds),
@@ -208,10 +215,10 @@ def mujoco(
         "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
-        "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain),
+        "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),
     }  # fmt: skip
     return Setup(
-        table=slot.TABLE,
+        table=slot.table_of(features),
         driver=lambda: driver(features),
         outputs=features.outputs,
         constants=constants,
@@ -226,27 +233,20 @@ def check(model: RigidModel, self_collision: bool, labels: Sequence[str]) -> Non
     check_for_mujoco(model)
     numbers = numbers_of(model)
     reasons = [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
-    actuators = numbers.actuators
-    if len(actuators) != len(model.actuators) or bool((actuators.activation > 0).any()):
-        known = {actuator.name for actuator in model.actuators}
-        named = [name for name, kind in zip(numbers.actuator_names, actuators.activation, strict=True)
-                 if kind > 0 or name not in known]  # fmt: skip
-        reasons += [f"actuator {name!r}" for name in named]
-    for dof in sorted({actuator.dof for actuator in model.actuators}):
-        own = [actuator for actuator in model.actuators if actuator.dof == dof]
-        if len(own) > 1 and sorted(actuator.kind for actuator in own) != ["position", "velocity"]:
-            reasons.append(f"actuators {' and '.join(repr(actuator.name) for actuator in own)} on one joint")
     for options in numbers.options:
         if not options.eulerdamp:
             reasons.append(f"eulerdamp disabled in {options.source!r}")
         if not options.filterparent and model.n_links > 1:
             reasons.append(f"filterparent disabled in {options.source!r}")
     free = [i for i, joint in enumerate(model.joints) if joint.kind == FREE]
-    reasons += [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
+    nowhere = [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
+    nowhere += model.actuator_table.refused
+    remedy = "Leave these out." if nowhere else "Leave these out, or use CompliantContact."
+    reasons += nowhere
     if reasons:
         raise GenesisValueError(
             f"MujocoContact must get what it can simulate, got {', '.join(reasons[:8])}"
-            f"{f' and {len(reasons) - 8} more' if len(reasons) > 8 else ''}. Leave these out, or use CompliantContact."
+            f"{f' and {len(reasons) - 8} more' if len(reasons) > 8 else ''}. {remedy}"
         )
     uneven = [ground.name for ground in model.grounds if ground.kind != "plane"]
     if uneven:

@@ -22,9 +22,10 @@ from genesis.solvers.rigid.layout import (
     N_FRAMES,
     Q_INDEX,
 )
+from genesis.solvers.rigid.mujoco.actuators import actuators
 from genesis.solvers.rigid.mujoco.evaluation import evaluation
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
-from genesis.solvers.rigid.mujoco.layout import IMPLICITFAST, RK4, Features
+from genesis.solvers.rigid.mujoco.layout import RK4, Features
 
 STAGES = 4
 
@@ -33,7 +34,8 @@ STAGES = 4
 def substeps(features: Features) -> Functions:
     lay = layout()
     ev, jo, ine = evaluation(features), joints(), inertia(joints)
-    da = implicit_damping(features.integrator == IMPLICITFAST)
+    da = implicit_damping(features)
+    ac = actuators() if features.actuators else None
 
     @ti.func
     def move(a: ti.template(), s, then, b, array: ti.template(), frame, part, ends: ti.template()):
@@ -144,6 +146,8 @@ def substeps(features: Features) -> Functions:
                     a.qd[at.dof_at(a, s, b, j)] = (
                         a.qd[at.dof_at(a, first, b, j)] + part * a.qdd[at.dof_at(a, before, b, j)])  # fmt: skip
                 rates(a, s, b, before, part)
+                if ti.static(features.actuators):
+                    ac.move(a, first, before, s, b, part)
             weight = 1.0 / 6.0
             if stage == 1 or stage == 2:
                 weight = 1.0 / 3.0
@@ -157,6 +161,8 @@ def substeps(features: Features) -> Functions:
             a.qd[at.dof_at(a, then, b, j)] = a.qd[at.dof_at(a, first, b, j)] + (h / 6.0) * total
             a.moved[at.dof_at(a, first, b, j)] = turned  # for the move below and its adjoint
         move(a, first, then, b, a.moved, first, h / 6.0, True)
+        if ti.static(features.actuators):
+            ac.step_rk4(a, first, then, b)
         return open_
 
     @ti.func
@@ -170,6 +176,8 @@ def substeps(features: Features) -> Functions:
             a.gend_qd[i] = a.gqd[i]
             a.gbase_qd[i] = a.gqd[i]
         move_adjoint(a, b, a.moved, first, h / 6.0, a.gq, a.gbase_q, a.gend, h / 6.0, False)
+        if ti.static(features.actuators):
+            ac.begin_rk4_adjoint(a, first, b)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.gqdd[i] = (h / 6.0) * a.gend_qd[i]
@@ -200,7 +208,11 @@ def substeps(features: Features) -> Functions:
                     a.gbase_qd[i] = a.gbase_qd[i] + a.gqd[i]
                     a.gqdd[i] = part * a.gqd[i] + (weight * h / 6.0) * a.gend_qd[i]
                     a.grate[i] = a.grate[i] + weight * a.gend[i]
+                if ti.static(features.actuators):
+                    ac.move_adjoint(a, s, b, part, weight)
             else:
+                if ti.static(features.actuators):
+                    ac.finish_rk4_adjoint(a, s, b)
                 for j in range(a.size[DOFS]):
                     i = at.dof_at(a, 0, b, j)
                     a.gqd[i] = a.gqd[i] + a.gbase_qd[i] + a.grate[i]
@@ -231,6 +243,8 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, s, b, j)
             a.moved[i] = a.qdd[i]
+        if ti.static(features.actuators):
+            ac.step(a, s, then, b)
         if damped(a, s, b):
             damp(a, s, b)
         for j in range(a.size[DOFS]):
@@ -270,6 +284,8 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.gqdd[i] = h * a.gqd[i]
+        if ti.static(features.actuators):
+            ac.step_adjoint(a, s, b)
         if damped(a, s, b):
             ev.damped_adjoint(a, s, b)
         ev.accelerate_adjoint(a.having(part=1.0), s, b)
