@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.contact.narrow_phase import Pairs, quaternion, rotation
 
-USED = {"sphere": 1, "capsule": 2, "box": 3}
+USED = {"sphere": 1, "capsule": 2, "cylinder": 2, "box": 3}
 """How many numbers a geom's size has."""
 BLOCK = 25
 """Pairs that share sizes and margin."""
@@ -13,7 +13,9 @@ BLOCK = 25
 def extent(kind: str, size: np.ndarray, R: np.ndarray, n: np.ndarray) -> float:
     """How far a geom reaches from its centre along n."""
     local = np.abs(R.T @ n)
-    return float({"sphere": size[0], "capsule": size[0] + size[1] * local[2], "box": size @ local}[kind])
+    cylinder = size[0] * np.hypot(local[0], local[1]) + size[1] * local[2]
+    reaches = {"sphere": size[0], "capsule": size[0] + size[1] * local[2], "cylinder": cylinder, "box": size @ local}
+    return float(reaches[kind])
 
 
 def random_rotation(rng: np.random.Generator, style: int) -> np.ndarray:

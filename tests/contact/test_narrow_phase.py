@@ -6,6 +6,7 @@ import pytest
 from genesis.compiler import layout, ti
 from genesis.contact.narrow_phase.box_box import box_box_pair
 from genesis.contact.narrow_phase.boxes import box_pairs
+from genesis.contact.narrow_phase.cylinders import cylinder_pairs
 from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS
 from genesis.contact.narrow_phase.round import round_pairs
 from tests.contact.narrow_phase import Pairs, by_mujoco, outputs, records, slopes
@@ -15,6 +16,7 @@ PAIRS = {
     "sphere_box": box_pairs,
     "box_box": box_box_pair,
     "capsule_box": box_pairs,
+    "sphere_cylinder": cylinder_pairs,
     "sphere_sphere": round_pairs,
     "sphere_capsule": round_pairs,
     "capsule_capsule": round_pairs,

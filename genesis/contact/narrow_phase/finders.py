@@ -6,6 +6,7 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.contact.narrow_phase.box_box import box_box_pair
 from genesis.contact.narrow_phase.boxes import box_pairs
 from genesis.contact.narrow_phase.cases import cases
+from genesis.contact.narrow_phase.cylinders import cylinder_pairs
 from genesis.contact.narrow_phase.round import round_pairs
 
 Kinds = tuple[str, str]
@@ -15,6 +16,7 @@ FINDERS: dict[Kinds, Callable[[], object]] = {
     ("sphere", "sphere"): lambda: round_pairs().sphere_sphere,
     ("sphere", "capsule"): lambda: round_pairs().sphere_capsule,
     ("capsule", "capsule"): lambda: round_pairs().capsule_capsule,
+    ("sphere", "cylinder"): lambda: cylinder_pairs().sphere_cylinder,
     ("sphere", "box"): lambda: box_pairs().sphere_box,
     ("capsule", "box"): lambda: box_pairs().capsule_box,
     ("box", "box"): lambda: box_box_pair().box_box,

@@ -99,5 +99,6 @@ def round_pairs() -> Functions:
         return count
 
     return Functions(
-        sphere_sphere=sphere_sphere, sphere_capsule=sphere_capsule, capsule_capsule=capsule_capsule, unit=unit
-    )
+        sphere_sphere=sphere_sphere, sphere_capsule=sphere_capsule, capsule_capsule=capsule_capsule, unit=unit,
+        touch=touch,
+    )  # fmt: skip
