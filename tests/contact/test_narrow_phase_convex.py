@@ -7,6 +7,7 @@ from genesis.contact.narrow_phase.layout import CASE, DISTANCE, MOST, ROUNDS
 from tests.contact.convex import Scene, by_mujoco, hulls_of, random_scene, records, slopes
 from tests.contact.narrow_phase import Pairs, outputs
 
+pytestmark = pytest.mark.slow  # the search compiles for a minute
 PAIRS = (("sphere", "hull"), ("capsule", "hull"), ("box", "hull"), ("hull", "hull"))
 REACHES = (0.0, 0.05)
 

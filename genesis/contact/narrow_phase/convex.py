@@ -2,6 +2,8 @@
 
 Nearest points (`gjk.py`) or, of overlapping polytopes, deepest ones (`epa.py`); of two polytopes with faces beside each
 other, the points of the clipped face (`clip.py`). All are exact: MuJoCo's agree up to the tolerance of its own search.
+
+No solver uses these yet: a mesh that could touch another body is refused. What is open stands in docs/decisions.md, 41.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
