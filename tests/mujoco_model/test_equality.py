@@ -197,6 +197,7 @@ BLOCKS = """
 LASHED = '<weld body1="tail" body2="c"/><connect body1="b" body2="a" anchor="-0.2 0 0"/>'
 
 
+@pytest.mark.slow
 @pytest.mark.precision("64")
 @pytest.mark.parametrize(
     "integrator, option",
