@@ -11,7 +11,6 @@ from genesis.contact.narrow_phase.layout import (
     CLIPPED_B,
     DISTANCE,
     EDGES,
-    FACES,
     FLAT,
     NORMAL,
     PLACE,
@@ -110,18 +109,6 @@ def cases() -> Functions:
         return shift, turn
 
     @ti.func
-    def faces(arm, n, distance, m, keep, u, v, gx, gd, gn):
-        """The face of A with normal m stands still. With y of B, h = m . (y - a point of the face), c = n . m:
-        the distance is c h, the place y - h m + c h n / 2; n turns with B. `arm`: from B's centre to the place."""
-        c = n.dot(m)
-        h = distance / c
-        along = gd + 0.5 * n.dot(gx)
-        gy = gx + (c * along - m.dot(gx)) * m
-        g = keep * gy + u.dot(gy) * v
-        y = arm + h * m - 0.5 * distance * n
-        return g, y.cross(g) + n.cross(gn + 0.5 * distance * gx + (h * along) * m)
-
-    @ti.func
     def edges(arm, n, gap, ea, eb, slides, gx, gd, gn):
         """The normal stays across both edges: it moves by (n x ea) (q . eb) / ((n x ea) . eb). A sliding point stays
         the one nearest to the other. `arm`: from B's centre to B's point."""
@@ -147,9 +134,6 @@ def cases() -> Functions:
             if case == CLIPPED_B:
                 side = ti.cast(-1.0, real)
             shift, turn = clipped(side, arm, n, d, r[0], u, v, gx, gd, gn)
-        elif case == FACES:
-            m = vector(found, at + SLIDE)
-            shift, turn = faces(arm, n, d, m, r[0], u, v, gx, gd, gn)
         elif case == EDGES:
             gap = vector(found, at + SLIDE)
             shift, turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx, gd, gn)

@@ -29,7 +29,7 @@ MOST = 8
 FLAT = -1.0
 """Radius of curvature of what is straight: an edge along itself, a face."""
 
-ROLLING, SLIDING, CLIPPED_A, CLIPPED_B, EDGES, FACES = CASES = range(6)
+ROLLING, SLIDING, CLIPPED_A, CLIPPED_B, EDGES = CASES = range(5)
 """How a contact moves.
 
 ROLLING: two surfaces touch where their normals are opposite. U and V are unit tangents of A and of B, ROUNDS the radii
@@ -48,7 +48,4 @@ ROUNDS[0] = 0, V = m, U = n / (n . m).
 EDGES: two edges along the unit vectors U and V; the normal is across both, but the nearest points are not both free.
 SLIDE[:3] is the vector from A's point to B's, and the place is half way between these; ROUNDS[0] = 1 if A's point
 slides, ROUNDS[1] = 1 if B's does, at most one. If both slide, it is ROLLING with radii FLAT, 0, FLAT, 0.
-
-FACES: CLIPPED_A, but the normal is that of the clipped face, which is B's, and the distance is along it from the
-point's foot on the face of A, whose normal is SLIDE[:3].
 """
