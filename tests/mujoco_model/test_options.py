@@ -61,7 +61,7 @@ def test_options_out_of_range_are_refused(make, part):
     "body, option, part",
     [
         ('<body><freejoint/><geom size="0.1"/></body><body pos="1 0 1"><freejoint/>'
-         '<geom type="ellipsoid" size="0.1 0.1 0.2"/></body>', "", "bodies that touch each other must be of other shapes"),
+         '<geom type="ellipsoid" size="0.1 0.1 0.2"/></body>', "", "that touch each other must be of other shapes"),
         (SPHERE.format(geom=""), 'density="1.2" integrator="implicitfast"', "must be Euler or RK4 in a medium"),
         (SPHERE.format(geom=""), 'integrator="implicit"', "integrator must be one of Euler, implicitfast, RK4"),
         ('<body><joint type="free" stiffness="2"/><geom size="0.1" mass="1"/></body>', "",
