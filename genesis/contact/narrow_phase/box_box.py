@@ -30,6 +30,7 @@ from the first on and reach a corner when it has been read."""
 @per_runtime
 def box_box_pair() -> Functions:
     lay, record = layout(), cases()
+    axis = record.axis
     real, vec3 = lay.real, lay.vec3
     double = real == ti.f64
     slack = 1e-13 if double else 1e-6  # of separations, times the boxes' size
@@ -37,14 +38,6 @@ def box_box_pair() -> Functions:
     vague = 1e-9 if double else 1e-5  # component of an axis whose sign is rounding
     same = 1e-14 if double else 1e-10  # square of the distance between corners that are one, times the face's size
     least = 1e-15
-
-    @ti.func
-    def axis(j):
-        e = vec3(0.0)
-        for k in ti.static(range(3)):
-            if j == k:
-                e[k] = 1.0
-        return e
 
     @ti.func
     def sign(x):

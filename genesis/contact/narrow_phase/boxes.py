@@ -22,6 +22,7 @@ far along an edge as the edge has left; where the segment leaves a side plane of
 @per_runtime
 def box_pairs() -> Functions:
     lay, record = layout(), cases()
+    axis = record.axis
     real, vec3 = lay.real, lay.vec3
 
     @ti.func
@@ -69,14 +70,6 @@ def box_pairs() -> Functions:
     def sphere_box(found: ti.template(), first, size_a, size_b, p, Ra, Rb, reach):
         """`meet` of a sphere and a box."""
         return sphere_on_box(found, first, vec3(0.0), size_a[0], size_b, p, Rb, reach)
-
-    @ti.func
-    def axis(j):
-        e = vec3(0.0)
-        for k in ti.static(range(3)):
-            if j == k:
-                e[k] = 1.0
-        return e
 
     @ti.func
     def bits(positive):

@@ -55,6 +55,15 @@ def cases() -> Functions:
         found[at + ROUNDS + 3] = b2
 
     @ti.func
+    def axis(j):
+        """Unit vector along coordinate j."""
+        e = vec3(0.0)
+        for k in ti.static(range(3)):
+            if j == k:
+                e[k] = 1.0
+        return e
+
+    @ti.func
     def across(n):
         """A unit vector at right angles to a unit vector."""
         e = vec3(0.0, -n[2], n[1])
@@ -118,7 +127,7 @@ def cases() -> Functions:
         return gv, arm.cross(gv) + n.cross(gq) - 0.5 * slides[1] * eb.dot(gx) * eb.cross(gap)
 
     @ti.func
-    def slopes(found: ti.template(), at, size_a, size_b, p, Ra, Rb, gx, gd, gn):
+    def slopes(found: ti.template(), at, p, gx, gd, gn):
         """Derivative of gx . PLACE + gd DISTANCE + gn . NORMAL of the record at `at` by a displacement of B.
 
         gx, gn: (3), gd: real; p (3): B's centre. Returns the derivatives by a translation of B (3) and by a rotation
@@ -148,4 +157,4 @@ def cases() -> Functions:
                 turn += along * vector(found, at + SLIDE + 3)
         return shift, turn
 
-    return Functions(slopes=slopes, write=write, describe=describe, across=across, vector=vector, put=put)
+    return Functions(slopes=slopes, write=write, describe=describe, across=across, axis=axis, vector=vector, put=put)

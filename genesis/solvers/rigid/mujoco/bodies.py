@@ -119,12 +119,10 @@ def bodies(features: Features) -> Functions:
         """Derivatives by rigid displacements of both geoms: shift and turn about its centre, of the first and of the
         second. Moved together, they take the contact along."""
         po = of.posed
-        size_a, size_b = size(a, my.touch(a, po.touch, T_GEOM)), size(a, my.touch(a, po.touch, T_GEOM_B))
         shift, turn, there = lanes3(), lanes3(), where(of.on, lane(1.0), lane())
         for j in range(lay.width):
             if of_lane(there, j) > 0.5:
-                moved, turned = na.slopes(a.found, found_at(b, j, of.k), size_a, size_b, one3(po.p, j),
-                                          one33(po.Ra, j), one33(po.Rb, j), one3(gplace, j),
+                moved, turned = na.slopes(a.found, found_at(b, j, of.k), one3(po.p, j), one3(gplace, j),
                                           of_lane(gdistance, j), one3(gn, j))  # fmt: skip
                 for c in ti.static(range(3)):
                     set_lane(shift[c], j, moved[c])

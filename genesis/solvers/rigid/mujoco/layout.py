@@ -49,13 +49,13 @@ class Features(NamedTuple):
         return bool(self.pairs) or self.equalities
 
 
-TOUCH_INTS = 14
+TOUCH_INTS = 15
 (T_LINK, T_GEOM, T_DOF, T_DEPTH, T_DIM, T_KIND, T_MOST,
- T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B) = range(TOUCH_INTS)  # fmt: skip
+ T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B, T_CORNERS) = range(TOUCH_INTS)  # fmt: skip
 """Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
-kind; contacts that it has at most. With a ground: its index, the geom's points that are tried, and in place of T_LINK_B
-how many it has. With another geom: T_GROUND is -1, T_KIND the place in `Features.pairs`; the normal points away from
-the first geom."""
+kind; contacts that it has at most. With a ground: its index, the geom's points that are tried, and how many corners a
+mesh chooses these from. With another geom: T_GROUND is -1, T_KIND the place in `Features.pairs`; the normal points away
+from the first geom."""
 SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
 """Kinds of a touch with a ground. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4

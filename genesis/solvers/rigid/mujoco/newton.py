@@ -108,27 +108,23 @@ def newton(features: Features) -> Functions:
         else:
             at.increase(a.mass, at.entry_at(a, s, b, entry), number)
 
-    @ti.func
-    def factor(a: ti.template(), s, b):
-        """Of the Hessian, in place."""
-        if ti.static(spreads):
-            if en.is_spread(a, s, b):
-                en.factor(a, s, b)
-            else:
-                ine.factor(a, s, b)
-        else:
-            ine.factor(a, s, b)
+    def by_pattern(spread, chained):
+        """A function that calls the one that knows where the Hessian's entries are."""
 
-    @ti.func
-    def solve(a: ti.template(), s, b):
-        """x becomes the solution for the right-hand side x, with the Hessian's factor."""
-        if ti.static(spreads):
-            if en.is_spread(a, s, b):
-                en.solve(a, s, b)
+        @ti.func
+        def called(a: ti.template(), s, b):
+            if ti.static(spreads):
+                if en.is_spread(a, s, b):
+                    spread(a, s, b)
+                else:
+                    chained(a, s, b)
             else:
-                ine.solve(a, s, b)
-        else:
-            ine.solve(a, s, b)
+                chained(a, s, b)
+
+        return called
+
+    # Of the Hessian, in place; and of x, the right-hand side, which becomes the solution.
+    factor, solve = by_pattern(en.factor, ine.factor), by_pattern(en.solve, ine.solve)
 
     @ti.func
     def assemble(a: ti.template(), s, b):

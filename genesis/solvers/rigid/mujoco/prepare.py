@@ -168,9 +168,9 @@ def mujoco(
     if chosen.integrator == slot.IMPLICITFAST:
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
-    check(model, options.self_collision, labels)
-    touches = pack_touches(model, grounds, options.contact.smoothing, dt if chosen.refsafe else 0.0,
-                           options.self_collision)  # fmt: skip
+    meeting = meeting_geoms(model, options.self_collision)
+    check(model, meeting, labels)
+    touches = pack_touches(model, grounds, meeting, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     equalities = pack_equalities(model)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
@@ -229,7 +229,7 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, self_collision: bool, labels: Sequence[str]) -> None:
+def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
@@ -257,7 +257,7 @@ def check(model: RigidModel, self_collision: bool, labels: Sequence[str]) -> Non
         )
     tree = prepare.roots(model)
     inside, between = [], []
-    for i, j in meeting_geoms(model, self_collision):
+    for i, j in meeting:
         if kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"

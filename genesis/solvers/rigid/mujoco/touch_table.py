@@ -91,24 +91,25 @@ class Touches(NamedTuple):
 
 
 def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom], smoothing: float, timestep: float, self_collision: bool
-) -> Touches:
-    """Of two geoms first, then with grounds, by link."""
+    model: RigidModel, grounds: Sequence[GroundGeom], meeting: Sequence[tuple[int, int]], smoothing: float,
+    timestep: float,
+) -> Touches:  # fmt: skip
+    """Of two geoms first (`meeting`: of `meeting_geoms`), then with grounds, by link."""
     points, firsts = [], []
     for geom in model.geoms:
         firsts.append(len(points))
         points += list(points_of(geom))
-    meeting = [(i, j) for i, j in meeting_geoms(model, self_collision) if kinds_of(model, i, j) in FINDERS]
-    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in meeting})
+    known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
+    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in known})
     chains = chains_of(model)
     ints, laws = [], []
-    for i, j in meeting:
+    for i, j in known:
         one, two = model.geoms[i], model.geoms[j]
         own, other = ([dof for dof in chains[x.link] if dof not in chains[y.link]] for x, y in ((one, two), (two, one)))
         of_both = mix(one, two)
         kind = kinds.index(kinds_of(model, i, j))
         ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, MOST, -1, 0, 0,
-                     two.link, j, max(other, default=-1), len(other)))  # fmt: skip
+                     two.link, j, max(other, default=-1), len(other), 0))  # fmt: skip
         radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
         laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
     touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
@@ -119,11 +120,11 @@ def pack_touches(
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
-        vertices, chain = len(points_of(geom)), chains[geom.link]
-        n = MOST_OF_HULL if geom.kind == "hull" else vertices
+        corners, chain = len(points_of(geom)), chains[geom.link]
+        n = MOST_OF_HULL if geom.kind == "hull" else corners
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
-                     vertices, 0, -1, 0))  # fmt: skip
+                     0, 0, -1, 0, corners))  # fmt: skip
         radius = float(np.linalg.norm(prepare.bounding_box(geom)))
         laws.append(touch_law(geom, ground, of_both, radius, smoothing, timestep))
     return Touches(np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),

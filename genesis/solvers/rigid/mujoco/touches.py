@@ -25,10 +25,10 @@ from genesis.solvers.rigid.mujoco.layout import (
     G_X,
     G_Z,
     HULL,
+    T_CORNERS,
     T_GEOM,
     T_GROUND,
     T_KIND,
-    T_LINK_B,
     T_MARGIN,
     T_MOST,
     T_N_POINTS,
@@ -191,7 +191,7 @@ def touches(features: Features) -> Functions:
     def vertex_of(a: ti.template(), t, k, p: ti.template(), R: ti.template(), n: ti.template(), low, margin):
         """Of a hull over a ground with normal n, whose centre is `low` above it: where its deepest vertex is, or, in
         their order, the k-th of the other vertices within the margin and away from that; and whether there is one."""
-        first, count, none = my.touch(a, t, T_POINT0), my.touch(a, t, T_LINK_B), lane()
+        first, count, none = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS), lane()
         deepest, best = lanes3(), lane(FAR)
         for i in range(first, first + count):
             v = R @ my.point(a, i)[:3]
