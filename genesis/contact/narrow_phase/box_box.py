@@ -227,7 +227,7 @@ def box_box_pair() -> Functions:
                 v = R @ axis((k + 1 + (kind - CUT) % 2) % 3)
                 u = (0.0 - edge) / edge.dot(v)
             record.write(found, first + c * NUMBERS, place, way * outward, distance, case)
-            record.describe(found, first + c * NUMBERS, u, v, keep, keep, keep, keep)
+            record.describe(found, first + c * NUMBERS, u, v, keep, 0.0, 0.0, 0.0)
         return count
 
     @ti.func

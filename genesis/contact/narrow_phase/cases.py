@@ -11,6 +11,7 @@ from genesis.contact.narrow_phase.layout import (
     CLIPPED_B,
     DISTANCE,
     EDGES,
+    FACES,
     FLAT,
     NORMAL,
     PLACE,
@@ -118,6 +119,28 @@ def cases() -> Functions:
         return shift, turn
 
     @ti.func
+    def rolled(n, axis, radius, projected, g):
+        """What a point on the lowest line of a round side, seen from the face with normal n, rolls off that line when
+        the side turns: the derivative of g . point by a rotation of the side against the face."""
+        lean = n.dot(axis)
+        down = lean * axis - n  # from the axis to the line
+        length = down.norm()
+        rho = down / length
+        tau = axis.cross(rho)
+        arm, more = radius, ti.cast(0.0, real)
+        if projected > 0.5:  # its arm is not the radius, but the projection of the radius against the normal
+            arm, more = radius * length, radius * lean
+        return (arm / length) * tau.dot(g) * n.cross(tau) + more * rho.dot(g) * tau
+
+    @ti.func
+    def faces(arm, n, d, keep, u, v, m, gx, gd, gn):
+        """A's face stands still, and the corner y of B's moves; place and normal are along B's normal, which turns with
+        B. `arm`: from B's centre to y."""
+        gy = gx + (gd - 0.5 * n.dot(gx)) * m
+        g = keep * gy + u.dot(gy) * v
+        return g, arm.cross(g) + n.cross(gn - 0.5 * d * gx)
+
+    @ti.func
     def edges(arm, n, gap, ea, eb, slides, gx, gd, gn):
         """The normal stays across both edges: it moves by (n x ea) (q . eb) / ((n x ea) . eb). A sliding point stays
         the one nearest to the other. `arm`: from B's centre to B's point."""
@@ -143,6 +166,11 @@ def cases() -> Functions:
             if case == CLIPPED_B:
                 side = ti.cast(-1.0, real)
             shift, turn = clipped(side, arm, n, d, r[0], u, v, gx, gd, gn)
+            if r[1] > 0.0:
+                gy = gx + (side * gd - 0.5 * n.dot(gx)) * n
+                turn += side * rolled(side * n, vector(found, at + SLIDE), r[1], r[2], r[0] * gy + u.dot(gy) * v)
+        elif case == FACES:
+            shift, turn = faces(arm + 0.5 * d * n, n, d, r[0], u, v, vector(found, at + SLIDE), gx, gd, gn)
         elif case == EDGES:
             gap = vector(found, at + SLIDE)
             shift, turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx, gd, gn)
@@ -157,4 +185,5 @@ def cases() -> Functions:
                 turn += along * vector(found, at + SLIDE + 3)
         return shift, turn
 
-    return Functions(slopes=slopes, write=write, describe=describe, across=across, axis=axis, vector=vector, put=put)
+    return Functions(slopes=slopes, write=write, describe=describe, across=across, axis=axis, vector=vector, put=put,
+                     curve=curve)  # fmt: skip

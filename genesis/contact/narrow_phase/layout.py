@@ -29,7 +29,7 @@ MOST = 8
 FLAT = -1.0
 """Radius of curvature of what is straight: an edge along itself, a face."""
 
-ROLLING, SLIDING, CLIPPED_A, CLIPPED_B, EDGES = CASES = range(5)
+ROLLING, SLIDING, CLIPPED_A, CLIPPED_B, EDGES, FACES = CASES = range(6)
 """How a contact moves.
 
 ROLLING: two surfaces touch where their normals are opposite. U and V are unit tangents of A and of B, ROUNDS the radii
@@ -43,7 +43,11 @@ CLIPPED_A, CLIPPED_B: a face, of A or of B, and a point of the other body's surf
 the point is displaced by ROUNDS[0] * v + U (V . v), where v is the velocity of the other body's material against that
 of the face's body. A vertex: ROUNDS[0] = 1, U = 0. An edge along u cut by a side plane with normal k: ROUNDS[0] = 1,
 V = k, U = -u / (u . k). The point of a face with normal m above a fixed point of this face, whose normal is n:
-ROUNDS[0] = 0, V = m, U = n / (n . m).
+ROUNDS[0] = 0, V = m, U = n / (n . m). A point of the lowest line of a round side, with ROUNDS[1] its radius and
+SLIDE[:3] its axis, rolls off this line as well; with ROUNDS[2] = 1 its arm is the projection of a vector of that length.
+
+FACES: as CLIPPED_A, but the distance is along SLIDE[:3], the normal of A's face, and contact's normal and place along
+the normal of B's.
 
 EDGES: two edges along the unit vectors U and V; the normal is across both, but the nearest points are not both free.
 SLIDE[:3] is the vector from A's point to B's, and the place is half way between these; ROUNDS[0] = 1 if A's point

@@ -1,0 +1,120 @@
+"""Convex meshes as the narrow phase reads them: all hulls of a scene in one array of reals and one of integers.
+
+A hull is known by the position of its header in the integers:
+
+    FIRST     its first vertex; vertex i is numbers 3 i, 3 i + 1, 3 i + 2 of the reals, in the frame of its geom
+    COUNT     how many vertices
+    NORMALS   its first polygon's normal, counted like vertices; the others follow
+    POLYGONS  where its list of (position of the corners, how many) begins, one pair for each polygon; how many polygons
+    AROUND    where its list of (position of the polygons, how many) begins, one pair for each vertex
+
+Corners and polygons are numbered from the hull's first. Corners go counter-clockwise, seen from outside. The integers
+begin with the most corners of a polygon and where the headers of FORMS stand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from genesis.errors import GenesisValueError
+from genesis.loaders.lazy_import import mujoco
+
+FIRST, COUNT, NORMALS, POLYGONS, N_POLYGONS, AROUND, HEADER = range(7)
+
+FORMS = POINT, SEGMENT, CUBE, PRISM = range(4)
+"""What spheres, capsules, boxes and (where faces meet) cylinders are, scaled: in front of all hulls of a scene."""
+SIDES = 16
+"""Corners of a cylinder's cap, as MuJoCo counts them."""
+
+
+@dataclass(frozen=True)
+class Hull:
+    """A convex mesh: `vertices` (n, 3); its polygons' corners, normals (m, 3); polygons of each vertex."""
+
+    vertices: np.ndarray
+    polygons: Sequence[Sequence[int]]
+    normals: np.ndarray
+    around: Sequence[Sequence[int]]
+
+
+def hull_of(vertices: np.ndarray) -> Hull:
+    """The hull with these corners (n, 3), m, whose polygons are those of MuJoCo's compiler: coplanar triangles are one.
+    Only which corners belong together is taken from it, for it turns and moves meshes.
+
+    Raises:
+        GenesisValueError: Some point is no corner of the hull.
+    """
+    mj = mujoco()
+    spec = mj.MjSpec()
+    spec.add_mesh(name="hull", uservert=np.asarray(vertices, np.float32).ravel())
+    spec.worldbody.add_geom(type=mj.mjtGeom.mjGEOM_MESH, meshname="hull")
+    model = spec.compile()
+    if model.mesh_graph[0] != len(vertices):
+        raise GenesisValueError(
+            f"vertices of a hull must be its corners, got {len(vertices)} points of which {model.mesh_graph[0]} are. "
+            "Leave the others out."
+        )
+    polygons = [
+        tuple(int(i) for i in model.mesh_polyvert[start : start + count])
+        for start, count in zip(model.mesh_polyvertadr, model.mesh_polyvertnum, strict=True)
+    ]
+    around = [
+        tuple(int(i) for i in model.mesh_polymap[start : start + count])
+        for start, count in zip(model.mesh_polymapadr, model.mesh_polymapnum, strict=True)
+    ]
+    return Hull(np.asarray(vertices, float), polygons, np.array([normal(vertices[list(p)]) for p in polygons]), around)
+
+
+def normal(corners: np.ndarray) -> np.ndarray:
+    """Unit normal of a flat polygon (n, 3), counter-clockwise seen from its tip."""
+    total = np.cross(corners, np.roll(corners, -1, 0)).sum(0)
+    return total / np.linalg.norm(total)
+
+
+def forms() -> tuple[Hull, Hull, Hull, Hull]:
+    """The point, the segment, the cube (bit c of a vertex says whether coordinate c is positive), and the prism with
+    the caps of a cylinder, upper one first."""
+    none = np.zeros((0, 3))
+    point = Hull(np.zeros((1, 3)), [], none, [[]])
+    segment = Hull(np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]), [], none, [[], []])
+    corners = range(8)
+    vertices = np.array([[2.0 * (i >> c & 1) - 1.0 for c in range(3)] for i in corners])
+    clockwise = ((7, 3, 1, 5), (2, 6, 4, 0), (2, 3, 7, 6), (4, 5, 1, 0), (6, 7, 5, 4), (3, 2, 0, 1))
+    normals = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], float)
+    around = [[face for face in range(6) if i in clockwise[face]] for i in corners]
+    cube = Hull(vertices, [face[::-1] for face in clockwise], normals, around)
+    angles = 2.0 * np.pi / SIDES * np.arange(SIDES)
+    ends = [np.stack([np.cos(angles), -up * np.sin(angles), np.full(SIDES, up)], 1) for up in (1.0, -1.0)]
+    caps = [range(SIDES)[::-1], range(SIDES, 2 * SIDES)[::-1]]
+    prism = Hull(np.concatenate(ends), caps, np.array([[0, 0, 1.0], [0, 0, -1.0]]), [[0]] * SIDES + [[1]] * SIDES)
+    return point, segment, cube, prism
+
+
+def pack(hulls: Sequence[Hull]) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """The reals, the integers (int32), and where in these the header of each form and of each hull stands."""
+    both = (*forms(), *hulls)
+    reals: list[np.ndarray] = []
+    whole: list[int] = [max(len(polygon) for hull in both for polygon in hull.polygons), *FORMS]
+    headers = []
+    points = 0
+
+    def listed(lists: Sequence[Sequence[int]]) -> int:
+        places = []
+        for each in lists:
+            places.append((len(whole), len(each)))
+            whole.extend(int(i) for i in each)
+        start = len(whole)
+        for place in places:
+            whole.extend(place)
+        return start
+
+    for hull in both:
+        polygons, around = listed(hull.polygons), listed(hull.around)
+        headers.append(len(whole))
+        count = len(hull.vertices)
+        whole.extend((points, count, points + count, polygons, len(hull.polygons), around))
+        reals.extend((hull.vertices, hull.normals))
+        points += count + len(hull.normals)
+    whole[1 : 1 + len(FORMS)] = headers[: len(FORMS)]
+    return np.concatenate([each.reshape(-1) for each in reals]), np.array(whole, np.int32), headers
