@@ -1,17 +1,17 @@
 """Several contacts of two convex shapes: the part of one's face, or edge, that lies over the other's face.
 
 Which faces and edges may meet is read off the vertices that the search has found; they meet where they are parallel up
-to MuJoCo's tolerances. A cylinder has two faces of sixteen corners and the lowest line of its side as an edge; a capsule
-has such an edge alone.
+to MuJoCo's tolerances. A cylinder has two faces of sixteen corners and the lowest line of its side as an edge; a
+capsule has such an edge alone.
 
-A polygon is a list of corners, each with two integers: the edge to the next corner (of the clipped face, or BEYOND + the
-side plane along which it was cut) and what the corner is, with edge and plane of a cut. The order is MuJoCo's.
+A polygon is a list of corners, each with two integers: the edge to the next corner (of the clipped face, or BEYOND +
+the side plane along which it was cut) and what the corner is, with edge and plane of a cut. The order is MuJoCo's.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.hulls import AROUND, FIRST, NORMALS, POLYGONS
-from genesis.contact.narrow_phase.layout import CLIPPED_A, CLIPPED_B, FACES, NUMBERS, ROUNDS, SLIDE
+from genesis.contact.narrow_phase.layout import CLIPPED_A, FACES, NUMBERS, ROUNDS, SLIDE
 from genesis.contact.narrow_phase.memory import BOX, CAPSULE, CYLINDER, FREE, FREE_WHOLE, memory
 
 ALIGNED = 0.996

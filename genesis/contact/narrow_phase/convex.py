@@ -4,7 +4,7 @@ The search finds what is nearest or deepest (`search.py`), Newton's method makes
 (`touch.py`), and where faces lie beside each other more contacts follow (`clip.py`).
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.compiler import Functions, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.clip import clipping
 from genesis.contact.narrow_phase.hulls import CUBE, POINT, PRISM, SEGMENT

@@ -4,7 +4,10 @@ Reals `a.work` from `a.w` on, integers `a.whole` from `a.z` on. A point of the d
 and the points of A and B, and two integers, which vertex of A and of B it is; of a cylinder, which cap (0: the upper).
 """
 
-from genesis.compiler import Composite, Functions, layout, per_runtime, ti
+from collections.abc import Callable
+from typing import Any
+
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced
 from genesis.contact.narrow_phase.hulls import COUNT, FIRST
 
 SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX, HULL = range(6)
@@ -31,11 +34,12 @@ CLIP_REALS, CLIP_WHOLE = 3 * 7, 2 * 4
 """Numbers that the clipping of faces needs for each corner that a face may have."""
 
 
-def needed(corners: int) -> tuple[int, int]:
-    """Reals and integers that a pair needs, where faces have at most so many corners."""
+@traced
+def needed(corners: Any, most: Callable[..., Any] = max) -> tuple[Any, Any]:
+    """Reals and integers that a pair needs, where faces have at most so many corners (in kernels: `most` = ti.max)."""
     return (
-        max(FACE_REALS + 4 * FACES, FREE + CLIP_REALS * corners),
-        max(EDGE_WHOLE + 2 * EDGES, FREE_WHOLE + CLIP_WHOLE * corners),
+        most(FACE_REALS + 4 * FACES, FREE + CLIP_REALS * corners),
+        most(EDGE_WHOLE + 2 * EDGES, FREE_WHOLE + CLIP_WHOLE * corners),
     )
 
 
@@ -52,7 +56,8 @@ class Desk(Composite):
     """What a search reads and writes: hulls (`hulls.pack`), scratch memory from `w` and `z` on, and records."""
 
     def __init__(self, vertex, mesh, work, w, whole, z, found):
-        self.vertex, self.mesh, self.work, self.w, self.whole, self.z, self.found = vertex, mesh, work, w, whole, z, found
+        self.vertex, self.mesh, self.found = vertex, mesh, found
+        self.work, self.w, self.whole, self.z = work, w, whole, z
 
 
 @per_runtime

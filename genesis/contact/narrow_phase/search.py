@@ -27,7 +27,7 @@ NEVER = 1e30
 NEAREST, SPANNING, DEEPEST = range(3)
 """Phases: nearest points; four points that span a volume; the nearest face."""
 SPANS = 6
-"""Directions in which these are looked for: both ways along x, across the first two, and along the triangle's normal."""
+"""Directions in which these are looked for: both ways along x, across the first two, along the triangle's normal."""
 
 
 @per_runtime

@@ -4,10 +4,11 @@ Which shapes touch, and with which features, differs from environment to environ
 (`genesis.contact.narrow_phase`). Places are about the centre of the first geom, in world axes.
 """
 
-from genesis.compiler import Composite, Functions, layout, per_runtime, ti
+from genesis.compiler import Composite, Functions, element, layout, per_runtime, ti, traced, value
 from genesis.contact.narrow_phase import layout as slot
 from genesis.contact.narrow_phase.finders import narrow_phase
-from genesis.math.lanes import Mat, Vec, any_lane, lane, lanes3, of_lane, set_lane, where
+from genesis.contact.narrow_phase.memory import Desk, needed
+from genesis.math.lanes import Mat, Vec, lane, lanes3, of_lane, set_lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import ORIGIN, PAIRS, POS, ROOT
 from genesis.solvers.rigid.mujoco import indices as my
@@ -22,6 +23,8 @@ from genesis.solvers.rigid.mujoco.layout import (
     T_LINK,
     T_LINK_B,
     T_MARGIN,
+    T_MOST,
+    T_POINT0,
     T_REACH,
     Features,
 )
@@ -47,6 +50,15 @@ class Met(Composite):
 def bodies(features: Features) -> Functions:
     lay, na = layout(), narrow_phase(features.pairs)
 
+    @traced
+    def desk(a, b):
+        """What the narrow phase works on."""
+        if not features.searches:
+            return a
+        reals, integers = needed(element(a.hull_ints, 0), ti.max)
+        w, z = value(b * reals), value(b * integers)
+        return Desk(a.hull_numbers, a.hull_ints, a.search, w, a.search_ints, z, a.found)
+
     @ti.func
     def one3(v: ti.template(), j):
         """Lane j of a vector."""
@@ -59,9 +71,16 @@ def bodies(features: Features) -> Functions:
         return ti.Matrix.rows([x, y, z])
 
     @ti.func
-    def found_at(b, j, k):
-        """Of the first number of contact k in lane j."""
-        return ((b * lay.width + j) * slot.MOST + k) * slot.NUMBERS
+    def found_at(a: ti.template(), b, j, t, k):
+        """Of the first number of contact k of touch t in lane j."""
+        last = a.size[PAIRS] - 1
+        records = my.touch(a, last, T_POINT0) + my.touch(a, last, T_MOST)
+        return ((b * lay.width + j) * records + my.touch(a, t, T_POINT0) + k) * slot.NUMBERS
+
+    @ti.func
+    def n_found_at(a: ti.template(), b, j, t):
+        """Of the number of contacts of touch t in lane j."""
+        return (b * lay.width + j) * a.size[PAIRS] + t
 
     @ti.func
     def frame(a: ti.template(), s, b, l, g):
@@ -84,30 +103,39 @@ def bodies(features: Features) -> Functions:
         return Posed(t, ca, cb, apart + cb - ca, Ra, Rb)
 
     @ti.func
-    def find(a: ti.template(), b, of: ti.template()):
-        """Contacts of both geoms into `found`. How many there are, by lanes and at most."""
-        t, counts, most = of.touch, lane(), 0
-        reach = my.touch_number(a, t, T_REACH)
-        size_a, size_b = size(a, my.touch(a, t, T_GEOM)), size(a, my.touch(a, t, T_GEOM_B))
-        near = of.p.dot(of.p)
+    def find(a: ti.template(), s, b):
+        """Contacts of all touches into `found`."""
+        for t in range(a.size[PAIRS]):
+            of, reach = pose(a, s, b, t), my.touch_number(a, t, T_REACH)
+            near = of.p.dot(of.p)
+            size_a, size_b = size(a, my.touch(a, t, T_GEOM)), size(a, my.touch(a, t, T_GEOM_B))
+            for j in range(lay.width):
+                count = 0
+                if of_lane(near, j) < reach * reach:
+                    count = na.meet(desk(a, b), my.touch(a, t, T_KIND), found_at(a, b, j, t, 0), size_a, size_b,
+                                    one3(of.p, j), one33(of.Ra, j), one33(of.Rb, j),
+                                    my.touch_number(a, t, T_MARGIN))  # fmt: skip
+                a.n_found[n_found_at(a, b, j, t)] = count
+
+    @ti.func
+    def counted(a: ti.template(), b, t):
+        """How many contacts a touch has, by lanes and at most."""
+        counts, most = lane(), 0
         for j in range(lay.width):
-            count = 0
-            if of_lane(near, j) < reach * reach:
-                count = na.meet(a.found, my.touch(a, t, T_KIND), found_at(b, j, 0), size_a, size_b, one3(of.p, j),
-                                one33(of.Ra, j), one33(of.Rb, j), my.touch_number(a, t, T_MARGIN))  # fmt: skip
+            count = a.n_found[n_found_at(a, b, j, t)]
             set_lane(counts, j, ti.cast(count, lay.real))
             most = ti.max(most, count)
         return counts, most
 
     @ti.func
-    def take(a: ti.template(), b, k, counts):
+    def take(a: ti.template(), b, t, k, counts):
         """In which environments contact k is there; its place, normal and distance."""
         none = lane()
         on = counts > ti.cast(k, lay.real) + 0.5
         place, n, distance = lanes3(), Vec(none, none, none + 1.0), lane(1.0)
         for j in range(lay.width):
             if of_lane(counts, j) > ti.cast(k, lay.real) + 0.5:
-                i = found_at(b, j, k)
+                i = found_at(a, b, j, t, k)
                 for c in ti.static(range(3)):
                     set_lane(place[c], j, a.found[i + slot.PLACE + c])
                     set_lane(n[c], j, a.found[i + slot.NORMAL + c])
@@ -122,7 +150,7 @@ def bodies(features: Features) -> Functions:
         shift, turn, there = lanes3(), lanes3(), where(of.on, lane(1.0), lane())
         for j in range(lay.width):
             if of_lane(there, j) > 0.5:
-                moved, turned = na.slopes(a.found, found_at(b, j, of.k), one3(po.p, j), one3(gplace, j),
+                moved, turned = na.slopes(a.found, found_at(a, b, j, po.touch, of.k), one3(po.p, j), one3(gplace, j),
                                           of_lane(gdistance, j), one3(gn, j))  # fmt: skip
                 for c in ti.static(range(3)):
                     set_lane(shift[c], j, moved[c])
@@ -132,18 +160,18 @@ def bodies(features: Features) -> Functions:
 
     def walk(visit):
         """A function that calls `visit(a, s, b, met)` for every contact of two geoms that some environment of a block
-        has."""
+        has, from what `find` has found."""
 
         @ti.func
         def walked(a: ti.template(), s, b):
             for t in range(a.size[PAIRS]):
-                posed, reach = pose(a, s, b, t), my.touch_number(a, t, T_REACH)
-                if any_lane(posed.p.dot(posed.p) < reach * reach):
-                    counts, most = find(a, b, posed)
+                counts, most = counted(a, b, t)
+                if most > 0:
+                    posed = pose(a, s, b, t)
                     for k in range(most):
-                        on, place, n, distance = take(a, b, k, counts)
+                        on, place, n, distance = take(a, b, t, k, counts)
                         visit(a, s, b, Met(posed, k, on, place, n, distance - my.touch_number(a, t, T_MARGIN)))
 
         return walked
 
-    return Functions(walk=walk, slopes=slopes)
+    return Functions(find=find, walk=walk, slopes=slopes)

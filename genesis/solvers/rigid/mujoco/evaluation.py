@@ -32,6 +32,7 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
 )
 from genesis.solvers.rigid.mujoco.actuators import actuators
+from genesis.solvers.rigid.mujoco.bodies import bodies
 from genesis.solvers.rigid.mujoco.contacts import contacts
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.envelope import envelope
@@ -61,7 +62,7 @@ def evaluation(features: Features) -> Functions:
     )  # fmt: skip
     ac = actuators() if features.actuators else None
     en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
-    eq = equalities() if features.equalities else None
+    eq, bo = equalities() if features.equalities else None, bodies(features) if paired else None
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -99,6 +100,7 @@ def evaluation(features: Features) -> Functions:
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
         if ti.static(paired):
+            bo.find(a, s, b)
             co.listed_between(a, s, b)
         found = found or a.n_contacts[b] > 0
         open_ = lane()
@@ -122,6 +124,8 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
+        if ti.static(paired):
+            bo.find(a, s, b)
         if ti.static(features.outputs):
             out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)

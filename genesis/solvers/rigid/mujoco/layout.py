@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from genesis.arrays import Array, Table
+from genesis.contact.narrow_phase.finders import CONVEX
 from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid.layout import places
 
@@ -44,6 +45,11 @@ class Features(NamedTuple):
     """Whether there are actuators with a law of their own: `actuators`."""
 
     @property
+    def searches(self) -> bool:
+        """Whether contacts of some of these are searched for."""
+        return any(pair in CONVEX for pair in self.pairs)
+
+    @property
     def spreads(self) -> bool:
         """Whether the Hessian may have entries outside of the chains of dofs."""
         return bool(self.pairs) or self.equalities
@@ -54,8 +60,8 @@ TOUCH_INTS = 15
  T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B, T_CORNERS) = range(TOUCH_INTS)  # fmt: skip
 """Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
 kind; contacts that it has at most. With a ground: its index, the geom's points that are tried, and how many corners a
-mesh chooses these from. With another geom: T_GROUND is -1, T_KIND the place in `Features.pairs`; the normal points away
-from the first geom."""
+mesh chooses these from. With another geom: T_GROUND is -1, T_POINT0 its first record in `found`, T_KIND the place in
+`Features.pairs`; the normal points away from the first geom."""
 SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
 """Kinds of a touch with a ground. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4
@@ -66,7 +72,7 @@ GEOM_ROWS = 6
 G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
 """Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
 hint for the tangent), of an ellipsoid its squared semi-axes as a symmetric matrix, and of a hull (greatest distance of
-a vertex, -, -)."""
+a vertex, -, -). The first size of a hull is where its header stands in `hull_ints`."""
 
 *_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
 FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows
@@ -178,6 +184,7 @@ TABLE: Table = (
     Array("measured", "I1", ("blocks",), "scratch"),  # the next in the list to be measured
     Array("columns", "I1", ("blocks", "spread_dofs"), "scratch"),  # of a row of the Hessian, those before its own
     Array("found", "A1", ("blocks", "lanes", "found_numbers"), "scratch"),  # contacts of two geoms
+    Array("n_found", "I1", ("blocks", "lanes", "pairs"), "scratch"),  # how many of each pair
     Array("dof_rows", "AL", ("blocks", "dofs", ROW_KINDS, ROW_NUMBERS), "scratch"),
     Array("dof_rows_on", "I1", ("blocks", "dofs"), "scratch"),  # bits: which rows are there in some environment
     # Within an adjoint.
@@ -188,6 +195,13 @@ TABLE: Table = (
     Array("grate", "AL", ("blocks", "dofs"), "adjoint"),
     Array("gqdd", "AL", ("blocks", "dofs"), "adjoint"),
     Array("back_damped", "AL", ("blocks", "links", DAMPED_BACK, 3), "adjoint"),
+)
+
+CONVEX_TABLE: Table = (
+    Array("hull_numbers", "A1", ("hull_numbers",), "constant"),  # `genesis.contact.narrow_phase.hulls`
+    Array("hull_ints", "I1", ("hull_ints",), "constant"),
+    Array("search", "A1", ("blocks", "search_numbers"), "scratch"),
+    Array("search_ints", "I1", ("blocks", "search_ints"), "scratch"),
 )
 
 ACTUATOR_TABLE: Table = (
@@ -216,4 +230,4 @@ ACTUATOR_TABLE: Table = (
 
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
-    return (*TABLE, *ACTUATOR_TABLE) if features.actuators else TABLE
+    return (*TABLE, *ACTUATOR_TABLE * features.actuators, *CONVEX_TABLE * features.searches)

@@ -8,8 +8,8 @@ import torch
 
 from genesis import runtime
 from genesis.compiler import layout
-from genesis.contact.narrow_phase.finders import FINDERS
-from genesis.contact.narrow_phase.layout import MOST, NUMBERS
+from genesis.contact.narrow_phase.layout import NUMBERS
+from genesis.contact.narrow_phase.memory import needed
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.actuator_table import drive_ranges
@@ -27,10 +27,10 @@ from genesis.solvers.rigid.mujoco.prepare_equality import pack_equalities
 from genesis.solvers.rigid.mujoco.smoothing import smoothed
 from genesis.solvers.rigid.mujoco.touch_table import (
     KINDS,
-    kinds_of,
     last_moved,
     meeting_geoms,
     pack_geoms,
+    pack_hulls,
     pack_touches,
     places,
 )
@@ -169,7 +169,7 @@ def mujoco(
         report_gyroscopic(model, labels)
     fluid, of_fluids = pack_fluids(model, chosen)
     meeting = meeting_geoms(model, options.self_collision)
-    check(model, meeting, labels)
+    check(model)
     touches = pack_touches(model, grounds, meeting, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     equalities = pack_equalities(model)
@@ -191,6 +191,8 @@ def mujoco(
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
     )
+    hull_numbers, hull_ints, headers = pack_hulls(model) if features.searches else ([], [], {})
+    search = needed(int(hull_ints[0])) if features.searches else (0, 0)
     spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
     balls = sum(joint.kind == BALL for joint in model.joints)
@@ -198,11 +200,13 @@ def mujoco(
     constants = dict(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
-        touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
+        touch=touch, touch_law=touches.laws, geom=pack_geoms(model, headers), fluid=fluid, fluid_range=of_fluids,
         dof_last=last_moved(model),
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
+    if features.searches:
+        constants |= {"hull_numbers": hull_numbers, "hull_ints": hull_ints}
     if features.actuators:
         constants |= actuator_constants.pack_actuators(model, dt)
     sizes = {
@@ -215,7 +219,9 @@ def mujoco(
         "depth": max(3 if balls else 1, touches.depth, equalities.depth),
         "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
-        "found_numbers": MOST * NUMBERS if touches.pairs else 0,
+        "found_numbers": touches.n_records * NUMBERS,
+        "hull_numbers": len(hull_numbers), "hull_ints": len(hull_ints), "search_numbers": search[0],
+        "search_ints": search[1],
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),
     }  # fmt: skip
     return Setup(
@@ -229,8 +235,8 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequence[str]) -> None:
-    """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
+def check(model: RigidModel) -> None:
+    """Raise where the model cannot do yet what is asked; warn of what differs from MuJoCo."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
     reasons = [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
@@ -254,24 +260,6 @@ def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequenc
         runtime.logger.warning(
             f"a height field must be smooth here, got {uneven[0]!r} of a file, which MuJoCo makes of triangles: "
             "contact with it differs from MuJoCo's."
-        )
-    tree = prepare.roots(model)
-    inside, between = [], []
-    for i, j in meeting:
-        if kinds_of(model, i, j) not in FINDERS:
-            links = model.geoms[i].link, model.geoms[j].link
-            named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
-            (inside if tree[links[0]] == tree[links[1]] else between).append(named)
-    if between:
-        raise GenesisValueError(
-            f"with MujocoContact bodies that touch each other must be of other shapes yet, got {between[0]}"
-            f"{f' and {len(between) - 1} more pairs' if len(between) > 1 else ''}. "
-            "Use spheres, capsules and boxes, or keep their contype and conaffinity apart."
-        )
-    if inside:
-        runtime.logger.warning(
-            f"contact between the links of one body must be left out yet for these shapes, got {len(inside)} pairs "
-            f"that may touch, among them {inside[0]}. Exclude them in the file if they never do."
         )
 
 

@@ -1,12 +1,12 @@
 """What may touch what, as the kernels of MuJoCo's contact model read it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from genesis.contact.narrow_phase.finders import FINDERS
-from genesis.contact.narrow_phase.layout import MOST
+from genesis.contact.narrow_phase import hulls
+from genesis.contact.narrow_phase.finders import CONVEX, FINDERS, most_contacts
 from genesis.loaders import rotations
 from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
 from genesis.loaders.model import JOINT_SIZES, RigidModel
@@ -43,8 +43,15 @@ def points_of(geom: Geom) -> np.ndarray:
     return np.array([(*(pos + rotations.rotate(quat, v)), radius) for v in local])
 
 
-def pack_geoms(model: RigidModel) -> np.ndarray:
-    """`geom` (G, 6, 4) of `layout.TABLE`."""
+def pack_hulls(model: RigidModel) -> tuple[np.ndarray, np.ndarray, dict[int, int]]:
+    """`hull_numbers` and `hull_ints` of `layout.CONVEX_TABLE`, and where the header of each mesh's hull stands."""
+    own = [i for i, geom in enumerate(model.geoms) if geom.kind == "hull"]
+    numbers, ints, headers = hulls.pack([hulls.hull_of(model.geoms[i].vertices) for i in own])
+    return numbers, ints, dict(zip(own, headers[len(hulls.FORMS) :], strict=True))
+
+
+def pack_geoms(model: RigidModel, headers: Mapping[int, int]) -> np.ndarray:
+    """`geom` (G, 6, 4) of `layout.TABLE`; `headers` of hulls: `pack_hulls`."""
     rows = np.zeros((len(model.geoms), slot.GEOM_ROWS, 4))
     for row, geom in zip(rows, model.geoms, strict=True):
         turn, size = rotations.matrix(np.asarray(geom.quat)), np.asarray(geom.size, float)
@@ -57,6 +64,8 @@ def pack_geoms(model: RigidModel) -> np.ndarray:
             row[slot.G_DIAGONAL, :3], row[slot.G_OFF, :3] = six[:3], six[3:]
         elif geom.kind == "hull":
             row[slot.G_DIAGONAL, 0] = np.linalg.norm(geom.vertices, axis=1).max()
+    for i, header in headers.items():
+        rows[i, slot.G_POS, 3] = header
     return rows
 
 
@@ -79,6 +88,11 @@ class Touches(NamedTuple):
         return int((self.ints[:, slot.T_GROUND] < 0).sum())
 
     @property
+    def n_records(self) -> int:
+        """Most records of contacts of two geoms."""
+        return int(self.ints[: self.n_pairs, slot.T_MOST].sum())
+
+    @property
     def n_contacts(self) -> int:
         """Most contacts in a list: environments of a block may touch a ground with other points each."""
         of_ground = self.ints[:, slot.T_GROUND] >= 0
@@ -99,17 +113,17 @@ def pack_touches(
     for geom in model.geoms:
         firsts.append(len(points))
         points += list(points_of(geom))
-    known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
-    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in known})
+    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in meeting})
     chains = chains_of(model)
-    ints, laws = [], []
-    for i, j in known:
+    ints, laws, records = [], [], 0
+    for i, j in meeting:
         one, two = model.geoms[i], model.geoms[j]
         own, other = ([dof for dof in chains[x.link] if dof not in chains[y.link]] for x, y in ((one, two), (two, one)))
         of_both = mix(one, two)
-        kind = kinds.index(kinds_of(model, i, j))
-        ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, MOST, -1, 0, 0,
+        kind, most = kinds.index(kinds_of(model, i, j)), most_contacts(kinds_of(model, i, j))
+        ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, most, -1, records, 0,
                      two.link, j, max(other, default=-1), len(other), 0))  # fmt: skip
+        records += most
         radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
         laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
     touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
@@ -163,10 +177,13 @@ def last_moved(model: RigidModel) -> list[int]:
 
 
 def kernel_kinds(met: set[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Kinds of pairs that kernels are compiled with: none, those of round shapes, or all, so that few have to be."""
+    """Kinds of pairs that kernels are compiled with, so that few have to be: none, those of round shapes, those with
+    functions of their own, or all."""
     if not met:
         return ()
-    return tuple(pair for pair in FINDERS if pair in ROUND_PAIRS or not met <= ROUND_PAIRS)
+    if met <= ROUND_PAIRS:
+        return tuple(pair for pair in FINDERS if pair in ROUND_PAIRS)
+    return tuple(FINDERS) if met <= FINDERS.keys() else (*FINDERS, *CONVEX)
 
 
 def kinds_of(model: RigidModel, i: int, j: int) -> tuple[str, str]:
