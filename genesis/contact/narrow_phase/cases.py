@@ -134,11 +134,13 @@ def cases() -> Functions:
 
     @ti.func
     def faces(arm, n, d, keep, u, v, m, gx, gd, gn):
-        """A's face stands still, and the corner y of B's moves; place and normal are along B's normal, which turns with
-        B. `arm`: from B's centre to y."""
-        gy = gx + (gd - 0.5 * n.dot(gx)) * m
+        """A's face, with normal m, stands still, and so does its plane, in which the foot of B's corner y moves. Normal n
+        and distance, along it, turn with B. `arm`: from B's centre to the place."""
+        gd_, height = gd + 0.5 * n.dot(gx), d / n.dot(m)
+        gy = gx + (n.dot(m) * gd_ - m.dot(gx)) * m
         g = keep * gy + u.dot(gy) * v
-        return g, arm.cross(g) + n.cross(gn - 0.5 * d * gx)
+        arm_y = arm - 0.5 * d * n + height * m
+        return g, arm_y.cross(g) + n.cross(gn + 0.5 * d * gx + height * gd_ * m)
 
     @ti.func
     def edges(arm, n, gap, ea, eb, slides, gx, gd, gn):
@@ -170,7 +172,7 @@ def cases() -> Functions:
                 gy = gx + (side * gd - 0.5 * n.dot(gx)) * n
                 turn += side * rolled(side * n, vector(found, at + SLIDE), r[1], r[2], r[0] * gy + u.dot(gy) * v)
         elif case == FACES:
-            shift, turn = faces(arm + 0.5 * d * n, n, d, r[0], u, v, vector(found, at + SLIDE), gx, gd, gn)
+            shift, turn = faces(arm, n, d, r[0], u, v, vector(found, at + SLIDE), gx, gd, gn)
         elif case == EDGES:
             gap = vector(found, at + SLIDE)
             shift, turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx, gd, gn)

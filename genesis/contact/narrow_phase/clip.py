@@ -13,6 +13,7 @@ from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.hulls import AROUND, FIRST, NORMALS, POLYGONS
 from genesis.contact.narrow_phase.layout import CLIPPED_A, FACES, NUMBERS, ROUNDS, SLIDE
 from genesis.contact.narrow_phase.memory import BOX, CAPSULE, CYLINDER, FREE, FREE_WHOLE, memory
+from genesis.contact.narrow_phase.touch import UPRIGHT
 
 ALIGNED = 0.996
 """Cosine of the angle between faces that are taken as parallel (MuJoCo's)."""
@@ -135,9 +136,11 @@ def clipping() -> Functions:
             p, q = p + q, p - q
         elif kind == CYLINDER:
             m = (1.0 - 2.0 * side) * normal
-            out = (m - axis.dot(m) * axis).normalized()
-            way = (2.0 * one - 1.0) * axis
-            p = place + size[0] * out - size[1] * way
+            out, way = m - axis.dot(m) * axis, (2.0 * one - 1.0) * axis
+            length = out.norm()
+            if length < UPRIGHT:  # it stands, and no line of its side is the lowest
+                count = 0
+            p = place + (size[0] / ti.max(length, UPRIGHT)) * out - size[1] * way
             q = p + 2.0 * size[1] * way
         else:
             p = world(a, pair, side, one)
@@ -273,12 +276,15 @@ def clipping() -> Functions:
         f, p, q, done = ti.Vector([-1, -1], ti.i32), vec3(0.0), vec3(0.0), False
         ka, _a1, _a2, _a3 = distinct(a, 0, n)
         kb, _b1, _b2, _b3 = distinct(a, 1, n)
-        for search in range(2):  # two faces; else an edge of the side that has fewer vertices, and a face
+        for search in range(3):  # two faces; an edge of the side that has fewer vertices, and a face; of the other side
             first = 0
-            if search == 1 and ka < 3 and ka <= kb:
+            if search > 0 and (ka <= kb) == (search == 1):
                 first = 1
+            edges = kb
+            if first == 1:
+                edges = ka
             s, faces = 0, 1
-            while s < faces and not done and (search == 0 or first == 1 or kb < 3):
+            while s < faces and not done and (search == 0 or edges < 3):
                 face, m, tries = candidate(a, pair, first, n, s, normal)
                 way = (1.0 - 2.0 * first) * normal.dot(m)
                 faces, t, others = tries, 0, 1
@@ -291,7 +297,7 @@ def clipping() -> Functions:
                             f[0], f[1] = face, face_b
                     else:
                         p, q, others = edge(a, pair, 1 - first, n, t, normal)
-                        if way > facing and ti.abs((q - p).normalized().dot(m)) < BESIDE:
+                        if others > 0 and way > facing and ti.abs((q - p).normalized().dot(m)) < BESIDE:
                             done = True
                             f[first] = face
                     t += 1
@@ -312,8 +318,9 @@ def clipping() -> Functions:
             u = d * (-1.0 / v.dot(d))
         elif what == ABOVE:
             keep, v, u = ti.cast(0.0, real), o, m / o.dot(m)
-        if both:  # along the clipped face's normal
-            cas.write(a.found, at, y + 0.5 * distance * o, 0.0 - o, distance, FACES)
+        if both:  # from the corner's foot on the reference, along the clipped face's normal
+            along = 0.0 - distance * m.dot(o)
+            cas.write(a.found, at, y - distance * m - 0.5 * along * o, 0.0 - o, along, FACES)
             cas.put(a.found, at + SLIDE, m)
         else:
             cas.write(a.found, at, y - 0.5 * distance * m, n, distance, CLIPPED_A + side)

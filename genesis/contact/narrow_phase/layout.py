@@ -46,8 +46,8 @@ V = k, U = -u / (u . k). The point of a face with normal m above a fixed point o
 ROUNDS[0] = 0, V = m, U = n / (n . m). A point of the lowest line of a round side, with ROUNDS[1] its radius and
 SLIDE[:3] its axis, rolls off this line as well; with ROUNDS[2] = 1 its arm is the projection of a vector as long.
 
-FACES: as CLIPPED_A, but the distance is along SLIDE[:3], the normal of A's face, and contact's normal and place along
-the normal of B's.
+FACES: as CLIPPED_A, but SLIDE[:3] is the normal of A's face, from whose foot on that face the distance and the place
+are measured along the normal of B's face, which is the contact's.
 
 EDGES: two edges along the unit vectors U and V; the normal is across both, but the nearest points are not both free.
 SLIDE[:3] is the vector from A's point to B's, and the place is half way between these; ROUNDS[0] = 1 if A's point
