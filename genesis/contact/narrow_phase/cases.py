@@ -14,6 +14,7 @@ from genesis.contact.narrow_phase.layout import (
     FACES,
     FLAT,
     NORMAL,
+    NUMBERS,
     PLACE,
     ROUNDS,
     SLIDE,
@@ -119,18 +120,14 @@ def cases() -> Functions:
         return shift, turn
 
     @ti.func
-    def rolled(n, axis, radius, projected, g):
-        """What a point on the lowest line of a round side, seen from the face with normal n, rolls off that line when
-        the side turns: the derivative of g . point by a rotation of the side against the face."""
-        lean = n.dot(axis)
-        down = lean * axis - n  # from the axis to the line
-        length = down.norm()
-        rho = down / length
-        tau = axis.cross(rho)
-        arm, more = radius, ti.cast(0.0, real)
-        if projected > 0.5:  # its arm is not the radius, but the projection of the radius against the normal
-            arm, more = radius * length, radius * lean
-        return (arm / length) * tau.dot(g) * n.cross(tau) + more * rho.dot(g) * tau
+    def lowest(way, axis, radius, projected, g):
+        """Derivative of g . point, of a point on the line of a round side that lies farthest along a unit vector `way`,
+        by that vector: a point of the rim or, `projected`, of the rim's shadow of a sphere."""
+        out = way - way.dot(axis) * axis
+        by = radius * (g - g.dot(axis) * axis)
+        if projected < 0.5:
+            by = (by - by.dot(out) / out.dot(out) * out) / out.norm()
+        return by
 
     @ti.func
     def faces(arm, n, d, keep, u, v, m, gx, gd, gn):
@@ -158,33 +155,45 @@ def cases() -> Functions:
         gx, gn: (3), gd: real; p (3): B's centre. Returns the derivatives by a translation of B (3) and by a rotation
         vector of B about its own centre (3), world axes. Which features touch is held fixed.
         """
-        arm, n, d = vector(found, at + PLACE) - p, vector(found, at + NORMAL), found[at + DISTANCE]
-        u, v = vector(found, at + U), vector(found, at + V)
-        r = ti.Vector([found[at + ROUNDS + c] for c in range(4)], real)
-        case = ti.cast(found[at + CASE], ti.i32)
         shift, turn = vec3(0.0), vec3(0.0)
-        if case == CLIPPED_A or case == CLIPPED_B:
-            side = ti.cast(1.0, real)
-            if case == CLIPPED_B:
-                side = ti.cast(-1.0, real)
-            shift, turn = clipped(side, arm, n, d, r[0], u, v, gx, gd, gn)
-            if r[1] > 0.0:
-                gy = gx + (side * gd - 0.5 * n.dot(gx)) * n
-                turn += side * rolled(side * n, vector(found, at + SLIDE), r[1], r[2], r[0] * gy + u.dot(gy) * v)
-        elif case == FACES:
-            shift, turn = faces(arm, n, d, r[0], u, v, vector(found, at + SLIDE), gx, gd, gn)
-        elif case == EDGES:
-            gap = vector(found, at + SLIDE)
-            shift, turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx, gd, gn)
-        else:
-            tangent = u
-            if case == SLIDING:
-                tangent = across(n)
-            shift, turn = rolling(arm + 0.5 * d * n, n, d, tangent, v, r, gx, gd, gn)
-            if case == SLIDING:
-                along = u.dot(gx - shift)
-                shift += along * vector(found, at + SLIDE)
-                turn += along * vector(found, at + SLIDE + 3)
+        gn_, again = gn, True
+        of, gx_, gd_ = at, gx, gd
+        while again:
+            again = False
+            arm, n, d = vector(found, of + PLACE) - p, vector(found, of + NORMAL), found[of + DISTANCE]
+            u, v = vector(found, of + U), vector(found, of + V)
+            r = ti.Vector([found[of + ROUNDS + c] for c in range(4)], real)
+            case = ti.cast(found[of + CASE], ti.i32)
+            by_shift, by_turn = vec3(0.0), vec3(0.0)
+            if case == CLIPPED_A or case == CLIPPED_B:
+                side = ti.cast(1.0, real)
+                if case == CLIPPED_B:
+                    side = ti.cast(-1.0, real)
+                by_shift, by_turn = clipped(side, arm, n, d - r[3], r[0], u, v, gx_, gd_, gn_)
+                if r[1] > 0.0:  # and then the contact whose normal says which line of the round side is the lowest
+                    gy = gx_ + (side * gd_ - 0.5 * n.dot(gx_)) * n
+                    single = of + ti.cast(found[of + SLIDE + 3], ti.i32) * NUMBERS
+                    way = (0.0 - side) * vector(found, single + NORMAL)
+                    gway = lowest(way, vector(found, of + SLIDE), r[1], r[2], r[0] * gy + u.dot(gy) * v)
+                    if side > 0.0:
+                        by_turn += gway.cross(way)
+                    of, gx_, gd_, gn_, again = single, vec3(0.0), ti.cast(0.0, real), (0.0 - side) * gway, True
+            elif case == FACES:
+                by_shift, by_turn = faces(arm, n, d, r[0], u, v, vector(found, of + SLIDE), gx_, gd_, gn_)
+            elif case == EDGES:
+                gap = vector(found, of + SLIDE)
+                by_shift, by_turn = edges(arm + 0.5 * gap, n, gap, u, v, r, gx_, gd_, gn_)
+            else:
+                tangent = u
+                if case == SLIDING:
+                    tangent = across(n)
+                by_shift, by_turn = rolling(arm + 0.5 * d * n, n, d, tangent, v, r, gx_, gd_, gn_)
+                if case == SLIDING:
+                    along = u.dot(gx_ - by_shift)
+                    by_shift += along * vector(found, of + SLIDE)
+                    by_turn += along * vector(found, of + SLIDE + 3)
+            shift += by_shift
+            turn += by_turn
         return shift, turn
 
     return Functions(slopes=slopes, write=write, describe=describe, across=across, axis=axis, vector=vector, put=put,

@@ -11,7 +11,7 @@ the side plane along which it was cut) and what the corner is, with edge and pla
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.hulls import AROUND, FIRST, NORMALS, POLYGONS
-from genesis.contact.narrow_phase.layout import CLIPPED_A, FACES, NUMBERS, ROUNDS, SLIDE
+from genesis.contact.narrow_phase.layout import CLIPPED_A, FACES, NUMBERS, SLIDE
 from genesis.contact.narrow_phase.memory import BOX, CAPSULE, CYLINDER, FREE, FREE_WHOLE, memory
 from genesis.contact.narrow_phase.touch import UPRIGHT
 
@@ -22,8 +22,10 @@ BESIDE = 0.0888
 MOST_FACES = 4
 """Most contacts of two faces: of more, the four that span most."""
 BEYOND = 4096
-N_ORIGINAL = 6
-"""The integer that says how many corners the polygon has before it is cut."""
+KEPT = 2
+"""The record in which that of the nearest points is kept where an edge and a face, which have two, take its place."""
+N_ORIGINAL, N_REFERENCE = 6, 7
+"""The integers that say how many corners the polygon has before it is cut, and the face that cuts it."""
 SPOT, CUT, ABOVE = range(3)
 """A corner of the clipped polygon: one of its own, where an edge meets a side plane, where two side planes meet it."""
 
@@ -131,7 +133,7 @@ def clipping() -> Functions:
         p, q = vec3(0.0), vec3(0.0)
         if kind == CAPSULE:
             way = (1.0 - 2.0 * side) * normal
-            p = place + size[0] * (way - axis.dot(way) * axis)
+            p = place + (size[0] + 0.5 * pair.reach) * (way - axis.dot(way) * axis)
             q = (2.0 * one - 1.0) * size[1] * axis
             p, q = p + q, p - q
         elif kind == CYLINDER:
@@ -305,16 +307,18 @@ def clipping() -> Functions:
         return f[0], f[1], p, q
 
     @ti.func
-    def write(a: ti.template(), pair: ti.template(), at, base, i, n_reference, m, o, side, both):
+    def write(a: ti.template(), pair: ti.template(), first, k, base, i, m, o, side, both):
         """The record of one corner of the clipped polygon. m: normal of the reference, o: of the clipped face, both out
         of their shapes; side: 0 where the reference is A's, 1 where B's; both: whether two faces touch."""
+        at = first + k * NUMBERS
         y, code = mem.get(a, polygon(a, base, i)), label(a, base, i, 1)
         what, line, e = code & 3, (code >> 2) % (2 * BEYOND), (code >> 2) // (2 * BEYOND)
         distance, n = m.dot(y - mem.get(a, reference(0))), (1.0 - 2.0 * side) * m
         keep, u, v = ti.cast(1.0, real), vec3(0.0), vec3(0.0)
+        radius, projected, more = ti.cast(0.0, real), ti.cast(0.0, real), ti.cast(0.0, real)
         if what == CUT:
             d = mem.get(a, original(a, (line + 1) % a.whole[a.z + N_ORIGINAL])) - mem.get(a, original(a, line))
-            v = side_plane(a, n_reference, e, m)
+            v = side_plane(a, a.whole[a.z + N_REFERENCE], e, m)
             u = d * (-1.0 / v.dot(d))
         elif what == ABOVE:
             keep, v, u = ti.cast(0.0, real), o, m / o.dot(m)
@@ -323,17 +327,19 @@ def clipping() -> Functions:
             cas.write(a.found, at, y - distance * m - 0.5 * along * o, 0.0 - o, along, FACES)
             cas.put(a.found, at + SLIDE, m)
         else:
-            cas.write(a.found, at, y - 0.5 * distance * m, n, distance, CLIPPED_A + side)
-        cas.describe(a.found, at, u, v, keep, 0.0, 0.0, 0.0)
-        if not both:
             kind, _hull, size, _place, turn = mem.shape(pair, 1 - side)
+            if kind == CAPSULE:  # with half the reach around it, and so has the face
+                more = pair.reach
+            cas.write(a.found, at, y - 0.5 * (distance - 0.5 * more) * m, n, distance + 0.5 * more, CLIPPED_A + side)
+            cas.put(a.found, at + SLIDE, turn[:, 2])
+            a.found[at + SLIDE + 3] = ti.cast(KEPT - k, real)
             if kind == CYLINDER or kind == CAPSULE:
-                cas.put(a.found, at + SLIDE, turn[:, 2])
-                a.found[at + ROUNDS + 1] = size[0]
-                a.found[at + ROUNDS + 2] = ti.cast(kind == CAPSULE, real)
+                radius = size[0] + 0.5 * more
+            projected = ti.cast(kind == CAPSULE, real)
+        cas.describe(a.found, at, u, v, keep, radius, projected, more)
 
     @ti.func
-    def clipped(a: ti.template(), pair: ti.template(), first, n, normal, reach):
+    def clipped(a: ti.template(), pair: ti.template(), first, n, normal):
         """Records of the contacts of two faces, or of an edge and a face, in place of the one at `first`. How many."""
         fa, fb, p, q = meeting(a, pair, n, normal)
         count = 1
@@ -361,17 +367,23 @@ def clipping() -> Functions:
                 mem.put(a, original(a, 0), p)
                 mem.put(a, original(a, 1), q)
             a.whole[a.z + N_ORIGINAL] = n_polygon
+            a.whole[a.z + N_REFERENCE] = n_reference
             for i in range(n_polygon):
                 mem.put(a, polygon(a, 0, i), mem.get(a, original(a, i)))
                 set_label(a, 0, i, i, SPOT)
             base, many = clip(a, n_reference, n_polygon, m)
-            kept, v = 0, mem.get(a, reference(0))
+            kept, v, most = 0, mem.get(a, reference(0)), pair.reach
+            if not both and (pair.kind_a == CAPSULE or pair.kind_b == CAPSULE):
+                most = 0.5 * pair.reach
             for i in range(many):
-                if m.dot(mem.get(a, polygon(a, base, i)) - v) <= reach:
+                if m.dot(mem.get(a, polygon(a, base, i)) - v) <= most:
                     mem.put(a, polygon(a, base, kept), mem.get(a, polygon(a, base, i)))
                     set_label(a, base, kept, label(a, base, i, 0), label(a, base, i, 1))
                     kept += 1
             if kept > 0:
+                if not both:
+                    for c in range(NUMBERS):
+                        a.found[first + KEPT * NUMBERS + c] = a.found[first + c]
                 order = ti.Vector([0, 1, 2, 3], ti.i32)
                 count = ti.min(kept, MOST_FACES)
                 if kept > MOST_FACES:
@@ -379,7 +391,7 @@ def clipping() -> Functions:
                 elif n_polygon == 2 and kept > 2:
                     count, order = 2, farthest(a, base, kept)
                 for k in range(count):
-                    write(a, pair, first + k * NUMBERS, base, order[k], n_reference, m, o, side, both)
+                    write(a, pair, first, k, base, order[k], m, o, side, both)
         return count
 
     return Functions(clipped=clipped)

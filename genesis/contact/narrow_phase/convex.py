@@ -11,7 +11,7 @@ from genesis.contact.narrow_phase.hulls import CUBE, POINT, PRISM, SEGMENT
 from genesis.contact.narrow_phase.layout import ROLLING
 from genesis.contact.narrow_phase.memory import BOX, CAPSULE, CYLINDER, ELLIPSOID, HULL, SPHERE, Pair, memory
 from genesis.contact.narrow_phase.search import searches
-from genesis.contact.narrow_phase.touch import M, U, X, touching
+from genesis.contact.narrow_phase.touch import M, X, touching
 
 KINDS = {"sphere": SPHERE, "capsule": CAPSULE, "ellipsoid": ELLIPSOID, "cylinder": CYLINDER, "box": BOX, "hull": HULL}
 
@@ -38,7 +38,8 @@ def convex() -> Functions:
     @ti.func
     def meet(a: ti.template(), first, kind_a, kind_b, size_a, size_b, p, Ra, Rb, reach):
         """`meet` of two of KINDS; a: a `Desk`. The first size of a hull is where its header stands."""
-        pair = Pair(kind_a, kind_b, header(a, kind_a, size_a), header(a, kind_b, size_b), size_a, size_b, p, Ra, Rb)
+        hulls = header(a, kind_a, size_a), header(a, kind_b, size_b)
+        pair = Pair(kind_a, kind_b, hulls[0], hulls[1], size_a, size_b, p, Ra, Rb, reach)
         ra, rb, count = mem.radius_of(kind_a, size_a), mem.radius_of(kind_b, size_b), 0
         n, weights, normal, distance = sea.search(a, pair, ra + rb + reach)
         if n > 0 and distance < ra + rb + reach:
@@ -49,11 +50,11 @@ def convex() -> Functions:
                 count = 1
                 a1, a2, b1, b2 = tou.one_flat(a, m)
                 cas.write(a.found, first, x + (ra + 0.5 * d) * m, m, d, ROLLING)
-                u, v = tou.vector(a, 0, U), tou.vector(a, 1, U)
+                u, v = tou.tangent(a, 0, m), tou.tangent(a, 1, m)
                 cas.describe(a.found, first, u, v, with_core(a1, ra), with_core(a2, ra), with_core(b1, rb),
                              with_core(b2, rb))  # fmt: skip
                 if kind_a != SPHERE and kind_a != ELLIPSOID and kind_b != ELLIPSOID:
-                    count = cli.clipped(a, pair, first, n, m, reach)
+                    count = cli.clipped(a, pair, first, n, m)
         return count
 
     @ti.func

@@ -6,6 +6,7 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.contact.narrow_phase.box_box import box_box_pair
 from genesis.contact.narrow_phase.boxes import box_pairs
 from genesis.contact.narrow_phase.cases import cases
+from genesis.contact.narrow_phase.clip import KEPT
 from genesis.contact.narrow_phase.convex import KINDS, convex
 from genesis.contact.narrow_phase.cylinders import cylinder_pairs
 from genesis.contact.narrow_phase.layout import MOST
@@ -31,12 +32,17 @@ CONVEX: tuple[Kinds, ...] = tuple(
 
 
 def most_contacts(kinds: Kinds) -> int:
-    """Of a pair of these kinds; of boxes as many records as are written over."""
+    """Of a pair of these kinds."""
     if "sphere" in kinds or "ellipsoid" in kinds:
         return 1
     if "capsule" in kinds:
         return 2
     return MOST if kinds == ("box", "box") else 4
+
+
+def most_records(kinds: Kinds) -> int:
+    """Records that are written for a pair of these kinds; of boxes all that have room."""
+    return max(most_contacts(kinds), 1 + KEPT if kinds in CONVEX else 0)
 
 
 @per_runtime

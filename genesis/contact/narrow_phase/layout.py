@@ -44,7 +44,9 @@ the point is displaced by ROUNDS[0] * v + U (V . v), where v is the velocity of 
 of the face's body. A vertex: ROUNDS[0] = 1, U = 0. An edge along u cut by a side plane with normal k: ROUNDS[0] = 1,
 V = k, U = -u / (u . k). The point of a face with normal m above a fixed point of this face, whose normal is n:
 ROUNDS[0] = 0, V = m, U = n / (n . m). A point of the lowest line of a round side, with ROUNDS[1] its radius and
-SLIDE[:3] its axis, rolls off this line as well; with ROUNDS[2] = 1 its arm is the projection of a vector as long.
+SLIDE[:3] its axis, rolls off this line as well: which line it is says the normal of the record that is SLIDE[3] records
+farther, of the nearest points. With ROUNDS[2] = 1 its arm is the projection of a vector as long as the radius, and
+ROUNDS[3] is what point and face have around them together, m.
 
 FACES: as CLIPPED_A, but SLIDE[:3] is the normal of A's face, from whose foot on that face the distance and the place
 are measured along the normal of B's face, which is the contact's.

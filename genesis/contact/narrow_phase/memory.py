@@ -45,11 +45,11 @@ def needed(corners: Any, most: Callable[..., Any] = max) -> tuple[Any, Any]:
 
 class Pair(Composite):
     """Two shapes: kinds; where the headers of their hulls or forms stand; sizes (3); B's centre from A's (3);
-    rotations (3, 3)."""
+    rotations (3, 3); greatest distance."""
 
-    def __init__(self, kind_a, kind_b, hull_a, hull_b, size_a, size_b, p, Ra, Rb):
+    def __init__(self, kind_a, kind_b, hull_a, hull_b, size_a, size_b, p, Ra, Rb, reach):
         self.kind_a, self.kind_b, self.hull_a, self.hull_b = kind_a, kind_b, hull_a, hull_b
-        self.size_a, self.size_b, self.p, self.Ra, self.Rb = size_a, size_b, p, Ra, Rb
+        self.size_a, self.size_b, self.p, self.Ra, self.Rb, self.reach = size_a, size_b, p, Ra, Rb, reach
 
 
 class Desk(Composite):

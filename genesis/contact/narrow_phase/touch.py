@@ -165,6 +165,12 @@ def touching() -> Functions:
         return a1, a2, b1, b2
 
     @ti.func
+    def tangent(a: ti.template(), side, n):
+        """A side's principal tangent, at right angles to the contact's normal."""
+        u = vector(a, side, U)
+        return (u - n.dot(u) * n).normalized()
+
+    @ti.func
     def step(a: ti.template(), pair: ti.template()):
         """One step of Newton's method. Returns how far the sides are from touching: part of a turn, and length."""
         n = vector(a, 0, M)
@@ -172,10 +178,8 @@ def touching() -> Functions:
         d = gap.dot(n)
         v = gap - d * n
         a1, a2, b1, b2 = one_flat(a, n)
-        ea, eb = vector(a, 0, U), vector(a, 1, U)
-        fa = n.cross(ea)
-        eb = (eb - n.dot(eb) * n).normalized()
-        fb = n.cross(eb)
+        ea, eb = tangent(a, 0, n), tangent(a, 1, n)
+        fa, fb = n.cross(ea), n.cross(eb)
         na1, da1 = cas.curve(a1)
         na2, da2 = cas.curve(a2)
         nb1, db1 = cas.curve(b1)
@@ -225,4 +229,4 @@ def touching() -> Functions:
             if q <= settled and v <= settled * scale:
                 k = STEPS
 
-    return Functions(settle=settle, vector=vector, number=number, one_flat=one_flat)
+    return Functions(settle=settle, vector=vector, tangent=tangent, one_flat=one_flat)

@@ -23,7 +23,6 @@ from genesis.solvers.rigid.mujoco.layout import (
     T_LINK,
     T_LINK_B,
     T_MARGIN,
-    T_MOST,
     T_POINT0,
     T_REACH,
     Features,
@@ -73,8 +72,7 @@ def bodies(features: Features) -> Functions:
     @ti.func
     def found_at(a: ti.template(), b, j, t, k):
         """Of the first number of contact k of touch t in lane j."""
-        last = a.size[PAIRS] - 1
-        records = my.touch(a, last, T_POINT0) + my.touch(a, last, T_MOST)
+        records = my.touch(a, a.size[PAIRS] - 1, T_POINT0) + slot.MOST
         return ((b * lay.width + j) * records + my.touch(a, t, T_POINT0) + k) * slot.NUMBERS
 
     @ti.func

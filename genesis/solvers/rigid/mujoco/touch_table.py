@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genesis.contact.narrow_phase import hulls
-from genesis.contact.narrow_phase.finders import CONVEX, FINDERS, most_contacts
+from genesis.contact.narrow_phase.finders import CONVEX, FINDERS, most_contacts, most_records
+from genesis.contact.narrow_phase.layout import MOST
 from genesis.loaders import rotations
 from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
 from genesis.loaders.model import JOINT_SIZES, RigidModel
@@ -89,8 +90,8 @@ class Touches(NamedTuple):
 
     @property
     def n_records(self) -> int:
-        """Most records of contacts of two geoms."""
-        return int(self.ints[: self.n_pairs, slot.T_MOST].sum())
+        """Records of contacts of two geoms, with room for MOST from the last pair's first on."""
+        return int(self.ints[self.n_pairs - 1, slot.T_POINT0]) + MOST if self.n_pairs else 0
 
     @property
     def n_contacts(self) -> int:
@@ -123,7 +124,7 @@ def pack_touches(
         kind, most = kinds.index(kinds_of(model, i, j)), most_contacts(kinds_of(model, i, j))
         ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, most, -1, records, 0,
                      two.link, j, max(other, default=-1), len(other), 0))  # fmt: skip
-        records += most
+        records += most_records(kinds_of(model, i, j))
         radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
         laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
     touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
