@@ -131,8 +131,8 @@ def cases() -> Functions:
 
     @ti.func
     def faces(arm, n, d, keep, u, v, m, gx, gd, gn):
-        """A's face, with normal m, stands still, and so does its plane, in which the foot of B's corner y moves. Normal n
-        and distance, along it, turn with B. `arm`: from B's centre to the place."""
+        """A's face, with normal m, stands still, and so does its plane, in which the foot of B's corner y moves. Normal
+        n and distance, along it, turn with B. `arm`: from B's centre to the place."""
         gd_, height = gd + 0.5 * n.dot(gx), d / n.dot(m)
         gy = gx + (n.dot(m) * gd_ - m.dot(gx)) * m
         g = keep * gy + u.dot(gy) * v

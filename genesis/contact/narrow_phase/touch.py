@@ -112,7 +112,7 @@ def touching() -> Functions:
         """Describes a side from what the search has found."""
         kind, _hull, size, place, turn = mem.shape(pair, side)
         x, count = vec3(0.0), 0
-        first, second = vec3(0.0), vec3(0.0)
+        first, second, third = vec3(0.0), vec3(0.0), vec3(0.0)
         seen = ti.Vector([-1, -1, -1], ti.i32)
         for c in range(n):
             index, point = a.whole[a.z + 2 * c + side], mem.get(a, SIMPLEX + 9 * c + 3 + 3 * side)
@@ -124,6 +124,8 @@ def touching() -> Functions:
                         first = point
                     elif count == 1:
                         second = point
+                    else:
+                        third = point
                     count += 1
         m = (1.0 - 2.0 * side) * normal
         set_vector(a, side, X, x)
@@ -138,10 +140,15 @@ def touching() -> Functions:
                 form = CAP
             describe(a, side, vec3(0.0), 0.0, 0.0, form)
         elif count == 3:
-            describe(a, side, cas.across(m), FLAT, FLAT, FIXED)
+            face = (second - first).cross(third - first).normalized()
+            if face.dot(m) < 0.0:
+                face = 0.0 - face
+            set_vector(a, side, M, face)
+            describe(a, side, cas.across(face), FLAT, FLAT, FIXED)
         elif count == 2:
-            e = second - first
-            describe(a, side, (e - m.dot(e) * m).normalized(), FLAT, 0.0, FIXED)
+            e = (second - first).normalized()
+            set_vector(a, side, M, (m - m.dot(e) * e).normalized())
+            describe(a, side, e, FLAT, 0.0, FIXED)
         else:
             describe(a, side, cas.across(m), 0.0, 0.0, FIXED)
         surface(a, pair, side)
