@@ -29,6 +29,7 @@ def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
     pos, quat = links.place(body, model.geom_pos[index], model.geom_quat[index])
     n_sizes = {"sphere": 1, "capsule": 2, "cylinder": 2, "hull": 0}.get(kind, 3)
     size = np.where(np.arange(3) < n_sizes, model.geom_size[index], 0.0)
+    vertices, polygons = _hull(model, index, source) if kind == "hull" else (np.zeros((0, 3)), ())
     return Geom(
         name=model.geom(index).name,
         kind=kind,
@@ -39,7 +40,8 @@ def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
         friction=float(model.geom_friction[index, 0]),
         group=int(model.geom_contype[index]),
         mask=int(model.geom_conaffinity[index]),
-        vertices=_hull(model, index, source) if kind == "hull" else np.zeros((0, 3)),
+        vertices=vertices,
+        polygons=polygons,
         contact=_contact(model, index),
     )
 
@@ -60,8 +62,8 @@ def _contact(model: Any, index: int, base: float = 0.0) -> ContactNumbers:
     )
 
 
-def _hull(model: Any, index: int, source: str) -> np.ndarray:
-    """(n, 3) corners of the convex hull of a mesh, in the geom's frame."""
+def _hull(model: Any, index: int, source: str) -> tuple[np.ndarray, tuple[tuple[int, ...], ...]]:
+    """(n, 3) corners of the convex hull of a mesh, in the geom's frame, and its faces by these."""
     mesh = model.geom_dataid[index]
     graph = int(model.mesh_graphadr[mesh])
     if graph < 0:
@@ -72,8 +74,13 @@ def _hull(model: Any, index: int, source: str) -> np.ndarray:
     # The graph begins with the numbers of vertices and faces; then come the edge offsets and the vertices' indices.
     n_corners = int(model.mesh_graph[graph])
     corners = model.mesh_graph[graph + 2 + n_corners : graph + 2 + 2 * n_corners]
-    begin = int(model.mesh_vertadr[mesh])
-    return np.array(model.mesh_vert[begin + np.sort(corners)], dtype=np.float64)
+    begin, corners = int(model.mesh_vertadr[mesh]), np.sort(corners)
+    of_mesh = slice(int(model.mesh_polyadr[mesh]), int(model.mesh_polyadr[mesh] + model.mesh_polynum[mesh]))
+    polygons = tuple(
+        tuple(np.searchsorted(corners, model.mesh_polyvert[start : start + count]).tolist())
+        for start, count in zip(model.mesh_polyvertadr[of_mesh], model.mesh_polyvertnum[of_mesh], strict=True)
+    )
+    return np.array(model.mesh_vert[begin + corners], dtype=np.float64), polygons
 
 
 def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | None:

@@ -118,6 +118,7 @@ class Geom:
         group, mask: bit fields; two geoms may touch if the group of one meets the mask of the other
             (MuJoCo's contype and conaffinity).
         vertices: (n, 3) corners of the convex hull in the geom's frame, m (hull only, else (0, 3)).
+        polygons: the faces of the hull, of indices of `vertices`, in MuJoCo's order (empty: they are found anew).
         contact: what MuJoCo's contact model needs besides.
     """
 
@@ -131,6 +132,7 @@ class Geom:
     group: int = 1
     mask: int = 1
     vertices: np.ndarray = field(default_factory=lambda: _empty(3))
+    polygons: tuple[tuple[int, ...], ...] = ()
     contact: ContactNumbers = ContactNumbers()
 
 

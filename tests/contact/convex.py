@@ -9,10 +9,11 @@ import torch
 from genesis.compiler import layout, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
 from genesis.contact.narrow_phase.convex import KINDS, convex
-from genesis.contact.narrow_phase.hulls import FORMS, hull_of, pack
+from genesis.contact.narrow_phase.hulls import FORMS, Hull, hull_of, pack
 from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.contact.narrow_phase.memory import Desk, needed
 from genesis.launch import bind
+from genesis.loaders.contacts import _hull
 from tests.contact.narrow_phase import Pairs, _flat
 
 CONVERGED = '<option ccd_iterations="500" ccd_tolerance="1e-12"/>'
@@ -61,14 +62,11 @@ def by_mujoco(scene: Scene, option: str = CONVERGED) -> list[np.ndarray]:
     return found
 
 
-def vertices_of(scene: Scene) -> list[np.ndarray]:
-    """Corners of the hulls, in their geoms' frames."""
-    model, out = model_of(scene), []
-    for mesh in range(model.nmesh):
-        graph = model.mesh_graph[model.mesh_graphadr[mesh] :]
-        begin = model.mesh_vertadr[mesh]
-        out.append(model.mesh_vert[begin + np.sort(graph[2 + graph[0] : 2 + 2 * graph[0]])].astype(float))
-    return out
+def hulls_of(scene: Scene) -> list[Hull]:
+    """Of geoms that are meshes."""
+    model = model_of(scene)
+    meshes = [i for i in range(model.ngeom) if model.geom_type[i] == mujoco.mjtGeom.mjGEOM_MESH]
+    return [hull_of(*_hull(model, i, "the scene")) for i in meshes]
 
 
 @per_runtime
@@ -114,7 +112,7 @@ def kernels():
 
 def arrays(scene: Scene) -> dict[str, torch.Tensor]:
     pairs, n, real = scene.pairs, len(scene.pairs), layout().dtype
-    numbers, whole, headers = pack([hull_of(vertices) for vertices in vertices_of(scene)])
+    numbers, whole, headers = pack(hulls_of(scene))
     own, sizes = iter(headers[len(FORMS) :]), [pairs.size_a.copy(), pairs.size_b.copy()]
     for size, kind in zip(sizes, scene.kinds, strict=True):
         if kind == "hull":
@@ -167,8 +165,8 @@ def random_scene(kinds: tuple[str, str], n: int, seed: int, reach: float = 0.0, 
         vertices.append(points.astype(np.float32).astype(float))
     blank = Pairs(*(np.zeros((1, 3)) + s for s in sizes), *np.zeros((1, 3)), *(np.eye(3)[None],) * 2, np.zeros(1))
     scene = Scene(kinds, tuple(vertices), blank)
-    hulls = iter(vertices_of(scene))
-    own = [next(hulls) if kind == "hull" else np.zeros((0, 3)) for kind in kinds]
+    hulls = iter(hulls_of(scene))
+    own = [next(hulls).vertices if kind == "hull" else np.zeros((0, 3)) for kind in kinds]
 
     def extent(side: int, R: np.ndarray, d: np.ndarray) -> float:
         local, s, kind = R.T @ d, sizes[side], kinds[side]

@@ -1,7 +1,7 @@
 """Contacts that are searched for, against MuJoCo's and against differences.
 
-MuJoCo's search on curved surfaces ends at 1e-6 m, from which normals are off by 1e-3; here it goes on, so MuJoCo is asked
-to go on as well.
+MuJoCo's search on curved surfaces ends at 1e-6 m, from which normals are off by 1e-3; here it goes on, so MuJoCo is
+asked to go on as well.
 """
 
 import numpy as np

@@ -38,9 +38,17 @@ class Hull:
     around: Sequence[Sequence[int]]
 
 
-def hull_of(vertices: np.ndarray) -> Hull:
-    """The hull with these corners (n, 3), m, whose polygons are those of MuJoCo's compiler: coplanar triangles are one.
-    Only which corners belong together is taken from it, for it turns and moves meshes.
+def hull_of(vertices: np.ndarray, polygons: Sequence[Sequence[int]] = ()) -> Hull:
+    """The hull with these corners (n, 3), m, and these faces; without them, with those that MuJoCo's compiler finds."""
+    if not polygons:
+        polygons = found_polygons(vertices)
+    around = [[face for face, corners in enumerate(polygons) if i in corners] for i in range(len(vertices))]
+    normals = np.array([normal(vertices[list(corners)]) for corners in polygons])
+    return Hull(np.asarray(vertices, float), polygons, normals, around)
+
+
+def found_polygons(vertices: np.ndarray) -> list[tuple[int, ...]]:
+    """Faces of a hull, of indices of its corners (n, 3), as MuJoCo's compiler makes them: coplanar triangles are one.
 
     Raises:
         GenesisValueError: Some point is no corner of the hull.
@@ -55,15 +63,10 @@ def hull_of(vertices: np.ndarray) -> Hull:
             f"vertices of a hull must be its corners, got {len(vertices)} points of which {model.mesh_graph[0]} are. "
             "Leave the others out."
         )
-    polygons = [
+    return [
         tuple(int(i) for i in model.mesh_polyvert[start : start + count])
         for start, count in zip(model.mesh_polyvertadr, model.mesh_polyvertnum, strict=True)
     ]
-    around = [
-        tuple(int(i) for i in model.mesh_polymap[start : start + count])
-        for start, count in zip(model.mesh_polymapadr, model.mesh_polymapnum, strict=True)
-    ]
-    return Hull(np.asarray(vertices, float), polygons, np.array([normal(vertices[list(p)]) for p in polygons]), around)
 
 
 def normal(corners: np.ndarray) -> np.ndarray:

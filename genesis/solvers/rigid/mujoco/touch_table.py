@@ -46,8 +46,8 @@ def points_of(geom: Geom) -> np.ndarray:
 
 def pack_hulls(model: RigidModel) -> tuple[np.ndarray, np.ndarray, dict[int, int]]:
     """`hull_numbers` and `hull_ints` of `layout.CONVEX_TABLE`, and where the header of each mesh's hull stands."""
-    own = [i for i, geom in enumerate(model.geoms) if geom.kind == "hull"]
-    numbers, ints, headers = hulls.pack([hulls.hull_of(model.geoms[i].vertices) for i in own])
+    own = {i: hulls.hull_of(geom.vertices, geom.polygons) for i, geom in enumerate(model.geoms) if geom.kind == "hull"}
+    numbers, ints, headers = hulls.pack(list(own.values()))
     return numbers, ints, dict(zip(own, headers[len(hulls.FORMS) :], strict=True))
 
 
