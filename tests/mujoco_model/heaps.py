@@ -13,16 +13,25 @@ def heap(
     n_bodies: int = 4,
     dimensions: tuple[int, ...] = (3,),
     timestep: float = 0.004,
+    option: str = "",
 ) -> str:
-    """Free bodies of random shapes and sizes between slopes, a post and an arm that is driven; all touch all."""
+    """Free bodies of random shapes and sizes between slopes, a post and an arm that is driven; all touch all. Meshes
+    are hulls of random corners; `option`: more attributes."""
     rng = np.random.default_rng(seed)
+
+    assets: list[str] = []
 
     def shape(kind: str, scale: float = 1.0) -> str:
         a, b, c = scale * rng.uniform(0.06, 0.14, 3)
+        if kind == "mesh":
+            corners = rng.normal(size=(int(rng.integers(8, 20)), 3))
+            corners *= np.array([a, b, c]) / np.linalg.norm(corners, axis=1, keepdims=True)
+            assets.append(f'<mesh name="m{len(assets)}" vertex="{" ".join(f"{x:.6f}" for x in corners.ravel())}"/>')
         size = {"sphere": f"{a}", "capsule": f"{0.6 * a} {b}", "cylinder": f"{a} {b}"}.get(kind, f"{a} {b} {c}")
         dim = rng.choice(dimensions)
         friction = f"{rng.uniform(0.3, 1.2)} {rng.uniform(0.005, 0.03)} {rng.uniform(0.001, 0.01)}"
-        return f'<geom type="{kind}" size="{size}" condim="{dim}" friction="{friction}"'
+        form = f'mesh="m{len(assets) - 1}"' if kind == "mesh" else f'size="{size}"'
+        return f'<geom type="{kind}" {form} condim="{dim}" friction="{friction}"'
 
     bodies = ""
     for k in range(n_bodies):
@@ -37,17 +46,20 @@ def heap(
         <body pos="{x} {y} {0.2 + 0.25 * k}" euler="{euler}"><freejoint/>
           {shape(kind)} density="{rng.uniform(300, 2000)}"/>{more}
         </body>"""
+    arm = shape("capsule", 1.5)
+    fixed = [kind if kind != "mesh" else "box" for kind in (kinds[0], kinds[-1])]
     return f"""
     <mujoco>
-      <option timestep="{timestep}" integrator="{integrator}" cone="{cone}"/>
+      <option timestep="{timestep}" integrator="{integrator}" cone="{cone}"{option}/>
       <default><geom solref="0.02 1" solimp="0.8 0.95 0.01 0.5 2"/></default>
+      <asset>{"".join(assets)}</asset>
       <worldbody>
         <geom type="plane" size="0 0 1"/>
-        <geom type="{kinds[0]}" size="0.2 0.2 0.1" pos="0.35 0 0.05" euler="0 20 0"/>
-        <body pos="-0.35 0 0"><geom type="{kinds[-1]}" size="0.2 0.2 0.1"/></body>
+        <geom type="{fixed[0]}" size="0.2 0.2 0.1" pos="0.35 0 0.05" euler="0 20 0"/>
+        <body pos="-0.35 0 0"><geom type="{fixed[1]}" size="0.2 0.2 0.1"/></body>
         {bodies}
         <body pos="0 0.35 0.2"><joint name="arm" axis="0 0 1" damping="0.2" armature="0.01"/>
-          {shape("capsule", 1.5)} pos="0 -0.15 -0.08" euler="90 0 0" density="800"/>
+          {arm} pos="0 -0.15 -0.08" euler="90 0 0" density="800"/>
         </body>
       </worldbody>
       <actuator><motor joint="arm" gear="3" ctrlrange="-1 1"/></actuator>
