@@ -60,8 +60,6 @@ def test_options_out_of_range_are_refused(make, part):
 @pytest.mark.parametrize(
     "body, option, part",
     [
-        ('<body><freejoint/><geom size="0.1"/></body><body pos="1 0 1"><freejoint/>'
-         '<geom type="ellipsoid" size="0.1 0.1 0.2"/></body>', "", "that touch each other must be of other shapes"),
         (SPHERE.format(geom=""), 'density="1.2" integrator="implicitfast"', "must be Euler or RK4 in a medium"),
         (SPHERE.format(geom=""), 'integrator="implicit"', "integrator must be one of Euler, implicitfast, RK4"),
         ('<body><joint type="free" stiffness="2"/><geom size="0.1" mass="1"/></body>', "",
@@ -98,13 +96,6 @@ def test_another_gravity_than_the_files_is_reported(caplog, option, own):
         scene_of(SPHERE.format(geom="") + flag, option)
     said = [record.getMessage() for record in caplog.records if "gravity must be the file's" in record.getMessage()]
     assert len(said) == 1 and re.search(rf"got \(0, 0, -9.81\) m/s\^2 and {own} of", said[0])
-
-
-@pytest.mark.parametrize("size, said", [("0.1 0.2 0.3", 1), ("0.1 0.1 0.1", 0)])
-def test_implicitfast_says_that_gyroscopic_forces_are_explicit(caplog, size, said):
-    with caplog.at_level(logging.WARNING, logger="genesis"):
-        scene_of(f'<body><freejoint/><geom type="box" size="{size}"/></body>', 'integrator="implicitfast"')
-    assert sum("gyroscopic" in record.getMessage() for record in caplog.records) == said
 
 
 def test_a_height_field_that_is_not_mujocos_is_reported(caplog):
