@@ -17,15 +17,20 @@ REACHES = (0.0, 0.05)
 POLYTOPES = ("sphere", "capsule", "box", "hull")
 
 
-def scenes(kinds: tuple[str, str], n: int) -> list[Scene]:
-    return [random_scene(kinds, n, seed, reach) for seed in range(2) for reach in REACHES]
+FAST = (("capsule", "hull"), ("ellipsoid", "cylinder"), ("cylinder", "box"), ("hull", "hull"))
+EACH = [pytest.param(pair, id="_".join(pair), marks=[] if pair in FAST else pytest.mark.slow) for pair in CONVEX]
 
 
-@pytest.mark.parametrize("kinds", CONVEX, ids="_".join)
+def scenes(kinds: tuple[str, str], n: int, seeds: int) -> list[Scene]:
+    return [random_scene(kinds, n, seed, reach) for seed in range(seeds) for reach in REACHES]
+
+
+@pytest.mark.parametrize("kinds", EACH)
 def test_contacts_are_mujocos(kinds):
-    """In any order. Where more than two faces are parallel up to MuJoCo's tolerance, another pair may be taken."""
+    """In any order. A cylinder that stands on an edge or a corner has one point of contact or two; MuJoCo 4.0.0 takes
+    a line of its side at random, which its next version does not."""
     errors = []
-    for scene in scenes(kinds, 100):
+    for scene in scenes(kinds, 100, 2):
         found, count = records(scene)
         out = outputs(found)
         for i, rows in enumerate(by_mujoco(scene)):
@@ -41,11 +46,11 @@ def test_contacts_are_mujocos(kinds):
     assert np.mean(np.array(errors) < 2e-5) > 0.97
 
 
-@pytest.mark.parametrize("kinds", CONVEX, ids="_".join)
+@pytest.mark.parametrize("kinds", EACH)
 def test_slopes_are_differences(kinds):
     """Of place, normal and distance by all displacements of B, wherever the same features touch at both sides."""
     h, errors, total, steady_ones = 1e-6, [], 0, 0
-    for scene in scenes(kinds, 60):
+    for scene in scenes(kinds, 60, 1):
         pairs = scene.pairs
         g = np.random.default_rng(6).normal(size=(len(pairs), MOST, 7))
         found, count = records(scene)
@@ -71,3 +76,19 @@ def test_slopes_are_differences(kinds):
     assert steady_ones > 0.8 * total
     assert np.median(errors) < 1e-8
     assert np.mean(np.array(errors) < 1e-5) > 0.99
+
+
+@pytest.mark.parametrize("kinds", EACH)
+def test_shapes_about_one_centre_have_bounded_slopes(kinds):
+    """Turned against each other, and with all axes parallel."""
+    scene = random_scene(kinds, 60, 3)
+    pairs = scene.pairs
+    pairs.p[:] = 0.0
+    pairs.Rb[20:] = pairs.Ra[20:]
+    pairs.Ra[40:] = pairs.Rb[40:] = np.eye(3)
+    found, count = records(scene)
+    valid = np.arange(MOST) < count[:, None]
+    assert (count > 0).all() and np.isfinite(outputs(found)[valid]).all()
+    assert list(count) == [len(rows) for rows in by_mujoco(scene)]
+    g = np.random.default_rng(4).normal(size=(len(pairs), MOST, 7))
+    assert np.abs(slopes(scene, g)[valid]).max() < 100.0
