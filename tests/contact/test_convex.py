@@ -42,8 +42,8 @@ def test_contacts_are_mujocos(kinds):
                 errors.append(max(apart.min(0).max(), apart.min(1).max()))
     exact = kinds[0] in POLYTOPES and kinds[1] in POLYTOPES
     assert len(errors) > 100
-    assert np.median(errors) < (1e-9 if exact else 2e-6)
-    assert np.mean(np.array(errors) < 2e-5) > 0.97
+    assert np.median(errors) < (1e-8 if exact else 2e-6)
+    assert np.mean(np.array(errors) < 2e-5) > (0.99 if "cylinder" not in kinds else 0.95)
 
 
 @pytest.mark.parametrize("kinds", EACH)

@@ -35,6 +35,7 @@ def clipping() -> Functions:
     lay, mem, cas = layout(), memory(), cases()
     real, vec3 = lay.real, lay.vec3
     slack = 1e-7 if real == ti.f32 else 1e-15
+    alike = 1e-5 if real == ti.f32 else 1e-10
     facing = 1e-6 if real == ti.f32 else 1e-12
 
     @ti.func
@@ -223,11 +224,12 @@ def clipping() -> Functions:
 
     @ti.func
     def area(p, q, r, s):
-        return ((s - p).cross(q - s) + (r - q).cross(p - r)).norm()
+        return (p - r).cross(q - s).norm()
 
     @ti.func
     def widest(a: ti.template(), base, n):
-        """Four corners of a convex polygon that span most, by turning them around it."""
+        """Four corners of a convex polygon that span most, by turning them around it. What spans as much up to rounding,
+        of round caps, does not count as more: the choice stays the same from step to step."""
         i, j, k, o = 0, 1, 2, 3
         best, most, which, first = ti.Vector([0, 1, 2, 3], ti.i32), ti.cast(-1.0, real), 0, True
         while i < n:  # which: the last, the third or the second goes on to the next corner, as long as that spans more
@@ -241,7 +243,7 @@ def clipping() -> Functions:
                     j2 = (j + 1) % n
             wide = area(mem.get(a, polygon(a, base, i)), mem.get(a, polygon(a, base, j2)),
                         mem.get(a, polygon(a, base, k2)), mem.get(a, polygon(a, base, o2)))  # fmt: skip
-            if first or wide > most:
+            if first or wide > most * (1.0 + alike):
                 most, j, k, o = wide, j2, k2, o2
                 best = ti.Vector([i, j, k, o], ti.i32)
                 if not first and which == 0:
