@@ -38,6 +38,7 @@ def searches() -> Functions:
     tiny = 1e-9 if single else 1e-15
     exact = 1e-6 if single else 1e-14  # of lengths, relative to the difference
     smooth = 3e-6 if single else 1e-9  # the same where a shape is curved
+    deep, deep_smooth = (5e-6, 1e-5) if single else (1e-12, 1e-7)  # of depths, relative to the difference
     near = 1e-5 if single else 1e-9  # distance, relative to the difference, below which the nearest face is looked for
     flat = 2e-6 if single else 1e-12  # of faces' heights
 
@@ -205,9 +206,9 @@ def searches() -> Functions:
         many (0: the cores are farther apart than the cutoff), their weights, the normal from A to B, the distance."""
         curved = pair.kind_a == ELLIPSOID or pair.kind_a == CYLINDER or pair.kind_b == ELLIPSOID or (
             pair.kind_b == CYLINDER)  # fmt: skip
-        slack = ti.cast(exact, real)
+        slack, depth = ti.cast(exact, real), ti.cast(deep, real)
         if curved:
-            slack = ti.cast(smooth, real)
+            slack, depth = ti.cast(smooth, real), ti.cast(deep_smooth, real)
         x = 0.0 - pair.p
         length = x.norm()
         scale, size = length, ti.cast(0.0, real)
@@ -267,8 +268,7 @@ def searches() -> Functions:
                         attach(a, f, (f + 1) % 4, (f + 2) % 4, (f + 3) % 4, middle)
                     size = scale
             else:
-                tolerance = 100.0 * slack * size
-                if normal.dot(s) - distance <= tolerance or k >= ITERATIONS - 1:
+                if normal.dot(s) - distance <= depth * size or k >= ITERATIONS - 1:
                     ended, n = True, 3
                 else:
                     left, edges = take_off(a, s, faces, flat * size)
