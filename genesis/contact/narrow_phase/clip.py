@@ -228,8 +228,8 @@ def clipping() -> Functions:
 
     @ti.func
     def widest(a: ti.template(), base, n):
-        """Four corners of a convex polygon that span most, by turning them around it. What spans as much up to rounding,
-        of round caps, does not count as more: the choice stays the same from step to step."""
+        """Four corners of a convex polygon that span most, by turning them around it. What spans as much up to
+        rounding, of round caps, does not count as more: the choice stays the same from step to step."""
         i, j, k, o = 0, 1, 2, 3
         best, most, which, first = ti.Vector([0, 1, 2, 3], ti.i32), ti.cast(-1.0, real), 0, True
         while i < n:  # which: the last, the third or the second goes on to the next corner, as long as that spans more

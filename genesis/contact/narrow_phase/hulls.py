@@ -17,9 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genesis.errors import GenesisValueError
-from genesis.loaders.lazy_import import mujoco
-
 FIRST, COUNT, NORMALS, POLYGONS, N_POLYGONS, AROUND, HEADER = range(7)
 
 FORMS = POINT, SEGMENT, CUBE, PRISM = range(4)
@@ -38,35 +35,11 @@ class Hull:
     around: Sequence[Sequence[int]]
 
 
-def hull_of(vertices: np.ndarray, polygons: Sequence[Sequence[int]] = ()) -> Hull:
-    """The hull with these corners (n, 3), m, and these faces; without them, with those that MuJoCo's compiler finds."""
-    if not polygons:
-        polygons = found_polygons(vertices)
+def hull_of(vertices: np.ndarray, polygons: Sequence[Sequence[int]]) -> Hull:
+    """The hull with these corners (n, 3), m, and these faces, by the indices of their corners."""
     around = [[face for face, corners in enumerate(polygons) if i in corners] for i in range(len(vertices))]
     normals = np.array([normal(vertices[list(corners)]) for corners in polygons])
     return Hull(np.asarray(vertices, float), polygons, normals, around)
-
-
-def found_polygons(vertices: np.ndarray) -> list[tuple[int, ...]]:
-    """Faces of a hull, of indices of its corners (n, 3), as MuJoCo's compiler makes them: coplanar triangles are one.
-
-    Raises:
-        GenesisValueError: Some point is no corner of the hull.
-    """
-    mj = mujoco()
-    spec = mj.MjSpec()
-    spec.add_mesh(name="hull", uservert=np.asarray(vertices, np.float32).ravel())
-    spec.worldbody.add_geom(type=mj.mjtGeom.mjGEOM_MESH, meshname="hull")
-    model = spec.compile()
-    if model.mesh_graph[0] != len(vertices):
-        raise GenesisValueError(
-            f"vertices of a hull must be its corners, got {len(vertices)} points of which {model.mesh_graph[0]} are. "
-            "Leave the others out."
-        )
-    return [
-        tuple(int(i) for i in model.mesh_polyvert[start : start + count])
-        for start, count in zip(model.mesh_polyvertadr, model.mesh_polyvertnum, strict=True)
-    ]
 
 
 def normal(corners: np.ndarray) -> np.ndarray:

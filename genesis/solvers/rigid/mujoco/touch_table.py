@@ -12,6 +12,7 @@ from genesis.loaders import rotations
 from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
 from genesis.loaders.model import JOINT_SIZES, RigidModel
 from genesis.loaders.parts import Geom, GroundGeom
+from genesis.loaders.polygons import found_polygons
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
 from genesis.solvers.rigid.mujoco.smoothing import extra_margin
@@ -46,7 +47,11 @@ def points_of(geom: Geom) -> np.ndarray:
 
 def pack_hulls(model: RigidModel) -> tuple[np.ndarray, np.ndarray, dict[int, int]]:
     """`hull_numbers` and `hull_ints` of `layout.CONVEX_TABLE`, and where the header of each mesh's hull stands."""
-    own = {i: hulls.hull_of(geom.vertices, geom.polygons) for i, geom in enumerate(model.geoms) if geom.kind == "hull"}
+    own = {
+        i: hulls.hull_of(geom.vertices, geom.polygons or found_polygons(geom.vertices))
+        for i, geom in enumerate(model.geoms)
+        if geom.kind == "hull"
+    }
     numbers, ints, headers = hulls.pack(list(own.values()))
     return numbers, ints, dict(zip(own, headers[len(hulls.FORMS) :], strict=True))
 
