@@ -231,7 +231,8 @@ def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
         check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
     pairs = numbers.pairs
     for row in range(len(pairs)):
-        what = f"of contact pair {row} of {model.name}"
+        shapes = [model.geoms[i] if i >= 0 else model.grounds[pairs.ground[row]] for i in pairs.geom[row].tolist()]
+        what = f"of contact pair ({', '.join(shape.name for shape in shapes)}) of {model.name}"
         if pairs.condim[row] not in (1, 3, 4, 6):
             _fail(f"condim {what}", "be 1, 3, 4 or 6", int(pairs.condim[row]))
         for name, values in (("margin", pairs.margin), ("gap", pairs.gap)):
