@@ -280,7 +280,7 @@ def test_a_loop_that_closes_over_poses(what):
             robot.get_mocap_pos(), robot.get_mocap_quat(), 0.01 * contacts.force, contacts.position,
             0.01 * robot.get_links_wrench(), 1e-3 * robot.get_links_acceleration(),
         )  # fmt: skip
-        return sum(rows(value, k) for k, value in enumerate(values))
+        return torch.stack([rows(value, k) for k, value in enumerate(values)]).sum(0)
 
     start = base[:, :3] if what == "pos" else base[:, 3:]
     check(loss, start, 1e-6, smooth=False, scale=0.05, what=what)
@@ -301,10 +301,10 @@ def test_poses_are_set_kept_and_reset():
     robot.set_mocap_pose(pos=[0.1, 0.2, 0.3], links_idx_local=handle.idx_local, envs_idx=[2, 5])
     robot.set_mocap_pose(quat=[[0.6, 0.0, 0.8, 0.0], [1.0, 0.0, 0.0, 0.0]], envs_idx=[5])
     pos = robot.get_mocap_pos()
-    assert torch.equal(pos[[2, 5], 1], number([[0.1, 0.2, 0.3]] * 2)) and torch.equal(pos[:, 0], rest[:, 0])
+    assert torch.equal(pos[[2, 5], 1], number(np.array([[0.1, 0.2, 0.3]] * 2))) and torch.equal(pos[:, 0], rest[:, 0])
     assert torch.equal(pos[[0, 1, 3, 4]], rest[[0, 1, 3, 4]])
     assert torch.equal(robot.get_links_pos(handle.idx_local), pos[:, 1:])
-    assert torch.equal(robot.get_mocap_quat(paddle.idx_local)[5, 0], number([0.6, 0.0, 0.8, 0.0]))
+    assert torch.equal(robot.get_mocap_quat(paddle.idx_local)[5, 0], number(np.array([0.6, 0.0, 0.8, 0.0])))
     saved = built.get_state()
     built.step()
     after = ours.state()
@@ -383,6 +383,7 @@ def test_a_pair_finds_the_ground_of_its_file_among_others():
     alone, whole = (entity.model.mujoco.pairs for entity in kept)
     assert (alone.ground < 0).all() and len(alone) == len(whole) - 3
     system = assemble(scene.entities, gs.options.RigidOptions(), gs.options.SimOptions(), False)
+    assert system is not None
     pairs = numbers_of(system.model).pairs
     named = [system.grounds[ground].name for ground in pairs.ground.tolist() if ground >= 0]
     assert named == [f"{kept[1].name}/floor"] * 3
