@@ -40,7 +40,7 @@ WORLD = """
       <geom name="paddle" type="capsule" size="0.05 0.15" contype="1"/>
       <body name="tip" pos="0.02 0.02 0.2" euler="0 0.4 0"><geom name="tip" size="0.06"/></body>
       <body name="bell" pos="0 0 -0.15"><joint name="bell" axis="0 1 0.2"/>
-        <geom name="bell" type="capsule" size="0.03" fromto="0 0 0 0.05 0 -0.15"/></body>
+        <geom name="bell" type="capsule" size="0.03" fromto="0.04 0 -0.05 0.09 0.01 -0.2"/></body>
     </body>
     <body name="handle" mocap="true" pos="-0.35 0 0.3" euler="0 0.2 0.1"/>
     <body name="shoulder" pos="-0.35 0.3 0.3"><joint name="shoulder" axis="0 0 1"/>
