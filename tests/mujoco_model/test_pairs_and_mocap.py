@@ -165,13 +165,13 @@ class Dragged(Engine):
 class Scene:
     """Ours, and states."""
 
-    def __init__(self) -> None:
-        self.engine = Dragged(WORLD)
+    def __init__(self, text: str) -> None:
+        self.engine = Dragged(text)
         self.states = self.engine.states(B, seed=1)
         sim = gs.options.SimOptions(dt=0.004, substeps=1, requires_grad=True)
         rigid = gs.options.RigidOptions(contact=gs.options.MujocoContact(smoothing=0.0))
         self.scene: Any = gs.Scene(sim_options=sim, rigid_options=rigid)
-        self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(WORLD)))
+        self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(text)))
         self.scene.build(n_envs=B, outputs=OUTPUTS)
         self.model = self.robot.model
 
@@ -190,14 +190,28 @@ class Scene:
         return torch.cat([part.as_subclass(torch.Tensor) for part in parts], -1)
 
 
+VARIANTS = {
+    "elliptic, Euler": WORLD,
+    "pyramidal, RK4": WORLD.replace('cone="elliptic"', 'integrator="RK4"'),
+    "pyramidal, implicitfast": WORLD.replace('cone="elliptic"', 'integrator="implicitfast"'),
+}
+
+
 @functools.cache
-def scene() -> Scene:
-    return Scene()
+def scene(variant: str = "elliptic, Euler") -> Scene:
+    """One of each for all tests of a process."""
+    return Scene(VARIANTS[variant])
+
+
+each_variant = pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=[] if name == "elliptic, Euler" else pytest.mark.slow) for name in VARIANTS]
+)
 
 
 @pytest.mark.precision("64")
-def test_steps():
-    ours, states = scene(), scene().states
+@each_variant
+def test_steps(variant):
+    ours, states = scene(variant), scene(variant).states
     assert len(ours.engine.evaluation(*next(iter(states))).kinds)
     with torch.no_grad():
         ours.place(*(number(x) for x in (states.qpos, states.qvel, states.ctrl)))
@@ -212,7 +226,7 @@ def test_steps():
         late = ours.state().numpy()
     wanted = np.stack([np.concatenate(ours.engine.step(*state)) for state in states])
     errors = relative(found, wanted)
-    print(summary("one step", errors))
+    print(summary(f"{variant}, one step", errors))
     odd = [not e < STEP and ours.engine.close_to_activation(*s) for e, s in zip(errors, states, strict=True)]
     assert np.all(errors[~np.array(odd)] < STEP), summary("one step", errors)
     path = np.stack(poses, 1)
@@ -226,9 +240,10 @@ def test_steps():
 
 @pytest.mark.precision("64")
 @pytest.mark.parametrize("n", [1, 5])
-def test_gradient(n):
+@each_variant
+def test_gradient(n, variant):
     """Against differences of MuJoCo's steps: by positions, velocities and poses."""
-    ours, states, m = scene(), scene().states, scene().engine.m
+    ours, states, m = scene(variant), scene(variant).states, scene(variant).engine.m
     weight = np.random.default_rng(4).normal(size=m.nq + m.nv)
     by = torch.zeros(B, m.nv, dtype=F64, requires_grad=True)
     qvel, shift = number(states.qvel).requires_grad_(), torch.zeros(B, N_MOCAPS, 3, dtype=F64, requires_grad=True)
@@ -240,7 +255,7 @@ def test_gradient(n):
         ours.scene.step()
     parts = torch.autograd.grad((ours.state() @ number(weight)).sum(), [by, qvel, shift, turn])
     found = np.concatenate([part.reshape(B, -1).numpy() for part in parts], -1)
-    some = range(20 if n == 1 else 6)
+    some = range(12 if n == 1 else 4)
     wanted, same = np.zeros_like(found), np.ones(found.shape, dtype=bool)
     for k in some:
         jacobian, _, pieces = ours.engine.jacobian(states.qpos[k], states.qvel[k], states.ctrl[k], n=n)
