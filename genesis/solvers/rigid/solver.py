@@ -375,9 +375,7 @@ class RigidSolver(Bodies):
                 found["mocap"] = found["mocap"] + part
         return [found.get(of.name) for of in fields]
 
-    def _acceleration_adjoint(
-        self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
+    def _acceleration_adjoint(self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor) -> tuple[torch.Tensor, ...]:
         given = frames.of[self.name].gacceleration
         zeros = given.new_zeros(*given.shape[:2], 3), given.new_zeros(*given.shape[:2], 4)
         return self.readout_adjoint(qpos, qd, *self._poses(frames), *zeros, given[..., :3], given[..., 3:])
