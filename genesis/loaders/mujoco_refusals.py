@@ -199,6 +199,10 @@ def _check_sizes(model: "RigidModel", numbers: MujocoNumbers) -> None:
         if ours != theirs:
             remedy = "Leave the record out of a model whose parts are changed: mujoco=None."
             _fail(f"the record `mujoco` of {model.name}", f"be that of its {ours} {what}", theirs, remedy)
+    most = int(numbers.pairs.ground.max(initial=-1))
+    if most >= len(model.grounds):
+        remedy = "Leave out its pairs with grounds, too: genesis.loaders.pairs.without_grounds."
+        _fail(f"contact pairs of {model.name}", f"be with its {len(model.grounds)} grounds", f"one with {most}", remedy)
 
 
 def _check_contact(what: str, contact: ContactNumbers) -> None:

@@ -5,7 +5,7 @@ these would, and mocap bodies that touch, carry a joint, and drag an arm and a s
 """
 
 import functools
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import mujoco
@@ -383,6 +383,14 @@ def test_pairs_and_mocap_bodies_are_kept_in_files(tmp_path):
 def test_files_that_are_refused(change, message):
     with pytest.raises(gs.GenesisException, match=message):
         loaders.load_mjcf(file_of(WORLD.replace(*change)), contact="mujoco", cache=False)
+
+
+def test_a_model_without_its_grounds_must_lose_their_pairs():
+    model = loaders.load_mjcf(file_of(WORLD), contact="mujoco", cache=False)
+    with pytest.raises(
+        gs.GenesisException, match="contact pairs of dragged must be with its 0 grounds, got one with 0"
+    ):
+        loaders.check_for_mujoco(replace(model, grounds=()))
 
 
 def test_the_compliant_model_points_to_the_one_that_has_them():
