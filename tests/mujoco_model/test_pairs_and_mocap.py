@@ -387,9 +387,7 @@ def test_files_that_are_refused(change, message):
 
 def test_a_model_without_its_grounds_must_lose_their_pairs():
     model = loaders.load_mjcf(file_of(WORLD), contact="mujoco", cache=False)
-    with pytest.raises(
-        gs.GenesisException, match="contact pairs of dragged must be with its 0 grounds, got one with 0"
-    ):
+    with pytest.raises(gs.GenesisException, match="contact pairs .* must be with its 0 grounds, got one with 0"):
         loaders.check_for_mujoco(replace(model, grounds=()))
 
 
@@ -405,7 +403,7 @@ def test_a_pair_finds_the_ground_of_its_file_among_others():
     kept = [scene.add_entity(gs.morphs.MJCF(file=file_of(WORLD), pos=(0.0, y, 0.0), ground=y > 0)) for y in (0.0, 3.0)]
     alone, whole = (entity.model.mujoco.pairs for entity in kept)
     assert (alone.ground < 0).all() and len(alone) == len(whole) - 3
-    system = assemble(scene.entities, gs.options.RigidOptions(), gs.options.SimOptions(), False)
+    system = assemble(scene.entities, gs.options.RigidOptions(), gs.options.SimOptions(substeps=1), False)
     assert system is not None
     pairs = numbers_of(system.model).pairs
     named = [system.grounds[ground].name for ground in pairs.ground.tolist() if ground >= 0]
