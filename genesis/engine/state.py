@@ -105,6 +105,8 @@ class RigidState(Saved):
     ctrl: Tensor | None = None
     """(B, A) controls, held likewise, of the actuators that `dofs` does not describe, see `control_actuators`; None
     where the scene has none."""
+    mocap: Tensor | None = None
+    """(B, M, 7) position (m) and quaternion (wxyz) of the mocap bodies, held likewise; None where there are none."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,10 @@ class RigidParameters(ArticulatedBody):
         self._set("inertia", inertia, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
 
     def set_friction(self, friction: Any, geoms_idx_local: Units = None, envs_idx: Environments = None) -> None:
-        """Set Coulomb coefficients of `geoms`, >= 0. The larger one of two surfaces that touch counts."""
+        """Set Coulomb coefficients of `geoms`, >= 0. The larger one of two surfaces that touch counts.
+
+        Explicit contact pairs of a file have their own, which stay.
+        """
         self._set("friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
 
     def set_contact_stiffness(

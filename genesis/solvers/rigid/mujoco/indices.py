@@ -62,6 +62,12 @@ def touch_number(a, t, what):
 
 
 @traced
+def pair_number(a, p, what):
+    """Of an explicit pair."""
+    return value(element(a.pair_law, slot.PAIR_NUMBERS * p + what))
+
+
+@traced
 def equality(a, e, what):
     return value(element(a.equality, slot.EQUALITY_INTS * e + what))
 

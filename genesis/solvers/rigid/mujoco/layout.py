@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 from genesis.solvers.rigid import layout as rigid
-from genesis.solvers.rigid.layout import places
+from genesis.solvers.rigid.layout import MOCAP_TABLE, places
 
 EULER, IMPLICITFAST, RK4 = "Euler", "implicitfast", "RK4"
 EVALUATIONS = {EULER: 1, IMPLICITFAST: 1, RK4: 4}
@@ -42,6 +42,10 @@ class Features(NamedTuple):
     """Whether there are equality constraints."""
     actuators: bool = False
     """Whether there are actuators with a law of their own: `actuators`."""
+    explicit: bool = False
+    """Whether there are explicit contact pairs, which have a law of their own."""
+    mocaps: bool = False
+    """Whether there are mocap bodies."""
     free_bodies: bool = False
     """Whether gyroscopic forces of free bodies that carry nothing are taken implicitly: `free_bodies`."""
 
@@ -51,19 +55,23 @@ class Features(NamedTuple):
         return bool(self.pairs) or self.equalities
 
 
-TOUCH_INTS = 15
+TOUCH_INTS = 16
 (T_LINK, T_GEOM, T_DOF, T_DEPTH, T_DIM, T_KIND, T_MOST,
- T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B, T_CORNERS) = range(TOUCH_INTS)  # fmt: skip
+ T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B, T_CORNERS,
+ T_PAIR) = range(TOUCH_INTS)  # fmt: skip
 """Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
 kind; contacts that it has at most. With a ground: its index, the geom's points that are tried, and how many corners a
 mesh chooses these from. With another geom: T_GROUND is -1, T_KIND the place in `Features.pairs`; the normal points away
-from the first geom."""
+from the first geom. Last, the explicit pair that it is, or -1."""
 SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
 """Kinds of a touch with a ground. A capsule is two spheres with a hint for the tangent."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
 """Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest
 distance, m, of the geom's centre from the ground or the other's centre at which they may touch."""
+*_rows, PAIR_NUMBERS = places(2, 2, 5, 5)
+P_REF, P_FRICTION_REF, P_IMP, P_FRICTION = _rows
+"""Of an explicit pair: solref, that of rows of friction of elliptic cones, solimp, friction by row."""
 GEOM_ROWS = 6
 G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
 """Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
@@ -215,8 +223,10 @@ ACTUATOR_TABLE: Table = (
     Array("gact_out", "A1", ("envs", "activations"), "step_adjoint"),
     Array("gctrl_out", "A1", ("envs", "actuators"), "step_adjoint"),
 )
+PAIR_TABLE: Table = (Array("pair_law", "A1", ("explicit_pairs", PAIR_NUMBERS), "constant"),)
 
 
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
-    return (*TABLE, *ACTUATOR_TABLE) if features.actuators else TABLE
+    parts = ((ACTUATOR_TABLE, features.actuators), (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps))
+    return (*TABLE, *(array for part, wanted in parts if wanted for array in part))

@@ -8,12 +8,14 @@ import numpy as np
 from genesis.contact.narrow_phase.finders import FINDERS
 from genesis.contact.narrow_phase.layout import MOST
 from genesis.loaders import rotations
-from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
+from genesis.loaders.contact_mixing import Meeting, PairNumbers, candidates, explicit, ground_candidates, mix, share_of
+from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import JOINT_SIZES, RigidModel
+from genesis.loaders.mujoco_numbers import MujocoNumbers
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
-from genesis.solvers.rigid.mujoco.smoothing import extra_margin
+from genesis.solvers.rigid.mujoco.smoothing import extra_margin, smoothed
 from genesis.solvers.rigid.setup import Place
 
 KINDS = {"sphere": slot.SPHERE, "capsule": slot.SPHERE, "box": slot.BOX, "ellipsoid": slot.ELLIPSOID,
@@ -91,7 +93,7 @@ class Touches(NamedTuple):
 
 
 def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom], meeting: Sequence[tuple[int, int]], smoothing: float,
+    model: RigidModel, grounds: Sequence[GroundGeom], meeting: Sequence[Meeting], smoothing: float,
     timestep: float,
 ) -> Touches:  # fmt: skip
     """Of two geoms first (`meeting`: of `meeting_geoms`), then with grounds, by link."""
@@ -99,24 +101,24 @@ def pack_touches(
     for geom in model.geoms:
         firsts.append(len(points))
         points += list(points_of(geom))
-    known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
-    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in known})
-    chains = chains_of(model)
+    known = [met for met in meeting if kinds_of(model, met.one, met.two) in FINDERS]
+    kinds = kernel_kinds({kinds_of(model, met.one, met.two) for met in known})
+    chains, numbers = chains_of(model), numbers_of(model)
     ints, laws = [], []
-    for i, j in known:
+    for i, j, pair in known:
         one, two = model.geoms[i], model.geoms[j]
         own, other = ([dof for dof in chains[x.link] if dof not in chains[y.link]] for x, y in ((one, two), (two, one)))
-        of_both = mix(one, two)
+        of_both = mix(one, two) if pair < 0 else explicit(numbers, pair)
         kind = kinds.index(kinds_of(model, i, j))
         ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, MOST, -1, 0, 0,
-                     two.link, j, max(other, default=-1), len(other), 0))  # fmt: skip
+                     two.link, j, max(other, default=-1), len(other), 0, pair))  # fmt: skip
         radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
         laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
-    touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
+    touching = ground_candidates(model, grounds)
     of_links = np.zeros((model.n_links, 2), int)
-    for g, h in sorted(touching, key=lambda pair: (model.geoms[pair[0]].link, pair)):
+    for g, h, pair in sorted(touching, key=lambda found: (model.geoms[found[0]].link, found)):
         geom, ground = model.geoms[g], grounds[h]
-        of_both = mix(geom, ground)
+        of_both = mix(geom, ground) if pair < 0 else explicit(numbers, pair)
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
@@ -124,7 +126,7 @@ def pack_touches(
         n = MOST_OF_HULL if geom.kind == "hull" else corners
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
-                     0, 0, -1, 0, corners))  # fmt: skip
+                     0, 0, -1, 0, corners, pair))  # fmt: skip
         radius = float(np.linalg.norm(prepare.bounding_box(geom)))
         laws.append(touch_law(geom, ground, of_both, radius, smoothing, timestep))
     return Touches(np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
@@ -142,14 +144,27 @@ def touch_law(
     return share, -1.0 if higher == 0 else float(higher > 0), margin, radii + margin
 
 
-def meeting_geoms(model: RigidModel, self_collision: bool) -> list[tuple[int, int]]:
+def pack_pairs(numbers: MujocoNumbers, smoothing: float) -> np.ndarray:
+    """`pair_law` of `layout.TABLE`."""
+    pairs = numbers.pairs
+    rows = np.zeros((len(pairs), slot.PAIR_NUMBERS))
+    own = np.any(pairs.solreffriction != 0, axis=1, keepdims=True)
+    for first, values in (
+        (slot.P_REF, pairs.solref), (slot.P_FRICTION_REF, np.where(own, pairs.solreffriction, pairs.solref)),
+        (slot.P_IMP, smoothed(pairs.solimp, smoothing)), (slot.P_FRICTION, pairs.friction),
+    ):  # fmt: skip
+        rows[:, first : first + values.shape[1]] = values
+    return rows
+
+
+def meeting_geoms(model: RigidModel, self_collision: bool) -> list[Meeting]:
     """Geoms that may touch each other, by what files say, and that some joint moves against each other."""
     chains, trees = chains_of(model), prepare.roots(model)
     found = []
-    for i, j in candidates(model):
-        one, two = model.geoms[i].link, model.geoms[j].link
+    for met in candidates(model):
+        one, two = model.geoms[met.one].link, model.geoms[met.two].link
         if chains[one] != chains[two] and (self_collision or trees[one] != trees[two]):
-            found.append((i, j))
+            found.append(met)
     return found
 
 
