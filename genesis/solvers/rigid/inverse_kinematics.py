@@ -12,7 +12,7 @@ import torch
 from genesis.math import quaternion
 from genesis.solvers.rigid.tree import Tree
 
-FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-12, 1e4
+FIRST_DAMPING, MOST_DAMPING = 1e-3, 1e4
 """l over the mean of the diagonal of J J'. A start is given up where the largest does not help."""
 EASED, RAISED = 0.1, 4.0
 """Factors of l after a step that helps, and after one that does not."""
@@ -138,7 +138,7 @@ def _descend(
     tree: Tree, targets: Targets, ranges: Ranges, qpos: torch.Tensor, effort: Effort
 ) -> tuple[torch.Tensor, torch.Tensor]:
     error, jacobian = _errors(tree, targets, qpos)
-    damping = qpos.new_full((len(qpos), 1, 1), FIRST_DAMPING)
+    damping, epsilon = qpos.new_full((len(qpos), 1, 1), FIRST_DAMPING), torch.finfo(qpos.dtype).eps
     for _ in range(effort.iterations):
         going = ~effort.reached(error) & (damping[:, 0, 0] < MOST_DAMPING)
         if not bool(going.any()):
@@ -146,14 +146,13 @@ def _descend(
         wanted = error.flatten(1)[..., None]
         free = jacobian * ranges.free(tree, qpos, (jacobian.transpose(1, 2) @ wanted)[..., 0])[:, None]
         square = free @ free.transpose(1, 2)
-        scale = square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + torch.finfo(qpos.dtype).tiny
-        step = free.transpose(1, 2) @ torch.linalg.solve(
-            square + damping * scale * torch.eye(square.shape[1], dtype=qpos.dtype, device=qpos.device), wanted
-        )
+        scale = square.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + epsilon
+        damped = square + damping * scale * torch.eye(square.shape[1], dtype=qpos.dtype, device=qpos.device)
+        step = free.transpose(1, 2) @ torch.linalg.solve_ex(damped, wanted).result  # what is not finite does not help
         there = ranges.clip(tree, tree.move(qpos, step[..., 0]))
         its_error, its_jacobian = _errors(tree, targets, there)
         better = going & (_cost(its_error) < HELPS * _cost(error))
-        damping = (damping * torch.where(better, EASED, RAISED)[:, None, None]).clamp(LEAST_DAMPING, MOST_DAMPING)
+        damping = (damping * torch.where(better, EASED, RAISED)[:, None, None]).clamp(epsilon, MOST_DAMPING)
         qpos = torch.where(better[:, None], there, qpos)
         error = torch.where(better[:, None, None], its_error, error)
         jacobian = torch.where(better[:, None, None], its_jacobian, jacobian)
