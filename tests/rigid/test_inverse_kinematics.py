@@ -135,8 +135,8 @@ def test_gradients_by_targets_are_those_of_difference_quotients():
     at, turn = (x.detach() for x in pose(robot, start, "link5"))
     at = at + quaternion.rotate(turn, point)
     weight = torch.randn(6, dtype=real)
-    conditioned = torch.linalg.svdvals(robot.get_jacobian("link5", point))[:, -1] > 0.03
-    assert conditioned.sum() >= 4
+    conditioned = torch.linalg.svdvals(robot.get_jacobian("link5", point))[:, -1] > 0.05
+    assert conditioned.sum() >= 3
 
     def solved(given):
         pos, vector, local = given.split(3, 1)
