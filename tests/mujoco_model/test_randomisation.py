@@ -280,3 +280,28 @@ def test_force_sensors_are_mujocos(case):
         names = [mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_GEOM, g) for g in range(m.ngeom)]
         wanted = np.stack([force[names.index(name)] for name in contacts.geom_names])
         assert np.abs(ours - wanted).max() < 1e-8 * np.abs(wanted).max()
+
+
+PILE = """
+<mujoco><option timestep="0.004" integrator="Euler"/>
+  <default><geom solref="0.02 1" solimp="0.8 0.95 0.01 0.5 2" condim="3" density="600"/></default>
+  <worldbody>
+    <geom name="floor" type="plane" size="0 0 1" euler="0 3 0"/>
+    <body pos="0 0 0.1"><freejoint/><geom type="box" size="0.2 0.17 0.1"/></body>
+    <body pos="0.05 0.03 0.31" euler="3 5 30"><freejoint/><geom type="box" size="0.12 0.1 0.09"/></body>
+    <body pos="0.02 0.02 0.5"><freejoint/><geom type="sphere" size="0.09"/></body>
+    <body pos="0.19 0.1 0.29" euler="80 10 20"><freejoint/><geom type="capsule" size="0.05 0.09"/></body>
+    <body pos="-0.15 -0.05 0.31" euler="20 50 20"><freejoint/><geom type="box" size="0.05 0.08 0.07"/></body>
+    <body pos="0 -1 0.5"><joint name="a" axis="0 1 0" damping="0.2"/><joint axis="1 0 0" damping="1"/>
+      <geom type="capsule" fromto="0 0 0 0.3 0 0" size="0.04"/></body>
+  </worldbody>
+  <actuator><motor joint="a"/></actuator>
+</mujoco>
+"""
+
+
+@pytest.mark.slow
+def test_sizes_of_bodies_that_lie_on_each_other():
+    pile = Case(PILE, seed=1)
+    test_each_environment_steps_as_mujoco_with_its_numbers(pile, "size")
+    test_gradients_are_differences_of_mujocos_steps(pile, "size")

@@ -165,8 +165,9 @@ class RigidParameters(ArticulatedBody):
         solids = [self._solid(index) for index in chosen] if boolean("inertia", inertia) else []
         given = numeric(f"{self.name}.size", size, self._values.scene)
         if given.dim() and given.shape[-1] == 3:
+            several = given.dim() > 1 and given.shape[-2] == len(chosen) > 1
             for k, index in enumerate(chosen):
-                own = given[..., k if given.shape[-2] > 1 else 0, :] if given.dim() > 1 else given
+                own = given[..., k, :] if several else given
                 check_range(f"{self.name}.size", own[..., : shapes.N_SIZES[self.geoms[index].kind]], 0.0)
         self._set("size", size, chosen, geoms_idx_local is None, envs_idx)
         if not solids:
