@@ -2,15 +2,17 @@
 these; and what contacts and force sensors read."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
 import pytest
 import torch
 
+import genesis as gs
 from tests.mujoco_model.engine import Engine, States, relative
-from tests.mujoco_model.ours import Ours, number
+from tests.mujoco_model.ours import number
+from tests.rigid.rigid_models import file_of
 
 pytestmark = pytest.mark.precision("64")
 B, F64 = 6, torch.float64
@@ -131,6 +133,8 @@ KNOBS = {
     "size": Knob("set_geoms_size", *rows("geom_size", geoms), draw=0.1),
     "damping": Knob("set_dofs_damping", *rows("dof_damping", dofs)),
     "armature": Knob("set_dofs_armature", *rows("dof_armature", dofs)),
+    "stiffness": Knob("set_dofs_stiffness", lambda m: np.append(np.zeros(m.nv - 2), m.jnt_stiffness[-2:]),
+                      lambda m, x: m.jnt_stiffness.__setitem__(slice(-2, None), x[-2:])),
     "frictionloss": Knob("set_dofs_frictionloss", *rows("dof_frictionloss", dofs)),
     "kp": Knob("set_dofs_kp", lambda m: servo(m, 0), lambda m, x: give_servo(m, x, 0)),
     "kv": Knob("set_dofs_kv", lambda m: servo(m, 1), lambda m, x: give_servo(m, x, 1)),
@@ -146,7 +150,13 @@ class Case:
 
     def __init__(self, text: str = SCENE, seed: int = 0) -> None:
         self.engine = Engine(text)
-        self.ours = Ours(text, B, requires_grad=True, outputs=("contacts", "link_wrench"))
+        for bound in (self.engine.m.geom_rbound, self.engine.m.geom_aabb[:, 3:], self.engine.m.bvh_aabb[:, 3:]):
+            bound *= 1.5  # or MuJoCo would not see contacts of larger sizes
+        sim = gs.options.SimOptions(dt=self.engine.m.opt.timestep, substeps=1, requires_grad=True)
+        law = gs.options.MujocoContact(smoothing=0.0)
+        self.scene = gs.Scene(sim_options=sim, rigid_options=gs.options.RigidOptions(contact=law))
+        self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(text)))
+        self.scene.build(n_envs=B, outputs=("contacts", "link_wrench"))
         self.states = self._standing(np.random.default_rng(seed))
 
     def _standing(self, rng: np.random.Generator) -> States:
@@ -162,10 +172,13 @@ class Case:
 
     def step(self) -> torch.Tensor:
         """(B, nq + nv) after one of ours, from the states."""
-        self.ours.place(number(self.states.qpos), number(self.states.qvel))
-        self.ours.robot.control_actuators(number(self.states.ctrl))
-        self.ours.step()
-        return self.ours.state()
+        self.scene.reset()
+        self.robot.set_qpos(number(self.states.qpos), zero_velocity=False)
+        self.robot.set_dofs_velocity(number(self.states.qvel))
+        self.robot.control_actuators(number(self.states.ctrl))
+        self.scene.step()
+        parts = (self.robot.get_qpos(), self.robot.get_dofs_velocity())
+        return torch.cat([part.as_subclass(torch.Tensor) for part in parts], -1)
 
     def wanted(self, env: int, changes: dict[str, np.ndarray]) -> np.ndarray:
         """(nq + nv,) after MuJoCo's from an environment's state, with these numbers in place of the model's."""
@@ -187,7 +200,7 @@ def case():
 
 def set_all(case, values):
     for name, value in values.items():
-        getattr(case.ours.robot, KNOBS[name].setter)(number(value))
+        getattr(case.robot, KNOBS[name].setter)(number(value))
 
 
 def drawn(case, name, seed=0):
@@ -233,7 +246,7 @@ def test_gradients_are_differences_of_mujocos_steps(case, name):
     given = number(np.broadcast_to(own, (B, *own.shape)).copy()).requires_grad_()
     weight = np.random.default_rng(3).normal(size=m.nq + m.nv)
     try:
-        getattr(case.ours.robot, KNOBS[name].setter)(given)
+        getattr(case.robot, KNOBS[name].setter)(given)
         (slope,) = torch.autograd.grad((case.step() @ number(weight)).sum(), given)
     finally:
         with torch.no_grad():
@@ -258,7 +271,7 @@ def test_force_sensors_are_mujocos(case):
     """The force that a link's parent exerts on it, and its torque about the link's frame; and contacts' forces."""
     with torch.no_grad():
         case.step()
-    robot, m, d = case.ours.robot, case.engine.m, case.engine.d
+    robot, m, d = case.robot, case.engine.m, case.engine.d
     sensed = [robot.get_force_torque(link).numpy() for link in ("fore", "arm")]
     contacts = robot.get_contacts()
     for env, state in enumerate(case.states):
