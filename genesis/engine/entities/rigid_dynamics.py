@@ -81,21 +81,39 @@ class RigidDynamics(RigidActuators):
         return self._values.own(world), self._values.own(placed.quat[:, chosen])
 
     def inverse_kinematics(
-        self, link: Link, pos: Array | None = None, quat: Array | None = None, local_point: Array | None = None,
-        **how: Any,
-    ) -> Tensor | tuple[Tensor, Tensor]:  # fmt: skip
+        self,
+        link: Link,
+        pos: Array | None = None,
+        quat: Array | None = None,
+        local_point: Array | None = None,
+        *,
+        init_qpos: Array | None = None,
+        dofs_idx_local: Units = None,
+        respect_joint_limit: bool = True,
+        pos_tol: float = 1e-4,
+        rot_tol: float = 1e-3,
+        max_solver_iters: int = 50,
+        max_samples: int = 20,
+        return_error: bool = False,
+        envs_idx: Environments = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """qpos (B, Q) at which a point of a link is at `pos`, the link turned as `quat` says, or both.
 
-        The robot is not moved: pass the result to `set_qpos`, or to `control_dofs_position`.
+        The robot is not moved: pass the result to `set_qpos`, or to `control_dofs_position`. Arguments that are not
+        described here are those of `inverse_kinematics_multilink`, which says what is differentiable.
 
         Args:
             link: A link, its name or its index.
             pos: (3,), or a row for each chosen environment, m; None: anywhere.
             quat: (4,), or a row for each chosen environment, wxyz; None: anyhow.
             local_point: (3,), or a row for each chosen environment, m, in the link's frame; None: its origin.
-            how: As in `inverse_kinematics_multilink`. With `return_error` the errors are (B, 6).
+            return_error: Whether to return what is missing as well: (B, 6).
         """
-        found = self.inverse_kinematics_multilink([link], [pos], [quat], [local_point], **how)
+        found = self.inverse_kinematics_multilink(
+            [link], [pos], [quat], [local_point], init_qpos=init_qpos, dofs_idx_local=dofs_idx_local,
+            respect_joint_limit=respect_joint_limit, pos_tol=pos_tol, rot_tol=rot_tol,
+            max_solver_iters=max_solver_iters, max_samples=max_samples, return_error=return_error, envs_idx=envs_idx,
+        )  # fmt: skip
         return (found[0], cast(Tensor, found[1][:, 0])) if isinstance(found, tuple) else found
 
     def inverse_kinematics_multilink(
