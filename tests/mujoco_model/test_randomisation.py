@@ -22,16 +22,17 @@ SCENE = """
 <mujoco><option timestep="0.004" integrator="Euler"/>
   <default><geom solref="0.02 1" solimp="0.8 0.95 0.01 0.5 2" condim="4"/></default>
   <worldbody>
-    <geom name="floor" type="plane" size="0 0 1" euler="0 4 0" friction="0.1 0.001 0.0001"/>
+    <geom name="floor" type="plane" size="0 0 1" euler="0 4 0" friction="0.1 0.001 0.0001" contype="3"
+      conaffinity="3"/>
     <body name="ball" pos="0 0 0.2"><freejoint/><geom name="ball" type="sphere" size="0.1" density="800"/></body>
     <body name="pill" pos="0.02 0.03 0.4" euler="70 20 0"><freejoint/>
       <geom name="pill" type="capsule" size="0.06 0.1" density="600"/></body>
     <body name="brick" pos="0.7 0 0.1" euler="4 3 20"><freejoint/>
-      <geom name="brick" type="box" size="0.1 0.15 0.08" density="500" contype="0"/></body>
+      <geom name="brick" type="box" size="0.1 0.15 0.08" density="500" contype="2" conaffinity="0"/></body>
     <body name="drum" pos="-0.8 0 0.14" euler="50 10 0"><freejoint/>
-      <geom name="drum" type="cylinder" size="0.1 0.12" density="500" contype="0"/></body>
+      <geom name="drum" type="cylinder" size="0.1 0.12" density="500" contype="2" conaffinity="0"/></body>
     <body name="egg" pos="0 0.9 0.12" euler="20 30 0"><freejoint/>
-      <geom name="egg" type="ellipsoid" size="0.1 0.14 0.08" density="500" contype="0"/></body>
+      <geom name="egg" type="ellipsoid" size="0.1 0.14 0.08" density="500" contype="2" conaffinity="0"/></body>
     <body name="arm" pos="0 -1 0.5"><joint name="servo" axis="0 1 0" damping="0.2" armature="0.02" stiffness="3"
         frictionloss="0.1"/><geom name="arm" type="capsule" fromto="0 0 0 0.3 0 -0.3" size="0.04"/>
       <site name="seat" size="0.01"/>
