@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import genesis as gs
+from genesis.math import quaternion
 from tests.mujoco_model.engine import Engine, States, relative
 from tests.mujoco_model.ours import number
 from tests.rigid.rigid_models import file_of
@@ -106,9 +107,22 @@ def inertia_of(m):
     return np.array(out)
 
 
+def refresh(m):
+    """MuJoCo keeps the inertia of lone bodies beside their masses; inverse weights stay, as a setter leaves ours."""
+    kept = m.dof_invweight0.copy(), m.body_invweight0.copy()
+    mujoco.mj_setConst(m, mujoco.MjData(m))
+    m.dof_invweight0[:], m.body_invweight0[:] = kept
+
+
+def give_mass(m, value):
+    m.body_mass[bodies(m)] = value
+    refresh(m)
+
+
 def give_inertia(m, value):
     """Whose axes stay: all of a body's six numbers are scaled by one factor."""
     m.body_inertia[bodies(m)] *= (value[:, :3].sum(1) / inertia_of(m)[:, :3].sum(1))[:, None]
+    refresh(m)
 
 
 def give_servo(m, value, which):
@@ -124,7 +138,7 @@ def servo(m, which):
 
 
 KNOBS = {
-    "mass": Knob("set_mass", *rows("body_mass", bodies)),
+    "mass": Knob("set_mass", lambda m: m.body_mass[bodies(m)], give_mass),
     "inertia": Knob("set_inertia", inertia_of, give_inertia),
     "friction": Knob("set_friction", lambda m: m.geom_friction[geoms(m), 0],
                      lambda m, x: m.geom_friction.__setitem__((geoms(m), 0), x)),
@@ -273,16 +287,17 @@ def test_force_sensors_are_mujocos(case):
     with torch.no_grad():
         case.step()
     robot, m, d = case.robot, case.engine.m, case.engine.d
-    sensed = [robot.get_force_torque(link).numpy() for link in ("fore", "arm")]
-    contacts = robot.get_contacts()
+    contacts, links = robot.get_contacts(), [robot.get_link(name).idx_local for name in ("fore", "arm")]
+    sensed, turns = robot.get_links_wrench(links), robot.get_links_quat(links)
+    inside = torch.stack([robot.get_force_torque(link) for link in links], 1).unflatten(-1, (2, 3))
+    turned = quaternion.rotate(turns[:, :, None], inside).flatten(2)
+    assert torch.allclose(turned, sensed)  # in the link's frame as it stands after the step
     for env, state in enumerate(case.states):
         case.engine.qacc(*state)
-        mujoco.mj_sensorAcc(m, d)
-        mujoco.mj_rnePostConstraint(m, d)
-        data = d.sensordata.reshape(2, 6)
-        found = np.stack([part[env] for part in sensed])
-        signs = np.array([np.abs(found + data).max(), np.abs(found - data).max()])
-        assert signs.min() < 1e-8 * np.abs(data).max(), (found, data)
+        frames = [d.site(name).xmat.reshape(3, 3) for name in ("cuff", "seat")]
+        data = [np.concatenate([turn @ six[:3], turn @ six[3:]])
+                for turn, six in zip(frames, d.sensordata.reshape(2, 6), strict=True)]  # fmt: skip
+        assert np.abs(sensed[env].numpy() - np.stack(data)).max() < 1e-8 * np.abs(data).max()
         force = np.zeros((m.ngeom, 3))
         for k in range(d.ncon):
             six = np.zeros(6)
