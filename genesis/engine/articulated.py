@@ -48,6 +48,7 @@ SETTERS = {
     "stiffness": "set_dofs_stiffness",
     "kp": "set_dofs_kp",
     "kv": "set_dofs_kv",
+    "size": "set_geoms_size",
     "actuator_gain": "set_actuators_gain",
     "actuator_bias": "set_actuators_bias",
 }

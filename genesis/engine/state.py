@@ -129,7 +129,7 @@ class RigidEntityState(Saved):
 
 @dataclass(frozen=True, eq=False)
 class Contacts(Saved):
-    """How the ground touched an articulated body during the last step, per contact point (C). World frame."""
+    """How an articulated body was touched during the last step, per contact point or geom (C). World frame."""
 
     force: Tensor
     """(B, C, 3) mean force on the body's link, N; zero where nothing touched."""
@@ -144,7 +144,7 @@ class Contacts(Saved):
 
     @property
     def touching(self) -> torch.Tensor:
-        """(B, C) bool, plain, without a graph: which points touched the ground."""
+        """(B, C) bool, plain, without a graph: which of them touched something."""
         return self.force.detach().as_subclass(torch.Tensor).abs().sum(dim=2) > 0
 
 

@@ -36,6 +36,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     T_GEOM_B,
     T_LINK,
     T_LINK_B,
+    T_MARGIN,
     WJ,
     WN,
     WNN,
@@ -297,7 +298,7 @@ def contacts(features: Features) -> Functions:
             slopes.place -= where(of.on, asked_place(a, b, my.touch(a, of.touch, T_GEOM)), lanes3())
         add_power(a, b, l, r, 1.0, gA, gN, gV)
         R, world = at.turned(a, s, b, l), at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
-        gturn, gc = to.place_adjoint(a, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
+        gturn, gc = to.place_adjoint(a, b, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
         at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(gturn, gc))
 
     @ti.func
@@ -347,6 +348,8 @@ def contacts(features: Features) -> Functions:
         add_power(a, b, m, rb, 1.0, gA, gN, gV)
         gn, _ghint = to.frame_adjoint(of.n, to.world_hint(of.n), g)
         shift_a, turn_a, shift_b, turn_b = bo.slopes(a, b, of, g.place, g.distance, gn)
+        distance = of.y + my.touch_number(a, contact.touch, T_MARGIN)
+        bo.sizes_adjoint(a, b, of, distance, shift_a, shift_b)
         at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(turn_a + of.posed.ca.cross(shift_a), shift_a))
         at.add(a, a.back, at.back_at(a, b, m, BW), Spatial(turn_b + of.posed.cb.cross(shift_b), shift_b))
 

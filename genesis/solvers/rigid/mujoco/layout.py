@@ -68,15 +68,15 @@ SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
 """Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest
-distance, m, of the geom's centre from the ground or the other's centre at which they may touch."""
+distance, m, of the geom's centre from the ground or the other's centre at which they may touch, less what follows from
+sizes."""
 *_rows, PAIR_NUMBERS = places(2, 2, 5, 5)
 P_REF, P_FRICTION_REF, P_IMP, P_FRICTION = _rows
 """Of an explicit pair: solref, that of rows of friction of elliptic cones, solimp, friction by row."""
-GEOM_ROWS = 6
-G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
-"""Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
-hint for the tangent), of an ellipsoid its squared semi-axes as a symmetric matrix, and of a hull (greatest distance of
-a vertex, -, -)."""
+GEOM_ROWS = 4
+G_POS, G_X, G_Y, G_Z = range(GEOM_ROWS)
+"""Rows of a geom in its link's frame: (centre, greatest distance of a vertex of a hull), (x axis, 1: a radius about a
+point or a segment), (y axis, 1: a half length along z), (z axis, 1: a hint for the tangent)."""
 
 *_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
 FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows
@@ -143,6 +143,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "rotational_friction": ("geoms", 2),
     "solref": ("geoms", 2),
     "solimp": ("geoms", 5),
+    "size": ("geoms", 3),
     "actuator_gain": ("actuators", 3),
     "actuator_bias": ("actuators", 3),
     "ground_friction": ("grounds",),
@@ -151,12 +152,12 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "ground_solimp": ("grounds", 5),
 }
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
-rolling."""
+rolling. Sizes as in `Geom.size`."""
 
 NOT_SHARED = ("link_law", "point", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
-    Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
+    Array("point", "A1", ("geom_points", 4), "constant"),  # in sizes, or of a hull in its link's frame; 1: a radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
     Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
     Array("carries_nothing", "I1", ("links",), "constant"),  # 1: `free_bodies` has the link

@@ -116,6 +116,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}rotational_friction"] = [(geom.contact.torsional, geom.contact.rolling) for geom in geoms]
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
+    values["size"] = np.reshape([geom.size for geom in model.geoms], (-1, 3))
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
 
 
