@@ -1,0 +1,220 @@
+"""URDF files: what MuJoCo's reader is given of them, and what it would lose."""
+
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from genesis.errors import GenesisValueError
+from genesis.loaders.lazy_import import mujoco
+from genesis.loaders.reading import Reading, listed
+from genesis.loaders.repair import repair_mesh, repair_urdf
+from genesis.loaders.translate import WORLD
+
+XACRO = "http://www.ros.org/wiki/xacro"
+DENSITY = 1000.0
+"""kg/m^3 of collision shapes of links without <inertial>: MuJoCo's default."""
+
+
+def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
+    """MuJoCo's specification of a URDF file. Raises GenesisValueError."""
+    source = repr(str(file))
+    root = _parse(file)
+    repairs: list[str] = []
+    mimics = [joint for joint in root.iterfind("joint") if joint.find("mimic") is not None]
+    followed = [_take_mimic(joint, file) for joint in mimics]
+    children = {child.get("link") for child in root.iterfind("joint/child")}
+    bases = [link.get("name") for link in root.iterfind("link") if link.get("name") not in children]
+    losses = [*_take_limits(root, source), *_untouchable(root, source)]
+    guessed = [
+        str(link.get("name"))
+        for link in root.iterfind("link")
+        if link.find("inertial") is None and link.find("collision") is not None
+    ]
+    places = _take_meshes(root, file, repairs if repair else None)
+    if repair:
+        repairs += repair_urdf(root, fixed)
+    for link in root.iterfind("link"):
+        for visual in link.findall("visual"):  # there to be looked at, often in formats that MuJoCo does not read
+            link.remove(visual)
+    settings = _compiler_settings(root)
+    settings.attrib.pop("meshdir", None)
+    settings.set("strippath", "false")
+    spec = mujoco().MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    for mesh in spec.meshes:
+        place = places[mesh.file]
+        mesh.file = str(place)
+        if repair:
+            repairs += repair_mesh(mesh, place)
+    if not fixed and bases != [WORLD]:
+        for body in spec.worldbody.bodies:
+            if not body.joints:
+                body.add_freejoint()
+    for joint, (other, offset, multiplier) in zip(mimics, followed, strict=True):
+        kinds = {"type": mujoco().mjtEq.mjEQ_JOINT, "objtype": mujoco().mjtObj.mjOBJ_JOINT}
+        equality = spec.add_equality(name=joint.get("name"), name1=joint.get("name"), name2=other, **kinds)
+        equality.data[:5] = offset, multiplier, 0.0, 0.0, 0.0
+    lost = {"mimic": [str(joint.get("name")) for joint in mimics]} if mimics else {}
+    return Reading(spec, lost, losses, repairs, lambda model: _made_up(model, guessed, source))
+
+
+def urdf_files(file: Path) -> list[tuple[str, Path]]:
+    """(name in the text, file) of a URDF file and those of its meshes that exist."""
+    found = [(file.name, file)]
+    root = _parse(file)
+    folder = _compiler_settings(root).get("meshdir", "")
+    for mesh in root.iterfind("link/collision/geometry/mesh"):
+        name = mesh.get("filename") or ""
+        found += [(name, place.absolute()) for place in _mesh_places(name, file, folder) if place.is_file()][:1]
+    return found
+
+
+def _made_up(model: Any, names: list[str], source: str) -> list[str]:
+    """Whose masses come from collision shapes."""
+    masses = {name: float(model.body(name).mass[0]) for name in names}
+    heavy = [f"{name!r}: {mass:.3g} kg" for name, mass in masses.items() if mass > 0]
+    if not heavy:
+        return []
+    more = f" and {len(heavy) - 5} more" if len(heavy) > 5 else ""
+    return [
+        f"links of {source} must have an <inertial> for their mass to be right, got none: {DENSITY:g} kg/m^3 of their "
+        f"collision shapes are taken ({', '.join(heavy[:5])}{more}). Give them one."
+    ]
+
+
+def _untouchable(root: ElementTree.Element, source: str) -> list[str]:
+    """Links that can be seen and not be touched."""
+    names = [
+        str(link.get("name"))
+        for link in root.iterfind("link")
+        if link.find("visual") is not None and link.find("collision") is None
+    ]
+    if not names:
+        return []
+    return [
+        f"links of {source} must have a <collision> to touch anything, got only <visual> of {listed(names)}, which "
+        "pass through everything. Give them one if they should not."
+    ]
+
+
+def _take_limits(root: ElementTree.Element, source: str) -> list[str]:
+    """Writes the end that a range leaves out, which is 0. Returns what of limits is left out."""
+    endless, fast = [], []
+    for joint in root.iterfind("joint"):
+        limit = joint.find("limit")
+        if joint.get("type") in ("revolute", "prismatic"):
+            low, high = ("0", "0") if limit is None else (limit.get("lower", "0"), limit.get("upper", "0"))
+            if limit is not None:
+                limit.set("lower", low)
+                limit.set("upper", high)
+            if _number(low) == _number(high):
+                endless.append(str(joint.get("name")))
+        if limit is not None and 0 < _number(limit.get("velocity", "0")) < math.inf:
+            fast.append(str(joint.get("name")))
+    losses = []
+    if endless:
+        losses.append(
+            f"joints of {source} must have a range, got lower = upper of {listed(endless)}, which move without limits. "
+            "Give them one, or make them fixed or continuous."
+        )
+    if fast:
+        losses.append(
+            f"{source}: limits of velocity ({listed(fast)}) are left out: nothing keeps these joints below them."
+        )
+    return losses
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _take_mimic(joint: ElementTree.Element, file: Path) -> tuple[str, float, float]:
+    """(joint that it follows, offset, multiplier); takes the element out, of which some versions of MuJoCo make
+    constraints and others nothing."""
+    mimic = joint.find("mimic")
+    assert mimic is not None
+    joint.remove(mimic)
+    other = mimic.get("joint", "")
+    moving = {each.get("name") for each in _parse(file).iterfind("joint") if each.get("type") != "fixed"}
+    if other not in moving or joint.get("type") == "fixed":
+        raise GenesisValueError(
+            f"mimic of joint {joint.get('name')!r} of {str(file)!r} must be of a joint that moves, by another, got "
+            f"{other!r}. Correct it."
+        )
+    numbers = []
+    for name, default in (("offset", "0"), ("multiplier", "1")):
+        try:
+            numbers.append(float(mimic.get(name, default)))
+        except ValueError:
+            raise GenesisValueError(
+                f"{name} of the mimic of joint {joint.get('name')!r} of {str(file)!r} must be a number, got "
+                f"{mimic.get(name)!r}. Correct it."
+            ) from None
+    return other, numbers[0], numbers[1]
+
+
+def _parse(file: Path) -> ElementTree.Element:
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        raise GenesisValueError(f"{str(file)!r} must be well-formed XML, got: {error}. Correct it.") from None
+    if root.tag != "robot":
+        raise GenesisValueError(f"{str(file)!r} must begin with <robot>, got <{root.tag}>. Pass a URDF file.")
+    for element in root.iter():
+        if element.tag.startswith(f"{{{XACRO}}}") or any("${" in value for value in element.attrib.values()):
+            name = element.tag.replace(f"{{{XACRO}}}", "xacro:")
+            raise GenesisValueError(
+                f"{str(file)!r} must be a URDF file, got one for xacro, with <{name}>. Run it through xacro first: "
+                f"xacro {file.name} > {file.name.split('.')[0]}.urdf."
+            )
+    return root
+
+
+def _compiler_settings(root: ElementTree.Element) -> ElementTree.Element:
+    """The element of MuJoCo's own settings in a URDF, added where there is none."""
+    extension = root.find("mujoco")
+    if extension is None:
+        extension = ElementTree.SubElement(root, "mujoco")
+    settings = extension.find("compiler")
+    return ElementTree.SubElement(extension, "compiler") if settings is None else settings
+
+
+def _take_meshes(root: ElementTree.Element, file: Path, repairs: list[str] | None) -> dict[str, Path]:
+    """Gives each mesh that touches a name of its own, for MuJoCo's reader takes equal names of several folders for one.
+    Returns the file of each name. Meshes without one are taken out if there are `repairs`."""
+    folder = _compiler_settings(root).get("meshdir", "")
+    names: dict[Path, str] = {}
+    for link in root.iterfind("link"):
+        for collision in link.findall("collision"):
+            mesh = collision.find("geometry/mesh")
+            if mesh is None:
+                continue
+            name = mesh.get("filename") or ""
+            looked = _mesh_places(name, file, folder)
+            place = next((place.absolute() for place in looked if place.is_file()), None)
+            if place is None and repairs is not None:
+                link.remove(collision)
+                repairs.append(f"mesh: {name!r} of link {link.get('name')!r} does not exist and is left out")
+            elif place is None:
+                told = ", ".join(str(place) for place in dict.fromkeys(looked[:6]))
+                raise GenesisValueError(
+                    f"mesh {name!r} of {str(file)!r} must exist, got no file. Put it where it is looked for: {told}; "
+                    "or load with repair=True, which leaves it out."
+                )
+            else:
+                mesh.set("filename", names.setdefault(place, f"{place.stem}_{len(names)}{place.suffix}"))
+    return {name: place for place, name in names.items()}
+
+
+def _mesh_places(name: str, file: Path, folder: str) -> list[Path]:
+    """Where a mesh is looked for."""
+    relative = name.removeprefix("file://")
+    places = [file.parent / folder / relative, file.parent / relative, file.parent / folder / Path(relative).name]
+    if name.startswith("package://"):
+        inside = Path(name.removeprefix("package://"))
+        without_package = Path(*inside.parts[1:])
+        places = [above / part for above in file.parents for part in (inside, without_package)] + places[-1:]
+    return places
