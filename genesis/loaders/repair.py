@@ -1,13 +1,10 @@
-"""What MuJoCo's compiler refuses and other programs take: bodies without mass, inertias that no body has, Collada."""
+"""What MuJoCo's compiler refuses and other programs take, in its specification: bodies without mass, inertias that no
+body has, meshes that enclose nothing. In the text of a URDF file: `urdf_repair.py`."""
 
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
-from genesis.errors import GenesisValueError
-from genesis.loaders import collada
 from genesis.loaders.lazy_import import mujoco
 
 LEAST_MASS = 1e-3
@@ -22,14 +19,11 @@ ROUNDING = 1e-13
 """Relative, of a sum of moments."""
 MINIMUM = 1e-15
 """Masses and moments below it MuJoCo takes for none."""
-KNOWN = (".stl", ".obj", ".msh")
-"""Meshes that MuJoCo reads."""
-
 OPEN = ("volume is too small", "misoriented", "mesh inertia")
 """Words of MuJoCo's errors about meshes that enclose no volume."""
 OF_INERTIA = (
-    "Correct it, or load with repair=True, which takes the nearest inertia that a body can have, or, for the mean of its "
-    'moments, write <compiler balanceinertia="true"/> into its element <mujoco>'
+    "Correct it, or load with repair=True, which takes the nearest inertia that a body can have, or, for the mean of "
+    'its moments, write <compiler balanceinertia="true"/> into its element <mujoco>'
 )
 OF_MESH = "Mend the mesh, or load with repair=True, which takes the inertia of its surface"
 REMEDIES = {
@@ -37,7 +31,13 @@ REMEDIES = {
     "A + B >= C": OF_INERTIA,
     "mass and inertia": "Give it an <inertial>, or load with repair=True, which gives it 1 g",
     "in fullinertia": OF_INERTIA,
-    "no decoder found": "Convert it to STL or OBJ, or, of a Collada file, load with repair=True",
+    "no decoder found": "Convert it to STL or OBJ, or load with repair=True, which takes the points of a Collada or "
+    "binary glTF file, and leaves out others",
+    "coplanar": "Give it a primitive shape, or load with repair=True, which leaves it out",
+    **dict.fromkeys(
+        ("missing element", "repeated element", "geometry specification", "too much data", "must be positive in geom"),
+        "Correct it, or load with repair=True, which takes the first, or leaves out the shape",
+    ),
     **dict.fromkeys(OPEN, OF_MESH),
 }
 """What to do about an error of MuJoCo's compiler that has these words."""
@@ -69,90 +69,6 @@ def repair_tensor(tensor: np.ndarray) -> np.ndarray | None:
     if moments.max() < MINIMUM or is_physical(moments):
         return None
     return axes @ np.diag(physical(moments)) @ axes.T
-
-
-def repair_urdf(root: ElementTree.Element, fixed: bool) -> list[str]:
-    """Mends inertias, and gives those links a mass that move and have none; the base moves unless `fixed`."""
-    repairs = []
-    links = {str(link.get("name")): link for link in root.iterfind("link")}
-    for name, link in links.items():
-        inertia = link.find("inertial/inertia")
-        if inertia is None:
-            continue
-        tensor = _tensor(inertia)
-        better = None if tensor is None else repair_tensor(tensor)
-        if better is not None:
-            _write_tensor(inertia, better)
-            repairs.append(f"inertia: that of link {name!r} is now the nearest that a body can have")
-    welded: dict[str, list[str]] = {name: [] for name in links}
-    moved: list[str] = []
-    for joint in root.iterfind("joint"):
-        parent, child = joint.find("parent"), joint.find("child")
-        if parent is None or child is None:
-            continue
-        if joint.get("type") == "fixed":
-            welded.setdefault(str(parent.get("link")), []).append(str(child.get("link")))
-        else:
-            moved.append(str(child.get("link")))
-
-    def has_mass(name: str) -> bool:
-        link = links.get(name)
-        whole = link is not None and _has_mass(link)
-        return whole or any(has_mass(other) for other in welded.get(name, ()))
-
-    children = {str(child.get("link")) for child in root.iterfind("joint/child")}
-    roots = [name for name in links if name not in children and name != "world" and not fixed]
-    for name in (*roots, *moved):
-        if name in links and not has_mass(name):
-            repairs.append(f"mass: link {name!r} has {_give_mass(links[name])}")
-    return repairs
-
-
-def _tensor(element: ElementTree.Element) -> np.ndarray | None:
-    try:
-        xx, yy, zz, xy, xz, yz = (float(element.get(f"i{pair}", "0")) for pair in ("xx", "yy", "zz", "xy", "xz", "yz"))
-    except ValueError:
-        return None
-    tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    return tensor if np.isfinite(tensor).all() else None
-
-
-def _write_tensor(element: ElementTree.Element, tensor: np.ndarray) -> None:
-    for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)):
-        element.set(f"i{'xyz'[i]}{'xyz'[j]}", repr(float(tensor[i, j])))
-
-
-def _mass(link: ElementTree.Element) -> float:
-    mass = link.find("inertial/mass")
-    try:
-        return 0.0 if mass is None else float(mass.get("value", "0"))
-    except ValueError:
-        return 0.0
-
-
-def _has_mass(link: ElementTree.Element) -> bool:
-    """Whether MuJoCo takes it for a body with mass and inertia; without <inertial> it has those of its shapes."""
-    if link.find("inertial") is None:
-        return link.find("collision") is not None
-    inertia = link.find("inertial/inertia")
-    tensor = None if inertia is None else _tensor(inertia)
-    return _mass(link) > MINIMUM and tensor is not None and bool(np.linalg.eigvalsh(tensor).max() > MINIMUM)
-
-
-def _give_mass(link: ElementTree.Element) -> str:
-    """A mass, if it has none, and a round inertia. Returns what it has now."""
-    inertial = link.find("inertial")
-    if inertial is None:
-        inertial = ElementTree.SubElement(link, "inertial")
-    weight = max(_mass(link), LEAST_MASS)
-    for tag in ("mass", "inertia"):
-        old = inertial.find(tag)
-        if old is not None:
-            inertial.remove(old)
-    ElementTree.SubElement(inertial, "mass").set("value", repr(weight))
-    moment = weight * LEAST_RADIUS**2
-    _write_tensor(ElementTree.SubElement(inertial, "inertia"), moment * np.eye(3))
-    return f"{weight:g} kg and {moment:.1e} kg m^2 now"
 
 
 def repair_spec(spec: Any) -> list[str]:
@@ -195,23 +111,9 @@ def _spec_has_mass(body: Any) -> bool:
     return bool(whole) or any(_spec_has_mass(child) for child in body.bodies if not child.joints)
 
 
-def repair_mesh(mesh: Any, path: Path) -> list[str]:
-    """Gives a mesh of MuJoCo's specification the points of a Collada file, whose convex hull touches.
-
-    Raises:
-        GenesisValueError: It is no such file.
-    """
-    if path.suffix.lower() in KNOWN:
-        return []
-    if path.suffix.lower() != ".dae":
-        raise GenesisValueError(f"mesh {str(path)!r} must be STL, OBJ or Collada, got {path.suffix}. Convert it.")
-    mesh.file = ""
-    mesh.uservert = collada.points(path).ravel().astype(np.float32)
-    return [f"mesh: of the Collada file {path.name!r} the convex hull of its points is taken"]
-
-
 def compiled(spec: Any, repairs: list[str] | None) -> Any:
-    """MuJoCo's compiled model. With `repairs` meshes that enclose no volume get the inertia of their surface.
+    """MuJoCo's compiled model. With `repairs` meshes that enclose no volume get the inertia of their surface, and flat
+    ones are left out.
 
     Raises:
         ValueError: As MuJoCo's compiler.
@@ -220,12 +122,20 @@ def compiled(spec: Any, repairs: list[str] | None) -> Any:
         try:
             return spec.compile()
         except ValueError as error:
-            shell = mujoco().mjtMeshInertia.mjMESH_INERTIA_SHELL
-            bad = [mesh for mesh in spec.meshes if mesh.name and mesh.name in str(error) and mesh.inertia != shell]
-            if repairs is None or not bad or not any(words in str(error) for words in OPEN):
+            text, shell = str(error), mujoco().mjtMeshInertia.mjMESH_INERTIA_SHELL
+            named = [mesh for mesh in spec.meshes if mesh.name and mesh.name in text]
+            worst = max(named, key=lambda mesh: len(mesh.name), default=None)
+            if repairs is None or worst is None:
                 raise
-            worst = max(bad, key=lambda mesh: len(mesh.name))
-            worst.inertia = shell
-            repairs.append(
-                f"mesh: {worst.name!r} encloses no volume, and has the inertia of its surface where it gives one"
-            )
+            if "coplanar" in text:
+                for geom in [geom for geom in spec.geoms if geom.meshname == worst.name]:
+                    spec.delete(geom)
+                repairs.append(f"mesh: {worst.name!r} is flat and is left out")
+                spec.delete(worst)
+            elif worst.inertia != shell and any(words in text for words in OPEN):
+                worst.inertia = shell
+                repairs.append(
+                    f"mesh: {worst.name!r} encloses no volume; where it gives an inertia, it is its surface's"
+                )
+            else:
+                raise

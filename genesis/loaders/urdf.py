@@ -1,17 +1,23 @@
 """URDF files: what MuJoCo's reader is given of them, and what it would lose."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from genesis.errors import GenesisValueError
 from genesis.loaders.lazy_import import mujoco
+from genesis.loaders.mesh_points import is_text_stl, points, text_stl
 from genesis.loaders.reading import Reading, listed
-from genesis.loaders.repair import repair_mesh, repair_urdf
 from genesis.loaders.translate import WORLD
+from genesis.loaders.urdf_repair import repair_urdf
 
 XACRO = "http://www.ros.org/wiki/xacro"
+KNOWN = (".stl", ".obj", ".msh")
+"""Meshes that MuJoCo reads."""
 DENSITY = 1000.0
 """kg/m^3 of collision shapes of links without <inertial>: MuJoCo's default."""
 
@@ -21,6 +27,8 @@ def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
     source = repr(str(file))
     root = _parse(file)
     repairs: list[str] = []
+    if repair:
+        repairs += _repair_mimics(root)
     mimics = [joint for joint in root.iterfind("joint") if joint.find("mimic") is not None]
     followed = [_take_mimic(joint, file) for joint in mimics]
     children = {child.get("link") for child in root.iterfind("joint/child")}
@@ -31,7 +39,7 @@ def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
         for link in root.iterfind("link")
         if link.find("inertial") is None and link.find("collision") is not None
     ]
-    places = _take_meshes(root, file, repairs if repair else None)
+    places, converted = _take_meshes(root, file, repairs if repair else None)
     if repair:
         repairs += repair_urdf(root, fixed)
     for link in root.iterfind("link"):
@@ -44,8 +52,11 @@ def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
     for mesh in spec.meshes:
         place = places[mesh.file]
         mesh.file = str(place)
-        if repair:
-            repairs += repair_mesh(mesh, place)
+        if place in converted:
+            mesh.file, mesh.uservert = "", converted[place].ravel().astype(np.float32)
+        elif is_text_stl(place):
+            triangles = text_stl(place)
+            mesh.file, mesh.uservert, mesh.userface = "", triangles.ravel(), np.arange(len(triangles), dtype=np.int32)
     if not fixed and bases != [WORLD]:
         for body in spec.worldbody.bodies:
             if not body.joints:
@@ -156,10 +167,25 @@ def _take_mimic(joint: ElementTree.Element, file: Path) -> tuple[str, float, flo
     return other, numbers[0], numbers[1]
 
 
+def _repair_mimics(root: ElementTree.Element) -> list[str]:
+    """Takes out those of joints that do not move, or are not there."""
+    moving = {joint.get("name") for joint in root.iterfind("joint") if joint.get("type") != "fixed"}
+    repairs = []
+    for joint in root.iterfind("joint"):
+        mimic = joint.find("mimic")
+        if mimic is not None and not (joint.get("name") in moving and mimic.get("joint") in moving):
+            joint.remove(mimic)
+            repairs.append(f"mimic: joint {joint.get('name')!r} mimics one that does not move, and moves on its own")
+    return repairs
+
+
 def _parse(file: Path) -> ElementTree.Element:
     try:
-        root = ElementTree.parse(file).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        data = file.read_bytes()
+        encoding = re.match(rb"\s*<\?xml[^>]*encoding=[\"']([\w.-]+)", data)
+        text = data.decode(encoding[1].decode() if encoding else "utf-8-sig")
+        root = ElementTree.fromstring(_with_prefixes(text.removeprefix("\ufeff")))
+    except (ElementTree.ParseError, UnicodeDecodeError, LookupError) as error:
         raise GenesisValueError(f"{str(file)!r} must be well-formed XML, got: {error}. Correct it.") from None
     if root.tag != "robot":
         raise GenesisValueError(f"{str(file)!r} must begin with <robot>, got <{root.tag}>. Pass a URDF file.")
@@ -173,6 +199,17 @@ def _parse(file: Path) -> ElementTree.Element:
     return root
 
 
+def _with_prefixes(text: str) -> str:
+    """XML whose prefixes without a declaration, which other readers ignore, have one."""
+    text = re.sub(r"^\s*<\?xml.*?\?>", "", text, flags=re.DOTALL)
+    used = set(re.findall(r"<([A-Za-z_][\w.-]*):", text)) | set(re.findall(r"\s([A-Za-z_][\w.-]*):[\w.-]+\s*=", text))
+    unknown = used - set(re.findall(r"xmlns:([\w.-]+)\s*=", text)) - {"xmlns", "xml"}
+    if not unknown:
+        return text
+    more = "".join(f' xmlns:{prefix}="{XACRO if prefix == "xacro" else prefix}"' for prefix in sorted(unknown))
+    return re.sub(r"<robot\b", f"<robot{more}", text, count=1)
+
+
 def _compiler_settings(root: ElementTree.Element) -> ElementTree.Element:
     """The element of MuJoCo's own settings in a URDF, added where there is none."""
     extension = root.find("mujoco")
@@ -182,11 +219,18 @@ def _compiler_settings(root: ElementTree.Element) -> ElementTree.Element:
     return ElementTree.SubElement(extension, "compiler") if settings is None else settings
 
 
-def _take_meshes(root: ElementTree.Element, file: Path, repairs: list[str] | None) -> dict[str, Path]:
+def _take_meshes(
+    root: ElementTree.Element, file: Path, repairs: list[str] | None
+) -> tuple[dict[str, Path], dict[Path, np.ndarray]]:
     """Gives each mesh that touches a name of its own, for MuJoCo's reader takes equal names of several folders for one.
-    Returns the file of each name. Meshes without one are taken out if there are `repairs`."""
+
+    Returns:
+        The file of each name, and with `repairs` the points (n, 3) of those that MuJoCo does not read; what cannot be
+        read or does not exist is then taken out.
+    """
     folder = _compiler_settings(root).get("meshdir", "")
     names: dict[Path, str] = {}
+    converted: dict[Path, np.ndarray] = {}
     for link in root.iterfind("link"):
         for collision in link.findall("collision"):
             mesh = collision.find("geometry/mesh")
@@ -204,9 +248,17 @@ def _take_meshes(root: ElementTree.Element, file: Path, repairs: list[str] | Non
                     f"mesh {name!r} of {str(file)!r} must exist, got no file. Put it where it is looked for: {told}; "
                     "or load with repair=True, which leaves it out."
                 )
-            else:
+            elif repairs is not None and place.suffix.lower() not in KNOWN and place not in converted:
+                try:
+                    converted[place] = points(place)
+                    repairs.append(f"mesh: of {place.name!r} the convex hull of its points is taken")
+                except GenesisValueError as error:
+                    link.remove(collision)
+                    repairs.append(f"mesh: {place.name!r} of link {link.get('name')!r} is left out: {error}")
+                    continue
+            if place is not None:
                 mesh.set("filename", names.setdefault(place, f"{place.stem}_{len(names)}{place.suffix}"))
-    return {name: place for place, name in names.items()}
+    return {name: place for place, name in names.items()}, converted
 
 
 def _mesh_places(name: str, file: Path, folder: str) -> list[Path]:

@@ -57,6 +57,8 @@ def root_of(path: Path) -> str | None:
 
 def reasons(text: str, path: str) -> list[str]:
     """Names of the features for which a file is refused, or the error without what is this file's own."""
+    if "must be of other shapes yet" in text:
+        return ["shapes"]
     features = FEATURES.search(text)
     if features:
         return sorted({part.split(":")[0] for part in features[1].split("; ") if ":" in part})
@@ -91,7 +93,7 @@ def compared(morph: Any, ours: Any, theirs: Any, timestep: float, gravity: Any, 
     data = mujoco().MjData(theirs)
     mujoco().mj_forward(theirs, data)
     full = np.zeros((theirs.nv, theirs.nv))
-    mujoco().mj_fullM(theirs, full, data.qM) if full.size else None
+    mujoco().mj_fullM(theirs, data, full)
     mass = mass_matrix(ours)
     row = {"mass": float(np.abs(mass - full).max() / np.abs(full).max())}
     theirs.opt.solver, theirs.opt.iterations = mujoco().mjtSolver.mjSOL_NEWTON, 200

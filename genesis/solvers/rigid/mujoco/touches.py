@@ -9,14 +9,15 @@ the geom's lowest point to c:
 The hint is the axis of a capsule; for other shapes an axis of the world.
 """
 
-from genesis.compiler import Composite, Functions, layout, per_runtime, ti
-from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
+from genesis.compiler import Composite, Functions, per_runtime, ti
+from genesis.math.lanes import Vec, absolute, any_lane, copy, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.layout import (
     BOX,
+    CLUSTER,
     CYLINDER,
     ELLIPSOID,
     G_DIAGONAL,
@@ -64,7 +65,7 @@ class Slopes(Composite):
 
 @per_runtime
 def touches(features: Features) -> Functions:
-    gr, lay = grounds(features), layout()
+    gr = grounds(features)
 
     @ti.func
     def cylinder_frame(a: ti.template(), g, R: ti.template(), n: ti.template()):
@@ -188,32 +189,41 @@ def touches(features: Features) -> Functions:
         return gturn, gc
 
     @ti.func
-    def vertex_of(a: ti.template(), t, k, p: ti.template(), R: ti.template(), n: ti.template(), low, margin):
-        """Of a hull over a ground with normal n, whose centre is `low` above it: where its deepest vertex is, or, in
-        their order, the k-th of the other vertices within the margin and away from that; and whether there is one."""
-        first, count, none = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS), lane()
-        deepest, best = lanes3(), lane(FAR)
-        for i in range(first, first + count):
-            v = R @ my.point(a, i)[:3]
-            height = v.dot(n)
-            best_yet = height < best
-            deepest = where(best_yet, v, deepest)
-            best = where(best_yet, height, best)
-        chosen, found = lanes3(), lane()
-        if k == 0:
-            chosen += deepest
-            found += 1.0
-        else:
-            radius, seen = my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0], lane()
-            for i in range(first, first + count):
-                v = R @ my.point(a, i)[:3]
-                off = v - deepest
-                fits = (v.dot(n) + low < margin) & (off.dot(off) > (APART * radius) * (APART * radius))
-                seen = where(fits, seen + 1.0, seen)
-                now = fits & (found < 0.5) & (seen > ti.cast(k, lay.real) - 0.5)
-                chosen = where(now, v, chosen)
-                found = where(now, none + 1.0, found)
-        return p + chosen, found
+    def deepest_of(a: ti.template(), t, local: ti.template()):
+        """The vertex of a hull that is lowest along `local`, in the link's frame. Clusters of vertices that cannot hold
+        it are left out whole; they stand behind the vertices, each with its mean and radius."""
+        first, count = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS)
+        n_clusters, radius = (count + CLUSTER - 1) // CLUSTER, my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0]
+        deepest, height = lanes3(), lane(FAR)
+        for c in range(n_clusters):  # some vertex is no higher than their mean
+            height = ti.min(height, my.point(a, first + count + c)[:3].dot(local) + 1e-5 * radius)
+        for c in range(n_clusters):
+            cluster = my.point(a, first + count + c)
+            if any_lane(cluster[:3].dot(local) - cluster[3] < height):
+                for i in range(first + c * CLUSTER, first + ti.min((c + 1) * CLUSTER, count)):
+                    v = my.point(a, i)[:3]
+                    up = v.dot(local)
+                    lower = up < height
+                    deepest = where(lower, v, deepest)
+                    height = where(lower, up, height)
+        return deepest
+
+    @ti.func
+    def next_of(a: ti.template(), t, local: ti.template(), deepest: ti.template(), reach, last):
+        """The first vertex after the `last` that is lower than `reach` and away from the deepest; its number, or -1."""
+        first, count = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS)
+        apart = APART * my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0]
+        chosen, number = lanes3(), lane(-1.0)
+        for c in range((count + CLUSTER - 1) // CLUSTER):
+            cluster = my.point(a, first + count + c)
+            if any_lane((cluster[:3].dot(local) - cluster[3] < reach) & (number < -0.5)):
+                for i in range(c * CLUSTER, ti.min((c + 1) * CLUSTER, count)):
+                    v, own = my.point(a, first + i)[:3], lane(i)
+                    off = v - deepest
+                    fits = (v.dot(local) < reach) & (off.dot(off) > apart * apart) & (own > last) & (number < -0.5)
+                    chosen = where(fits, v, chosen)
+                    number = where(fits, own, number)
+        return chosen, number
 
     def walk(visit):
         """A function that calls `visit(a, s, b, l, touching)` for every contact of link l that some environment of a
@@ -230,12 +240,25 @@ def touches(features: Features) -> Functions:
                 if any_lane(gr.height(a, ground, world + middle) < my.touch_number(a, t, T_REACH)):
                     kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
                     taken = lane()
+                    local, deepest, reach, last = lanes3(), lanes3(), lane(), lane(-1.0)  # of a hull
+                    if ti.static(features.hulls):
+                        if kind == HULL:
+                            low, up = gr.surface(a, ground, world + p)
+                            local += R.transpose() @ up
+                            reach += margin - low
+                            deepest += deepest_of(a, t, local)
                     for k in range(my.touch(a, t, T_N_POINTS)):
                         c, exists = centre_of(a, t, k, p, R), lane(1.0)
                         if ti.static(features.hulls):
                             if kind == HULL:
-                                low, up = gr.surface(a, ground, world + p)
-                                c, exists = vertex_of(a, t, k, p, R, up, low, margin)
+                                v = copy(deepest)
+                                if k > 0:
+                                    exists = lane()
+                                    if any_lane((taken > 0.5) & (last < FAR)):
+                                        v, number = next_of(a, t, local, deepest, reach, last)
+                                        exists = where(number > -0.5, lane(1.0), lane())
+                                        last = where(number > -0.5, number, lane(FAR))
+                                c = p + R @ v
                         D, n = gr.surface(a, ground, world + c)
                         s_ = support(a, t, k, R, n)
                         distance = D - s_.dot(n)
