@@ -13,6 +13,7 @@ from genesis.loaders.model import JOINT_SIZES, RigidModel
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
+from genesis.solvers.rigid.mujoco.hull_points import hull_rows
 from genesis.solvers.rigid.mujoco.smoothing import extra_margin
 from genesis.solvers.rigid.setup import Place
 
@@ -41,34 +42,6 @@ def points_of(geom: Geom) -> np.ndarray:
     else:
         local = np.zeros((1, 3))
     return np.array([(*(pos + rotations.rotate(quat, v)), radius) for v in local])
-
-
-def with_clusters(points: np.ndarray) -> np.ndarray:
-    """Points (n, 4) of a hull, of which neighbours stand together where they are many, and behind them their clusters
-    of `layout.CLUSTER`, as (mean, greatest distance from it)."""
-    if len(points) > 2 * slot.CLUSTER:
-        points = points[neighbours_together(points[:, :3])]
-    clusters = []
-    for begin in range(0, len(points), slot.CLUSTER):
-        own = points[begin : begin + slot.CLUSTER, :3]
-        middle = own.mean(axis=0)
-        clusters.append((*middle, (1.0 + 1e-6) * np.linalg.norm(own - middle, axis=1).max()))
-    return np.concatenate([points, clusters])
-
-
-def neighbours_together(places: np.ndarray) -> np.ndarray:
-    """An order of places (n, 3) in which each `layout.CLUSTER` lie together: halved along their longest side."""
-    pieces, whole = [np.arange(len(places))], []
-    while pieces:
-        piece = pieces.pop()
-        if len(piece) <= slot.CLUSTER:
-            whole.append(np.sort(piece))
-            continue
-        axis = np.ptp(places[piece], axis=0).argmax()
-        sorted_ = piece[np.argsort(places[piece, axis], kind="stable")]
-        half = slot.CLUSTER * -(-len(piece) // (2 * slot.CLUSTER))
-        pieces += [sorted_[half:], sorted_[:half]]
-    return np.concatenate(whole)
 
 
 def pack_geoms(model: RigidModel) -> np.ndarray:
@@ -127,7 +100,7 @@ def pack_touches(
     for geom in model.geoms:
         firsts.append(len(points))
         own = points_of(geom)
-        points += list(with_clusters(own) if geom.kind == "hull" else own)
+        points += list(hull_rows(own[:, :3]) if geom.kind == "hull" else own)
     known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
     kinds = kernel_kinds({kinds_of(model, i, j) for i, j in known})
     chains = chains_of(model)

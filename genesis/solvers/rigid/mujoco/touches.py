@@ -9,8 +9,8 @@ the geom's lowest point to c:
 The hint is the axis of a capsule, unless that stands on its end; else an axis of the world.
 """
 
-from genesis.compiler import Composite, Functions, per_runtime, ti
-from genesis.math.lanes import Vec, absolute, any_lane, copy, lane, lanes3, where
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti
+from genesis.math.lanes import Vec, absolute, any_lane, copy, lane, lanes3, of_lane, set_lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
@@ -26,6 +26,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     G_X,
     G_Z,
     HULL,
+    HULL_HEAD,
     T_CORNERS,
     T_GEOM,
     T_GROUND,
@@ -39,8 +40,6 @@ from genesis.solvers.rigid.mujoco.layout import (
 )
 from genesis.solvers.rigid.spatial import times
 
-APART = 0.3
-"""Distance of a hull's other contacts from its deepest vertex, in times its radius, at least."""
 ALONG_NORMAL = 1e-6
 """Sine of the angle between hint and normal below which rounding would choose the tangents."""
 PARALLEL = 1e-15
@@ -67,7 +66,7 @@ class Slopes(Composite):
 
 @per_runtime
 def touches(features: Features) -> Functions:
-    gr = grounds(features)
+    gr, lay = grounds(features), layout()
 
     @ti.func
     def cylinder_frame(a: ti.template(), g, R: ti.template(), n: ti.template()):
@@ -203,40 +202,61 @@ def touches(features: Features) -> Functions:
 
     @ti.func
     def deepest_of(a: ti.template(), t, local: ti.template()):
-        """The vertex of a hull that is lowest along `local`, in the link's frame. Clusters of vertices that cannot hold
-        it are left out whole; they stand behind the vertices, each with its mean and radius."""
-        first, count = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS)
+        """The vertex of a hull that is lowest along `local`, in the link's frame, and its row. Clusters that cannot
+        hold it are left out whole."""
+        first, count = my.touch(a, t, T_POINT0) + HULL_HEAD, my.touch(a, t, T_CORNERS)
         n_clusters, radius = (count + CLUSTER - 1) // CLUSTER, my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0]
-        deepest, height = lanes3(), lane(FAR)
+        deepest, row, height = lanes3(), lane(), lane(FAR)
         for c in range(n_clusters):  # some vertex is no higher than their mean
-            height = ti.min(height, my.point(a, first + count + c)[:3].dot(local) + 1e-5 * radius)
+            mean = my.point(a, first + count + c)[:3]
+            height = ti.min(height, mean.dot(local) + 1e-5 * (radius + mean.norm()))
         for c in range(n_clusters):
             cluster = my.point(a, first + count + c)
             if any_lane(cluster[:3].dot(local) - cluster[3] < height):
-                for i in range(first + c * CLUSTER, first + ti.min((c + 1) * CLUSTER, count)):
-                    v = my.point(a, i)[:3]
+                for i in range(c * CLUSTER, ti.min((c + 1) * CLUSTER, count)):
+                    v = my.point(a, first + i)[:3]
                     up = v.dot(local)
                     lower = up < height
                     deepest = where(lower, v, deepest)
+                    row = where(lower, lane(HULL_HEAD + i), row)
                     height = where(lower, up, height)
-        return deepest
+        return deepest, row
 
     @ti.func
-    def next_of(a: ti.template(), t, local: ti.template(), deepest: ti.template(), reach, last):
-        """The first vertex after the `last` that is lower than `reach` and away from the deepest; its number, or -1."""
-        first, count = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS)
-        apart = APART * my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0]
-        chosen, number = lanes3(), lane(-1.0)
-        for c in range((count + CLUSTER - 1) // CLUSTER):
-            cluster = my.point(a, first + count + c)
-            if any_lane((cluster[:3].dot(local) - cluster[3] < reach) & (number < -0.5)):
-                for i in range(c * CLUSTER, ti.min((c + 1) * CLUSTER, count)):
-                    v, own = my.point(a, first + i)[:3], lane(i)
-                    off = v - deepest
-                    fits = (v.dot(local) < reach) & (off.dot(off) > apart * apart) & (own > last) & (number < -0.5)
-                    chosen = where(fits, v, chosen)
-                    number = where(fits, own, number)
-        return chosen, number
+    def face_of(a: ti.template(), t, local: ti.template(), row):
+        """The row of the face around a vertex whose normal is lowest along `local`."""
+        first, out = my.touch(a, t, T_POINT0), lane()
+        for j in range(lay.width):
+            x, y, z = of_lane(local[0], j), of_lane(local[1], j), of_lane(local[2], j)
+            at = ti.cast(my.point(a, first + ti.cast(of_lane(row, j), ti.i32))[3], ti.i32)
+            best, lowest, last = FAR, at, 0
+            while last == 0:
+                face = my.point(a, first + at)
+                up = face[0] * x + face[1] * y + face[2] * z
+                if up < best:
+                    best, lowest = up, at
+                last = ti.cast(face[3], ti.i32)
+                at += 2
+            set_lane(out, j, ti.cast(lowest, lay.real))
+        return out
+
+    @ti.func
+    def corner_of(a: ti.template(), t, face, k):
+        """The k-th of the other corners that a face gives, and whether there is one."""
+        first, corner, exists = my.touch(a, t, T_POINT0), lanes3(), lane()
+        for j in range(lay.width):
+            others = my.point(a, first + ti.cast(of_lane(face, j), ti.i32) + 1)
+            i = ti.cast(others[0], ti.i32)
+            if k == 2:
+                i = ti.cast(others[1], ti.i32)
+            elif k == 3:
+                i = ti.cast(others[2], ti.i32)
+            if i > 0:
+                v = my.point(a, first + i)
+                for c in ti.static(range(3)):
+                    set_lane(corner[c], j, v[c])
+                set_lane(exists, j, 1.0)
+        return corner, exists
 
     def walk(visit):
         """A function that calls `visit(a, s, b, l, touching)` for every contact of link l that some environment of a
@@ -253,13 +273,14 @@ def touches(features: Features) -> Functions:
                 if any_lane(gr.height(a, ground, world + middle) < my.touch_number(a, t, T_REACH)):
                     kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
                     taken = lane()
-                    local, deepest, reach, last = lanes3(), lanes3(), lane(), lane(-1.0)  # of a hull
+                    local, deepest, row, face = lanes3(), lanes3(), lane(), lane()  # of a hull
                     if ti.static(features.hulls):
                         if kind == HULL:
-                            low, up = gr.surface(a, ground, world + p)
+                            _low, up = gr.surface(a, ground, world + p)
                             local += R.transpose() @ up
-                            reach += margin - low
-                            deepest += deepest_of(a, t, local)
+                            v, found = deepest_of(a, t, local)
+                            deepest += v
+                            row += found
                     for k in range(my.touch(a, t, T_N_POINTS)):
                         c, exists = centre_of(a, t, k, p, R), lane(1.0)
                         if ti.static(features.hulls):
@@ -267,10 +288,10 @@ def touches(features: Features) -> Functions:
                                 v = copy(deepest)
                                 if k > 0:
                                     exists = lane()
-                                    if any_lane((taken > 0.5) & (last < FAR)):
-                                        v, number = next_of(a, t, local, deepest, reach, last)
-                                        exists = where(number > -0.5, lane(1.0), lane())
-                                        last = where(number > -0.5, number, lane(FAR))
+                                    if any_lane(taken > 0.5):
+                                        if k == 1:
+                                            face = face_of(a, t, local, row)
+                                        v, exists = corner_of(a, t, face, k)
                                 c = p + R @ v
                         D, n = gr.surface(a, ground, world + c)
                         s_ = support(a, t, k, R, n)
