@@ -17,6 +17,8 @@ SLACK = 1e-9
 """By what part of the greatest one mended moments meet the triangle inequality, for they are rounded."""
 ROUNDING = 1e-13
 """Relative, of a sum of moments."""
+LEAST_MOMENT = 1e-13
+"""kg m^2: MuJoCo takes less for no positive moment."""
 MINIMUM = 1e-15
 """Masses and moments below it MuJoCo takes for none."""
 OPEN = ("volume is too small", "misoriented", "mesh inertia")
@@ -51,7 +53,7 @@ def physical(moments: np.ndarray) -> np.ndarray:
     """The nearest moments (3,) of inertia that a body can have, in their order: positive, and none larger than the
     others together. Those that a body can have stay as they are."""
     greatest = moments.max()
-    mended = np.maximum(moments, LEAST_PART * greatest)
+    mended = np.maximum(moments, max(LEAST_PART * greatest, LEAST_MOMENT))
     excess = 2 * mended.max() - mended.sum()
     if excess > 0:
         largest = np.arange(3) == mended.argmax()
@@ -60,7 +62,7 @@ def physical(moments: np.ndarray) -> np.ndarray:
 
 
 def is_physical(moments: np.ndarray) -> bool:
-    return bool(moments.min() > 0 and 2 * moments.max() <= moments.sum() * (1 - ROUNDING))
+    return bool(moments.min() >= LEAST_MOMENT and 2 * moments.max() <= moments.sum() * (1 - ROUNDING))
 
 
 def repair_tensor(tensor: np.ndarray) -> np.ndarray | None:

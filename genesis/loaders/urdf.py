@@ -27,21 +27,23 @@ def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
     source = repr(str(file))
     root = _parse(file)
     repairs: list[str] = []
+    _take_floating(root)
     if repair:
         repairs += _repair_mimics(root)
     mimics = [joint for joint in root.iterfind("joint") if joint.find("mimic") is not None]
     followed = [_take_mimic(joint, file) for joint in mimics]
     children = {child.get("link") for child in root.iterfind("joint/child")}
     bases = [link.get("name") for link in root.iterfind("link") if link.get("name") not in children]
-    losses = [*_take_limits(root, source), *_untouchable(root, source)]
     guessed = [
         str(link.get("name"))
         for link in root.iterfind("link")
         if link.find("inertial") is None and link.find("collision") is not None
     ]
+    untouchable = _untouchable(root, source)
     places, converted = _take_meshes(root, file, repairs if repair else None)
     if repair:
         repairs += repair_urdf(root, fixed)
+    losses = [*_take_limits(root, source), *untouchable]
     for link in root.iterfind("link"):
         for visual in link.findall("visual"):  # there to be looked at, often in formats that MuJoCo does not read
             link.remove(visual)
@@ -140,6 +142,25 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def _take_floating(root: ElementTree.Element) -> None:
+    """Takes out an empty base with a floating joint at its origin, for the link on that gets a free joint anyway."""
+    joints = root.findall("joint")
+    for link in root.findall("link"):
+        name = link.get("name")
+        own = [joint for joint in joints for parent in joint.iterfind("parent") if parent.get("link") == name]
+        based = any(child.get("link") == name for joint in joints for child in joint.iterfind("child"))
+        empty = link.find("inertial") is None and link.find("collision") is None
+        if not based and empty and len(own) == 1 and own[0].get("type") == "floating" and _at_origin(own[0]):
+            root.remove(link)
+            root.remove(own[0])
+
+
+def _at_origin(joint: ElementTree.Element) -> bool:
+    origin = joint.find("origin")
+    words = [] if origin is None else f"{origin.get('xyz', '')} {origin.get('rpy', '')}".split()
+    return all(_number(word) == 0 for word in words)
 
 
 def _take_mimic(joint: ElementTree.Element, file: Path) -> tuple[str, float, float]:

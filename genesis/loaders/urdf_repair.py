@@ -26,6 +26,12 @@ def _repair_elements(root: ElementTree.Element) -> list[str]:
                 for more in part.findall(tag)[1:]:
                     part.remove(more)
                     repairs.append(f"element: of <{tag}> of {kind} {part.get('name')!r} the first is taken")
+    for joint in root.iterfind("joint"):
+        limit = joint.find("limit")
+        if limit is not None and _number(limit.get("lower", "0")) > _number(limit.get("upper", "0")):
+            limit.attrib.pop("lower", None)
+            limit.attrib.pop("upper", None)
+            repairs.append(f"range: that of joint {joint.get('name')!r} is the wrong way round and is taken for none")
     for link in root.iterfind("link"):
         inertial = link.find("inertial")
         if inertial is None:

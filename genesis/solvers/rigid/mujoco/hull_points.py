@@ -8,16 +8,16 @@ each corner its faces, two rows each: (normal, 1 if it is the last), (rows of up
 
 import numpy as np
 
-from genesis.errors import GenesisValueError
 from genesis.loaders.lazy_import import mujoco
 from genesis.solvers.rigid.mujoco.layout import CLUSTER, HULL_HEAD
 
 
-def hull_rows(corners: np.ndarray) -> np.ndarray:
-    """(rows, 4) of the corners (n, 3) of a hull."""
+def hull_rows(corners: np.ndarray) -> tuple[np.ndarray, int]:
+    """(rows, 4) of the corners (n, 3) of a hull, and how many of them count."""
     if len(corners) > 2 * CLUSTER:
         corners = corners[neighbours_together(corners)]
-    polygons, around = faces_of(corners)
+    kept, polygons, around = faces_of(corners)
+    corners = corners[kept]
     normals = [_normal(corners[list(polygon)]) for polygon in polygons]
     vertices, faces = np.zeros((len(corners), 4)), []
     clusters = clusters_of(corners)
@@ -28,7 +28,7 @@ def hull_rows(corners: np.ndarray) -> np.ndarray:
             others = [HULL_HEAD + k for k in _others(corners, polygons[face], i)]
             faces.append((*normals[face], float(face == own[-1])))
             faces.append((*others, *[0] * (4 - len(others))))
-    return np.concatenate([np.zeros((HULL_HEAD, 4)), vertices, clusters, np.array(faces, float)])
+    return np.concatenate([np.zeros((HULL_HEAD, 4)), vertices, clusters, np.array(faces, float)]), len(corners)
 
 
 def clusters_of(corners: np.ndarray) -> np.ndarray:
@@ -56,29 +56,29 @@ def neighbours_together(places: np.ndarray) -> np.ndarray:
     return np.concatenate(whole)
 
 
-def faces_of(corners: np.ndarray) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Of the hull of corners (n, 3) the corners of each face, counter-clockwise seen from outside, and the faces around
-    each corner: those of MuJoCo's compiler, for which triangles in one plane are one face.
+def faces_of(corners: np.ndarray) -> tuple[np.ndarray, list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Of the hull of corners (n, 3), by MuJoCo's compiler, for which triangles in one plane are one face.
 
-    Raises:
-        GenesisValueError: Some point is no corner of the hull.
+    Returns:
+        Which are its corners: in another frame rounding may put some into a face. Of these the corners of each face,
+        counter-clockwise seen from outside, and the faces around each.
     """
-    spec = mujoco().MjSpec()
-    convex = mujoco().mjtMeshInertia.mjMESH_INERTIA_CONVEX
-    spec.add_mesh(name="hull", uservert=np.asarray(corners, np.float32).ravel(), inertia=convex)
-    spec.worldbody.add_geom(type=mujoco().mjtGeom.mjGEOM_MESH, meshname="hull")
-    model = spec.compile()
-    if model.mesh_graph[0] != len(corners):
-        raise GenesisValueError(
-            f"vertices of a hull must be its corners, got {len(corners)} points of which {model.mesh_graph[0]} are. "
-            "Leave the others out."
-        )
+    kept, graph, model = np.arange(len(corners)), np.zeros(1), None
+    while model is None or graph[0] != len(kept):
+        if model is not None:
+            kept = kept[np.sort(graph[2 + graph[0] : 2 + 2 * graph[0]])]
+        spec = mujoco().MjSpec()
+        shell = mujoco().mjtMeshInertia.mjMESH_INERTIA_SHELL
+        spec.add_mesh(name="hull", uservert=np.asarray(corners[kept], np.float32).ravel(), inertia=shell)
+        spec.worldbody.add_geom(type=mujoco().mjtGeom.mjGEOM_MESH, meshname="hull")
+        model = spec.compile()
+        graph = model.mesh_graph
 
     def lists(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> list[tuple[int, ...]]:
         return [tuple(values[s : s + n].tolist()) for s, n in zip(starts.tolist(), counts.tolist(), strict=True)]
 
     polygons = lists(model.mesh_polyvert, model.mesh_polyvertadr, model.mesh_polyvertnum)
-    return polygons, lists(model.mesh_polymap, model.mesh_polymapadr, model.mesh_polymapnum)
+    return kept, polygons, lists(model.mesh_polymap, model.mesh_polymapadr, model.mesh_polymapnum)
 
 
 def _others(corners: np.ndarray, polygon: tuple[int, ...], first: int) -> list[int]:

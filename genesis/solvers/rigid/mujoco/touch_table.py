@@ -96,11 +96,13 @@ def pack_touches(
     timestep: float,
 ) -> Touches:  # fmt: skip
     """Of two geoms first (`meeting`: of `meeting_geoms`), then with grounds, by link."""
-    points, firsts = [], []
+    points, firsts, counts = [], [], []
     for geom in model.geoms:
         firsts.append(len(points))
         own = points_of(geom)
-        points += list(hull_rows(own[:, :3]) if geom.kind == "hull" else own)
+        rows, count = hull_rows(own[:, :3]) if geom.kind == "hull" else (own, len(own))
+        points += list(rows)
+        counts.append(count)
     known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
     kinds = kernel_kinds({kinds_of(model, i, j) for i, j in known})
     chains = chains_of(model)
@@ -122,7 +124,7 @@ def pack_touches(
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
-        corners, chain = len(points_of(geom)), chains[geom.link]
+        corners, chain = counts[g], chains[geom.link]
         n = MOST_OF_HULL if geom.kind == "hull" else corners
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
