@@ -108,9 +108,9 @@ def load(morph: morphs.Morph, material: Rigid, options: RigidOptions) -> tuple[R
     contact = "mujoco" if isinstance(options.contact, MujocoContact) else "compliant"
     match morph:
         case morphs.MJCF():
-            model = load_mjcf(_path(morph), morph.fixed, morph.allow, contact=contact)
+            model = load_mjcf(_path(morph), morph.fixed, morph.allow, contact=contact, repair=morph.repair)
         case morphs.URDF():
-            model = load_urdf(_path(morph), morph.fixed, morph.allow, contact=contact)
+            model = load_urdf(_path(morph), morph.fixed, morph.allow, contact=contact, repair=morph.repair)
         case morphs.Robot():
             model = load_robot(morph.name)
         case _:

@@ -84,6 +84,8 @@ class RigidModel:
         aliases: name -> (link, position, quaternion): merged bodies and sites, in the frame of their link (-1 = world).
         grounds: planes and height fields that came with the model's file.
         mujoco: what MuJoCo's contact model needs besides; None of models from no file (`numbers_of` makes it then).
+        losses: what of its file it lacks or has otherwise, in sentences, which are told whenever it is loaded.
+        repairs: what was mended to load it, as "kind: what was done".
     """
 
     name: str
@@ -110,6 +112,8 @@ class RigidModel:
     aliases: dict[str, tuple[int, Vector, Quaternion]] = field(default_factory=dict)
     grounds: tuple[GroundGeom, ...] = ()
     mujoco: MujocoNumbers | None = None
+    losses: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("parent", *validation.REAL_ARRAYS):

@@ -118,6 +118,11 @@ class ArticulatedBody(Entity):
     # What it is.
 
     @property
+    def repairs(self) -> tuple[str, ...]:
+        """What was mended to load its file, as "kind: what was done"; see `repair` of `gs.morphs.URDF` and `MJCF`."""
+        return self.model.repairs
+
+    @property
     def n_links(self) -> int:
         """L."""
         return self.model.n_links

@@ -65,6 +65,8 @@ mesh chooses these from. With another geom: T_GROUND is -1, T_KIND the place in 
 from the first geom. Last, the explicit pair that it is, or -1."""
 SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
 """Kinds of a touch with a ground. A capsule is two spheres with a hint for the tangent."""
+CLUSTER, HULL_HEAD = 32, 4
+"""Vertices of a hull that stand together; rows before the first of them. Rows of a hull, see `hull_points.py`."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
 """Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest

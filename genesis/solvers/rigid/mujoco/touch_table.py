@@ -15,6 +15,7 @@ from genesis.loaders.mujoco_numbers import MujocoNumbers
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
+from genesis.solvers.rigid.mujoco.hull_points import hull_rows
 from genesis.solvers.rigid.mujoco.smoothing import extra_margin, smoothed
 from genesis.solvers.rigid.setup import Place
 
@@ -89,10 +90,13 @@ def pack_touches(
     timestep: float,
 ) -> Touches:  # fmt: skip
     """Of two geoms first (`meeting`: of `meeting_geoms`), then with grounds, by link."""
-    points, firsts = [], []
+    points, firsts, counts = [], [], []
     for geom in model.geoms:
         firsts.append(len(points))
-        points += list(points_of(geom))
+        own = points_of(geom)
+        rows, count = hull_rows(own[:, :3]) if geom.kind == "hull" else (own, len(own))
+        points += list(rows)
+        counts.append(count)
     known = [met for met in meeting if kinds_of(model, met.one, met.two) in FINDERS]
     kinds = kernel_kinds({kinds_of(model, met.one, met.two) for met in known})
     chains, numbers = chains_of(model), numbers_of(model)
@@ -113,7 +117,7 @@ def pack_touches(
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
-        corners, chain = len(points_of(geom)), chains[geom.link]
+        corners, chain = counts[g], chains[geom.link]
         n = MOST_OF_HULL if geom.kind == "hull" else corners
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,

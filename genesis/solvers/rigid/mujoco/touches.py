@@ -10,13 +10,14 @@ The hint is the axis of a capsule, unless that stands on its end; else an axis o
 """
 
 from genesis.compiler import Composite, Functions, layout, per_runtime, ti
-from genesis.math.lanes import Mat, Vec, absolute, any_lane, by_parts, lane, lanes3, where
+from genesis.math.lanes import Mat, Vec, absolute, any_lane, by_parts, copy, lane, lanes3, of_lane, set_lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.layout import (
     BOX,
+    CLUSTER,
     CYLINDER,
     ELLIPSOID,
     G_POS,
@@ -24,6 +25,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     G_Y,
     G_Z,
     HULL,
+    HULL_HEAD,
     SPHERE,
     T_CORNERS,
     T_GEOM,
@@ -37,8 +39,6 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
 )
 
-APART = 0.3
-"""Distance of a hull's other contacts from its deepest vertex, in times its radius, at least."""
 ALONG_NORMAL = 1e-6
 """Sine of the angle between hint and normal below which rounding would choose the tangents."""
 PARALLEL = 1e-15
@@ -233,32 +233,62 @@ def touches(features: Features) -> Functions:
         return gturn, gc
 
     @ti.func
-    def vertex_of(a: ti.template(), t, k, p: ti.template(), R: ti.template(), n: ti.template(), low, margin):
-        """Of a hull over a ground with normal n, whose centre is `low` above it: where its deepest vertex is, or, in
-        their order, the k-th of the other vertices within the margin and away from that; and whether there is one."""
-        first, count, none = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS), lane()
-        deepest, best = lanes3(), lane(FAR)
-        for i in range(first, first + count):
-            v = R @ my.point(a, i)[:3]
-            height = v.dot(n)
-            best_yet = height < best
-            deepest = where(best_yet, v, deepest)
-            best = where(best_yet, height, best)
-        chosen, found = lanes3(), lane()
-        if k == 0:
-            chosen += deepest
-            found += 1.0
-        else:
-            radius, seen = my.geom(a, my.touch(a, t, T_GEOM), G_POS)[3], lane()
-            for i in range(first, first + count):
-                v = R @ my.point(a, i)[:3]
-                off = v - deepest
-                fits = (v.dot(n) + low < margin) & (off.dot(off) > (APART * radius) * (APART * radius))
-                seen = where(fits, seen + 1.0, seen)
-                now = fits & (found < 0.5) & (seen > ti.cast(k, lay.real) - 0.5)
-                chosen = where(now, v, chosen)
-                found = where(now, none + 1.0, found)
-        return p + chosen, found
+    def deepest_of(a: ti.template(), t, local: ti.template()):
+        """The vertex of a hull that is lowest along `local`, in the link's frame, and its row. Clusters that cannot
+        hold it are left out whole."""
+        first, count = my.touch(a, t, T_POINT0) + HULL_HEAD, my.touch(a, t, T_CORNERS)
+        n_clusters, radius = (count + CLUSTER - 1) // CLUSTER, my.geom(a, my.touch(a, t, T_GEOM), G_POS)[3]
+        deepest, row, height = lanes3(), lane(), lane(FAR)
+        for c in range(n_clusters):  # some vertex is no higher than their mean
+            mean = my.point(a, first + count + c)[:3]
+            height = ti.min(height, mean.dot(local) + 1e-5 * (radius + mean.norm()))
+        for c in range(n_clusters):
+            cluster = my.point(a, first + count + c)
+            if any_lane(cluster[:3].dot(local) - cluster[3] < height):
+                for i in range(c * CLUSTER, ti.min((c + 1) * CLUSTER, count)):
+                    v = my.point(a, first + i)[:3]
+                    up = v.dot(local)
+                    lower = up < height
+                    deepest = where(lower, v, deepest)
+                    row = where(lower, lane(HULL_HEAD + i), row)
+                    height = where(lower, up, height)
+        return deepest, row
+
+    @ti.func
+    def face_of(a: ti.template(), t, local: ti.template(), row):
+        """The row of the face around a vertex whose normal is lowest along `local`."""
+        first, out = my.touch(a, t, T_POINT0), lane()
+        for j in range(lay.width):
+            x, y, z = of_lane(local[0], j), of_lane(local[1], j), of_lane(local[2], j)
+            at = ti.cast(my.point(a, first + ti.cast(of_lane(row, j), ti.i32))[3], ti.i32)
+            best, lowest, last = FAR, at, 0
+            while last == 0:
+                face = my.point(a, first + at)
+                up = face[0] * x + face[1] * y + face[2] * z
+                if up < best:
+                    best, lowest = up, at
+                last = ti.cast(face[3], ti.i32)
+                at += 2
+            set_lane(out, j, ti.cast(lowest, lay.real))
+        return out
+
+    @ti.func
+    def corner_of(a: ti.template(), t, face, k):
+        """The k-th of the other corners that a face gives, and whether there is one."""
+        first, corner, exists = my.touch(a, t, T_POINT0), lanes3(), lane()
+        for j in range(lay.width):
+            others = my.point(a, first + ti.cast(of_lane(face, j), ti.i32) + 1)
+            i = ti.cast(others[0], ti.i32)
+            if k == 2:
+                i = ti.cast(others[1], ti.i32)
+            elif k == 3:
+                i = ti.cast(others[2], ti.i32)
+            if i > 0:
+                v = my.point(a, first + i)
+                for c in ti.static(range(3)):
+                    set_lane(corner[c], j, v[c])
+                set_lane(exists, j, 1.0)
+        return corner, exists
 
     def walk(visit):
         """A function that calls `visit(a, s, b, l, touching)` for every contact of link l that some environment of a
@@ -276,13 +306,27 @@ def touches(features: Features) -> Functions:
                 if any_lane(gr.height(a, ground, world + middle) < reach):
                     kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
                     A, half, taken = axes_of(a, g, R), half_lengths(a, b, t), lane()
+                    local, deepest, row, face = lanes3(), lanes3(), lane(), lane()  # of a hull
+                    if ti.static(features.hulls):
+                        if kind == HULL:
+                            _low, up = gr.surface(a, ground, world + p)
+                            local += R.transpose() @ up
+                            v, found = deepest_of(a, t, local)
+                            deepest += v
+                            row += found
                     for k in range(my.touch(a, t, T_N_POINTS)):
                         q, exists = my.point(a, my.touch(a, t, T_POINT0) + k), lane(1.0)
                         c = middle + A @ by_parts(q[:3], half)
                         if ti.static(features.hulls):
                             if kind == HULL:
-                                low, up = gr.surface(a, ground, world + p)
-                                c, exists = vertex_of(a, t, k, p, R, up, low, margin)
+                                v = copy(deepest)
+                                if k > 0:
+                                    exists = lane()
+                                    if any_lane(taken > 0.5):
+                                        if k == 1:
+                                            face = face_of(a, t, local, row)
+                                        v, exists = corner_of(a, t, face, k)
+                                c = p + R @ v
                         D, n = gr.surface(a, ground, world + c)
                         s_ = support(a, b, t, k, R, n)
                         distance = D - s_.dot(n)
