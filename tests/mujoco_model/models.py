@@ -36,7 +36,7 @@ HEAPS: dict[str, dict] = {
 }  # fmt: skip
 """Bodies on bodies; the seed is their place."""
 FREE = "free bodies"
-FAST = ("half_cheetah", "RK4, elliptic", "heap of round shapes")
+FAST = ("half_cheetah", "RK4, elliptic", "heap of boxes")
 """Compared by default; kernels of each are compiled anew."""
 RANDOM = tuple(f"tree {seed}" for seed in range(24))
 SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, FREE, *RANDOM) if name not in FAST)

@@ -137,7 +137,10 @@ class Case:
         return rows(self.ours.state(), 5)
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=["implicitfast", *(pytest.param(name, marks=pytest.mark.slow) for name in ("Euler", "RK4"))],
+)
 def case(request):
     text = walker(*CASES[request.param])
     return Case(Ours(text, B, requires_grad=True), standing(Engine(text)))
