@@ -100,7 +100,7 @@ def pack_touches(
     for geom in model.geoms:
         firsts.append(len(points))
         own = points_of(geom)
-        rows, count = hull_rows(own[:, :3]) if geom.kind == "hull" else (own, len(own))
+        rows, count = hull_rows(own[:, :3], geom.faces) if geom.kind == "hull" else (own, len(own))
         points += list(rows)
         counts.append(count)
     known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
