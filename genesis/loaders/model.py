@@ -142,6 +142,11 @@ class RigidModel:
         """(L,) bool: whether a joint of the link or of an ancestor can move it."""
         return validation.moving_links(self)
 
+    @property
+    def mocap_links(self) -> tuple[int, ...]:
+        """Links, roots without joints, whose poses are set: mocap bodies, in the file's order."""
+        return () if self.mujoco is None else tuple(self.mujoco.mocaps.link.tolist())
+
     @cached_property
     def actuator_table(self) -> ActuatorTable:
         """All actuators of the file, as MuJoCo's contact model has them."""
@@ -309,7 +314,9 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
 
 
 def _joined(together: list[tuple[RigidModel, str, int, int, int]], more: set[tuple[int, int]]) -> MujocoNumbers:
-    return join(((numbers_of(model), link, prefix) for model, prefix, link, *_ in together), more)
+    grounds = np.cumsum([0, *(len(model.grounds) for model, *_ in together)]).tolist()
+    parts = zip(together, grounds, strict=False)
+    return join(((numbers_of(model), link, ground, prefix) for (model, prefix, link, *_), ground in parts), more)
 
 
 def _per_dof_defaults(n_dofs: int) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class EntityOffsets:
     """Contact points: index among the solver's, link within the entity, name of the shape."""
     actuators: ActuatorOffsets | None
     """None with a contact model that has drives of single degrees of freedom alone."""
+    mocap: int | None
+    """First of its mocap bodies; None with a contact model in which they are fixed to the world."""
 
 
 class ArticulatedBody(Entity):

@@ -13,6 +13,7 @@ from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.actuator_table import drive_ranges
+from genesis.loaders.contact_mixing import Meeting
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
 from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
@@ -31,6 +32,7 @@ from genesis.solvers.rigid.mujoco.touch_table import (
     last_moved,
     meeting_geoms,
     pack_geoms,
+    pack_pairs,
     pack_touches,
     places,
 )
@@ -114,6 +116,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}rotational_friction"] = [(geom.contact.torsional, geom.contact.rolling) for geom in geoms]
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
+    values["size"] = np.reshape([geom.size for geom in model.geoms], (-1, 3))
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
 
 
@@ -133,6 +136,14 @@ def initial_parameters(
 def joint_of_dofs(model: RigidModel) -> np.ndarray:
     """(D,) index of the joint of each degree of freedom."""
     return np.array([i for i, joint in enumerate(model.joints) for _ in range(JOINT_SIZES[joint.kind][1])], int)
+
+
+def free_and_alone(model: RigidModel) -> np.ndarray:
+    """(L,) bool, whether a link has a free joint, and no link is on it."""
+    alone = np.zeros(model.n_links, bool)
+    alone[[joint.link for joint in model.joints if joint.kind == FREE]] = True
+    alone[[parent for parent in model.parent if parent >= 0]] = False
+    return alone
 
 
 def pack_laws(model: RigidModel) -> np.ndarray:
@@ -165,11 +176,11 @@ def mujoco(
     """
     chosen = Choice.of(model, options, dt)
     report_gravity(model, gravity)
-    if chosen.integrator == slot.IMPLICITFAST:
-        report_gyroscopic(model, labels)
+    carries_nothing = free_and_alone(model) & (chosen.integrator == slot.IMPLICITFAST)
     fluid, of_fluids = pack_fluids(model, chosen)
     meeting = meeting_geoms(model, options.self_collision)
     check(model, meeting, labels)
+    explicit = bool(len(numbers_of(model).pairs))
     touches = pack_touches(model, grounds, meeting, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     equalities = pack_equalities(model)
@@ -190,6 +201,9 @@ def mujoco(
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
+        explicit=explicit,
+        mocaps=len(model.mocap_links) > 0,
+        free_bodies=bool(carries_nothing.any()),
     )
     spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
@@ -199,10 +213,12 @@ def mujoco(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
-        dof_last=last_moved(model),
+        dof_last=last_moved(model), carries_nothing=carries_nothing,
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
+    if explicit:
+        constants["pair_law"] = pack_pairs(numbers_of(model), options.contact.smoothing)
     if features.actuators:
         constants |= actuator_constants.pack_actuators(model, dt)
     sizes = {
@@ -216,6 +232,7 @@ def mujoco(
         "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
+        "explicit_pairs": len(numbers_of(model).pairs), "mocaps": len(model.mocap_links),
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),
     }  # fmt: skip
     return Setup(
@@ -229,7 +246,7 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequence[str]) -> None:
+def check(model: RigidModel, meeting: Sequence[Meeting], labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
@@ -257,7 +274,7 @@ def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequenc
         )
     tree = prepare.roots(model)
     inside, between = [], []
-    for i, j in meeting:
+    for i, j, _ in meeting:
         if kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"
@@ -284,20 +301,6 @@ def report_gravity(model: RigidModel, gravity: Sequence[float]) -> None:
                 f"gravity must be the file's for the same motion, got {scene} m/s^2 and {own} of {file.source!r}. "
                 f"Take SimOptions.gravity = {own}."
             )
-
-
-def report_gyroscopic(model: RigidModel, labels: Sequence[str]) -> None:
-    """Warn of free bodies without others on them, whose gyroscopic force MuJoCo's implicitfast takes implicitly."""
-    parents = set(model.parent.tolist())
-    lone = [
-        joint.link for joint in model.joints
-        if joint.kind == FREE and joint.link not in parents and np.ptp(model.inertia[joint.link, :3]) > 0.0
-    ]  # fmt: skip
-    if lone:
-        runtime.logger.warning(
-            f"the gyroscopic force of a free body must be explicit here with implicitfast, got {labels[lone[0]]}: it "
-            "tumbles a little differently from MuJoCo 4's. Take RigidOptions.integrator = Euler or RK4 for its motion."
-        )
 
 
 class Choice(NamedTuple):
