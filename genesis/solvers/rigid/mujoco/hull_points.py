@@ -83,8 +83,8 @@ def faces_of(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _others(flat: list[tuple[float, float]], first: int) -> list[int]:
-    """Which other corners of a face touch if the `first` is deepest, at most three: of places in its plane. They advance
-    from its neighbours as long as the quadrilateral grows, which is MuJoCo's way to a great one."""
+    """Which other corners of a face, given by places in its plane, touch if the `first` is deepest: at most three. They
+    advance from its neighbours as long as the quadrilateral grows, which is MuJoCo's way to a great one."""
     n = len(flat)
     if n <= 4:
         return [(first + k) % n for k in range(1, n)]
