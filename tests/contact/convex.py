@@ -66,7 +66,13 @@ def hulls_of(scene: Scene) -> list[Hull]:
     """Of geoms that are meshes."""
     model = model_of(scene)
     meshes = [i for i in range(model.ngeom) if model.geom_type[i] == mujoco.mjtGeom.mjGEOM_MESH]
-    return [hull_of(*_hull(model, i, "the scene")) for i in meshes]
+    hulls = []
+    for i in meshes:
+        hull = _hull(model, i, "the scene")
+        starts = np.flatnonzero(np.diff(hull["faces"][:, 0], prepend=-1))
+        polygons = np.split(hull["faces"][:, 1], starts[1:])
+        hulls.append(hull_of(hull["vertices"], [tuple(corners.tolist()) for corners in polygons]))
+    return hulls
 
 
 @per_runtime

@@ -17,6 +17,8 @@ from genesis.solvers.rigid.mujoco.layout import (
     G_X,
     G_Y,
     G_Z,
+    NEITHER,
+    OVAL,
     T_GEOM,
     T_GEOM_B,
     T_KIND,
@@ -48,6 +50,7 @@ class Met(Composite):
 @per_runtime
 def bodies(features: Features) -> Functions:
     lay, na = layout(), narrow_phase(features.pairs)
+    EDGE = 1e-9 if lay.real == ti.f64 else 1e-4  # part of a size within which a place is at the shape's edge
 
     @traced
     def desk(a, b):
@@ -88,10 +91,6 @@ def bodies(features: Features) -> Functions:
         return at.traced_at(a, s, b, l, POS) + R @ my.geom(a, g, G_POS)[:3], R @ own
 
     @ti.func
-    def size(a: ti.template(), g):
-        return lay.vec3(my.geom(a, g, G_POS)[3], my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3])
-
-    @ti.func
     def pose(a: ti.template(), s, b, t):
         l, m = my.touch(a, t, T_LINK), my.touch(a, t, T_LINK_B)
         ca, Ra = frame(a, s, b, l, my.touch(a, t, T_GEOM))
@@ -101,15 +100,28 @@ def bodies(features: Features) -> Functions:
         return Posed(t, ca, cb, apart + cb - ca, Ra, Rb)
 
     @ti.func
+    def reach_of(a: ti.template(), b, t):
+        """Square of the distance of both centres at which the geoms of touch t may touch, with room for rounding."""
+        radii = my.radius(a, b, my.touch(a, t, T_GEOM)) + my.radius(a, b, my.touch(a, t, T_GEOM_B))
+        reach = 1.0001 * (radii + my.touch_number(a, t, T_REACH))
+        return reach * reach
+
+    @ti.func
     def find(a: ti.template(), s, b):
         """Contacts of all touches into `found`."""
         for t in range(a.size[PAIRS]):
-            of, reach = pose(a, s, b, t), my.touch_number(a, t, T_REACH)
-            near = of.p.dot(of.p)
-            size_a, size_b = size(a, my.touch(a, t, T_GEOM)), size(a, my.touch(a, t, T_GEOM_B))
+            of, one, two = pose(a, s, b, t), my.touch(a, t, T_GEOM), my.touch(a, t, T_GEOM_B)
+            near = of.p.dot(of.p) - reach_of(a, b, t)
+            sizes_a, sizes_b = my.size(a, b, one), my.size(a, b, two)
             for j in range(lay.width):
                 count = 0
-                if of_lane(near, j) < reach * reach:
+                if of_lane(near, j) < 0.0:
+                    size_a, size_b = one3(sizes_a, j), one3(sizes_b, j)
+                    if ti.static(features.searches):
+                        if a.hull_of[one] >= 0:
+                            size_a[0] = ti.cast(a.hull_of[one], lay.real)
+                        if a.hull_of[two] >= 0:
+                            size_b[0] = ti.cast(a.hull_of[two], lay.real)
                     count = na.meet(desk(a, b), my.touch(a, t, T_KIND), found_at(a, b, j, t, 0), size_a, size_b,
                                     one3(of.p, j), one33(of.Ra, j), one33(of.Rb, j),
                                     my.touch_number(a, t, T_MARGIN))  # fmt: skip
@@ -156,6 +168,44 @@ def bodies(features: Features) -> Functions:
         total = of.place.cross(gplace) + of.n.cross(gn)
         return gplace - shift, total - turn - po.p.cross(shift), shift, turn
 
+    @ti.func
+    def side(x, half):
+        """1 or -1 where x is at the end of -half … half, else 0."""
+        none = lane()
+        return where(x > half * (1.0 - EDGE), none + 1.0, where(x < half * (EDGE - 1.0), none - 1.0, none))
+
+    @ti.func
+    def size_adjoint(a: ti.template(), b, g, R: ti.template(), x: ti.template(), out: ti.template(),
+                     shift: ti.template()):  # fmt: skip
+        """Subtracts cotangents of a geom's sizes, from that of its shift: a size moves the features of the shape that
+        it belongs to like a rigid body. They are found from where the surface touches, at x from the centre in world
+        axes, with its normal `out`."""
+        sizes, about, along = my.size(a, b, g), my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3]
+        own, asked = R.transpose() @ (x - (about * sizes[0]) * out), R.transpose() @ shift
+        none, form = lane(), NEITHER
+        if ti.static(features.searches):
+            form = a.hull_of[g]
+        if form == OVAL:  # the point that has a normal moves, and the surface with it
+            nu = R.transpose() @ out
+            y = Vec(sizes[0] * nu[0], sizes[1] * nu[1], sizes[2] * nu[2])
+            h2 = y.dot(y)
+            total = (sizes[0] * y[0] * asked[0] + sizes[1] * y[1] * asked[1] + sizes[2] * y[2] * asked[2]) / h2
+            for c in ti.static(range(3)):
+                by = (2.0 * y[c] * asked[c] - y[c] * nu[c] * total) / ti.sqrt(h2)
+                at.increase(a.gmodel, at.block(a, b, "size", g, c), 0.0 - by)
+        elif form == NEITHER and about + along < 0.5:
+            for c in ti.static(range(3)):
+                at.increase(a.gmodel, at.block(a, b, "size", g, c), 0.0 - side(own[c], sizes[c]) * asked[c])
+        elif form == NEITHER:
+            by_radius = (0.0 - about) * out.dot(shift)
+            if about < 0.5:
+                away = ti.sqrt(own[0] * own[0] + own[1] * own[1])
+                on = away > sizes[0] * (1.0 - EDGE)
+                across = (own[0] * asked[0] + own[1] * asked[1]) / where(on, away, none + 1.0)
+                by_radius = by_radius - where(on, across, none)
+            at.increase(a.gmodel, at.block(a, b, "size", g, 0), by_radius)
+            at.increase(a.gmodel, at.block(a, b, "size", g, 1), (0.0 - along) * side(own[2], sizes[1]) * asked[2])
+
     def walk(visit):
         """A function that calls `visit(a, s, b, met)` for every contact of two geoms that some environment of a block
         has, from what `find` has found."""
@@ -172,4 +222,12 @@ def bodies(features: Features) -> Functions:
 
         return walked
 
-    return Functions(find=find, walk=walk, slopes=slopes)
+    @ti.func
+    def sizes_adjoint(a: ti.template(), b, of: ti.template(), distance, shift_a: ti.template(), shift_b: ti.template()):
+        """The same of both geoms of a contact, at a distance of their surfaces."""
+        po, half = of.posed, 0.5 * distance
+        t = po.touch
+        size_adjoint(a, b, my.touch(a, t, T_GEOM), po.Ra, of.place - half * of.n, of.n, shift_a)
+        size_adjoint(a, b, my.touch(a, t, T_GEOM_B), po.Rb, of.place + half * of.n - po.p, -of.n, shift_b)
+
+    return Functions(find=find, walk=walk, slopes=slopes, sizes_adjoint=sizes_adjoint)

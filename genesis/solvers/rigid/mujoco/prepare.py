@@ -31,6 +31,7 @@ from genesis.solvers.rigid.mujoco.touch_table import (
     meeting_geoms,
     pack_geoms,
     pack_hulls,
+    pack_pairs,
     pack_touches,
     places,
 )
@@ -114,6 +115,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}rotational_friction"] = [(geom.contact.torsional, geom.contact.rolling) for geom in geoms]
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
+    values["size"] = np.reshape([geom.size for geom in model.geoms], (-1, 3))
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
 
 
@@ -177,6 +179,7 @@ def mujoco(
     fluid, of_fluids = pack_fluids(model, chosen)
     meeting = meeting_geoms(model, options.self_collision)
     check(model)
+    explicit = bool(len(numbers_of(model).pairs))
     touches = pack_touches(model, grounds, meeting, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     equalities = pack_equalities(model)
@@ -197,9 +200,11 @@ def mujoco(
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
+        explicit=explicit,
+        mocaps=len(model.mocap_links) > 0,
         free_bodies=bool(carries_nothing.any()),
     )
-    hull_numbers, hull_ints, headers = pack_hulls(model) if features.searches else ([], [], {})
+    hull_numbers, hull_ints, hull_of = pack_hulls(model) if features.searches else ([], [], [])
     search = needed(int(hull_ints[0])) if features.searches else (0, 0)
     spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
@@ -208,13 +213,15 @@ def mujoco(
     constants = dict(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
-        touch=touch, touch_law=touches.laws, geom=pack_geoms(model, headers), fluid=fluid, fluid_range=of_fluids,
+        touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
         dof_last=last_moved(model), carries_nothing=carries_nothing,
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
     if features.searches:
-        constants |= {"hull_numbers": hull_numbers, "hull_ints": hull_ints}
+        constants |= {"hull_numbers": hull_numbers, "hull_ints": hull_ints, "hull_of": hull_of}
+    if explicit:
+        constants["pair_law"] = pack_pairs(numbers_of(model), options.contact.smoothing)
     if features.actuators:
         constants |= actuator_constants.pack_actuators(model, dt)
     sizes = {
@@ -230,6 +237,7 @@ def mujoco(
         "found_numbers": touches.n_records * NUMBERS,
         "hull_numbers": len(hull_numbers), "hull_ints": len(hull_ints), "search_numbers": search[0],
         "search_ints": search[1],
+        "explicit_pairs": len(numbers_of(model).pairs), "mocaps": len(model.mocap_links),
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),
     }  # fmt: skip
     return Setup(
