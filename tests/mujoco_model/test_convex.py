@@ -22,7 +22,7 @@ HEAPS = {
 }
 FIRST = next(iter(HEAPS))
 EPSILON = 1e-6
-STEP, AT_MOST = 1e-5, 0.06
+STEP, AT_MOST = 1e-5, 0.07
 """Bar on one step, and the share of states that may be above it: on edges and corners MuJoCo 4.0.0 lets cylinders touch
 in lines that its own later version does not."""
 
@@ -45,7 +45,7 @@ def around(engine: Engine, states: States) -> States:
 
 
 def test_steps_and_gradients(engine):
-    n, nv = 24, engine.m.nv
+    n, nv = 16, engine.m.nv
     states = engine.states(n, seed=3)
     tried = around(engine, states)
     after = Ours(engine.text, len(tried)).trajectory(tried, tried.ctrl[None])[1].reshape(n, 4 * nv + 1, -1)
