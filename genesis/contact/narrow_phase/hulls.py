@@ -7,6 +7,8 @@ A hull is known by the position of its header in the integers:
     NORMALS   its first polygon's normal, counted like vertices; the others follow
     POLYGONS  where its list of (position of the corners, how many) begins, one pair for each polygon; how many polygons
     AROUND    where its list of (position of the polygons, how many) begins, one pair for each vertex
+    BESIDE    where its list of (position of the neighbours, how many) begins, one pair for each vertex
+    START     a vertex that has neighbours
 
 Corners and polygons are numbered from the hull's first. Corners go counter-clockwise, seen from outside. The integers
 begin with the most corners of a polygon and where the headers of FORMS stand.
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FIRST, COUNT, NORMALS, POLYGONS, N_POLYGONS, AROUND, HEADER = range(7)
+FIRST, COUNT, NORMALS, POLYGONS, N_POLYGONS, AROUND, BESIDE, START, HEADER = range(9)
 
 FORMS = POINT, SEGMENT, CUBE, PRISM = range(4)
 """What spheres, capsules, boxes and (where faces meet) cylinders are, scaled: in front of all hulls of a scene."""
@@ -33,6 +35,15 @@ class Hull:
     polygons: Sequence[Sequence[int]]
     normals: np.ndarray
     around: Sequence[Sequence[int]]
+
+    def beside(self) -> list[list[int]]:
+        """Vertices that share an edge with each vertex."""
+        found: list[set[int]] = [set() for _ in self.vertices]
+        for corners in self.polygons:
+            for one, two in zip(corners, [*corners[1:], corners[0]], strict=True):
+                found[one].add(two)
+                found[two].add(one)
+        return [sorted(own) for own in found]
 
 
 def hull_of(vertices: np.ndarray, polygons: Sequence[Sequence[int]]) -> Hull:
@@ -86,10 +97,12 @@ def pack(hulls: Sequence[Hull]) -> tuple[np.ndarray, np.ndarray, list[int]]:
         return start
 
     for hull in both:
-        polygons, around = listed(hull.polygons), listed(hull.around)
+        polygons, around, neighbours = listed(hull.polygons), listed(hull.around), hull.beside()
+        beside = listed(neighbours)
+        start = next((i for i, own in enumerate(neighbours) if own), 0)
         headers.append(len(whole))
         count = len(hull.vertices)
-        whole.extend((points, count, points + count, polygons, len(hull.polygons), around))
+        whole.extend((points, count, points + count, polygons, len(hull.polygons), around, beside, start))
         reals.extend((hull.vertices, hull.normals))
         points += count + len(hull.normals)
     whole[1 : 1 + len(FORMS)] = headers[: len(FORMS)]

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced
-from genesis.contact.narrow_phase.hulls import COUNT, FIRST
+from genesis.contact.narrow_phase.hulls import BESIDE, COUNT, FIRST, START
 
 SPHERE, CAPSULE, ELLIPSOID, CYLINDER, BOX, HULL = range(6)
 """Kinds of convex shapes. A sphere is a point with a radius around it, a capsule a segment with one."""
+FEW = 32
+"""Vertices of which all are tried."""
 ITERATIONS = 60
 """Most iterations of the search for the distance, and of that for the depth."""
 POINTS = ITERATIONS + 4
@@ -127,12 +129,24 @@ def memory() -> Functions:
                 index = 1
         else:
             scale = scale_of(kind, size)
-            local, most = scale * d, ti.cast(-1e30, real)
-            for i in range(a.mesh[hull + COUNT]):
-                v = corner(a, hull, i)
-                along = v.dot(local)
-                if along > most:
-                    most, index, x = along, i, scale * v
+            local, most, climbing = scale * d, ti.cast(-1e30, real), a.mesh[hull + COUNT] > FEW
+            if climbing:
+                index = a.mesh[hull + START]
+                most = corner(a, hull, index).dot(local)
+            better = True
+            while better:  # of few vertices all, else the neighbours of the best, until none is better
+                better = False
+                row, count = a.mesh[hull + BESIDE] + 2 * index, a.mesh[hull + COUNT]
+                if climbing:
+                    count = a.mesh[row + 1]
+                for t in range(count):
+                    i = t
+                    if climbing:
+                        i = a.mesh[a.mesh[row] + t]
+                    along = corner(a, hull, i).dot(local)
+                    if along > most:
+                        most, index, better = along, i, climbing
+            x = scale * corner(a, hull, index)
         return x, index
 
     @ti.func
