@@ -275,9 +275,10 @@ def clipping() -> Functions:
 
     @ti.func
     def meeting(a: ti.template(), pair: ti.template(), n, normal):
-        """Which faces or edges meet: A's face (-1: none), B's face, and both ends of the edge. `n`: points that the
-        search has found."""
+        """Which faces or edges meet: A's face (-1: none), B's face, and both ends of the edge. Of faces the best
+        aligned, of edges the first. `n`: points that the search has found."""
         f, p, q, done = ti.Vector([-1, -1], ti.i32), vec3(0.0), vec3(0.0), False
+        most = ti.cast(-ALIGNED, real)
         ka, _a1, _a2, _a3 = distinct(a, 0, n)
         kb, _b1, _b2, _b3 = distinct(a, 1, n)
         for search in range(3):  # two faces; an edge of the side that has fewer vertices, and a face; of the other side
@@ -296,8 +297,8 @@ def clipping() -> Functions:
                     if search == 0:
                         face_b, o, count = candidate(a, pair, 1, n, t, normal)
                         others = count
-                        if face_b >= 0 and m.dot(o) < -ALIGNED:
-                            done = True
+                        if face_b >= 0 and m.dot(o) < most:
+                            most = m.dot(o)
                             f[0], f[1] = face, face_b
                     else:
                         p, q, others = edge(a, pair, 1 - first, n, t, normal)
@@ -306,6 +307,7 @@ def clipping() -> Functions:
                             f[first] = face
                     t += 1
                 s += 1
+            done = done or f[0] >= 0
         return f[0], f[1], p, q
 
     @ti.func
