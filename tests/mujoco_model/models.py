@@ -28,7 +28,7 @@ HEAPS: dict[str, dict] = {
     "heap of round shapes, RK4, elliptic": {
         "kinds": ("sphere", "capsule"), "integrator": "RK4", "cone": "elliptic", "dimensions": DIMENSIONS
     },
-    "heap of boxes": {"kinds": ("box",)},
+    "heap of boxes": {"kinds": ("box",), "integrator": "implicitfast"},
     "heap of primitives": {
         "kinds": ("box", "capsule", "sphere"), "integrator": "Euler", "cone": "elliptic",
         "dimensions": DIMENSIONS,
