@@ -91,7 +91,7 @@ class MujocoWorld:
 class MujocoScene:
     """The scene of a task whose world is one file, stepped by MuJoCo: all else is the task's own.
 
-    The file counts, so contacts are MuJoCo's own whatever the task's preset. Parameters of episodes are not taken along.
+    The file counts: contacts are MuJoCo's own whatever the task's preset. Parameters of episodes are not taken along.
     """
 
     def __init__(self, env: Any):
