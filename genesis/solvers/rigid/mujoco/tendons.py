@@ -10,9 +10,8 @@ l, J: length and moment arms of `transmissions`. Armature couples dofs of one ch
 the list of contacts: those of losses right after the equality constraints.
 """
 
-from genesis.compiler import Composite, Functions, per_runtime, ti, traced, value
+from genesis.compiler import Composite, Functions, element, per_runtime, ti, traced, value
 from genesis.math.lanes import Vec, absolute, any_lane, lane, where
-from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import DT, LOSSES, TENDONS
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.envelope import envelope
@@ -63,14 +62,14 @@ class Row(Composite):
 
 @traced
 def number(a, t, what):
-    return value(a.tendon[TENDON_NUMBERS * t + what])
+    return value(element(a.tendon, TENDON_NUMBERS * t + what))
 
 
 @traced
 def law_numbers(a, t, kind, limit, loss, count):
     """As lane values: those of limits or of dry friction."""
     first = value(ti.select(kind == LOSS, loss, limit))
-    return Vec(*[value(lane() + a.tendon[TENDON_NUMBERS * t + first + c]) for c in range(count)])
+    return Vec(*[value(lane() + element(a.tendon, TENDON_NUMBERS * t + first + c)) for c in range(count)])
 
 
 @per_runtime

@@ -23,7 +23,7 @@ def tendons_act(model: RigidModel) -> bool:
 
 @dataclass
 class Transmissions:
-    """The constants, while they are put together. Those of all tendons come first, then of actuators, in their order."""
+    """The constants, while they are put together. First those of all tendons, then of actuators, in their order."""
 
     model: RigidModel
     dof_tree: np.ndarray
