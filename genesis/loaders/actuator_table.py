@@ -63,9 +63,9 @@ def divide(model: "RigidModel") -> ActuatorTable:
             drives[index] = known[name]
         else:
             others.append(index)
-    ranged = np.isfinite(joint_force_ranges(model)).any(1)
+    ranged = set(np.flatnonzero(np.isfinite(joint_force_ranges(model)).any(axis=1)).tolist())
     taken = {dof for index in others for dof in _arms(model, numbers, index)
-             if not _changes(numbers, index) or ranged[dof]}  # fmt: skip
+             if dof in ranged or not _changes(numbers, index)}  # fmt: skip
     per_dof: dict[int, list[str]] = defaultdict(list)
     for drive in drives.values():
         per_dof[drive.dof].append(drive.kind)

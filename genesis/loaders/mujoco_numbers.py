@@ -145,8 +145,8 @@ class ActuatorNumbers(Table):
 
     The input is the control or, with an activation, that. Length is gear[0] * q of a hinge or slide, gear[:3] . (the
     rotation's vector) of a ball, 0 of a free joint; the six of a free joint's gear act along the world's axes and about
-    the link's. Of a tendon it is gear[0] * its length. A site gets the force gear[:3] and the torque gear[3:] in its own
-    axes, and has no length; with a reference site these are along that one's axes, and the length is gear . (place,
+    the link's. Of a tendon it is gear[0] * its length. A site gets the force gear[:3] and the torque gear[3:] in its
+    own axes, and has no length; with a reference site these are along that one's axes, and the length is gear . (place,
     rotation's vector) of the site seen from there.
 
     Attributes:

@@ -97,10 +97,10 @@ def _actuators(model: Any, links: Links, indices: list[int]) -> ActuatorNumbers:
     gain[fixed, 1:] = 0.0
     clamped = not _disabled(model, "CLAMPCTRL")
     act = np.cumsum(activation > 0) - 1
-    rows, pulls = translated_tendons(model), _of_kind(model, indices, "TENDON")
+    rows, pulls, targets = translated_tendons(model), _of_kind(model, indices, "TENDON"), model.actuator_trnid[indices]
     return ActuatorNumbers(
         joint=np.where(_of_kind(model, indices, "JOINT", "JOINTINPARENT"), model.actuator_trnid[indices, 0], -1),
-        tendon=[rows.index(own) if on else -1 for own, on in zip(model.actuator_trnid[indices, 0], pulls, strict=True)],
+        tendon=np.array([rows.index(own[0]) if on else -1 for own, on in zip(targets, pulls, strict=True)], int),
         **_sites(model, links, indices),
         gear=model.actuator_gear[indices],
         gain=gain,

@@ -25,6 +25,7 @@ from genesis.loaders import (
     place,
     primitive,
 )
+from genesis.loaders.contact_mixing import mix
 from genesis.loaders.library import FOLDER
 from genesis.loaders.mujoco_numbers import TABLES
 from tests.loaders.random_trees import random_tree
@@ -281,6 +282,59 @@ def test_switches_of_a_file_act_on_its_numbers(tmp_path):
     assert np.isinf(numbers.actuators.control_range).all() and np.isfinite(numbers.actuators.force_range[0]).all()
 
 
+@pytest.mark.parametrize(
+    ("flag", "left_out"),
+    [
+        ('contact="disable"', "touching"),
+        ('constraint="disable"', "touching limited dry tied"),
+        ('spring="disable"', "stiff"),
+        ('damper="disable"', "damped"),
+        ('spring="disable" damper="disable"', "stiff damped held"),
+    ],
+)
+def test_what_flags_switch_off_is_left_out_of_the_numbers(flag, left_out, tmp_path):
+    text = EVERYTHING.replace("<flag ", f"<flag {flag} ").replace('<body name="a">', '<body name="a" gravcomp=".5">')
+    text = text.replace('density="1.2"', "").replace('viscosity="0.1" wind="1 2 3"', "")
+    length = '<tendon><fixed name="t" stiffness="2" damping="3" range="-1 1" frictionloss="4"><joint joint="hinge"'
+    tied = '<equality><joint joint1="hinge"/><tendon tendon1="t"/></equality>'
+    text = text.replace("<contact>", f'{length} coef="1"/></fixed></tendon>{tied}<contact>')
+    robot, _ = from_text(tmp_path, text)
+    numbers = numbers_of(robot)
+    tendons, found = numbers.tendons, set()
+    for name, there in {
+        "touching": (len(robot.geoms),),
+        "limited": (numbers.joints.limited, np.isfinite(tendons.range)),
+        "dry": (numbers.dofs.frictionloss, tendons.frictionloss),
+        "tied": (len(numbers.equalities),),
+        "stiff": (robot.stiffness, numbers.joints.stiffness, tendons.stiffness),
+        "damped": (robot.damping, tendons.damping),
+        "held": (numbers.bodies.gravcomp,),
+    }.items():
+        assert len({bool(np.any(each)) for each in there}) == 1, name
+        found |= set() if np.any(there[0]) else {name}
+    assert found == set(left_out.split())
+
+
+def test_actuators_that_are_switched_off_exert_nothing(tmp_path):
+    off = '<actuator><position name="p" joint="j" kp="3" group="2"/><motor name="m" joint="j"/></actuator>'
+    for option, forceless in (('actuatorgroupdisable="2"', [True, False]), ("", [True, True])):
+        flag = "" if option else '<flag actuation="disable"/>'
+        text = f"<mujoco><option {option}>{flag}</option>{BODY.format(joint='', geom='')}{off}</mujoco>"
+        rows = numbers_of(from_text(tmp_path, text)[0]).actuators
+        assert [not (gain.any() or bias.any()) for gain, bias in zip(rows.gain, rows.bias, strict=True)] == forceless
+
+
+def test_contacts_that_a_flag_overrides_have_its_numbers(tmp_path):
+    option = '<option o_margin="0.02" o_solref="0.03 1.2" o_solimp=".7 .8 .01 .4 3" o_friction=".6 .6 .01 .002 .002">'
+    text = f"<mujoco>{option}<flag override='enable'/></option>{BODY.format(joint='', geom='')}</mujoco>"
+    (geom,) = from_text(tmp_path, text)[0].geoms
+    both = mix(geom, geom)
+    assert (
+        both.margin == 0.02 and both.solref.tolist() == [0.03, 1.2] and both.solimp.tolist() == [0.7, 0.8, 0.01, 0.4, 3]
+    )
+    assert both.friction.tolist() == [0.6, 0.6, 0.01, 0.002, 0.002]
+
+
 def test_the_record_of_several_models_is_that_of_a_file_that_holds_them_all(tmp_path):
     """Which MuJoCo compiles; bodies from shapes among them."""
     first = '<body name="a"><freejoint/><geom size=".1"/>{}</body>'
@@ -318,15 +372,30 @@ def test_files_that_disagree_are_refused_naming_both_values(tmp_path):
 
 
 BODY = '<worldbody><body name="b"><joint name="j" {joint}/><geom name="g" size=".1" {geom}/></body></worldbody>'
-LENGTH = '<tendon><fixed name="t"><joint joint="j" coef="1"/></fixed></tendon>'
+WRAPPED = (
+    '<worldbody><site name="p" pos="1 0 0"/><site name="q" pos="-1 0 1"/></worldbody>'
+    '<tendon><spatial name="t"><site site="p"/><geom geom="g"/><site site="q"/></spatial></tendon>'
+)
+FIXED = '<tendon><fixed name="t" {}><joint joint="j" coef="1"/></fixed></tendon>'
+FILTER = '<actuator><general name="f" joint="j" dyntype="filter" dynprm="1"/></actuator>'
 WRONG = [
-    ('<option><flag actuation="disable"/></option>' + BODY, "flag: actuation disabled"),
-    ('<option><flag override="enable"/></option>' + BODY, "flag: override enabled"),
+    ('<option><flag actuation="disable"/></option>' + BODY + FILTER, "flag: actuation disabled"),
+    ('<option actuatorgroupdisable="0"/>' + BODY + FILTER, "flag: actuator groups disabled"),
+    ('<option o_friction="1 2 .1 .1 .1"><flag override="enable"/></option>' + BODY, "flag: override enabled"),
     ('<option noslip_iterations="3"/>' + BODY, "flag: noslip iterations"),
     (BODY.replace("{geom}", 'fluidshape="ellipsoid"'), r"fluid: g \(fluidshape ellipsoid\)"),
     (BODY + '<contact><pair name="p" geom1="g" geom2="h"/></contact>', "pair: p"),
-    (BODY + LENGTH + '<equality><tendon name="e" tendon1="t"/></equality>', "equality: e"),
-    (BODY + '<tendon><fixed name="t" stiffness="2"><joint joint="j" coef="1"/></fixed></tendon>', "tendon: t"),
+    (BODY + WRAPPED, r"tendon: t \(wraps around a geom\)"),
+    (BODY + WRAPPED + '<equality><tendon name="e" tendon1="t"/></equality>', r"equality: e"),
+    (BODY + WRAPPED + '<actuator><motor name="m" tendon="t"/></actuator>', "transmission: m"),
+    (BODY + WRAPPED.replace('<geom geom="g"/>', "").replace('name="t"', 'name="t" armature="1"'), "armature between"),
+    (BODY + FIXED.format('stiffness="1 2"'), r"tendon: t \(springs or dampers that are not linear\)"),
+    (BODY + FIXED.format('solreflimit="1 -1"'), r"solref of the limits of tendon 0 of model must .*got \(1.0, -1.0\)"),
+    (BODY + FIXED.format('frictionloss="-1"'), "frictionloss of tendon 0 of model must be finite and >= 0, got -1"),
+    (
+        BODY.replace("{joint}", 'actuatorgravcomp="true" actuatorfrcrange="-1 1"').replace('"b"', '"b" gravcomp="1"'),
+        "gravcomp: j .within the range",
+    ),
     (BODY + '<actuator><muscle name="m" joint="j" lengthrange="0 1"/></actuator>', "activation: m"),
     (BODY.replace("{joint}", 'stiffness="1 2"'), "nonlinear: j"),
     (BODY.replace("{geom}", 'solmix="-1"'), "solmix of geom 'g' of model must be finite and >= 0, got -1"),
@@ -348,11 +417,11 @@ def test_what_cannot_be_simulated_is_refused_by_name(inside, told, tmp_path):
 
 
 def test_a_model_of_the_compliant_kind_is_judged_when_it_is_used(tmp_path):
-    inside = BODY.format(joint="", geom="") + '<tendon><fixed name="t"><joint joint="j" coef="1"/></fixed></tendon>'
+    inside = BODY.format(joint="", geom="") + FIXED.format("")
     (tmp_path / "idle.xml").write_text(f"<mujoco>{inside}</mujoco>")
     with pytest.raises(GenesisValueError, match="tendon: t"):
         load_mjcf(tmp_path / "idle.xml", cache=False)
-    load(tmp_path / "idle.xml")  # it exerts nothing
+    load(tmp_path / "idle.xml")
     (tmp_path / "slip.xml").write_text(
         f'<mujoco><option noslip_iterations="3"/>{BODY.format(joint="", geom="")}</mujoco>'
     )

@@ -1,23 +1,21 @@
-"""A model that tendons and sites pull, with everything that these can be given, as MJCF text; it touches nothing."""
+"""A model that tendons and sites pull, with everything that these can be given, as MJCF text."""
 
 LAW = 'solreflimit="0.02 0.8" solimplimit="0.8 0.95 0.02 0.4 3"'
 LOSS = 'solreffriction="0.015 1" solimpfriction="0.85 0.96 0.01 0.5 2"'
 DRY = ('frictionloss="0.15"', 'frictionloss="0.3"')
 
 
-def pulled(integrator: str = "Euler", option: str = "", flags: str = "", pull: str = "") -> str:
-    """Two arms, one of them of two branches and on a ball, and a free body.
+def pulled(integrator: str = "Euler", option: str = "", touch: int = 0) -> str:
+    """Two arms, one of them of two branches and on a ball, and a free body; over a plane that they touch if `touch` is 1.
 
-    Args:
-        option, flags: Further attributes of <option> and <flag>.
-        pull: Further attributes of joints.
-    """
+    `option`: Further attributes of <option>."""
     return f"""
     <mujoco model="pulled">
       <compiler angle="radian" autolimits="true"/>
-      <option timestep="0.003" integrator="{integrator}" {option}><flag {flags}/></option>
-      <default><geom contype="0" conaffinity="0" density="700"/><joint damping="0.08" armature="0.02" {pull}/></default>
+      <option timestep="0.003" integrator="{integrator}" {option}/>
+      <default><geom contype="0" conaffinity="{touch}" density="700"/><joint damping="0.08" armature="0.02"/></default>
       <worldbody>
+        <geom type="plane" size="0 0 1" pos="0 0 0.55" contype="{touch}" conaffinity="0"/>
         <site name="hook" pos="0.3 0.2 1.2" euler="0.2 0.4 -0.3"/>
         <body name="trunk" pos="0 0 1" euler="0.1 0.2 0.3">
           <joint name="neck" type="ball" armature="0.03"/>
@@ -40,7 +38,9 @@ def pulled(integrator: str = "Euler", option: str = "", flags: str = "", pull: s
           </body></body>
         <body name="drone" pos="-0.4 0 0.8" euler="0.3 -0.2 0.5" gravcomp="0.4"><freejoint name="drone"/>
           <geom type="box" size="0.08 0.06 0.03" pos="0.01 0 0.01"/>
-          <site name="rotor" pos="0.07 0.03 0.02" euler="0.1 -0.1 0.2"/></body>
+          <site name="rotor" pos="0.07 0.03 0.02" euler="0.1 -0.1 0.2"/>
+          <body pos="-0.08 0 0"><joint name="tail" axis="0 1 0.2"/><geom type="sphere" size="0.04" pos="-0.05 0 0"/>
+          </body></body>
       </worldbody>
       <tendon>
         <fixed name="one chain" stiffness="9" springlength="-0.1 0.15" damping="0.3" armature="0.02"

@@ -107,8 +107,8 @@ E_POS_A, E_POS_B, E_TURN_A, E_TURN_B, E_WEIGHT, E_SCALE, E_REF, E_IMP, E_POLYNOM
 """Frames of both sides, in their links; inverse weights of translation (or of the joints) and rotation; torquescale;
 solref; solimp; polynomial; rest positions of both joints."""
 SIDE_A, SIDE_B = 1, 2
-"""Bits: which sides a dof moves. Behind the dofs of two tendons, the first one's first, are those of the second: for each
-of its arms the place in the list."""
+"""Bits: which sides a dof moves. Behind the dofs of two tendons, the first one's first, are those of the second: for
+each of its arms the place in the list."""
 
 ROW_KINDS = 3
 LOWER, UPPER, LOSS = range(ROW_KINDS)

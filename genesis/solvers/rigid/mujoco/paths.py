@@ -11,7 +11,7 @@ of a dof with the axis S is that force's power,
     straight part   F = c d / |d|, T = 0;                   length = c |d|
 
 Dofs that move both sides alike have none, and change none. In the adjoint, with G the cotangents of moment arms and
-N = sum of G S over the dofs of a side, a displacement along S_k changes W_a, W_b and, of its own side, the axes behind it:
+N = sum of G S over the dofs of a side, a displacement along S_k changes W_a, W_b and, on its side, the axes behind it:
 
     dW_a . N_a + dW_b . N_b + W . (S_k x sum of G S over the dofs of k's joint and those behind it)
 """

@@ -311,10 +311,10 @@ class Choice(NamedTuple):
     integrator: str
     cone: str
     impratio: float
-    refsafe: bool
     density: float
     viscosity: float
     wind: tuple[float, float, float]
+    refsafe: bool
     eulerdamp: bool
     filterparent: bool
 
@@ -341,5 +341,5 @@ class Choice(NamedTuple):
                 f"{density:g} and viscosity {viscosity:g}. Give another in RigidOptions.integrator."
             )
         cone, wind = law.cone or agreed(files, "cone", "pyramidal"), agreed(files, "wind", (0.0, 0.0, 0.0))
-        refsafe, eulerdamp, filterparent = (agreed(files, flag, True) for flag in ("refsafe", "eulerdamp", "filterparent"))
-        return cls(integrator, cone, impratio, refsafe, density, viscosity, wind, eulerdamp, filterparent)
+        flags = [agreed(files, flag, True) for flag in ("refsafe", "eulerdamp", "filterparent")]
+        return cls(integrator, cone, impratio, density, viscosity, wind, *flags)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from genesis.loaders import rotations
+from genesis.loaders.actuator_table import chains_of, tendon_arms
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.mujoco import layout as slot
-from genesis.loaders.actuator_table import chains_of, tendon_arms
 
 DIMENSIONS = {slot.CONNECT: 3, slot.WELD: 6, slot.JOINT: 1, slot.TENDON: 1}
 
