@@ -25,9 +25,9 @@ from genesis.loaders import (
     place,
     primitive,
 )
-from genesis.loaders.contact_mixing import mix
 from genesis.loaders.library import FOLDER
 from genesis.loaders.mujoco_numbers import TABLES
+from tests.loaders.mujoco_files import BODY, EVERYTHING, from_text, load
 from tests.loaders.random_trees import random_tree
 
 mujoco = pytest.importorskip("mujoco")
@@ -41,15 +41,6 @@ THEIRS = sorted(ASSETS.glob("*.xml"))
 
 def close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-300)
-
-
-def load(path, **settings):
-    return load_mjcf(path, cache=False, contact="mujoco", **settings)
-
-
-def from_text(tmp_path, text, **settings):
-    (tmp_path / "model.xml").write_text(text)
-    return load(tmp_path / "model.xml", **settings), mujoco.MjModel.from_xml_string(text)
 
 
 @pytest.mark.parametrize("path", SHIPPED + THEIRS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -157,31 +148,6 @@ def _ant_and_box():
     return fuse([load_robot("ant"), primitive("box", (1, 1, 1), 1.0, 0.5)])
 
 
-EVERYTHING = """<mujoco><option timestep="0.004" integrator="implicitfast" cone="elliptic" impratio="3" iterations="7"
-  tolerance="1e-9" ls_iterations="11" gravity="0 1 -5" density="1.2" viscosity="0.1" wind="1 2 3" solver="CG">
-  <flag refsafe="disable" eulerdamp="disable" warmstart="disable" filterparent="disable"/></option>
-<asset><hfield name="hills" nrow="3" ncol="3" elevation="0 1 2 3 4 5 6 7 8" size="1 1 .5 .25"/></asset>
-<worldbody><geom name="floor" type="plane" size="1 1 1" pos="0 0 -3" condim="6" margin=".01"/>
-<geom name="land" type="hfield" hfield="hills" pos="5 0 0" gap=".02"/>
-<body name="a"><joint name="free" type="free" stiffness="3" frictionloss=".2" solreffriction=".03 1.5"
-    solimpfriction=".8 .9 .01 .4 3"/>
-  <geom name="g" size=".1" condim="4" friction=".4 .02 .003" margin=".03" gap=".01" solref="-200 -10"
-    solimp="0 .9 .02 .6 1" solmix="2.5" priority="3" contype="5" conaffinity="6"/>
-  <body name="welded" pos="0 0 .2" quat=".6 .8 0 0"><geom name="w" type="box" size=".1 .2 .3"/></body>
-  <body name="b" pos="0 0 1"><joint name="ball" type="ball" range="0 40" limited="true" margin=".05" stiffness="4"
-      solreflimit=".05 .7" solimplimit=".7 .8 .03 .3 4"/><geom size=".1"/>
-    <body name="c" pos="0 0 1"><joint name="hinge" range="-30 50" ref="10" stiffness="5" springref="20" armature=".3"
-      damping=".2" actuatorfrcrange="-4 6"/><geom size=".1"/></body></body></body>
-<body name="s" pos="3 0 0"><joint name="slide" type="slide" range="-1 2"/><geom size=".2"/></body></worldbody>
-<contact><exclude body1="s" body2="welded"/></contact>
-<actuator><general name="plain" joint="hinge" gear="3" gaintype="affine" gainprm="1 2 3" biastype="affine"
-    biasprm="4 5 6" ctrlrange="-1 2" forcerange="-3 4"/>
-  <general name="vector" joint="ball" gear="1 2 3" dyntype="filter" dynprm=".3" actrange="-1 3" actearly="true"/>
-  <general name="six" joint="free" gear="1 2 3 4 5 6"/>
-  <general name="sum" joint="slide" dyntype="integrator" biasprm="9 9 9"/>
-  <general name="exact" joint="slide" dyntype="filterexact" dynprm=".2" gainprm="2 7 7"/></actuator></mujoco>"""
-
-
 def test_everything_of_a_file_is_there(tmp_path):
     robot, model = from_text(tmp_path, EVERYTHING)
     numbers = numbers_of(robot)
@@ -282,59 +248,6 @@ def test_switches_of_a_file_act_on_its_numbers(tmp_path):
     assert np.isinf(numbers.actuators.control_range).all() and np.isfinite(numbers.actuators.force_range[0]).all()
 
 
-@pytest.mark.parametrize(
-    ("flag", "left_out"),
-    [
-        ('contact="disable"', "touching"),
-        ('constraint="disable"', "touching limited dry tied"),
-        ('spring="disable"', "stiff"),
-        ('damper="disable"', "damped"),
-        ('spring="disable" damper="disable"', "stiff damped held"),
-    ],
-)
-def test_what_flags_switch_off_is_left_out_of_the_numbers(flag, left_out, tmp_path):
-    text = EVERYTHING.replace("<flag ", f"<flag {flag} ").replace('<body name="a">', '<body name="a" gravcomp=".5">')
-    text = text.replace('density="1.2"', "").replace('viscosity="0.1" wind="1 2 3"', "")
-    length = '<tendon><fixed name="t" stiffness="2" damping="3" range="-1 1" frictionloss="4"><joint joint="hinge"'
-    tied = '<equality><joint joint1="hinge"/><tendon tendon1="t"/></equality>'
-    text = text.replace("<contact>", f'{length} coef="1"/></fixed></tendon>{tied}<contact>')
-    robot, _ = from_text(tmp_path, text)
-    numbers = numbers_of(robot)
-    tendons, found = numbers.tendons, set()
-    for name, there in {
-        "touching": (len(robot.geoms),),
-        "limited": (numbers.joints.limited, np.isfinite(tendons.range)),
-        "dry": (numbers.dofs.frictionloss, tendons.frictionloss),
-        "tied": (len(numbers.equalities),),
-        "stiff": (robot.stiffness, numbers.joints.stiffness, tendons.stiffness),
-        "damped": (robot.damping, tendons.damping),
-        "held": (numbers.bodies.gravcomp,),
-    }.items():
-        assert len({bool(np.any(each)) for each in there}) == 1, name
-        found |= set() if np.any(there[0]) else {name}
-    assert found == set(left_out.split())
-
-
-def test_actuators_that_are_switched_off_exert_nothing(tmp_path):
-    off = '<actuator><position name="p" joint="j" kp="3" group="2"/><motor name="m" joint="j"/></actuator>'
-    for option, forceless in (('actuatorgroupdisable="2"', [True, False]), ("", [True, True])):
-        flag = "" if option else '<flag actuation="disable"/>'
-        text = f"<mujoco><option {option}>{flag}</option>{BODY.format(joint='', geom='')}{off}</mujoco>"
-        rows = numbers_of(from_text(tmp_path, text)[0]).actuators
-        assert [not (gain.any() or bias.any()) for gain, bias in zip(rows.gain, rows.bias, strict=True)] == forceless
-
-
-def test_contacts_that_a_flag_overrides_have_its_numbers(tmp_path):
-    option = '<option o_margin="0.02" o_solref="0.03 1.2" o_solimp=".7 .8 .01 .4 3" o_friction=".6 .6 .01 .002 .002">'
-    text = f"<mujoco>{option}<flag override='enable'/></option>{BODY.format(joint='', geom='')}</mujoco>"
-    (geom,) = from_text(tmp_path, text)[0].geoms
-    both = mix(geom, geom)
-    assert (
-        both.margin == 0.02 and both.solref.tolist() == [0.03, 1.2] and both.solimp.tolist() == [0.7, 0.8, 0.01, 0.4, 3]
-    )
-    assert both.friction.tolist() == [0.6, 0.6, 0.01, 0.002, 0.002]
-
-
 def test_the_record_of_several_models_is_that_of_a_file_that_holds_them_all(tmp_path):
     """Which MuJoCo compiles; bodies from shapes among them."""
     first = '<body name="a"><freejoint/><geom size=".1"/>{}</body>'
@@ -371,7 +284,6 @@ def test_files_that_disagree_are_refused_naming_both_values(tmp_path):
         agreed([options, other], "impratio", 5.0)
 
 
-BODY = '<worldbody><body name="b"><joint name="j" {joint}/><geom name="g" size=".1" {geom}/></body></worldbody>'
 WRAPPED = (
     '<worldbody><site name="p" pos="1 0 0"/><site name="q" pos="-1 0 1"/></worldbody>'
     '<tendon><spatial name="t"><site site="p"/><geom geom="g"/><site site="q"/></spatial></tendon>'

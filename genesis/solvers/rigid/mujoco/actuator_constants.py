@@ -31,6 +31,9 @@ def pack_actuators(model: RigidModel, dt: float, transmissions: Sequence[int]) -
         filters = kind in ("filter", "filterexact")
         numbers[k, slot.A_LEAK], numbers[k, slot.A_TIME] = float(filters), time if filters else 1.0
         numbers[k, slot.A_STEP] = -time * np.expm1(-dt / time) if kind == "filterexact" else dt
+        servo = rows.gain[i, 0] == -rows.bias[i, 1] and not rows.gain[i, 1:].any()
+        if rows.sites[i] == 2 and servo and not rows.gear[i, :3].any() and not filters:
+            numbers[k, slot.A_PERIOD] = 2.0 * np.pi * np.linalg.norm(rows.gear[i, 3:])
         numbers[k, slot.A_GEAR] = 1.0 if rows.sites[i] else rows.gear[i, 0]  # of sites it is the wrench
     return {"actuator": ints, "actuator_numbers": numbers, "drive_range": finite(joint_force_ranges(model))}
 

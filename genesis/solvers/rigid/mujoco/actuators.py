@@ -8,7 +8,7 @@ u, force, the activation after a step, and the sum on a dof are cut off at their
 """
 
 from genesis.compiler import Functions, element, per_runtime, ti, traced, value
-from genesis.math.lanes import lane, where
+from genesis.math.lanes import absolute, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.border import border
 from genesis.solvers.rigid.layout import ACTIVATIONS, ACTUATORS, BEGIN, DOFS, N_FRAMES
@@ -24,6 +24,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     A_GEAR,
     A_LEAK,
     A_ON_JOINT,
+    A_PERIOD,
     A_STEP,
     A_TIME,
     A_TRANSMISSION,
@@ -104,6 +105,15 @@ def actuators(features: Features) -> Functions:
         return x
 
     @ti.func
+    def nearest(a: ti.template(), b, k, l, x):
+        """Of a servo that turns something, the input that is the same angle, and nearest to the length."""
+        period, out = number(a, k, A_PERIOD), x + 0.0
+        if period > 0.0:
+            off = a.model[at.block(a, b, "actuator_gain", k, 0)] + a.model[at.block(a, b, "actuator_bias", k, 1)]
+            out = where(absolute(off) > 0.0, x, x - period * ti.floor((x - l) / period + 0.5))
+        return out
+
+    @ti.func
     def input_adjoint(a: ti.template(), s, b, k, g):
         m = integer(a, k, A_ACTIVATION)
         if m >= 0:
@@ -142,7 +152,7 @@ def actuators(features: Features) -> Functions:
             a.pull[at.dof_at(a, 0, b, j)] = lane()
         for k in range(a.size[ACTUATORS]):
             l, v = length(a, s, b, k)
-            x = input_of(a, s, b, k)
+            x = nearest(a, b, k, l, input_of(a, s, b, k))
             asked = affine(a, b, "actuator_gain", k, l, v) * x + affine(a, b, "actuator_bias", k, l, v)
             force, inside = cut_off(asked, number(a, k, A_FORCE_LOW), number(a, k, A_FORCE_HIGH))
             tr.spread(a, b, integer(a, k, A_TRANSMISSION), number(a, k, A_GEAR) * force, a.pull)
@@ -178,7 +188,7 @@ def actuators(features: Features) -> Functions:
     def law_adjoint(a: ti.template(), s, b, k, g, damped):
         """From the cotangents of the force and of the damping by the actuator's own velocity. Returns the force."""
         l, v = length(a, s, b, k)
-        x = input_of(a, s, b, k)
+        x = nearest(a, b, k, l, input_of(a, s, b, k))
         gain = affine(a, b, "actuator_gain", k, l, v)
         asked = gain * x + affine(a, b, "actuator_bias", k, l, v)
         force, inside = cut_off(asked, number(a, k, A_FORCE_LOW), number(a, k, A_FORCE_HIGH))

@@ -143,11 +143,11 @@ ACTUATOR_INTS = 4
 A_TRANSMISSION, A_ON_JOINT, A_ACTIVATION, A_EARLY = range(ACTUATOR_INTS)
 """Transmission; dof of its joint, -1: it is not on a joint; index of the activation, -1: none; 1: the force comes from
 the activation after the step."""
-ACTUATOR_NUMBERS = 10
+ACTUATOR_NUMBERS = 11
 (A_CTRL_LOW, A_CTRL_HIGH, A_FORCE_LOW, A_FORCE_HIGH, A_ACT_LOW, A_ACT_HIGH,
- A_LEAK, A_TIME, A_STEP, A_GEAR) = range(ACTUATOR_NUMBERS)  # fmt: skip
+ A_LEAK, A_TIME, A_STEP, A_GEAR, A_PERIOD) = range(ACTUATOR_NUMBERS)  # fmt: skip
 """Ranges; act' = (control - leak * act) / time, and what a step of the integrator multiplies it with, s; its length by
-that of the transmission."""
+that of the transmission; period of the length where a servo turns the shorter way, else 0."""
 
 PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "mass": ("links",),
