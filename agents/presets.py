@@ -43,11 +43,11 @@ _SLOW_TARGET = {"target_decay": 0.995}
 CARTPOLE, PENDULUM = "genesis/CartPoleSwingUp-v0", "genesis/Pendulum-v0"
 HOPPER, WALKER, CHEETAH = "genesis/Hopper-v0", "genesis/Walker2d-v0", "genesis/HalfCheetah-v0"
 ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
-QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
+QUADROTOR, SOFT_PUSH, BLOCK_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0", "genesis/BlockPush-v0"
 MUJOCO_ANT = "genesis-mujoco/Ant-v5"
 
 _PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
-CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference") | {MUJOCO_ANT: "smoothed"}
+CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference") | {MUJOCO_ANT: "smoothed", BLOCK_PUSH: "smoothed"}
 """Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
 their hyper-parameters and returns belong; of Gymnasium's tasks that without jumps (docs/benchmarks.md)."""
 
@@ -109,6 +109,7 @@ _MUJOCO_SHAC = Preset(128, _steps(1250, 128, 8), _MUJOCO)
 _NET = {"hidden": (128, 64, 32)}
 _GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
 _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
+_PUSH_RIGID = Preset(64, 2_000_000, _SMALL | {"window": 25})
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -119,6 +120,7 @@ _BPTT = {
     HUMANOID: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (256, 128)}),
     QUADROTOR: Preset(64, _steps(500, 64, 50), {"window": 50, "learning_rate": 2e-3}),
     SOFT_PUSH: Preset(16, 80_000),
+    BLOCK_PUSH: Preset(64, 2_000_000),
 }
 _PPO = {
     CARTPOLE: Preset(64, 1_000_000, {"window": 60, "minibatches": 8, "initial_log_std": -0.5, "target_kl": 0.01}),
@@ -130,6 +132,7 @@ _PPO = {
     HUMANOID: Preset(1024, _steps(5000, 1024), {"hidden": (256, 128)}),
     QUADROTOR: Preset(64, _steps(2000, 64)),
     SOFT_PUSH: Preset(16, 400_000, {"window": 75}),
+    BLOCK_PUSH: Preset(64, 4_000_000, {"window": 75}),
 }
 _SAC = {
     CARTPOLE: Preset(
@@ -152,12 +155,13 @@ _SAC = {
     HUMANOID: Preset(64, 20_000_000, {"hidden": (256, 128), "learning_rate": 3e-4, "alpha_learning_rate": 2e-4}),
     QUADROTOR: Preset(32, 1_000_000),
     SOFT_PUSH: Preset(16, 200_000),
+    BLOCK_PUSH: Preset(64, 1_000_000),
 }
 _TRAJOPT = {
     CARTPOLE: Preset(16, 200 * 16 * 240),  # 200 iterations of Adam
     PENDULUM: Preset(16, 200 * 16 * 200),
     QUADROTOR: Preset(16, 200 * 16 * 300),
-    SOFT_PUSH: Preset(16, 200 * 16 * 75),
+    **dict.fromkeys((SOFT_PUSH, BLOCK_PUSH), Preset(16, 200 * 16 * 75)),
     **dict.fromkeys(_PUBLISHED, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
 }
 
@@ -167,11 +171,15 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, MUJOCO_ANT: _MUJOCO_SHAC},
+    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID, MUJOCO_ANT: _MUJOCO_SHAC},
     "ahac": _family(_AHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
-    "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH},
+    "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID},
     "ivw": _family(_SHAC)
-    | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE), MUJOCO_ANT: _MUJOCO_SHAC},
+    | {
+        SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE),
+        MUJOCO_ANT: _MUJOCO_SHAC,
+        BLOCK_PUSH: _PUSH_RIGID,
+    },
     "bptt": _BPTT,
     "ppo": _PPO,
     "sac": _SAC,
@@ -180,7 +188,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
 }
 """Agent to environment to preset."""
 
-WITHOUT_CONTACTS = {("ahac", MUJOCO_ANT)}
+WITHOUT_CONTACTS = {("ahac", MUJOCO_ANT), ("ahac", BLOCK_PUSH)}
 """Agents that measure contacts, in tasks whose contact model does not give them: they have no preset."""
 for _agent, _table in PRESETS.items():
     if (_agent, MUJOCO_ANT) not in WITHOUT_CONTACTS:

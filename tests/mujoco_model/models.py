@@ -3,7 +3,7 @@
 import functools
 
 from tests.mujoco_model.engine import GYMNASIUM, Engine, gymnasium_text
-from tests.mujoco_model.heaps import heap
+from tests.mujoco_model.heaps import FREE_BODIES, heap
 from tests.mujoco_model.pulled import pulled
 from tests.mujoco_model.random_trees import CONES, DIMENSIONS, GEOMS, INTEGRATORS, ROOTS, Kinds, random_tree
 
@@ -23,7 +23,9 @@ PINNED: dict[str, Kinds] = {
 }
 """Trees of one kind of something; the seed is their place."""
 HEAPS: dict[str, dict] = {
-    "heap of round shapes": {"kinds": ("sphere", "capsule"), "dimensions": DIMENSIONS},
+    "heap of round shapes": {
+        "kinds": ("sphere", "capsule"), "integrator": "implicitfast", "dimensions": DIMENSIONS
+    },
     "heap of round shapes, RK4, elliptic": {
         "kinds": ("sphere", "capsule"), "integrator": "RK4", "cone": "elliptic", "dimensions": DIMENSIONS
     },
@@ -40,10 +42,11 @@ PULLS: dict[str, dict] = {
     "pulled, RK4, elliptic": {"integrator": "RK4", "option": 'cone="elliptic"', "touch": 1},
 }
 """What tendons and sites pull."""
-FAST = ("half_cheetah", "RK4, elliptic", "heap of round shapes")
+FREE = "free bodies"
+FAST = ("half_cheetah", "RK4, elliptic", "heap of boxes")
 """Compared by default; kernels of each are compiled anew."""
 RANDOM = tuple(f"tree {seed}" for seed in range(24))
-SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, *PULLS, *RANDOM) if name not in FAST)
+SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, *PULLS, FREE, *RANDOM) if name not in FAST)
 
 
 def text_of(name: str) -> str:
@@ -54,6 +57,8 @@ def text_of(name: str) -> str:
         return heap(list(HEAPS).index(name), **HEAPS[name])
     if name in PULLS:
         return pulled(**PULLS[name])
+    if name == FREE:
+        return FREE_BODIES
     if name in PINNED:
         return random_tree(100 + list(PINNED).index(name), PINNED[name])
     return random_tree(int(name.split()[1]))

@@ -6,9 +6,12 @@ DRY = ('frictionloss="0.15"', 'frictionloss="0.3"')
 
 
 def pulled(integrator: str = "Euler", option: str = "", touch: int = 0) -> str:
-    """Two arms, one of them of two branches and on a ball, and a free body; over a plane that they touch if `touch` is 1.
+    """Two arms, one of them of two branches and on a ball, and a free body, over a plane.
 
-    `option`: Further attributes of <option>."""
+    Args:
+        option: Further attributes of <option>.
+        touch: 1: they touch the plane.
+    """
     return f"""
     <mujoco model="pulled">
       <compiler angle="radian" autolimits="true"/>

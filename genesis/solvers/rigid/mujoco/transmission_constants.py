@@ -152,6 +152,20 @@ class Transmissions:
         return int(np.count_nonzero(rows.frictionloss) + 2 * np.isfinite(rows.range).any(1).sum())
 
 
+def dragged_links(model: RigidModel) -> np.ndarray:
+    """(L,) bool, whether a tendon, or an actuator with a law of its own, damps a degree of freedom of the link."""
+    numbers, table = numbers_of(model), model.actuator_table
+    rows = numbers.actuators
+    dofs = {dof for k in np.flatnonzero(numbers.tendons.damping) for dof in tendon_arms(model, numbers, int(k))}
+    for index, arms in zip(table.others, table.arms, strict=True):
+        if rows.gain[index, 2] or rows.bias[index, 2]:
+            dofs |= arms.keys()
+    found = np.zeros(model.n_links, bool)
+    for joint in model.joints:
+        found[joint.link] |= bool(dofs & set(range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])))
+    return found
+
+
 def held_links(model: RigidModel) -> np.ndarray:
     """`gravcomp` (L, 4) of `layout.TABLE`; empty where nothing is held."""
     bodies = numbers_of(model).bodies
