@@ -179,7 +179,7 @@ def mujoco(
     carries_nothing &= ~dragged
     if dragged.any():
         runtime.logger.warning(
-            "the gyroscopic force of a free body must be explicit here with implicitfast where tendons or actuators damp "
+            "the gyroscopic force of a free body must be explicit with implicitfast where tendons or actuators damp "
             f"it, got {labels[np.flatnonzero(dragged)[0]]}: it tumbles a little differently from MuJoCo 4's. Take "
             "RigidOptions.integrator = Euler or RK4 for its motion."
         )
