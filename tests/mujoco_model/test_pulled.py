@@ -1,4 +1,4 @@
-"""Tendons, sites, and gravity compensation beside MuJoCo, in one integrator; others by `test_parity`, `test_gradients`."""
+"""Tendons, sites and gravity compensation beside MuJoCo, in one integrator; `test_parity` has the others."""
 
 import mujoco
 import numpy as np
