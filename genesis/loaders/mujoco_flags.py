@@ -7,6 +7,8 @@ import numpy as np
 
 from genesis.loaders.lazy_import import mujoco
 
+SEEN_ALONE = 1 << 30
+"""contype of geoms that are there to be looked at, as bits of no other geom."""
 LEFT_OUT = ("CONTACT", "CONSTRAINT", "LIMIT", "FRICTIONLOSS", "EQUALITY", "SPRING", "DAMPER", "PASSIVE")
 """Flags whose effect is always one of numbers."""
 
@@ -22,7 +24,8 @@ def flags_in_numbers(model: Any) -> Any:
     model = copy.copy(model)
     off = {name for name in LEFT_OUT if _take(model, name)}
     if off & {"CONTACT", "CONSTRAINT"}:
-        model.geom_contype[:] = model.geom_conaffinity[:] = 0
+        touching = (model.geom_contype | model.geom_conaffinity) != 0
+        model.geom_contype[:], model.geom_conaffinity[:] = np.where(touching, SEEN_ALONE, 0), 0
     if off & {"LIMIT", "CONSTRAINT"}:
         model.jnt_limited[:] = model.tendon_limited[:] = 0
     if off & {"FRICTIONLOSS", "CONSTRAINT"}:
