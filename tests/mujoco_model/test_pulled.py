@@ -108,7 +108,7 @@ def test_all_is_kept_in_files(engine, tmp_path):
     model.save(tmp_path / "robot.npz")
     kept = loaders.RigidModel.load(tmp_path / "robot.npz")
     assert model.mujoco is not None and kept.mujoco is not None
-    assert len(model.mujoco.tendons) == 7 and len(model.mujoco.tendon_parts) == 12
+    assert len(model.mujoco.tendons) == 7 and len(model.mujoco.tendon_parts) == 15
     for table in TABLES:
         own, theirs = getattr(model.mujoco, table), getattr(kept.mujoco, table)
         assert all(np.array_equal(value, getattr(theirs, name)) for name, value in vars(own).items())
