@@ -28,6 +28,8 @@ PARTS: dict[str, tuple[type, tuple[str, ...]]] = {
 """Per kind of part: its class, and its fields of one size, each of which is an array over the parts."""
 RAGGED = {"geoms": ("vertices", (3,)), "grounds": ("heights", ())}
 """The one field of varying size: its name and its trailing shape; stored flat, with the sizes beside it."""
+SENTENCES = ("losses", "repairs")
+"""Fields of sentences; left out where there are none."""
 
 
 def write(model: "RigidModel", path: str | os.PathLike[str]) -> None:
@@ -79,6 +81,7 @@ def _arrays(model: "RigidModel") -> dict[str, np.ndarray]:
     for group in mujoco_archive.WITH_CONTACT:
         arrays |= mujoco_archive.contact_arrays(group, [part.contact for part in getattr(model, group)])
     arrays |= mujoco_archive.arrays(model.mujoco)
+    arrays |= {name: _strings(getattr(model, name)) for name in SENTENCES if getattr(model, name)}
     arrays["excluded"] = np.array(sorted(model.excluded), dtype=np.int64).reshape(-1, 2)
     arrays["aliases.name"] = _strings(list(model.aliases))
     arrays["aliases.link"] = np.array([link for link, _, _ in model.aliases.values()], dtype=np.int64)
@@ -104,6 +107,7 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         rows = zip(*columns.values(), strict=True)
         fields[group] = tuple(kind(**dict(zip(columns, row, strict=True))) for row in rows)
     fields["mujoco"] = mujoco_archive.record(arrays)
+    fields |= {name: tuple(arrays[name].tolist()) for name in SENTENCES if name in arrays}
     fields["excluded"] = frozenset((int(a), int(b)) for a, b in arrays["excluded"])
     fields["aliases"] = {
         name: (link, tuple(pose[:3]), tuple(pose[3:]))

@@ -7,20 +7,18 @@ import numpy as np
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.lazy_import import mujoco
-from genesis.loaders.links import GEOM_TYPES, Links, solid_geoms, three, touches
+from genesis.loaders.links import GEOM_TYPES, Links, solid_geoms, three
 from genesis.loaders.parts import ContactNumbers, Geom, GroundGeom, Vector
 
 
 def read_geoms(model: Any, links: Links, source: str) -> tuple[Geom, ...]:
     """The geoms of links, of all that touch."""
-    return tuple(_geom(model, links, index, source) for index in solid_geoms(model) if touches(model, index))
+    return tuple(_geom(model, links, index, source) for index in links.solids(model))
 
 
 def read_grounds(model: Any, links: Links, source: str) -> tuple[GroundGeom, ...]:
     """Planes and height fields, of all that touch."""
-    touching = [index for index in range(model.ngeom) if touches(model, index)]
-    grounds = [_ground(model, links, index, source) for index in touching]
-    return tuple(ground for ground in grounds if ground)
+    return tuple(_ground(model, links, index, source) for index in links.grounds(model))
 
 
 def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
@@ -76,10 +74,8 @@ def _hull(model: Any, index: int, source: str) -> np.ndarray:
     return np.array(model.mesh_vert[begin + np.sort(corners)], dtype=np.float64)
 
 
-def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | None:
+def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom:
     kind = GEOM_TYPES[model.geom_type[index]]
-    if kind not in ("plane", "hfield"):
-        return None
     body = int(model.geom_bodyid[index])
     pose = links.place(body, model.geom_pos[index], model.geom_quat[index])
     at, along = np.array(pose[0]), np.array(pose[1])
@@ -122,10 +118,9 @@ def read_exclusions(model: Any, links: Links) -> tuple[frozenset[tuple[int, int]
     if not model.opt.disableflags & int(mujoco().mjtDisableBit.mjDSBL_FILTERPARENT):
         pairs |= {(parent, link) for link, parent in enumerate(links.parent) if parent >= 0}
     with_geoms: dict[int, set[int]] = {}
-    for index in range(model.ngeom):
+    for index in links.touching:
         body = int(model.geom_bodyid[index])
-        if touches(model, index):
-            with_geoms.setdefault(int(links.of_body[body]), set()).add(body)
+        with_geoms.setdefault(int(links.of_body[body]), set()).add(body)
     solids = set(solid_geoms(model))
     with_ground = {int(model.geom_bodyid[index]) for index in range(model.ngeom) if index not in solids}
     given: dict[tuple[int, int], set[tuple[int, int]]] = {}

@@ -22,7 +22,8 @@ def flags_in_numbers(model: Any) -> Any:
     if not (option.disableflags or option.enableflags or getattr(option, "disableactuator", 0)):
         return model
     model = copy.copy(model)
-    off = {name for name in LEFT_OUT if _take(model, name)}
+    names = [name for name in LEFT_OUT if not (name in ("CONTACT", "CONSTRAINT") and model.npair)]
+    off = {name for name in names if _take(model, name)}
     if off & {"CONTACT", "CONSTRAINT"}:
         touching = (model.geom_contype | model.geom_conaffinity) != 0
         model.geom_contype[:], model.geom_conaffinity[:] = np.where(touching, SEEN_ALONE, 0), 0

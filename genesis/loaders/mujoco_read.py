@@ -8,7 +8,7 @@ from genesis.loaders import rotations
 from genesis.loaders.equalities import read_equalities
 from genesis.loaders.invweight import fluid_boxes
 from genesis.loaders.lazy_import import mujoco
-from genesis.loaders.links import Links, solid_geoms, touches
+from genesis.loaders.links import Links
 from genesis.loaders.mujoco_numbers import (
     ACTIVATIONS,
     CONES,
@@ -18,10 +18,12 @@ from genesis.loaders.mujoco_numbers import (
     BodyNumbers,
     DofNumbers,
     JointNumbers,
+    MocapNumbers,
     MujocoNumbers,
     MujocoOptions,
 )
 from genesis.loaders.mujoco_refusals import readable_actuators, unsupported_by_mujoco_model
+from genesis.loaders.pairs import read_pairs
 from genesis.loaders.tendons import read_tendons, translated_tendons
 
 
@@ -29,7 +31,7 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
     """The record of a compiled model; `name` is its source in messages."""
     actuators = readable_actuators(model)
     found = unsupported_by_mujoco_model(model)
-    geoms = [index for index in solid_geoms(model) if touches(model, index)]
+    geoms = links.solids(model)
     off = frozenset(name for name in ("limit", "frictionloss") if _disabled(model, name.upper(), "CONSTRAINT"))
     tendons, tendon_parts = read_tendons(model, links, off)
     return MujocoNumbers(
@@ -52,6 +54,8 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
         options=(_options(model, name),),
         unsupported=tuple((kind, text) for kind, text in found if kind not in allowed),
         equalities=read_equalities(model, links),
+        pairs=read_pairs(model, links),
+        mocaps=MocapNumbers(links.of_body[model.body_mocapid >= 0]),
     )
 
 

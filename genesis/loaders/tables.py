@@ -1,4 +1,4 @@
-"""Tables: records that are arrays with one row per part."""
+"""Records of many parts of one kind as arrays: one row per part, read-only."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ def column(*shape: int, dtype: type = np.float64, index: str = "", default: Any 
     Args:
         shape: of one row.
         index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "tendon" |
-            "act" | "".
+            "act" | "geom" | "ground" | "".
         default: of the rows of `Table.defaults`.
     """
     return field(metadata={"shape": shape, "dtype": dtype, "index": index, "default": default})

@@ -43,7 +43,7 @@ def translate(
     compliant, original = contact == "compliant", model
     reduced = flags_in_numbers(model)
     model = model if compliant else reduced
-    links = Links(model)
+    links = Links(model, with_pairs=contact == "mujoco")
     excluded, partly = read_exclusions(model, links)
     of_mujoco = grouped(unsupported_by_mujoco_model(reduced))
     lacking = unsupported(original, partly) | lost if compliant else of_mujoco

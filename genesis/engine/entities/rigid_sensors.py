@@ -38,9 +38,9 @@ class RigidSensors(ArticulatedBody):
         return self._readout(ANG, links_idx_local, envs_idx)
 
     def get_contacts(self, envs_idx: Environments = None) -> Contacts:
-        """Mean force of the ground and position at every contact point of this entity over the last step.
+        """Mean force and position of every geom's contacts over the last step, with grounds and with other bodies.
 
-        Forces between bodies are not among them.
+        With `CompliantContact` of every contact point, with grounds.
 
         Raises:
             GenesisRuntimeError: "contacts" was not asked for at build.

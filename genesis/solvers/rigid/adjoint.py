@@ -52,6 +52,7 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
     Features,
 )  # fmt: skip
+from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.mujoco.contacts import contacts as mujoco_contacts
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.gravcomp import gravcomp
@@ -63,6 +64,8 @@ from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
 @per_runtime
 def adjoint(features: Features | MujocoFeatures) -> Functions:
     mujoco = isinstance(features, MujocoFeatures)
+    mocap = mujoco and features.mocaps
+    mo = mocaps() if mocap else None
     gr, jo, co, fl, gc = grounds(features), joints(), None, None, None
     if mujoco:
         jo, co, fl, gc = mujoco_joints(), mujoco_contacts(features), fluids(), gravcomp()
@@ -232,6 +235,8 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
                     at.add(a, a.back, at.back_at(a, b, parent, row), v)
             else:
                 at.add(a, a.ggravity, at.item(a, 0, b, 0, 3), A.v)  # a root accelerates by -g
+                if ti.static(mocap):
+                    mo.moved(a, b, l, -W)
 
     @ti.func
     def inertia_adjoint(a: ti.template(), b, l, com: ti.template(), R: ti.template(), vel: ti.template(),

@@ -15,18 +15,18 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 26
+N_SIZES = 27
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
  POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES, ACTUATORS,
- ACTIVATIONS, TRANSMISSIONS, ARMS, TENDONS, LOSSES) = range(N_SIZES)  # fmt: skip
+ ACTIVATIONS, MOCAPS, TRANSMISSIONS, ARMS, TENDONS, LOSSES) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
-    "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS, "transmissions": TRANSMISSIONS,
-    "arms": ARMS, "tendons": TENDONS, "losses": LOSSES,
+    "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS, "mocaps": MOCAPS,
+    "transmissions": TRANSMISSIONS, "arms": ARMS, "tendons": TENDONS, "losses": LOSSES,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 
@@ -47,8 +47,9 @@ N_NUMBERS = 2
 DT, FRICTION_VELOCITY = range(N_NUMBERS)
 """Of `num`."""
 
-LINK_INTS = 6
-PARENT, ROOT, DOF0, N_DOFS, POINT0, N_POINTS = range(LINK_INTS)
+LINK_INTS = 7
+PARENT, ROOT, DOF0, N_DOFS, POINT0, N_POINTS, MOCAP = range(LINK_INTS)
+"""MOCAP: its place among mocap bodies, or -1."""
 DOF_INTS = 5
 KIND, Q_INDEX, ENTRY0, DEPTH, COMPONENT = range(DOF_INTS)
 SLIDE, HINGE, BALL = range(3)
@@ -178,6 +179,13 @@ TABLE: Table = (
     Array("gqd_out", "A1", ("envs", "dofs"), "step_adjoint"),
     Array("gdofs_out", "A1", ("envs", "dofs", N_CONTROLS), "step_adjoint"),
 )
+
+MOCAP_NUMBERS = 7
+MOCAP_TABLE: Table = (
+    Array("mocap", "AL", ("blocks", "mocaps", MOCAP_NUMBERS), "frames"),  # position, quaternion
+    Array("gmocap", "AL", ("blocks", "mocaps", MOCAP_NUMBERS), "adjoint"),
+)
+"""Beside `TABLE`, where there are mocap bodies."""
 
 
 def parameter_layout(

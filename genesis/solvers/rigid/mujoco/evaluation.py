@@ -62,7 +62,7 @@ from genesis.solvers.rigid.spatial import momentum, spatial
 @per_runtime
 def evaluation(features: Features) -> Functions:
     ki, ine, da, ro, co, ne, ad, fl = (
-        kinematics(features), inertia(joints), implicit_damping(features), dof_rows(),
+        kinematics(features, features.mocaps), inertia(joints), implicit_damping(features), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
     ac = actuators(features) if features.actuators else None

@@ -152,6 +152,15 @@ class Transmissions:
         return int(np.count_nonzero(rows.frictionloss) + 2 * np.isfinite(rows.range).any(1).sum())
 
 
+def linked(model: RigidModel) -> set[int]:
+    """Links that straight parts of tendons and actuators of sites hold on to."""
+    numbers = numbers_of(model)
+    parts, rows = numbers.tendon_parts, numbers.actuators
+    held = [*parts.link[parts.joint < 0].ravel().tolist(), *rows.link[rows.sites == 1, 0].tolist()]
+    held += rows.link[rows.sites == 2].ravel().tolist()
+    return {link for link in held if link >= 0}
+
+
 def dragged_links(model: RigidModel) -> np.ndarray:
     """(L,) bool, whether a tendon, or an actuator with a law of its own, damps a degree of freedom of the link."""
     numbers, table = numbers_of(model), model.actuator_table
