@@ -296,7 +296,6 @@ WRONG = [
     ('<option o_friction="1 2 .1 .1 .1"><flag override="enable"/></option>' + BODY, "flag: override enabled"),
     ('<option noslip_iterations="3"/>' + BODY, "flag: noslip iterations"),
     (BODY.replace("{geom}", 'fluidshape="ellipsoid"'), r"fluid: g \(fluidshape ellipsoid\)"),
-    (BODY + '<contact><pair name="p" geom1="g" geom2="h"/></contact>', "pair: p"),
     (BODY + WRAPPED, r"tendon: t \(wraps around a geom\)"),
     (BODY + WRAPPED + '<equality><tendon name="e" tendon1="t"/></equality>', r"equality: e"),
     (BODY + WRAPPED + '<actuator><motor name="m" tendon="t"/></actuator>', "transmission: m"),
