@@ -37,8 +37,8 @@ def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
         friction=float(model.geom_friction[index, 0]),
         group=int(model.geom_contype[index]),
         mask=int(model.geom_conaffinity[index]),
-        vertices=_hull(model, index, source) if kind == "hull" else np.zeros((0, 3)),
         contact=_contact(model, index),
+        **(_hull(model, index, source) if kind == "hull" else {}),
     )
 
 
@@ -58,8 +58,8 @@ def _contact(model: Any, index: int, base: float = 0.0) -> ContactNumbers:
     )
 
 
-def _hull(model: Any, index: int, source: str) -> np.ndarray:
-    """(n, 3) corners of the convex hull of a mesh, in the geom's frame."""
+def _hull(model: Any, index: int, source: str) -> dict[str, np.ndarray]:
+    """`vertices` and `faces` of the convex hull of a mesh."""
     mesh = model.geom_dataid[index]
     graph = int(model.mesh_graphadr[mesh])
     if graph < 0:
@@ -71,7 +71,15 @@ def _hull(model: Any, index: int, source: str) -> np.ndarray:
     n_corners = int(model.mesh_graph[graph])
     corners = model.mesh_graph[graph + 2 + n_corners : graph + 2 + 2 * n_corners]
     begin = int(model.mesh_vertadr[mesh])
-    return np.array(model.mesh_vert[begin + np.sort(corners)], dtype=np.float64)
+    corners = np.sort(corners)
+    first, count = int(model.mesh_polyadr[mesh]), int(model.mesh_polynum[mesh])
+    lengths = model.mesh_polyvertnum[first : first + count]
+    start = int(model.mesh_polyvertadr[first])
+    of_faces = np.searchsorted(corners, model.mesh_polyvert[start : start + int(lengths.sum())])
+    return {
+        "vertices": np.array(model.mesh_vert[begin + corners], dtype=np.float64),
+        "faces": np.stack([np.repeat(np.arange(count), lengths), of_faces], axis=1),
+    }
 
 
 def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom:

@@ -12,23 +12,33 @@ from genesis.loaders.lazy_import import mujoco
 from genesis.solvers.rigid.mujoco.layout import CLUSTER, HULL_HEAD
 
 
-def hull_rows(corners: np.ndarray) -> tuple[np.ndarray, int]:
-    """(rows, 4) of the corners (n, 3) of a hull, and how many of them count."""
+def hull_rows(corners: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, int]:
+    """(rows, 4) of the corners (n, 3) of a hull, in any frame, and how many of them count; `faces` as of `Geom`."""
+    if len(faces) == 0:
+        kept, faces = faces_of(corners)
+        corners = corners[kept]
     if len(corners) > 2 * CLUSTER:
-        corners = corners[neighbours_together(corners)]
-    kept, polygons, around = faces_of(corners)
-    corners = corners[kept]
+        order = neighbours_together(corners)
+        corners, faces = corners[order], np.stack([faces[:, 0], np.argsort(order)[faces[:, 1]]], axis=1)
+    starts = np.flatnonzero(np.diff(faces[:, 0], prepend=-1))
+    polygons = [tuple(own.tolist()) for own in np.split(faces[:, 1], starts[1:])]
+    around: list[list[int]] = [[] for _ in corners]
+    for face, polygon in enumerate(polygons):
+        for i in polygon:
+            around[i].append(face)
     normals = [_normal(corners[list(polygon)]) for polygon in polygons]
-    vertices, faces = np.zeros((len(corners), 4)), []
+    flat = [_flattened(corners[list(p)], n) if len(p) > 4 else p for p, n in zip(polygons, normals, strict=True)]
+    vertices, rows = np.zeros((len(corners), 4)), []
     clusters = clusters_of(corners)
     begin = HULL_HEAD + len(corners) + len(clusters)
     for i, own in enumerate(around):
-        vertices[i] = (*corners[i], begin + len(faces))
+        vertices[i] = (*corners[i], begin + len(rows))
         for face in own:
-            others = [HULL_HEAD + k for k in _others(corners, polygons[face], i)]
-            faces.append((*normals[face], float(face == own[-1])))
-            faces.append((*others, *[0] * (4 - len(others))))
-    return np.concatenate([np.zeros((HULL_HEAD, 4)), vertices, clusters, np.array(faces, float)]), len(corners)
+            polygon = polygons[face]
+            others = [HULL_HEAD + polygon[k] for k in _others(flat[face], polygon.index(i))]
+            rows.append((*normals[face], float(face == own[-1])))
+            rows.append((*others, *[0] * (4 - len(others))))
+    return np.concatenate([np.zeros((HULL_HEAD, 4)), vertices, clusters, np.array(rows, float)]), len(corners)
 
 
 def clusters_of(corners: np.ndarray) -> np.ndarray:
@@ -56,42 +66,33 @@ def neighbours_together(places: np.ndarray) -> np.ndarray:
     return np.concatenate(whole)
 
 
-def faces_of(corners: np.ndarray) -> tuple[np.ndarray, list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Of the hull of corners (n, 3), by MuJoCo's compiler, for which triangles in one plane are one face.
-
-    Returns:
-        Which are its corners: in another frame rounding may put some into a face. Of these the corners of each face,
-        counter-clockwise seen from outside, and the faces around each.
-    """
-    kept, graph, model = np.arange(len(corners)), np.zeros(1), None
-    while model is None or graph[0] != len(kept):
-        if model is not None:
-            kept = kept[np.sort(graph[2 + graph[0] : 2 + 2 * graph[0]])]
+def faces_of(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of corners (n, 3) MuJoCo's compiler finds at their hull, for rounding may put some into a face, and `faces`
+    of these, as of `Geom`: triangles in one plane are one face."""
+    kept = np.arange(len(corners))
+    while True:
         spec = mujoco().MjSpec()
         shell = mujoco().mjtMeshInertia.mjMESH_INERTIA_SHELL
         spec.add_mesh(name="hull", uservert=np.asarray(corners[kept], np.float32).ravel(), inertia=shell)
         spec.worldbody.add_geom(type=mujoco().mjtGeom.mjGEOM_MESH, meshname="hull")
         model = spec.compile()
-        graph = model.mesh_graph
-
-    def lists(values: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> list[tuple[int, ...]]:
-        return [tuple(values[s : s + n].tolist()) for s, n in zip(starts.tolist(), counts.tolist(), strict=True)]
-
-    polygons = lists(model.mesh_polyvert, model.mesh_polyvertadr, model.mesh_polyvertnum)
-    return kept, polygons, lists(model.mesh_polymap, model.mesh_polymapadr, model.mesh_polymapnum)
+        graph, lengths = model.mesh_graph, model.mesh_polyvertnum
+        if graph[0] == len(kept):
+            return kept, np.stack([np.repeat(np.arange(len(lengths)), lengths), model.mesh_polyvert], axis=1)
+        kept = kept[np.sort(graph[2 + graph[0] : 2 + 2 * graph[0]])]
 
 
-def _others(corners: np.ndarray, polygon: tuple[int, ...], first: int) -> list[int]:
-    """The other corners that touch if `first` of a face is deepest: at most three. They advance from its neighbours as
-    long as the quadrilateral grows, which is MuJoCo's way to a great one."""
-    at, n = polygon.index(first), len(polygon)
-    ring = [*polygon[at:], *polygon[:at]]
+def _others(flat: list[tuple[float, float]], first: int) -> list[int]:
+    """Which other corners of a face, given by places in its plane, touch if the `first` is deepest: at most three. They
+    advance from its neighbours as long as the quadrilateral grows, which is MuJoCo's way to a great one."""
+    n = len(flat)
     if n <= 4:
-        return ring[1:]
+        return [(first + k) % n for k in range(1, n)]
+    x0, y0 = flat[first]
 
     def area(b: int, c: int, d: int) -> float:
-        one, two = corners[ring[c]] - corners[ring[0]], corners[ring[d]] - corners[ring[b]]
-        return float(np.linalg.norm(np.cross(one, two)))
+        (xb, yb), (xc, yc), (xd, yd) = flat[(first + b) % n], flat[(first + c) % n], flat[(first + d) % n]
+        return abs((xc - x0) * (yd - yb) - (yc - y0) * (xd - xb))
 
     b, c, d = 1, 2, 3
     most = area(b, c, d)
@@ -101,7 +102,14 @@ def _others(corners: np.ndarray, polygon: tuple[int, ...], first: int) -> list[i
             most, c = larger, (c + 1) % n
         while (larger := area((b + 1) % n, c, d)) > most:
             most, b = larger, (b + 1) % n
-    return [ring[b], ring[c], ring[d]]
+    return [(first + k) % n for k in (b, c, d)]
+
+
+def _flattened(ring: np.ndarray, normal: np.ndarray) -> list[tuple[float, float]]:
+    """Coordinates (n, 2) in its plane of a flat polygon (n, 3)."""
+    side = np.cross(normal, np.eye(3)[np.abs(normal).argmin()])
+    side /= np.linalg.norm(side)
+    return [(x, y) for x, y in np.stack([ring @ side, ring @ np.cross(normal, side)], 1).tolist()]
 
 
 def _normal(ring: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ def pack_touches(
     for geom in model.geoms:
         firsts.append(len(points))
         own = points_of(geom)
-        rows, count = hull_rows(own[:, :3]) if geom.kind == "hull" else (own, len(own))
+        rows, count = hull_rows(own[:, :3], geom.faces) if geom.kind == "hull" else (own, len(own))
         points += list(rows)
         counts.append(count)
     known = [met for met in meeting if kinds_of(model, met.one, met.two) in FINDERS]
