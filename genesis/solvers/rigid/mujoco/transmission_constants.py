@@ -124,8 +124,8 @@ class Transmissions:
             (slot.D_IMP, rows.solimp), (slot.D_LOSS, rows.frictionloss), (slot.D_LOSS_REF, rows.loss_solref),
             (slot.D_LOSS_IMP, rows.loss_solimp),
         ):  # fmt: skip
-            columns = values.reshape(len(rows), -1)
-            packed[:, first : first + columns.shape[1]] = columns
+            width = int(np.prod(values.shape[1:]))
+            packed[:, first : first + width] = values.reshape(len(rows), width)
         return {
             "transmission": np.array(self.ints, int).reshape(-1, slot.TRANSMISSION_INTS),
             "arm_dof": np.array(self.dofs, int), "arm": np.array(self.arms),
