@@ -68,7 +68,7 @@ def is_physical(moments: np.ndarray) -> bool:
 def repair_tensor(tensor: np.ndarray) -> np.ndarray | None:
     """The nearest inertia (3, 3) that a body can have; None if it is one, or none at all."""
     moments, axes = np.linalg.eigh(tensor)
-    if moments.max() < MINIMUM or is_physical(moments):
+    if not tensor.any() or is_physical(moments):
         return None
     return axes @ np.diag(physical(moments)) @ axes.T
 
@@ -86,7 +86,7 @@ def repair_spec(spec: Any) -> list[str]:
                 body.fullinertia = [better[0, 0], better[1, 1], better[2, 2], better[0, 1], better[0, 2], better[1, 2]]
         else:
             moments = np.array(body.inertia)
-            better = None if moments.max() < MINIMUM or is_physical(moments) else physical(moments)
+            better = None if not moments.any() or is_physical(moments) else physical(moments)
             if better is not None:
                 body.inertia = better
         if better is not None:
