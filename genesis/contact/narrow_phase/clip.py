@@ -285,10 +285,9 @@ def clipping() -> Functions:
             first = 0
             if search > 0 and (ka <= kb) == (search == 1):
                 first = 1
-            edges = kb
+            s, faces, edges = 0, 1, kb
             if first == 1:
                 edges = ka
-            s, faces = 0, 1
             while s < faces and not done and (search == 0 or edges < 3):
                 face, m, tries = candidate(a, pair, first, n, s, normal)
                 way = (1.0 - 2.0 * first) * normal.dot(m)
