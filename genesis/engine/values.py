@@ -144,6 +144,13 @@ class Values:
         return results
 
     @ordinary
+    def readouts_at(self, solver: str, values: Sequence[torch.Tensor]) -> list[Tensor]:
+        """`readouts` of other values (B, *shape) of what they are functions of."""
+        plain = [plain_of(value).contiguous() for value in values]
+        results, _ = take_readout(self.simulator.readers[solver], plain)
+        return [adopt(result, self._scene()) for result in results]
+
+    @ordinary
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()

@@ -18,7 +18,7 @@ from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
 from genesis.options import RigidOptions, SimOptions
-from genesis.solvers.rigid.solver import RigidSolver
+from genesis.solvers.rigid.solver import OUTPUTS, RigidSolver
 from genesis.surfaces import Default
 
 WITHOUT_MATERIAL = (morphs.FileMorph, morphs.Robot, morphs.Plane, morphs.Terrain)
@@ -67,7 +67,7 @@ class ArticulatedKind(Kind):
     options_name, options = "rigid_options", RigidOptions
     materials = (Rigid,)
     entity_types = (RigidEntity, GroundEntity)
-    outputs = ("contacts", "link_wrench", "link_acceleration")
+    outputs = tuple(OUTPUTS)
     state = RigidState
 
     def default_material(self, morph: morphs.Morph) -> Any:

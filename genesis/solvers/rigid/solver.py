@@ -21,7 +21,12 @@ from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
 
-OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
+LAST = ("last_qpos", "last_dofs_vel", "last_contacts", "last_joints")
+OUTPUTS = {
+    "contacts": ("contacts",), "link_wrench": ("link_wrench",), "link_acceleration": ("link_acceleration",),
+    "last_evaluation": LAST,
+}  # fmt: skip
+"""Fields of each output that can be asked for."""
 
 
 @dataclass
@@ -102,8 +107,10 @@ class RigidSolver(Bodies):
         if n_actuators := self._sizes.get("actuators", 0):
             self.controls = (*self.controls, Field("ctrl", (n_actuators,)))
         self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
-        shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
-        self.outputs = tuple(Field(name, shapes[name]) for name in wanted)
+        shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6),
+                  "last_qpos": (Q,), "last_dofs_vel": (D,), "last_contacts": (len(self.places), 6),
+                  "last_joints": (L, 6)}  # fmt: skip
+        self.outputs = tuple(Field(field, shapes[field]) for name in wanted for field in OUTPUTS[name])
         self.reads = ("qpos", "dofs_vel")
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = set(wanted)
@@ -203,6 +210,9 @@ class RigidSolver(Bodies):
         if self.setup.outputs:
             mine.arrays["contacts"].zero_()
             mine.arrays["joint"].zero_()
+        if "last_evaluation" in self._wanted:
+            mine.arrays["last_contacts"].zero_()
+            mine.arrays["last_joint"].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
             mine.began = self.readout(qpos, qd)
 
@@ -241,7 +251,16 @@ class RigidSolver(Bodies):
         if "link_acceleration" in self._wanted:
             after = self.readout(q, qd)
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
+        if "last_evaluation" in self._wanted:
+            out += [self._read_last(frames, "q"), self._read_last(frames, "qd")]
+            out += [self._read(frames, name).unflatten(1, (-1, 6)) for name in ("last_contacts", "last_joint")]
         return out
+
+    def _read_last(self, frames: Frames, name: str) -> torch.Tensor:
+        """Of the step's last evaluation."""
+        mine: RigidFrames = frames.of[self.name]
+        frame = self.substeps * self.setup.evaluations - 1
+        return blocks.read(blocks.view(self.setup.table, mine.arrays, name, mine.sizes, frame), mine.active)
 
     # What matter feels.
 
@@ -358,6 +377,9 @@ class RigidSolver(Bodies):
             blocks.write(self._rows(frames, "gcontacts"), both.flatten(1))
         if "link_wrench" in given:
             blocks.write(self._rows(frames, "gjoint"), (given["link_wrench"] / self.substeps).flatten(1))
+        if "last_evaluation" in self._wanted:
+            for name, array in zip(LAST, ("glast_q", "glast_qd", "glast_contacts", "glast_joint"), strict=True):
+                blocks.write(self._rows(frames, array), given[name].flatten(1))
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]

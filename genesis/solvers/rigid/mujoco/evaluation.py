@@ -51,6 +51,7 @@ from genesis.solvers.rigid.mujoco.layout import (
 from genesis.solvers.rigid.mujoco.newton import newton
 from genesis.solvers.rigid.mujoco.outputs import outputs
 from genesis.solvers.rigid.spatial import momentum, spatial
+from genesis.solvers.rigid.tangent import tangent
 
 
 @per_runtime
@@ -60,7 +61,8 @@ def evaluation(features: Features) -> Functions:
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
     ac = actuators() if features.actuators else None
-    en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
+    en, out, paired = envelope(), outputs(features) if features.measured else None, bool(features.pairs)
+    ta = tangent()
     eq = equalities() if features.equalities else None
 
     @ti.func
@@ -114,15 +116,25 @@ def evaluation(features: Features) -> Functions:
             open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[3], ti.i32))
         if ti.static(features.outputs):
             out.measure(a, s, b)
+        elif ti.static(features.last):
+            if a.last > 0.5:
+                out.measure(a, s, b)
         return open_
 
     @ti.func
     def accelerate_adjoint(a: ti.template(), s, b):
         """From the cotangent of qdd in gqdd: adds to those of q (in each dof's own direction), qd and the inputs."""
+        if ti.static(features.last):
+            if a.last > 0.5:
+                ta.to_tangent(a.having(gqpos=a.glast_q, gq=a.glast), s, b)
+                for j in range(a.size[DOFS]):
+                    i = at.dof_at(a, 0, b, j)
+                    a.gq[i] = a.gq[i] + a.glast[i]
+                    a.gqd[i] = a.gqd[i] + a.glast_qd[i]
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
-        if ti.static(features.outputs):
+        if ti.static(features.measured):
             out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
         if ti.static(features.actuators):

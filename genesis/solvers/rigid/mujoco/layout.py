@@ -26,6 +26,9 @@ class Features(NamedTuple):
     """What kernels are compiled with or without."""
 
     outputs: bool = False
+    """Whether means over a step are asked for: forces of contacts, wrenches of joints."""
+    last: bool = False
+    """Whether the last evaluation of a step is asked for: its state, forces of contacts and wrenches of joints."""
     terrain: bool = False
     integrator: str = EULER
     elliptic: bool = False
@@ -42,6 +45,11 @@ class Features(NamedTuple):
     """Whether there are equality constraints."""
     actuators: bool = False
     """Whether there are actuators with a law of their own: `actuators`."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether forces are measured."""
+        return self.outputs or self.last
 
     @property
     def spreads(self) -> bool:
@@ -214,6 +222,18 @@ ACTUATOR_TABLE: Table = (
 )
 
 
+LAST_TABLE: Table = (
+    # Of the last evaluation of a step: by geom force and torque about its link's frame; by link the joints' wrench.
+    Array("last_contacts", "AL", ("blocks", "points", 2, 3), "frames"),
+    Array("last_joint", "AL", ("blocks", "links", rigid.WRENCH_ROWS, 3), "frames"),
+    Array("glast_q", "AL", ("blocks", "qs"), "adjoint"),
+    Array("glast_qd", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("glast", "AL", ("blocks", "dofs"), "adjoint"),  # glast_q in each dof's own direction
+    Array("glast_contacts", "AL", ("blocks", "points", 2, 3), "adjoint"),
+    Array("glast_joint", "AL", ("blocks", "links", rigid.WRENCH_ROWS, 3), "adjoint"),
+)
+
+
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
-    return (*TABLE, *ACTUATOR_TABLE) if features.actuators else TABLE
+    return (*TABLE, *(ACTUATOR_TABLE if features.actuators else ()), *(LAST_TABLE if features.last else ()))
