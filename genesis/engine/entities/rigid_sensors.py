@@ -1,7 +1,7 @@
 """What a rigid entity measures: links, contacts, sensors. World frame unless said otherwise; all differentiable.
 
-Contacts, wrenches and accelerations are averages over the last step, the last evaluation is a moment of it. They are zero
-after a reset, and must be asked for at build:
+Contacts, wrenches and accelerations are averages over the last step, the last evaluation is a moment of it. They are
+zero after a reset, and must be asked for at build:
 `scene.build(outputs=("contacts", "link_wrench", "link_acceleration", "last_evaluation"))`.
 """
 
@@ -104,7 +104,9 @@ class RigidSensors(ArticulatedBody):
         return cast(Tensor, felt), cast(Tensor, ang)
 
     def get_last_evaluation(self, envs_idx: Environments = None) -> LastEvaluation:
-        """State, forces of contacts and wrenches of joints in the last evaluation of the last step (MuJoCo's model alone).
+        """State, forces of contacts and wrenches of joints in the last evaluation of the last step.
+
+        MuJoCo's contact model alone has it.
 
         Raises:
             GenesisRuntimeError: "last_evaluation" was not asked for at build.
@@ -138,10 +140,8 @@ class RigidSensors(ArticulatedBody):
             if n != whole.shape[1]:
                 rows = torch.cat([whole[:, :first], rows, whole[:, first + n :]], 1)
             given.append(rows)
-        first, end = self._offsets.link, self._offsets.link + self.n_links
-        pos, quat, vel, ang = (
-            self._pick(each[:, first:end], None) for each in self._values.readouts_at("rigid", given)
-        )
+        mine = slice(self._offsets.link, self._offsets.link + self.n_links)
+        pos, quat, vel, ang = (cast(Tensor, each[:, mine]) for each in self._values.readouts_at("rigid", given))
         return pos, quat, vel, ang
 
     # Within.

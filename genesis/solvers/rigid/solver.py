@@ -21,11 +21,9 @@ from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
 
-LAST = ("last_qpos", "last_dofs_vel", "last_contacts", "last_joints")
-OUTPUTS = {
-    "contacts": ("contacts",), "link_wrench": ("link_wrench",), "link_acceleration": ("link_acceleration",),
-    "last_evaluation": LAST,
-}  # fmt: skip
+LAST = {"last_qpos": "q", "last_dofs_vel": "qd", "last_contacts": "contacts", "last_joints": "joint"}
+"""Fields of the last evaluation, and what their arrays are called."""
+OUTPUTS = {name: (name,) for name in ("contacts", "link_wrench", "link_acceleration")} | {"last_evaluation": (*LAST,)}
 """Fields of each output that can be asked for."""
 
 
@@ -107,9 +105,8 @@ class RigidSolver(Bodies):
         if n_actuators := self._sizes.get("actuators", 0):
             self.controls = (*self.controls, Field("ctrl", (n_actuators,)))
         self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
-        shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6),
-                  "last_qpos": (Q,), "last_dofs_vel": (D,), "last_contacts": (len(self.places), 6),
-                  "last_joints": (L, 6)}  # fmt: skip
+        shapes = {"contacts": (len(self.places), 6), "last_contacts": (len(self.places), 6), "last_qpos": (Q,)}
+        shapes |= {"last_dofs_vel": (D,)} | dict.fromkeys(("link_wrench", "link_acceleration", "last_joints"), (L, 6))
         self.outputs = tuple(Field(field, shapes[field]) for name in wanted for field in OUTPUTS[name])
         self.reads = ("qpos", "dofs_vel")
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
@@ -207,12 +204,8 @@ class RigidSolver(Bodies):
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
                 blocks.write(self._rows(frames, name), value.flatten(1))
                 mine.inputs[name] = (value, value._version)
-        if self.setup.outputs:
-            mine.arrays["contacts"].zero_()
-            mine.arrays["joint"].zero_()
-        if "last_evaluation" in self._wanted:
-            mine.arrays["last_contacts"].zero_()
-            mine.arrays["last_joint"].zero_()
+        for name in {"contacts", "joint", "last_contacts", "last_joint"} & mine.arrays.keys():
+            mine.arrays[name].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
             mine.began = self.readout(qpos, qd)
 
@@ -252,15 +245,11 @@ class RigidSolver(Bodies):
             after = self.readout(q, qd)
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
         if "last_evaluation" in self._wanted:
-            out += [self._read_last(frames, "q"), self._read_last(frames, "qd")]
+            mine, frame = frames.of[self.name], self.substeps * self.setup.evaluations - 1
+            views = [blocks.view(self.setup.table, mine.arrays, name, mine.sizes, frame) for name in ("q", "qd")]
+            out += [blocks.read(view, mine.active) for view in views]
             out += [self._read(frames, name).unflatten(1, (-1, 6)) for name in ("last_contacts", "last_joint")]
         return out
-
-    def _read_last(self, frames: Frames, name: str) -> torch.Tensor:
-        """Of the step's last evaluation."""
-        mine: RigidFrames = frames.of[self.name]
-        frame = self.substeps * self.setup.evaluations - 1
-        return blocks.read(blocks.view(self.setup.table, mine.arrays, name, mine.sizes, frame), mine.active)
 
     # What matter feels.
 
@@ -367,9 +356,8 @@ class RigidSolver(Bodies):
             mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
         if self.n_colliders:  # it takes no impulses
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
-        if self.setup.outputs:
-            shared["gcontacts"].zero_()
-            shared["gjoint"].zero_()
+        shared["gcontacts"].zero_()  # of no numbers where none is measured
+        shared["gjoint"].zero_()
         if "contacts" in given:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             force, place = given["contacts"].split(3, 2)
@@ -378,8 +366,8 @@ class RigidSolver(Bodies):
         if "link_wrench" in given:
             blocks.write(self._rows(frames, "gjoint"), (given["link_wrench"] / self.substeps).flatten(1))
         if "last_evaluation" in self._wanted:
-            for name, array in zip(LAST, ("glast_q", "glast_qd", "glast_contacts", "glast_joint"), strict=True):
-                blocks.write(self._rows(frames, array), given[name].flatten(1))
+            for name, array in LAST.items():
+                blocks.write(self._rows(frames, f"glast_{array}"), given[name].flatten(1))
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]

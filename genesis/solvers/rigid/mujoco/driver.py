@@ -111,10 +111,10 @@ def driver(features: Features) -> Functions:
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):
                         step = a.size[END] - 1 - behind
-                        s, then = (n_evaluations * step) % a.size[N_FRAMES], (n_evaluations * (step + 1)) % a.size[N_FRAMES]
-                        last = 0.0
+                        s, last = (n_evaluations * step) % a.size[N_FRAMES], 0.0
                         if step == a.size[SUBSTEPS] - 1:
                             last = 1.0
+                        then = (n_evaluations * (step + 1)) % a.size[N_FRAMES]
                         su.step_adjoint(a.having(last=last), s, then, b)
                 bo.finish_adjoint(a, good, b)
                 if ti.static(features.actuators):

@@ -90,8 +90,8 @@ def outputs(features: Features) -> Functions:
 
     @ti.func
     def measure(a: ti.template(), s, b):
-        """Adds `part` of an evaluation's to `contacts` and `joint`, and `last` (1 of the step's last evaluation, 0 of all
-        others) of it to `last_contacts` and `last_joint`. Overwrites `work`."""
+        """Adds `part` of an evaluation's to `contacts` and `joint`, and `last` (1 of the step's last evaluation, else 0)
+        of it to `last_contacts` and `last_joint`. Overwrites `work`."""
         for l in range(a.size[LINKS]):
             due = spatial()
             parent = at.link(a, l, PARENT)
