@@ -90,7 +90,7 @@ def outputs(features: Features) -> Functions:
 
     @ti.func
     def measure(a: ti.template(), s, b):
-        """Adds `part` of an evaluation's to `contacts` and `joint`, and `last` (1 of the step's last evaluation, else 0)
+        """Adds `part` of an evaluation to `contacts` and `joint`, and `last` (1 of the last one of a step, else 0)
         of it to `last_contacts` and `last_joint`. Overwrites `work`."""
         for l in range(a.size[LINKS]):
             due = spatial()
