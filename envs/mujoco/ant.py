@@ -15,15 +15,15 @@ class AntV5(MujocoTask):
     """Run along +x.
 
     Action (8,): torques in units of 150 N m, in [-1, 1].
-    Observation (105,): height of the torso (m), its quaternion (wxyz), the joints' angles (8, rad), velocity (m/s, world
-    frame) and angular velocity (rad/s, the torso's frame), the joints' velocities (8, rad/s), and of 13 bodies torque
-    (N m) and force (N) of contacts (78), clipped to `contact_force_range`. With
+    Observation (105,): height of the torso (m), its quaternion (wxyz), the joints' angles (8, rad), velocity (m/s,
+    world frame) and angular velocity (rad/s, the torso's frame), the joints' velocities (8, rad/s), and of 13 bodies
+    torque (N m) and force (N) of contacts (78), clipped to `contact_force_range`. With
     `exclude_current_positions_from_observation=False` the torso's x and y (m) come first, and
     `include_cfrc_ext_in_observation=False` leaves the contacts out.
     Reward, per step: velocity along +x (m/s), 1 while the torso's height is in [0.2, 1] m, -0.5 times the squared
     length of the action, -5e-4 times the sum of the squared clipped torques and forces.
-    Start: the model's pose, every number of qpos within +-0.1, velocities normal with deviation 0.1. Terminated when the
-    height is out of its range, or anything not finite.
+    Start: the model's pose, every number of qpos within +-0.1, velocities normal with deviation 0.1. Terminated when
+    the height is out of its range, or anything not finite.
     `info`: `x_position`, `y_position`, `distance_from_origin` (m), `x_velocity`, `y_velocity` (m/s), and the terms of
     the reward, `reward_forward`, `reward_survive`, `reward_ctrl`, `reward_contact`.
 

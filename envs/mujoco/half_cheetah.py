@@ -10,11 +10,12 @@ from envs.mujoco.planar import RunnerTask
 class HalfCheetahV5(RunnerTask):
     """Run along +x.
 
-    Action (6,): torques of thigh, shin and foot, behind and in front, in units of the joints' strengths (30 to 120 N m),
-    in [-1, 1].
+    Action (6,): torques of thigh, shin and foot, behind and in front, in units of the joints' strengths (30 to 120 N
+    m), in [-1, 1].
     Observation (17,): see `RunnerTask`; 18 with the first coordinate.
     Reward, per step: velocity along +x (m/s), -0.1 times the squared length of the action.
-    Start: the model's pose, every coordinate within +-0.1, velocities normal with deviation 0.1. It never ends by itself.
+    Start: the model's pose, every coordinate within +-0.1, velocities normal with deviation 0.1. It never ends by
+    itself.
     `info`: `x_position` (m), `x_velocity` (m/s), and the terms `reward_forward`, `reward_ctrl`.
 
     Source: Wawrzynski (2009), in the form of Gymnasium 1.x, `gymnasium.make("HalfCheetah-v5")`.

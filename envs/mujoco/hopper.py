@@ -14,11 +14,11 @@ class HopperV5(UprightTask):
     Action (3,): torques of thigh, leg and foot in units of 200 N m, in [-1, 1].
     Observation (11,): see `RunnerTask`; 12 with the first coordinate.
     Reward, per step: velocity along +x (m/s), 1 while healthy, -1e-3 times the squared length of the action.
-    Start: the model's pose, every coordinate and velocity within +-5e-3. Healthy, and so not terminated, while the torso
-    is above 0.7 m, its angle within +-0.2 rad, and all coordinates and velocities but the first two coordinates are
-    within +-100.
-    `info`: `x_position`, `z_distance_from_origin` (m), `x_velocity` (m/s), and the terms `reward_forward`, `reward_ctrl`,
-    `reward_survive`.
+    Start: the model's pose, every coordinate and velocity within +-5e-3. Healthy, and so not terminated, while the
+    torso is above 0.7 m, its angle within +-0.2 rad, and all coordinates and velocities but the first two coordinates
+    are within +-100.
+    `info`: `x_position`, `z_distance_from_origin` (m), `x_velocity` (m/s), and the terms `reward_forward`,
+    `reward_ctrl`, `reward_survive`.
 
     Source: Erez et al. (2011), in the form of Gymnasium 1.x, `gymnasium.make("Hopper-v5")`.
     """

@@ -20,11 +20,11 @@ class HumanoidTask(MujocoTask):
     """Abstract: what both tasks observe.
 
     Action (17,): torques in units of the joints' strengths (25 to 300 N m), in [-0.4, 0.4].
-    Observation (348,): height of the torso (m), its quaternion (wxyz), the joints' angles (17, rad), velocity (m/s, world
-    frame) and angular velocity (rad/s, the torso's frame), the joints' velocities (17, rad/s); of 13 bodies, about the
-    centre of mass of all, inertia, mass times arm and mass (130), angular and linear velocity (78); the actuators'
-    torques (17, N m); of 13 bodies torque and force of contacts (78, N m, N). Keywords leave parts out, or put the
-    torso's x and y (m) first.
+    Observation (348,): height of the torso (m), its quaternion (wxyz), the joints' angles (17, rad), velocity (m/s,
+    world frame) and angular velocity (rad/s, the torso's frame), the joints' velocities (17, rad/s); of 13 bodies,
+    about the centre of mass of all, inertia, mass times arm and mass (130), angular and linear velocity (78); the
+    actuators' torques (17, N m); of 13 bodies torque and force of contacts (78, N m, N). Keywords leave parts out, or
+    put the torso's x and y (m) first.
     """
 
     TIMESTEP, EVALUATED = 0.003, True
@@ -79,8 +79,8 @@ class HumanoidV5(HumanoidTask):
     contacts, at least -10.
     Start: the model's pose, every number of qpos and every velocity within +-0.01. Terminated when the height is out of
     its range.
-    `info`: `x_position`, `y_position`, `distance_from_origin` (m), `x_velocity`, `y_velocity` (m/s), `tendon_length` (rad),
-    `tendon_velocity` (rad/s), and the terms `reward_survive`, `reward_forward`, `reward_ctrl`, `reward_contact`.
+    `info`: `x_position`, `y_position`, `distance_from_origin` (m), `x_velocity`, `y_velocity` (m/s), `tendon_length`
+    (rad), `tendon_velocity` (rad/s), and the terms `reward_survive`, `reward_forward`, `reward_ctrl`, `reward_contact`.
 
     Source: Tassa et al. (2012), in the form of Gymnasium 1.x, `gymnasium.make("Humanoid-v5")`.
     """
@@ -126,11 +126,11 @@ class HumanoidStandupV5(HumanoidTask):
     """Get up from the ground.
 
     Actions and observations: `HumanoidTask`.
-    Reward, per step: 1, the torso's height over the model's timestep (m/s), -0.1 times the squared length of the action,
-    -5e-7 times the sum of the squared torques and forces of contacts, at least -10.
+    Reward, per step: 1, the torso's height over the model's timestep (m/s), -0.1 times the squared length of the
+    action, -5e-7 times the sum of the squared torques and forces of contacts, at least -10.
     Start: lying, every number of qpos and every velocity within +-0.01. It never ends by itself.
-    `info`: `x_position`, `y_position`, `z_distance_from_origin` (m), `tendon_length` (rad), `tendon_velocity` (rad/s), and
-    `reward_linup`, `reward_quadctrl`, `reward_impact`.
+    `info`: `x_position`, `y_position`, `z_distance_from_origin` (m), `tendon_length` (rad), `tendon_velocity` (rad/s),
+    and `reward_linup`, `reward_quadctrl`, `reward_impact`.
 
     Source: Tassa et al. (2012), in the form of Gymnasium 1.x, `gymnasium.make("HumanoidStandup-v5")`.
     """

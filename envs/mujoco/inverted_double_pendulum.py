@@ -14,10 +14,10 @@ class InvertedDoublePendulumV5(MujocoTask):
     """Keep the poles upright.
 
     Action (1,): force on the cart in units of 500 N, in [-1, 1].
-    Observation (9,): the cart's place (m), sines and cosines of both poles' angles, the velocities of cart and angles (m/s,
-    rad/s), and the force of the cart's limits (N); the last four clipped to +-10.
-    Reward, per step: 10 while the tip is above 1 m, -0.01 x^2 - (z - 2)^2 of the tip's place (m), -1e-3 and -5e-3 times the
-    squared velocities of the poles.
+    Observation (9,): the cart's place (m), sines and cosines of both poles' angles, the velocities of cart and angles
+    (m/s, rad/s), and the force of the cart's limits (N); the last four clipped to +-10.
+    Reward, per step: 10 while the tip is above 1 m, -0.01 x^2 - (z - 2)^2 of the tip's place (m), -1e-3 and -5e-3 times
+    the squared velocities of the poles.
     Start: the model's pose, every coordinate within +-0.1, velocities normal with deviation 0.1. Terminated at 1 m.
     `info`: `reward_survive`, `distance_penalty`, `velocity_penalty`.
 

@@ -15,8 +15,8 @@ class PusherV5(MujocoTask):
     """Push the object to the goal.
 
     Action (7,): torques of the joints, N m, in [-2, 2].
-    Observation (23,): the joints' angles (7, rad) and velocities (7, rad/s), places of the arm's tip, the object and the
-    goal (3 each, m).
+    Observation (23,): the joints' angles (7, rad) and velocities (7, rad/s), places of the arm's tip, the object and
+    the goal (3 each, m).
     Reward, per step: minus the distance from object to goal (m), minus half of that from object to tip, minus 0.1 times
     the squared length of the action.
     Start: the model's pose, velocities of the joints within +-5e-3; the goal at its place, the object anywhere in

@@ -14,8 +14,8 @@ class SwimmerV5(MujocoTask):
     """Swim along +x.
 
     Action (2,): torques of both joints in units of 150 N m, in [-1, 1].
-    Observation (8,): angle of the first link, both joints' angles (rad), the first link's velocity along x and y (m/s), the
-    angles' velocities (rad/s). With `exclude_current_positions_from_observation=False` its x and y (m) come first.
+    Observation (8,): angle of the first link, both joints' angles (rad), the first link's velocity along x and y (m/s),
+    the angles' velocities (rad/s). With `exclude_current_positions_from_observation=False` its x and y (m) come first.
     Reward, per step: velocity along +x (m/s), -1e-4 times the squared length of the action.
     Start: the model's pose, every coordinate and velocity within +-0.1. It never ends by itself.
     `info`: `x_position`, `y_position`, `distance_from_origin` (m), `x_velocity`, `y_velocity` (m/s), and the terms

@@ -15,8 +15,8 @@ class Walker2dV5(UprightTask):
     Reward, per step: velocity along +x (m/s), 1 while healthy, -1e-3 times the squared length of the action.
     Start: the model's pose, every coordinate and velocity within +-5e-3. Healthy, and so not terminated, while the
     torso's height is in (0.8, 2) m and its angle within +-1 rad.
-    `info`: `x_position`, `z_distance_from_origin` (m), `x_velocity` (m/s), and the terms `reward_forward`, `reward_ctrl`,
-    `reward_survive`.
+    `info`: `x_position`, `z_distance_from_origin` (m), `x_velocity` (m/s), and the terms `reward_forward`,
+    `reward_ctrl`, `reward_survive`.
 
     Source: Erez et al. (2011), in the form of Gymnasium 1.x, `gymnasium.make("Walker2d-v5")`.
     """
