@@ -6,7 +6,7 @@ the geom's lowest point to c:
 
     distance = D(c) - s.n      r = c - s - n distance / 2      t1 = hint, made orthogonal to n      t2 = n x t1
 
-The hint is the axis of a capsule; for other shapes an axis of the world.
+The hint is the axis of a capsule, unless that stands on its end; else an axis of the world.
 """
 
 from genesis.compiler import Composite, Functions, layout, per_runtime, ti
@@ -40,6 +40,8 @@ from genesis.solvers.rigid.spatial import times
 
 APART = 0.3
 """Distance of a hull's other contacts from its deepest vertex, in times its radius, at least."""
+ALONG_NORMAL = 1e-6
+"""Sine of the angle between hint and normal below which rounding would choose the tangents."""
 PARALLEL = 1e-15
 """A cylinder stands flat where its axis is closer to the normal."""
 FAR = 1e30
@@ -155,9 +157,18 @@ def touches(features: Features) -> Functions:
         return hint
 
     @ti.func
+    def settled(n: ti.template(), hint: ti.template()):
+        """The hint, or an axis of the world where n is along it, as under a capsule that stands; and 1 where it is."""
+        none = lane()
+        stands = (hint - n.dot(hint) * n).norm() < ALONG_NORMAL
+        spare = where(absolute(n[0]) < 0.5, Vec(none + 1.0, none, none), world_hint(n))
+        return where(stands, spare, hint), where(stands, none + 1.0, none)
+
+    @ti.func
     def tangents(n: ti.template(), hint: ti.template()):
         """t1, t2, and the length of the hint's part that is orthogonal to n."""
-        w = hint - n.dot(hint) * n
+        used, _stands = settled(n, hint)
+        w = used - n.dot(used) * n
         length = w.norm()
         t1 = w / length
         return t1, n.cross(t1), length
@@ -165,10 +176,12 @@ def touches(features: Features) -> Functions:
     @ti.func
     def frame_adjoint(n: ti.template(), hint: ti.template(), g: ti.template()):
         """Cotangents of the normal, through the tangents too, and of the hint, from `Slopes`."""
+        used, stands = settled(n, hint)
         t1, _t2, length = tangents(n, hint)
         g1 = g.t1 + g.t2.cross(n)
         gw = (g1 - t1.dot(g1) * t1) / length
-        return g.n + t1.cross(g.t2) - n.dot(hint) * gw - n.dot(gw) * hint, gw - n.dot(gw) * n
+        ghint = where(stands > 0.5, lanes3(), gw - n.dot(gw) * n)
+        return g.n + t1.cross(g.t2) - n.dot(used) * gw - n.dot(gw) * used, ghint
 
     @ti.func
     def place_adjoint(a: ti.template(), R: ti.template(), world: ti.template(), of: ti.template(), hint: ti.template(),
