@@ -65,6 +65,8 @@ def plain(value):
 def random_states(env, generator):
     """Of all environments: disturbed widely, so that limits and contacts act, fast, and not where they started."""
     qpos = env.rest + torch.tensor(generator.normal(0.0, 0.4, (env.num_envs, len(env.rest))))
+    if "slider" in [joint.name for joint in env.robot.model.joints]:
+        qpos[:, 0] = torch.tensor(generator.uniform(-1.1, 1.1, env.num_envs))  # it ends at 1 m
     return qpos, torch.tensor(generator.normal(0.0, 2.0, (env.num_envs, env.robot.n_dofs)))
 
 

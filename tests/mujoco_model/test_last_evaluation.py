@@ -100,15 +100,19 @@ def test_its_gradient(case):
     _, ours, state = case
     generator = torch.Generator().manual_seed(3)
 
-    def total(*state):
+    def values(*state):
         last, links = run(ours, *state)
-        values = (last.qpos, last.dofs_vel, last.contacts, last.joints, *links)
-        generator.manual_seed(3)
-        total = torch.zeros((), dtype=gs.tc_float)
-        for value in (value.as_subclass(torch.Tensor) for value in values):
-            weight = torch.randn(value.shape, generator=generator, dtype=gs.tc_float) / (1 + value.detach().abs().max())
-            total = total + (weight * value).sum()
-        return total
+        each = (last.qpos, last.dofs_vel, last.contacts, last.joints, *links)
+        return [value.as_subclass(torch.Tensor) for value in each]
+
+    sizes = [1 + value.detach().abs().max() for value in values(*state)]
+    weights = [
+        torch.randn(value.shape, generator=generator, dtype=gs.tc_float) / size
+        for value, size in zip(values(*state), sizes, strict=True)
+    ]
+
+    def total(*state):
+        return torch.stack([(w * v).sum() for w, v in zip(weights, values(*state), strict=True)]).sum()
 
     for found in compare(total, [each.requires_grad_() for each in state], most=8, scales=(0.1, 1.0, 1.0)):
         found.check(1e-6)
