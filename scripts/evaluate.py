@@ -45,8 +45,7 @@ class EvaluateConfig:
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
     engine: Literal["genesis", "gymnasium"] = "genesis"
-    """"gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original (extra `mjcf`), rewarded as the task
-    here and as gymnasium.make has it, contact costs included."""
+    """"gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original (extra `mjcf`)."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -57,7 +56,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     Returns:
         checkpoint, env, agent, contact (the preset; None where the task has one model), trained_steps, seed, and under
         deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`. With the engine "gymnasium"
-        in place of stochastic what `scripts.gymnasium_world.scores` says, and kept, the part of the return left there.
+        in their place what `scripts.gymnasium_world.comparison` says.
 
     Raises:
         gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option violates its
@@ -87,9 +86,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.engine == "gymnasium":
         gymnasium_world.check_task(env, saved["env"])
         gs.logger.info("playing %d episodes, here and in Gymnasium.", config.episodes)
-        result["deterministic"] = evaluate(agent.act, env, config.episodes, config.seed)
-        result |= gymnasium_world.scores(agent.act, env, config.episodes, config.seed)
-        result["kept"] = gymnasium_world.kept(result["deterministic"], result[gymnasium_world.OWN])
+        result |= gymnasium_world.comparison(agent.act, env, config.episodes, config.seed)
     else:
         torch.manual_seed(config.seed)  # of the exploration
         gs.logger.info("playing %d episodes, deterministic and then as it explores.", config.episodes)
