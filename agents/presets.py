@@ -43,7 +43,7 @@ _SLOW_TARGET = {"target_decay": 0.995}
 CARTPOLE, PENDULUM = "genesis/CartPoleSwingUp-v0", "genesis/Pendulum-v0"
 HOPPER, WALKER, CHEETAH = "genesis/Hopper-v0", "genesis/Walker2d-v0", "genesis/HalfCheetah-v0"
 ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
-QUADROTOR, SOFT_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0"
+QUADROTOR, SOFT_PUSH, BLOCK_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0", "genesis/BlockPush-v0"
 MUJOCO_ANT, MUJOCO_REACHER = "genesis-mujoco/Ant-v5", "genesis-mujoco/Reacher-v5"
 ALIKE = {
     "genesis-mujoco/InvertedPendulum-v5": CARTPOLE,
@@ -60,7 +60,7 @@ ALIKE = {
 """Gymnasium's tasks, and the task of this project whose preset they take over where they have none of their own."""
 
 _PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
-CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference") | dict.fromkeys(ALIKE, "smoothed")
+CONTACT: dict[str, str] = dict.fromkeys(_PUBLISHED, "reference") | dict.fromkeys((*ALIKE, BLOCK_PUSH), "smoothed")
 """Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
 their hyper-parameters and returns belong; of Gymnasium's tasks that without jumps (docs/benchmarks.md)."""
 
@@ -123,6 +123,7 @@ _MUJOCO_SHAC = dict.fromkeys(ALIKE, Preset(128, _steps(1250, 128, 8), _MUJOCO))
 _NET = {"hidden": (128, 64, 32)}
 _GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
 _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
+_PUSH_RIGID = Preset(64, 2_000_000, _SMALL | {"window": 25})
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -133,6 +134,7 @@ _BPTT = {
     HUMANOID: Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (256, 128)}),
     QUADROTOR: Preset(64, _steps(500, 64, 50), {"window": 50, "learning_rate": 2e-3}),
     SOFT_PUSH: Preset(16, 80_000),
+    BLOCK_PUSH: Preset(64, 2_000_000),
 }
 _PPO = {
     CARTPOLE: Preset(64, 1_000_000, {"window": 60, "minibatches": 8, "initial_log_std": -0.5, "target_kl": 0.01}),
@@ -144,6 +146,7 @@ _PPO = {
     HUMANOID: Preset(1024, _steps(5000, 1024), {"hidden": (256, 128)}),
     QUADROTOR: Preset(64, _steps(2000, 64)),
     SOFT_PUSH: Preset(16, 400_000, {"window": 75}),
+    BLOCK_PUSH: Preset(64, 4_000_000, {"window": 75}),
 }
 _SAC = {
     CARTPOLE: Preset(
@@ -166,12 +169,13 @@ _SAC = {
     HUMANOID: Preset(64, 20_000_000, {"hidden": (256, 128), "learning_rate": 3e-4, "alpha_learning_rate": 2e-4}),
     QUADROTOR: Preset(32, 1_000_000),
     SOFT_PUSH: Preset(16, 200_000),
+    BLOCK_PUSH: Preset(64, 1_000_000),
 }
 _TRAJOPT = {
     CARTPOLE: Preset(16, 200 * 16 * 240),  # 200 iterations of Adam
     PENDULUM: Preset(16, 200 * 16 * 200),
     QUADROTOR: Preset(16, 200 * 16 * 300),
-    SOFT_PUSH: Preset(16, 200 * 16 * 75),
+    **dict.fromkeys((SOFT_PUSH, BLOCK_PUSH), Preset(16, 200 * 16 * 75)),
     **dict.fromkeys(_PUBLISHED, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
     **dict.fromkeys(ALIKE.keys() - {MUJOCO_REACHER}, Preset(16, 200 * 16 * 100, {"horizon": 100})),
     MUJOCO_REACHER: Preset(16, 200 * 16 * 50),
@@ -183,10 +187,12 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH} | _MUJOCO_SHAC,
+    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SHAC,
     "ahac": _family(_AHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
-    "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH},
-    "ivw": _family(_SHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE)} | _MUJOCO_SHAC,
+    "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID},
+    "ivw": _family(_SHAC)
+    | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE), BLOCK_PUSH: _PUSH_RIGID}
+    | _MUJOCO_SHAC,
     "bptt": _BPTT,
     "ppo": _PPO,
     "sac": _SAC,
@@ -195,7 +201,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
 }
 """Agent to environment to preset."""
 
-WITHOUT_CONTACTS = {("ahac", env) for env in ALIKE}
+WITHOUT_CONTACTS = {("ahac", env) for env in (*ALIKE, BLOCK_PUSH)}
 """Agents that measure contacts, in tasks whose contact model does not give them: they have no preset."""
 for _agent, _table in PRESETS.items():
     for _env, _other in ALIKE.items():

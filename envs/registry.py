@@ -25,6 +25,7 @@ def register_task(env_id: str, module: str, task: str, max_episode_steps: int) -
 
 
 register_task("genesis/SoftPush-v0", "envs.manipulation.soft_push", "SoftPush", max_episode_steps=75)
+register_task("genesis/BlockPush-v0", "envs.manipulation.block_push", "BlockPush", max_episode_steps=75)
 register_task(
     "genesis/CartPoleSwingUp-v0", "envs.locomotion.cartpole_swing_up", "CartPoleSwingUp", max_episode_steps=240
 )

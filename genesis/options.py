@@ -16,8 +16,9 @@ class SimOptions:
 
     dt: float = 1e-2
     """Control step, s: what one `scene.step()` advances. Each of its substeps lasts dt / substeps."""
-    substeps: int = 1
-    """Solver substeps in one control step."""
+    substeps: int = None  # type: ignore[assignment]  # a number once a scene is built
+    """Solver substeps in one control step. Default: 1; as many as make them at most 5 ms long where rigid bodies that
+    are shapes can hit each other, of which no file says how long they are to be."""
     gravity: tuple[float, float, float] = (0.0, 0.0, -9.81)
     """World frame, m/s^2."""
     requires_grad: bool = False
@@ -27,7 +28,8 @@ class SimOptions:
 
     def __post_init__(self) -> None:
         assign(self, "dt", number("SimOptions.dt", self.dt, 0.0))
-        assign(self, "substeps", integer("SimOptions.substeps", self.substeps, 1))
+        if self.substeps is not None:
+            assign(self, "substeps", integer("SimOptions.substeps", self.substeps, 1))
         assign(self, "gravity", vector("SimOptions.gravity", self.gravity))
         assign(self, "requires_grad", boolean("SimOptions.requires_grad", self.requires_grad))
         budget = number("SimOptions.frame_budget_mb", self.frame_budget_mb, 0.0, closed=True)
@@ -35,8 +37,8 @@ class SimOptions:
 
     @property
     def substep_dt(self) -> float:
-        """s."""
-        return self.dt / self.substeps
+        """s; `dt` where substeps are left open."""
+        return self.dt / (self.substeps or 1)
 
 
 @record

@@ -15,13 +15,14 @@ from agents.core import checkpoint
 from agents.core.evaluation import evaluate
 from genesis.errors import GenesisValueError
 from scripts import common, gymnasium_world
+from scripts.mujoco_world import MujocoScene
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Prints the statistics of a trained policy over fresh episodes, deterministic and as it explores.
 
-    With --engine gymnasium the deterministic policy plays in Gymnasium's own environment instead of exploring.
+    With --engine gymnasium, or mujoco, the deterministic policy plays in the other engine instead of exploring.
     """
 
     checkpoint: Path
@@ -44,8 +45,9 @@ class EvaluateConfig:
     """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
-    engine: Literal["genesis", "gymnasium"] = "genesis"
-    """"gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original (extra `mjcf`)."""
+    engine: Literal["genesis", "gymnasium", "mujoco"] = "genesis"
+    """"gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original; "mujoco": a task whose world is one
+    MJCF file (BlockPush) on MuJoCo's C engine (extra `mjcf`)."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -56,7 +58,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     Returns:
         checkpoint, env, agent, contact (the preset; None where the task has one model), trained_steps, seed, and under
         deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`. With the engine "gymnasium"
-        in their place what `scripts.gymnasium_world.comparison` says.
+        in their place what `scripts.gymnasium_world.comparison` says, with "mujoco" in place of stochastic the same
+        statistics there, under mujoco.
 
     Raises:
         gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option violates its
@@ -87,6 +90,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         gymnasium_world.check_task(env, saved["env"])
         gs.logger.info("playing %d episodes, here and in Gymnasium.", config.episodes)
         result |= gymnasium_world.comparison(agent.act, env, config.episodes, config.seed)
+    elif config.engine == "mujoco":
+        scene = MujocoScene(env)
+        gs.logger.info("playing %d episodes, here and in MuJoCo.", config.episodes)
+        result["deterministic"] = evaluate(agent.act, env, config.episodes, config.seed)
+        env.scene = scene
+        result["mujoco"] = evaluate(agent.act, env, config.episodes, config.seed)
     else:
         torch.manual_seed(config.seed)  # of the exploration
         gs.logger.info("playing %d episodes, deterministic and then as it explores.", config.episodes)

@@ -88,6 +88,49 @@ class MujocoWorld:
         return self.env.qpos().detach(), self.env.dofs_vel().detach()
 
 
+class MujocoScene:
+    """The scene of a task whose world is one file, stepped by MuJoCo: all else is the task's own.
+
+    The file counts, so contacts are MuJoCo's own whatever the task's preset. Parameters of episodes are not taken along.
+    """
+
+    def __init__(self, env: Any):
+        """Args: an `ArticulatedTask` on the torch interface.
+
+        Raises:
+            GenesisImportError: MuJoCo is not installed.
+            GenesisValueError: The task's world is not one file, or its parameters are randomised.
+        """
+        if env.WORLD is None or env.parameter_randomisation:
+            raise GenesisValueError(
+                "MuJoCo must be able to load the task's world from one file, without randomised parameters, got "
+                f"{type(env).__name__}. Leave --engine out."
+            )
+        self._mujoco = lazy_import.mujoco("to play the policy in it", instead="leave --engine out")
+        self._env, self._scene = env, env.scene
+        self._model = self._mujoco.MjModel.from_xml_path(str(env.WORLD))
+        self._model.opt.timestep = env.control_dt / env.substeps
+        self._data = [self._mujoco.MjData(self._model) for _ in range(env.num_envs)]
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the scene's."""
+        return getattr(self._scene, name)
+
+    def step(self) -> None:
+        """One control step, from where the episodes start or MuJoCo left them."""
+        env = self._env
+        states = (x.detach().double().cpu().numpy() for x in (env.qpos(), env.dofs_vel()))
+        controls = env.action.as_subclass(torch.Tensor).detach().double().cpu().numpy()
+        for data, fresh, qpos, qvel, control in zip(self._data, env.elapsed == 0, *states, controls, strict=True):
+            if fresh:
+                self._mujoco.mj_resetData(self._model, data)
+                data.qpos[:], data.qvel[:] = qpos, qvel
+            data.ctrl[:] = control
+            self._mujoco.mj_step(self._model, data, env.substeps)
+        after = (env.tensor(np.stack(x)) for x in zip(*((d.qpos, d.qvel) for d in self._data), strict=True))
+        env.place(*after, torch.arange(env.num_envs, device=env.device))
+
+
 @torch.no_grad()
 def control_deviation(env: Any, seed: int, size: float = 0.3) -> float:
     """How far both engines disagree on the same few actions from the same starts: the transfer's positive control.

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
+from envs.manipulation.table import lift, pushing_spot, rounded_norm
 from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
 from envs.streams import Draw
@@ -36,7 +37,6 @@ REACH = 0.30  # m; the episode ends when the block's centre is farther out along
 
 # Reward.
 LENGTH = 0.10  # m, the unit of lengths in observations and rewards
-SMOOTH = 0.01  # m, where distances are rounded off
 SPOT_BEHIND = 0.08  # m from the block's centre: where the stick should push
 SPOT_WEIGHT, ACTION_WEIGHT = 0.3, 0.01
 
@@ -113,8 +113,8 @@ class SoftPush(DifferentiableVectorEnv):
         block = self.tensor(draw.uniform(-BLOCK_START, BLOCK_START, (2,)))
         side = self.tensor(draw.uniform(-STICK_START[1], STICK_START[1]))
         stick = block + torch.stack([torch.full_like(side, STICK_START[0]), side], dim=1)
-        self.block.set_position(_lift(block, 0.5 * BLOCK_SIZE[2]), envs_idx=envs_idx)
-        self.stick.set_position(_lift(stick, self._stick_z), envs_idx=envs_idx)
+        self.block.set_position(lift(block, 0.5 * BLOCK_SIZE[2]), envs_idx=envs_idx)
+        self.stick.set_position(lift(stick, self._stick_z), envs_idx=envs_idx)
         distance = self.tensor(draw.uniform(*GOAL_DISTANCE))
         angle = self.tensor(draw.uniform(-GOAL_ANGLE, GOAL_ANGLE))
         return {"goal": block + distance[:, None] * torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)}
@@ -126,7 +126,7 @@ class SoftPush(DifferentiableVectorEnv):
     def draw_marks(self) -> None:
         """The goal: a disc on the table of the size that counts as success."""
         goal = self.episode["goal"]
-        self.scene.draw_debug_line(_lift(goal, -0.001), _lift(goal, 0.001), SUCCESS_DISTANCE, "green")
+        self.scene.draw_debug_line(lift(goal, -0.001), lift(goal, 0.001), SUCCESS_DISTANCE, "green")
 
     def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
         """Friction of table and stick, and the block's stiffness (downwards only: upwards would be unstable)."""
@@ -135,7 +135,7 @@ class SoftPush(DifferentiableVectorEnv):
 
     def apply_action(self, action: torch.Tensor) -> None:
         """Sets the stick's velocity."""
-        self.stick.set_velocity(vel=_lift(MAX_SPEED * action, 0.0))
+        self.stick.set_velocity(vel=lift(MAX_SPEED * action, 0.0))
 
     def observe(self) -> torch.Tensor:
         """See the class."""
@@ -147,14 +147,14 @@ class SoftPush(DifferentiableVectorEnv):
         state = torch.cat([lengths / LENGTH, speeds / MAX_SPEED], dim=1)
         if self.observation_parts is None:
             return state
-        particles = self.block.get_particles_pos().as_subclass(torch.Tensor) - _lift(stick, 0.0)[:, None]
+        particles = self.block.get_particles_pos().as_subclass(torch.Tensor) - lift(stick, 0.0)[:, None]
         return torch.cat([state, particles.flatten(1) / LENGTH], dim=1)
 
     def reward(self) -> torch.Tensor:
         """See the class."""
         block, _ = self._block()
-        to_goal = _rounded_norm(self.episode["goal"] - block)
-        to_spot = _rounded_norm(self._stick() - self._spot(block))
+        to_goal = rounded_norm(self.episode["goal"] - block)
+        to_spot = rounded_norm(self._stick() - self._spot(block))
         effort = self.action.as_subclass(torch.Tensor).square().sum(dim=1)
         return -(to_goal + SPOT_WEIGHT * to_spot) / LENGTH - ACTION_WEIGHT * effort
 
@@ -180,9 +180,7 @@ class SoftPush(DifferentiableVectorEnv):
 
     def _spot(self, block: torch.Tensor) -> torch.Tensor:
         """Where the stick should push, (B, 2)."""
-        to_goal = self.episode["goal"] - block
-        length = torch.sqrt(to_goal.square().sum(dim=1, keepdim=True) + SMOOTH**2)
-        return block - SPOT_BEHIND * to_goal / length
+        return pushing_spot(block, self.episode["goal"], SPOT_BEHIND)
 
     def _region_weights(self, positions: torch.Tensor) -> torch.Tensor:
         """(5, particles) rows that average over the block and over its four quarters in the undeformed shape."""
@@ -204,13 +202,3 @@ class SoftPushFace(SingleEnv):
 
 
 SoftPushEnv = single_env(SoftPush, SoftPushFace)
-
-
-def _lift(plane: torch.Tensor, z: float) -> torch.Tensor:
-    """(n, 2) in the table's plane to (n, 3)."""
-    return torch.cat([plane, torch.full_like(plane[:, :1], z)], dim=1)
-
-
-def _rounded_norm(vector: torch.Tensor) -> torch.Tensor:
-    """Length of (n, 2) vectors, smooth at zero: sqrt(|v|^2 + s^2) - s with s = 1 cm."""
-    return torch.sqrt(vector.square().sum(dim=1) + SMOOTH**2) - SMOOTH

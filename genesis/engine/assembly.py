@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.kinds import KINDS
 from genesis.engine.kinds.base import Build, Check, ParameterFields, Part, of_kind
 from genesis.engine.parameters import Constraint, Parameter
+from genesis.options import SimOptions
+
+
+def with_substeps(entities: Sequence[Entity], sim: SimOptions, options: Mapping[str, Any]) -> SimOptions:
+    """Options that say how many substeps there are: what the kinds ask for, where the scene's do not."""
+    if sim.substeps:
+        return sim
+    return replace(sim, substeps=max(kind.substeps(entities, options[kind.options_name], sim.dt) for kind in KINDS))
 
 
 def assemble(

@@ -114,7 +114,7 @@ class Scene:
 
     @property
     def substeps(self) -> int:
-        """Solver substeps in a control step."""
+        """Solver substeps in a control step; known once it is built, if the options leave it open."""
         return self.sim_options.substeps
 
     @property
@@ -205,6 +205,7 @@ class Scene:
         outputs = self._checked_outputs(outputs)
         if not self._entities:
             raise GenesisRuntimeError("a scene must have an entity before it is built, got none. Call add_entity.")
+        self.sim_options = assembly.with_substeps(self._entities, self.sim_options, self.solver_options)
         parts = assembly.assemble(self._entities, self, self.solver_options, n_envs, outputs)
         parameters, check = assembly.parameters(parts, self, n_envs), assembly.checks(parts)
         check(parameters)

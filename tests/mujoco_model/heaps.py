@@ -4,6 +4,29 @@ import numpy as np
 
 DIMENSIONS = (1, 3, 4, 6)
 
+FREE_BODIES = """
+<mujoco>
+  <option timestep="0.004" integrator="implicitfast" cone="elliptic"/>
+  <default><geom solref="0.02 1" solimp="0.8 0.95 0.01 0.5 2"/></default>
+  <worldbody>
+    <geom type="plane" size="0 0 1"/>
+    <body pos="0 0 0.3" euler="10 20 30"><joint type="free" damping="0.03" armature="0.02"/>
+      <geom type="box" size="0.1 0.15 0.25" pos="0.03 0.02 0.05" euler="20 30 40" density="400"/>
+      <geom type="sphere" size="0.06" pos="0.1 0.1 0.1"/>
+    </body>
+    <body pos="1 0 0.5" euler="40 20 30"><freejoint/><geom type="capsule" size="0.05 0.2" density="700"/>
+      <body pos="0.1 0.05 0.1" euler="10 50 80"><geom type="box" size="0.03 0.06 0.1"/></body>
+    </body>
+    <body pos="0 1 0.5" euler="40 20 30"><freejoint/><geom type="box" size="0.05 0.2 0.1" density="700"/></body>
+    <body pos="1 1 0.5"><freejoint/><geom type="box" size="0.05 0.2 0.1"/>
+      <body pos="0.1 0.05 0.1"><joint axis="0 1 0.3" damping="0.02"/>
+        <geom type="capsule" size="0.03 0.1" pos="0.1 0 0"/></body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+"""Of several geoms, off centre, damped, with a body welded to one; and one that carries another on a hinge."""
+
 
 def heap(
     seed: int,

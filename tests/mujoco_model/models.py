@@ -3,7 +3,7 @@
 import functools
 
 from tests.mujoco_model.engine import GYMNASIUM, Engine, gymnasium_text
-from tests.mujoco_model.heaps import heap
+from tests.mujoco_model.heaps import FREE_BODIES, heap
 from tests.mujoco_model.random_trees import CONES, DIMENSIONS, GEOMS, INTEGRATORS, ROOTS, Kinds, random_tree
 
 PINNED: dict[str, Kinds] = {
@@ -22,7 +22,9 @@ PINNED: dict[str, Kinds] = {
 }
 """Trees of one kind of something; the seed is their place."""
 HEAPS: dict[str, dict] = {
-    "heap of round shapes": {"kinds": ("sphere", "capsule"), "dimensions": DIMENSIONS},
+    "heap of round shapes": {
+        "kinds": ("sphere", "capsule"), "integrator": "implicitfast", "dimensions": DIMENSIONS
+    },
     "heap of round shapes, RK4, elliptic": {
         "kinds": ("sphere", "capsule"), "integrator": "RK4", "cone": "elliptic", "dimensions": DIMENSIONS
     },
@@ -33,10 +35,11 @@ HEAPS: dict[str, dict] = {
     },
 }  # fmt: skip
 """Bodies on bodies; the seed is their place."""
-FAST = ("half_cheetah", "RK4, elliptic", "heap of round shapes")
+FREE = "free bodies"
+FAST = ("half_cheetah", "RK4, elliptic", "heap of boxes")
 """Compared by default; kernels of each are compiled anew."""
 RANDOM = tuple(f"tree {seed}" for seed in range(24))
-SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, *RANDOM) if name not in FAST)
+SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, FREE, *RANDOM) if name not in FAST)
 
 
 def text_of(name: str) -> str:
@@ -45,6 +48,8 @@ def text_of(name: str) -> str:
         return gymnasium_text(name)
     if name in HEAPS:
         return heap(list(HEAPS).index(name), **HEAPS[name])
+    if name == FREE:
+        return FREE_BODIES
     if name in PINNED:
         return random_tree(100 + list(PINNED).index(name), PINNED[name])
     return random_tree(int(name.split()[1]))

@@ -9,7 +9,7 @@ from tests.mujoco_model.engine import relative
 from tests.rigid.rigid_bench import F64, noise
 from tests.rigid.rigid_worlds import B, check, rows
 
-INTEGRATORS = ("Euler", "implicitfast", "RK4")
+INTEGRATORS = ["implicitfast", *(pytest.param(name, marks=pytest.mark.slow) for name in ("Euler", "RK4"))]
 SEEDS = range(8)
 STEP, SINGLE, LONG = 1e-11, 1e-4, 1e-9
 BAR = 1e-6

@@ -326,6 +326,7 @@ def test_a_joint_that_mimics_none_is_refused(joint):
         loaders.load_urdf(file_of(text, "urdf"), contact="mujoco", cache=False)
 
 
+@pytest.mark.slow
 @pytest.mark.precision("64")
 def test_wrenches_of_a_loop():
     """A joint transmits what its links need less what the loop's end pushes: beside MuJoCo's, and with gradients."""

@@ -100,13 +100,6 @@ def test_another_gravity_than_the_files_is_reported(caplog, option, own):
     assert len(said) == 1 and re.search(rf"got \(0, 0, -9.81\) m/s\^2 and {own} of", said[0])
 
 
-@pytest.mark.parametrize("size, said", [("0.1 0.2 0.3", 1), ("0.1 0.1 0.1", 0)])
-def test_implicitfast_says_that_gyroscopic_forces_are_explicit(caplog, size, said):
-    with caplog.at_level(logging.WARNING, logger="genesis"):
-        scene_of(f'<body><freejoint/><geom type="box" size="{size}"/></body>', 'integrator="implicitfast"')
-    assert sum("gyroscopic" in record.getMessage() for record in caplog.records) == said
-
-
 def test_a_height_field_that_is_not_mujocos_is_reported(caplog):
     with caplog.at_level(logging.WARNING, logger="genesis"):
         scene_of(PLAIN + HEIGHT_FIELD)

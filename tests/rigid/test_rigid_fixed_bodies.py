@@ -26,6 +26,9 @@ PLACES = {
 }
 
 
+ROUND = [pytest.param(*pair, marks=pytest.mark.slow) for pair in (("sphere", "capsule"), ("capsule", "sphere"))]
+
+
 def scene_of(xml=None, morphs=(), rigid=None, **sim):
     """A scene with one file, or with morphs and their densities."""
     settings = {"dt": 0.01, "substeps": 32, **sim}
@@ -58,7 +61,7 @@ def dropped_on(place, mass, geom, mover):
     )
 
 
-@pytest.mark.parametrize("geom, mover", [("box", "box"), ("sphere", "capsule"), ("capsule", "sphere")])
+@pytest.mark.parametrize("geom, mover", [("box", "box"), *ROUND])
 def test_the_mass_of_what_is_fixed_changes_no_bit(geom, mover):
     wanted = dropped_on("static", 1.0, geom, mover)
     assert torch.isfinite(wanted).all() and wanted[:, 2].min() > 0.02
@@ -69,7 +72,9 @@ def test_the_mass_of_what_is_fixed_changes_no_bit(geom, mover):
         assert torch.equal(dropped_on("nested" if mass else "static", mass, geom, mover), wanted)
 
 
-@pytest.mark.parametrize("kind", ["box", "sphere", "capsule"])
+@pytest.mark.parametrize(
+    "kind", ["box", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sphere", "capsule"))]
+)
 def test_the_density_of_fixed_morphs_changes_no_bit(kind):
     found = []
     for rho in (1e-3, 1.0, 1e3, 1e6):

@@ -97,6 +97,10 @@ class Kind(ABC):
             GenesisTypeError: The material does not go with the morph.
         """
 
+    def substeps(self, entities: Sequence[Entity], options: Any, dt: float) -> int:
+        """How many substeps a control step of dt s has by default, as far as these entities ask for more than one."""
+        return 1
+
     @abstractmethod
     def assemble(self, entities: Sequence[Entity], build: Build) -> Part | None:
         """Place the entities of this kind, which may be none, and say what they contribute; None for nothing."""

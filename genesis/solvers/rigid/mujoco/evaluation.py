@@ -37,6 +37,7 @@ from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
 from genesis.solvers.rigid.mujoco.envelope import envelope
 from genesis.solvers.rigid.mujoco.equality import equalities
 from genesis.solvers.rigid.mujoco.fluid import fluids
+from genesis.solvers.rigid.mujoco.free_bodies import free_bodies
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import (
     DAMPED_BA,
@@ -64,6 +65,7 @@ def evaluation(features: Features) -> Functions:
     en, out, paired = envelope(), outputs(features) if features.measured else None, bool(features.pairs)
     ta = tangent()
     eq = equalities() if features.equalities else None
+    fr = free_bodies(features) if features.free_bodies else None
 
     @ti.func
     def own_forces(a: ti.template(), s, b, l):
@@ -154,6 +156,8 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
+        if ti.static(features.free_bodies):
+            fr.leave_out(a, b)
         damped = a.having(mass=a.damped)
         ine.solve(damped, s, b)
         # virtual power of M (moved - qdd) + h B moved

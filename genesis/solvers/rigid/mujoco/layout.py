@@ -45,6 +45,8 @@ class Features(NamedTuple):
     """Whether there are equality constraints."""
     actuators: bool = False
     """Whether there are actuators with a law of their own: `actuators`."""
+    free_bodies: bool = False
+    """Whether gyroscopic forces of free bodies that carry nothing are taken implicitly: `free_bodies`."""
 
     @property
     def measured(self) -> bool:
@@ -157,6 +159,7 @@ TABLE: Table = (
     Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
     Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
+    Array("carries_nothing", "I1", ("links",), "constant"),  # 1: `free_bodies` has the link
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
     Array("geom", "A1", ("geoms", GEOM_ROWS, 4), "constant"),
     Array("solver_numbers", "A1", (4,), "constant"),  # 1 / impratio, tolerance, 1: refsafe, cap of iterations

@@ -135,6 +135,14 @@ def joint_of_dofs(model: RigidModel) -> np.ndarray:
     return np.array([i for i, joint in enumerate(model.joints) for _ in range(JOINT_SIZES[joint.kind][1])], int)
 
 
+def free_and_alone(model: RigidModel) -> np.ndarray:
+    """(L,) bool, whether a link has a free joint, and no link is on it."""
+    alone = np.zeros(model.n_links, bool)
+    alone[[joint.link for joint in model.joints if joint.kind == FREE]] = True
+    alone[[parent for parent in model.parent if parent >= 0]] = False
+    return alone
+
+
 def pack_laws(model: RigidModel) -> np.ndarray:
     """`dof_law` of `layout.TABLE`: limits (low, high, margin); of a ball the greatest angle, with its first dof."""
     numbers = numbers_of(model)
@@ -165,8 +173,7 @@ def mujoco(
     """
     chosen = Choice.of(model, options, dt)
     report_gravity(model, gravity)
-    if chosen.integrator == slot.IMPLICITFAST:
-        report_gyroscopic(model, labels)
+    carries_nothing = free_and_alone(model) & (chosen.integrator == slot.IMPLICITFAST)
     fluid, of_fluids = pack_fluids(model, chosen)
     meeting = meeting_geoms(model, options.self_collision)
     check(model, meeting, labels)
@@ -191,6 +198,7 @@ def mujoco(
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
+        free_bodies=bool(carries_nothing.any()),
     )
     spread = model.n_dofs if features.spreads else 0
     double = layout().dtype == torch.float64
@@ -200,7 +208,7 @@ def mujoco(
         num=[dt, 0.0], link_tree=link_tree, dof_tree=dof_tree, chain=chain, link_fixed=link_fixed,
         dof_fixed=dof_fixed, turn=turn, dof_law=pack_laws(model), ground=ground, heights=heights, point=points,
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
-        dof_last=last_moved(model),
+        dof_last=last_moved(model), carries_nothing=carries_nothing,
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
@@ -285,20 +293,6 @@ def report_gravity(model: RigidModel, gravity: Sequence[float]) -> None:
                 f"gravity must be the file's for the same motion, got {scene} m/s^2 and {own} of {file.source!r}. "
                 f"Take SimOptions.gravity = {own}."
             )
-
-
-def report_gyroscopic(model: RigidModel, labels: Sequence[str]) -> None:
-    """Warn of free bodies without others on them, whose gyroscopic force MuJoCo's implicitfast takes implicitly."""
-    parents = set(model.parent.tolist())
-    lone = [
-        joint.link for joint in model.joints
-        if joint.kind == FREE and joint.link not in parents and np.ptp(model.inertia[joint.link, :3]) > 0.0
-    ]  # fmt: skip
-    if lone:
-        runtime.logger.warning(
-            f"the gyroscopic force of a free body must be explicit here with implicitfast, got {labels[lone[0]]}: it "
-            "tumbles a little differently from MuJoCo 4's. Take RigidOptions.integrator = Euler or RK4 for its motion."
-        )
 
 
 class Choice(NamedTuple):

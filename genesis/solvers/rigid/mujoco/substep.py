@@ -1,7 +1,7 @@
 """A substep of each integrator, from evaluations, and its adjoint. q (+) u: a rotation is turned by u in its own frame.
 
     Euler         v' = v + h (M + h B)^-1 M a        q' = q (+) h v'        B: damping
-    implicitfast  the same, B with the gains of velocity servos
+    implicitfast  the same, B with the gains of velocity servos; free bodies that carry nothing: `free_bodies`
     RK4           stages q_i = q (+) h c K_(i-1), v_i = v + h c A_(i-1), c = 1/2, 1/2, 1; K_0 = v, A_i = a(q_i, v_i)
                   K_i = v_i, of a rotation its rate in the tangent of the start: the inverse of the exponential's
                   derivative at h c K_(i-1) (Munthe-Kaas)
@@ -24,6 +24,7 @@ from genesis.solvers.rigid.layout import (
 )
 from genesis.solvers.rigid.mujoco.actuators import actuators
 from genesis.solvers.rigid.mujoco.evaluation import evaluation
+from genesis.solvers.rigid.mujoco.free_bodies import free_bodies
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import RK4, Features
 
@@ -36,6 +37,7 @@ def substeps(features: Features) -> Functions:
     ev, jo, ine = evaluation(features), joints(), inertia(joints)
     da = implicit_damping(features)
     ac = actuators() if features.actuators else None
+    fr = free_bodies(features) if features.free_bodies else None
 
     @ti.func
     def move(a: ti.template(), s, then, b, array: ti.template(), frame, part, ends: ti.template()):
@@ -249,6 +251,8 @@ def substeps(features: Features) -> Functions:
             ac.step(a, s, then, b)
         if damped(a, s, b):
             damp(a, s, b)
+        if ti.static(features.free_bodies):
+            fr.solve(a, s, b)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, s, b, j)
             a.qd[at.dof_at(a, then, b, j)] = a.qd[i] + h * a.moved[i]
@@ -288,6 +292,8 @@ def substeps(features: Features) -> Functions:
             a.gqdd[i] = h * a.gqd[i]
         if ti.static(features.actuators):
             ac.step_adjoint(a, s, b)
+        if ti.static(features.free_bodies):
+            fr.adjoint(a, s, b)
         if damped(a, s, b):
             ev.damped_adjoint(a, s, b)
         ev.accelerate_adjoint(a.having(part=1.0), s, b)
