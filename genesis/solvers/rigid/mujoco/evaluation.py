@@ -136,8 +136,11 @@ def evaluation(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
-        if ti.static(features.measured):
+        if ti.static(features.outputs):
             out.measure_adjoint(a, s, b)
+        elif ti.static(features.last):
+            if a.last > 0.5:
+                out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
         if ti.static(features.actuators):
             ac.adjoint(a, s, b)
