@@ -161,7 +161,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         raise NotImplementedError
 
     def measure(self) -> Mapping[str, torch.Tensor]:
-        """Named numbers or flags (num_envs,) for `info`; `success` (bool) is what `scripts.evaluate` counts."""
+        """Named numbers or flags (num_envs, ...) for `info`; `success` (bool) is what `scripts.evaluate` counts."""
         return {}
 
     def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
