@@ -282,11 +282,16 @@ class FileMorph(OrientedMorph):
     """Whether to take free joints away, so that the base stands where the file and this pose put it."""
     allow: tuple[str, ...] = ()
     """Unsupported elements of the file to leave out with a warning; any other is an error that names it."""
+    repair: bool = False
+    """Whether to mend what MuJoCo's compiler refuses and other programs take. A warning and `RigidEntity.repairs` list
+    what was mended: bodies that move and have no mass get 1 g, an inertia that no body has becomes the nearest that one
+    can have; of URDF files Collada meshes become the convex hull of their points, and missing meshes are left out."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
         assign(self, "fixed", boolean(f"{name}.fixed", self.fixed))
+        assign(self, "repair", boolean(f"{name}.repair", self.repair))
         if not isinstance(self.file, str | os.PathLike) or not os.fspath(self.file):
             raise GenesisTypeError(f"{name}.file must be a path, got {self.file!r}. Pass the path of a model file.")
         if not Path(self.file).is_file():

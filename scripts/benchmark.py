@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|mujoco
+"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|mujoco|files
 [--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
@@ -13,6 +13,7 @@ import tyro
 from scripts import common
 from scripts.benchmarks.border import Border
 from scripts.benchmarks.closed_loop import ClosedLoop
+from scripts.benchmarks.files import Files
 from scripts.benchmarks.memory import Memory
 from scripts.benchmarks.mpm import Mpm
 from scripts.benchmarks.mujoco_model import Mujoco
@@ -31,6 +32,7 @@ Benchmark = (
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Training, tyro.conf.subcommand("training")]
     | Annotated[Mujoco, tyro.conf.subcommand("mujoco")]
+    | Annotated[Files, tyro.conf.subcommand("files")]
 )
 
 

@@ -19,6 +19,7 @@ RUN_AT_32 = (
         "scripts/test_recheck.py",
     ),
     *("scripts/test_render_command.py", "scripts/test_sweep.py", "scripts/test_commands.py", "scripts/test_help.py"),
+    *("scripts/test_files.py", "loaders/test_repair.py"),
     *("scripts/test_progress.py", "scripts/test_results.py", "agents/test_agent_processes.py"),
     *("agents/test_first_order.py", "agents/test_observation_parts.py", "agents/test_ppo.py", "agents/test_sac.py"),
     *("agents/test_trajopt.py", "agents/test_bptt.py", "envs/test_contract_episodes.py"),

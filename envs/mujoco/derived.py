@@ -51,7 +51,7 @@ class State:
     @cached_property
     def links(self) -> tuple[torch.Tensor, ...]:
         """Of all links pos (B, L, 3), quat (B, L, 4), velocity (B, L, 3) and angular velocity (B, L, 3)."""
-        found = self.bodies.robot.forward_kinematics(self.qpos, self.dofs_vel)
+        found = self.bodies.robot.get_links_at(self.qpos, self.dofs_vel)
         return tuple(each.as_subclass(torch.Tensor) for each in found)
 
     def position(self, name: str) -> torch.Tensor:

@@ -20,6 +20,7 @@ from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
 from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
+from genesis.loaders.pairs import without_grounds
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import prepare
@@ -47,6 +48,7 @@ SETTERS = {
     "stiffness": "set_dofs_stiffness",
     "kp": "set_dofs_kp",
     "kv": "set_dofs_kv",
+    "size": "set_geoms_size",
     "actuator_gain": "set_actuators_gain",
     "actuator_bias": "set_actuators_bias",
 }
@@ -106,15 +108,18 @@ def load(morph: morphs.Morph, material: Rigid, options: RigidOptions) -> tuple[R
     contact = "mujoco" if isinstance(options.contact, MujocoContact) else "compliant"
     match morph:
         case morphs.MJCF():
-            model = load_mjcf(_path(morph), morph.fixed, morph.allow, contact=contact)
+            model = load_mjcf(_path(morph), morph.fixed, morph.allow, contact=contact, repair=morph.repair)
         case morphs.URDF():
-            model = load_urdf(_path(morph), morph.fixed, morph.allow, contact=contact)
+            model = load_urdf(_path(morph), morph.fixed, morph.allow, contact=contact, repair=morph.repair)
         case morphs.Robot():
             model = load_robot(morph.name)
         case _:
             model = _primitive(morph, material)
-    grounds = () if isinstance(morph, morphs.MJCF | morphs.Robot) and not morph.ground else model.grounds
-    return place(model, morph.pos, morph.orientation), grounds
+    model = place(model, morph.pos, morph.orientation)
+    if isinstance(morph, morphs.MJCF | morphs.Robot) and not morph.ground:
+        record = model.mujoco
+        return replace(model, grounds=(), mujoco=None if record is None else without_grounds(record)), ()
+    return model, model.grounds
 
 
 def _path(morph: morphs.FileMorph) -> str:
@@ -168,6 +173,8 @@ def assemble(entities: Sequence[Entity], options: RigidOptions, sim: SimOptions,
             f"a scene with a ground must have a body on it, got {grounds[0].name!r} alone. Add one with material Rigid."
         )
     _check_apart(grounds)
+    of_files = {body.idx + 1 + k for body in bodies for k in range(len(body.model.grounds))}
+    grounds.sort(key=lambda ground: ground.idx not in of_files)  # first those of the model, in its order
     rigid_system = RigidSystem(bodies, grounds, fuse([body.model for body in bodies]) if bodies else nothing(), options)
     _set_offsets(rigid_system, sim)
     return rigid_system
@@ -194,7 +201,7 @@ def _set_offsets(rigid_system: RigidSystem, sim: SimOptions) -> None:
     n_bodies = len(rigid_system.bodies)
     mujoco = isinstance(rigid_system.options.contact, MujocoContact)
     substep = sim.dt / (rigid_system.options.substeps or sim.substeps)
-    q, activations, before = 0, 0, {"links": 0, "geoms": 0, "dofs": 0, "actuators": 0}
+    q, activations, mocaps, before = 0, 0, 0, {"links": 0, "geoms": 0, "dofs": 0, "actuators": 0}
     for k, body in enumerate(rigid_system.bodies):
         firsts, numbers = {}, {}
         for b, (name, owner, (begin, shape)) in enumerate(_body_parameters(rigid_system)):
@@ -206,7 +213,9 @@ def _set_offsets(rigid_system: RigidSystem, sim: SimOptions) -> None:
         names = tuple(points[i].geom.removeprefix(prefix) for i in mine)
         own = ActuatorOffsets(before["actuators"], activations, substep) if mujoco else None
         activations += len(body.model.actuator_table.activated) if mujoco else 0
-        body._place(EntityOffsets(q, before["dofs"], link, sim.dt, firsts, numbers, (*at, names), own))
+        posed = mocaps if mujoco else None
+        body._place(EntityOffsets(q, before["dofs"], link, sim.dt, firsts, numbers, (*at, names), own, posed))
+        mocaps += len(body.model.mocap_links)
         q, before = q + body.n_qs, {owner: n + _counts(body)[owner] for owner, n in before.items()}
     first = rigid_system.parameter_layout["ground_friction"][0]
     for g, ground in enumerate(rigid_system.grounds):

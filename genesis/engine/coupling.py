@@ -46,7 +46,7 @@ class Coupling:
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         """Advance all solvers over substeps of the scene."""
-        if begin == 0:
+        if begin == 0 and len(self.colliders):
             frames.exchange.rows("impulse").zero_()
         for first, last in self._intervals(begin, end):
             if not self._alternating:

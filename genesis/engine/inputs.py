@@ -84,6 +84,9 @@ def indices(what: str, chosen: Any, n: int, noun: str) -> Sequence[int]:
             return range(n)[chosen]
         except (TypeError, ValueError) as error:
             raise GenesisTypeError(f"{what} must be integers, got {chosen}. Pass indices of {noun}.") from error
+    plain = type(chosen) in (list, tuple) and all(type(index) is int for index in chosen)
+    if plain and len(set(chosen)) == len(chosen) and all(0 <= index < n for index in chosen):
+        return list(chosen)  # what is passed every step
     found = whole(what, chosen, f"Pass indices of {noun}.")
     if found.dtype == np.bool_:
         raise GenesisTypeError(f"{what} must be integers, got a mask. Pass indices of {noun}.")

@@ -105,6 +105,8 @@ class RigidState(Saved):
     ctrl: Tensor | None = None
     """(B, A) controls, held likewise, of the actuators that `dofs` does not describe, see `control_actuators`; None
     where the scene has none."""
+    mocap: Tensor | None = None
+    """(B, M, 7) position (m) and quaternion (wxyz) of the mocap bodies, held likewise; None where there are none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ class RigidEntityState(Saved):
 
 @dataclass(frozen=True, eq=False)
 class Contacts(Saved):
-    """How the ground touched an articulated body during the last step, per contact point (C). World frame."""
+    """How an articulated body was touched during the last step, per contact point or geom (C). World frame."""
 
     force: Tensor
     """(B, C, 3) mean force on the body's link, N; zero where nothing touched."""
@@ -142,7 +144,7 @@ class Contacts(Saved):
 
     @property
     def touching(self) -> torch.Tensor:
-        """(B, C) bool, plain, without a graph: which points touched the ground."""
+        """(B, C) bool, plain, without a graph: which of them touched something."""
         return self.force.detach().as_subclass(torch.Tensor).abs().sum(dim=2) > 0
 
 

@@ -26,8 +26,12 @@ PARTS: dict[str, tuple[type, tuple[str, ...]]] = {
     "grounds": (GroundGeom, ("name", "kind", "pos", "normal", "friction", "group", "mask", "spacing")),
 }
 """Per kind of part: its class, and its fields of one size, each of which is an array over the parts."""
-RAGGED = {"geoms": ("vertices", (3,)), "grounds": ("heights", ())}
-"""The one field of varying size: its name and its trailing shape; stored flat, with the sizes beside it."""
+RAGGED = {"geoms": {"vertices": np.float64, "faces": np.int64}, "grounds": {"heights": np.float64}}
+"""Fields that are arrays of two dimensions and any size, and their type; stored flat, with the sizes beside them."""
+OPTIONAL = ("faces",)
+"""Of these, those that are left out where they are empty."""
+SENTENCES = ("losses", "repairs")
+"""Fields of sentences; left out where there are none."""
 
 
 def write(model: "RigidModel", path: str | os.PathLike[str]) -> None:
@@ -71,14 +75,16 @@ def _arrays(model: "RigidModel") -> dict[str, np.ndarray]:
         for name in names:
             values = [getattr(part, name) for part in parts]
             arrays[f"{group}.{name}"] = _strings(values) if name in ("name", "kind") else np.array(values)
-        if group in RAGGED:
-            ragged, tail = RAGGED[group]
-            blocks = [np.asarray(getattr(part, ragged), dtype=np.float64) for part in parts]
-            arrays[f"{group}.{ragged}"] = np.concatenate([np.zeros(0), *(block.ravel() for block in blocks)])
+        for ragged, kind in RAGGED.get(group, {}).items():
+            blocks = [np.asarray(getattr(part, ragged), dtype=kind) for part in parts]
+            if ragged in OPTIONAL and not any(map(len, blocks)):
+                continue
+            arrays[f"{group}.{ragged}"] = np.concatenate([np.zeros(0, kind), *(block.ravel() for block in blocks)])
             arrays[f"{group}.{ragged}.shape"] = np.array([block.shape for block in blocks]).reshape(len(parts), 2)
     for group in mujoco_archive.WITH_CONTACT:
         arrays |= mujoco_archive.contact_arrays(group, [part.contact for part in getattr(model, group)])
     arrays |= mujoco_archive.arrays(model.mujoco)
+    arrays |= {name: _strings(getattr(model, name)) for name in SENTENCES if getattr(model, name)}
     arrays["excluded"] = np.array(sorted(model.excluded), dtype=np.int64).reshape(-1, 2)
     arrays["aliases.name"] = _strings(list(model.aliases))
     arrays["aliases.link"] = np.array([link for link, _, _ in model.aliases.values()], dtype=np.int64)
@@ -93,8 +99,9 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     fields["link_names"] = tuple(arrays["link_names"].tolist())
     for group, (kind, names) in PARTS.items():
         columns = {name: [_plain(value) for value in arrays[f"{group}.{name}"].tolist()] for name in names}
-        if group in RAGGED:
-            ragged, _ = RAGGED[group]
+        for ragged in RAGGED.get(group, {}):
+            if f"{group}.{ragged}" not in arrays:
+                continue
             shapes = arrays[f"{group}.{ragged}.shape"].astype(int).reshape(-1, 2)
             ends = np.cumsum(shapes.prod(axis=1), dtype=int)
             blocks = np.split(arrays[f"{group}.{ragged}"], ends[:-1]) if len(shapes) else []
@@ -104,6 +111,7 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         rows = zip(*columns.values(), strict=True)
         fields[group] = tuple(kind(**dict(zip(columns, row, strict=True))) for row in rows)
     fields["mujoco"] = mujoco_archive.record(arrays)
+    fields |= {name: tuple(arrays[name].tolist()) for name in SENTENCES if name in arrays}
     fields["excluded"] = frozenset((int(a), int(b)) for a, b in arrays["excluded"])
     fields["aliases"] = {
         name: (link, tuple(pose[:3]), tuple(pose[3:]))

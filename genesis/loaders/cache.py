@@ -11,7 +11,7 @@ from genesis.errors import GenesisException
 from genesis.loaders import archive
 from genesis.loaders.model import RigidModel
 
-LOADER_VERSION = 3
+LOADER_VERSION = 5
 """Of what loading means; raise it when the same file gives another robot."""
 
 

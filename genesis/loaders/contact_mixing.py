@@ -1,6 +1,6 @@
 """Which geoms may touch in MuJoCo's contact model, and the parameters of their contact."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,25 +60,64 @@ def mix(one: Geom | GroundGeom, two: Geom | GroundGeom) -> PairNumbers:
     return PairNumbers(condim, np.maximum(friction, LEAST_FRICTION), solref, solimp, margin, gap)
 
 
-def candidates(model: RigidModel, filterparent: bool = True) -> Iterator[tuple[int, int]]:
-    """Pairs (i, j) of `model.geoms` that may touch each other: geom 1, geom 2.
+def explicit(numbers: MujocoNumbers, row: int) -> PairNumbers:
+    """What an explicit contact pair says of itself."""
+    pairs = numbers.pairs
+    friction = np.maximum(pairs.friction[row], LEAST_FRICTION)
+    margin, gap = float(pairs.margin[row]), float(pairs.gap[row])
+    return PairNumbers(int(pairs.condim[row]), friction, pairs.solref[row], pairs.solimp[row], margin, gap)
 
-    Left out: pairs whose bits do not meet, of one weld group, of a parent and its child (with `filterparent`, and
-    unless the parent is the world), and excluded ones.
+
+class Meeting(NamedTuple):
+    """Two geoms that may touch each other, indices of `RigidModel.geoms`; the first is geom 1."""
+
+    one: int
+    two: int
+    pair: int = -1
+    """Row of the explicit pair that they are; -1: they are none."""
+
+
+def candidates(model: RigidModel, filterparent: bool = True) -> Iterator[Meeting]:
+    """Those of `model.geoms` that may touch each other.
+
+    Left out: geoms whose bits do not meet, of one weld group, of a parent and its child (with `filterparent`, and
+    unless the parent is the world), and excluded ones. Explicit pairs are never left out, and take the place of what
+    their geoms would else be.
     """
     numbers = numbers_of(model)
-    geoms = model.geoms
+    geoms, pairs = model.geoms, numbers.pairs.geom.tolist()
+
+    def ordered(i: int, j: int) -> tuple[int, int]:
+        return (j, i) if ORDER.index(geoms[j].kind) < ORDER.index(geoms[i].kind) else (i, j)
+
+    given = {frozenset(pair) for pair in pairs}
     for i, first in enumerate(geoms):
         for j in range(i + 1, len(geoms)):
             bodies = int(numbers.geom_body[i]), int(numbers.geom_body[j])
-            if bits_meet(first, geoms[j]) and bodies_meet(numbers, *bodies, filterparent):
-                yield (j, i) if ORDER.index(geoms[j].kind) < ORDER.index(first.kind) else (i, j)
+            if bits_meet(first, geoms[j]) and bodies_meet(numbers, *bodies, filterparent) and {i, j} not in given:
+                yield Meeting(*ordered(i, j))
+    for row, (i, j) in enumerate(pairs):
+        if i >= 0:
+            yield Meeting(*ordered(i, j), row)
 
 
-def ground_candidates(model: RigidModel, ground: GroundGeom) -> Iterator[int]:
-    """Indices of `model.geoms` that may touch `ground`, which is geom 1: those of moving links whose bits meet its."""
-    moving = model.moving
-    return (i for i, geom in enumerate(model.geoms) if moving[geom.link] and bits_meet(ground, geom))
+def ground_candidates(model: RigidModel, grounds: Sequence[GroundGeom]) -> Iterator[tuple[int, int, int]]:
+    """Geoms that may touch a ground, which is geom 1: those of moving links whose bits meet its, and explicit pairs.
+
+    Args:
+        grounds: Of the scene; those of `model.grounds` first.
+
+    Yields:
+        Index of `model.geoms`, of `grounds`, and row of the explicit pair that they are, or -1.
+    """
+    pairs, moving = numbers_of(model).pairs, model.moving
+    given = [(int(pairs.geom[row, 1]), int(pairs.ground[row]), int(row)) for row in np.flatnonzero(pairs.ground >= 0)]
+    taken = {(i, h) for i, h, _ in given}
+    for i, geom in enumerate(model.geoms):
+        for h, ground in enumerate(grounds):
+            if moving[geom.link] and bits_meet(ground, geom) and (i, h) not in taken:
+                yield i, h, -1
+    yield from (found for found in given if moving[model.geoms[found[0]].link])
 
 
 def bits_meet(one: Geom | GroundGeom, two: Geom | GroundGeom) -> bool:

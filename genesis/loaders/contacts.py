@@ -7,20 +7,18 @@ import numpy as np
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.lazy_import import mujoco
-from genesis.loaders.links import GEOM_TYPES, Links, solid_geoms, three, touches
+from genesis.loaders.links import GEOM_TYPES, Links, solid_geoms, three
 from genesis.loaders.parts import ContactNumbers, Geom, GroundGeom, Vector
 
 
 def read_geoms(model: Any, links: Links, source: str) -> tuple[Geom, ...]:
     """The geoms of links, of all that touch."""
-    return tuple(_geom(model, links, index, source) for index in solid_geoms(model) if touches(model, index))
+    return tuple(_geom(model, links, index, source) for index in links.solids(model))
 
 
 def read_grounds(model: Any, links: Links, source: str) -> tuple[GroundGeom, ...]:
     """Planes and height fields, of all that touch."""
-    touching = [index for index in range(model.ngeom) if touches(model, index)]
-    grounds = [_ground(model, links, index, source) for index in touching]
-    return tuple(ground for ground in grounds if ground)
+    return tuple(_ground(model, links, index, source) for index in links.grounds(model))
 
 
 def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
@@ -39,8 +37,8 @@ def _geom(model: Any, links: Links, index: int, source: str) -> Geom:
         friction=float(model.geom_friction[index, 0]),
         group=int(model.geom_contype[index]),
         mask=int(model.geom_conaffinity[index]),
-        vertices=_hull(model, index, source) if kind == "hull" else np.zeros((0, 3)),
         contact=_contact(model, index),
+        **(_hull(model, index, source) if kind == "hull" else {}),
     )
 
 
@@ -60,8 +58,8 @@ def _contact(model: Any, index: int, base: float = 0.0) -> ContactNumbers:
     )
 
 
-def _hull(model: Any, index: int, source: str) -> np.ndarray:
-    """(n, 3) corners of the convex hull of a mesh, in the geom's frame."""
+def _hull(model: Any, index: int, source: str) -> dict[str, np.ndarray]:
+    """`vertices` and `faces` of the convex hull of a mesh."""
     mesh = model.geom_dataid[index]
     graph = int(model.mesh_graphadr[mesh])
     if graph < 0:
@@ -73,13 +71,19 @@ def _hull(model: Any, index: int, source: str) -> np.ndarray:
     n_corners = int(model.mesh_graph[graph])
     corners = model.mesh_graph[graph + 2 + n_corners : graph + 2 + 2 * n_corners]
     begin = int(model.mesh_vertadr[mesh])
-    return np.array(model.mesh_vert[begin + np.sort(corners)], dtype=np.float64)
+    corners = np.sort(corners)
+    first, count = int(model.mesh_polyadr[mesh]), int(model.mesh_polynum[mesh])
+    lengths = model.mesh_polyvertnum[first : first + count]
+    start = int(model.mesh_polyvertadr[first])
+    of_faces = np.searchsorted(corners, model.mesh_polyvert[start : start + int(lengths.sum())])
+    return {
+        "vertices": np.array(model.mesh_vert[begin + corners], dtype=np.float64),
+        "faces": np.stack([np.repeat(np.arange(count), lengths), of_faces], axis=1),
+    }
 
 
-def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom | None:
+def _ground(model: Any, links: Links, index: int, source: str) -> GroundGeom:
     kind = GEOM_TYPES[model.geom_type[index]]
-    if kind not in ("plane", "hfield"):
-        return None
     body = int(model.geom_bodyid[index])
     pose = links.place(body, model.geom_pos[index], model.geom_quat[index])
     at, along = np.array(pose[0]), np.array(pose[1])
@@ -122,10 +126,9 @@ def read_exclusions(model: Any, links: Links) -> tuple[frozenset[tuple[int, int]
     if not model.opt.disableflags & int(mujoco().mjtDisableBit.mjDSBL_FILTERPARENT):
         pairs |= {(parent, link) for link, parent in enumerate(links.parent) if parent >= 0}
     with_geoms: dict[int, set[int]] = {}
-    for index in range(model.ngeom):
+    for index in links.touching:
         body = int(model.geom_bodyid[index])
-        if touches(model, index):
-            with_geoms.setdefault(int(links.of_body[body]), set()).add(body)
+        with_geoms.setdefault(int(links.of_body[body]), set()).add(body)
     solids = set(solid_geoms(model))
     with_ground = {int(model.geom_bodyid[index]) for index in range(model.ngeom) if index not in solids}
     given: dict[tuple[int, int], set[tuple[int, int]]] = {}

@@ -4,9 +4,8 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from genesis.checks import boolean, choice
@@ -14,8 +13,12 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import cache as compiled
 from genesis.loaders.lazy_import import mujoco, mujoco_version, warn_of_other_version
 from genesis.loaders.model import RigidModel
+from genesis.loaders.reading import Reading
 from genesis.loaders.refusals import check_allowed
-from genesis.loaders.translate import WORLD, translate
+from genesis.loaders.repair import compiled as compiled_spec
+from genesis.loaders.repair import remedy, repair_spec
+from genesis.loaders.translate import translate
+from genesis.loaders.urdf import read_urdf, urdf_files
 from genesis.runtime import logger
 
 UNNAMED = "MuJoCo Model"
@@ -27,7 +30,12 @@ PathLike = str | os.PathLike[str]
 
 
 def load_mjcf(
-    path: PathLike, fixed: bool = False, allow: Iterable[str] = (), cache: bool = True, contact: str = "compliant"
+    path: PathLike,
+    fixed: bool = False,
+    allow: Iterable[str] = (),
+    cache: bool = True,
+    contact: str = "compliant",
+    repair: bool = False,
 ) -> RigidModel:
     """A robot from an MJCF file. Bodies welded to a moving body become part of it; see `RigidModel.aliases`.
 
@@ -40,29 +48,38 @@ def load_mjcf(
         allow: unsupported elements to load without, with a warning: names as the error lists them.
         cache: keep the compiled robot in the user's cache folder, and take it from there while no file has changed.
         contact: "compliant" | "mujoco": the contact model whose unsupported elements are refused.
+        repair: mend what MuJoCo's compiler refuses: bodies that move and have no mass, or an inertia that no body has.
+            What was mended is told, and stands in `RigidModel.repairs`.
 
     Raises:
         GenesisImportError: MuJoCo is not installed.
         GenesisValueError: the file is missing, malformed, not physical, or holds unsupported elements.
     """
-    return _load(path, _MJCF, fixed, allow, cache, contact)
+    return _load(path, _MJCF, fixed, allow, cache, contact, repair)
 
 
 def load_urdf(
-    path: PathLike, fixed: bool = False, allow: Iterable[str] = (), cache: bool = True, contact: str = "compliant"
+    path: PathLike,
+    fixed: bool = False,
+    allow: Iterable[str] = (),
+    cache: bool = True,
+    contact: str = "compliant",
+    repair: bool = False,
 ) -> RigidModel:
     """A robot from a URDF file. Its base gets a free joint unless `fixed`, or unless the base's name is "world".
 
-    `effort` limits the actuators' force, `velocity` limits and transmissions are left out. Meshes are looked for where
-    the file says, relative to it, and for "package://" also relative to the folders above it.
+    `effort` limits the actuators' force; transmissions are left out. Told are `velocity` limits, which are left out,
+    joints without a range, links that touch nothing, and masses that the file does not give. Meshes are looked for
+    where the file says, relative to it, and for "package://" also relative to the folders above it.
 
     Args:
         fixed, allow, cache, contact: as for `load_mjcf`; `fixed` welds the base to the world.
+        repair: as for `load_mjcf`; also takes the points of Collada meshes, and leaves out meshes that do not exist.
 
     Raises:
         GenesisImportError, GenesisValueError: as for `load_mjcf`.
     """
-    return _load(path, _URDF, fixed, allow, cache, contact)
+    return _load(path, _URDF, fixed, allow, cache, contact, repair)
 
 
 @dataclass(frozen=True)
@@ -72,12 +89,15 @@ class _Format:
     root: str
     loader: str
     files: Callable[[Path], list[tuple[str, Path]] | None]
-    read: Callable[[Path, bool], tuple[Any, dict[str, list[str]]]]
-    """(file, fixed) -> MuJoCo's specification, and what it does not hold but the file does: category -> names."""
+    read: Callable[[Path, bool, bool], Reading]
+    """Of (file, fixed, repair)."""
 
 
-def _load(path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cache: bool, contact: str) -> RigidModel:
+def _load(
+    path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cache: bool, contact: str, repair: bool
+) -> RigidModel:
     boolean("fixed", fixed)
+    boolean("repair", repair)
     boolean("cache", cache)
     choice("contact", contact, CONTACT_MODELS)
     allowed = check_allowed(allow)
@@ -92,15 +112,18 @@ def _load(path: PathLike, kind: _Format, fixed: bool, allow: Iterable[str], cach
     file = file.absolute()
     _check_root(file, kind)
     files = kind.files(file) if cache else None
-    stored = compiled.entry(file, files, (kind.root, version, fixed, sorted(allowed), contact)) if files else None
+    stored = (
+        compiled.entry(file, files, (kind.root, version, fixed, sorted(allowed), contact, repair)) if files else None
+    )
     robot = compiled.fetch(stored) if stored else None
-    if robot is not None:
-        return robot
-    robot, losses = _compile(file, kind, fixed, allowed, contact)
-    for loss in losses:
+    if robot is None:
+        robot = _compile(file, kind, fixed, allowed, contact, repair)
+        if stored:
+            compiled.keep(stored, robot)
+    for loss in robot.losses:
         logger.warning(loss)
-    if stored and not losses:  # a robot with warnings is compiled each time, so that they are heard each time
-        compiled.keep(stored, robot)
+    if robot.repairs:
+        logger.warning(f"{str(file)!r} was repaired: {'; '.join(robot.repairs)}.")
     return robot
 
 
@@ -118,23 +141,27 @@ def _check_root(file: Path, kind: _Format) -> None:
         )
 
 
-def _compile(
-    file: Path, kind: _Format, fixed: bool, allowed: frozenset[str], contact: str
-) -> tuple[RigidModel, list[str]]:
+def _compile(file: Path, kind: _Format, fixed: bool, allowed: frozenset[str], contact: str, repair: bool) -> RigidModel:
     source = repr(str(file))
+    told: list[str] = []
     try:
-        with _compiler_warnings(source):
+        with _compiler_warnings(source, told):
             _forget_assets()
-            spec, lost = kind.read(file, fixed)
-            spec.compiler.fusestatic = False  # the names of welded bodies are kept; merging is done here
-            model = spec.compile()
+            reading = kind.read(file, fixed, repair)
+            reading.spec.compiler.fusestatic = False  # the names of welded bodies are kept; merging is done here
+            model = compiled_spec(reading.spec, reading.repairs if repair else None)
     except (ValueError, mujoco().FatalError) as error:
         if isinstance(error, GenesisValueError):
             raise
         reason = " ".join(str(error).split())
-        raise GenesisValueError(f"{source} must be a model that MuJoCo compiles, got: {reason}. Correct it.") from None
+        raise GenesisValueError(
+            f"{source} must be a model that MuJoCo compiles, got: {reason}. {remedy(reason)}"
+        ) from None
+    spec = reading.spec
     name = file.stem if spec.modelname in ("", UNNAMED) else spec.modelname
-    return translate(model, name, source, allowed, lost, contact)
+    robot, losses = translate(model, name, source, allowed, reading.lost, contact)
+    losses = [*told, *losses, *reading.losses, *reading.told(model)]
+    return replace(robot, losses=tuple(losses), repairs=tuple(reading.repairs))
 
 
 def _forget_assets() -> None:
@@ -144,11 +171,11 @@ def _forget_assets() -> None:
 
 
 @contextmanager
-def _compiler_warnings(source: str) -> Iterator[None]:
-    """MuJoCo's warnings go to the logger, not to a file in the working directory."""
+def _compiler_warnings(source: str, told: list[str]) -> Iterator[None]:
+    """MuJoCo's warnings go to `told`, not to a file in the working directory."""
 
     def tell(text: object) -> None:
-        logger.warning(f"{source}: MuJoCo warns: {' '.join(str(text).split())}")
+        told.append(f"{source}: MuJoCo warns: {' '.join(str(text).split())}")
 
     before = mujoco().get_mju_user_warning()
     mujoco().set_mju_user_warning(tell)
@@ -162,7 +189,7 @@ def _compiler_warnings(source: str) -> Iterator[None]:
         mujoco().set_mju_user_warning(before)
 
 
-def _mjcf_spec(file: Path, fixed: bool) -> tuple[Any, dict[str, list[str]]]:
+def _read_mjcf(file: Path, fixed: bool, repair: bool) -> Reading:
     spec = mujoco().MjSpec.from_file(str(file))
     if fixed:
         free = [joint for joint in spec.joints if joint.type == mujoco().mjtJoint.mjJNT_FREE]
@@ -171,108 +198,8 @@ def _mjcf_spec(file: Path, fixed: bool) -> tuple[Any, dict[str, list[str]]]:
                 spec.delete(part)
             else:  # earlier versions of MuJoCo
                 part.delete()
-    return spec, {}
+    return Reading(spec, repairs=repair_spec(spec) if repair else [])
 
 
-def _urdf_spec(file: Path, fixed: bool) -> tuple[Any, dict[str, list[str]]]:
-    root = _parse_urdf(file)
-    mimics = [joint for joint in root.iterfind("joint") if joint.find("mimic") is not None]
-    followed = [_take_mimic(joint, file) for joint in mimics]
-    children = {child.get("link") for child in root.iterfind("joint/child")}
-    bases = [link.get("name") for link in root.iterfind("link") if link.get("name") not in children]
-    for mesh, _, place in _urdf_meshes(root, file):
-        mesh.set("filename", str(place))
-    for link in root.iterfind("link"):
-        for visual in link.findall("visual"):  # there to be looked at, often in formats that MuJoCo does not read
-            link.remove(visual)
-    settings = _compiler_settings(root)
-    settings.attrib.pop("meshdir", None)
-    settings.set("strippath", "false")
-    spec = mujoco().MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
-    if not fixed and bases != [WORLD]:
-        for body in spec.worldbody.bodies:
-            if not body.joints:
-                body.add_freejoint()
-    for joint, (other, offset, multiplier) in zip(mimics, followed, strict=True):
-        kinds = {"type": mujoco().mjtEq.mjEQ_JOINT, "objtype": mujoco().mjtObj.mjOBJ_JOINT}
-        equality = spec.add_equality(name=joint.get("name"), name1=joint.get("name"), name2=other, **kinds)
-        equality.data[:5] = offset, multiplier, 0.0, 0.0, 0.0
-    return spec, {"mimic": [str(joint.get("name")) for joint in mimics]} if mimics else {}
-
-
-def _take_mimic(joint: ElementTree.Element, file: Path) -> tuple[str, float, float]:
-    """(joint that it follows, offset, multiplier); takes the element out, of which some versions of MuJoCo make
-    constraints and others nothing."""
-    mimic = joint.find("mimic")
-    assert mimic is not None
-    joint.remove(mimic)
-    other = mimic.get("joint", "")
-    moving = {each.get("name") for each in _parse_urdf(file).iterfind("joint") if each.get("type") != "fixed"}
-    if other not in moving or joint.get("type") == "fixed":
-        raise GenesisValueError(
-            f"mimic of joint {joint.get('name')!r} of {str(file)!r} must be of a joint that moves, by another, got "
-            f"{other!r}. Correct it."
-        )
-    numbers = []
-    for name, default in (("offset", "0"), ("multiplier", "1")):
-        try:
-            numbers.append(float(mimic.get(name, default)))
-        except ValueError:
-            raise GenesisValueError(
-                f"{name} of the mimic of joint {joint.get('name')!r} of {str(file)!r} must be a number, got "
-                f"{mimic.get(name)!r}. Correct it."
-            ) from None
-    return other, numbers[0], numbers[1]
-
-
-def _parse_urdf(file: Path) -> ElementTree.Element:
-    try:
-        root = ElementTree.parse(file).getroot()
-    except (ElementTree.ParseError, UnicodeDecodeError) as error:
-        raise GenesisValueError(f"{str(file)!r} must be well-formed XML, got: {error}. Correct it.") from None
-    if root.tag != "robot":
-        raise GenesisValueError(f"{str(file)!r} must begin with <robot>, got <{root.tag}>. Pass a URDF file.")
-    return root
-
-
-def _compiler_settings(root: ElementTree.Element) -> ElementTree.Element:
-    """The element of MuJoCo's own settings in a URDF, added where there is none."""
-    extension = root.find("mujoco")
-    if extension is None:
-        extension = ElementTree.SubElement(root, "mujoco")
-    settings = extension.find("compiler")
-    return ElementTree.SubElement(extension, "compiler") if settings is None else settings
-
-
-def _urdf_files(file: Path) -> list[tuple[str, Path]]:
-    """(name in the text, file) of a URDF file and its meshes."""
-    return [(file.name, file)] + [(name, place) for _, name, place in _urdf_meshes(_parse_urdf(file), file)]
-
-
-def _urdf_meshes(root: ElementTree.Element, file: Path) -> list[tuple[ElementTree.Element, str, Path]]:
-    """The meshes that touch: element, name in the text, file."""
-    folder = _compiler_settings(root).get("meshdir", "")
-    meshes = root.iterfind("link/collision/geometry/mesh")
-    named = [(mesh, mesh.get("filename") or "") for mesh in meshes]
-    return [(mesh, name, _find_mesh(name, file, folder)) for mesh, name in named]
-
-
-def _find_mesh(name: str, file: Path, folder: str) -> Path:
-    """The absolute path of a mesh. Raises GenesisValueError that lists where it was looked for."""
-    relative = name.removeprefix("file://")
-    places = [file.parent / folder / relative, file.parent / relative, file.parent / folder / Path(relative).name]
-    if name.startswith("package://"):
-        inside = Path(name.removeprefix("package://"))
-        without_package = Path(*inside.parts[1:])
-        places = [above / part for above in file.parents for part in (inside, without_package)] + places[-1:]
-    for place in places:
-        if place.is_file():
-            return place.absolute()
-    looked = ", ".join(str(place) for place in dict.fromkeys(places[:6]))
-    raise GenesisValueError(
-        f"mesh {name!r} of {str(file)!r} must exist, got no file. Put it where it is looked for: {looked}."
-    )
-
-
-_MJCF = _Format("mujoco", "load_mjcf", compiled.referred_files, _mjcf_spec)
-_URDF = _Format("robot", "load_urdf", _urdf_files, _urdf_spec)
+_MJCF = _Format("mujoco", "load_mjcf", compiled.referred_files, _read_mjcf)
+_URDF = _Format("robot", "load_urdf", urdf_files, read_urdf)

@@ -16,19 +16,26 @@ Pose = tuple[np.ndarray, np.ndarray]
 class Links:
     """Which link each of MuJoCo's bodies belongs to, and where in it.
 
+    Args:
+        with_pairs: Whether geoms of explicit contact pairs touch, too.
+
     Attributes:
+        touching: indices of the geoms that can touch anything; the others are there to be looked at.
         of_body: (bodies,) index of the link; -1 for a world without geoms of its own.
         poses: per body its pose in the frame of its link.
         bodies: per link the body that gives it frame and name; 0 = the world.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, with_pairs: bool) -> None:
+        self.touching = [
+            index for index in range(model.ngeom) if touches(model, index) or (with_pairs and is_paired(model, index))
+        ]
         self.of_body = np.full(model.nbody, -1)
         self.poses: list[Pose] = [(np.zeros(3), np.array(IDENTITY))]
         self.bodies: list[int] = []
         self.parent: list[int] = []
         self.rest: list[Pose] = []
-        if any(model.geom_bodyid[index] == 0 and touches(model, index) for index in solid_geoms(model)):
+        if any(model.geom_bodyid[index] == 0 for index in self.solids(model)):
             self._add(0, -1, self.poses[0])
         moving = np.zeros(model.nbody, dtype=bool)
         for body in range(1, model.nbody):
@@ -41,6 +48,15 @@ class Links:
             else:
                 self.of_body[body] = self.of_body[above]
                 self.poses.append(pose)
+
+    def solids(self, model: Any) -> list[int]:
+        """Indices of the geoms that become geoms of links, of all that touch."""
+        solid = set(solid_geoms(model))
+        return [index for index in self.touching if index in solid]
+
+    def grounds(self, model: Any) -> list[int]:
+        """Indices of planes and height fields, of all that touch."""
+        return [index for index in self.touching if GEOM_TYPES[model.geom_type[index]] in ("plane", "hfield")]
 
     def _add(self, body: int, parent: int, pose: Pose) -> None:
         self.of_body[body] = len(self.bodies)
@@ -55,8 +71,13 @@ class Links:
 
 
 def touches(model: Any, index: int) -> bool:
-    """Whether a geom can touch anything; the others are there to be looked at."""
+    """Whether a geom's bits let it touch anything."""
     return bool(model.geom_contype[index] or model.geom_conaffinity[index])
+
+
+def is_paired(model: Any, index: int) -> bool:
+    """Whether a geom is in an explicit contact pair."""
+    return bool(np.any(model.pair_geom1 == index) or np.any(model.pair_geom2 == index))
 
 
 def solid_geoms(model: Any) -> list[int]:

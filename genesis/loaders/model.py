@@ -84,6 +84,8 @@ class RigidModel:
         aliases: name -> (link, position, quaternion): merged bodies and sites, in the frame of their link (-1 = world).
         grounds: planes and height fields that came with the model's file.
         mujoco: what MuJoCo's contact model needs besides; None of models from no file (`numbers_of` makes it then).
+        losses: what of its file it lacks or has otherwise, in sentences, which are told whenever it is loaded.
+        repairs: what was mended to load it, as "kind: what was done".
     """
 
     name: str
@@ -110,6 +112,8 @@ class RigidModel:
     aliases: dict[str, tuple[int, Vector, Quaternion]] = field(default_factory=dict)
     grounds: tuple[GroundGeom, ...] = ()
     mujoco: MujocoNumbers | None = None
+    losses: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("parent", *validation.REAL_ARRAYS):
@@ -137,6 +141,11 @@ class RigidModel:
     def moving(self) -> np.ndarray:
         """(L,) bool: whether a joint of the link or of an ancestor can move it."""
         return validation.moving_links(self)
+
+    @property
+    def mocap_links(self) -> tuple[int, ...]:
+        """Links, roots without joints, whose poses are set: mocap bodies, in the file's order."""
+        return () if self.mujoco is None else tuple(self.mujoco.mocaps.link.tolist())
 
     @cached_property
     def actuator_table(self) -> ActuatorTable:
@@ -305,7 +314,9 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
 
 
 def _joined(together: list[tuple[RigidModel, str, int, int, int]], more: set[tuple[int, int]]) -> MujocoNumbers:
-    return join(((numbers_of(model), link, prefix) for model, prefix, link, *_ in together), more)
+    grounds = np.cumsum([0, *(len(model.grounds) for model, *_ in together)]).tolist()
+    parts = zip(together, grounds, strict=False)
+    return join(((numbers_of(model), link, ground, prefix) for (model, prefix, link, *_), ground in parts), more)
 
 
 def _per_dof_defaults(n_dofs: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ PREFIX = "mujoco."
 DEFAULTS: dict[str, Any] = asdict(ContactNumbers())
 CONTACT_SIZE = sum(np.size(value) for value in DEFAULTS.values())
 PLAIN = ("qpos_spring", "geom_body", "excluded")
-OPTIONAL = ("equalities", "tendons")
+OPTIONAL = ("equalities", "tendons", "pairs", "mocaps")
 """Tables that are left out where they have no rows."""
 
 

@@ -6,12 +6,13 @@ of freedom, A actuators, in the file's order, which is that of `RigidModel.joint
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from genesis.errors import GenesisValueError
 from genesis.loaders.parts import DEFAULT_SOLIMP, DEFAULT_SOLREF
+from genesis.loaders.tables import Table, column
 
 INTEGRATORS = ("Euler", "RK4", "implicit", "implicitfast", "discrete")
 """In the order of MuJoCo's mjtIntegrator."""
@@ -21,54 +22,6 @@ ACTIVATIONS = ("none", "integrator", "filter", "filterexact")
 """In the order of MuJoCo's mjtDyn."""
 EQUALITIES = ("connect", "weld", "joint")
 """In the order of MuJoCo's mjtEq."""
-
-
-def column(*shape: int, dtype: type = np.float64, index: str = "", default: Any = 0.0) -> Any:
-    """A field that is an array over the rows of its table.
-
-    Args:
-        shape: of one row.
-        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "actuator" |
-            "act" | "".
-        default: of the rows of `Table.defaults`.
-    """
-    return field(metadata={"shape": shape, "dtype": dtype, "index": index, "default": default})
-
-
-TableType = TypeVar("TableType", bound="Table")
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Abstract: arrays with one row per part."""
-
-    def __post_init__(self) -> None:
-        length = None
-        for each in fields(self):
-            array = np.array(getattr(self, each.name), dtype=each.metadata["dtype"], order="C")
-            length = len(array) if length is None else length
-            shape = (length, *each.metadata["shape"])
-            if array.size == 0 and length == 0:
-                array = array.reshape(shape)
-            if array.shape != shape:
-                raise GenesisValueError(
-                    f"{type(self).__name__}.{each.name} must have shape {shape}, got {array.shape}. "
-                    "Pass one row for each."
-                )
-            array.setflags(write=False)
-            object.__setattr__(self, each.name, array)
-
-    def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
-
-    @classmethod
-    def defaults(cls: type[TableType], length: int, given: dict[str, np.ndarray]) -> TableType:
-        """`length` rows of MuJoCo's defaults, but for the columns that are given."""
-        columns: dict[str, np.ndarray] = {}
-        for each in fields(cls):
-            one = np.broadcast_to(each.metadata["default"], each.metadata["shape"])
-            columns[each.name] = np.tile(one, (length, *[1] * len(each.metadata["shape"])))
-        return cls(**(columns | given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +165,42 @@ class TendonNumbers(Table):
     coefficient: np.ndarray = column()
 
 
+@dataclass(frozen=True, eq=False)
+class ExplicitPairs(Table):
+    """Per explicit contact pair: it touches whatever bits, parents and exclusions say, with numbers of its own.
+
+    Attributes:
+        geom: (N, 2) indices of RigidModel.geoms; the first is -1 where it is a ground.
+        ground: (N,) index of RigidModel.grounds; -1 = none.
+        condim: (N,) 1 | 3 | 4 | 6.
+        friction: (N, 5) along both tangents, torsional, rolling about both tangents.
+        solref, solimp: (N, 2), (N, 5).
+        solreffriction: (N, 2) solref of the rows of friction of elliptic cones; zeros: solref.
+        margin, gap: (N,) m.
+    """
+
+    geom: np.ndarray = column(2, dtype=np.int64, index="geom", default=-1)
+    ground: np.ndarray = column(dtype=np.int64, index="ground", default=-1)
+    condim: np.ndarray = column(dtype=np.int64, default=3)
+    friction: np.ndarray = column(5)
+    solref: np.ndarray = column(2, default=DEFAULT_SOLREF)
+    solreffriction: np.ndarray = column(2)
+    solimp: np.ndarray = column(5, default=DEFAULT_SOLIMP)
+    margin: np.ndarray = column()
+    gap: np.ndarray = column()
+
+
+@dataclass(frozen=True, eq=False)
+class MocapNumbers(Table):
+    """Per mocap body: fixed to the world, at a pose that is set.
+
+    Attributes:
+        link: (M,) its link, a root without joints; the pose at rest is that link's.
+    """
+
+    link: np.ndarray = column(dtype=np.int64, index="link")
+
+
 @dataclass(frozen=True)
 class MujocoOptions:
     """What a file says of the whole scene.
@@ -254,6 +243,8 @@ TABLES: dict[str, type[Table]] = {
     "actuators": ActuatorNumbers,
     "equalities": EqualityNumbers,
     "tendons": TendonNumbers,
+    "pairs": ExplicitPairs,
+    "mocaps": MocapNumbers,
 }
 
 
@@ -262,7 +253,7 @@ class MujocoNumbers:
     """All of it. Contact parameters of geoms and grounds are theirs: `Geom.contact`, `GroundGeom.contact`.
 
     Attributes:
-        bodies, joints, dofs, actuators, equalities, tendons: tables, see their classes.
+        bodies, joints, dofs, actuators, equalities, tendons, pairs, mocaps: tables, see their classes.
         actuator_names: A strings.
         qpos_spring: (Q,) configuration in which springs exert nothing.
         geom_body: (G,) per entry of `RigidModel.geoms` the index of its body; -1 = world.
@@ -283,6 +274,8 @@ class MujocoNumbers:
     unsupported: tuple[tuple[str, str], ...] = ()
     equalities: EqualityNumbers = field(default_factory=lambda: EqualityNumbers.defaults(0, {}))
     tendons: TendonNumbers = field(default_factory=lambda: TendonNumbers.defaults(0, {}))
+    pairs: ExplicitPairs = field(default_factory=lambda: ExplicitPairs.defaults(0, {}))
+    mocaps: MocapNumbers = field(default_factory=lambda: MocapNumbers.defaults(0, {}))
 
     def __post_init__(self) -> None:
         for name, dtype, shape in (
@@ -317,21 +310,21 @@ def agreed(options: Sequence[MujocoOptions], name: str, default: Any) -> Any:
     return getattr(first, name)
 
 
-def join(parts: Iterable[tuple[MujocoNumbers, int, str]], pairs: Iterable[tuple[int, int]]) -> MujocoNumbers:
+def join(parts: Iterable[tuple[MujocoNumbers, int, int, str]], pairs: Iterable[tuple[int, int]]) -> MujocoNumbers:
     """The records of several models as one, in order.
 
     Args:
-        parts: per model its record, the index of its first link in all, and the prefix of its names.
+        parts: per model its record, the indices of its first link and ground in all, and the prefix of its names.
         pairs: further pairs of links, counted in all, that never touch.
     """
     listed = list(parts)
-    counts = {"body": 0, "joint": 0, "act": 0, "actuator": 0}
+    counts = {"body": 0, "joint": 0, "act": 0, "actuator": 0, "geom": 0}
     columns: dict[str, dict[str, list[np.ndarray]]] = {
         table: {each.name: [] for each in fields(kind)} for table, kind in TABLES.items()
     }
     geom_body, excluded = [], []
-    for numbers, link, _ in listed:
-        offsets = counts | {"link": link}
+    for numbers, link, ground, _ in listed:
+        offsets = counts | {"link": link, "ground": ground}
 
         def shifted(array: np.ndarray, index: str, offsets: dict[str, int] = offsets) -> np.ndarray:
             return np.where(array >= 0, array + offsets[index], -1) if index else array
@@ -346,18 +339,21 @@ def join(parts: Iterable[tuple[MujocoNumbers, int, str]], pairs: Iterable[tuple[
         counts["joint"] += len(numbers.joints)
         counts["act"] += numbers.n_activations
         counts["actuator"] += len(numbers.actuators)
+        counts["geom"] += len(numbers.geom_body)
     tables: dict[str, Any] = {
         table: TABLES[table](**{name: np.concatenate(arrays) for name, arrays in columns[table].items()})
         for table in TABLES
     }
     whole = MujocoNumbers(
         **tables,
-        actuator_names=tuple(prefix + name for numbers, _, prefix in listed for name in numbers.actuator_names),
-        qpos_spring=np.concatenate([numbers.qpos_spring for numbers, _, _ in listed]),
+        actuator_names=tuple(prefix + name for numbers, _, _, prefix in listed for name in numbers.actuator_names),
+        qpos_spring=np.concatenate([numbers.qpos_spring for numbers, *_ in listed]),
         geom_body=np.concatenate(geom_body),
         excluded=np.concatenate(excluded),
-        options=tuple(option for numbers, _, _ in listed for option in numbers.options),
-        unsupported=tuple((kind, prefix + name) for numbers, _, prefix in listed for kind, name in numbers.unsupported),
+        options=tuple(option for numbers, *_ in listed for option in numbers.options),
+        unsupported=tuple(
+            (kind, prefix + name) for numbers, _, _, prefix in listed for kind, name in numbers.unsupported
+        ),
     )
     return exclude_links(whole, pairs)
 

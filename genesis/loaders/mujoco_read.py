@@ -8,7 +8,7 @@ from genesis.loaders import rotations
 from genesis.loaders.equalities import read_equalities
 from genesis.loaders.invweight import fluid_boxes
 from genesis.loaders.lazy_import import mujoco
-from genesis.loaders.links import Links, solid_geoms, touches
+from genesis.loaders.links import Links
 from genesis.loaders.mujoco_numbers import (
     ACTIVATIONS,
     CONES,
@@ -18,18 +18,20 @@ from genesis.loaders.mujoco_numbers import (
     BodyNumbers,
     DofNumbers,
     JointNumbers,
+    MocapNumbers,
     MujocoNumbers,
     MujocoOptions,
     TendonNumbers,
 )
 from genesis.loaders.mujoco_refusals import readable_actuators, unsupported_by_mujoco_model
+from genesis.loaders.pairs import read_pairs
 
 
 def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -> MujocoNumbers:
     """The record of a compiled model; `name` is its source in messages."""
     actuators = readable_actuators(model)
     found = unsupported_by_mujoco_model(model)
-    geoms = [index for index in solid_geoms(model) if touches(model, index)]
+    geoms = links.solids(model)
     return MujocoNumbers(
         bodies=_bodies(model, links),
         joints=_joints(model),
@@ -49,6 +51,8 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
         options=(_options(model, name),),
         unsupported=tuple((kind, text) for kind, text in found if kind not in allowed),
         equalities=read_equalities(model, links),
+        pairs=read_pairs(model, links),
+        mocaps=MocapNumbers(links.of_body[model.body_mocapid >= 0]),
     )
 
 

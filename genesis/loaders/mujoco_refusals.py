@@ -8,7 +8,7 @@ import numpy as np
 from genesis.errors import GenesisValueError
 from genesis.loaders.equalities import is_translated
 from genesis.loaders.lazy_import import mujoco
-from genesis.loaders.links import solid_geoms, touches
+from genesis.loaders.links import is_paired, solid_geoms, touches
 from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
 from genesis.loaders.parts import ContactNumbers, check_solimp, check_solref
 
@@ -103,17 +103,22 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
     for index in range(model.neq):
         if not is_translated(model, index):
             yield "equality", _label("equality", index, model.equality(index).name)
-    yield from (("pair", _label("pair", index, model.pair(index).name)) for index in range(model.npair))
+    for index in range(model.npair):
+        if np.any(_newer(model, "pair_adhesion", index) != 0):
+            yield "adhesion", _label("pair", index, model.pair(index).name)
     for category, count in (("flex", model.nflex), ("plugin", model.nplugin)):
         yield from ((category, f"{category} {index}") for index in range(count))
     for index in range(model.nbody):
         label = _label("body", index, model.body(index).name)
-        if model.body_mocapid[index] >= 0:
-            yield "mocap", label
         if model.body_gravcomp[index] != 0:
             yield "gravcomp", label
     solids = set(solid_geoms(model))
-    with_ground = {int(model.geom_bodyid[i]) for i in range(model.ngeom) if i not in solids and touches(model, i)}
+    touching = [i for i in range(model.ngeom) if touches(model, i) or is_paired(model, i)]
+    with_ground = {int(model.geom_bodyid[i]) for i in touching if i not in solids}
+    for index in touching:
+        root = int(model.body_rootid[model.geom_bodyid[index]])
+        if index not in solids and model.body_mocapid[root] >= 0:
+            yield "mocap", f"{_label('geom', index, model.geom(index).name)} (a ground on a mocap body)"
     for index, signature in enumerate(model.exclude_signature.tolist()):
         if with_ground & {signature >> 16, signature & 0xFFFF}:
             yield "exclude", f"{_label('exclude', index, model.exclude(index).name)} (with the ground)"
@@ -127,15 +132,14 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
             yield "nonlinear", label
         if np.any(_newer(model, "jnt_springyield", index) != 0):
             yield "yield", label
-    for index in range(model.ngeom):
-        if touches(model, index):
-            label = _label("geom", index, model.geom(index).name)
-            if model.geom_type[index] == int(mujoco().mjtGeom.mjGEOM_SDF):
-                yield "sdf", label
-            if np.any(_newer(model, "geom_adhesion", index) != 0):
-                yield "adhesion", label
-            if np.any(_newer(model, "geom_surfacevel", index) != 0):
-                yield "surface_velocity", label
+    for index in touching:
+        label = _label("geom", index, model.geom(index).name)
+        if model.geom_type[index] == int(mujoco().mjtGeom.mjGEOM_SDF):
+            yield "sdf", label
+        if np.any(_newer(model, "geom_adhesion", index) != 0):
+            yield "adhesion", label
+        if np.any(_newer(model, "geom_surfacevel", index) != 0):
+            yield "surface_velocity", label
 
 
 def _tendon_acts(model: Any, index: int) -> bool:
@@ -195,6 +199,10 @@ def _check_sizes(model: "RigidModel", numbers: MujocoNumbers) -> None:
         if ours != theirs:
             remedy = "Leave the record out of a model whose parts are changed: mujoco=None."
             _fail(f"the record `mujoco` of {model.name}", f"be that of its {ours} {what}", theirs, remedy)
+    most = int(numbers.pairs.ground.max(initial=-1))
+    if most >= len(model.grounds):
+        remedy = "Leave out its pairs with grounds, too: genesis.loaders.pairs.without_grounds."
+        _fail(f"contact pairs of {model.name}", f"be with its {len(model.grounds)} grounds", f"one with {most}", remedy)
 
 
 def _check_contact(what: str, contact: ContactNumbers) -> None:
@@ -225,6 +233,20 @@ def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
     for row in range(len(numbers.equalities)):
         check_solref(f"solref of equality {row} of {model.name}", numbers.equalities.solref[row].tolist())
         check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
+    pairs = numbers.pairs
+    for row in range(len(pairs)):
+        shapes = [model.geoms[i] if i >= 0 else model.grounds[pairs.ground[row]] for i in pairs.geom[row].tolist()]
+        what = f"of contact pair ({', '.join(shape.name for shape in shapes)}) of {model.name}"
+        if pairs.condim[row] not in (1, 3, 4, 6):
+            _fail(f"condim {what}", "be 1, 3, 4 or 6", int(pairs.condim[row]))
+        for name, values in (("margin", pairs.margin), ("gap", pairs.gap)):
+            if not np.isfinite(values[row]):
+                _fail(f"{name} {what}", "be finite", float(values[row]))
+        if not (np.isfinite(pairs.friction[row]).all() and (pairs.friction[row] >= 0).all()):
+            _fail(f"friction {what}", "be five numbers, finite and >= 0", tuple(pairs.friction[row].tolist()))
+        check_solref(f"solref {what}", pairs.solref[row].tolist())
+        check_solref(f"solreffriction {what}", pairs.solreffriction[row].tolist())
+        check_solimp(f"solimp {what}", pairs.solimp[row].tolist())
     for name, time in zip(numbers.actuator_names, numbers.actuators.time.tolist(), strict=True):
         if not 0 < time < np.inf:
             _fail(f"time constant of actuator {name!r} of {model.name}", "be finite and > 0", time)

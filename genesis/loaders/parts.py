@@ -118,6 +118,8 @@ class Geom:
         group, mask: bit fields; two geoms may touch if the group of one meets the mask of the other
             (MuJoCo's contype and conaffinity).
         vertices: (n, 3) corners of the convex hull in the geom's frame, m (hull only, else (0, 3)).
+        faces: (k, 2) of the hull: (index of a face, index of a corner), the corners of a face together and
+            counter-clockwise seen from outside; (0, 2) where MuJoCo's compiler is to find them.
         contact: what MuJoCo's contact model needs besides.
     """
 
@@ -132,6 +134,7 @@ class Geom:
     mask: int = 1
     vertices: np.ndarray = field(default_factory=lambda: _empty(3))
     contact: ContactNumbers = ContactNumbers()
+    faces: np.ndarray = field(default_factory=lambda: _empty(2).astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)

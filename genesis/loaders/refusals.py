@@ -36,7 +36,7 @@ WHEN_ALLOWED = {
     "gravcomp": "gravity compensation is left out",
     "margin": "margins of contacts and limits are taken as zero",
     "mimic": "joints that mimic another move on their own",
-    "mocap": "mocap bodies are fixed to the world",
+    "mocap": "mocap bodies, or with MujocoContact grounds on them, are fixed to the world",
     "nonlinear": "springs and dampers keep their linear part only",
     "pair": "explicit contact pairs are left out",
     "plugin": "plugins are left out",

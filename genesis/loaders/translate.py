@@ -39,7 +39,7 @@ def translate(
         lost: unsupported elements that are in the file but not in `model`: category -> names.
         contact: the contact model that is to simulate it, "compliant" | "mujoco".
     """
-    links = Links(model)
+    links = Links(model, with_pairs=contact == "mujoco")
     excluded, partly = read_exclusions(model, links)
     compliant = contact == "compliant"
     of_mujoco = grouped(unsupported_by_mujoco_model(model))

@@ -126,6 +126,12 @@ def lane(x: Any = 0.0) -> Any:
 
 
 @traced
+def by_parts(a: Vec, b: Vec) -> Vec:
+    """The product of each component with that of the other vector."""
+    return Vec(*(x * y for x, y in zip(a.parts, b.parts, strict=True)))
+
+
+@traced
 def whole(x: Any = 0) -> Any:
     """A lane value of integers, a variable, with x in every lane."""
     lay = layout()

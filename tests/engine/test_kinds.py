@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import genesis as gs
+from genesis.engine import assembly
 from genesis.engine.kinds import KINDS
 from genesis.morphs import Morph
 from tests.engine.toy_kind import ToyKind
@@ -75,3 +76,24 @@ def test_gradients_from_state_to_state_match_central_differences(kind):
     for name, found in zip(leaves, compare(rollout, list(leaves.values())), strict=True):
         assert found.kinks == 0, name
         found.check(1e-6)
+
+
+BOX, BALL = gs.morphs.Box(size=(0.1, 0.1, 0.1), pos=(0, 0, 1)), gs.morphs.Sphere(radius=0.1, pos=(1, 0, 1))
+FIXED = gs.morphs.Box(size=(0.1, 0.1, 0.1), pos=(0, 1, 1), fixed=True)
+SHORT, COMPLIANT = {"dt": 5e-3}, gs.options.RigidOptions(contact=gs.options.CompliantContact())
+
+
+@pytest.mark.parametrize(
+    "entities, options, rigid, substeps",
+    [
+        ([BOX, BALL], {}, None, 2), ([BOX, FIXED], {}, None, 2), ([BOX, BALL], {"dt": 0.012}, None, 3),
+        ([BOX, BALL], SHORT, None, 1), ([BOX, BALL], {"substeps": 1}, None, 1), ([BOX, BALL], {}, COMPLIANT, 1),
+        ([BOX], {}, None, 1), ([FIXED], {}, None, 1), ([BOX, BALL, gs.morphs.Robot(name="hopper")], {}, None, 1),
+    ],
+)  # fmt: skip
+def test_shapes_that_can_meet_have_short_substeps_by_default(entities, options, rigid, substeps):
+    scene = gs.Scene(sim_options=gs.options.SimOptions(**options), rigid_options=rigid)
+    for morph in [gs.morphs.Plane(), *entities]:
+        scene.add_entity(morph)
+    sim = assembly.with_substeps(scene.entities, scene.sim_options, scene.solver_options)
+    assert sim.substeps == substeps and sim.substep_dt <= 0.01

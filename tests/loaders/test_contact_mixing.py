@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genesis.loaders import candidates, check_for_mujoco, ground_candidates, load_mjcf, mix
+from genesis.loaders.contact_mixing import explicit
 
 mujoco = pytest.importorskip("mujoco")
 
@@ -38,10 +39,25 @@ def geom(rng, name, kind="sphere"):
     return f'<geom name="{name}" type="{kind}" size="{size}" {kept}/>'
 
 
+def pair(rng, one, two):
+    """An explicit pair, half of whose numbers are its own."""
+    given = {
+        "condim": f"{rng.choice([1, 3, 4, 6])}",
+        "friction": words(rng.uniform(0, 1, 5).tolist()),
+        "solref": words(rng.uniform([0.01, 0.3], [0.1, 2]).tolist()),
+        "solreffriction": words(rng.uniform([0.01, 0.3], [0.1, 2]).tolist()),
+        "solimp": words(rng.uniform([0, 0, 0, 0, 1], [1, 1, 0.1, 1, 4]).tolist()),
+        "margin": f"{rng.uniform(0, 0.3):.6f}",
+        "gap": f"{rng.uniform(0, 0.3):.6f}",
+    }
+    kept = " ".join(f'{key}="{value}"' for key, value in given.items() if rng.random() < 0.5)
+    return f'<pair geom1="{one}" geom2="{two}" {kept}/>'
+
+
 def world(rng):
     """Bodies that all overlap: trees, welded bodies, bodies fixed to the world, a plane, exclusions."""
     count = iter(range(100))
-    names = []
+    names, given = [], []
 
     def body(depth):
         name = f"b{next(count)}"
@@ -51,6 +67,7 @@ def world(rng):
             joint = "<freejoint/>"
         kinds = rng.choice(["sphere", "capsule", "ellipsoid", "cylinder", "box"], 1 + (rng.random() < 0.3))
         shapes = "".join(geom(rng, f"{name}.{k}", kind) for k, kind in enumerate(kinds))
+        given.extend(f"{name}.{k}" for k in range(len(kinds)))
         inside = "".join(body(depth + 1) for _ in range(int(rng.integers(0, 3)) if depth < 3 else 0))
         place = words(rng.uniform(-0.02, 0.02, 3).tolist())
         inertial = '<inertial mass="1" pos="0 0 0" diaginertia="1 1 1"/>'
@@ -59,11 +76,14 @@ def world(rng):
     bodies = "".join(body(0) for _ in range(3))
     pairs = {tuple(sorted(rng.choice(names, 2, replace=False))) for _ in range(3)} if len(names) > 1 else set()
     excludes = "".join(f'<exclude body1="{a}" body2="{b}"/>' for a, b in pairs)
+    shapes = ["floor", *given]
+    paired = [rng.choice(shapes, 2, replace=False) for _ in range(3)]
+    explicit = "".join(pair(rng, a, b) for a, b in paired)
     flag = '<flag filterparent="disable"/>' if rng.random() < 0.3 else ""
     plane = geom(rng, "floor").replace("sphere", "plane").replace('size=".3"', 'size="1 1 1"')
     return (
         f'<mujoco><option cone="elliptic">{flag}</option><worldbody>{plane}{bodies}</worldbody>'
-        f"<contact>{excludes}</contact></mujoco>"
+        f"<contact>{excludes}{explicit}</contact></mujoco>"
     )
 
 
@@ -80,21 +100,28 @@ def test_pairs_and_parameters_equal_mujoco_s(seed, tmp_path):
     mujoco.mj_forward(model, data)
     assert robot.mujoco is not None
     named = {shape.name: shape for shape in (*robot.geoms, *robot.grounds)}
-    found = list(candidates(robot, robot.mujoco.options[0].filterparent))
-    ours = {(robot.geoms[i].name, robot.geoms[j].name) for i, j in found}
-    for ground in robot.grounds:
-        ours |= {(ground.name, robot.geoms[i].name) for i in ground_candidates(robot, ground)}
-    theirs = {(model.geom(a).name, model.geom(b).name) for a, b in data.contact.geom.tolist()}
-    assert ours == theirs
-    for contact in data.contact:
-        a, b = (model.geom(index).name for index in contact.geom)
-        numbers = mix(named[a], named[b])
+    rows = {
+        (robot.geoms[i].name, robot.geoms[j].name): row
+        for i, j, row in candidates(robot, robot.mujoco.options[0].filterparent)
+    }
+    for i, k, row in ground_candidates(robot, robot.grounds):
+        rows[robot.grounds[k].name, robot.geoms[i].name] = row
+    moves = {geom.name for geom in robot.geoms if robot.moving[geom.link]}
+    met = [(contact, *(model.geom(index).name for index in contact.geom)) for contact in data.contact]
+    met = [(contact, a, b) for contact, a, b in met if a != "floor" or b in moves]  # all others push nothing
+    assert rows.keys() == {(a, b) for _, a, b in met}
+    for contact, a, b in met:
+        row = rows[a, b]
+        numbers = mix(named[a], named[b]) if row < 0 else explicit(robot.mujoco, row)
+        if row >= 0:
+            np.testing.assert_allclose(robot.mujoco.pairs.solreffriction[row], contact.solreffriction, rtol=1e-14)
         assert numbers.condim == contact.dim, (a, b)
         np.testing.assert_allclose(numbers.friction, contact.friction, rtol=1e-14, err_msg=f"{a}, {b}")
         np.testing.assert_allclose(numbers.solref, contact.solref, rtol=1e-14, err_msg=f"{a}, {b}")
         np.testing.assert_allclose(numbers.solimp, contact.solimp, rtol=1e-14, atol=1e-16, err_msg=f"{a}, {b}")
         np.testing.assert_allclose(numbers.margin, contact.includemargin, rtol=1e-14, atol=1e-16)
-        np.testing.assert_allclose(mix(named[b], named[a]).solimp, numbers.solimp, rtol=1e-14)
+        if row < 0:
+            np.testing.assert_allclose(mix(named[b], named[a]).solimp, numbers.solimp, rtol=1e-14)
 
 
 @pytest.mark.parametrize("distance", np.linspace(0.005, 0.095, 10))

@@ -1,5 +1,6 @@
 """URDF files: bases, meshes, limits; what a URDF says that is refused."""
 
+import re
 import struct
 
 import numpy as np
@@ -150,3 +151,72 @@ def test_a_urdf_is_no_mjcf(load, tmp_path):
     load(ARM)
     with pytest.raises(GenesisValueError, match="Use load_urdf"):
         load_mjcf(tmp_path / "model" / "robot.urdf", cache=False)
+
+
+def test_files_for_xacro_are_refused(load):
+    for text in ('<xacro:macro xmlns:xacro="http://www.ros.org/wiki/xacro" name="m"/>', "<xacro:leg/>"):
+        with pytest.raises(
+            GenesisValueError, match=r"must be a URDF file, got one for xacro, with <xacro:.*Run it through"
+        ):
+            load(ARM + text)
+    with pytest.raises(GenesisValueError, match="for xacro, with <mass>"):
+        load(ARM.replace('value="2"', 'value="${m}"', 1))
+
+
+def test_prefixes_without_a_declaration_are_ignored(load):
+    assert load(ARM.replace("<limit ", '<limit drake:acceleration="3" ') + "<drake:joint/>").limit_low[6] == -1
+
+
+def test_a_range_with_one_end(load):
+    for given, wanted in (('upper="2"', (0, 2)), ('lower="-1"', (-1, 0))):
+        limit = re.sub('lower="-1" upper="2"', given, ELBOW)
+        robot = load(ARM.replace(ELBOW, limit))
+        assert (robot.limit_low[6], robot.limit_high[6]) == wanted
+
+
+def test_what_a_file_says_and_is_left_out_is_told(load, caplog):
+    guard = '<link name="guard"><collision><geometry><box size=".2 .2 .1"/></geometry></collision></link>'
+    endless = ELBOW.replace('lower="-1" upper="2"', 'lower="0" upper="0"').replace('velocity="3"', 'velocity="0"')
+    more = (
+        guard
+        + joint("mount", "fixed", "base", "guard")
+        + link("hand")
+        + joint("open", "prismatic", "arm", "hand", endless)
+    )
+    robot = load(ARM + more)
+    assert robot.mass[0] == pytest.approx(2 + 4)
+    told = "\n".join(robot.losses)
+    assert "limits of velocity ('elbow') are left out" in told
+    assert "must have a range, got lower = upper of 'open'" in told
+    assert "'guard': 4 kg" in told and "must have an <inertial>" in told
+    assert "must have a <collision> to touch anything, got only <visual> of 'hand'" in told
+    assert set(robot.losses) <= set(caplog.messages)
+
+
+def test_meshes_of_one_name_in_two_folders_are_two(load, tmp_path):
+    faces = "f 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n"
+    for folder, size in (("left", 1), ("right", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "hand.obj").write_text(f"v 0 0 0\nv {size} 0 0\nv 0 {size} 0\nv 0 0 {size}\n{faces}")
+    shapes = [f'<mesh filename="../{folder}/hand.obj"/>' for folder in ("left", "right")]
+    both = load(link("base", shapes[0]) + link("hand", shapes[1]) + joint("wrist", "revolute", "base", "hand", ELBOW))
+    assert [float(np.ptp(geom.vertices, axis=0).max()) for geom in both.geoms] == pytest.approx(
+        [2**0.5, 8**0.5], rel=0.5
+    )
+    extents = [np.linalg.norm(np.ptp(geom.vertices, axis=0)) for geom in both.geoms]
+    assert extents[1] == pytest.approx(2 * extents[0], rel=1e-6)
+
+
+def test_stl_files_in_words(load, tmp_path):
+    (tmp_path / "model").mkdir(exist_ok=True)
+    corners = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    faces = "".join(
+        "facet normal 0 0 0 outer loop "
+        + "".join("vertex {} {} {} ".format(*corners[i]) for i in face)
+        + "endloop endfacet\n"
+        for face in ((0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3))
+    )
+    (tmp_path / "model" / "wedge.stl").write_text(f"solid wedge\n{faces}endsolid wedge\n")
+    (hull,) = load(link("base", '<mesh filename="wedge.stl"/>')).geoms
+    found = hull.vertices @ rotations.matrix(np.array(hull.quat)).T + hull.pos - (0, 0, 0.1)
+    np.testing.assert_allclose(sorted(map(tuple, found.round(5).tolist())), sorted(corners), atol=1e-5)

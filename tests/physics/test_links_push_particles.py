@@ -143,6 +143,35 @@ def test_gradients_by_everything_that_moves_a_link(arm, substeps, own):
         comparison.check(1e-4)
 
 
+def test_gradients_by_poses_of_mocap_bodies(tmp_path):
+    """A body that is set anew in every step, and what hangs on it, push; in closed loop."""
+    pytest.importorskip("mujoco")
+    path = tmp_path / "paddle.xml"
+    path.write_text(
+        """<mujoco><worldbody><body name="paddle" mocap="true" pos=".6 .8 .8"><geom type="capsule" size=".05 .1"/>
+        <body pos="0 0 -.1"><joint axis="0 1 0"/><geom type="capsule" fromto="0 0 0 .12 0 -.02" size=".03"/></body>
+        </body></worldbody></mujoco>"""
+    )
+    scene, block, (robot,) = scene_of((gs.morphs.MJCF(file=str(path)), gs.materials.Rigid(friction=0.3)))
+    start = particles(scene).clone()
+    weight = torch.randn(2, block.n_particles, 6, generator=torch.Generator().manual_seed(3), dtype=F64)
+    pos = torch.tensor([[0.62, 0.8, 0.81], [0.61, 0.79, 0.8]], dtype=F64, requires_grad=True)
+    quat = torch.nn.functional.normalize(torch.tensor([[0.9, 0.1, 0.3, 0.0], [1.0, 0.2, 0.0, 0.1]], dtype=F64), dim=1)
+    quat.requires_grad_()
+
+    def loss(pos, quat):
+        scene.reset()
+        for step in range(4):
+            seen = 0.05 * particles(scene).mean(1)[:, :3]
+            robot.set_mocap_pose(pos + seen + 0.003 * step, torch.nn.functional.normalize(quat, dim=1))
+            scene.step()
+        return (particles(scene) * weight).sum()
+
+    for comparison in compare(loss, [pos, quat], bar=1e-5):
+        comparison.check(1e-4)
+    assert (particles(scene) - start).abs().max() > 1e-4
+
+
 def test_fewer_substeps_of_links_converge_to_as_many_as_particles_have(arm):
     ends = []
     for own in (20, 10, 5, 1):

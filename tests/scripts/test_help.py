@@ -8,7 +8,7 @@ import pytest
 
 PROJECT = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
 COMMANDS = dict(re.findall(r'^(genesis-[\w-]+) = "([\w.]+):main"$', PROJECT, flags=re.MULTILINE))
-BENCHMARKS = ("mpm", "rigid", "border", "startup", "memory", "closed-loop", "render", "training", "mujoco")
+BENCHMARKS = ("mpm", "rigid", "border", "startup", "memory", "closed-loop", "render", "training", "mujoco", "files")
 LINES = [(module, ()) for module in COMMANDS.values()] + [("scripts.benchmark", (name,)) for name in BENCHMARKS]
 
 

@@ -77,6 +77,8 @@ class EntityOffsets:
     """Contact points: index among the solver's, link within the entity, name of the shape."""
     actuators: ActuatorOffsets | None
     """None with a contact model that has drives of single degrees of freedom alone."""
+    mocap: int | None
+    """First of its mocap bodies; None with a contact model in which they are fixed to the world."""
 
 
 class ArticulatedBody(Entity):
@@ -114,6 +116,11 @@ class ArticulatedBody(Entity):
         self._offsets = offsets
 
     # What it is.
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """What was mended to load its file, as "kind: what was done"; see `repair` of `gs.morphs.URDF` and `MJCF`."""
+        return self.model.repairs
 
     @property
     def n_links(self) -> int:

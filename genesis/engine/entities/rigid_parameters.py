@@ -14,10 +14,12 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from genesis.checks import boolean, check_range
 from genesis.engine.entities.articulated import ArticulatedBody, Units
 from genesis.engine.inputs import Environments, numeric
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
+from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
 
 MODEL = ("rigid", "model")
@@ -41,7 +43,10 @@ class RigidParameters(ArticulatedBody):
         self._set("inertia", inertia, self._links_idx(links_idx_local), links_idx_local is None, envs_idx)
 
     def set_friction(self, friction: Any, geoms_idx_local: Units = None, envs_idx: Environments = None) -> None:
-        """Set Coulomb coefficients of `geoms`, >= 0. The larger one of two surfaces that touch counts."""
+        """Set Coulomb coefficients of `geoms`, >= 0. The larger one of two surfaces that touch counts.
+
+        Explicit contact pairs of a file have their own, which stay.
+        """
         self._set("friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
 
     def set_contact_stiffness(
@@ -136,6 +141,58 @@ class RigidParameters(ArticulatedBody):
         """Set (torsional, rolling) friction of `geoms`, m: (2,), (n, 2), ... Acts with condim 4 and 6."""
         self._set("rotational_friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
 
+    def set_geoms_size(
+        self, size: Any, geoms_idx_local: Units = None, envs_idx: Environments = None, inertia: bool = False
+    ) -> None:
+        """Set sizes of `geoms`, m, > 0: (radius, -, -) of spheres, (radius, half length, -) of capsules, whose ends are
+        beyond that, and cylinders, half edges of boxes, semi-axes of ellipsoids.
+
+        Only contact sees them: pictures, and particles, keep the sizes of build.
+
+        Args:
+            size: Three numbers in place of each one: (3,), (n, 3), (B, n, 3) or (B, 1, 3); "-" may be anything >= 0.
+            inertia: Whether masses and inertias of their links follow, at the density of the model; as with MuJoCo's
+                `geom_size` they do not by default. The links must be solid shapes of one geom each.
+
+        Raises:
+            GenesisValueError: A geom is a mesh, or its link is not such a shape.
+        """
+        chosen = self._geoms_idx(geoms_idx_local)
+        for index in chosen:
+            geom = self.geoms[index]
+            if geom.kind not in shapes.N_SIZES:
+                raise GenesisValueError(
+                    f"geoms must be {', '.join(shapes.SOLIDS)} to have a size, got {geom.name!r}, a {geom.kind}. "
+                    "Choose others with geoms_idx_local."
+                )
+        solids = [self._solid(index) for index in chosen] if boolean("inertia", inertia) else []
+        given = numeric(f"{self.name}.size", size, self._values.scene)
+        if given.dim() and given.shape[-1] == 3:
+            several = given.dim() > 1 and given.shape[-2] == len(chosen) > 1
+            for k, index in enumerate(chosen):
+                own = given[..., k, :] if several else given
+                check_range(f"{self.name}.size", own[..., : shapes.N_SIZES[self.geoms[index].kind]], 0.0)
+        self._set("size", size, chosen, geoms_idx_local is None, envs_idx)
+        if not solids:
+            return
+        new, envs = self.get_geoms_size(list(chosen), envs_idx), self._chosen(envs_idx)
+        masses, inertias = [], []
+        for (_, density, turn), own, index in zip(solids, plain_of(new).unbind(1), chosen, strict=True):
+            kind, numbers = self.geoms[index].kind, cast(Any, own.unbind(-1))
+            mass: Any = density * shapes.volume(kind, numbers)
+            moments = torch.stack(cast(Any, shapes.inertia(kind, numbers, mass)[:3]), -1)
+            axes = torch.as_tensor(turn, dtype=own.dtype, device=own.device)
+            matrix = torch.einsum("ij,bj,kj->bik", axes, moments, axes)
+            masses.append(mass)
+            inertias.append(matrix.flatten(1)[:, [0, 4, 8, 1, 2, 5]])
+        links = [link for link, _, _ in solids]
+        self.set_mass(torch.stack(masses, 1), links, envs)
+        self.set_inertia(torch.stack(inertias, 1), links, envs)
+
+    def get_geoms_size(self, geoms_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n, 3) as in `set_geoms_size`, m."""
+        return self._get("size", self._geoms_idx(geoms_idx_local), self.n_geoms, envs_idx, (3,))
+
     def set_dofs_frictionloss(self, force: Any, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
         """Set the dry friction of degrees of freedom, >= 0, N or N m."""
         self._set("frictionloss", force, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
@@ -169,6 +226,22 @@ class RigidParameters(ArticulatedBody):
         self._set("dof_invweight", dofs, range(self.n_dofs), True, envs_idx)
 
     # Within.
+
+    def _solid(self, index: int) -> tuple[int, float, np.ndarray]:
+        """Link, density and rotation of a geom that is all of its link."""
+        geom, model = self.geoms[index], self.model
+        link = geom.link
+        turn = rotations.matrix(np.asarray(geom.quat))
+        mass, density = float(model.mass[link]), float(model.mass[link]) / shapes.volume(geom.kind, geom.size)
+        moments = turn @ np.diag(shapes.inertia(geom.kind, geom.size, mass)[:3]) @ turn.T
+        alone = sum(other.link == link for other in self.geoms) == 1
+        alike = np.allclose(rotations.six(moments), model.inertia[link], rtol=1e-5, atol=1e-8 * np.trace(moments))
+        if not (alone and alike and np.allclose(model.com[link], geom.pos, atol=1e-6)):
+            raise GenesisValueError(
+                f"link {model.link_names[link]!r} must be a solid shape of one geom for its inertia to follow, got "
+                "other masses. Call set_mass and set_inertia."
+            )
+        return link, density, turn
 
     def _set(self, parameter_name: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments) -> None:
         values, place = self._values, self._place_of(parameter_name)

@@ -39,9 +39,9 @@ class RigidSensors(ArticulatedBody):
         return self._readout(ANG, links_idx_local, envs_idx)
 
     def get_contacts(self, envs_idx: Environments = None) -> Contacts:
-        """Mean force of the ground and position at every contact point of this entity over the last step.
+        """Mean force and position of every geom's contacts over the last step, with grounds and with other bodies.
 
-        Forces between bodies are not among them.
+        With `CompliantContact` of every contact point, with grounds.
 
         Raises:
             GenesisRuntimeError: "contacts" was not asked for at build.
@@ -120,7 +120,7 @@ class RigidSensors(ArticulatedBody):
             joints=self._pick(self._read("last_joints", at.link, self.n_links), envs_idx),
         )
 
-    def forward_kinematics(self, qpos: torch.Tensor, dofs_vel: torch.Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def get_links_at(self, qpos: torch.Tensor, dofs_vel: torch.Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Where the links would be, and how they would move, at `qpos` (B, Q) and `dofs_vel` (B, D); differentiable.
 
         Returns:
@@ -130,7 +130,7 @@ class RigidSensors(ArticulatedBody):
         Raises:
             GenesisException: Wrong shapes, or numbers that are not finite.
         """
-        given = []
+        given = {}
         for name, value, first, n in (
             ("qpos", qpos, self._offsets.q, self.n_qs),
             ("dofs_vel", dofs_vel, self._offsets.dof, self.n_dofs),
@@ -139,7 +139,7 @@ class RigidSensors(ArticulatedBody):
             whole = self._values.read("rigid", name).as_subclass(torch.Tensor)
             if n != whole.shape[1]:
                 rows = torch.cat([whole[:, :first], rows, whole[:, first + n :]], 1)
-            given.append(rows)
+            given[name] = rows
         mine = slice(self._offsets.link, self._offsets.link + self.n_links)
         pos, quat, vel, ang = (cast(Tensor, each[:, mine]) for each in self._values.readouts_at("rigid", given))
         return pos, quat, vel, ang

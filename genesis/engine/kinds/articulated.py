@@ -12,6 +12,7 @@ from genesis.contact.colliders import Colliders
 from genesis.engine import articulated
 from genesis.engine.articulated import RigidSystem
 from genesis.engine.entities.base import Entity
+from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
@@ -101,6 +102,8 @@ class ArticulatedKind(Kind):
         return None if rigid_system is None else ArticulatedPart(rigid_system, build)
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
+        if field == "mocap":
+            unit("state rigid.mocap", rows[..., 3:].flatten(0, 1))
         if field == "qpos":
             for entity in of_kind(self, entities):
                 if isinstance(entity, RigidEntity):

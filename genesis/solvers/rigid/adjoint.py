@@ -52,6 +52,7 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
     Features,
 )  # fmt: skip
+from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.mujoco.contacts import contacts as mujoco_contacts
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.joints import joints as mujoco_joints
@@ -64,6 +65,8 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
     mujoco = isinstance(features, MujocoFeatures)
     measured = features.measured if isinstance(features, MujocoFeatures) else features.outputs
     last = isinstance(features, MujocoFeatures) and features.last
+    mocap = mujoco and features.mocaps
+    mo = mocaps() if mocap else None
     gr, jo, co, fl = grounds(features), joints(), None, None
     if mujoco:
         jo, co, fl = mujoco_joints(), mujoco_contacts(features), fluids()
@@ -237,6 +240,8 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
                     at.add(a, a.back, at.back_at(a, b, parent, row), v)
             else:
                 at.add(a, a.ggravity, at.item(a, 0, b, 0, 3), A.v)  # a root accelerates by -g
+                if ti.static(mocap):
+                    mo.moved(a, b, l, -W)
 
     @ti.func
     def inertia_adjoint(a: ti.template(), b, l, com: ti.template(), R: ti.template(), vel: ti.template(),

@@ -138,6 +138,12 @@ def wrench_at(a, b, l, row):
 
 
 @traced
+def mocap_at(a, b, m):
+    """Of the pose of mocap body m."""
+    return item(a, 0, b, slot.MOCAP_NUMBERS * m, slot.MOCAP_NUMBERS * a.size[slot.MOCAPS])
+
+
+@traced
 def gcontact_at(a, b, i, row):
     """`row`: 0 of the force, 1 of the place."""
     return vector_at(a, 0, b, i, row, 2, a.size[slot.POINTS])

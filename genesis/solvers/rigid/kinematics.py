@@ -38,6 +38,7 @@ from genesis.solvers.rigid.layout import (
     LISTED_POINT,
     LLD,
     LLO,
+    MOCAP,
     MOMENT,
     N_DOFS,
     N_POINTS,
@@ -57,6 +58,7 @@ from genesis.solvers.rigid.layout import (
     VELOCITY,
     Features,
 )  # fmt: skip
+from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.spatial import (
     Spatial,
     about_origin,
@@ -70,8 +72,9 @@ from genesis.solvers.rigid.spatial import (
 
 
 @per_runtime
-def kinematics(features: Features) -> Functions:
-    gr = grounds(features)
+def kinematics(features: Features, mocap: bool = False) -> Functions:
+    """`mocap`: there are mocap bodies."""
+    gr, mo = grounds(features), mocaps() if mocap else None
 
     @ti.func
     def origin(a: ti.template(), s, b, l, R: ti.template()):
@@ -100,9 +103,15 @@ def kinematics(features: Features) -> Functions:
             for r in ti.static(range(3)):
                 R.rows[r] += own.rows[r]
             o = origin(a, s, b, l, own)
+            p += at.link_vector(a, l, OFFSET)
+            if ti.static(mocap):
+                m = at.link(a, l, MOCAP)
+                if m >= 0:
+                    p = mo.pos(a, b, m)
+                    R = quaternion_matrix(mo.quat(a, b, m))
+                    o = copy(p)
             at.put(a, a.trace, at.trace_at(a, s, b, l, ORIGIN), o)
             p -= o
-            p += at.link_vector(a, l, OFFSET)
             acc.v -= at.get3(a, a.gravity, at.item(a, 0, b, 0, 3))
         else:
             above = at.turned(a, s, b, parent)

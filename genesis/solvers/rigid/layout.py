@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 22
+N_SIZES = 23
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
  POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES, ACTUATORS,
- ACTIVATIONS) = range(N_SIZES)  # fmt: skip
+ ACTIVATIONS, MOCAPS) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
@@ -26,6 +26,7 @@ SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
     "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS,
+    "mocaps": MOCAPS,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 
@@ -46,8 +47,9 @@ N_NUMBERS = 2
 DT, FRICTION_VELOCITY = range(N_NUMBERS)
 """Of `num`."""
 
-LINK_INTS = 6
-PARENT, ROOT, DOF0, N_DOFS, POINT0, N_POINTS = range(LINK_INTS)
+LINK_INTS = 7
+PARENT, ROOT, DOF0, N_DOFS, POINT0, N_POINTS, MOCAP = range(LINK_INTS)
+"""MOCAP: its place among mocap bodies, or -1."""
 DOF_INTS = 5
 KIND, Q_INDEX, ENTRY0, DEPTH, COMPONENT = range(DOF_INTS)
 SLIDE, HINGE, BALL = range(3)
@@ -177,6 +179,13 @@ TABLE: Table = (
     Array("gqd_out", "A1", ("envs", "dofs"), "step_adjoint"),
     Array("gdofs_out", "A1", ("envs", "dofs", N_CONTROLS), "step_adjoint"),
 )
+
+MOCAP_NUMBERS = 7
+MOCAP_TABLE: Table = (
+    Array("mocap", "AL", ("blocks", "mocaps", MOCAP_NUMBERS), "frames"),  # position, quaternion
+    Array("gmocap", "AL", ("blocks", "mocaps", MOCAP_NUMBERS), "adjoint"),
+)
+"""Beside `TABLE`, where there are mocap bodies."""
 
 
 def parameter_layout(

@@ -265,6 +265,8 @@ def pack_tree(model: RigidModel, points: Sequence[ContactPoint]) -> tuple[np.nda
     of_points = np.array([point.link for point in points], int)
     links[:, slot.POINT0] = np.searchsorted(of_points, np.arange(L))
     links[:, slot.N_POINTS] = np.bincount(of_points, minlength=L)
+    links[:, slot.MOCAP] = -1
+    links[list(model.mocap_links), slot.MOCAP] = np.arange(len(model.mocap_links))
     last: dict[int, int] = {}
     parent_dof = []
     for joint in model.joints:
@@ -308,6 +310,12 @@ def rest_quaternions(model: RigidModel) -> np.ndarray:
         if joint.kind == FREE:
             quats[joint.link] = (1.0, 0.0, 0.0, 0.0)
     return quats
+
+
+def rest_poses(model: RigidModel) -> np.ndarray:
+    """(M, 7) position and quaternion of mocap bodies at rest."""
+    links = list(model.mocap_links)
+    return np.concatenate([model.link_pos[links], model.link_quat[links]], 1)
 
 
 def pack_laws(model: RigidModel, law: Compliant) -> np.ndarray:

@@ -55,6 +55,8 @@ def link_colliders(
         else:
             unfelt.append(f"{geom.kind} {geom.name!r}")
     for g, ground in enumerate(grounds):
+        if not (ground.group or ground.mask):
+            continue  # it is for explicit pairs
         if ground.kind == "plane":
             collider = Collider(Shape("plane", (0.0, 0.0, 0.0)), softness[model.n_links + g])
             turn = quaternion.from_z_axis(ground.normal)

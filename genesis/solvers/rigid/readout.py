@@ -22,6 +22,7 @@ from genesis.solvers.rigid.layout import (
     HINGE,
     KIND,
     LINKS,
+    MOCAP,
     N_DOFS,
     N_SIZES,
     OFFSET,
@@ -32,6 +33,7 @@ from genesis.solvers.rigid.layout import (
     Features,
     places,
 )  # fmt: skip
+from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.spatial import Spatial, quaternion_product, rotate, spatial
 from genesis.solvers.rigid.tangent import tangent
 
@@ -64,9 +66,15 @@ TABLE: Table = (
 )
 
 
+def table_of(mocap: bool) -> Table:
+    """The arrays of the kernels; `mocap`: there are mocap bodies."""
+    return (*TABLE, *slot.MOCAP_TABLE) if mocap else TABLE
+
+
 @per_runtime
-def kernels() -> Functions:
-    lay, ki, ta = layout(), kinematics(Features()), tangent()
+def kernels(mocap: bool) -> Functions:
+    lay, ki, ta, table = layout(), kinematics(Features()), tangent(), table_of(mocap)
+    mo = mocaps() if mocap else None
 
     @ti.func
     def place_at(a: ti.template(), b, l, row):
@@ -89,10 +97,17 @@ def kernels() -> Functions:
         parent = at.link(a, l, PARENT)
         if parent < 0:
             o = ki.origin(a, 0, b, l, at.rest_turn(a, l))
-            at.put(a, a.place, place_at(a, b, l, P_ORIGIN), o)
-            p -= o
             p += at.link_vector(a, l, OFFSET)
             r += own
+            if ti.static(mocap):
+                m = at.link(a, l, MOCAP)
+                if m >= 0:
+                    p = mo.pos(a, b, m)
+                    r = mo.quat(a, b, m)
+                    r = r / r.norm()
+                    o = copy(p)
+            at.put(a, a.place, place_at(a, b, l, P_ORIGIN), o)
+            p -= o
         else:
             up = at.get4(a, a.link_state, link_state_at(a, b, parent, S_QUAT))
             p = at.get3(a, a.place, place_at(a, b, parent, P_POS)) + rotate(up, at.link_vector(a, l, OFFSET))
@@ -136,7 +151,7 @@ def kernels() -> Functions:
         at.put(a, a.place, place_at(a, b, l, P_VELOCITY), vel)
         at.put(a, a.link_state, link_state_at(a, b, l, S_QUAT), r)
 
-    @kernel(TABLE, "constant", "frames")
+    @kernel(table, "constant", "frames")
     def forward_kinematics(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(arrays.size[ACTIVE] * lay.stride):
@@ -152,7 +167,7 @@ def kernels() -> Functions:
                     at.put(a, a.link_state, link_state_at(a, b, l, S_VEL), vel.at(p))
                     at.put(a, a.link_state, link_state_at(a, b, l, S_ANG), vel.w)
 
-    @kernel(TABLE, "constant", "frames", "adjoint")
+    @kernel(table, "constant", "frames", "adjoint")
     def forward_kinematics_adjoint(arrays: ti.template()):
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(arrays.size[ACTIVE] * lay.stride):
@@ -164,6 +179,8 @@ def kernels() -> Functions:
                     none = lanes3()
                     for row in range(BACK):
                         at.put(a, a.back, back_at(a, b, l, row), none)
+                if ti.static(mocap):
+                    mo.begin_adjoint(a, b)
                 for behind in range(a.size[LINKS]):
                     l = a.size[LINKS] - 1 - behind
                     p = at.get3(a, a.place, place_at(a, b, l, P_POS))
@@ -203,6 +220,8 @@ def kernels() -> Functions:
                     if parent >= 0:
                         at.add(a, a.back, back_at(a, b, parent, R_VELOCITY), gvelocity)
                         at.add(a, a.back, back_at(a, b, parent, R_TURN), moved)
+                    elif ti.static(mocap):
+                        mo.moved(a, b, l, moved)
                 ta.from_tangent(a, 0, b)
 
     @ti.func
@@ -222,9 +241,10 @@ class Bound(NamedTuple):
 
 
 class StateCotangents(NamedTuple):
-    """Of q and qd: `values` as rows (B, Q), (B, D); `tangent` with q's in each dof's own direction, (B, D), (B, D)."""
+    """Of q and qd: `values` as rows (B, Q), (B, D), and (B, M, 7) of mocap bodies if there are any; `tangent` with that
+    of q in each dof's own direction, (B, D), (B, D)."""
 
-    values: tuple[torch.Tensor, torch.Tensor]
+    values: tuple[torch.Tensor, ...]
     tangent: tuple[torch.Tensor, torch.Tensor]
 
 
@@ -234,14 +254,15 @@ class Readout:
     Args:
         constants: Of the solver.
         rest: (L, 4) rotation of each link from its parent at rest; identity for free joints.
-        sizes: Of the solver's table: links, qs, dofs.
+        sizes: Of the solver's table: links, qs, dofs, and mocaps if there are any.
     """
 
     def __init__(self, constants: Mapping[str, torch.Tensor], rest: torch.Tensor, sizes: Mapping[str, int]):
         lay = layout()
         self._constants = {name: constants[name] for name in SHARED}
         self._constants["rest"] = rest.flatten().to(dtype=lay.dtype, device=lay.device).contiguous()
-        self._sizes = sizes
+        self._sizes, self._mocaps = sizes, sizes.get("mocaps", 0)
+        self._table, self._kernels = table_of(self._mocaps > 0), kernels(self._mocaps > 0)
         self._bound: dict[int, Bound] = {}
 
     def _sizes_of(self, n_envs: int) -> dict[str, int]:
@@ -250,44 +271,51 @@ class Readout:
     def _of(self, n_envs: int, adjoint: bool) -> tuple[dict[str, torch.Tensor], Launch]:
         sizes = self._sizes_of(n_envs)
         if n_envs not in self._bound:
-            a = allocate(TABLE, sizes, "frames")
+            a = allocate(self._table, sizes, "frames")
             given = torch.zeros(slot.N_SIZES, dtype=torch.int32)
             for place, size in ((slot.N_BLOCKS, "blocks"), (slot.ACTIVE, "blocks"), (slot.LINKS, "links"),
-                                (slot.QS, "qs"), (slot.DOFS, "dofs")):  # fmt: skip
-                given[place] = sizes[size]
+                                (slot.QS, "qs"), (slot.DOFS, "dofs"), (slot.MOCAPS, "mocaps")):  # fmt: skip
+                given[place] = sizes.get(size, 0)
             given[slot.N_FRAMES] = 1
             a["size"].copy_(given)
-            self._bound[n_envs] = Bound(a, bind(kernels().forward_kinematics, {**self._constants, **a}, lanes=True),
-                                        None)
+            made = self._kernels.forward_kinematics
+            self._bound[n_envs] = Bound(a, bind(made, {**self._constants, **a}, lanes=True), None)
         bound = self._bound[n_envs]
         if not adjoint:
             return bound.arrays, bound.forward_kinematics
         if bound.forward_kinematics_adjoint is None:
-            bound.arrays.update(allocate(TABLE, sizes, "adjoint"))
-            launch = bind(kernels().forward_kinematics_adjoint, {**self._constants, **bound.arrays}, lanes=True)
+            bound.arrays.update(allocate(self._table, sizes, "adjoint"))
+            made = self._kernels.forward_kinematics_adjoint
+            launch = bind(made, {**self._constants, **bound.arrays}, lanes=True)
             bound = self._bound[n_envs] = bound._replace(forward_kinematics_adjoint=launch)
         return bound.arrays, bound.forward_kinematics_adjoint  # type: ignore[return-value]
 
     def _rows(self, arrays: Mapping[str, torch.Tensor], name: str, n_envs: int) -> torch.Tensor:
-        return blocks.view(TABLE, arrays, name, self._sizes_of(n_envs))
+        return blocks.view(self._table, arrays, name, self._sizes_of(n_envs))
 
-    def forward(self, qpos: torch.Tensor, qd: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        n = len(qpos)
+    def _write(self, arrays: Mapping[str, torch.Tensor], values: Sequence[torch.Tensor]) -> None:
+        n = len(values[0])
+        for name, value in zip(("q", "qd", "mocap"), values, strict=False):
+            blocks.write(self._rows(arrays, name, n), value.flatten(1))
+
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of qpos (B, Q), dofs_vel (B, D), and poses (B, M, 7) of mocap bodies if there are any."""
+        n = len(values[0])
         a, launch = self._of(n, False)
-        blocks.write(self._rows(a, "q", n), qpos)
-        blocks.write(self._rows(a, "qd", n), qd)
+        self._write(a, values)
         launch()
         link_state = blocks.read(self._rows(a, "link_state", n), n).unflatten(1, (self._sizes["links"], LINK_STATE))
         pos, vel, ang, quat = link_state.split((3, 3, 3, 4), dim=2)
         return pos.contiguous(), quat.contiguous(), vel.contiguous(), ang.contiguous()
 
-    def adjoint(self, qpos: torch.Tensor, qd: torch.Tensor, cotangents: Sequence[torch.Tensor]) -> StateCotangents:
-        n = len(qpos)
+    def adjoint(self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor]) -> StateCotangents:
+        """Of the values of `forward`."""
+        n = len(values[0])
         a, launch = self._of(n, True)
-        blocks.write(self._rows(a, "q", n), qpos)
-        blocks.write(self._rows(a, "qd", n), qd)
+        self._write(a, values)
         gpos, gquat, gvel, gang = cotangents
         blocks.write(self._rows(a, "glink_state", n), torch.cat([gpos, gvel, gang, gquat], 2).flatten(1))
         launch()
         gqpos, gq, gqd = (blocks.read(self._rows(a, name, n), n) for name in ("gqpos", "gq", "gqd"))
-        return StateCotangents((gqpos, gqd), (gq, gqd))
+        poses = [blocks.read(self._rows(a, "gmocap", n), n).unflatten(1, (self._mocaps, -1))] if self._mocaps else []
+        return StateCotangents((gqpos, gqd, *poses), (gq, gqd))

@@ -15,5 +15,5 @@ def links_of(model: RigidModel) -> dict[str, list[int]]:
     links, table = list(range(model.n_links)), model.actuator_table
     ctrl = [dofs[min(arms)] if arms else 0 for arms in table.arms]
     every = dict.fromkeys(("wrench", "link_wrench", "link_acceleration"), links)
-    return {**every, "qpos": qs, "dofs_vel": dofs, "dofs": dofs, "ctrl": ctrl,
+    return {**every, "mocap": list(model.mocap_links), "qpos": qs, "dofs_vel": dofs, "dofs": dofs, "ctrl": ctrl,
             "activation": [ctrl[k] for k in table.activated]}  # fmt: skip

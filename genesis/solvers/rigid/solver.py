@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from genesis.loaders.parts import GroundGeom
 from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
+from genesis.solvers.rigid.frames import RigidFrames
 from genesis.solvers.rigid.publish import LinkCollider, Publisher
 from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
@@ -26,33 +26,16 @@ LAST = {"last_qpos": "q", "last_dofs_vel": "qd", "last_contacts": "contacts", "l
 OUTPUTS = {name: (name,) for name in ("contacts", "link_wrench", "link_acceleration")} | {"last_evaluation": (*LAST,)}
 """Fields of each output that can be asked for."""
 
-
-@dataclass
-class RigidFrames:
-    """Frames of a step: all that its adjoint reads.
-
-    `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps.
-    """
-
-    arrays: dict[str, torch.Tensor]
-    sizes: dict[str, int]
-    launch: Launch
-    active: int = 0
-    launch_adjoint: Launch | None = None
-    inputs: dict[str, tuple[torch.Tensor, int]] = field(default_factory=dict)
-    ranges: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
-    views: dict[tuple[str, int], torch.Tensor] = field(default_factory=dict)
-    began: tuple[torch.Tensor, ...] = ()
-    results: list[torch.Tensor] = field(default_factory=list)
-    cotangents: dict[str, torch.Tensor] = field(default_factory=dict)
-    gacceleration: torch.Tensor | None = None
+OWN_COPIES = ("wrench", "model", "gravity", "mocap")
+"""Fields that kernels read from arrays of their own, and not from the step's tensors."""
 
 
 class RigidSolver(Bodies):
     """Final. State qpos (Q,), dofs_vel (D,), of some actuators activation; controls dofs (D, 5) of (force, target
     position, target velocity, position gate, velocity gate), wrench (L, 6) of force and torque at the centre of mass,
     world frame, and ctrl (A,) of actuators with a law of their own, if there are any; parameters model (P,) in the
-    order of `parameter_layout`, and gravity (3,); outputs as asked for.
+    order of `parameter_layout`, and gravity (3,); outputs as asked for. Of mocap bodies, if there are any, a control
+    mocap (M, 7): position and quaternion in the world.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -104,11 +87,14 @@ class RigidSolver(Bodies):
             self.state = (*self.state, Field("activation", (n_activations,)))
         if n_actuators := self._sizes.get("actuators", 0):
             self.controls = (*self.controls, Field("ctrl", (n_actuators,)))
+        self.reads = ("qpos", "dofs_vel")
+        if n_mocaps := self._sizes.get("mocaps", 0):
+            self.controls = (*self.controls, Field("mocap", (n_mocaps, slot.MOCAP_NUMBERS)))
+            self.reads = (*self.reads, "mocap")
         self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
         shapes = {"contacts": (len(self.places), 6), "last_contacts": (len(self.places), 6), "last_qpos": (Q,)}
         shapes |= {"last_dofs_vel": (D,)} | dict.fromkeys(("link_wrench", "link_acceleration", "last_joints"), (L, 6))
         self.outputs = tuple(Field(field, shapes[field]) for name in wanted for field in OUTPUTS[name])
-        self.reads = ("qpos", "dofs_vel")
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = set(wanted)
         self._constants = self._packed(self.setup.constants)
@@ -132,11 +118,13 @@ class RigidSolver(Bodies):
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
-        return [
-            torch.as_tensor(self.model.qpos0.copy(), **opts).repeat(n_envs, 1),
-            *(torch.zeros(n_envs, *field.shape, **opts) for field in (*self.state[1:], *self.controls)),
-            self._initial_model.to(**opts).repeat(n_envs, 1),
-        ]
+        fields = (*self.state, *self.controls)
+        first = {of.name: torch.zeros(of.shape, **opts) for of in fields}
+        first["qpos"] = torch.as_tensor(self.model.qpos0.copy(), **opts)
+        if "mocap" in first:
+            first["mocap"] = torch.as_tensor(prepare.rest_poses(self.model), **opts)
+        values = [*first.values(), self._initial_model.to(**opts)]
+        return [value.repeat(n_envs, *[1] * value.dim()) for value in values]
 
     # Frames.
 
@@ -196,8 +184,8 @@ class RigidSolver(Bodies):
             mine.launch.point(f"{ARRAYS[name]}_in", given[name].contiguous())
         for of, value in zip(self.state, mine.results, strict=True):
             mine.launch.point(f"{ARRAYS[of.name]}_out", value)
-        # These change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
-        for name in ("wrench", "model", "gravity"):
+        # Most of these change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
+        for name in (name for name in OWN_COPIES if name in given):
             value = given[name]
             before = mine.inputs.get(name)
             same = before is not None and before[0].data_ptr() == value.data_ptr() and before[1] == value._version
@@ -207,7 +195,7 @@ class RigidSolver(Bodies):
         for name in {"contacts", "joint", "last_contacts", "last_joint"} & mine.arrays.keys():
             mine.arrays[name].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
-            mine.began = self.readout(qpos, qd)
+            mine.began = self.readout(*(given[name] for name in self.reads))
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]
@@ -242,7 +230,7 @@ class RigidSolver(Bodies):
         if "link_wrench" in self._wanted:
             out.append(self._read(frames, "joint").unflatten(1, (-1, 6)) / self.substeps)
         if "link_acceleration" in self._wanted:
-            after = self.readout(q, qd)
+            after = self.readout(q, qd, *self._poses(frames))
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
         if "last_evaluation" in self._wanted:
             mine, frame = frames.of[self.name], self.substeps * self.setup.evaluations - 1
@@ -260,6 +248,7 @@ class RigidSolver(Bodies):
             state = [mine.launch.arrays["q_in"], mine.launch.arrays["qd_in"]]
         else:
             state = [self._read(frames, "q", frame), self._read(frames, "qd", frame)]
+        state += self._poses(frames)
         return state, list(self.readout(*state))
 
     def publish(self, frames: Frames, begin: int, end: int) -> None:
@@ -275,10 +264,12 @@ class RigidSolver(Bodies):
             glinks, gmodel = self._publisher.adjoint(
                 frames.exchange, frame, links, self._read(frames, "model"), healthy
             )
-            gstate = self._readout.adjoint(*state, glinks)
+            gstate = self._readout.adjoint(state, glinks)
             self._add(frames, "gmodel", gmodel)
+            for gposes in gstate.values[2:]:
+                self._add(frames, "gmocap", gposes.flatten(1))
             if frame == 0:  # the step's own cotangents have been given out already
-                for name, part in zip(("qpos", "dofs_vel"), gstate.values, strict=True):
+                for name, part in zip(("qpos", "dofs_vel"), gstate.values, strict=False):
                     mine.cotangents[name] += part
             else:
                 self._add(frames, "gq", gstate.tangent[0])
@@ -347,6 +338,7 @@ class RigidSolver(Bodies):
             after = self._read(frames, "q", self.substeps), self._read(frames, "qd", self.substeps)
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
+            mine.gposes = more[2:]
         for name, value in {**given, "qpos": gq, "dofs_vel": gqd}.items():
             if f"g{ARRAYS.get(name)}_in" in mine.launch_adjoint.places:
                 mine.launch_adjoint.point(f"g{ARRAYS[name]}_in", value.contiguous())
@@ -377,34 +369,42 @@ class RigidSolver(Bodies):
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: RigidFrames = frames.of[self.name]
         found: dict[str, torch.Tensor | None] = dict(mine.cotangents)
+        of_poses: list[torch.Tensor] = []
         if "link_acceleration" in self._wanted:
             before = self._read(frames, "q", 0), self._read(frames, "qd", 0)
             less = self._acceleration_adjoint(frames, *before)
-            for name, part in zip(("qpos", "dofs_vel"), less, strict=True):
+            for name, part in zip(("qpos", "dofs_vel"), less, strict=False):
                 found[name] = mine.cotangents[name] - part
-            mine.gacceleration = None
+            of_poses = [after - before for after, before in zip(mine.gposes, less[2:], strict=True)]
+            mine.gacceleration, mine.gposes = None, ()
         fields = (*self.state, *self.controls, *self.parameters)
         for of, wanted in zip(fields, needed, strict=True):
-            if of.name in ("wrench", "model", "gravity") and wanted:
+            if of.name in OWN_COPIES and wanted:
                 found[of.name] = self._read(frames, f"g{of.name}").unflatten(1, of.shape)
+        for part in of_poses:
+            if found.get("mocap") is not None:
+                found["mocap"] = found["mocap"] + part
         return [found.get(of.name) for of in fields]
 
-    def _acceleration_adjoint(
-        self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _acceleration_adjoint(self, frames: Frames, qpos: torch.Tensor, qd: torch.Tensor) -> tuple[torch.Tensor, ...]:
         given = frames.of[self.name].gacceleration
         zeros = given.new_zeros(*given.shape[:2], 3), given.new_zeros(*given.shape[:2], 4)
-        return self.readout_adjoint(qpos, qd, *zeros, given[..., :3], given[..., 3:])
+        return self.readout_adjoint(qpos, qd, *self._poses(frames), *zeros, given[..., :3], given[..., 3:])
 
     # Reading out.
 
-    def readout(self, qpos: torch.Tensor, dofs_vel: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Links' pos (B, L, 3), quat (B, L, 4), velocity of their origins (B, L, 3) and angular velocity (B, L, 3)."""
-        return self._readout.forward(qpos, dofs_vel)
+    def _poses(self, frames: Frames) -> list[torch.Tensor]:
+        """(active, M, 7) that mocap bodies have in this step, if there are any."""
+        if not self._sizes.get("mocaps", 0):
+            return []
+        return [self._read(frames, "mocap").unflatten(1, (-1, slot.MOCAP_NUMBERS))]
 
-    def readout_adjoint(
-        self, qpos: torch.Tensor, dofs_vel: torch.Tensor, gpos: torch.Tensor, gquat: torch.Tensor, gvel: torch.Tensor,
-        gang: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Cotangents of qpos and dofs_vel from those of `readout`."""
-        return self._readout.adjoint(qpos, dofs_vel, (gpos, gquat, gvel, gang)).values
+    def readout(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Links' pos (B, L, 3), quat (B, L, 4), velocity of their origins (B, L, 3) and angular velocity (B, L, 3), of
+        the values of `reads`."""
+        return self._readout.forward(*values)
+
+    def readout_adjoint(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Cotangents of `reads` from their values, and the cotangents of `readout`."""
+        n = len(self.reads)
+        return self._readout.adjoint(tensors[:n], tensors[n:]).values

@@ -46,6 +46,7 @@ class Met(Composite):
 @per_runtime
 def bodies(features: Features) -> Functions:
     lay, na = layout(), narrow_phase(features.pairs)
+    EDGE = 1e-9 if lay.real == ti.f64 else 1e-4  # part of a size within which a place is at the shape's edge
 
     @ti.func
     def one3(v: ti.template(), j):
@@ -71,10 +72,6 @@ def bodies(features: Features) -> Functions:
         return at.traced_at(a, s, b, l, POS) + R @ my.geom(a, g, G_POS)[:3], R @ own
 
     @ti.func
-    def size(a: ti.template(), g):
-        return lay.vec3(my.geom(a, g, G_POS)[3], my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3])
-
-    @ti.func
     def pose(a: ti.template(), s, b, t):
         l, m = my.touch(a, t, T_LINK), my.touch(a, t, T_LINK_B)
         ca, Ra = frame(a, s, b, l, my.touch(a, t, T_GEOM))
@@ -84,16 +81,23 @@ def bodies(features: Features) -> Functions:
         return Posed(t, ca, cb, apart + cb - ca, Ra, Rb)
 
     @ti.func
+    def reach_of(a: ti.template(), b, t):
+        """Square of the distance of both centres at which the geoms of touch t may touch, with room for rounding."""
+        radii = my.radius(a, b, my.touch(a, t, T_GEOM)) + my.radius(a, b, my.touch(a, t, T_GEOM_B))
+        reach = 1.0001 * (radii + my.touch_number(a, t, T_REACH))
+        return reach * reach
+
+    @ti.func
     def find(a: ti.template(), b, of: ti.template()):
         """Contacts of both geoms into `found`. How many there are, by lanes and at most."""
         t, counts, most = of.touch, lane(), 0
-        reach = my.touch_number(a, t, T_REACH)
-        size_a, size_b = size(a, my.touch(a, t, T_GEOM)), size(a, my.touch(a, t, T_GEOM_B))
-        near = of.p.dot(of.p)
+        size_a, size_b = my.size(a, b, my.touch(a, t, T_GEOM)), my.size(a, b, my.touch(a, t, T_GEOM_B))
+        near = of.p.dot(of.p) - reach_of(a, b, t)
         for j in range(lay.width):
             count = 0
-            if of_lane(near, j) < reach * reach:
-                count = na.meet(a.found, my.touch(a, t, T_KIND), found_at(b, j, 0), size_a, size_b, one3(of.p, j),
+            if of_lane(near, j) < 0.0:
+                one, two = one3(size_a, j), one3(size_b, j)
+                count = na.meet(a.found, my.touch(a, t, T_KIND), found_at(b, j, 0), one, two, one3(of.p, j),
                                 one33(of.Ra, j), one33(of.Rb, j), my.touch_number(a, t, T_MARGIN))  # fmt: skip
             set_lane(counts, j, ti.cast(count, lay.real))
             most = ti.max(most, count)
@@ -130,6 +134,34 @@ def bodies(features: Features) -> Functions:
         total = of.place.cross(gplace) + of.n.cross(gn)
         return gplace - shift, total - turn - po.p.cross(shift), shift, turn
 
+    @ti.func
+    def side(x, half):
+        """1 or -1 where x is at the end of -half … half, else 0."""
+        none = lane()
+        return where(x > half * (1.0 - EDGE), none + 1.0, where(x < half * (EDGE - 1.0), none - 1.0, none))
+
+    @ti.func
+    def size_adjoint(a: ti.template(), b, g, R: ti.template(), x: ti.template(), out: ti.template(),
+                     shift: ti.template()):  # fmt: skip
+        """Subtracts cotangents of a geom's sizes, from that of its shift: a size moves the features of the shape that
+        it belongs to like a rigid body. They are found from where the surface touches, at x from the centre in world
+        axes, with its normal `out`."""
+        sizes, about, along = my.size(a, b, g), my.geom(a, g, G_X)[3], my.geom(a, g, G_Y)[3]
+        own, asked = R.transpose() @ (x - (about * sizes[0]) * out), R.transpose() @ shift
+        none = lane()
+        if about + along < 0.5:
+            for c in ti.static(range(3)):
+                at.increase(a.gmodel, at.block(a, b, "size", g, c), 0.0 - side(own[c], sizes[c]) * asked[c])
+        else:
+            by_radius = (0.0 - about) * out.dot(shift)
+            if about < 0.5:
+                away = ti.sqrt(own[0] * own[0] + own[1] * own[1])
+                on = away > sizes[0] * (1.0 - EDGE)
+                across = (own[0] * asked[0] + own[1] * asked[1]) / where(on, away, none + 1.0)
+                by_radius = by_radius - where(on, across, none)
+            at.increase(a.gmodel, at.block(a, b, "size", g, 0), by_radius)
+            at.increase(a.gmodel, at.block(a, b, "size", g, 1), (0.0 - along) * side(own[2], sizes[1]) * asked[2])
+
     def walk(visit):
         """A function that calls `visit(a, s, b, met)` for every contact of two geoms that some environment of a block
         has."""
@@ -137,8 +169,8 @@ def bodies(features: Features) -> Functions:
         @ti.func
         def walked(a: ti.template(), s, b):
             for t in range(a.size[PAIRS]):
-                posed, reach = pose(a, s, b, t), my.touch_number(a, t, T_REACH)
-                if any_lane(posed.p.dot(posed.p) < reach * reach):
+                posed = pose(a, s, b, t)
+                if any_lane(posed.p.dot(posed.p) < reach_of(a, b, t)):
                     counts, most = find(a, b, posed)
                     for k in range(most):
                         on, place, n, distance = take(a, b, k, counts)
@@ -146,4 +178,12 @@ def bodies(features: Features) -> Functions:
 
         return walked
 
-    return Functions(walk=walk, slopes=slopes)
+    @ti.func
+    def sizes_adjoint(a: ti.template(), b, of: ti.template(), distance, shift_a: ti.template(), shift_b: ti.template()):
+        """The same of both geoms of a contact, at a distance of their surfaces."""
+        po, half = of.posed, 0.5 * distance
+        t = po.touch
+        size_adjoint(a, b, my.touch(a, t, T_GEOM), po.Ra, of.place - half * of.n, of.n, shift_a)
+        size_adjoint(a, b, my.touch(a, t, T_GEOM_B), po.Rb, of.place + half * of.n - po.p, -of.n, shift_b)
+
+    return Functions(walk=walk, slopes=slopes, sizes_adjoint=sizes_adjoint)

@@ -1,6 +1,6 @@
 """The list of an evaluation's contacts with their rows, and the adjoint of their virtual power."""
 
-from genesis.compiler import Composite, Functions, layout, per_runtime, ti, traced, value
+from genesis.compiler import Composite, Functions, per_runtime, ti
 from genesis.math.lanes import Vec, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import (
@@ -37,6 +37,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     T_GEOM_B,
     T_LINK,
     T_LINK_B,
+    T_MARGIN,
     WJ,
     WN,
     WNN,
@@ -45,7 +46,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
     X,
 )  # fmt: skip
-from genesis.solvers.rigid.mujoco.mixing import invweight_adjoint, invweight_of, law_adjoint, law_of
+from genesis.solvers.rigid.mujoco.mixing import coefficient, invweight_adjoint, invweight_of, law_adjoint, law_of
 from genesis.solvers.rigid.mujoco.touches import Slopes, touches
 from genesis.solvers.rigid.spatial import Spatial, spatial
 
@@ -55,13 +56,6 @@ class Contact(Composite):
 
     def __init__(self, touch, on, y, n, t1, t2):
         self.touch, self.on, self.y, self.n, self.t1, self.t2 = touch, on, y, n, t1, t2
-
-
-@traced
-def coefficient(mu, j):
-    """Of friction, of row j = 1 … 5."""
-    row = value(0.0 * mu[0] + ti.cast(j, layout().real))
-    return where(row < 2.5, mu[0], where(row < 3.5, mu[1], mu[2]))
 
 
 @per_runtime
@@ -101,10 +95,27 @@ def contacts(features: Features) -> Functions:
         return Spatial(motion.w, motion.at(r))
 
     @ti.func
+    def sliding(a: ti.template(), law: ti.template(), damping):
+        """The damping of the rows of friction, `damping` being that of the normal."""
+        out = damping + 0.0
+        if ti.static(features.explicit and features.elliptic):
+            _k, out = im.stiffness(law.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
+        return out
+
+    @ti.func
+    def damped(a: ti.template(), of: ti.template(), law: ti.template(), damping, v: ti.template()):
+        """A motion times the damping of each row."""
+        slides = sliding(a, law, damping)
+        along = slides * v.v
+        if ti.static(features.explicit and features.elliptic):
+            along += ((damping - slides) * of.n.dot(v.v)) * of.n
+        return Spatial(slides * v.w, along)
+
+    @ti.func
     def list_contact(a: ti.template(), b, of: ti.template(), vel: ti.template()):
         """Lists a contact whose sides move at `vel` against each other, without its Jacobian. Its number."""
         t, y = of.touch, of.y
-        law, dim = law_of(a, b, t, paired), my.touch(a, t, T_DIM)
+        law, dim = law_of(a, b, t, features), my.touch(a, t, T_DIM)
         c, none = a.n_contacts[b], lane()
         a.n_contacts[b] = c + 1
         d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
@@ -113,12 +124,13 @@ def contacts(features: Features) -> Functions:
         a.contact_list[my.number_at(a, b, c, D)] = where(of.on, 1.0 / resisted, none)
         a.contact_index[my.index_at(a, b, c, C_DEPTH)] = 0
         a.contact_index[my.index_at(a, b, c, C_DIM)] = dim
-        place_in(a, b, c, X, of, damping * vel.v, damping * vel.w)
+        resisted_motion = damped(a, of, law, damping, vel)
+        place_in(a, b, c, X, of, resisted_motion.v, resisted_motion.w)
         at.increase(a.contact_list, my.number_at(a, b, c, X), k * d * y)
         for j in range(dim):
             a.contact_list[my.number_at(a, b, c, ALONG + j)] = none
             if j > 0:
-                a.contact_list[my.number_at(a, b, c, MU + j - 1)] = coefficient(law.mu, j)
+                a.contact_list[my.number_at(a, b, c, MU + j - 1)] = coefficient(a, t, law.mu, j, features)
         return c
 
     @ti.func
@@ -177,17 +189,18 @@ def contacts(features: Features) -> Functions:
         """Evaluates one contact as the first of the list, along its virtual velocity: law, stiffness and reference of
         its normal, and the virtual power. The motions of its sides against each other are seen at its place."""
         t, y = of.touch, of.y
-        law, dim = law_of(a, b, t, paired), my.touch(a, t, T_DIM)
+        law, dim = law_of(a, b, t, features), my.touch(a, t, T_DIM)
         d, _dy, _g0, _g1, _gw, _gm = im.impedance_of(y, law.row.imp)
         k, damping = im.stiffness(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2])
         resisted = resistance(a, b, invweight_of(a, b, t, paired), dim, d, law.mu)
         a.contact_index[my.index_at(a, b, 0, C_DIM)] = dim
-        place_in(a, b, 0, X, of, due.v + damping * vel.v, due.w + damping * vel.w)
+        resisted_motion = damped(a, of, law, damping, vel)
+        place_in(a, b, 0, X, of, due.v + resisted_motion.v, due.w + resisted_motion.w)
         place_in(a, b, 0, ALONG, of, nu.v, nu.w)
         at.increase(a.contact_list, my.number_at(a, b, 0, X), k * d * y)
         a.contact_list[my.number_at(a, b, 0, D)] = where(of.on, 1.0 / resisted, lane())
         for j in range(1, dim):
-            a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(law.mu, j)
+            a.contact_list[my.number_at(a, b, 0, MU + j - 1)] = coefficient(a, t, law.mu, j, features)
         power, _curvature, _moved = cone.evaluate(a, b, 0, 0.0)
         return law, d, k, damping, resisted, power
 
@@ -223,9 +236,9 @@ def contacts(features: Features) -> Functions:
     @ti.func
     def power_adjoint(a: ti.template(), b, of: ti.template(), vel: ti.template(), due: ti.template(),
                       nu: ti.template()):  # fmt: skip
-        """Of the virtual power of one contact: derivatives by the acceleration and by the virtual velocity of its sides
-        against each other at its place, by place, distance, normal and tangents, and the damping. The motions are seen
-        at its place. Subtracts the derivatives by parameters."""
+        """Of the virtual power of one contact: derivatives by the acceleration, by the virtual velocity and by the
+        velocity of its sides against each other at its place, by place, distance, normal and tangents. The motions are
+        seen at its place. Subtracts the derivatives by parameters."""
         t, y, dim, none = of.touch, of.y, my.touch(a, of.touch, T_DIM), lane()
         law, d, k, damping, resisted, power = judge(a, b, of, vel, due, nu)
         _d, dy, gd0, gd1, gwidth, gmid = im.impedance_of(y, law.row.imp)
@@ -235,30 +248,33 @@ def contacts(features: Features) -> Functions:
         curve(a, b, dim)
         g, gw = rows_of(a, b, 0, F, dim)
         gA, gN = along_axes(of, g, gw), along_axes(of, f_linear, f_angular)
-        asked, turning = due.v + damping * vel.v, due.w + damping * vel.w
-        gn = g[0] * asked - f_linear[0] * nu.v + gw[0] * turning - f_angular[0] * nu.w
+        gV, slides = damped(a, of, law, damping, gA), sliding(a, law, damping)
+        asked, turning = due.v + slides * vel.v, due.w + slides * vel.w
+        gn = g[0] * (due.v + damping * vel.v) - f_linear[0] * nu.v + gw[0] * turning - f_angular[0] * nu.w
         gt1 = g[1] * asked - f_linear[1] * nu.v + gw[1] * turning - f_angular[1] * nu.w
         gt2 = g[2] * asked - f_linear[2] * nu.v + gw[2] * turning - f_angular[2] * nu.w
         # D and the normal's reference depend on the distance
         gd = where(resisted > LEAST_R, power / (d * (1.0 - d)), none) + k * y * g[0]
         gy = gd * dy + k * d * g[0]
-        gplace = gA.v.cross(due.w) + damping * gA.v.cross(vel.w) - gN.v.cross(nu.w)
+        gplace = gA.v.cross(due.w) + gV.v.cross(vel.w) - gN.v.cross(nu.w)
         gb = gA.v.dot(vel.v) + gA.w.dot(vel.w)
         gref0, gref1, gdmax = im.stiffness_adjoint(law.row.ref, law.row.imp, a.num[DT], a.solver_numbers[2],
                                                    d * y * g[0], gb)  # fmt: skip
         gimp = Vec(gd * gd0, gd * gd1 + gdmax, where(law.row.imp[2] > 0.0, gd * gwidth, none), gd * gmid,
                    gd * im.by_power(y, law.row.imp))  # fmt: skip
-        law_adjoint(a, b, t, paired, -Vec(gref0, gref1), -gimp, -gmu)
+        law_adjoint(a, b, t, features, -Vec(gref0, gref1), -gimp, -gmu)
         invweight = invweight_of(a, b, t, paired)
         invweight_adjoint(a, b, t, paired, where(resisted > LEAST_R, power / invweight, none))
-        return gA, gN, Slopes(gplace, gy, gn, gt1, gt2), damping
+        return gA, gN, gV, Slopes(gplace, gy, gn, gt1, gt2)
 
     @ti.func
-    def add_power(a: ti.template(), b, l, r: ti.template(), sign, gA: ti.template(), gN: ti.template(), damping):
+    def add_power(a: ti.template(), b, l, r: ti.template(), sign, gA: ti.template(), gN: ti.template(),
+                  gV: ti.template()):  # fmt: skip
         """Adds to link l's sums what `power_adjoint` returns, of a contact that it moves at r, as that side."""
         by_acceleration = Spatial(sign * (gA.w + r.cross(gA.v)), sign * gA.v)
         by_virtual = Spatial(sign * (-gN.w - r.cross(gN.v)), sign * (-gN.v))
-        for row, g in ti.static(((BN, by_virtual), (BU, by_acceleration), (BV, damping * by_acceleration))):
+        by_velocity = Spatial(sign * (gV.w + r.cross(gV.v)), sign * gV.v)
+        for row, g in ti.static(((BN, by_virtual), (BU, by_acceleration), (BV, by_velocity))):
             at.add(a, a.back, at.back_at(a, b, l, row), g)
 
     @ti.func
@@ -292,14 +308,14 @@ def contacts(features: Features) -> Functions:
         virtual, g = seen(nu, r), my.touch(a, of.touch, T_GEOM)
         if ti.static(features.measured):
             virtual += asked_motion(a, s, b, l, g, r)
-        gA, gN, slopes, damping = power_adjoint(a, b, contact, seen(vel, r), seen(due, r), virtual)
+        gA, gN, gV, slopes = power_adjoint(a, b, contact, seen(vel, r), seen(due, r), virtual)
         if ti.static(features.outputs):
             slopes.place -= where(of.on, asked_place(a, b, g), lanes3())
         if ti.static(features.last):
             add_lever(a, s, b, l, g, gN.v)
-        add_power(a, b, l, r, 1.0, gA, gN, damping)
+        add_power(a, b, l, r, 1.0, gA, gN, gV)
         R, world = at.turned(a, s, b, l), at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
-        gturn, gc = to.place_adjoint(a, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
+        gturn, gc = to.place_adjoint(a, b, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
         at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(gturn, gc))
 
     @ti.func
@@ -342,16 +358,18 @@ def contacts(features: Features) -> Functions:
         one, two = my.touch(a, contact.touch, T_GEOM), my.touch(a, contact.touch, T_GEOM_B)
         if ti.static(features.measured):
             nu += asked_motion(a, s, b, m, two, rb) - asked_motion(a, s, b, l, one, ra)
-        gA, gN, g, damping = power_adjoint(a, b, contact, vel, due, nu)
+        gA, gN, gV, g = power_adjoint(a, b, contact, vel, due, nu)
         if ti.static(features.outputs):
             g.place -= where(of.on, asked_place(a, b, one) + asked_place(a, b, two), lanes3())
         if ti.static(features.last):
             add_lever(a, s, b, l, one, -gN.v)
             add_lever(a, s, b, m, two, gN.v)
-        add_power(a, b, l, ra, -1.0, gA, gN, damping)
-        add_power(a, b, m, rb, 1.0, gA, gN, damping)
+        add_power(a, b, l, ra, -1.0, gA, gN, gV)
+        add_power(a, b, m, rb, 1.0, gA, gN, gV)
         gn, _ghint = to.frame_adjoint(of.n, to.world_hint(of.n), g)
         shift_a, turn_a, shift_b, turn_b = bo.slopes(a, b, of, g.place, g.distance, gn)
+        distance = of.y + my.touch_number(a, contact.touch, T_MARGIN)
+        bo.sizes_adjoint(a, b, of, distance, shift_a, shift_b)
         at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(turn_a + of.posed.ca.cross(shift_a), shift_a))
         at.add(a, a.back, at.back_at(a, b, m, BW), Spatial(turn_b + of.posed.cb.cross(shift_b), shift_b))
 

@@ -22,6 +22,7 @@ from genesis.solvers.rigid.layout import (
     SUBSTEPS,
     WRENCH_ROWS,
 )
+from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.mujoco.actuators import actuators
 from genesis.solvers.rigid.mujoco.layout import EVALUATIONS, PARAMETER_TABLE, Features, table_of
 from genesis.solvers.rigid.mujoco.substep import substeps
@@ -31,6 +32,7 @@ from genesis.solvers.rigid.mujoco.substep import substeps
 def driver(features: Features) -> Functions:
     lay, bo, su, table = layout(), border(), substeps(features), table_of(features)
     ac = actuators() if features.actuators else None
+    mo = mocaps() if features.mocaps else None
     n_evaluations = EVALUATIONS[features.integrator]
 
     @ti.func
@@ -95,6 +97,8 @@ def driver(features: Features) -> Functions:
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[END] == a.size[SUBSTEPS]:
                     bo.begin_adjoint(a, (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES], b)
+                    if ti.static(features.mocaps):
+                        mo.begin_adjoint(a, b)
                     if ti.static(features.actuators):
                         ac.begin_adjoint(a, b)
                 force = bo.magnitude(a, a.gq, b, a.size[DOFS]) + bo.magnitude(a, a.gqd, b, a.size[DOFS])
@@ -117,6 +121,8 @@ def driver(features: Features) -> Functions:
                         then = (n_evaluations * (step + 1)) % a.size[N_FRAMES]
                         su.step_adjoint(a.having(last=last), s, then, b)
                 bo.finish_adjoint(a, good, b)
+                if ti.static(features.mocaps):
+                    mo.finish_adjoint(a, good, b)
                 if ti.static(features.actuators):
                     ac.finish_adjoint(a, good, b)
 

@@ -58,7 +58,7 @@ from genesis.solvers.rigid.tangent import tangent
 @per_runtime
 def evaluation(features: Features) -> Functions:
     ki, ine, da, ro, co, ne, ad, fl = (
-        kinematics(features), inertia(joints), implicit_damping(features), dof_rows(),
+        kinematics(features, features.mocaps), inertia(joints), implicit_damping(features), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
     ac = actuators() if features.actuators else None

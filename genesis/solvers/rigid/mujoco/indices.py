@@ -3,7 +3,7 @@
 from genesis.compiler import element, traced, value
 from genesis.math.lanes import Vec
 from genesis.solvers.rigid import layout as shared
-from genesis.solvers.rigid.indices import item
+from genesis.solvers.rigid.indices import block, item
 from genesis.solvers.rigid.mujoco import layout as slot
 
 
@@ -62,6 +62,12 @@ def touch_number(a, t, what):
 
 
 @traced
+def pair_number(a, p, what):
+    """Of an explicit pair."""
+    return value(element(a.pair_law, slot.PAIR_NUMBERS * p + what))
+
+
+@traced
 def equality(a, e, what):
     return value(element(a.equality, slot.EQUALITY_INTS * e + what))
 
@@ -85,5 +91,18 @@ def geom(a, i, which):
 
 @traced
 def point(a, i):
-    """Centre and radius of a point of a geom."""
+    """A point of a geom."""
     return Vec(*[element(a.point, 4 * i + c) for c in range(4)])
+
+
+@traced
+def size(a, b, i):
+    """Of a geom."""
+    return Vec(*[element(a.model, block(a, b, "size", i, c)) for c in range(3)])
+
+
+@traced
+def radius(a, b, i):
+    """About its centre, of a geom that is no hull: none of it is farther away."""
+    numbers, about = size(a, b, i), geom(a, i, slot.G_X)[3]
+    return value(about * (numbers[0] + numbers[1]) + (1.0 - about) * numbers.norm())

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 from genesis.solvers.rigid import layout as rigid
-from genesis.solvers.rigid.layout import places
+from genesis.solvers.rigid.layout import MOCAP_TABLE, places
 
 EULER, IMPLICITFAST, RK4 = "Euler", "implicitfast", "RK4"
 EVALUATIONS = {EULER: 1, IMPLICITFAST: 1, RK4: 4}
@@ -45,6 +45,10 @@ class Features(NamedTuple):
     """Whether there are equality constraints."""
     actuators: bool = False
     """Whether there are actuators with a law of their own: `actuators`."""
+    explicit: bool = False
+    """Whether there are explicit contact pairs, which have a law of their own."""
+    mocaps: bool = False
+    """Whether there are mocap bodies."""
     free_bodies: bool = False
     """Whether gyroscopic forces of free bodies that carry nothing are taken implicitly: `free_bodies`."""
 
@@ -59,24 +63,30 @@ class Features(NamedTuple):
         return bool(self.pairs) or self.equalities
 
 
-TOUCH_INTS = 15
+TOUCH_INTS = 16
 (T_LINK, T_GEOM, T_DOF, T_DEPTH, T_DIM, T_KIND, T_MOST,
- T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B, T_CORNERS) = range(TOUCH_INTS)  # fmt: skip
+ T_GROUND, T_POINT0, T_N_POINTS, T_LINK_B, T_GEOM_B, T_DOF_B, T_DEPTH_B, T_CORNERS,
+ T_PAIR) = range(TOUCH_INTS)  # fmt: skip
 """Link and geom; the last dof of its chain, and how many dofs of it move the geom against the other; rows of a contact;
 kind; contacts that it has at most. With a ground: its index, the geom's points that are tried, and how many corners a
 mesh chooses these from. With another geom: T_GROUND is -1, T_KIND the place in `Features.pairs`; the normal points away
-from the first geom."""
+from the first geom. Last, the explicit pair that it is, or -1."""
 SPHERE, BOX, ELLIPSOID, CYLINDER, HULL = range(5)
 """Kinds of a touch with a ground. A capsule is two spheres with a hint for the tangent."""
+CLUSTER, HULL_HEAD = 32, 4
+"""Vertices of a hull that stand together; rows before the first of them. Rows of a hull, see `hull_points.py`."""
 TOUCH_NUMBERS = 4
 T_MIX, T_RULE, T_MARGIN, T_REACH = range(TOUCH_NUMBERS)
 """Weight of the geom's solref and solimp; friction: -1 the larger, 1 the geom's, 0 the other's; margin, m; greatest
-distance, m, of the geom's centre from the ground or the other's centre at which they may touch."""
-GEOM_ROWS = 6
-G_POS, G_X, G_Y, G_Z, G_DIAGONAL, G_OFF = range(GEOM_ROWS)
-"""Rows of a geom in its link's frame: (centre, first size), (x axis, second size), (y axis, third size), (z axis, 1: a
-hint for the tangent), of an ellipsoid its squared semi-axes as a symmetric matrix, and of a hull (greatest distance of
-a vertex, -, -)."""
+distance, m, of the geom's centre from the ground or the other's centre at which they may touch, less what follows from
+sizes."""
+*_rows, PAIR_NUMBERS = places(2, 2, 5, 5)
+P_REF, P_FRICTION_REF, P_IMP, P_FRICTION = _rows
+"""Of an explicit pair: solref, that of rows of friction of elliptic cones, solimp, friction by row."""
+GEOM_ROWS = 4
+G_POS, G_X, G_Y, G_Z = range(GEOM_ROWS)
+"""Rows of a geom in its link's frame: (centre, greatest distance of a vertex of a hull), (x axis, 1: a radius about a
+point or a segment), (y axis, 1: a half length along z), (z axis, 1: a hint for the tangent)."""
 
 *_rows, FLUID_ROWS = places(1, 3, 1, 1, 1)
 FLUID_CENTRE, FLUID_FRAME, FLUID_DRAG, FLUID_SPIN_DRAG, FLUID_WIND = _rows
@@ -143,6 +153,7 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "rotational_friction": ("geoms", 2),
     "solref": ("geoms", 2),
     "solimp": ("geoms", 5),
+    "size": ("geoms", 3),
     "actuator_gain": ("actuators", 3),
     "actuator_bias": ("actuators", 3),
     "ground_friction": ("grounds",),
@@ -151,12 +162,12 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "ground_solimp": ("grounds", 5),
 }
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
-rolling."""
+rolling. Sizes as in `Geom.size`."""
 
 NOT_SHARED = ("link_law", "point", "released", "contact_list", "contact_index")
 TABLE: Table = (
     *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
-    Array("point", "A1", ("geom_points", 4), "constant"),  # centre in its link's frame, radius
+    Array("point", "A1", ("geom_points", 4), "constant"),  # in sizes, or of a hull in its link's frame; 1: a radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
     Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
     Array("carries_nothing", "I1", ("links",), "constant"),  # 1: `free_bodies` has the link
@@ -223,6 +234,7 @@ ACTUATOR_TABLE: Table = (
     Array("gact_out", "A1", ("envs", "activations"), "step_adjoint"),
     Array("gctrl_out", "A1", ("envs", "actuators"), "step_adjoint"),
 )
+PAIR_TABLE: Table = (Array("pair_law", "A1", ("explicit_pairs", PAIR_NUMBERS), "constant"),)
 
 
 LAST_TABLE: Table = (
@@ -239,4 +251,8 @@ LAST_TABLE: Table = (
 
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
-    return (*TABLE, *(ACTUATOR_TABLE if features.actuators else ()), *(LAST_TABLE if features.last else ()))
+    parts = (
+        (ACTUATOR_TABLE, features.actuators), (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps),
+        (LAST_TABLE, features.last),
+    )  # fmt: skip
+    return (*TABLE, *(array for part, wanted in parts if wanted for array in part))

@@ -1,22 +1,34 @@
-"""The law of a contact from the numbers of its two geoms. Source: MuJoCo's documentation, Computation, Parameters."""
+"""The law of a contact from the numbers of its two geoms, or its own. Source: MuJoCo's documentation, Computation,
+Parameters."""
 
-from genesis.compiler import Composite, element, ti, traced, value
+from genesis.compiler import Composite, element, layout, ti, traced, value
 from genesis.math.lanes import Vec, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import share
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.impedance import RowLaw
-from genesis.solvers.rigid.mujoco.layout import T_GEOM, T_GEOM_B, T_GROUND, T_MIX, T_RULE
+from genesis.solvers.rigid.mujoco.layout import (
+    P_FRICTION,
+    P_FRICTION_REF,
+    P_IMP,
+    P_REF,
+    T_GEOM,
+    T_GEOM_B,
+    T_GROUND,
+    T_MIX,
+    T_PAIR,
+    T_RULE,
+)
 
 LEAST_FRICTION = 1e-5
 """Of a contact with tangents."""
 
 
 class TouchLaw(Composite):
-    """Of one touch: its rows' law, and friction (sliding, spinning, rolling)."""
+    """Of one touch: its rows' law, friction (sliding, spinning, rolling), and solref of the rows of friction."""
 
-    def __init__(self, row, mu):
-        self.row, self.mu = row, mu
+    def __init__(self, row, mu, ref):
+        self.row, self.mu, self.ref = row, mu, ref
 
 
 @traced
@@ -66,17 +78,53 @@ def _mixed(a, b, t, paired, name, weights):
 
 
 @traced
-def law_of(a, b, t, paired):
-    """Of touch t."""
-    ref, imp, friction = _weights(a, b, t, paired)
-    mu = _mixed(a, b, t, paired, "friction", friction)
-    row = RowLaw(_mixed(a, b, t, paired, "solref", ref), _mixed(a, b, t, paired, "solimp", imp))
-    return TouchLaw(row, Vec(*[ti.max(m, LEAST_FRICTION) for m in mu.parts]))
+def _is_explicit(a, t):
+    """Mask: touch t is an explicit pair."""
+    return value(lane() + ti.cast(my.touch(a, t, T_PAIR), layout().real) > -0.5)
 
 
 @traced
-def law_adjoint(a, b, t, paired, gref, gimp, gmu):
-    """Adds the cotangents of its numbers to those of the parameters."""
+def _own(a, t, first, mixed):
+    """Numbers of touch t: its own from `first` on if it is an explicit pair, else as they are mixed."""
+    explicit, pair = _is_explicit(a, t), value(ti.max(my.touch(a, t, T_PAIR), 0))
+    own = [value(lane() + my.pair_number(a, pair, first + k)) for k in range(len(mixed.parts))]
+    return where(explicit, Vec(*own), mixed)
+
+
+@traced
+def law_of(a, b, t, features):
+    """Of touch t."""
+    paired = bool(features.pairs)
+    ref, imp, friction = _weights(a, b, t, paired)
+    mu = _mixed(a, b, t, paired, "friction", friction)
+    solref, solimp = _mixed(a, b, t, paired, "solref", ref), _mixed(a, b, t, paired, "solimp", imp)
+    of_friction = solref
+    if features.explicit:
+        of_friction = _own(a, t, P_FRICTION_REF, solref)
+        solref, solimp = _own(a, t, P_REF, solref), _own(a, t, P_IMP, solimp)
+        mu = _own(a, t, P_FRICTION, mu)  # the first is right: see `coefficient`
+    return TouchLaw(RowLaw(solref, solimp), Vec(*[ti.max(m, LEAST_FRICTION) for m in mu.parts]), of_friction)
+
+
+@traced
+def coefficient(a, t, mu, j, features):
+    """Of friction, of row j = 1 …; an explicit pair has one for each."""
+    row = value(0.0 * mu[0] + ti.cast(j, layout().real))
+    mixed = where(row < 2.5, mu[0], where(row < 3.5, mu[1], mu[2]))
+    if features.explicit:
+        pair = value(ti.max(my.touch(a, t, T_PAIR), 0))
+        own = value(ti.max(lane() + my.pair_number(a, pair, P_FRICTION + j - 1), LEAST_FRICTION))
+        mixed = where(_is_explicit(a, t), own, mixed)
+    return mixed
+
+
+@traced
+def law_adjoint(a, b, t, features, gref, gimp, gmu):
+    """Adds the cotangents of its numbers to those of the parameters; an explicit pair has none."""
+    paired = bool(features.pairs)
+    if features.explicit:
+        explicit = _is_explicit(a, t)
+        gref, gimp, gmu = (where(explicit, 0.0 * g, g) for g in (gref, gimp, gmu))
     ref, imp, friction = _weights(a, b, t, paired)
     mu = _mixed(a, b, t, paired, "friction", friction)
     felt = [where(m > LEAST_FRICTION, g, 0.0 * g) for m, g in zip(mu.parts, gmu.parts, strict=True)]

@@ -13,6 +13,7 @@ from genesis.contact.narrow_phase.layout import MOST, NUMBERS
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.actuator_table import drive_ranges
+from genesis.loaders.contact_mixing import Meeting
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import BALL, FREE, HINGE, JOINT_SIZES, SLIDE, RigidModel
 from genesis.loaders.mujoco_numbers import MujocoNumbers, agreed
@@ -31,6 +32,7 @@ from genesis.solvers.rigid.mujoco.touch_table import (
     last_moved,
     meeting_geoms,
     pack_geoms,
+    pack_pairs,
     pack_touches,
     places,
 )
@@ -114,6 +116,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         values[f"{prefix}rotational_friction"] = [(geom.contact.torsional, geom.contact.rolling) for geom in geoms]
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
+    values["size"] = np.reshape([geom.size for geom in model.geoms], (-1, 3))
     return {name: np.asarray(values[name], float) for name in slot.PARAMETER_TABLE}
 
 
@@ -177,6 +180,7 @@ def mujoco(
     fluid, of_fluids = pack_fluids(model, chosen)
     meeting = meeting_geoms(model, options.self_collision)
     check(model, meeting, labels)
+    explicit = bool(len(numbers_of(model).pairs))
     touches = pack_touches(model, grounds, meeting, options.contact.smoothing, dt if chosen.refsafe else 0.0)
     touch, of_links, points = touches.ints, touches.of_links, touches.points
     equalities = pack_equalities(model)
@@ -198,6 +202,8 @@ def mujoco(
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
+        explicit=explicit,
+        mocaps=len(model.mocap_links) > 0,
         free_bodies=bool(carries_nothing.any()),
     )
     spread = model.n_dofs if features.spreads else 0
@@ -212,6 +218,8 @@ def mujoco(
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
         solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
     )  # fmt: skip
+    if explicit:
+        constants["pair_law"] = pack_pairs(numbers_of(model), options.contact.smoothing)
     if features.actuators:
         constants |= actuator_constants.pack_actuators(model, dt)
     sizes = {
@@ -225,6 +233,7 @@ def mujoco(
         "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
+        "explicit_pairs": len(numbers_of(model).pairs), "mocaps": len(model.mocap_links),
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),
     }  # fmt: skip
     return Setup(
@@ -238,7 +247,7 @@ def mujoco(
     )
 
 
-def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequence[str]) -> None:
+def check(model: RigidModel, meeting: Sequence[Meeting], labels: Sequence[str]) -> None:
     """Raise where the model cannot do yet what is asked; warn of contacts that are left out."""
     check_for_mujoco(model)
     numbers = numbers_of(model)
@@ -266,7 +275,7 @@ def check(model: RigidModel, meeting: Sequence[tuple[int, int]], labels: Sequenc
         )
     tree = prepare.roots(model)
     inside, between = [], []
-    for i, j in meeting:
+    for i, j, _ in meeting:
         if kinds_of(model, i, j) not in FINDERS:
             links = model.geoms[i].link, model.geoms[j].link
             named = f"{labels[links[0]]} ({model.geoms[i].kind}) and {labels[links[1]]} ({model.geoms[j].kind})"

@@ -8,55 +8,50 @@ import numpy as np
 from genesis.contact.narrow_phase.finders import FINDERS
 from genesis.contact.narrow_phase.layout import MOST
 from genesis.loaders import rotations
-from genesis.loaders.contact_mixing import PairNumbers, candidates, ground_candidates, mix, share_of
+from genesis.loaders.contact_mixing import Meeting, PairNumbers, candidates, explicit, ground_candidates, mix, share_of
+from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import JOINT_SIZES, RigidModel
+from genesis.loaders.mujoco_numbers import MujocoNumbers
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.mujoco import layout as slot
-from genesis.solvers.rigid.mujoco.smoothing import extra_margin
+from genesis.solvers.rigid.mujoco.hull_points import hull_rows
+from genesis.solvers.rigid.mujoco.smoothing import extra_margin, smoothed
 from genesis.solvers.rigid.setup import Place
 
 KINDS = {"sphere": slot.SPHERE, "capsule": slot.SPHERE, "box": slot.BOX, "ellipsoid": slot.ELLIPSOID,
          "cylinder": slot.CYLINDER, "hull": slot.HULL}  # fmt: skip
 POINTS_OF_CYLINDER = 4
+ROUND = ("sphere", "capsule")
+"""Shapes with a radius about a point or a segment."""
 ROUND_PAIRS = {("sphere", "sphere"), ("sphere", "capsule"), ("capsule", "capsule")}
 MOST_OF_BOX = 4
 MOST_OF_HULL = 4
 
 
 def points_of(geom: Geom) -> np.ndarray:
-    """(n, 4) centre in the link's frame and radius of each point that may touch."""
-    size, pos, quat = np.asarray(geom.size), np.asarray(geom.pos), np.asarray(geom.quat)
-    radius = 0.0
-    if geom.kind == "sphere":
-        local, radius = np.zeros((1, 3)), size[0]
-    elif geom.kind == "capsule":
-        local, radius = np.array([[0, 0, size[1]], [0, 0, -size[1]]]), size[0]
+    """(n, 4) each point that may touch, in half lengths along the geom's axes, and 1 if it has the geom's radius; of a
+    hull its vertices in the link's frame."""
+    if geom.kind == "hull":
+        pos, quat = np.asarray(geom.pos), np.asarray(geom.quat)
+        return np.array([(*(pos + rotations.rotate(quat, v)), 0.0) for v in np.asarray(geom.vertices)])
+    local = np.zeros((POINTS_OF_CYLINDER if geom.kind == "cylinder" else 1, 3))
+    if geom.kind == "capsule":
+        local = np.array([[0, 0, 1], [0, 0, -1]])
     elif geom.kind == "box":  # the first axis alternates fastest: the order decides which four are taken
-        local = size * np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)])
-    elif geom.kind == "cylinder":
-        local = np.zeros((POINTS_OF_CYLINDER, 3))
-    elif geom.kind == "hull":
-        local = np.asarray(geom.vertices)
-    else:
-        local = np.zeros((1, 3))
-    return np.array([(*(pos + rotations.rotate(quat, v)), radius) for v in local])
+        local = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)])
+    return np.insert(local.astype(float), 3, float(geom.kind in ROUND), 1)
 
 
 def pack_geoms(model: RigidModel) -> np.ndarray:
-    """`geom` (G, 6, 4) of `layout.TABLE`."""
+    """`geom` (G, 4, 4) of `layout.TABLE`."""
     rows = np.zeros((len(model.geoms), slot.GEOM_ROWS, 4))
     for row, geom in zip(rows, model.geoms, strict=True):
-        turn, size = rotations.matrix(np.asarray(geom.quat)), np.asarray(geom.size, float)
-        row[slot.G_POS] = (*geom.pos, size[0])
-        row[slot.G_X] = (*turn[:, 0], size[1])
-        row[slot.G_Y] = (*turn[:, 1], size[2])
+        turn = rotations.matrix(np.asarray(geom.quat))
+        row[slot.G_POS] = (*geom.pos, np.linalg.norm(geom.vertices, axis=1).max(initial=0.0))
+        row[slot.G_X] = (*turn[:, 0], float(geom.kind in ROUND))
+        row[slot.G_Y] = (*turn[:, 1], float(geom.kind in ("capsule", "cylinder")))
         row[slot.G_Z] = (*turn[:, 2], float(geom.kind == "capsule"))
-        if geom.kind == "ellipsoid":
-            six = rotations.six(turn @ np.diag(size**2) @ turn.T)
-            row[slot.G_DIAGONAL, :3], row[slot.G_OFF, :3] = six[:3], six[3:]
-        elif geom.kind == "hull":
-            row[slot.G_DIAGONAL, 0] = np.linalg.norm(geom.vertices, axis=1).max()
     return rows
 
 
@@ -91,50 +86,53 @@ class Touches(NamedTuple):
 
 
 def pack_touches(
-    model: RigidModel, grounds: Sequence[GroundGeom], meeting: Sequence[tuple[int, int]], smoothing: float,
+    model: RigidModel, grounds: Sequence[GroundGeom], meeting: Sequence[Meeting], smoothing: float,
     timestep: float,
 ) -> Touches:  # fmt: skip
     """Of two geoms first (`meeting`: of `meeting_geoms`), then with grounds, by link."""
-    points, firsts = [], []
+    points, firsts, counts = [], [], []
     for geom in model.geoms:
         firsts.append(len(points))
-        points += list(points_of(geom))
-    known = [(i, j) for i, j in meeting if kinds_of(model, i, j) in FINDERS]
-    kinds = kernel_kinds({kinds_of(model, i, j) for i, j in known})
-    chains = chains_of(model)
+        own = points_of(geom)
+        rows, count = hull_rows(own[:, :3], geom.faces) if geom.kind == "hull" else (own, len(own))
+        points += list(rows)
+        counts.append(count)
+    known = [met for met in meeting if kinds_of(model, met.one, met.two) in FINDERS]
+    kinds = kernel_kinds({kinds_of(model, met.one, met.two) for met in known})
+    chains, numbers = chains_of(model), numbers_of(model)
     ints, laws = [], []
-    for i, j in known:
+    for i, j, pair in known:
         one, two = model.geoms[i], model.geoms[j]
         own, other = ([dof for dof in chains[x.link] if dof not in chains[y.link]] for x, y in ((one, two), (two, one)))
-        of_both = mix(one, two)
+        of_both = mix(one, two) if pair < 0 else explicit(numbers, pair)
         kind = kinds.index(kinds_of(model, i, j))
         ints.append((one.link, i, max(own, default=-1), len(own), of_both.condim, kind, MOST, -1, 0, 0,
-                     two.link, j, max(other, default=-1), len(other), 0))  # fmt: skip
-        radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in (one, two))
-        laws.append(touch_law(one, two, of_both, radii, smoothing, timestep))
-    touching = {(g, h) for h, ground in enumerate(grounds) for g in ground_candidates(model, ground)}
+                     two.link, j, max(other, default=-1), len(other), 0, pair))  # fmt: skip
+        laws.append(touch_law(one, two, of_both, smoothing, timestep))
+    touching = ground_candidates(model, grounds)
     of_links = np.zeros((model.n_links, 2), int)
-    for g, h in sorted(touching, key=lambda pair: (model.geoms[pair[0]].link, pair)):
+    for g, h, pair in sorted(touching, key=lambda found: (model.geoms[found[0]].link, found)):
         geom, ground = model.geoms[g], grounds[h]
-        of_both = mix(geom, ground)
+        of_both = mix(geom, ground) if pair < 0 else explicit(numbers, pair)
         if of_links[geom.link, 1] == 0:
             of_links[geom.link, 0] = len(ints)
         of_links[geom.link, 1] += 1
-        corners, chain = len(points_of(geom)), chains[geom.link]
+        corners, chain = counts[g], chains[geom.link]
         n = MOST_OF_HULL if geom.kind == "hull" else corners
         most = MOST_OF_BOX if geom.kind == "box" else n
         ints.append((geom.link, g, max(chain), len(chain), of_both.condim, KINDS[geom.kind], most, h, firsts[g], n,
-                     0, 0, -1, 0, corners))  # fmt: skip
-        radius = float(np.linalg.norm(prepare.bounding_box(geom)))
-        laws.append(touch_law(geom, ground, of_both, radius, smoothing, timestep))
+                     0, 0, -1, 0, corners, pair))  # fmt: skip
+        laws.append(touch_law(geom, ground, of_both, smoothing, timestep))
     return Touches(np.array(ints, int).reshape(-1, slot.TOUCH_INTS), np.array(laws).reshape(-1, slot.TOUCH_NUMBERS),
                    np.array(points).reshape(-1, 4), of_links, kinds)  # fmt: skip
 
 
 def touch_law(
-    one: Geom, two: Geom | GroundGeom, of_both: PairNumbers, radii: float, smoothing: float, timestep: float
+    one: Geom, two: Geom | GroundGeom, of_both: PairNumbers, smoothing: float, timestep: float
 ) -> tuple[float, float, float, float]:
-    """A row of `touch_law` of `layout.TABLE`; `radii`: of both about their centres, m."""
+    """A row of `touch_law` of `layout.TABLE`."""
+    hulls = [geom for geom in (one, two) if geom.kind == "hull" and isinstance(geom, Geom)]
+    radii = sum(float(np.linalg.norm(prepare.bounding_box(geom))) for geom in hulls)
     own, other = one.contact, two.contact
     higher = float(np.sign(own.priority - other.priority))
     share = share_of(own.solmix, other.solmix) if higher == 0 else float(higher > 0)
@@ -142,14 +140,27 @@ def touch_law(
     return share, -1.0 if higher == 0 else float(higher > 0), margin, radii + margin
 
 
-def meeting_geoms(model: RigidModel, self_collision: bool) -> list[tuple[int, int]]:
+def pack_pairs(numbers: MujocoNumbers, smoothing: float) -> np.ndarray:
+    """`pair_law` of `layout.TABLE`."""
+    pairs = numbers.pairs
+    rows = np.zeros((len(pairs), slot.PAIR_NUMBERS))
+    own = np.any(pairs.solreffriction != 0, axis=1, keepdims=True)
+    for first, values in (
+        (slot.P_REF, pairs.solref), (slot.P_FRICTION_REF, np.where(own, pairs.solreffriction, pairs.solref)),
+        (slot.P_IMP, smoothed(pairs.solimp, smoothing)), (slot.P_FRICTION, pairs.friction),
+    ):  # fmt: skip
+        rows[:, first : first + values.shape[1]] = values
+    return rows
+
+
+def meeting_geoms(model: RigidModel, self_collision: bool) -> list[Meeting]:
     """Geoms that may touch each other, by what files say, and that some joint moves against each other."""
     chains, trees = chains_of(model), prepare.roots(model)
     found = []
-    for i, j in candidates(model):
-        one, two = model.geoms[i].link, model.geoms[j].link
+    for met in candidates(model):
+        one, two = model.geoms[met.one].link, model.geoms[met.two].link
         if chains[one] != chains[two] and (self_collision or trees[one] != trees[two]):
-            found.append((i, j))
+            found.append(met)
     return found
 
 

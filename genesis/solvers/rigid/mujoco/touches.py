@@ -10,21 +10,23 @@ The hint is the axis of a capsule, unless that stands on its end; else an axis o
 """
 
 from genesis.compiler import Composite, Functions, layout, per_runtime, ti
-from genesis.math.lanes import Vec, absolute, any_lane, lane, lanes3, where
+from genesis.math.lanes import Mat, Vec, absolute, any_lane, by_parts, copy, lane, lanes3, of_lane, set_lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.ground import grounds
 from genesis.solvers.rigid.layout import N_POINTS, ORIGIN, POINT0, POS, ROOT
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.layout import (
     BOX,
+    CLUSTER,
     CYLINDER,
     ELLIPSOID,
-    G_DIAGONAL,
-    G_OFF,
     G_POS,
     G_X,
+    G_Y,
     G_Z,
     HULL,
+    HULL_HEAD,
+    SPHERE,
     T_CORNERS,
     T_GEOM,
     T_GROUND,
@@ -36,10 +38,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     T_REACH,
     Features,
 )
-from genesis.solvers.rigid.spatial import times
 
-APART = 0.3
-"""Distance of a hull's other contacts from its deepest vertex, in times its radius, at least."""
 ALONG_NORMAL = 1e-6
 """Sine of the angle between hint and normal below which rounding would choose the tangents."""
 PARALLEL = 1e-15
@@ -69,7 +68,7 @@ def touches(features: Features) -> Functions:
     gr, lay = grounds(features), layout()
 
     @ti.func
-    def cylinder_frame(a: ti.template(), g, R: ti.template(), n: ti.template()):
+    def cylinder_frame(a: ti.template(), b, g, R: ti.template(), n: ti.template()):
         """Its axis towards the ground, the vector to its lowest rim, that vector's unscaled length, and 1 if flat."""
         axis = R @ my.geom(a, g, G_Z)[:3]
         none = lane()
@@ -77,9 +76,8 @@ def touches(features: Features) -> Functions:
         w = u.dot(n) * u - n
         length = w.norm()
         flat = length < PARALLEL
-        radius = my.geom(a, g, G_POS)[3]
         rim = where(flat, R @ my.geom(a, g, G_X)[:3], w / where(flat, none + 1.0, length))
-        return u, radius * rim, length, flat
+        return u, my.size(a, b, g)[0] * rim, length, flat
 
     @ti.func
     def cylinder_point(k):
@@ -94,39 +92,56 @@ def touches(features: Features) -> Functions:
         return axis, rim, side
 
     @ti.func
-    def support(a: ti.template(), t, k, R: ti.template(), n: ti.template()):
+    def axes_of(a: ti.template(), g, R: ti.template()):
+        """Rotation of a geom to the world."""
+        own = Mat(my.geom(a, g, G_X)[:3], my.geom(a, g, G_Y)[:3], my.geom(a, g, G_Z)[:3])
+        return R @ own.transpose()
+
+    @ti.func
+    def support(a: ti.template(), b, t, k, R: ti.template(), n: ti.template()):
         """s of the k-th point of touch t."""
-        s = my.point(a, my.touch(a, t, T_POINT0) + k)[3] * n
+        g = my.touch(a, t, T_GEOM)
+        sizes = my.size(a, b, g)
+        s = (my.point(a, my.touch(a, t, T_POINT0) + k)[3] * sizes[0]) * n
         if ti.static(features.curved):
-            kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
+            kind = my.touch(a, t, T_KIND)
             if kind == ELLIPSOID:
-                local = R.transpose() @ n
-                m = times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], local)
-                s += (R @ m) / ti.sqrt(local.dot(m))
+                A = axes_of(a, g, R)
+                local = A.transpose() @ n
+                m = by_parts(sizes, by_parts(sizes, local))
+                s += (A @ m) / ti.sqrt(local.dot(m))
             elif kind == CYLINDER:
-                u, rim, _length, _flat = cylinder_frame(a, g, R, n)
+                u, rim, _length, _flat = cylinder_frame(a, b, g, R, n)
                 along, out, aside = cylinder_point(k)
                 side = rim.cross(u)
-                half = my.geom(a, g, G_X)[3]
-                s -= (along * half) * u + out * rim + (aside * 0.8660254037844386) * side
+                s -= (along * sizes[1]) * u + out * rim + (aside * 0.8660254037844386) * side
         return s
 
     @ti.func
-    def support_adjoint(a: ti.template(), t, k, R: ti.template(), n: ti.template(), s: ti.template(),
+    def support_adjoint(a: ti.template(), b, t, k, R: ti.template(), n: ti.template(), s: ti.template(),
                         gs: ti.template()):  # fmt: skip
-        """Cotangents of the link's rotation vector and of n from that of s."""
-        gturn, gn = lanes3(), my.point(a, my.touch(a, t, T_POINT0) + k)[3] * gs
+        """Cotangents of the link's rotation vector, of n and of the sizes from that of s."""
+        g, has_radius = my.touch(a, t, T_GEOM), my.point(a, my.touch(a, t, T_POINT0) + k)[3]
+        sizes, gsizes = my.size(a, b, g), lanes3()
+        gturn, gn = lanes3(), (has_radius * sizes[0]) * gs
+        gsizes[0] += has_radius * n.dot(gs)
         if ti.static(features.curved):
-            kind, g = my.touch(a, t, T_KIND), my.touch(a, t, T_GEOM)
+            kind = my.touch(a, t, T_KIND)
             if kind == ELLIPSOID:
-                length = s.dot(n)
-                Eg = R @ times(my.geom(a, g, G_DIAGONAL)[:3], my.geom(a, g, G_OFF)[:3], R.transpose() @ gs)
+                A, length = axes_of(a, g, R), s.dot(n)
+                local, asked = A.transpose() @ n, A.transpose() @ gs
+                Eg = A @ by_parts(sizes, by_parts(sizes, asked))
                 gn += (Eg - s.dot(gs) * s) / length
                 gturn += s.cross(gs) - n.cross(Eg) / length - (s.dot(gs) / length) * s.cross(n)
+                scale = by_parts(sizes, local) / length
+                gsizes += by_parts(scale, 2.0 * asked - (s.dot(gs) / length) * local)
             elif kind == CYLINDER:
-                u, rim, length, flat = cylinder_frame(a, g, R, n)
+                u, rim, length, flat = cylinder_frame(a, b, g, R, n)
                 along, out, aside = cylinder_point(k)
-                half, radius = my.geom(a, g, G_X)[3], my.geom(a, g, G_POS)[3]
+                half, radius = sizes[1], sizes[0]
+                gsizes[1] += (0.0 - along) * u.dot(gs)
+                around = out * rim + (aside * 0.8660254037844386) * rim.cross(u)
+                gsizes[0] += (0.0 - around.dot(gs)) / radius
                 none = lane()
                 gq = (0.0 - aside * 0.8660254037844386) * gs
                 gu = (0.0 - along * half) * gs + gq.cross(rim)
@@ -137,11 +152,17 @@ def touches(features: Features) -> Functions:
                 gu += u.dot(n) * gw + u.dot(gw) * n
                 gn += u.dot(gw) * u - gw
                 gturn += u.cross(gu) + where(flat, turned, lanes3())
-        return gturn, gn
+        return gturn, gn, gsizes
 
     @ti.func
-    def centre_of(a: ti.template(), t, k, p: ti.template(), R: ti.template()):
-        return p + R @ my.point(a, my.touch(a, t, T_POINT0) + k)[:3]
+    def half_lengths(a: ti.template(), b, t):
+        """Of the geom of touch t, which its points are given in."""
+        sizes, kind, half = my.size(a, b, my.touch(a, t, T_GEOM)), my.touch(a, t, T_KIND), lanes3()
+        if kind == BOX:
+            half += sizes
+        elif kind == SPHERE:
+            half[2] += sizes[1]
+        return half
 
     @ti.func
     def world_hint(n: ti.template()):
@@ -184,9 +205,10 @@ def touches(features: Features) -> Functions:
         return g.n + t1.cross(g.t2) - n.dot(used) * gw - n.dot(gw) * used, ghint
 
     @ti.func
-    def place_adjoint(a: ti.template(), R: ti.template(), world: ti.template(), of: ti.template(), hint: ti.template(),
-                      g: ti.template()):  # fmt: skip
-        """Cotangents of a rigid displacement of the link, about the tree's origin, from `Slopes`: turn and shift."""
+    def place_adjoint(a: ti.template(), b, R: ti.template(), world: ti.template(), of: ti.template(),
+                      hint: ti.template(), g: ti.template()):  # fmt: skip
+        """Cotangents of a rigid displacement of the link, about the tree's origin, from `Slopes`: turn and shift.
+        Subtracts those of the geom's sizes."""
         n, gr_ = of.n, g.place
         gn_all, ghint = frame_adjoint(n, hint, g)
         gturn = lanes3()
@@ -195,38 +217,78 @@ def touches(features: Features) -> Functions:
         gd = g.distance - 0.5 * n.dot(gr_)
         gs = -gr_ - gd * n
         gn_all -= (0.5 * of.distance) * gr_ + gd * of.s
-        turned, gn_s = support_adjoint(a, of.touch, of.point, R, n, of.s, gs)
+        turned, gn_s, gsizes = support_adjoint(a, b, of.touch, of.point, R, n, of.s, gs)
         gc = gr_ + gr.surface_adjoint(a, my.touch(a, of.touch, T_GROUND), world + of.c, gd, gn_all + gn_s)
         gturn += turned + of.c.cross(gc)
+        geom, kind = my.touch(a, of.touch, T_GEOM), my.touch(a, of.touch, T_KIND)
+        if kind == BOX or kind == SPHERE:
+            q = my.point(a, my.touch(a, of.touch, T_POINT0) + of.point)
+            moved = by_parts(q[:3], axes_of(a, geom, R).transpose() @ gc)
+            if kind == BOX:
+                gsizes += moved
+            else:
+                gsizes[1] += moved[2]
+        for c in ti.static(range(3)):
+            at.increase(a.gmodel, at.block(a, b, "size", geom, c), 0.0 - gsizes[c])
         return gturn, gc
 
     @ti.func
-    def vertex_of(a: ti.template(), t, k, p: ti.template(), R: ti.template(), n: ti.template(), low, margin):
-        """Of a hull over a ground with normal n, whose centre is `low` above it: where its deepest vertex is, or, in
-        their order, the k-th of the other vertices within the margin and away from that; and whether there is one."""
-        first, count, none = my.touch(a, t, T_POINT0), my.touch(a, t, T_CORNERS), lane()
-        deepest, best = lanes3(), lane(FAR)
-        for i in range(first, first + count):
-            v = R @ my.point(a, i)[:3]
-            height = v.dot(n)
-            best_yet = height < best
-            deepest = where(best_yet, v, deepest)
-            best = where(best_yet, height, best)
-        chosen, found = lanes3(), lane()
-        if k == 0:
-            chosen += deepest
-            found += 1.0
-        else:
-            radius, seen = my.geom(a, my.touch(a, t, T_GEOM), G_DIAGONAL)[0], lane()
-            for i in range(first, first + count):
-                v = R @ my.point(a, i)[:3]
-                off = v - deepest
-                fits = (v.dot(n) + low < margin) & (off.dot(off) > (APART * radius) * (APART * radius))
-                seen = where(fits, seen + 1.0, seen)
-                now = fits & (found < 0.5) & (seen > ti.cast(k, lay.real) - 0.5)
-                chosen = where(now, v, chosen)
-                found = where(now, none + 1.0, found)
-        return p + chosen, found
+    def deepest_of(a: ti.template(), t, local: ti.template()):
+        """The vertex of a hull that is lowest along `local`, in the link's frame, and its row. Clusters that cannot
+        hold it are left out whole."""
+        first, count = my.touch(a, t, T_POINT0) + HULL_HEAD, my.touch(a, t, T_CORNERS)
+        n_clusters, radius = (count + CLUSTER - 1) // CLUSTER, my.geom(a, my.touch(a, t, T_GEOM), G_POS)[3]
+        deepest, row, height = lanes3(), lane(), lane(FAR)
+        for c in range(n_clusters):  # some vertex is no higher than their mean
+            mean = my.point(a, first + count + c)[:3]
+            height = ti.min(height, mean.dot(local) + 1e-5 * (radius + mean.norm()))
+        for c in range(n_clusters):
+            cluster = my.point(a, first + count + c)
+            if any_lane(cluster[:3].dot(local) - cluster[3] < height):
+                for i in range(c * CLUSTER, ti.min((c + 1) * CLUSTER, count)):
+                    v = my.point(a, first + i)[:3]
+                    up = v.dot(local)
+                    lower = up < height
+                    deepest = where(lower, v, deepest)
+                    row = where(lower, lane(HULL_HEAD + i), row)
+                    height = where(lower, up, height)
+        return deepest, row
+
+    @ti.func
+    def face_of(a: ti.template(), t, local: ti.template(), row):
+        """The row of the face around a vertex whose normal is lowest along `local`."""
+        first, out = my.touch(a, t, T_POINT0), lane()
+        for j in range(lay.width):
+            x, y, z = of_lane(local[0], j), of_lane(local[1], j), of_lane(local[2], j)
+            at = ti.cast(my.point(a, first + ti.cast(of_lane(row, j), ti.i32))[3], ti.i32)
+            best, lowest, last = FAR, at, 0
+            while last == 0:
+                face = my.point(a, first + at)
+                up = face[0] * x + face[1] * y + face[2] * z
+                if up < best:
+                    best, lowest = up, at
+                last = ti.cast(face[3], ti.i32)
+                at += 2
+            set_lane(out, j, ti.cast(lowest, lay.real))
+        return out
+
+    @ti.func
+    def corner_of(a: ti.template(), t, face, k):
+        """The k-th of the other corners that a face gives, and whether there is one."""
+        first, corner, exists = my.touch(a, t, T_POINT0), lanes3(), lane()
+        for j in range(lay.width):
+            others = my.point(a, first + ti.cast(of_lane(face, j), ti.i32) + 1)
+            i = ti.cast(others[0], ti.i32)
+            if k == 2:
+                i = ti.cast(others[1], ti.i32)
+            elif k == 3:
+                i = ti.cast(others[2], ti.i32)
+            if i > 0:
+                v = my.point(a, first + i)
+                for c in ti.static(range(3)):
+                    set_lane(corner[c], j, v[c])
+                set_lane(exists, j, 1.0)
+        return corner, exists
 
     def walk(visit):
         """A function that calls `visit(a, s, b, l, touching)` for every contact of link l that some environment of a
@@ -238,19 +300,35 @@ def touches(features: Features) -> Functions:
             world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
             first = at.link(a, l, POINT0)
             for t in range(first, first + at.link(a, l, N_POINTS)):
-                ground, margin = my.touch(a, t, T_GROUND), my.touch_number(a, t, T_MARGIN)
-                middle = p + R @ my.geom(a, my.touch(a, t, T_GEOM), G_POS)[:3]
-                if any_lane(gr.height(a, ground, world + middle) < my.touch_number(a, t, T_REACH)):
+                ground, margin, g = my.touch(a, t, T_GROUND), my.touch_number(a, t, T_MARGIN), my.touch(a, t, T_GEOM)
+                middle = p + R @ my.geom(a, g, G_POS)[:3]
+                reach = my.touch_number(a, t, T_REACH) + my.radius(a, b, g)
+                if any_lane(gr.height(a, ground, world + middle) < reach):
                     kind, most = my.touch(a, t, T_KIND), my.touch(a, t, T_MOST)
-                    taken = lane()
+                    A, half, taken = axes_of(a, g, R), half_lengths(a, b, t), lane()
+                    local, deepest, row, face = lanes3(), lanes3(), lane(), lane()  # of a hull
+                    if ti.static(features.hulls):
+                        if kind == HULL:
+                            _low, up = gr.surface(a, ground, world + p)
+                            local += R.transpose() @ up
+                            v, found = deepest_of(a, t, local)
+                            deepest += v
+                            row += found
                     for k in range(my.touch(a, t, T_N_POINTS)):
-                        c, exists = centre_of(a, t, k, p, R), lane(1.0)
+                        q, exists = my.point(a, my.touch(a, t, T_POINT0) + k), lane(1.0)
+                        c = middle + A @ by_parts(q[:3], half)
                         if ti.static(features.hulls):
                             if kind == HULL:
-                                low, up = gr.surface(a, ground, world + p)
-                                c, exists = vertex_of(a, t, k, p, R, up, low, margin)
+                                v = copy(deepest)
+                                if k > 0:
+                                    exists = lane()
+                                    if any_lane(taken > 0.5):
+                                        if k == 1:
+                                            face = face_of(a, t, local, row)
+                                        v, exists = corner_of(a, t, face, k)
+                                c = p + R @ v
                         D, n = gr.surface(a, ground, world + c)
-                        s_ = support(a, t, k, R, n)
+                        s_ = support(a, b, t, k, R, n)
                         distance = D - s_.dot(n)
                         y = distance - margin
                         reached = y

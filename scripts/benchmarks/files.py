@@ -1,0 +1,128 @@
+"""Which model files of a folder load, and why the others do not; and whether those that load move as in MuJoCo.
+
+Files that MuJoCo refuses, or in which nothing moves, are left out; so are copies. A file counts once for every feature
+for which it is refused. The work is done by `files_child.py`, in a process of its own.
+"""
+
+import hashlib
+import json
+import queue
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.benchmarks import report
+
+SUFFIXES = (".xml", ".mjcf", ".urdf")
+PATIENCE = 300.0
+"""s for one file."""
+MASS_BAR, STEPS_BAR = 1e-9, 1e-6
+
+
+@dataclass
+class Files:
+    """Which model files of a folder load, and why the others do not."""
+
+    folder: Path
+    """Walked with all folders in it."""
+    repair: bool = False
+    """Mend what MuJoCo's compiler refuses."""
+    steps: int = 0
+    """Steps from rest in which what loads is compared with MuJoCo; 0: none."""
+    every: int = 1
+    """Take each n-th of the files, in the order of their paths."""
+    words: str = ""
+    """Only files whose path has this in it."""
+    json: Path | None = None
+    """Where to write the report."""
+
+    def run(self) -> dict[str, Any]:
+        """Load, print tables, return the report."""
+        about = report.machine()
+        paths = [path for path in distinct(self.folder) if self.words in str(path)][:: self.every]
+        found = list(results(paths, ["--repair"] * self.repair + [f"--steps={self.steps}"] * (self.steps > 0)))
+        for kind in ("MJCF", "URDF"):
+            self._tell(kind, [row for row in found if row["kind"] == kind])
+        result = {"benchmark": "files", "machine": about, "files": found}
+        report.finish(result, self.json)
+        return result
+
+    def _tell(self, kind: str, rows: list[dict[str, Any]]) -> None:
+        tried = [row for row in rows if "skipped" not in row]
+        loaded = [row for row in tried if not row["reasons"]]
+        if not rows:
+            return
+        print(f"\n{kind}: {len(loaded)} of {len(tried)} load; left out: {len(rows) - len(tried)}")
+        reasons = Counter(reason for row in tried for reason in row["reasons"])
+        sole = Counter(row["reasons"][0] for row in tried if len(row["reasons"]) == 1)
+        lines = [[reason, count, sole[reason]] for reason, count in reasons.most_common()]
+        if lines:
+            report.print_table("refused for", ["what", "files", "for nothing else"], lines)
+        repairs = Counter(what for row in loaded for what in row.get("repairs", ()))
+        if repairs:
+            report.print_table("repaired", ["what", "files"], [list(pair) for pair in repairs.most_common()])
+        self._tell_differences(loaded)
+
+    def _tell_differences(self, loaded: list[dict[str, Any]]) -> None:
+        for key, bar in (("mass", MASS_BAR), ("moved", STEPS_BAR)):
+            compared = [row for row in loaded if key in row]
+            if not compared:
+                continue
+            what = "mass matrix" if key == "mass" else f"state after {self.steps} steps"
+            worse = sorted((row for row in compared if not row[key] <= bar), key=lambda row: -row[key])
+            print(f"{what}: {len(compared) - len(worse)} of {len(compared)} within {bar:g}")
+            for row in worse:
+                print(f"  {row[key]:.1e}  {Path(row['path']).relative_to(self.folder)}")
+
+
+def distinct(folder: Path) -> list[Path]:
+    """Model files below a folder, one of each set of equal ones in folders of one name."""
+    seen: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            seen.setdefault((digest, path.parent.name), path)
+    return list(seen.values())
+
+
+def results(paths: list[Path], options: list[str]) -> Iterator[dict[str, Any]]:
+    """What the child process says of each file; it is started again where it dies or takes too long."""
+    left = list(paths)
+    while left:
+        command = [sys.executable, "-m", "scripts.benchmarks.files_child", *options]
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=report.ROOT
+        )
+        lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=_listen, args=(child, lines), daemon=True).start()
+        assert child.stdin is not None
+        try:
+            while left:
+                child.stdin.write(f"{left[0]}\n")
+                child.stdin.flush()
+                line = lines.get(timeout=PATIENCE)
+                if not line:
+                    raise BrokenPipeError
+                yield json.loads(line)
+                left.pop(0)
+        except (queue.Empty, BrokenPipeError) as error:
+            child.kill()
+            reason = "takes too long" if isinstance(error, queue.Empty) else "ends the process"
+            kind = "URDF" if left[0].suffix == ".urdf" else "MJCF"
+            yield {"path": str(left.pop(0)), "kind": kind, "reasons": [reason]}
+        child.stdin.close()
+        child.wait()
+
+
+def _listen(child: subprocess.Popen[str], lines: "queue.Queue[str]") -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.startswith("{"):
+            lines.put(line)
+    lines.put("")
