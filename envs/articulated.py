@@ -1,7 +1,6 @@
 """What all tasks with one robot of joints and links share: torques, state, randomised parameters, the camera."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -21,8 +20,9 @@ class ArticulatedTask(DifferentiableVectorEnv):
 
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]]
     """Models of contact and joint limits by the name under which a task offers them."""
-    WORLD: ClassVar[Path | None] = None
-    """The MJCF file that is all of the task's world, if there is one: MuJoCo can step it."""
+    WORLD: ClassVar[str | None] = None
+    """Name of the robot that comes with genesis and whose file is all of the task's world, if there is one: MuJoCo can
+    step it."""
     robot: Any
     VIEW: ClassVar[tuple[float, float, float]] = (0.5, -3.6, 1.1)  # m, of the camera from the place it looks at
     VIEW_HEIGHT: ClassVar[float] = 0.5  # m, of that place, which goes along with the robot; its x and y are the robot's

@@ -91,7 +91,7 @@ class MujocoWorld:
 class MujocoScene:
     """The scene of a task whose world is one file, stepped by MuJoCo: all else is the task's own.
 
-    The file counts, so contacts are MuJoCo's own whatever the task's preset. Parameters of episodes are not taken along.
+    The file counts: contacts are MuJoCo's own whatever the task's preset. Parameters of episodes are not taken along.
     """
 
     def __init__(self, env: Any):
@@ -108,7 +108,7 @@ class MujocoScene:
             )
         self._mujoco = lazy_import.mujoco("to play the policy in it", instead="leave --engine out")
         self._env, self._scene = env, env.scene
-        self._model = self._mujoco.MjModel.from_xml_path(str(env.WORLD))
+        self._model = self._mujoco.MjModel.from_xml_path(str(FOLDER / f"{env.WORLD}.xml"))
         self._model.opt.timestep = env.control_dt / env.substeps
         self._data = [self._mujoco.MjData(self._model) for _ in range(env.num_envs)]
 

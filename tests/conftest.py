@@ -24,7 +24,12 @@ RUN_AT_32 = (
     *("agents/test_first_order.py", "agents/test_observation_parts.py", "agents/test_ppo.py", "agents/test_sac.py"),
     *("agents/test_trajopt.py", "agents/test_bptt.py", "envs/test_contract_episodes.py"),
     *("envs/test_contract_wrappers.py", "envs/test_wrapper_modes.py", "envs/test_videos.py"),
-    *("loaders/test_contact_mixing.py", "loaders/test_mujoco_numbers.py", "loaders/test_robots.py"),
+    *(
+        "loaders/test_contact_mixing.py",
+        "loaders/test_mujoco_numbers.py",
+        "loaders/test_robots.py",
+        "loaders/test_mujoco_flags.py",
+    ),
     *("test_architecture.py", "test_pages.py", "test_runtime.py", "test_site.py"),
 )
 """What the precision of the tests' process does not matter to, with commands, pages and programs in processes of their

@@ -16,7 +16,6 @@ from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
 from envs.step_cache import cached_per_step
 from envs.streams import Draw
-from genesis.loaders.library import FOLDER
 
 # Scene, as genesis/loaders/robots/block_push.xml has it.
 CONTROL_DT, SUBSTEPS = 0.02, 4  # s, -
@@ -62,8 +61,7 @@ class BlockPush(ArticulatedTask):
         "mujoco": gs.options.RigidOptions(contact=gs.options.MujocoContact()),
         "smoothed": gs.options.RigidOptions(contact=gs.options.MujocoContact(smoothing=0.01)),
     }
-    ROBOT = "block_push"
-    WORLD = FOLDER / f"{ROBOT}.xml"
+    WORLD = "block_push"
     single_observation_space = Box(-np.inf, np.inf, (21,), np.float32)
     single_action_space = Box(-1.0, 1.0, (2,), np.float32)
 
@@ -96,7 +94,7 @@ class BlockPush(ArticulatedTask):
             sim_options=gs.options.SimOptions(dt=CONTROL_DT, substeps=SUBSTEPS, requires_grad=self.differentiable),
             rigid_options=self.CONTACTS[self.contact],
         )
-        self.robot = scene.add_entity(gs.morphs.Robot(name=self.ROBOT), name="robot")
+        self.robot = scene.add_entity(gs.morphs.Robot(name=self.WORLD), name="robot")
         scene.build(n_envs=self.num_envs)
         self.took_robot()
         self._friction = self.robot.get_friction().as_subclass(torch.Tensor).detach()[:1]

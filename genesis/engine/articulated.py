@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.inputs import numeric
-from genesis.engine.parameters import Constraint, Parameter, pack_field
+from genesis.engine.parameters import Constraint, Parameter
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
@@ -24,7 +24,6 @@ from genesis.loaders.pairs import without_grounds
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import prepare
-from genesis.solvers.rigid.mujoco.actuator_constants import actuators_check
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
 from genesis.solvers.rigid.setups import initial_parameters, owners, parameter_layout, places
 from genesis.solvers.rigid.solver import RigidSolver
@@ -338,15 +337,3 @@ def solver(
         rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
         found, first, every,
     )  # fmt: skip
-
-
-def parameter_check(rigid_system: RigidSystem) -> Callable[[Sequence[Parameter]], None] | None:
-    """A function that raises if the integrator cannot take what actuators do. It holds no entity."""
-    if not isinstance(rigid_system.options.contact, MujocoContact):
-        return None
-    places = rigid_system.parameter_layout
-    check_packed = actuators_check(rigid_system.model, rigid_system.options.integrator, places)
-    if check_packed is None:
-        return None
-    size = sum(math.prod(shape) for _, shape in places.values())
-    return lambda numbers: check_packed(pack_field(numbers, (size,), torch.float64, torch.device("cpu")))

@@ -1,9 +1,11 @@
 """Which actuators of a robot are drives of single degrees of freedom, and which have a law and a control of their own.
 
 A *drive* is a motor, a position or a velocity servo on one degree of freedom, alone there (or one of each servo): the
-controls of the degree of freedom say all of it. All others pull on hinges and slides by constant moment arms:
+controls of the degree of freedom say all of it. All others pull by moment arms, constant ones of joints and fixed
+tendons, or ones that change with the configuration, of sites and other tendons:
 
-    length = sum of arm * q      velocity = sum of arm * q'      force of a joint = sum of arm * actuator force
+    length = sum of arm * q (of constant arms)      velocity = sum of arm * q'
+    force of a joint = sum of arm * actuator force
 """
 
 from collections import defaultdict
@@ -30,7 +32,9 @@ class ActuatorTable:
     others: tuple[int, ...]
     """Indices of those with a law of their own."""
     arms: tuple[dict[int, float], ...]
-    """Of each of the others: degree of freedom -> moment arm. Empty where it is `refused`."""
+    """Of each of the others: degree of freedom -> constant part of its moment arm. Empty where it is `refused`."""
+    changing: tuple[bool, ...]
+    """Of each of the others: whether its arms change."""
     activated: tuple[int, ...]
     """Which of the others have an activation, in the order of these."""
     refused: tuple[str, ...]
@@ -38,11 +42,12 @@ class ActuatorTable:
 
     @property
     def taken(self) -> list[int]:
-        """Degrees of freedom that the others act on."""
-        return sorted({dof for arms in self.arms for dof in arms})
+        """Degrees of freedom that the others with constant arms act on."""
+        return sorted({dof for arms, changing in zip(self.arms, self.changing, strict=True) if not changing
+                       for dof in arms})  # fmt: skip
 
 
-NONE = ActuatorTable((), {}, (), (), (), ())
+NONE = ActuatorTable((), {}, (), (), (), (), ())
 
 
 def divide(model: "RigidModel") -> ActuatorTable:
@@ -58,7 +63,9 @@ def divide(model: "RigidModel") -> ActuatorTable:
             drives[index] = known[name]
         else:
             others.append(index)
-    taken = {dof for index in others for dof in _arms(model, numbers, index)}
+    ranged = set(np.flatnonzero(np.isfinite(joint_force_ranges(model)).any(axis=1)).tolist())
+    taken = {dof for index in others for dof in _arms(model, numbers, index)
+             if dof in ranged or not _changes(numbers, index)}  # fmt: skip
     per_dof: dict[int, list[str]] = defaultdict(list)
     for drive in drives.values():
         per_dof[drive.dof].append(drive.kind)
@@ -72,6 +79,7 @@ def divide(model: "RigidModel") -> ActuatorTable:
         arms=tuple(
             {} if reason else _arms(model, numbers, index) for index, reason in zip(others, refused, strict=True)
         ),
+        changing=tuple(_changes(numbers, index) for index in others),
         activated=tuple(k for k, index in enumerate(others) if numbers.actuators.activation[index] > 0),
         refused=tuple(reason for reason in refused if reason),
     )
@@ -92,19 +100,58 @@ def joint_force_ranges(model: "RigidModel") -> np.ndarray:
     return np.repeat(numbers_of(model).joints.force_range, sizes, axis=0).reshape(-1, 2)
 
 
+def chains_of(model: "RigidModel") -> list[list[int]]:
+    """Of each link the degrees of freedom that move it, in their order."""
+    chains: list[list[int]] = []
+    for link, parent in enumerate(model.parent):
+        own = [dof for joint in model.joints if joint.link == link
+               for dof in range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])]  # fmt: skip
+        chains.append([*(chains[parent] if parent >= 0 else []), *own])
+    return chains
+
+
+def apart(chains: list[list[int]], one: int, two: int) -> tuple[list[int], list[int]]:
+    """Degrees of freedom that move one of two links (-1: the world) and not the other, from the base on."""
+    first, second = (chains[link] if link >= 0 else [] for link in (one, two))
+    return [dof for dof in first if dof not in second], [dof for dof in second if dof not in first]
+
+
+def tendon_arms(model: "RigidModel", numbers: MujocoNumbers, tendon: int) -> dict[int, float]:
+    """Of a tendon: degree of freedom -> constant part of its moment arm."""
+    arms: dict[int, float] = defaultdict(float)
+    parts, chains = numbers.tendon_parts, None
+    for row in np.flatnonzero(parts.tendon == tendon):
+        if parts.joint[row] >= 0:
+            arms[model.joints[parts.joint[row]].dof] += float(parts.coefficient[row])
+        else:
+            chains = chains_of(model) if chains is None else chains
+            for side in apart(chains, *parts.link[row].tolist()):
+                arms.update({dof: arms[dof] for dof in side})
+    return dict(arms)
+
+
 def _arms(model: "RigidModel", numbers: MujocoNumbers, index: int) -> dict[int, float]:
-    """Degree of freedom -> gear; of a fixed tendon times the sum of its coefficients."""
-    gear, joint = numbers.actuators.gear[index], numbers.actuators.joint[index]
+    """Degree of freedom -> constant part of the moment arm."""
+    rows = numbers.actuators
+    gear, joint, tendon = rows.gear[index], rows.joint[index], rows.tendon[index]
     if joint >= 0:
         first, size = model.joints[joint].dof, JOINT_SIZES[model.joints[joint].kind][1]
         if size > 1:
             return {first + int(c): float(gear[c]) for c in np.flatnonzero(gear[:size])}
         return {first: float(gear[0])}
-    arms: dict[int, float] = defaultdict(float)
-    for row in np.flatnonzero(numbers.tendons.actuator == index):
-        dof = model.joints[numbers.tendons.joint[row]].dof
-        arms[dof] += float(gear[0] * numbers.tendons.coefficient[row])
-    return dict(arms)
+    if tendon >= 0:
+        return {dof: float(gear[0] * arm) for dof, arm in tendon_arms(model, numbers, tendon).items()}
+    site, reference = rows.link[index].tolist()
+    one, two = apart(chains_of(model), site, reference if rows.sites[index] == 2 else -1)
+    return dict.fromkeys([*one, *two], 0.0)
+
+
+def _changes(numbers: MujocoNumbers, index: int) -> bool:
+    """Whether an actuator's moment arms change with the configuration."""
+    rows, parts = numbers.actuators, numbers.tendon_parts
+    if rows.tendon[index] >= 0:
+        return bool((parts.joint[parts.tendon == rows.tendon[index]] < 0).any())
+    return bool(rows.sites[index])
 
 
 def _refused(model: "RigidModel", numbers: MujocoNumbers, index: int) -> str:

@@ -10,13 +10,18 @@ from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import Links
 from genesis.loaders.mujoco_numbers import EQUALITIES, EqualityNumbers, MujocoNumbers
 from genesis.loaders.parts import IDENTITY
+from genesis.loaders.tendons import translated_tendons
 
 WORLD = -1
 
 
 def is_translated(model: Any, index: int) -> bool:
     """Whether an equality constraint of a compiled model is of a kind that `EqualityNumbers` has."""
-    return bool(model.eq_type[index] < len(EQUALITIES))
+    kind = model.eq_type[index]
+    if kind >= len(EQUALITIES):
+        return False
+    known = translated_tendons(model) if EQUALITIES[kind] == "tendon" else None
+    return known is None or {int(model.eq_obj1id[index]), int(model.eq_obj2id[index])} <= {*known, -1}
 
 
 def read_equalities(model: Any, links: Links) -> EqualityNumbers:
@@ -25,7 +30,7 @@ def read_equalities(model: Any, links: Links) -> EqualityNumbers:
     if not model.opt.disableflags & int(mujoco().mjtDisableBit.mjDSBL_EQUALITY):
         for index in range(model.neq):
             if is_translated(model, index) and model.eq_active0[index]:
-                of = _of_joints if EQUALITIES[model.eq_type[index]] == "joint" else _of_bodies
+                of = {"joint": _of_joints, "tendon": _of_tendons}.get(EQUALITIES[model.eq_type[index]], _of_bodies)
                 law = {"kind": model.eq_type[index], "solref": model.eq_solref[index], "solimp": model.eq_solimp[index]}
                 rows.append(law | of(model, index, links))
     names = {name for row in rows for name in row}
@@ -41,6 +46,16 @@ def _of_joints(model: Any, index: int, links: Links) -> dict[str, Any]:
     joints = [int(model.eq_obj1id[index]), int(model.eq_obj2id[index])]
     weight = sum(float(model.dof_invweight0[model.jnt_dofadr[joint]]) for joint in joints if joint >= 0)
     return {"joint": joints, "weight": (weight, 0.0), "polynomial": model.eq_data[index, :5]}
+
+
+def _of_tendons(model: Any, index: int, links: Links) -> dict[str, Any]:
+    own = [tendon for tendon in (int(model.eq_obj1id[index]), int(model.eq_obj2id[index])) if tendon >= 0]
+    rows = translated_tendons(model)
+    return {
+        "tendon": ([rows.index(tendon) for tendon in own] + [-1])[:2],
+        "weight": (float(model.tendon_invweight0[own].sum()), 0.0),
+        "polynomial": model.eq_data[index, :5],
+    }
 
 
 def _of_bodies(model: Any, index: int, links: Links) -> dict[str, Any]:
@@ -68,8 +83,15 @@ def _of_bodies(model: Any, index: int, links: Links) -> dict[str, Any]:
 
 def moved_world(numbers: MujocoNumbers, shift: np.ndarray, turn: np.ndarray) -> MujocoNumbers:
     """With what is fixed in the world itself moved by a rotation about its origin, then by `shift` (3,)."""
-    rows = numbers.equalities
-    pos, quat = rows.pos.copy(), rows.quat.copy()
-    for row, side in np.argwhere((rows.link == WORLD) & (rows.joint[:, :1] < 0)):
-        pos[row, side], quat[row, side] = rotations.compose((shift, turn), (pos[row, side], quat[row, side]))
-    return replace(numbers, equalities=replace(rows, pos=pos, quat=quat))
+    moved: dict[str, Any] = {}
+    for name in ("equalities", "actuators", "tendon_parts"):
+        rows = getattr(numbers, name)
+        places = {each: getattr(rows, each).copy() for each in ("pos", "quat") if hasattr(rows, each)}
+        pos, quat = places["pos"], places.get("quat")
+        for row, side in np.argwhere(rows.link == WORLD):
+            along = np.array(IDENTITY) if quat is None else quat[row, side]
+            pos[row, side], along = rotations.compose((shift, turn), (pos[row, side], along))
+            if quat is not None:
+                quat[row, side] = along
+        moved[name] = replace(rows, **places)
+    return replace(numbers, **moved)

@@ -81,6 +81,7 @@ def numbers_of(model: "RigidModel") -> MujocoNumbers:
     axes = [_principal(six) for six in model.inertia]
     inertia = np.array([moments for moments, _ in axes]).reshape(-1, 3)
     bodies = BodyNumbers(
+        gravcomp=np.zeros(model.n_links),
         link=np.arange(model.n_links),
         parent=model.parent,
         weld=np.where(moving, np.arange(model.n_links), -1),

@@ -16,7 +16,7 @@ PREFIX = "mujoco."
 DEFAULTS: dict[str, Any] = asdict(ContactNumbers())
 CONTACT_SIZE = sum(np.size(value) for value in DEFAULTS.values())
 PLAIN = ("qpos_spring", "geom_body", "excluded")
-OPTIONAL = ("equalities", "tendons", "pairs", "mocaps")
+OPTIONAL = ("equalities", "tendons", "tendon_parts", "pairs", "mocaps")
 """Tables that are left out where they have no rows."""
 
 
@@ -56,11 +56,12 @@ def arrays(numbers: MujocoNumbers | None) -> dict[str, np.ndarray]:
 def record(stored: dict[str, np.ndarray]) -> MujocoNumbers | None:
     if f"{PREFIX}excluded" not in stored:
         return None
-    tables: dict[str, Any] = {
-        table: kind(**{field.name: stored[f"{PREFIX}{table}.{field.name}"] for field in fields(kind)})
-        for table, kind in TABLES.items()
-        if table not in OPTIONAL or f"{PREFIX}{table}.{fields(kind)[0].name}" in stored
-    }
+    tables: dict[str, Any] = {}
+    for table, kind in TABLES.items():  # columns that an older file does not have are MuJoCo's defaults
+        names = [(field.name, f"{PREFIX}{table}.{field.name}") for field in fields(kind)]
+        given = {name: stored[place] for name, place in names if place in stored}
+        if given or table not in OPTIONAL:
+            tables[table] = kind.defaults(len(next(iter(given.values()))), given)
     plain: dict[str, Any] = {name: stored[PREFIX + name] for name in PLAIN}
     return MujocoNumbers(
         **tables,

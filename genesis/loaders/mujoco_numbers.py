@@ -20,7 +20,7 @@ CONES = ("pyramidal", "elliptic")
 SOLVERS = ("PGS", "CG", "Newton")
 ACTIVATIONS = ("none", "integrator", "filter", "filterexact")
 """In the order of MuJoCo's mjtDyn."""
-EQUALITIES = ("connect", "weld", "joint")
+EQUALITIES = ("connect", "weld", "joint", "tendon")
 """In the order of MuJoCo's mjtEq."""
 
 
@@ -37,6 +37,7 @@ class BodyNumbers(Table):
             along axes of its inertial frame. MuJoCo takes 1/mass for its inverse weights, without the armature.
         pos, quat: (B, 3), (B, 4) its inertial frame in the link's frame; zero and one where there is no link.
         mass: (B,) kg. inertia: (B, 3) principal moments, kg m^2.
+        gravcomp: (B,) part of its weight that a force at its centre of mass holds.
         box: (B, 3) edges of the box of even density with this mass and inertia, for forces of a fluid, m.
     """
 
@@ -50,6 +51,7 @@ class BodyNumbers(Table):
     mass: np.ndarray = column()
     inertia: np.ndarray = column(3)
     box: np.ndarray = column(3)
+    gravcomp: np.ndarray = column()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +98,14 @@ class ActuatorNumbers(Table):
 
     The input is the control or, with an activation, that. Length is gear[0] * q of a hinge or slide, gear[:3] . (the
     rotation's vector) of a ball, 0 of a free joint; the six of a free joint's gear act along the world's axes and about
-    the link's. Of a fixed tendon it is gear[0] * sum of coefficient * q, see TendonNumbers.
+    the link's. Of a tendon it is gear[0] * its length. A site gets the force gear[:3] and the torque gear[3:] in its
+    own axes, and has no length; with a reference site these are along that one's axes, and the length is gear . (place,
+    rotation's vector) of the site seen from there.
 
     Attributes:
-        joint: (A,) index of its joint; -1 = a fixed tendon.
+        joint: (A,) index of its joint; -1 = none. tendon: (A,) index of its tendon; -1 = none.
+        sites: (A,) 0 = none; 1 = a site; 2 = a site and a reference site.
+        link: (A, 2) of these; -1 = the world. pos, quat: (A, 2, 3), (A, 2, 4) their frames in the links'.
         gear: (A, 6).
         gain, bias: (A, 3) constant, by length, by velocity.
         control_range, force_range, activation_range: (A, 2); -inf and inf where there is none.
@@ -111,6 +117,11 @@ class ActuatorNumbers(Table):
     """
 
     joint: np.ndarray = column(dtype=np.int64, index="joint", default=0)
+    tendon: np.ndarray = column(dtype=np.int64, index="tendon", default=-1)
+    sites: np.ndarray = column(dtype=np.int64)
+    link: np.ndarray = column(2, dtype=np.int64, index="link", default=-1)
+    pos: np.ndarray = column(2, 3)
+    quat: np.ndarray = column(2, 4, default=(1.0, 0.0, 0.0, 0.0))
     gear: np.ndarray = column(6)
     gain: np.ndarray = column(3)
     bias: np.ndarray = column(3)
@@ -129,12 +140,13 @@ class EqualityNumbers(Table):
 
     Attributes:
         kind: (E,) index of EQUALITIES: connect, both frames have one origin; weld, they are one frame; joint, with
-            the displacements x, y of the joints from their rest, x = sum of polynomial[k] y^k, or polynomial[0].
+            the displacements x, y of the joints from their rest, x = sum of polynomial[k] y^k, or polynomial[0];
+            tendon, the same of the lengths of tendons.
         link: (E, 2) of both sides; -1 = the world. pos, quat: (E, 2, 3), (E, 2, 4) their frames.
-        joint: (E, 2) indices of the joints; -1 = there is no other.
+        joint, tendon: (E, 2) indices of the joints or tendons; -1 = there is no other.
         polynomial: (E, 5), m or rad by powers of m or rad.
         torquescale: (E,) weight of a weld's rotation, m.
-        weight: (E, 2) inverse weights of both bodies together, 1/kg and 1/(kg m^2), or (of both joints, 0).
+        weight: (E, 2) inverse weights of both bodies together, 1/kg and 1/(kg m^2), or (of both joints or tendons, 0).
         solref, solimp: (E, 2), (E, 5).
     """
 
@@ -143,6 +155,7 @@ class EqualityNumbers(Table):
     pos: np.ndarray = column(2, 3)
     quat: np.ndarray = column(2, 4, default=(1.0, 0.0, 0.0, 0.0))
     joint: np.ndarray = column(2, dtype=np.int64, index="joint", default=-1)
+    tendon: np.ndarray = column(2, dtype=np.int64, index="tendon", default=-1)
     polynomial: np.ndarray = column(5)
     torquescale: np.ndarray = column()
     weight: np.ndarray = column(2)
@@ -152,17 +165,50 @@ class EqualityNumbers(Table):
 
 @dataclass(frozen=True, eq=False)
 class TendonNumbers(Table):
-    """Per joint, a hinge or slide, that the fixed tendon of an actuator passes.
+    """Per tendon. Its length is the sum of its parts, see TendonPartNumbers.
 
     Attributes:
-        actuator: (N,) index of the actuator.
-        joint: (N,) index of the joint.
-        coefficient: (N,) length of tendon per m or rad.
+        stiffness: (T,) of a spring that acts where the length is outside of `spring` (T, 2), m.
+        damping, armature: (T,) by the rate of its length.
+        range: (T, 2) limits of its length; -inf and inf where there is none. margin: (T,) of the limits.
+        solref, solimp: (T, 2), (T, 5) of the limits.
+        frictionloss: (T,) dry friction; zero where the file's flags switch it off.
+        loss_solref, loss_solimp: (T, 2), (T, 5) of the dry friction.
+        weight: (T,) MuJoCo's tendon_invweight0. rest: (T,) length at qpos0.
     """
 
-    actuator: np.ndarray = column(dtype=np.int64, index="actuator")
-    joint: np.ndarray = column(dtype=np.int64, index="joint")
+    stiffness: np.ndarray = column()
+    spring: np.ndarray = column(2)
+    damping: np.ndarray = column()
+    armature: np.ndarray = column()
+    range: np.ndarray = column(2, default=(-np.inf, np.inf))
+    margin: np.ndarray = column()
+    solref: np.ndarray = column(2, default=DEFAULT_SOLREF)
+    solimp: np.ndarray = column(5, default=DEFAULT_SOLIMP)
+    frictionloss: np.ndarray = column()
+    loss_solref: np.ndarray = column(2, default=DEFAULT_SOLREF)
+    loss_solimp: np.ndarray = column(5, default=DEFAULT_SOLIMP)
+    weight: np.ndarray = column(default=1.0)
+    rest: np.ndarray = column()
+
+
+@dataclass(frozen=True, eq=False)
+class TendonPartNumbers(Table):
+    """Per joint, a hinge or slide, that a fixed tendon passes: coefficient * q; and per straight part of another:
+    coefficient * distance of two points.
+
+    Attributes:
+        tendon: (N,) index of the tendon.
+        joint: (N,) index of the joint; -1 = a straight part.
+        coefficient: (N,) length of tendon per m or rad; one over the divisor of the pulley before it.
+        link: (N, 2) of the points; -1 = the world. pos: (N, 2, 3) the points.
+    """
+
+    tendon: np.ndarray = column(dtype=np.int64, index="tendon")
+    joint: np.ndarray = column(dtype=np.int64, index="joint", default=-1)
     coefficient: np.ndarray = column()
+    link: np.ndarray = column(2, dtype=np.int64, index="link", default=-1)
+    pos: np.ndarray = column(2, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +289,7 @@ TABLES: dict[str, type[Table]] = {
     "actuators": ActuatorNumbers,
     "equalities": EqualityNumbers,
     "tendons": TendonNumbers,
+    "tendon_parts": TendonPartNumbers,
     "pairs": ExplicitPairs,
     "mocaps": MocapNumbers,
 }
@@ -253,7 +300,7 @@ class MujocoNumbers:
     """All of it. Contact parameters of geoms and grounds are theirs: `Geom.contact`, `GroundGeom.contact`.
 
     Attributes:
-        bodies, joints, dofs, actuators, equalities, tendons, pairs, mocaps: tables, see their classes.
+        bodies, joints, dofs, actuators, equalities, tendons, tendon_parts, pairs, mocaps: tables, see their classes.
         actuator_names: A strings.
         qpos_spring: (Q,) configuration in which springs exert nothing.
         geom_body: (G,) per entry of `RigidModel.geoms` the index of its body; -1 = world.
@@ -274,6 +321,7 @@ class MujocoNumbers:
     unsupported: tuple[tuple[str, str], ...] = ()
     equalities: EqualityNumbers = field(default_factory=lambda: EqualityNumbers.defaults(0, {}))
     tendons: TendonNumbers = field(default_factory=lambda: TendonNumbers.defaults(0, {}))
+    tendon_parts: TendonPartNumbers = field(default_factory=lambda: TendonPartNumbers.defaults(0, {}))
     pairs: ExplicitPairs = field(default_factory=lambda: ExplicitPairs.defaults(0, {}))
     mocaps: MocapNumbers = field(default_factory=lambda: MocapNumbers.defaults(0, {}))
 
@@ -318,7 +366,7 @@ def join(parts: Iterable[tuple[MujocoNumbers, int, int, str]], pairs: Iterable[t
         pairs: further pairs of links, counted in all, that never touch.
     """
     listed = list(parts)
-    counts = {"body": 0, "joint": 0, "act": 0, "actuator": 0, "geom": 0}
+    counts = {"body": 0, "joint": 0, "act": 0, "tendon": 0, "geom": 0}
     columns: dict[str, dict[str, list[np.ndarray]]] = {
         table: {each.name: [] for each in fields(kind)} for table, kind in TABLES.items()
     }
@@ -338,7 +386,7 @@ def join(parts: Iterable[tuple[MujocoNumbers, int, int, str]], pairs: Iterable[t
         counts["body"] += len(numbers.bodies)
         counts["joint"] += len(numbers.joints)
         counts["act"] += numbers.n_activations
-        counts["actuator"] += len(numbers.actuators)
+        counts["tendon"] += len(numbers.tendons)
         counts["geom"] += len(numbers.geom_body)
     tables: dict[str, Any] = {
         table: TABLES[table](**{name: np.concatenate(arrays) for name, arrays in columns[table].items()})

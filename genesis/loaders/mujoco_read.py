@@ -21,10 +21,10 @@ from genesis.loaders.mujoco_numbers import (
     MocapNumbers,
     MujocoNumbers,
     MujocoOptions,
-    TendonNumbers,
 )
 from genesis.loaders.mujoco_refusals import readable_actuators, unsupported_by_mujoco_model
 from genesis.loaders.pairs import read_pairs
+from genesis.loaders.tendons import read_tendons, translated_tendons
 
 
 def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -> MujocoNumbers:
@@ -32,6 +32,8 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
     actuators = readable_actuators(model)
     found = unsupported_by_mujoco_model(model)
     geoms = links.solids(model)
+    off = frozenset(name for name in ("limit", "frictionloss") if _disabled(model, name.upper(), "CONSTRAINT"))
+    tendons, tendon_parts = read_tendons(model, links, off)
     return MujocoNumbers(
         bodies=_bodies(model, links),
         joints=_joints(model),
@@ -41,8 +43,9 @@ def read_numbers(model: Any, links: Links, name: str, allowed: frozenset[str]) -
             solref=model.dof_solref,
             solimp=model.dof_solimp,
         ),
-        actuators=_actuators(model, actuators),
-        tendons=_tendons(model, actuators),
+        actuators=_actuators(model, links, actuators),
+        tendons=tendons,
+        tendon_parts=tendon_parts,
         actuator_names=tuple(model.actuator(index).name or f"actuator {index}" for index in actuators),
         qpos_spring=model.qpos_spring,
         geom_body=model.geom_bodyid[geoms] - 1,
@@ -72,6 +75,7 @@ def _bodies(model: Any, links: Links) -> BodyNumbers:
         mass=model.body_mass[1:],
         inertia=model.body_inertia[1:],
         box=fluid_boxes(model.body_mass[1:], model.body_inertia[1:]),
+        gravcomp=model.body_gravcomp[1:],
     )
 
 
@@ -89,7 +93,7 @@ def _joints(model: Any) -> JointNumbers:
     )
 
 
-def _actuators(model: Any, indices: list[int]) -> ActuatorNumbers:
+def _actuators(model: Any, links: Links, indices: list[int]) -> ActuatorNumbers:
     activation = model.actuator_dyntype[indices].astype(np.int64)
     affine = (model.actuator_biastype[indices] == int(mujoco().mjtBias.mjBIAS_AFFINE))[:, None]
     gain = model.actuator_gainprm[indices, :3].copy()
@@ -97,15 +101,18 @@ def _actuators(model: Any, indices: list[int]) -> ActuatorNumbers:
     gain[fixed, 1:] = 0.0
     clamped = not _disabled(model, "CLAMPCTRL")
     act = np.cumsum(activation > 0) - 1
+    rows, pulls, targets = translated_tendons(model), _of_kind(model, indices, "TENDON"), model.actuator_trnid[indices]
     return ActuatorNumbers(
-        joint=np.where(_on_tendons(model, indices), -1, model.actuator_trnid[indices, 0]),
+        joint=np.where(_of_kind(model, indices, "JOINT", "JOINTINPARENT"), model.actuator_trnid[indices, 0], -1),
+        tendon=np.array([rows.index(own[0]) if on else -1 for own, on in zip(targets, pulls, strict=True)], int),
+        **_sites(model, links, indices),
         gear=model.actuator_gear[indices],
         gain=gain,
         bias=np.where(affine, model.actuator_biasprm[indices, :3], 0.0),
         control_range=_ranges(
             model.actuator_ctrllimited[indices].astype(bool) & clamped, model.actuator_ctrlrange[indices]
         ),
-        force_range=_ranges(model.actuator_forcelimited[indices], model.actuator_forcerange[indices]),
+        force_range=_force_ranges(model, indices),
         activation_range=_ranges(model.actuator_actlimited[indices], model.actuator_actrange[indices]),
         activation=activation,
         time=np.where(activation >= ACTIVATIONS.index("filter"), model.actuator_dynprm[indices, 0], 1.0),
@@ -114,18 +121,37 @@ def _actuators(model: Any, indices: list[int]) -> ActuatorNumbers:
     )
 
 
-def _on_tendons(model: Any, indices: list[int]) -> np.ndarray:
-    return model.actuator_trntype[indices] == int(mujoco().mjtTrn.mjTRN_TENDON)
+def _sites(model: Any, links: Links, indices: list[int]) -> dict[str, np.ndarray]:
+    """What `ActuatorNumbers` says of sites."""
+    whole = ActuatorNumbers.defaults(len(indices), {})
+    sites, link, pos, quat = (getattr(whole, name).copy() for name in ("sites", "link", "pos", "quat"))
+    for row, index in enumerate(indices):
+        if model.actuator_trntype[index] == int(mujoco().mjtTrn.mjTRN_SITE):
+            own = [int(site) for site in model.actuator_trnid[index] if site >= 0]
+            sites[row] = len(own)
+            for side, site in enumerate(own):
+                body = int(model.site_bodyid[site])
+                link[row, side] = links.of_body[body]
+                place = links.place(body, model.site_pos[site].copy(), model.site_quat[site].copy())
+                pos[row, side], quat[row, side] = place
+    return {"sites": sites, "link": link, "pos": pos, "quat": quat}
 
 
-def _tendons(model: Any, indices: list[int]) -> TendonNumbers:
-    rows = []
-    for row in np.flatnonzero(_on_tendons(model, indices)).tolist():
-        tendon = model.actuator_trnid[indices[row], 0]
-        first = model.tendon_adr[tendon]
-        for wrap in range(first, first + model.tendon_num[tendon]):
-            rows.append((row, model.wrap_objid[wrap], model.wrap_prm[wrap]))
-    return TendonNumbers(*(np.array([row[c] for row in rows]) for c in range(3)))
+def _force_ranges(model: Any, indices: list[int]) -> np.ndarray:
+    """(A, 2) with that of the tendon that an actuator pulls."""
+    ranges = _ranges(model.actuator_forcelimited[indices], model.actuator_forcerange[indices])
+    limited = getattr(model, "tendon_actfrclimited", None)
+    if limited is not None and np.any(limited):
+        for row in np.flatnonzero(_of_kind(model, indices, "TENDON")).tolist():
+            tendon = model.actuator_trnid[indices[row], 0]
+            if limited[tendon]:
+                ranges[row] = np.clip(model.tendon_actfrcrange[tendon], *ranges[row])
+    return ranges
+
+
+def _of_kind(model: Any, indices: list[int], *names: str) -> np.ndarray:
+    """(A,) bool: whether its transmission is one of these."""
+    return np.isin(model.actuator_trntype[indices], [int(getattr(mujoco().mjtTrn, f"mjTRN_{name}")) for name in names])
 
 
 def _options(model: Any, name: str) -> MujocoOptions:

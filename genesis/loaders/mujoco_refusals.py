@@ -11,14 +11,15 @@ from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import is_paired, solid_geoms, touches
 from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
 from genesis.loaders.parts import ContactNumbers, check_solimp, check_solref
+from genesis.loaders.tendons import tendon_problem
 
 if TYPE_CHECKING:
     from genesis.loaders.model import RigidModel
 
-DISABLING = ("PASSIVE", "DAMPER", "ACTUATION", "CONTACT", "CONSTRAINT")
-"""Flags that switch off what here cannot be switched off by the numbers of the record."""
-ENABLING = ("OVERRIDE", "INVDISCRETE", "SLEEP", "DIAGEXACT", "IPC", "SPECULATIVE")
-"""Flags that change what is simulated; the others measure."""
+DISABLING = ("ACTUATION", "CONTACT", "CONSTRAINT")
+"""Flags that switch off what `mujoco_flags` may not have switched off by numbers."""
+ENABLING = ("OVERRIDE", "SLEEP", "DIAGEXACT", "IPC", "SPECULATIVE")
+"""Flags that change what is simulated; the others measure, or are of inverse dynamics."""
 OF_ACTUATORS = ("activation", "actuator", "transmission")
 """Categories of refused actuators."""
 REMEDY = "Remove them from the file, or name them in allow to load without them"
@@ -98,8 +99,9 @@ def _options(model: Any) -> Iterator[tuple[str, str]]:
 
 def _objects(model: Any) -> Iterator[tuple[str, str]]:
     for index in range(model.ntendon):
-        if _tendon_acts(model, index):
-            yield "tendon", _label("tendon", index, model.tendon(index).name)
+        reason = tendon_problem(model, index)
+        if reason:
+            yield "tendon", f"{_label('tendon', index, model.tendon(index).name)} ({reason})"
     for index in range(model.neq):
         if not is_translated(model, index):
             yield "equality", _label("equality", index, model.equality(index).name)
@@ -108,10 +110,6 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
             yield "adhesion", _label("pair", index, model.pair(index).name)
     for category, count in (("flex", model.nflex), ("plugin", model.nplugin)):
         yield from ((category, f"{category} {index}") for index in range(count))
-    for index in range(model.nbody):
-        label = _label("body", index, model.body(index).name)
-        if model.body_gravcomp[index] != 0:
-            yield "gravcomp", label
     solids = set(solid_geoms(model))
     touching = [i for i in range(model.ngeom) if touches(model, i) or is_paired(model, i)]
     with_ground = {int(model.geom_bodyid[i]) for i in touching if i not in solids}
@@ -124,8 +122,8 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
             yield "exclude", f"{_label('exclude', index, model.exclude(index).name)} (with the ground)"
     for index in range(model.njnt):
         label, dof = _label("joint", index, model.joint(index).name), model.jnt_dofadr[index]
-        if model.jnt_actgravcomp[index]:
-            yield "gravcomp", label
+        if model.jnt_actgravcomp[index] and model.jnt_actfrclimited[index] and model.body_gravcomp.any():
+            yield "gravcomp", f"{label} (within the range of its actuators' force)"
         curved = (_rest(model, "jnt_stiffness", index), _rest(model, "dof_damping", dof),
                   _newer(model, "jnt_stiffnesspoly", index), _newer(model, "dof_dampingpoly", dof))  # fmt: skip
         if any(np.any(values != 0) for values in curved):
@@ -140,12 +138,6 @@ def _objects(model: Any) -> Iterator[tuple[str, str]]:
             yield "adhesion", label
         if np.any(_newer(model, "geom_surfacevel", index) != 0):
             yield "surface_velocity", label
-
-
-def _tendon_acts(model: Any, index: int) -> bool:
-    """Whether a tendon exerts forces of its own; actuators on it are told as actuators."""
-    names = ("limited", "stiffness", "stiffnesspoly", "damping", "dampingpoly", "frictionloss", "armature")
-    return any(np.any(_newer(model, f"tendon_{name}", index) != 0) for name in (*names, "actfrclimited"))
 
 
 def _actuators(model: Any) -> Iterator[tuple[str, str]]:
@@ -165,16 +157,16 @@ def _actuator_problem(model: Any, index: int) -> str | None:
     kinds = (dyn.mjDYN_NONE, dyn.mjDYN_INTEGRATOR, dyn.mjDYN_FILTER, dyn.mjDYN_FILTEREXACT)
     if model.actuator_dyntype[index] not in [int(kind) for kind in kinds]:
         return "activation"
-    joint = int(model.actuator_trnid[index, 0])  # or the tendon
+    own = int(model.actuator_trnid[index, 0])  # joint, tendon or site
     straight = (int(mujoco().mjtJoint.mjJNT_HINGE), int(mujoco().mjtJoint.mjJNT_SLIDE))
     kind = model.actuator_trntype[index]
     if kind == int(trn.mjTRN_TENDON):
-        if model.wrap_type[model.tendon_adr[joint]] != int(mujoco().mjtWrap.mjWRAP_JOINT):
+        if tendon_problem(model, own):
             return "transmission"
     elif kind == int(trn.mjTRN_JOINTINPARENT):
-        if model.jnt_type[joint] not in straight:
+        if model.jnt_type[own] not in straight:
             return "transmission"
-    elif kind != int(trn.mjTRN_JOINT):
+    elif kind not in (int(trn.mjTRN_JOINT), int(trn.mjTRN_SITE)):
         return "transmission"
     if model.actuator_gaintype[index] not in (int(gain.mjGAIN_FIXED), int(gain.mjGAIN_AFFINE)):
         return "actuator"
@@ -233,6 +225,15 @@ def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
     for row in range(len(numbers.equalities)):
         check_solref(f"solref of equality {row} of {model.name}", numbers.equalities.solref[row].tolist())
         check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
+    for row in range(len(numbers.tendons)):
+        what = f"tendon {row} of {model.name}"
+        for name, of in (("", "limits"), ("loss_", "dry friction")):
+            check_solref(f"solref of the {of} of {what}", getattr(numbers.tendons, f"{name}solref")[row].tolist())
+            check_solimp(f"solimp of the {of} of {what}", getattr(numbers.tendons, f"{name}solimp")[row].tolist())
+        for name in ("stiffness", "damping", "armature", "frictionloss"):
+            number = getattr(numbers.tendons, name)[row]
+            if not 0 <= number < np.inf:
+                _fail(f"{name} of {what}", "be finite and >= 0", number)
     pairs = numbers.pairs
     for row in range(len(pairs)):
         shapes = [model.geoms[i] if i >= 0 else model.grounds[pairs.ground[row]] for i in pairs.geom[row].tolist()]

@@ -13,7 +13,7 @@ def column(*shape: int, dtype: type = np.float64, index: str = "", default: Any 
 
     Args:
         shape: of one row.
-        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "actuator" |
+        index: What integers >= 0 count, which shift when tables are joined: "body" | "link" | "joint" | "tendon" |
             "act" | "geom" | "ground" | "".
         default: of the rows of `Table.defaults`.
     """

@@ -10,6 +10,7 @@ from genesis.loaders.actuators import read_actuators
 from genesis.loaders.contacts import read_exclusions, read_geoms, read_grounds
 from genesis.loaders.links import Links, aliases, mass_properties, three
 from genesis.loaders.model import RigidModel
+from genesis.loaders.mujoco_flags import flags_in_numbers
 from genesis.loaders.mujoco_read import read_numbers
 from genesis.loaders.mujoco_refusals import (
     check_for_mujoco,
@@ -39,14 +40,16 @@ def translate(
         lost: unsupported elements that are in the file but not in `model`: category -> names.
         contact: the contact model that is to simulate it, "compliant" | "mujoco".
     """
+    compliant, original = contact == "compliant", model
+    reduced = flags_in_numbers(model)
+    model = model if compliant else reduced
     links = Links(model, with_pairs=contact == "mujoco")
     excluded, partly = read_exclusions(model, links)
-    compliant = contact == "compliant"
-    of_mujoco = grouped(unsupported_by_mujoco_model(model))
-    lacking = unsupported(model, partly) | lost if compliant else of_mujoco
+    of_mujoco = grouped(unsupported_by_mujoco_model(reduced))
+    lacking = unsupported(original, partly) | lost if compliant else of_mujoco
     if "mimic" in lost:  # constraints of a URDF file are of those joints
         lacking.pop("equality", None)
-    elsewhere = [*known_to_mujoco_model(model, lacking), *(category for category in lost if category in lacking)]
+    elsewhere = [*known_to_mujoco_model(reduced, lacking), *(category for category in lost if category in lacking)]
     warnings = refuse(source, lacking, allowed, dict.fromkeys(elsewhere) if compliant else ())
     if compliant and np.any(model.opt.gravity != STANDARD_GRAVITY):
         told = tuple(model.opt.gravity.tolist())

@@ -45,7 +45,12 @@ class Files:
         """Load, print tables, return the report."""
         about = report.machine()
         paths = [path for path in distinct(self.folder) if self.words in str(path)][:: self.every]
-        found = list(results(paths, ["--repair"] * self.repair + [f"--steps={self.steps}"] * (self.steps > 0)))
+        found = []
+        for row in results(paths, ["--repair"] * self.repair + [f"--steps={self.steps}"] * (self.steps > 0)):
+            found.append(row)
+            differs = ", ".join(f"{key} {row[key]:.1e}" for key in ("mass", "moved") if key in row)
+            told = row.get("skipped") or ", ".join(row["reasons"]) or f"loads {differs}"
+            print(f"{len(found)}/{len(paths)} {Path(row['path']).relative_to(self.folder)}: {told}", file=sys.stderr)
         for kind in ("MJCF", "URDF"):
             self._tell(kind, [row for row in found if row["kind"] == kind])
         result = {"benchmark": "files", "machine": about, "files": found}

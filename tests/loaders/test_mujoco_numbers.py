@@ -27,6 +27,7 @@ from genesis.loaders import (
 )
 from genesis.loaders.library import FOLDER
 from genesis.loaders.mujoco_numbers import TABLES
+from tests.loaders.mujoco_files import BODY, EVERYTHING, from_text, load
 from tests.loaders.random_trees import random_tree
 
 mujoco = pytest.importorskip("mujoco")
@@ -40,15 +41,6 @@ THEIRS = sorted(ASSETS.glob("*.xml"))
 
 def close(ours, theirs):
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-300)
-
-
-def load(path, **settings):
-    return load_mjcf(path, cache=False, contact="mujoco", **settings)
-
-
-def from_text(tmp_path, text, **settings):
-    (tmp_path / "model.xml").write_text(text)
-    return load(tmp_path / "model.xml", **settings), mujoco.MjModel.from_xml_string(text)
 
 
 @pytest.mark.parametrize("path", SHIPPED + THEIRS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -154,31 +146,6 @@ def test_neither_shipped_robots_nor_shapes_need_mujoco():
 
 def _ant_and_box():
     return fuse([load_robot("ant"), primitive("box", (1, 1, 1), 1.0, 0.5)])
-
-
-EVERYTHING = """<mujoco><option timestep="0.004" integrator="implicitfast" cone="elliptic" impratio="3" iterations="7"
-  tolerance="1e-9" ls_iterations="11" gravity="0 1 -5" density="1.2" viscosity="0.1" wind="1 2 3" solver="CG">
-  <flag refsafe="disable" eulerdamp="disable" warmstart="disable" filterparent="disable"/></option>
-<asset><hfield name="hills" nrow="3" ncol="3" elevation="0 1 2 3 4 5 6 7 8" size="1 1 .5 .25"/></asset>
-<worldbody><geom name="floor" type="plane" size="1 1 1" pos="0 0 -3" condim="6" margin=".01"/>
-<geom name="land" type="hfield" hfield="hills" pos="5 0 0" gap=".02"/>
-<body name="a"><joint name="free" type="free" stiffness="3" frictionloss=".2" solreffriction=".03 1.5"
-    solimpfriction=".8 .9 .01 .4 3"/>
-  <geom name="g" size=".1" condim="4" friction=".4 .02 .003" margin=".03" gap=".01" solref="-200 -10"
-    solimp="0 .9 .02 .6 1" solmix="2.5" priority="3" contype="5" conaffinity="6"/>
-  <body name="welded" pos="0 0 .2" quat=".6 .8 0 0"><geom name="w" type="box" size=".1 .2 .3"/></body>
-  <body name="b" pos="0 0 1"><joint name="ball" type="ball" range="0 40" limited="true" margin=".05" stiffness="4"
-      solreflimit=".05 .7" solimplimit=".7 .8 .03 .3 4"/><geom size=".1"/>
-    <body name="c" pos="0 0 1"><joint name="hinge" range="-30 50" ref="10" stiffness="5" springref="20" armature=".3"
-      damping=".2" actuatorfrcrange="-4 6"/><geom size=".1"/></body></body></body>
-<body name="s" pos="3 0 0"><joint name="slide" type="slide" range="-1 2"/><geom size=".2"/></body></worldbody>
-<contact><exclude body1="s" body2="welded"/></contact>
-<actuator><general name="plain" joint="hinge" gear="3" gaintype="affine" gainprm="1 2 3" biastype="affine"
-    biasprm="4 5 6" ctrlrange="-1 2" forcerange="-3 4"/>
-  <general name="vector" joint="ball" gear="1 2 3" dyntype="filter" dynprm=".3" actrange="-1 3" actearly="true"/>
-  <general name="six" joint="free" gear="1 2 3 4 5 6"/>
-  <general name="sum" joint="slide" dyntype="integrator" biasprm="9 9 9"/>
-  <general name="exact" joint="slide" dyntype="filterexact" dynprm=".2" gainprm="2 7 7"/></actuator></mujoco>"""
 
 
 def test_everything_of_a_file_is_there(tmp_path):
@@ -317,16 +284,29 @@ def test_files_that_disagree_are_refused_naming_both_values(tmp_path):
         agreed([options, other], "impratio", 5.0)
 
 
-BODY = '<worldbody><body name="b"><joint name="j" {joint}/><geom name="g" size=".1" {geom}/></body></worldbody>'
-LENGTH = '<tendon><fixed name="t"><joint joint="j" coef="1"/></fixed></tendon>'
+WRAPPED = (
+    '<worldbody><site name="p" pos="1 0 0"/><site name="q" pos="-1 0 1"/></worldbody>'
+    '<tendon><spatial name="t"><site site="p"/><geom geom="g"/><site site="q"/></spatial></tendon>'
+)
+FIXED = '<tendon><fixed name="t" {}><joint joint="j" coef="1"/></fixed></tendon>'
+FILTER = '<actuator><general name="f" joint="j" dyntype="filter" dynprm="1"/></actuator>'
 WRONG = [
-    ('<option><flag actuation="disable"/></option>' + BODY, "flag: actuation disabled"),
-    ('<option><flag override="enable"/></option>' + BODY, "flag: override enabled"),
+    ('<option><flag actuation="disable"/></option>' + BODY + FILTER, "flag: actuation disabled"),
+    ('<option actuatorgroupdisable="0"/>' + BODY + FILTER, "flag: actuator groups disabled"),
+    ('<option o_friction="1 2 .1 .1 .1"><flag override="enable"/></option>' + BODY, "flag: override enabled"),
     ('<option noslip_iterations="3"/>' + BODY, "flag: noslip iterations"),
     (BODY.replace("{geom}", 'fluidshape="ellipsoid"'), r"fluid: g \(fluidshape ellipsoid\)"),
-    (BODY + '<contact><pair name="p" geom1="g" geom2="h"/></contact>', "pair: p"),
-    (BODY + LENGTH + '<equality><tendon name="e" tendon1="t"/></equality>', "equality: e"),
-    (BODY + '<tendon><fixed name="t" stiffness="2"><joint joint="j" coef="1"/></fixed></tendon>', "tendon: t"),
+    (BODY + WRAPPED, r"tendon: t \(wraps around a geom\)"),
+    (BODY + WRAPPED + '<equality><tendon name="e" tendon1="t"/></equality>', r"equality: e"),
+    (BODY + WRAPPED + '<actuator><motor name="m" tendon="t"/></actuator>', "transmission: m"),
+    (BODY + WRAPPED.replace('<geom geom="g"/>', "").replace('name="t"', 'name="t" armature="1"'), "armature between"),
+    (BODY + FIXED.format('stiffness="1 2"'), r"tendon: t \(springs or dampers that are not linear\)"),
+    (BODY + FIXED.format('solreflimit="1 -1"'), r"solref of the limits of tendon 0 of model must .*got \(1.0, -1.0\)"),
+    (BODY + FIXED.format('frictionloss="-1"'), "frictionloss of tendon 0 of model must be finite and >= 0, got -1"),
+    (
+        BODY.replace("{joint}", 'actuatorgravcomp="true" actuatorfrcrange="-1 1"').replace('"b"', '"b" gravcomp="1"'),
+        "gravcomp: j .within the range",
+    ),
     (BODY + '<actuator><muscle name="m" joint="j" lengthrange="0 1"/></actuator>', "activation: m"),
     (BODY.replace("{joint}", 'stiffness="1 2"'), "nonlinear: j"),
     (BODY.replace("{geom}", 'solmix="-1"'), "solmix of geom 'g' of model must be finite and >= 0, got -1"),
@@ -348,11 +328,11 @@ def test_what_cannot_be_simulated_is_refused_by_name(inside, told, tmp_path):
 
 
 def test_a_model_of_the_compliant_kind_is_judged_when_it_is_used(tmp_path):
-    inside = BODY.format(joint="", geom="") + '<tendon><fixed name="t"><joint joint="j" coef="1"/></fixed></tendon>'
+    inside = BODY.format(joint="", geom="") + FIXED.format("")
     (tmp_path / "idle.xml").write_text(f"<mujoco>{inside}</mujoco>")
     with pytest.raises(GenesisValueError, match="tendon: t"):
         load_mjcf(tmp_path / "idle.xml", cache=False)
-    load(tmp_path / "idle.xml")  # it exerts nothing
+    load(tmp_path / "idle.xml")
     (tmp_path / "slip.xml").write_text(
         f'<mujoco><option noslip_iterations="3"/>{BODY.format(joint="", geom="")}</mujoco>'
     )

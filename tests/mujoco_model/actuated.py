@@ -54,7 +54,7 @@ def arm(seed: int, integrator: str) -> str:
     for k in range(N_ACTUATORS):
         on_tendon = k in (1, 5)
         place = f'tendon="t{k // 5}"' if on_tendon else f'joint="j{k % 3}"'
-        actuators += _actuator(rng, k, place, damps=not (on_tendon and integrator == "implicitfast"))
+        actuators += _actuator(rng, k, place)
     return (
         f'<mujoco model="arm"><option timestep="0.004" integrator="{integrator}"/><worldbody>{inside}</worldbody>'
         f"<tendon>{tendons}</tendon><actuator>{actuators}"
@@ -62,11 +62,9 @@ def arm(seed: int, integrator: str) -> str:
     )
 
 
-def _actuator(rng: np.random.Generator, k: int, place: str, damps: bool) -> str:
+def _actuator(rng: np.random.Generator, k: int, place: str) -> str:
     dynamics = DYNAMICS[k % 4]
     gain, bias = rng.uniform(-1.5, 1.5, 3), rng.uniform(-1.0, 1.0, 3) * (0.3, 1.0, 0.5)
-    if not damps:
-        gain[2] = bias[2] = 0.0
     affine = k % 3 != 0
     numbers = " ".join(f"{x:.5f}" for x in (gain if affine else gain[:1]))
     more = f'gaintype="{"affine" if affine else "fixed"}" gainprm="{numbers}" gear="{rng.uniform(0.4, 1.6):.5f}" '

@@ -176,16 +176,16 @@ class Engine:
     def close_to_activation(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> bool:
         """Whether in some evaluation of the steps a row is within `CLOSE` of where it begins to be there."""
         stages = self.stages(qpos, qvel, ctrl)
-        geom, joint = self.m.geom_margin.copy(), self.m.jnt_margin.copy()
+        geom, joint, tendon = self.m.geom_margin.copy(), self.m.jnt_margin.copy(), self.m.tendon_margin.copy()
         grounds = self.m.body_weldid[self.m.geom_bodyid] == 0  # a contact's margin is that of both geoms
         met = []
         try:
             for off in (-CLOSE, CLOSE):
                 self.m.geom_margin[:] = np.where(grounds, geom + off, geom)
-                self.m.jnt_margin[:] = joint + off
+                self.m.jnt_margin[:], self.m.tendon_margin[:] = joint + off, tendon + off
                 met.append([len(self.evaluation(*state).kinds) for state in stages])
         finally:
-            self.m.geom_margin[:], self.m.jnt_margin[:] = geom, joint
+            self.m.geom_margin[:], self.m.jnt_margin[:], self.m.tendon_margin[:] = geom, joint, tendon
         return met[0] != met[1]
 
     def jumps(self, qpos: np.ndarray, qvel: np.ndarray, ctrl: np.ndarray) -> bool:

@@ -4,6 +4,7 @@ import functools
 
 from tests.mujoco_model.engine import GYMNASIUM, Engine, gymnasium_text
 from tests.mujoco_model.heaps import FREE_BODIES, heap
+from tests.mujoco_model.pulled import pulled
 from tests.mujoco_model.random_trees import CONES, DIMENSIONS, GEOMS, INTEGRATORS, ROOTS, Kinds, random_tree
 
 PINNED: dict[str, Kinds] = {
@@ -28,18 +29,24 @@ HEAPS: dict[str, dict] = {
     "heap of round shapes, RK4, elliptic": {
         "kinds": ("sphere", "capsule"), "integrator": "RK4", "cone": "elliptic", "dimensions": DIMENSIONS
     },
-    "heap of boxes": {"kinds": ("box",)},
+    "heap of boxes": {"kinds": ("box",), "integrator": "implicitfast"},
     "heap of primitives": {
         "kinds": ("box", "capsule", "sphere"), "integrator": "Euler", "cone": "elliptic",
         "dimensions": DIMENSIONS,
     },
 }  # fmt: skip
 """Bodies on bodies; the seed is their place."""
+PULLS: dict[str, dict] = {
+    "pulled": {},
+    "pulled, implicitfast": {"integrator": "implicitfast"},
+    "pulled, RK4, elliptic": {"integrator": "RK4", "option": 'cone="elliptic"', "touch": 1},
+}
+"""What tendons and sites pull."""
 FREE = "free bodies"
 FAST = ("half_cheetah", "RK4, elliptic", "heap of boxes")
 """Compared by default; kernels of each are compiled anew."""
 RANDOM = tuple(f"tree {seed}" for seed in range(24))
-SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, FREE, *RANDOM) if name not in FAST)
+SLOW = tuple(name for name in (*GYMNASIUM, *PINNED, *HEAPS, *PULLS, FREE, *RANDOM) if name not in FAST)
 
 
 def text_of(name: str) -> str:
@@ -48,6 +55,8 @@ def text_of(name: str) -> str:
         return gymnasium_text(name)
     if name in HEAPS:
         return heap(list(HEAPS).index(name), **HEAPS[name])
+    if name in PULLS:
+        return pulled(**PULLS[name])
     if name == FREE:
         return FREE_BODIES
     if name in PINNED:

@@ -42,13 +42,13 @@ class Ours:
         )
         law = gs.options.MujocoContact(**{"smoothing": 0.0, **(contact or {})})
         self.scene: Any = gs.Scene(sim_options=sim, rigid_options=gs.options.RigidOptions(contact=law, **(rigid or {})))
-        self.robot: Any = self.scene.add_entity(morph or gs.morphs.MJCF(file=file_of(text), allow=ignored(m)))
+        self.robot: Any = self.scene.add_entity(morph or gs.morphs.MJCF(file=file_of(text)))
         self.scene.build(n_envs=n_envs, outputs=outputs)
         self.model = self.robot.model
         self.text, self.n_envs, self.timestep = text, n_envs, h
         assert (self.model.n_qs, self.model.n_dofs) == (m.nq, m.nv), "numbers of coordinates must be MuJoCo's"
         order = [mujoco.mj_id2name(m, mujoco.mjtObj.mjOBJ_ACTUATOR, k) for k in range(m.nu)]
-        same = [want is None or a.name == want for a, want in zip(self.robot.actuators, order, strict=True)]
+        same = [want is None or name == want for name, want in zip(self.robot.actuator_names, order, strict=True)]
         assert all(same), "actuators must be in MuJoCo's order"
 
     def place(self, qpos: torch.Tensor, qvel: torch.Tensor) -> None:
@@ -59,6 +59,9 @@ class Ours:
 
     def drive(self, ctrl: torch.Tensor) -> None:
         """Give the actuators their controls (B, nu), cut off at their ranges."""
+        if self.model.actuator_table.others:
+            self.robot.control_actuators(ctrl)
+            return
         for kind in ("force", "position", "velocity"):
             mine = [(k, a) for k, a in enumerate(self.robot.actuators) if a.kind == kind]
             if not mine:
@@ -106,14 +109,6 @@ class Ours:
 def number(value: np.ndarray) -> torch.Tensor:
     """At the precision of the run."""
     return torch.tensor(np.asarray(value), dtype=gs.tc_float)
-
-
-def ignored(m: mujoco.MjModel) -> tuple[str, ...]:
-    """What the loader must be told to leave out, though it does nothing: tendons that exert no force."""
-    if not m.ntendon:
-        return ()
-    assert not np.any(m.tendon_stiffness) and not np.any(m.tendon_damping) and not np.any(m.tendon_limited)
-    return ("tendon",)
 
 
 def moved(model: Any, qpos: torch.Tensor, by: torch.Tensor) -> torch.Tensor:

@@ -200,8 +200,6 @@ def test_gains_and_biases_are_per_environment():
          'type="ball"', "Euler", "'x' .more than a servo alone on an axis of ball joint 'j3'"),
         ('<actuator><general name="f" joint="j3" gear="1 0 0" dyntype="filter" dynprm="1"/></actuator>',
          'type="ball"', "Euler", "actuator 'f' .more than a servo alone on an axis of ball joint"),
-        (TENDON + '<actuator><velocity name="t" tendon="t"/></actuator>', "", "implicitfast",
-         "force of actuator 't' on a tendon must not depend on its velocity with implicitfast, got actuator_bias -1"),
         ('<actuator><muscle name="pull" joint="j0" lengthrange="0 1"/></actuator>', "", "Euler", "activation: pull"),
         ('<actuator><motor name="push" body="w"/></actuator>'.replace("motor", "adhesion").replace("<adhesion",
          '<adhesion ctrlrange="0 1"'), "", "Euler", "transmission: push"),
@@ -244,13 +242,6 @@ def test_bad_controls_are_refused():
             call()
     after = scene.get_state()["rigid"]
     assert torch.equal(plain(after.dofs), before[0]) and torch.equal(plain(after.ctrl), before[1])
-
-
-def test_a_tendons_velocity_gain_is_refused_with_implicitfast():
-    _, robot = arm_of(TENDON + '<actuator><motor name="t" tendon="t"/></actuator>', integrator="implicitfast")
-    robot.set_actuators_gain([2.0, 1.0, 0.0])
-    with pytest.raises(gs.GenesisException, match="actuator 't' on a tendon must not depend on its velocity"):
-        robot.set_actuators_bias([0.0, 0.0, -1.0])
 
 
 def test_actuators_that_can_be_left_out_are(caplog):

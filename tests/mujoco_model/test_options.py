@@ -66,8 +66,6 @@ def test_options_out_of_range_are_refused(make, part):
         (SPHERE.format(geom=""), 'integrator="implicit"', "integrator must be one of Euler, implicitfast, RK4"),
         ('<body><joint type="free" stiffness="2"/><geom size="0.1" mass="1"/></body>', "",
          "stiffness of the free joint"),
-        ('<body><joint/><geom size="0.1"/><body><joint/><geom size="0.1"/></body></body></worldbody>'
-         '<option><flag filterparent="disable"/></option><worldbody>', "", "filterparent disabled in"),
     ],
 )  # fmt: skip
 def test_what_the_model_has_not_is_refused_by_name(body, option, part):

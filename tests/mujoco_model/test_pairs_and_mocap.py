@@ -302,6 +302,28 @@ def test_a_loop_that_closes_over_poses(what):
 
 
 @pytest.mark.precision("64")
+def test_robot_mathematics_sees_the_poses():
+    """Of what hangs on a mocap body, beside MuJoCo's; inverse kinematics of it is refused."""
+    ours, states = scene(), scene().states
+    robot, m, d = ours.robot, ours.engine.m, ours.engine.d
+    ours.place(*(number(x) for x in (states.qpos, states.qvel, states.ctrl)))
+    bias, jacobian = robot.get_bias_force(), robot.get_jacobian("bell")
+    pos, quat = robot.forward_kinematics(robot.get_qpos())
+    assert (pos - robot.get_links_pos()).abs().max() < 1e-12
+    assert (quat - robot.get_links_quat()).abs().max() < 1e-12
+    some = robot.forward_kinematics(robot.get_qpos()[[3, 7]], envs_idx=[3, 7])[0]
+    assert torch.equal(some, pos[[3, 7]])
+    for k, state in enumerate(states.chosen(np.arange(4))):
+        ours.engine.qacc(*state)
+        wanted = np.zeros((6, m.nv))
+        mujoco.mj_jacBody(m, d, wanted[:3], wanted[3:], m.body("bell").id)
+        assert np.abs(jacobian[k].detach().numpy() - wanted).max() < 1e-12
+        assert np.abs(bias[k].detach().numpy() - d.qfrc_bias).max() < 1e-10
+    with pytest.raises(gs.GenesisException, match="must not hang on a mocap body, got 'bell'"):
+        robot.inverse_kinematics("bell", pos=[0.0, 0.0, 0.0])
+
+
+@pytest.mark.precision("64")
 def test_poses_are_set_kept_and_reset():
     """Of some bodies in some environments; they are a part of the state."""
     ours = scene()

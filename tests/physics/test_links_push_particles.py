@@ -143,6 +143,7 @@ def test_gradients_by_everything_that_moves_a_link(arm, substeps, own):
         comparison.check(1e-4)
 
 
+@pytest.mark.slow
 def test_gradients_by_poses_of_mocap_bodies(tmp_path):
     """A body that is set anew in every step, and what hangs on it, push; in closed loop."""
     pytest.importorskip("mujoco")

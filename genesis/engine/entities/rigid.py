@@ -10,7 +10,6 @@ from genesis.engine.entities.articulated import Units
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.rigid_controls import FOLLOW_VEL, FORCE, TARGET_POS, TARGET_VEL
 from genesis.engine.entities.rigid_dynamics import RigidDynamics
-from genesis.engine.entities.rigid_mocap import RigidMocap
 from genesis.engine.entities.rigid_parameters import MODEL
 from genesis.engine.entities.rigid_visible import RigidVisible
 from genesis.engine.inputs import Array, Environments, indices
@@ -20,7 +19,7 @@ from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders.actuator_table import drive_ranges
 
 
-class RigidEntity(RigidDynamics, RigidMocap, RigidVisible):
+class RigidEntity(RigidDynamics, RigidVisible):
     """A tree of links and joints, or several. World frame; all setters and getters are differentiable.
 
     Setters act at once. They take a row for each environment, or with `envs_idx` for each chosen one, or one for all;

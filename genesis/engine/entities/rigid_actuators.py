@@ -192,6 +192,12 @@ class RigidActuators(RigidParameters):
         """(B, D) of the actuators with a law of their own at the present state, cut off at ranges."""
         offsets, table = self._offsets.actuators, self.model.actuator_table
         assert offsets is not None
+        changing = [table.names[index] for index, each in zip(table.others, table.changing, strict=True) if each]
+        if changing:
+            raise GenesisValueError(
+                f"get_dofs_force must be of actuators with constant moment arms, got {changing[0]!r} of {self.name!r}, "
+                "which pulls by sites. Read its controls, or velocities after a step."
+            )
         others, rows = list(table.others), numbers_of(self.model).actuators
         ctrl = self._read("ctrl", offsets.ctrl, len(others))
 

@@ -14,7 +14,7 @@ from genesis import runtime
 from genesis.checks import boolean, integer, number
 from genesis.engine.entities.articulated import RigidLink, Units
 from genesis.engine.entities.coordinates import unit
-from genesis.engine.entities.rigid_actuators import RigidActuators
+from genesis.engine.entities.rigid_mocap import RigidMocap
 from genesis.engine.inputs import Array, Environments
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
@@ -28,7 +28,7 @@ from genesis.solvers.rigid.tree import Placed, Tree
 Link = RigidLink | str | int
 
 
-class RigidDynamics(RigidActuators):
+class RigidDynamics(RigidMocap):
     """Abstract: the part of a rigid entity that has to do with its equations of motion and its kinematics."""
 
     def get_mass_mat(self, envs_idx: Environments = None) -> Tensor:
@@ -76,7 +76,7 @@ class RigidDynamics(RigidActuators):
         """
         chosen = list(self._links_idx(links_idx_local))
         rows = self._rows("qpos", qpos, ((self.n_qs,),), self._chosen(envs_idx))
-        placed = self._tree.place(self._coordinates.normalised(f"{self.name}.qpos", rows))
+        placed = self._tree.place(self._coordinates.normalised(f"{self.name}.qpos", rows), self._mocap_rows(envs_idx))
         world = (placed.pos + placed.origin)[:, chosen]
         return self._values.own(world), self._values.own(placed.quat[:, chosen])
 
@@ -206,7 +206,16 @@ class RigidDynamics(RigidActuators):
 
     def _placed(self) -> Placed:
         (qpos,) = self._present(self.get_qpos())
-        return self._tree.place(qpos)
+        return self._tree.place(qpos, self._mocap_rows(None))
+
+    def _mocap_rows(self, envs_idx: Environments) -> torch.Tensor | None:
+        """(K, M, 7) poses of mocap bodies, plain; None where there are none."""
+        return plain_of(self._poses(range(len(self._mocap)), envs_idx)) if self._mocap else None
+
+    def _root_of(self, link: int) -> int:
+        while self.model.parent[link] >= 0:
+            link = int(self.model.parent[link])
+        return link
 
     @staticmethod
     def _present(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -230,6 +239,11 @@ class RigidDynamics(RigidActuators):
         rows: list[list[torch.Tensor]] = [[], [], []]
         wanted = []
         for link, pos, quat, point in zip(links, poss, quats, points, strict=True):
+            if self._root_of(self._link(link)) in self._mocap:
+                raise GenesisValueError(
+                    f"links of inverse kinematics must not hang on a mocap body, got "
+                    f"{self.links[self._link(link)].name!r} of {self.name!r}. Choose others."
+                )
             if pos is None and quat is None:
                 name = self.links[self._link(link)].name
                 raise GenesisValueError(f"link {name!r} must have a target, got neither pos nor quat. Pass one.")

@@ -5,14 +5,15 @@ from typing import cast
 
 import torch
 
-from genesis.engine.entities.articulated import ArticulatedBody, RigidLink, Units
+from genesis.engine.entities.articulated import RigidLink, Units
 from genesis.engine.entities.coordinates import unit
+from genesis.engine.entities.rigid_actuators import RigidActuators
 from genesis.engine.inputs import Array, Environments, numeric
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 
 
-class RigidMocap(ArticulatedBody):
+class RigidMocap(RigidActuators):
     """Abstract: the part of a rigid entity that has to do with mocap bodies (`mocap="true"` of MJCF).
 
     They are links without joints. Contact and equality constraints see them at the pose that was set, at rest; so a

@@ -15,7 +15,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
-from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
+from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
 from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
@@ -43,10 +43,6 @@ class ArticulatedPart(Part):
     def parameters(self) -> ParameterFields:
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
-
-    def stability_check(self) -> Check | None:
-        check_actuators = articulated.parameter_check(self.rigid_system)
-        return None if check_actuators is None else lambda fields: check_actuators(fields["rigid", "model"])
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build

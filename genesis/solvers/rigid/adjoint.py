@@ -55,6 +55,7 @@ from genesis.solvers.rigid.layout import (
 from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.mujoco.contacts import contacts as mujoco_contacts
 from genesis.solvers.rigid.mujoco.fluid import fluids
+from genesis.solvers.rigid.mujoco.gravcomp import gravcomp
 from genesis.solvers.rigid.mujoco.joints import joints as mujoco_joints
 from genesis.solvers.rigid.mujoco.layout import Features as MujocoFeatures
 from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
@@ -67,9 +68,9 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
     last = isinstance(features, MujocoFeatures) and features.last
     mocap = mujoco and features.mocaps
     mo = mocaps() if mocap else None
-    gr, jo, co, fl = grounds(features), joints(), None, None
+    gr, jo, co, fl, gc = grounds(features), joints(), None, None, None
     if mujoco:
-        jo, co, fl = mujoco_joints(), mujoco_contacts(features), fluids()
+        jo, co, fl, gc = mujoco_joints(), mujoco_contacts(features), fluids(), gravcomp()
 
     @ti.func
     def sweep_out(a: ti.template(), s, b):
@@ -171,6 +172,8 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
                 co.adjoint(a, s, b, l)
                 if ti.static(features.fluid):
                     fl.push_adjoint(a, b, l, p, R, vel, nu)
+                if ti.static(features.gravcomp):
+                    gc.push_adjoint(a, b, l, p, R, nu)
             else:
                 contact_adjoint(a, s, b, l, p, R, vel, new, nu)
             # Inertia: nu . (I a + v x* I v)

@@ -15,18 +15,18 @@ from typing import NamedTuple
 
 from genesis.arrays import Array, Table
 
-N_SIZES = 23
+N_SIZES = 27
 (N_BLOCKS, ACTIVE, N_FRAMES, BEGIN, END, SUBSTEPS, LINKS, QS, DOFS, ENTRIES, PARAMETERS,
  POINTS, GROUNDS, PAIRS, ENVS, GEOMS, CONTACTS, ROWS, DEEPEST, EQUALITIES, ACTUATORS,
- ACTIVATIONS, MOCAPS) = range(N_SIZES)  # fmt: skip
+ ACTIVATIONS, MOCAPS, TRANSMISSIONS, ARMS, TENDONS, LOSSES) = range(N_SIZES)  # fmt: skip
 """Of `size`: blocks of environments that the arrays hold, and blocks to work on; frames; first and last substep; …"""
 
 
 SIZES = {
     "links": LINKS, "qs": QS, "dofs": DOFS, "entries": ENTRIES, "parameters": PARAMETERS, "points": POINTS,
     "grounds": GROUNDS, "pairs": PAIRS, "geoms": GEOMS, "contacts": CONTACTS, "rows": ROWS, "depth": DEEPEST,
-    "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS,
-    "mocaps": MOCAPS,
+    "equalities": EQUALITIES, "actuators": ACTUATORS, "activations": ACTIVATIONS, "mocaps": MOCAPS,
+    "transmissions": TRANSMISSIONS, "arms": ARMS, "tendons": TENDONS, "losses": LOSSES,
 }  # fmt: skip
 """Where kernels find the sizes of `TABLE`."""
 

@@ -76,6 +76,7 @@ class Tree:
             above = [node.parent - depths.index(depth - 1) for node in nodes[begin:end]]
             self.levels.append((slice(begin, end), whole(above)))
         self.link_node = whole(last)
+        self.mocap_node = self.link_node[list(model.mocap_links)]
         self.qpos0, self.com = real(model.qpos0), real(model.com, 3)
         # What turns and shifts nodes, in groups, and where in these each node finds its own.
         self.hinge_q, self.hinge_axis = whole([joint.q for _, joint in hinges]), real([j.axis for _, j in hinges], 3)
@@ -116,9 +117,14 @@ class Tree:
         self.base_q = whole([range(q, q + 3) for q in bases if q is not None], 3)
         self.base_of = whole(_find([l for l, q in enumerate(bases) if q is not None], model.n_links))
 
-    def place(self, qpos: torch.Tensor) -> Placed:
-        """Poses at qpos (B, Q), whose quaternions are scaled to length one."""
+    def place(self, qpos: torch.Tensor, mocap: torch.Tensor | None = None) -> Placed:
+        """Poses at qpos (B, Q), whose quaternions are scaled to length one, and with mocap bodies at (B, M, 7), else at
+        rest."""
         n_envs = len(qpos)
+        rest_pos, rest_quat = (rest.expand(n_envs, -1, -1) for rest in (self.rest_pos, self.rest_quat))
+        if mocap is not None:
+            rest_pos = rest_pos.index_copy(1, self.mocap_node, mocap[..., :3])
+            rest_quat = rest_quat.index_copy(1, self.mocap_node, quaternion.normalise(mocap[..., 3:]))
         half = 0.5 * (qpos - self.qpos0)[:, self.hinge_q, None]
         turns = [
             torch.cat([torch.cos(half), torch.sin(half) * self.hinge_axis], -1),
@@ -131,8 +137,8 @@ class Tree:
         pos, quat = [qpos.new_zeros(n_envs, 1, 3)], [self.identity.expand(n_envs, 1, 4)]
         for own, above in self.levels:
             p, r = pos[-1][:, above], quat[-1][:, above]
-            p = p + quaternion.rotate(r, self.rest_pos[own].expand(p.shape))
-            r = quaternion.multiply(r, self.rest_quat[own].expand(r.shape))
+            p = p + quaternion.rotate(r, rest_pos[:, own])
+            r = quaternion.multiply(r, rest_quat[:, own])
             p = p + quaternion.rotate(r, moved[:, own])
             r = quaternion.multiply(r, turn[:, own])
             pos.append(p - quaternion.rotate(r, self.anchor[own].expand(p.shape)))

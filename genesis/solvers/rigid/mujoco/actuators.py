@@ -1,35 +1,38 @@
-"""Actuators with a law, a control and perhaps an activation of their own, which pull by constant moment arms on slides
-and hinges; with adjoints.
+"""Actuators with a law, a control and perhaps an activation of their own, which pull by `transmissions`; with adjoints.
 
-    length l = sum of arm q      velocity v = sum of arm q'      force = (g0 + g1 l + g2 v) x + b0 + b1 l + b2 v
+    length l, velocity v: gear times those of the transmission      force = (g0 + g1 l + g2 v) x + b0 + b1 l + b2 v
     x: the control u or, with an activation, that or that after the step      act' = (u - leak act) / time
-    force on a dof = sum of arm force
+    force on a dof = sum of gear arm force
 
 u, force, the activation after a step, and the sum on a dof are cut off at their ranges, with derivative zero beyond.
 """
 
 from genesis.compiler import Functions, element, per_runtime, ti, traced, value
-from genesis.math.lanes import lane, where
+from genesis.math.lanes import absolute, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.border import border
-from genesis.solvers.rigid.layout import ACTIVATIONS, ACTUATORS, BEGIN, DOFS, DT, N_FRAMES, Q_INDEX
+from genesis.solvers.rigid.layout import ACTIVATIONS, ACTUATORS, BEGIN, DOFS, N_FRAMES
 from genesis.solvers.rigid.mujoco.layout import (
     A_ACT_HIGH,
     A_ACT_LOW,
     A_ACTIVATION,
-    A_ARM0,
     A_CTRL_HIGH,
     A_CTRL_LOW,
     A_EARLY,
     A_FORCE_HIGH,
     A_FORCE_LOW,
+    A_GEAR,
     A_LEAK,
-    A_N_ARMS,
+    A_ON_JOINT,
+    A_PERIOD,
     A_STEP,
     A_TIME,
+    A_TRANSMISSION,
     ACTUATOR_INTS,
     ACTUATOR_NUMBERS,
+    Features,
 )
+from genesis.solvers.rigid.mujoco.transmissions import of_transmission, transmissions
 
 STAGES = ((0, 1.0), (1, 2.0), (2, 2.0), (3, 1.0))
 """Of RK4, with their weights."""
@@ -56,8 +59,8 @@ def act_at(a, s, b, m):
 
 
 @per_runtime
-def actuators() -> Functions:
-    bo = border()
+def actuators(features: Features) -> Functions:
+    bo, tr = border(), transmissions(features)
 
     @ti.func
     def cut_off(x, low, high):
@@ -102,6 +105,15 @@ def actuators() -> Functions:
         return x
 
     @ti.func
+    def nearest(a: ti.template(), b, k, l, x):
+        """Of a servo that turns something, the input that is the same angle, and nearest to the length."""
+        period, out = number(a, k, A_PERIOD), x + 0.0
+        if period > 0.0:
+            off = a.model[at.block(a, b, "actuator_gain", k, 0)] + a.model[at.block(a, b, "actuator_bias", k, 1)]
+            out = where(absolute(off) > 0.0, x, x - period * ti.floor((x - l) / period + 0.5))
+        return out
+
+    @ti.func
     def input_adjoint(a: ti.template(), s, b, k, g):
         m = integer(a, k, A_ACTIVATION)
         if m >= 0:
@@ -119,13 +131,8 @@ def actuators() -> Functions:
     @ti.func
     def length(a: ti.template(), s, b, k):
         """Length and velocity."""
-        l, v = lane(), lane()
-        first = integer(a, k, A_ARM0)
-        for c in range(first, first + integer(a, k, A_N_ARMS)):
-            j, arm = a.arm_dof[c], a.arm[c]
-            l += arm * a.q[at.q_at(a, s, b, at.dof(a, j, Q_INDEX))]
-            v += arm * a.qd[at.dof_at(a, s, b, j)]
-        return l, v
+        t, gear = integer(a, k, A_TRANSMISSION), number(a, k, A_GEAR)
+        return gear * a.span[of_transmission(a, b, t)], gear * tr.along(a, b, t, a.qd, s)
 
     @ti.func
     def affine(a: ti.template(), b, name: ti.template(), k, l, v):
@@ -140,26 +147,28 @@ def actuators() -> Functions:
 
     @ti.func
     def pull(a: ti.template(), s, b):
-        """Of all actuators on each dof, before it is cut off; and its damping, of actuators on one dof alone."""
+        """Of all actuators on each dof, before it is cut off; and drags, of those on joints after that."""
         for j in range(a.size[DOFS]):
-            i = at.dof_at(a, 0, b, j)
-            a.pull[i] = lane()
-            a.pull_damping[i] = lane()
+            a.pull[at.dof_at(a, 0, b, j)] = lane()
         for k in range(a.size[ACTUATORS]):
             l, v = length(a, s, b, k)
-            x = input_of(a, s, b, k)
+            x = nearest(a, b, k, l, input_of(a, s, b, k))
             asked = affine(a, b, "actuator_gain", k, l, v) * x + affine(a, b, "actuator_bias", k, l, v)
             force, inside = cut_off(asked, number(a, k, A_FORCE_LOW), number(a, k, A_FORCE_HIGH))
-            first, n = integer(a, k, A_ARM0), integer(a, k, A_N_ARMS)
-            for c in range(first, first + n):
-                i, arm = at.dof_at(a, 0, b, a.arm_dof[c]), a.arm[c]
-                a.pull[i] = a.pull[i] + arm * force
-                if n == 1:
-                    a.pull_damping[i] = a.pull_damping[i] + arm * arm * inside * damping_of(a, b, k, x)
-        for j in range(a.size[DOFS]):
-            i = at.dof_at(a, 0, b, j)
+            tr.spread(a, b, integer(a, k, A_TRANSMISSION), number(a, k, A_GEAR) * force, a.pull)
+            a.falls[ctrl_at(a, b, k)] = inside * damping_of(a, b, k, x)
+        for k in range(a.size[ACTUATORS]):
+            i, gear = of_transmission(a, b, integer(a, k, A_TRANSMISSION)), number(a, k, A_GEAR)
+            a.drag[i] = a.drag[i] + gear * gear * felt(a, b, k) * a.falls[ctrl_at(a, b, k)]
+
+    @ti.func
+    def felt(a: ti.template(), b, k):
+        """Whether the drag of actuator k is: not where the sum on its joint is cut off."""
+        out, j = lane(1.0), integer(a, k, A_ON_JOINT)
+        if j >= 0:
             _force, inside = on_joint(a, b, j)
-            a.pull_damping[i] = inside * a.pull_damping[i]
+            out = inside + 0.0
+        return out
 
     @ti.func
     def on_joint(a: ti.template(), b, j):
@@ -177,12 +186,12 @@ def actuators() -> Functions:
 
     @ti.func
     def law_adjoint(a: ti.template(), s, b, k, g, damped):
-        """From the cotangents of the force and of the damping, both by the actuator's own velocity."""
+        """From the cotangents of the force and of the damping by the actuator's own velocity. Returns the force."""
         l, v = length(a, s, b, k)
-        x = input_of(a, s, b, k)
+        x = nearest(a, b, k, l, input_of(a, s, b, k))
         gain = affine(a, b, "actuator_gain", k, l, v)
         asked = gain * x + affine(a, b, "actuator_bias", k, l, v)
-        _force, inside = cut_off(asked, number(a, k, A_FORCE_LOW), number(a, k, A_FORCE_HIGH))
+        force, inside = cut_off(asked, number(a, k, A_FORCE_LOW), number(a, k, A_FORCE_HIGH))
         g, damped = inside * g, inside * damped
         for c, factor in ti.static(((0, 1.0), (1, l), (2, v))):
             at.increase(a.gmodel, at.block(a, b, "actuator_gain", k, c), g * x * factor)
@@ -192,12 +201,12 @@ def actuators() -> Functions:
         by_length = g * (a.model[at.block(a, b, "actuator_gain", k, 1)] * x
                          + a.model[at.block(a, b, "actuator_bias", k, 1)])  # fmt: skip
         by_velocity = 0.0 - g * damping_of(a, b, k, x)
-        first = integer(a, k, A_ARM0)
-        for c in range(first, first + integer(a, k, A_N_ARMS)):
-            i, arm = at.dof_at(a, 0, b, a.arm_dof[c]), a.arm[c]
-            a.gq[i] = a.gq[i] + arm * by_length
-            a.gqd[i] = a.gqd[i] + arm * by_velocity
+        t, gear = integer(a, k, A_TRANSMISSION), number(a, k, A_GEAR)
+        at.increase(a.gspan, of_transmission(a, b, t), gear * by_length)
+        tr.spread(a, b, t, gear * by_velocity, a.gqd)
+        tr.along_adjoint(a, b, t, gear * by_velocity, a.qd, s)
         input_adjoint(a, s, b, k, g * gain - damped * a.model[at.block(a, b, "actuator_gain", k, 2)])
+        return force
 
     @ti.func
     def adjoint(a: ti.template(), s, b):
@@ -208,23 +217,16 @@ def actuators() -> Functions:
             _force, inside = on_joint(a, b, j)
             a.pull[i] = inside * a.x[i]
         for k in range(a.size[ACTUATORS]):
-            g = lane()
-            first = integer(a, k, A_ARM0)
-            for c in range(first, first + integer(a, k, A_N_ARMS)):
-                g += a.arm[c] * a.pull[at.dof_at(a, 0, b, a.arm_dof[c])]
-            law_adjoint(a, s, b, k, g, lane())
+            t, gear = integer(a, k, A_TRANSMISSION), number(a, k, A_GEAR)
+            force = law_adjoint(a, s, b, k, gear * tr.along(a, b, t, a.pull, 0), lane())
+            tr.along_adjoint(a, b, t, gear * force, a.pull, 0)
 
     @ti.func
     def damping_adjoint(a: ti.template(), s, b):
-        """Of the virtual power h B moved at the virtual motion in x: subtracts its derivatives by B. After
-        `step_adjoint`, which has found `pull`."""
+        """From the cotangents of drags; after `step_adjoint`, which has found `pull`."""
         for k in range(a.size[ACTUATORS]):
-            if integer(a, k, A_N_ARMS) == 1:
-                c = integer(a, k, A_ARM0)
-                j, arm = a.arm_dof[c], a.arm[c]
-                _force, inside = on_joint(a, b, j)
-                power = inside * a.num[DT] * a.x[at.dof_at(a, 0, b, j)] * a.moved[at.dof_at(a, s, b, j)]
-                law_adjoint(a, s, b, k, lane(), 0.0 - arm * arm * power)
+            gear, g = number(a, k, A_GEAR), a.gdrag[of_transmission(a, b, integer(a, k, A_TRANSMISSION))]
+            law_adjoint(a, s, b, k, lane(), gear * gear * felt(a, b, k) * g)
 
     # Activations over a substep of Euler's and implicitfast.
 

@@ -24,14 +24,14 @@ from genesis.solvers.rigid.layout import (
 )
 from genesis.solvers.rigid.mocap import mocaps
 from genesis.solvers.rigid.mujoco.actuators import actuators
-from genesis.solvers.rigid.mujoco.layout import EVALUATIONS, PARAMETER_TABLE, Features, table_of
+from genesis.solvers.rigid.mujoco.layout import EVALUATIONS, N_SOLVER_NUMBERS, PARAMETER_TABLE, Features, table_of
 from genesis.solvers.rigid.mujoco.substep import substeps
 
 
 @per_runtime
 def driver(features: Features) -> Functions:
     lay, bo, su, table = layout(), border(), substeps(features), table_of(features)
-    ac = actuators() if features.actuators else None
+    ac = actuators(features) if features.actuators else None
     mo = mocaps() if features.mocaps else None
     n_evaluations = EVALUATIONS[features.integrator]
 
@@ -65,7 +65,7 @@ def driver(features: Features) -> Functions:
             b = item // lay.stride
             if item % lay.stride == 0:
                 sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS),
-                                      solver_numbers=at.local(arrays.solver_numbers, 4))  # fmt: skip
+                                      solver_numbers=at.local(arrays.solver_numbers, N_SOLVER_NUMBERS))  # fmt: skip
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[BEGIN] == 0:
                     for j in ti.static(range(lay.width)):
@@ -93,7 +93,7 @@ def driver(features: Features) -> Functions:
             b = item // lay.stride
             if item % lay.stride == 0:
                 sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS),
-                                      solver_numbers=at.local(arrays.solver_numbers, 4))  # fmt: skip
+                                      solver_numbers=at.local(arrays.solver_numbers, N_SOLVER_NUMBERS))  # fmt: skip
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[END] == a.size[SUBSTEPS]:
                     bo.begin_adjoint(a, (n_evaluations * a.size[SUBSTEPS]) % a.size[N_FRAMES], b)

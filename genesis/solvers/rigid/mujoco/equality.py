@@ -5,6 +5,7 @@ With the frames of both sides at p_a, p_b, turned by R_a, R_b, and (E0, E) the q
     connect   y = p_a - p_b                         J v = the velocity of a seen from b
     weld      the same, and y = scale E             J v = scale / 2 (E0 w + w x E), w in b's frame
     joint     y = q_1 - rest - f(q_2 - rest)        J = (1, -f')
+    tendon    y = l_1 - rest - f(l_2 - rest)        J = J_1 - f' J_2, l and J of `transmissions`
 
 Of a connect and a weld a_ref = - b J v - k d y - J' v: x takes the whole acceleration y'', velocity products included.
 Of E that is scale / 2 (E0 w' + w' x E) - scale / 4 |w|^2 E. The impedance is that of the length of all y of a
@@ -50,14 +51,18 @@ from genesis.solvers.rigid.mujoco.layout import (
     MU,
     SIDE_A,
     SIDE_B,
+    TR_ARM0,
+    TR_N_ARMS,
     WJ,
     WN,
     WNN,
     D,
     F,
+    Features,
     X,
 )
 from genesis.solvers.rigid.mujoco.ties import lanes_of, ties
+from genesis.solvers.rigid.mujoco.transmissions import integer, of_arm, of_transmission, transmissions
 from genesis.solvers.rigid.spatial import Spatial
 
 
@@ -71,8 +76,9 @@ class Rows(Composite):
 
 
 @per_runtime
-def equalities() -> Functions:
+def equalities(features: Features) -> Functions:
     im, en, to = impedance(), envelope(), ties()
+    tr = transmissions(features) if features.tendons else None
 
     @ti.func
     def rows_of(a: ti.template(), e, y):
@@ -129,6 +135,68 @@ def equalities() -> Functions:
             a.contact_jacobian[my.jacobian_at(a, b, e, 0, 1)] = none - df
 
     @ti.func
+    def coupled_tendons(a: ti.template(), b, e):
+        """y, f', f''."""
+        t, other, x = my.equality(a, e, E_LINK_A), my.equality(a, e, E_LINK_B), lane()
+        if other >= 0:
+            x += a.span[of_transmission(a, b, other)] - my.equality_numbers(a, e, E_REST + 1, 1)[0]
+        f, df, ddf = polynomial(a, e, x)
+        return a.span[of_transmission(a, b, t)] - my.equality_numbers(a, e, E_REST, 1)[0] - f, df, ddf
+
+    @ti.func
+    def along_tendons(a: ti.template(), b, e, df, array: ti.template(), s):
+        """J times the dofs' array, and that of the second tendon alone."""
+        out, second, other = tr.along(a, b, my.equality(a, e, E_LINK_A), array, s), lane(), my.equality(a, e, E_LINK_B)
+        if other >= 0:
+            second += tr.along(a, b, other, array, s)
+        return out - df * second, second
+
+    @ti.func
+    def list_tendons(a: ti.template(), s, b, e):
+        y, df, _ddf = coupled_tendons(a, b, e)
+        rows, t, other = rows_of(a, e, y), my.equality(a, e, E_LINK_A), my.equality(a, e, E_LINK_B)
+        speed, _second = along_tendons(a, b, e, df, a.qd, s)
+        a.contact_list[my.number_at(a, b, e, D)] = rows.stiff
+        a.contact_list[my.number_at(a, b, e, X)] = rows.b * speed + rows.k * rows.d * y
+        depth, first = my.equality(a, e, E_DEPTH), integer(a, t, TR_ARM0)
+        for k in range(depth):
+            a.contact_jacobian[my.jacobian_at(a, b, e, 0, k)] = lane()
+        for k in range(integer(a, t, TR_N_ARMS)):  # its dofs come first
+            a.contact_jacobian[my.jacobian_at(a, b, e, 0, k)] = a.moment[of_arm(a, b, first + k)] + 0.0
+        if other >= 0:
+            begin, last = integer(a, other, TR_ARM0), my.equality(a, e, E_DOF0) + depth
+            for k in range(integer(a, other, TR_N_ARMS)):
+                i = my.jacobian_at(a, b, e, 0, my.equality_dof(a, last + k, 0))
+                a.contact_jacobian[i] = a.contact_jacobian[i] - df * a.moment[of_arm(a, b, begin + k)]
+
+    @ti.func
+    def tendons_adjoint(a: ti.template(), s, b, e):
+        y, df, ddf = coupled_tendons(a, b, e)
+        rows, t, other = rows_of(a, e, y), my.equality(a, e, E_LINK_A), my.equality(a, e, E_LINK_B)
+        h, h2 = along_tendons(a, b, e, df, a.x, 0)
+        speed, speed2 = along_tendons(a, b, e, df, a.qd, s)
+        due, due2 = along_tendons(a, b, e, df, a.qdd, s)
+        x = due + rows.b * speed + rows.k * rows.d * y
+        gx, force = rows.stiff * h, rows.stiff * x
+        gd = rows.free * x * gx / (rows.d * (1.0 - rows.d)) + rows.k * y * gx
+        gy = gd * rows.dy + rows.k * rows.d * gx
+        one = lane(1.0)
+        tendon_adjoint(a, s, b, t, one, rows.b * gx, gx, force)
+        at.increase(a.gspan, of_transmission(a, b, t), 0.0 - gy)
+        if other >= 0:
+            tendon_adjoint(a, s, b, other, 0.0 - df, rows.b * gx, gx, force)
+            by_slope = gx * (due2 + rows.b * speed2) + force * h2
+            at.increase(a.gspan, of_transmission(a, b, other), df * gy + ddf * by_slope)
+
+    @ti.func
+    def tendon_adjoint(a: ti.template(), s, b, t, share, gspeed, gdue, force):
+        """Of share times its J in a row: subtracts the derivatives."""
+        tr.spread(a, b, t, 0.0 - share * gspeed, a.gqd)
+        tr.along_adjoint(a, b, t, 0.0 - share * gspeed, a.qd, s)
+        tr.along_adjoint(a, b, t, 0.0 - share * gdue, a.qdd, s)
+        tr.along_adjoint(a, b, t, 0.0 - share * force, a.x, 0)
+
+    @ti.func
     def list_bodies(a: ti.template(), s, b, e):
         of = to.tie(a, s, b, e)
         rows = rows_of(a, e, to.length(of))
@@ -179,8 +247,10 @@ def equalities() -> Functions:
                 a.contact_dofs[my.moved_dof_at(a, b, e, k)] = my.equality_dof(a, my.equality(a, e, E_DOF0) + k, 0)
             if my.equality(a, e, E_KIND) == JOINT:
                 list_joints(a, s, b, e)
-            else:
+            elif my.equality(a, e, E_KIND) < JOINT:
                 list_bodies(a, s, b, e)
+            elif ti.static(features.tendons):
+                list_tendons(a, s, b, e)
             if my.equality(a, e, E_COUPLES) == 1:
                 en.couple(a, s, b, e, depth)
         a.n_contacts[b] = a.size[EQUALITIES]
@@ -292,7 +362,9 @@ def equalities() -> Functions:
         for e in range(a.size[EQUALITIES]):
             if my.equality(a, e, E_KIND) == JOINT:
                 joints_adjoint(a, s, b, e)
-            else:
+            elif my.equality(a, e, E_KIND) < JOINT:
                 bodies_adjoint(a, s, b, e)
+            elif ti.static(features.tendons):
+                tendons_adjoint(a, s, b, e)
 
     return Functions(listed=listed, evaluate=evaluate, adjoint=adjoint, rows_of=rows_of)

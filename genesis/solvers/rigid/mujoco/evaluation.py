@@ -38,6 +38,7 @@ from genesis.solvers.rigid.mujoco.envelope import envelope
 from genesis.solvers.rigid.mujoco.equality import equalities
 from genesis.solvers.rigid.mujoco.fluid import fluids
 from genesis.solvers.rigid.mujoco.free_bodies import free_bodies
+from genesis.solvers.rigid.mujoco.gravcomp import gravcomp
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
 from genesis.solvers.rigid.mujoco.layout import (
     DAMPED_BA,
@@ -47,10 +48,14 @@ from genesis.solvers.rigid.mujoco.layout import (
     DAMPED_DUE,
     DAMPED_NU,
     IMPLICITFAST,
+    RK4,
+    S_ITERATIONS,
     Features,
 )
 from genesis.solvers.rigid.mujoco.newton import newton
 from genesis.solvers.rigid.mujoco.outputs import outputs
+from genesis.solvers.rigid.mujoco.tendons import tendons
+from genesis.solvers.rigid.mujoco.transmissions import transmissions
 from genesis.solvers.rigid.spatial import momentum, spatial
 from genesis.solvers.rigid.tangent import tangent
 
@@ -61,10 +66,13 @@ def evaluation(features: Features) -> Functions:
         kinematics(features, features.mocaps), inertia(joints), implicit_damping(features), dof_rows(),
         contacts(features), newton(features), adjoint(features), fluids(),
     )  # fmt: skip
-    ac = actuators() if features.actuators else None
+    ac = actuators(features) if features.actuators else None
+    tr = transmissions(features) if features.transmissions else None
+    te = tendons(features) if features.tendons else None
+    gc = gravcomp() if features.gravcomp else None
     en, out, paired = envelope(), outputs(features) if features.measured else None, bool(features.pairs)
+    eq = equalities(features) if features.equalities else None
     ta = tangent()
-    eq = equalities() if features.equalities else None
     fr = free_bodies(features) if features.free_bodies else None
 
     @ti.func
@@ -77,6 +85,8 @@ def evaluation(features: Features) -> Functions:
         if ti.static(features.fluid):
             p, R = at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l)
             fl.push(a, b, l, p, R, at.motion(a, s, b, l, VELOCITY))
+        if ti.static(features.gravcomp):
+            gc.push(a, b, l, at.traced_at(a, s, b, l, POS), at.turned(a, s, b, l))
 
     @ti.func
     def accelerate(a: ti.template(), s, b, before, warm):
@@ -86,6 +96,10 @@ def evaluation(features: Features) -> Functions:
         for l in range(a.size[LINKS]):
             own_forces(a, s, b, l)
         ine.mass_matrix(a, s, b)
+        if ti.static(features.transmissions):
+            tr.measure(a, s, b)
+        if ti.static(features.tendons):
+            te.add_forces(a, s, b)
         if ti.static(features.actuators):
             ac.add_forces(a, s, b)
         for e in range(a.size[ENTRIES]):
@@ -98,6 +112,8 @@ def evaluation(features: Features) -> Functions:
             en.begin(a, s, b)
         if ti.static(features.equalities):
             eq.listed(a, s, b)
+        if ti.static(features.tendons):
+            te.listed(a, s, b)
         found = ro.list_rows(a, s, b)
         a.first_contact[b] = a.n_contacts[b]
         for l in range(a.size[LINKS]):
@@ -115,7 +131,7 @@ def evaluation(features: Features) -> Functions:
             for j in range(a.size[DOFS]):
                 a.qdd[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
         if found:
-            open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[3], ti.i32))
+            open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[S_ITERATIONS], ti.i32))
         if ti.static(features.outputs):
             out.measure(a, s, b)
         elif ti.static(features.last):
@@ -142,12 +158,18 @@ def evaluation(features: Features) -> Functions:
             if a.last > 0.5:
                 out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
+        if ti.static(features.transmissions and features.integrator == RK4):
+            tr.begin_adjoint(a, s, b)
         if ti.static(features.actuators):
             ac.adjoint(a, s, b)
+        if ti.static(features.tendons):
+            te.adjoint(a, s, b)
         ro.adjoint(a, s, b)
         ad.sweep_out(a, s, b)
         if ti.static(features.equalities):
             eq.adjoint(a, s, b)
+        if ti.static(features.transmissions):
+            tr.finish_adjoint(a, s, b)
         if ti.static(paired):
             co.adjoint_between(a, s, b)
         ad.sweep_in(a, s, b)
@@ -218,6 +240,8 @@ def evaluation(features: Features) -> Functions:
             at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * (a.moved[k] - a.qdd[k]))
             da.adjoint(a, s, b, j, 0.0 - h * mu * a.moved[k])
             a.gqdd[i] = a.gqdd[i] - h * damping * mu
+        if ti.static(features.transmissions and features.integrator == IMPLICITFAST):
+            tr.damping_adjoint(a, s, b)
         if ti.static(features.actuators and features.integrator == IMPLICITFAST):
             ac.damping_adjoint(a, s, b)
 

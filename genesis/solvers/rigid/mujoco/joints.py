@@ -69,7 +69,7 @@ def joints() -> Functions:
 @per_runtime
 def implicit_damping(features: Features) -> Functions:
     """By how much the force falls with the velocity, as far as the integrator takes it implicitly: with the gains of
-    velocity servos, and what other actuators have left in `pull_damping`, or without."""
+    velocity servos, or without. What pulls by `transmissions` has drags."""
     jo, servos = joints(), features.integrator == IMPLICITFAST
 
     @ti.func
@@ -78,8 +78,6 @@ def implicit_damping(features: Features) -> Functions:
         if ti.static(servos):
             _force, strong, _kp, kv, _y = jo.terms(a, s, b, j)
             total += strong * kv
-            if ti.static(features.actuators):
-                total += a.pull_damping[at.dof_at(a, 0, b, j)]
         return total
 
     @ti.func

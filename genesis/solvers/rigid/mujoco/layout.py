@@ -17,6 +17,9 @@ from genesis.arrays import Array, Table
 from genesis.solvers.rigid import layout as rigid
 from genesis.solvers.rigid.layout import MOCAP_TABLE, places
 
+N_SOLVER_NUMBERS = 5
+S_IMPRATIO, S_TOLERANCE, S_REFSAFE, S_ITERATIONS, S_EULERDAMP = range(N_SOLVER_NUMBERS)
+"""1 / impratio; tolerance; 1: refsafe; cap of iterations; 1: Euler's integrator takes damping implicitly."""
 EULER, IMPLICITFAST, RK4 = "Euler", "implicitfast", "RK4"
 EVALUATIONS = {EULER: 1, IMPLICITFAST: 1, RK4: 4}
 """Evaluations in a substep."""
@@ -51,6 +54,17 @@ class Features(NamedTuple):
     """Whether there are mocap bodies."""
     free_bodies: bool = False
     """Whether gyroscopic forces of free bodies that carry nothing are taken implicitly: `free_bodies`."""
+    tendons: bool = False
+    """Whether tendons act by themselves: `tendons`."""
+    paths: bool = False
+    """Whether there are moment arms that change with the configuration: `paths`."""
+    gravcomp: bool = False
+    """Whether bodies are held against gravity: `gravcomp`."""
+
+    @property
+    def transmissions(self) -> bool:
+        """Whether anything pulls by moment arms."""
+        return self.actuators or self.tendons
 
     @property
     def measured(self) -> bool:
@@ -60,7 +74,7 @@ class Features(NamedTuple):
     @property
     def spreads(self) -> bool:
         """Whether the Hessian may have entries outside of the chains of dofs."""
-        return bool(self.pairs) or self.equalities
+        return bool(self.pairs) or self.equalities or self.tendons
 
 
 TOUCH_INTS = 16
@@ -105,14 +119,16 @@ C_DEPTH, C_DIM = range(CONTACT_INTS)
 
 EQUALITY_INTS = 7
 E_KIND, E_LINK_A, E_LINK_B, E_DOF0, E_DEPTH, E_DIM, E_COUPLES = range(EQUALITY_INTS)
-"""Kind; links (-1: the world); first of its `equality_dofs`, and how many; rows; 1: it couples dofs of two chains."""
-CONNECT, WELD, JOINT = range(3)
+"""Kind; links (-1: the world) or tendons (-1: none); first of its `equality_dofs`, and how many; rows; 1: it couples
+dofs of two chains."""
+CONNECT, WELD, JOINT, TENDON = range(4)
 *_rows, EQUALITY_NUMBERS = places(3, 3, 9, 9, 2, 1, 2, 5, 5, 2)
 E_POS_A, E_POS_B, E_TURN_A, E_TURN_B, E_WEIGHT, E_SCALE, E_REF, E_IMP, E_POLYNOMIAL, E_REST = _rows
 """Frames of both sides, in their links; inverse weights of translation (or of the joints) and rotation; torquescale;
 solref; solimp; polynomial; rest positions of both joints."""
 SIDE_A, SIDE_B = 1, 2
-"""Bits: which sides a dof moves."""
+"""Bits: which sides a dof moves. Behind the dofs of two tendons, the first one's first, are those of the second: for
+each of its arms the place in the list."""
 
 ROW_KINDS = 3
 LOWER, UPPER, LOSS = range(ROW_KINDS)
@@ -125,14 +141,33 @@ DAMPED_NU, DAMPED_DUE, DAMPED_BN, DAMPED_BA, DAMPED_BW = _rows
 """Of a link, in the adjoint of implicit damping: motions of the virtual and of the remaining acceleration, and the sums
 of the power's derivatives by them and by a rigid displacement."""
 
+TRANSMISSION_INTS = 7
+(TR_ARM0, TR_N_ARMS, TR_PAIR0, TR_N_PAIRS, TR_PIECE0, TR_N_PIECES, TR_STRAIGHT) = range(TRANSMISSION_INTS)
+"""First moment arm, and how many; the same of pairs of arms whose dofs are of one chain; and of pieces whose arms
+change; 1: the constant arms times positions are a part of its length. Those of tendons come first."""
+PIECE_INTS = 6
+P_KIND, P_LINK_A, P_LINK_B, P_ENTRY0, P_N_A, P_N_B = range(PIECE_INTS)
+"""Kind; links (-1: the world); first of its `piece_arms`, how many move the first side alone, and the other alone."""
+SITE, SITES, STRETCH = range(3)
+"""A wrench on a site; one between a site and a reference site; a tendon's straight part."""
+*_rows, PIECE_NUMBERS = places(3, 3, 9, 9, 6)
+P_POS_A, P_POS_B, P_TURN_A, P_TURN_B, P_GEAR = _rows
+"""Frames of both sides, in their links; force and torque in the site's axes or the reference's, or (factor, …)."""
+*_rows, TENDON_NUMBERS = places(1, 2, 1, 1, 2, 1, 1, 2, 5, 1, 2, 5)
+(D_STIFFNESS, D_SPRING, D_DAMPING, D_ARMATURE, D_RANGE, D_MARGIN, D_WEIGHT, D_REF, D_IMP,
+ D_LOSS, D_LOSS_REF, D_LOSS_IMP) = _rows  # fmt: skip
+"""Stiffness, the lengths between which the spring rests, damping, armature; limits, their margin; inverse weight,
+solref and solimp of limits; dry friction, its solref and solimp."""
+
 ACTUATOR_INTS = 4
-A_ARM0, A_N_ARMS, A_ACTIVATION, A_EARLY = range(ACTUATOR_INTS)
-"""First moment arm, and how many; index of the activation, -1: none; 1: the force comes from the activation after the
-step."""
-ACTUATOR_NUMBERS = 9
+A_TRANSMISSION, A_ON_JOINT, A_ACTIVATION, A_EARLY = range(ACTUATOR_INTS)
+"""Transmission; dof of its joint, -1: it is not on a joint; index of the activation, -1: none; 1: the force comes from
+the activation after the step."""
+ACTUATOR_NUMBERS = 11
 (A_CTRL_LOW, A_CTRL_HIGH, A_FORCE_LOW, A_FORCE_HIGH, A_ACT_LOW, A_ACT_HIGH,
- A_LEAK, A_TIME, A_STEP) = range(ACTUATOR_NUMBERS)  # fmt: skip
-"""Ranges; act' = (control - leak * act) / time, and what a step of the integrator multiplies it with, s."""
+ A_LEAK, A_TIME, A_STEP, A_GEAR, A_PERIOD) = range(ACTUATOR_NUMBERS)  # fmt: skip
+"""Ranges; act' = (control - leak * act) / time, and what a step of the integrator multiplies it with, s; its length by
+that of the transmission; period of the length where a servo turns the shorter way, else 0."""
 
 PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "mass": ("links",),
@@ -173,12 +208,13 @@ TABLE: Table = (
     Array("carries_nothing", "I1", ("links",), "constant"),  # 1: `free_bodies` has the link
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
     Array("geom", "A1", ("geoms", GEOM_ROWS, 4), "constant"),
-    Array("solver_numbers", "A1", (4,), "constant"),  # 1 / impratio, tolerance, 1: refsafe, cap of iterations
+    Array("solver_numbers", "A1", (N_SOLVER_NUMBERS,), "constant"),
     Array("fluid", "A1", ("fluids", FLUID_ROWS, 4), "constant"),
     Array("fluid_range", "I1", ("links", 2), "constant"),  # first body in the medium, and how many
     Array("equality", "I1", ("equalities", EQUALITY_INTS), "constant"),
     Array("equality_numbers", "A1", ("equalities", EQUALITY_NUMBERS), "constant"),
     Array("equality_dofs", "I1", ("equality_entries", 2), "constant"),  # a dof, and which sides it moves
+    Array("gravcomp", "A1", ("held_links", 4), "constant"),  # parts of the mass: times its place, in all
     # Of every frame.
     Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # RK4: velocity of a stage in the tangent of its start
     Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B
@@ -212,16 +248,32 @@ TABLE: Table = (
     Array("back_damped", "AL", ("blocks", "links", DAMPED_BACK, 3), "adjoint"),
 )
 
+TRANSMISSION_TABLE: Table = (
+    Array("transmission", "I1", ("transmissions", TRANSMISSION_INTS), "constant"),
+    Array("arm_dof", "I1", ("arms",), "constant"),
+    Array("arm", "A1", ("arms",), "constant"),  # the constant part
+    Array("arm_pair", "I1", ("arm_pairs", 3), "constant"),  # entry of the mass matrix, arms of its row and its column
+    Array("piece", "I1", ("pieces", PIECE_INTS), "constant"),
+    Array("piece_numbers", "A1", ("pieces", PIECE_NUMBERS), "constant"),
+    Array("piece_arm", "I1", ("piece_arms", 2), "constant"),  # an arm, from the base on; 1: the first dof of its joint
+    Array("tendon", "A1", ("tendons", TENDON_NUMBERS), "constant"),
+    Array("tendon_loss", "I1", ("losses",), "constant"),  # tendons with dry friction
+    Array("moment", "AL", ("blocks", "arms"), "scratch"),
+    Array("span", "AL", ("blocks", "transmissions"), "scratch"),  # lengths
+    Array("drag", "AL", ("blocks", "transmissions"), "scratch"),  # by how much the force falls with the velocity
+    Array("gmoment", "AL", ("blocks", "arms"), "adjoint"),
+    Array("gspan", "AL", ("blocks", "transmissions"), "adjoint"),
+    Array("gdrag", "AL", ("blocks", "transmissions"), "adjoint"),
+)
+
 ACTUATOR_TABLE: Table = (
     Array("actuator", "I1", ("actuators", ACTUATOR_INTS), "constant"),
     Array("actuator_numbers", "A1", ("actuators", ACTUATOR_NUMBERS), "constant"),
-    Array("arm_dof", "I1", ("arms",), "constant"),
-    Array("arm", "A1", ("arms",), "constant"),
     Array("drive_range", "A1", ("dofs", 2), "constant"),  # of the force of all actuators on a dof's joint
     Array("ctrl", "AL", ("blocks", "actuators"), "frames"),
     Array("act", "AL", ("frames", "blocks", "activations"), "frames"),
     Array("pull", "AL", ("blocks", "dofs"), "scratch"),  # of all actuators on a dof; in the adjoint, its cotangent
-    Array("pull_damping", "AL", ("blocks", "dofs"), "scratch"),  # by how much it falls with the velocity
+    Array("falls", "AL", ("blocks", "actuators"), "scratch"),  # by how much an actuator's force falls with its velocity
     Array("gctrl", "AL", ("blocks", "actuators"), "adjoint"),
     Array("gact", "AL", ("blocks", "activations"), "adjoint"),
     Array("gbase_act", "AL", ("blocks", "activations"), "adjoint"),  # RK4: of the start of the substep
@@ -252,7 +304,8 @@ LAST_TABLE: Table = (
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
     parts = (
-        (ACTUATOR_TABLE, features.actuators), (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps),
+        (TRANSMISSION_TABLE, features.transmissions), (ACTUATOR_TABLE, features.actuators),
+        (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps),
         (LAST_TABLE, features.last),
     )  # fmt: skip
     return (*TABLE, *(array for part, wanted in parts if wanted for array in part))

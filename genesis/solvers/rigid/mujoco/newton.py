@@ -12,7 +12,7 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import absolute, any_lane, lane, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.inertia import inertia
-from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0, EQUALITIES
+from genesis.solvers.rigid.layout import DEPTH, DOFS, ENTRIES, ENTRY0, EQUALITIES, LOSSES
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.cones import cones
 from genesis.solvers.rigid.mujoco.dof_rows import dof_rows
@@ -34,6 +34,7 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
     X,
 )
+from genesis.solvers.rigid.mujoco.tendons import tendons
 
 SEARCHES = 12
 """Most evaluations of a line search."""
@@ -45,7 +46,8 @@ FAR = 1e30
 @per_runtime
 def newton(features: Features) -> Functions:
     ro, cone, ine, en = dof_rows(), cones(features), inertia(joints), envelope()
-    spreads, eq = features.spreads, equalities() if features.equalities else None
+    spreads, eq = features.spreads, equalities(features) if features.equalities else None
+    te = tendons(features) if features.tendons else None
 
     @ti.func
     def times_inertia(a: ti.template(), b, array: ti.template(), s, out: ti.template()):
@@ -90,6 +92,13 @@ def newton(features: Features) -> Functions:
                 ds, dc = eq.evaluate(a, b, e, part)
                 slope += ds
                 curvature += dc
+        if ti.static(features.tendons):
+            for c in range(first, first + a.size[LOSSES]):
+                ds, dc, dm = te.evaluate_loss(a, b, c, part)
+                slope += ds
+                curvature += dc
+                moved += dm
+            first += a.size[LOSSES]
         for c in range(first, a.n_contacts[b]):
             ds, dc, dm = cone.evaluate(a, b, c, part)
             slope += ds

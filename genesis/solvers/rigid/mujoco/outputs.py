@@ -48,7 +48,7 @@ from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
 def outputs(features: Features) -> Functions:
     co, fl, ad, to = contacts(features), fluids(), adjoint(features), touches(features)
     paired = bool(features.pairs)
-    bo, eq = bodies(features) if paired else None, equality_outputs() if features.equalities else None
+    bo, eq = bodies(features) if paired else None, equality_outputs(features) if features.equalities else None
 
     @ti.func
     def push(a: ti.template(), s, b, l, g, of: ti.template(), r: ti.template(), force: ti.template()):

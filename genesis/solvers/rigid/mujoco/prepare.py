@@ -36,6 +36,13 @@ from genesis.solvers.rigid.mujoco.touch_table import (
     pack_touches,
     places,
 )
+from genesis.solvers.rigid.mujoco.transmission_constants import (
+    Transmissions,
+    dragged_links,
+    held_links,
+    linked,
+    tendons_act,
+)
 from genesis.solvers.rigid.prepare import UNLIMITED
 from genesis.solvers.rigid.setup import Setup
 
@@ -177,8 +184,16 @@ def mujoco(
     chosen = Choice.of(model, options, dt)
     report_gravity(model, gravity)
     carries_nothing = free_and_alone(model) & (chosen.integrator == slot.IMPLICITFAST)
+    dragged = carries_nothing & dragged_links(model)
+    carries_nothing &= ~dragged
+    if dragged.any():
+        runtime.logger.warning(
+            "the gyroscopic force of a free body must be explicit with implicitfast where tendons or actuators damp "
+            f"it, got {labels[np.flatnonzero(dragged)[0]]}: it tumbles a little differently from MuJoCo 4's. Take "
+            "RigidOptions.integrator = Euler or RK4 for its motion."
+        )
     fluid, of_fluids = pack_fluids(model, chosen)
-    meeting = meeting_geoms(model, options.self_collision)
+    meeting = meeting_geoms(model, options.self_collision, chosen.filterparent)
     check(model, meeting, labels)
     explicit = bool(len(numbers_of(model).pairs))
     touches = pack_touches(model, grounds, meeting, options.contact.smoothing, dt if chosen.refsafe else 0.0)
@@ -186,6 +201,7 @@ def mujoco(
     equalities = pack_equalities(model)
     link_tree, dof_tree, chain = prepare.pack_tree(model, ())
     link_tree[:, rigid.POINT0], link_tree[:, rigid.N_POINTS] = of_links[:, 0], of_links[:, 1]
+    transmissions, held = Transmissions(model, dof_tree, chain), held_links(model)
     link_fixed, dof_fixed, turn = prepare.pack_frames(model)
     ground, heights = prepare.pack_grounds(grounds)
     dims, on_ground = touch[:, slot.T_DIM], touch[touch[:, slot.T_GROUND] >= 0]
@@ -202,6 +218,9 @@ def mujoco(
         pairs=touches.pairs,
         equalities=len(equalities) > 0,
         actuators=bool(model.actuator_table.others),
+        tendons=tendons_act(model),
+        paths=bool(transmissions.pieces),
+        gravcomp=len(held) > 0,
         explicit=explicit,
         mocaps=len(model.mocap_links) > 0,
         free_bodies=bool(carries_nothing.any()),
@@ -216,25 +235,30 @@ def mujoco(
         touch=touch, touch_law=touches.laws, geom=pack_geoms(model), fluid=fluid, fluid_range=of_fluids,
         dof_last=last_moved(model), carries_nothing=carries_nothing,
         equality=equalities.ints, equality_numbers=equalities.numbers, equality_dofs=equalities.dofs,
-        solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS],
+        solver_numbers=[1.0 / chosen.impratio, tolerance, float(chosen.refsafe), options.iterations or ITERATIONS,
+                        float(chosen.eulerdamp)],
+        gravcomp=held,
     )  # fmt: skip
     if explicit:
         constants["pair_law"] = pack_pairs(numbers_of(model), options.contact.smoothing)
     if features.actuators:
-        constants |= actuator_constants.pack_actuators(model, dt)
+        constants |= actuator_constants.pack_actuators(model, dt, transmissions.of_actuators)
+    if features.transmissions:
+        constants |= transmissions.constants()
     sizes = {
         "links": model.n_links, "qs": model.n_qs, "dofs": model.n_dofs, "entries": len(chain),
         "geoms": len(model.geoms), "points": len(model.geoms), "grounds": len(grounds),
         "samples": len(heights), "pairs": touches.n_pairs, "touches": len(touch), "fluids": len(fluid),
         "equalities": len(equalities), "equality_entries": len(equalities.dofs),
-        "contacts": max(1, touches.n_contacts + balls + len(equalities)),
+        "contacts": max(1, touches.n_contacts + balls + len(equalities) + transmissions.n_rows),
         "rows": int(max([1, equalities.rows, *dims])),
-        "depth": max(3 if balls else 1, touches.depth, equalities.depth),
+        "depth": max(3 if balls else 1, touches.depth, equalities.depth, transmissions.depth),
         "triangle": (spread * (spread + 1)) // 2, "spread_dofs": spread,
         "output_points": features.outputs * len(model.geoms), "output_links": features.outputs * model.n_links,
         "found_numbers": MOST * NUMBERS if touches.pairs else 0,
         "explicit_pairs": len(numbers_of(model).pairs), "mocaps": len(model.mocap_links),
-        "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), **actuator_constants.sizes(model),
+        "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), "held_links": len(held),
+        **actuator_constants.sizes(model), **(transmissions.sizes() if features.transmissions else {}),
     }  # fmt: skip
     return Setup(
         table=slot.table_of(features),
@@ -252,11 +276,8 @@ def check(model: RigidModel, meeting: Sequence[Meeting], labels: Sequence[str]) 
     check_for_mujoco(model)
     numbers = numbers_of(model)
     reasons = [f"geom {geom.name!r} ({geom.kind})" for geom in model.geoms if geom.kind not in KINDS]
-    for options in numbers.options:
-        if not options.eulerdamp:
-            reasons.append(f"eulerdamp disabled in {options.source!r}")
-        if not options.filterparent and model.n_links > 1:
-            reasons.append(f"filterparent disabled in {options.source!r}")
+    on_mocap = set(model.mocap_links) & {prepare.roots(model)[link] for link in linked(model)}
+    reasons += [f"tendons or sites' actuators on the mocap body {labels[link]!r}" for link in sorted(on_mocap)]
     free = [i for i, joint in enumerate(model.joints) if joint.kind == FREE]
     nowhere = [f"stiffness of the free joint {model.joints[i].name!r}" for i in free if numbers.joints.stiffness[i]]
     nowhere += model.actuator_table.refused
@@ -310,10 +331,12 @@ class Choice(NamedTuple):
     integrator: str
     cone: str
     impratio: float
-    refsafe: bool
     density: float
     viscosity: float
     wind: tuple[float, float, float]
+    refsafe: bool
+    eulerdamp: bool
+    filterparent: bool
 
     @classmethod
     def of(cls, model: RigidModel, options: Options, dt: float) -> "Choice":
@@ -338,4 +361,5 @@ class Choice(NamedTuple):
                 f"{density:g} and viscosity {viscosity:g}. Give another in RigidOptions.integrator."
             )
         cone, wind = law.cone or agreed(files, "cone", "pyramidal"), agreed(files, "wind", (0.0, 0.0, 0.0))
-        return cls(integrator, cone, impratio, agreed(files, "refsafe", True), density, viscosity, wind)
+        flags = [agreed(files, flag, True) for flag in ("refsafe", "eulerdamp", "filterparent")]
+        return cls(integrator, cone, impratio, density, viscosity, wind, *flags)

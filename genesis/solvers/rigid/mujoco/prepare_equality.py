@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from genesis.loaders import rotations
+from genesis.loaders.actuator_table import chains_of, tendon_arms
 from genesis.loaders.invweight import numbers_of
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.mujoco import layout as slot
-from genesis.solvers.rigid.mujoco.touch_table import chains_of
 
-DIMENSIONS = {slot.CONNECT: 3, slot.WELD: 6, slot.JOINT: 1}
+DIMENSIONS = {slot.CONNECT: 3, slot.WELD: 6, slot.JOINT: 1, slot.TENDON: 1}
 
 
 class Equalities(NamedTuple):
@@ -43,12 +43,19 @@ def pack_equalities(model: RigidModel) -> Equalities:
     ints, numbers, dofs = [], [], []
     for row, kind in enumerate(table.kind.tolist()):
         links = table.link[row].tolist()
-        packed = np.zeros(slot.EQUALITY_NUMBERS)
+        packed, behind = np.zeros(slot.EQUALITY_NUMBERS), []
         if kind == slot.JOINT:
             joints = [model.joints[joint] for joint in table.joint[row].tolist() if joint >= 0]
             own = [(joint.dof, 0) for joint in joints]
             couples = len(joints) > 1
             packed[slot.E_REST : slot.E_REST + len(joints)] = [model.qpos0[joint.q] for joint in joints]
+        elif kind == slot.TENDON:
+            links = table.tendon[row].tolist()
+            arms = [list(tendon_arms(model, numbers_of(model), tendon)) for tendon in links if tendon >= 0]
+            moved = list(dict.fromkeys(dof for own in arms for dof in own))
+            own, couples = [(dof, 0) for dof in moved], len(moved) > 1
+            behind = [(moved.index(dof), 0) for dof in arms[1]] if len(arms) > 1 else []
+            packed[slot.E_REST : slot.E_REST + len(arms)] = numbers_of(model).tendons.rest[links[: len(arms)]]
         else:
             one, two = (chains[link] if link >= 0 else [] for link in links)
             moved = sorted({*one, *two}, reverse=True)
@@ -67,7 +74,7 @@ def pack_equalities(model: RigidModel) -> Equalities:
             ):  # fmt: skip
                 packed[first : first + len(values)] = values
             numbers.append(packed)
-            dofs += own
+            dofs += [*own, *behind]
     return Equalities(
         np.array(ints, int).reshape(-1, slot.EQUALITY_INTS),
         np.array(numbers).reshape(-1, slot.EQUALITY_NUMBERS),

@@ -21,12 +21,14 @@ from genesis.solvers.rigid.layout import (
     KIND,
     N_FRAMES,
     Q_INDEX,
+    TRANSMISSIONS,
 )
 from genesis.solvers.rigid.mujoco.actuators import actuators
 from genesis.solvers.rigid.mujoco.evaluation import evaluation
 from genesis.solvers.rigid.mujoco.free_bodies import free_bodies
 from genesis.solvers.rigid.mujoco.joints import implicit_damping, joints
-from genesis.solvers.rigid.mujoco.layout import RK4, Features
+from genesis.solvers.rigid.mujoco.layout import EULER, IMPLICITFAST, RK4, S_EULERDAMP, Features
+from genesis.solvers.rigid.mujoco.transmissions import of_transmission, transmissions
 
 STAGES = 4
 
@@ -36,7 +38,9 @@ def substeps(features: Features) -> Functions:
     lay = layout()
     ev, jo, ine = evaluation(features), joints(), inertia(joints)
     da = implicit_damping(features)
-    ac = actuators() if features.actuators else None
+    ac = actuators(features) if features.actuators else None
+    tr = transmissions(features) if features.transmissions else None
+    drags = features.transmissions and features.integrator == IMPLICITFAST
     fr = free_bodies(features) if features.free_bodies else None
 
     @ti.func
@@ -265,6 +269,11 @@ def substeps(features: Features) -> Functions:
         total = lane()
         for j in range(a.size[DOFS]):
             total += absolute(da.of_dof(a, s, b, j))
+        if ti.static(features.integrator == EULER):
+            total = a.solver_numbers[S_EULERDAMP] * total
+        if ti.static(drags):
+            for t in range(a.size[TRANSMISSIONS]):
+                total += absolute(a.drag[of_transmission(a, b, t)])
         return any_lane(total > 0.0)
 
     @ti.func
@@ -277,6 +286,8 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             m = at.entry_at(a, s, b, at.dof(a, j, ENTRY0))
             a.damped[m] = a.damped[m] + h * da.of_dof(a, s, b, j)
+        if ti.static(drags):
+            tr.add_damping(a, s, b)
         other = a.having(mass=a.damped)
         ine.factor(other, s, b)
         ine.solve(other, s, b)
@@ -290,6 +301,8 @@ def substeps(features: Features) -> Functions:
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.gqdd[i] = h * a.gqd[i]
+        if ti.static(features.transmissions):
+            tr.begin_adjoint(a, s, b)
         if ti.static(features.actuators):
             ac.step_adjoint(a, s, b)
         if ti.static(features.free_bodies):

@@ -128,6 +128,6 @@ def ties() -> Functions:
         """J^T g of the rows of rotation."""
         return of.R @ ((0.5 * of.scale) * (of.E0 * g + of.E.cross(g)))
 
-    return Functions(moving=moving, swept=swept, accelerating=accelerating, along_path=along_path, tie=tie,
+    return Functions(frame=frame, moving=moving, swept=swept, accelerating=accelerating, along_path=along_path, tie=tie,
                      length=length, turning_rate=turning_rate, turning=turning,
                      turning_transposed=turning_transposed)  # fmt: skip

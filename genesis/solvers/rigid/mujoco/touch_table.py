@@ -8,9 +8,10 @@ import numpy as np
 from genesis.contact.narrow_phase.finders import FINDERS
 from genesis.contact.narrow_phase.layout import MOST
 from genesis.loaders import rotations
+from genesis.loaders.actuator_table import chains_of
 from genesis.loaders.contact_mixing import Meeting, PairNumbers, candidates, explicit, ground_candidates, mix, share_of
 from genesis.loaders.invweight import numbers_of
-from genesis.loaders.model import JOINT_SIZES, RigidModel
+from genesis.loaders.model import RigidModel
 from genesis.loaders.mujoco_numbers import MujocoNumbers
 from genesis.loaders.parts import Geom, GroundGeom
 from genesis.solvers.rigid import prepare
@@ -153,11 +154,11 @@ def pack_pairs(numbers: MujocoNumbers, smoothing: float) -> np.ndarray:
     return rows
 
 
-def meeting_geoms(model: RigidModel, self_collision: bool) -> list[Meeting]:
+def meeting_geoms(model: RigidModel, self_collision: bool, filterparent: bool) -> list[Meeting]:
     """Geoms that may touch each other, by what files say, and that some joint moves against each other."""
     chains, trees = chains_of(model), prepare.roots(model)
     found = []
-    for met in candidates(model):
+    for met in candidates(model, filterparent):
         one, two = model.geoms[met.one].link, model.geoms[met.two].link
         if chains[one] != chains[two] and (self_collision or trees[one] != trees[two]):
             found.append(met)
@@ -182,16 +183,6 @@ def kernel_kinds(met: set[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 
 def kinds_of(model: RigidModel, i: int, j: int) -> tuple[str, str]:
     return model.geoms[i].kind, model.geoms[j].kind
-
-
-def chains_of(model: RigidModel) -> list[list[int]]:
-    """Of each link the degrees of freedom that move it, in their order."""
-    chains: list[list[int]] = []
-    for link, parent in enumerate(model.parent):
-        own = [dof for joint in model.joints if joint.link == link
-               for dof in range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])]  # fmt: skip
-        chains.append([*(chains[parent] if parent >= 0 else []), *own])
-    return chains
 
 
 def places(model: RigidModel) -> list[Place]:
