@@ -141,6 +141,13 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         """Sets the scene's controls from a clipped action (num_envs, A), just before the scene steps."""
         raise NotImplementedError
 
+    def after_step(self, failed: torch.Tensor | None) -> None:
+        """Notes in `self.episode` what of the step that was just taken the hooks below need, beside the state.
+
+        Args:
+            failed: (num_envs,) bool, rows that were put back to the scene's initial state; None: there are none.
+        """
+
     def observe(self) -> torch.Tensor:
         """Observation (num_envs, O) of the present state, differentiable."""
         raise NotImplementedError
@@ -154,7 +161,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         raise NotImplementedError
 
     def measure(self) -> Mapping[str, torch.Tensor]:
-        """Named numbers or flags (num_envs,) for `info`; `success` (bool) is what `scripts.evaluate` counts."""
+        """Named numbers or flags (num_envs, ...) for `info`; `success` (bool) is what `scripts.evaluate` counts."""
         return {}
 
     def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
@@ -221,6 +228,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         with self._grad_mode(), self._step_cache.active():
             self._advance(torch.clamp(action, *self._bounds))
             failed = self._replace_nonfinite_rows()
+            self.after_step(failed)
             nonfinite = torch.zeros_like(self._pending) if failed is None else failed
             if restarting is not None:
                 nonfinite = nonfinite & ~restarting

@@ -36,4 +36,16 @@ register_task("genesis/Walker2d-v0", "envs.locomotion.walker2d", "Walker2d", max
 register_task("genesis/Ant-v0", "envs.locomotion.ant", "Ant", max_episode_steps=1000)
 register_task("genesis/Humanoid-v0", "envs.locomotion.humanoid", "Humanoid", max_episode_steps=1000)
 register_task("genesis/Quadrotor-v0", "envs.locomotion.quadrotor", "Quadrotor", max_episode_steps=300)
-register_task("genesis-mujoco/Ant-v5", "envs.mujoco.ant", "AntV5", max_episode_steps=1000)
+for _name, _module, _steps in (
+    ("InvertedPendulum", "inverted_pendulum", 1000),
+    ("InvertedDoublePendulum", "inverted_double_pendulum", 1000),
+    ("Reacher", "reacher", 50),
+    ("Swimmer", "swimmer", 1000),
+    ("Hopper", "hopper", 1000),
+    ("Walker2d", "walker2d", 1000),
+    ("HalfCheetah", "half_cheetah", 1000),
+    ("Ant", "ant", 1000),
+    ("Humanoid", "humanoid", 1000),
+    ("HumanoidStandup", "humanoid", 1000),
+):
+    register_task(f"genesis-mujoco/{_name}-v5", f"envs.mujoco.{_module}", f"{_name}V5", max_episode_steps=_steps)

@@ -81,4 +81,5 @@ def single_env(task: type[DifferentiableVectorEnv], base: type[SingleEnv] = Sing
 
 def _row(info: dict[str, Any]) -> dict[str, Any]:
     """The values of the only row where they are valid, without the masks."""
-    return {name: value[0].item() for name, value in info.items() if not name.startswith("_") and info[f"_{name}"][0]}
+    valid = {name: value[0] for name, value in info.items() if not name.startswith("_") and info[f"_{name}"][0]}
+    return {name: value.item() if value.ndim == 0 else value.copy() for name, value in valid.items()}

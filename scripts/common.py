@@ -17,6 +17,7 @@ import genesis as gs
 from agents import AGENTS, Agent
 from agents.core.evaluation import FRESH_ENV_INDEX
 from envs.interface import RENDER_SIZE
+from envs.mujoco.base import MujocoTask
 from genesis.errors import GenesisKeyError, GenesisValueError
 
 ENV_NAMES = ", ".join(sorted(envs.ENV_IDS))
@@ -47,6 +48,12 @@ def own_contact(env: str) -> str | None:
 def _task(env: str) -> Any:
     """The class of a batch of this environment."""
     return load_env_creator(str(gymnasium.spec(env).vector_entry_point))
+
+
+def of_gymnasium(env: str) -> bool:
+    """Whether this is a task of Gymnasium's on MuJoCo's contact model."""
+    task = _task(env)
+    return isinstance(task, type) and issubclass(task, MujocoTask)
 
 
 def contact_of(env: str, saved: dict[str, Any] | None, given: str | None) -> str | None:

@@ -1,4 +1,6 @@
-"""Compiles the standard robots: each .xml in genesis/loaders/robots to the .npz beside it. Needs MuJoCo.
+"""Compiles the robots that come with the package to the .npz files in genesis/loaders/robots. Needs MuJoCo.
+
+Standard robots are made from the .xml beside them, those of Gymnasium's tasks from Gymnasium's assets.
 
 python -m scripts.compile_robots            writes the files
 python -m scripts.compile_robots --check    only tells which are out of date; exit status 1 if any is
@@ -9,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import gymnasium
 import numpy as np
 import tyro
 
-from genesis.loaders import ROBOTS, load_mjcf
-from genesis.loaders.library import FOLDER
+from genesis.loaders import ROBOTS, RigidModel, load_mjcf
+from genesis.loaders.library import FOLDER, GYMNASIUM
 from scripts.common import run
 
 
@@ -25,13 +28,25 @@ class Options:
     """Write nothing, compare only."""
 
 
+ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
+"""Gymnasium's model files."""
+
+
+def compiled(name: str) -> RigidModel:
+    """A robot from its text."""
+    if name in GYMNASIUM:
+        return load_mjcf(ASSETS / GYMNASIUM[name], cache=False, contact="mujoco")
+    return load_mjcf(FOLDER / f"{name}.xml", cache=False)
+
+
 def outdated(name: str, folder: Path) -> bool:
     """Compiles a robot into `folder`; whether the shipped arrays differ from it."""
-    load_mjcf(FOLDER / f"{name}.xml", cache=False).save(folder / f"{name}.npz")
-    shipped = FOLDER / f"{name}.npz"
+    shipped, made = FOLDER / f"{name}.npz", folder / f"{name}.npz"
+    made.parent.mkdir(exist_ok=True)
+    compiled(name).save(made)
     if not shipped.is_file():
         return True
-    with np.load(shipped) as old, np.load(folder / f"{name}.npz") as new:
+    with np.load(shipped) as old, np.load(made) as new:
         return old.files != new.files or any(not _same(old[key], new[key]) for key in new.files)
 
 
@@ -45,12 +60,13 @@ def _same(old: np.ndarray, new: np.ndarray) -> bool:
 def compile_all(options: Options) -> int:
     """Exit status."""
     with TemporaryDirectory() as scratch:
-        stale = [name for name in ROBOTS if outdated(name, Path(scratch))]
+        names = (*ROBOTS, *GYMNASIUM)
+        stale = [name for name in names if outdated(name, Path(scratch))]
         for name in stale:
             if not options.check:
                 (FOLDER / f"{name}.npz").write_bytes((Path(scratch) / f"{name}.npz").read_bytes())
             print(f"{name}: {'out of date' if options.check else 'written'}")
-    print(f"{len(ROBOTS) - len(stale)} of {len(ROBOTS)} were up to date")
+    print(f"{len(names) - len(stale)} of {len(names)} were up to date")
     return int(options.check and bool(stale))
 
 

@@ -46,9 +46,8 @@ class EvaluateConfig:
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
     engine: Literal["genesis", "gymnasium", "mujoco"] = "genesis"
-    """"mujoco": also play a task whose world is one MJCF file (BlockPush) on MuJoCo's C engine (extra `mjcf`).
-    "gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original (extra `mjcf`), rewarded as the task
-    here and as gymnasium.make has it, contact costs included."""
+    """"gymnasium": also play a task of genesis-mujoco/... in Gymnasium's original; "mujoco": a task whose world is one
+    MJCF file (BlockPush) on MuJoCo's C engine (extra `mjcf`)."""
     json: bool = False
     """Print one JSON object instead of lines."""
 
@@ -59,8 +58,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     Returns:
         checkpoint, env, agent, contact (the preset; None where the task has one model), trained_steps, seed, and under
         deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`. With the engine "gymnasium"
-        in place of stochastic what `scripts.gymnasium_world.scores` says, and kept, the part of the return left there;
-        with "mujoco" the same statistics there, under mujoco.
+        in their place what `scripts.gymnasium_world.comparison` says, with "mujoco" in place of stochastic the same
+        statistics there, under mujoco.
 
     Raises:
         gs.GenesisException: The checkpoint is not of this environment, agent or format, or an option violates its
@@ -90,9 +89,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     if config.engine == "gymnasium":
         gymnasium_world.check_task(env, saved["env"])
         gs.logger.info("playing %d episodes, here and in Gymnasium.", config.episodes)
-        result["deterministic"] = evaluate(agent.act, env, config.episodes, config.seed)
-        result |= gymnasium_world.scores(agent.act, env, config.episodes, config.seed)
-        result["kept"] = gymnasium_world.kept(result["deterministic"], result[gymnasium_world.OWN])
+        result |= gymnasium_world.comparison(agent.act, env, config.episodes, config.seed)
     elif config.engine == "mujoco":
         scene = MujocoScene(env)
         gs.logger.info("playing %d episodes, here and in MuJoCo.", config.episodes)

@@ -18,7 +18,7 @@ from agents.core.evaluation import FRESH_ENV_INDEX
 from envs.locomotion.base import RobotTask
 from genesis.errors import GenesisValueError
 from genesis.loaders import lazy_import
-from scripts import common
+from scripts import common, gymnasium_world
 from scripts.mujoco_world import CONTROL_STEPS, MujocoWorld, control_deviation
 from scripts.physics import GenesisWorld, Performance, World, body_size, perform
 
@@ -31,7 +31,7 @@ class RecheckConfig:
     """Plays a robot's policy again at finer substeps and in MuJoCo, to see whether what it does holds there.
 
     Prints, beside the return, the largest excess over a joint's range, the largest depth of a foot in the ground, and
-    the share of contacts that pull.
+    the share of contacts that pull. A policy of a task of genesis-mujoco/... plays in Gymnasium's original instead.
     """
 
     checkpoint: Path
@@ -78,7 +78,8 @@ def run(config: RecheckConfig) -> dict[str, Any]:
 
     Returns:
         checkpoint, env, agent, contact, trained_steps, body_size (m), rows (see `Row`), and control: the deviation of
-        the transfer's positive control, its bar, and whether it passed; None without MuJoCo.
+        the transfer's positive control, its bar, and whether it passed; None without MuJoCo. Of Gymnasium's tasks in
+        place of the last three what `scripts.gymnasium_world.comparison` says.
 
     Raises:
         gs.GenesisException: The checkpoint is not of a robot task, MuJoCo is missing, or an option violates its
@@ -91,6 +92,12 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     if not gs.is_initialized():
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
+    about = {"checkpoint": str(config.checkpoint), "env": saved["env"], "agent": saved["agent"], "contact": contact}
+    if common.of_gymnasium(saved["env"]):
+        env = common.evaluation_env(saved["env"], config.episodes, contact)
+        agent = common.restored_agent(saved, env)
+        found = gymnasium_world.comparison(agent.act, env, config.episodes, config.seed)
+        return about | {"trained_steps": agent.steps} | found
     rows: list[Row] = []
     control = transfer = None
     size, steps = 0.0, 0
@@ -108,7 +115,6 @@ def run(config: RecheckConfig) -> dict[str, Any]:
         env.close()
     if transfer is not None:
         rows.append(transfer)
-    about = {"checkpoint": str(config.checkpoint), "env": saved["env"], "agent": saved["agent"], "contact": contact}
     return about | {
         "trained_steps": steps,
         "body_size": size,
@@ -119,6 +125,8 @@ def run(config: RecheckConfig) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """What the command prints."""
+    if "kept" in result:
+        return _in_gymnasium(result)
     lines = [
         f"{result['env']}, {result['agent']}, contact {result['contact']!r}, {result['trained_steps']} steps trained",
         f"{'':<8} {'substeps':>8} {'return':>18} {'change':>8} {'length':>7} {'limits':>9} "
@@ -145,6 +153,19 @@ def table(result: dict[str, Any]) -> str:
             f"% of the motion (bar {100 * control['bar']:.0f} %), {verdict}"
         )
     return "\n".join(lines)
+
+
+def _in_gymnasium(result: dict[str, Any]) -> str:
+    worlds = {"here": result["deterministic"], "Gymnasium": result["gymnasium"]}
+    lines = [
+        f"{result['env']}, {result['agent']}, contact {result['contact']!r}, {result['trained_steps']} steps trained",
+        f"{'':<10} {'return':>20} {'length':>7}",
+    ]
+    lines += [
+        f"{name:<10} {each['return_mean']:>10.1f} +-{each['return_interval']:>8.1f} {each['length_mean']:>7.0f}"
+        for name, each in worlds.items()
+    ]
+    return "\n".join([*lines, f"kept: {100 * result['kept']:.1f} % +- {100 * result['kept_interval']:.1f} % (95 %)"])
 
 
 def main() -> int:

@@ -141,8 +141,10 @@ def compile_kernels(
 
 
 def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
-    """Statistics of the deterministic policy over fresh episodes."""
-    env = common.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), config.contact)
+    """Statistics of the deterministic policy over fresh episodes; of Gymnasium's tasks on MuJoCo's own contact model,
+    whatever the training's."""
+    contact = common.own_contact(config.env) if common.of_gymnasium(config.env) else config.contact
+    env = common.evaluation_env(config.env, min(EVALUATION_ENVS, config.eval_episodes), contact)
     try:
         return evaluate(agent.act, env, config.eval_episodes, config.seed)
     finally:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zlib
 
+import gymnasium
 import pytest
 
 import envs
@@ -53,6 +54,6 @@ def test_the_reference_has_every_public_name(documented):
 @pytest.mark.precision("32")
 def test_the_reference_has_every_task_and_agent(documented):
     last = {name.rsplit(".", 1)[-1] for name in documented}
-    assert {env_id.split("/")[1].split("-")[0] for env_id in envs.ENV_IDS} <= last
+    assert {gymnasium.spec(env_id).vector_entry_point.split(":")[1] for env_id in envs.ENV_IDS} <= last
     assert {entry.replace(":", ".") for entry in REGISTERED.values()} <= documented
     assert {"get_particles_pos", "control_dofs_force", "get_contacts", "set_links_wrench"} <= last

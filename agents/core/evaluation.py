@@ -1,5 +1,6 @@
 """How good a policy is, on episodes that no training saw."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 
 FRESH_ENV_INDEX = 1_000_000
 """First global environment index of evaluations: far beyond those of training, so its random streams are others."""
+WIDTH_95 = 1.96
+"""Half the width of a normal distribution's 95 % interval, in deviations."""
 
 
 @torch.no_grad()
@@ -20,9 +23,8 @@ def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: in
         seed: Seed of the environments.
 
     Returns:
-        episodes, return_mean, return_std, return_min, return_max, length_mean, nonfinite (rows that the simulator lost)
-        and, for each number NAME that the task measures, final_NAME: its mean at the episodes' ends. `success`, where
-        the task measures it, becomes success_rate.
+        What `summary` says, nonfinite (rows that the simulator lost) and, for each number NAME that the task measures,
+        final_NAME: its mean at the episodes' ends. `success`, where the task measures it, becomes success_rate.
     """
     per_env = -(-episodes // env.num_envs)
     finished = torch.zeros(env.num_envs, dtype=torch.int64)
@@ -41,19 +43,25 @@ def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: in
                 records.setdefault(name, []).append(_plain(value)[ended].to(torch.float64))
         finished += ended
     result = {name: torch.cat(value) for name, value in records.items()}
-    returns = result.pop("return")
-    summary = {
-        "episodes": float(len(returns)),
+    found = summary(result.pop("return"), result.pop("length")) | {"nonfinite": float(nonfinite)}
+    if "final_success" in result:
+        found["success_rate"] = result.pop("final_success").mean().item()
+    return found | {name: value.mean().item() for name, value in result.items()}
+
+
+def summary(returns: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
+    """Of episodes (n,): episodes, return_mean, return_interval (half the width of the mean's 95 % interval; 0 of one
+    episode), return_std, return_min, return_max, length_mean."""
+    deviation, n = returns.std(correction=0).item(), len(returns)
+    return {
+        "episodes": float(n),
         "return_mean": returns.mean().item(),
-        "return_std": returns.std(correction=0).item(),
+        "return_interval": WIDTH_95 * deviation / math.sqrt(max(n - 1, 1)),
+        "return_std": deviation,
         "return_min": returns.min().item(),
         "return_max": returns.max().item(),
-        "length_mean": result.pop("length").mean().item(),
-        "nonfinite": float(nonfinite),
+        "length_mean": lengths.mean().item(),
     }
-    if "final_success" in result:
-        summary["success_rate"] = result.pop("final_success").mean().item()
-    return summary | {name: value.mean().item() for name, value in result.items()}
 
 
 def describe(statistics: dict[str, float]) -> str:

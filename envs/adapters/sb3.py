@@ -120,4 +120,5 @@ class SB3VecEnv(VecEnv):
     def _row(self, info: dict[str, Any], index: int) -> dict[str, Any]:
         """What one environment has of an info in Gymnasium's layout."""
         names = [name for name in info if not name.startswith("_")]
-        return {name: info[name][index].item() for name in names if info[f"_{name}"][index]}
+        valid = {name: info[name][index] for name in names if info[f"_{name}"][index]}
+        return {name: value.item() if value.ndim == 0 else value.copy() for name, value in valid.items()}

@@ -1,10 +1,8 @@
-"""What Gymnasium's tasks share here: the scene from Gymnasium's model, positions before a step, starts, single envs."""
+"""What Gymnasium's tasks share here: scene, starts, velocities over a step, what MuJoCo evaluated last, single envs."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -12,41 +10,51 @@ from typing_extensions import Unpack
 
 import genesis as gs
 from envs.articulated import ArticulatedTask
+from envs.mujoco.derived import Bodies, State
 from envs.mujoco.options import GymnasiumOptions, settings
 from envs.options import BatchOptions, completed
 from envs.single import SingleEnv, single_env
 from envs.step_cache import cached_per_step
+from envs.streams import Draw
 
-ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
-"""Gymnasium's model files."""
-
-Reward = Mapping[str, torch.Tensor]
+Terms = Mapping[str, torch.Tensor]
 """The terms (B,) of a reward, under their names in Gymnasium's infos; the reward is their sum."""
+FIELDS = ("qpos", "dofs_vel", "contacts", "joints")
+"""What `episode` keeps of the last evaluation, as last_qpos etc.: fields of `gs.LastEvaluation` and of `State`."""
 
 
 class MujocoTask(ArticulatedTask):
-    """Abstract: a task of Gymnasium's, on its model and on MuJoCo's contact model. Needs MuJoCo (extra `mjcf`).
+    """Abstract: a task of Gymnasium's, on its model and on MuJoCo's contact model.
 
-    A task states the constants, `reward_terms`, `observe`, `is_healthy` where it has one, and `sample_initial_state`.
-    Observations, rewards, ends and infos are Gymnasium's, and its keywords are this constructor's, with two exceptions.
-    What depends on contact forces is left out. Velocities over a control step are those of `qpos`; Gymnasium takes
-    positions of bodies as MuJoCo's last evaluation left them: with the integrator RK4 those of the last stage, which
-    differ in the fourth decimal of a velocity in m/s where nothing hits the ground, in the second where something does,
-    and, since positions do not add up, by no more than that over a whole episode.
+    A task states the constants, `observation_size`, `observe`, `reward_terms`, and where Gymnasium's has them
+    `is_healthy`, `tracked` and `sample_initial_state`. Observations, rewards, ends and infos are Gymnasium's, and its
+    keywords are this constructor's, without `xml_file` and `main_body`.
+
+    Positions of bodies, forces of contacts and what else MuJoCo derives from a state are, after a step, those of its
+    last evaluation: of the fourth stage of RK4, or of the start of Euler's last substep. `EVALUATED` tasks have them in
+    `last`; at the start of an episode they are of the start, without forces.
 
     Two models of contact: "mujoco" is MuJoCo's own, "smoothed" lets contacts and limits begin to act over `SMOOTHING`.
     Randomised parameters: masses with inertias, joint damping, strength, and friction of the robot's geoms.
     """
 
-    FILE: ClassVar[str]  # in ASSETS
-    TIMESTEP: ClassVar[float]  # of the file, s
-    DEFAULTS: ClassVar[Mapping[str, Any]]  # of the task's own options
+    ROBOT: ClassVar[str]  # of `gs.morphs.Robot`
+    TIMESTEP: ClassVar[float]  # of the model, s
+    GRAVITY: ClassVar[tuple[float, float, float]] = (0.0, 0.0, -9.81)  # of the model, m/s^2
     GYMNASIUM: ClassVar[str]  # id of the same task there
+    DEFAULTS: ClassVar[Mapping[str, Any]]  # of the task's own options
+    EVALUATED: ClassVar[bool] = False  # whether it needs `last`
+    NORMAL_VELOCITIES: ClassVar[bool] = False  # whether velocities at the start are normal; else uniform
     SMOOTHING: ClassVar[float] = 0.02  # m, rad
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {
         "mujoco": gs.options.RigidOptions(contact=gs.options.MujocoContact()),
         "smoothed": gs.options.RigidOptions(contact=gs.options.MujocoContact(smoothing=SMOOTHING)),
     }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "DEFAULTS" in vars(cls):
+            cls.single_observation_space = _space(cls.observation_size(cls.DEFAULTS))
 
     def __init__(
         self,
@@ -65,7 +73,7 @@ class MujocoTask(ArticulatedTask):
             options: See `envs.options`, and of `envs.mujoco.options` those in the task's `DEFAULTS`.
 
         Raises:
-            gs.GenesisException: An argument violates its constraint, or MuJoCo is missing.
+            gs.GenesisException: An argument violates its constraint.
         """
         own, shared = self.split(options)
         completed(type(self), shared, BatchOptions, own=self.DEFAULTS)
@@ -75,22 +83,27 @@ class MujocoTask(ArticulatedTask):
         self.substeps = self.options["frame_skip"]
         self.control_dt = self.TIMESTEP * self.substeps
         """s."""
-        self.single_observation_space = Box(-np.inf, np.inf, (self.observation_size(),), np.float32)
+        self.single_observation_space = _space(self.observation_size(self.options))
         super().__init__(num_envs, max_episode_steps, **shared)
 
     # ---- what a task writes beside the base's hooks ----
 
-    def observation_size(self) -> int:
-        """Numbers in an observation, with these `options`; there is no scene yet."""
+    @classmethod
+    def observation_size(cls, options: Mapping[str, Any]) -> int:
+        """Numbers in an observation, with these options; there is no scene yet."""
         raise NotImplementedError
 
-    def reward_terms(self) -> Reward:
-        """See `Reward`; differentiable."""
+    def reward_terms(self) -> Terms:
+        """See `Terms`; differentiable."""
         raise NotImplementedError
 
     def is_healthy(self) -> torch.Tensor:
         """(B,) bool; tasks that never end have no other."""
         return torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+
+    def tracked(self, state: State) -> torch.Tensor:
+        """(B, k) m: what `velocity_over_step` is the velocity of; differentiable."""
+        return state.qpos[:, :2]
 
     # ---- what they share ----
 
@@ -101,28 +114,31 @@ class MujocoTask(ArticulatedTask):
         return own, {name: value for name, value in options.items() if name not in own}
 
     def build_scene(self) -> gs.Scene:
-        """Robot and ground of the file."""
+        """Robot and ground of Gymnasium's model."""
         scene = gs.Scene(
             sim_options=gs.options.SimOptions(
-                dt=self.control_dt, substeps=self.substeps, requires_grad=self.differentiable
+                dt=self.control_dt, substeps=self.substeps, gravity=self.GRAVITY, requires_grad=self.differentiable
             ),
             rigid_options=self.CONTACTS[self.contact],
         )
-        self.robot = scene.add_entity(gs.morphs.MJCF(file=ASSETS / self.FILE), name="robot")
-        scene.build(n_envs=self.num_envs)
+        self.robot = scene.add_entity(gs.morphs.Robot(name=self.ROBOT), name="robot")
+        scene.build(n_envs=self.num_envs, outputs=("last_evaluation",) if self.EVALUATED else ())
         self.took_robot()
-        self._qpos_before = self.qpos()
+        self.bodies = Bodies(self.robot, self.rest)
         self._friction = self.robot.get_friction().as_subclass(torch.Tensor).detach()[:1]
         return scene
-
-    def apply_action(self, action: torch.Tensor) -> None:
-        """Torques in proportion to the action; notes where the step begins."""
-        self._qpos_before = self.qpos()
-        super().apply_action(action)
 
     def scale_friction(self, factor: torch.Tensor, envs_idx: torch.Tensor) -> None:
         """Of the robot's geoms; on the ground, whose friction stays, the larger of both counts."""
         self.robot.set_friction(factor * self._friction, envs_idx=envs_idx)
+
+    def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """The model's pose at rest, all of its numbers disturbed."""
+        noise = self.options["reset_noise_scale"]
+        qpos = self.rest + self.tensor(draw.uniform(-noise, noise, (len(self.rest),)))
+        n = (self.robot.n_dofs,)
+        velocity = draw.normal(noise, n) if self.NORMAL_VELOCITIES else draw.uniform(-noise, noise, n)
+        return self.start_at(qpos, self.tensor(velocity), envs_idx)
 
     def start_at(self, qpos: torch.Tensor, dofs_vel: torch.Tensor, envs_idx: torch.Tensor) -> dict[str, torch.Tensor]:
         """Puts robots at `qpos` (n, Q), whose quaternions may have any length, with velocities (n, D).
@@ -138,13 +154,42 @@ class MujocoTask(ArticulatedTask):
                 unit[:, first : first + 4] /= length
                 lengths[:, first : first + 4] = length
         self.place(unit, dofs_vel, envs_idx)
-        self._qpos_before = self._qpos_before.index_copy(0, envs_idx, unit)
-        return {"start_lengths": lengths}
+        here = self.present()
+        tracked = self.tracked(here)
+        started = {"tracked": tracked, "tracked_before": tracked}
+        if self.EVALUATED:
+            started |= {f"last_{name}": getattr(here, name) for name in FIELDS}
+        return {"start_lengths": lengths} | {name: value[envs_idx] for name, value in started.items()}
+
+    def present(self) -> State:
+        """The state of now, in which nothing touches."""
+        n_geoms, n_links = len(self.robot.model.geoms), self.robot.n_links
+        nothing = (self.rest.new_zeros(self.num_envs, n, 6) for n in (n_geoms, n_links))
+        return State(self.bodies, self.qpos(), self.dofs_vel(), *nothing)
+
+    @cached_per_step
+    def last(self) -> State:
+        """The state of the last evaluation; of tasks that are not `EVALUATED`, of now."""
+        if not self.EVALUATED:
+            return self.present()
+        return State(self.bodies, *(self.episode[f"last_{name}"] for name in FIELDS))
+
+    def after_step(self, failed: torch.Tensor | None) -> None:
+        """Notes the last evaluation, and what is tracked."""
+        if self.EVALUATED:
+            evaluated, here = self.robot.get_last_evaluation(), self.present()
+            for name in FIELDS:
+                value = getattr(evaluated, name).as_subclass(torch.Tensor)
+                if failed is not None:
+                    value = torch.where(failed.view(-1, *[1] * (value.ndim - 1)), getattr(here, name), value)
+                self.episode[f"last_{name}"] = value
+        self.episode["tracked_before"] = self.episode["tracked"]
+        self.episode["tracked"] = self.tracked(self.last())
 
     @cached_per_step
     def velocity_over_step(self) -> torch.Tensor:
-        """(B, Q) change of `qpos` per second of the last control step; 0 after a reset. Differentiable."""
-        return (self.qpos() - self._qpos_before) / self.control_dt
+        """(B, k) velocity of what is tracked over the last control step, m/s; 0 after a reset. Differentiable."""
+        return (self.episode["tracked"] - self.episode["tracked_before"]) / self.control_dt
 
     @cached_per_step
     def observed_qpos(self) -> torch.Tensor:
@@ -155,7 +200,7 @@ class MujocoTask(ArticulatedTask):
         return torch.where(first[:, None], self.qpos() * self.episode["start_lengths"], self.qpos())
 
     @cached_per_step
-    def terms(self) -> Reward:
+    def terms(self) -> Terms:
         """`reward_terms`, once a step."""
         return self.reward_terms()
 
@@ -163,13 +208,36 @@ class MujocoTask(ArticulatedTask):
         """(B,) the reward of being healthy."""
         return self.options["healthy_reward"] * self.is_healthy().to(self.dtype)
 
+    def within(self, values: torch.Tensor, option: str) -> torch.Tensor:
+        """Whether values are inside of a range, without its ends, that a keyword gives."""
+        low, high = self.options[option]
+        return (low < values.detach()) & (values.detach() < high)
+
+    def ground_place(self) -> dict[str, torch.Tensor]:
+        """Infos `x_position`, `y_position` and `distance_from_origin` of the first two coordinates, m."""
+        x, y = self.qpos()[:, :2].detach().unbind(dim=1)
+        return {"x_position": x, "y_position": y, "distance_from_origin": torch.hypot(x, y)}
+
+    def ground_velocity(self) -> dict[str, torch.Tensor]:
+        """Infos `x_velocity` and `y_velocity` over the step, m/s."""
+        x, y = self.velocity_over_step().detach().unbind(dim=1)
+        return {"x_velocity": x, "y_velocity": y}
+
+    def rise(self, index: int) -> dict[str, torch.Tensor]:
+        """Info `z_distance_from_origin`, m, of a coordinate from its rest."""
+        return {"z_distance_from_origin": (self.qpos() - self.rest)[:, index].detach()}
+
+    def control_cost(self) -> torch.Tensor:
+        """(B,) of the action that acts now."""
+        return self.options["ctrl_cost_weight"] * self.effort()
+
     def reward(self) -> torch.Tensor:
         """The sum of `reward_terms`."""
         return torch.stack(list(self.terms().values())).sum(dim=0)
 
     def terminated(self) -> torch.Tensor:
         """Whether the robot is not healthy."""
-        return ~self.is_healthy() & self.options.get("terminate_when_unhealthy", False)
+        return ~self.is_healthy() & self.options.get("terminate_when_unhealthy", True)
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """The terms of the reward."""
@@ -190,3 +258,7 @@ class MujocoEnv(SingleEnv):
 def mujoco_single_env(task: type[MujocoTask]) -> type[SingleEnv]:
     """The `gymnasium.Env` class of such a task: what its `entry_point` names."""
     return single_env(task, MujocoEnv)
+
+
+def _space(size: int) -> Box:
+    return Box(-np.inf, np.inf, (size,), np.float32)

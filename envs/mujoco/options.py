@@ -18,19 +18,45 @@ class GymnasiumOptions(BatchOptions, total=False):
     ctrl_cost_weight: float
     """Of the squared length of the action."""
     contact_cost_weight: float
-    """Of the squared contact forces. It must be 0: the contact model gives no forces to observe."""
+    """Of the squared forces of contacts."""
+    contact_force_range: tuple[float, float]
+    """What forces of contacts are clipped to, N and N m, to be observed and to cost."""
+    contact_cost_range: tuple[float, float]
+    """What the cost of contacts is clipped to."""
+    impact_cost_weight: float
+    """Of the squared forces of contacts."""
+    impact_cost_range: tuple[float, float]
+    """What that cost is clipped to."""
+    uph_cost_weight: float
+    """Taken, and without effect, as in Gymnasium."""
     healthy_reward: float
     """Per step in which the robot is healthy."""
     terminate_when_unhealthy: bool
     """Whether an episode ends where the robot is not healthy."""
+    healthy_state_range: tuple[float, float]
+    """Of all coordinates and velocities but the first two coordinates."""
     healthy_z_range: tuple[float, float]
     """Lowest and greatest healthy height, m."""
+    healthy_angle_range: tuple[float, float]
+    """Least and greatest healthy angle of the torso, rad."""
+    reward_near_weight: float
+    """Of the distance from the arm's tip to the object."""
+    reward_dist_weight: float
+    """Of the distance to the goal."""
+    reward_control_weight: float
+    """Of the squared length of the action."""
     reset_noise_scale: float
     """Of the noise on the start's positions and velocities."""
     exclude_current_positions_from_observation: bool
     """Whether the place along the ground is left out of the observation."""
+    include_cinert_in_observation: bool
+    """Whether the bodies' inertias are part of the observation."""
+    include_cvel_in_observation: bool
+    """Whether the bodies' velocities are part of the observation."""
+    include_qfrc_actuator_in_observation: bool
+    """Whether the actuators' forces are part of the observation."""
     include_cfrc_ext_in_observation: bool
-    """Whether contact forces are part of the observation. It must be False: there are none to observe."""
+    """Whether the forces of contacts are part of the observation."""
 
 
 def settings(task: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +67,7 @@ def settings(task: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -
     """
     result = {name: given.get(name, default) for name, default in defaults.items()}
     for name, value in result.items():
-        constraint, lawful, remedy = _CONSTRAINTS[name]
+        constraint, lawful, remedy = _constraint(name)
         if not lawful(value):
             raise GenesisValueError(f"{name} of {task} must {constraint}, got {value!r}. {remedy}")
     return result
@@ -71,17 +97,17 @@ def _range(value: Any) -> bool:
 Constraint = tuple[str, Callable[[Any], bool], str]
 _WEIGHT: Constraint = ("be a finite number", _finite, "Pass a float.")
 _FLAG: Constraint = ("be True or False", _flag, "Pass a bool.")
-_NO_FORCES = "The contact model here gives no contact forces to tasks; leave it out, in Gymnasium's own task too."
+_RANGE: Constraint = ("be (lowest, greatest)", _range, "Pass two numbers in rising order.")
 
 _CONSTRAINTS: dict[str, Constraint] = {
     "frame_skip": ("be a whole number >= 1", _whole, "Pass an int."),
-    "forward_reward_weight": _WEIGHT,
-    "ctrl_cost_weight": _WEIGHT,
-    "contact_cost_weight": ("be 0", lambda value: _finite(value) and value == 0, _NO_FORCES),
-    "healthy_reward": _WEIGHT,
     "terminate_when_unhealthy": _FLAG,
-    "healthy_z_range": ("be (lowest, greatest), m", _range, "Pass two numbers in rising order."),
     "reset_noise_scale": ("be a finite number >= 0", _not_negative, "Pass 0 for none."),
     "exclude_current_positions_from_observation": _FLAG,
-    "include_cfrc_ext_in_observation": ("be False", lambda value: value is False, _NO_FORCES),
 }
+"""By keyword; of the others by how it ends."""
+_ENDINGS = {"_weight": _WEIGHT, "_reward": _WEIGHT, "_range": _RANGE, "_in_observation": _FLAG}
+
+
+def _constraint(name: str) -> Constraint:
+    return _CONSTRAINTS.get(name) or next(each for ending, each in _ENDINGS.items() if name.endswith(ending))

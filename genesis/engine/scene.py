@@ -191,7 +191,8 @@ class Scene:
         Args:
             outputs: Extra results of every step: "wrench" for `tool.get_wrench()`; of rigid bodies "contacts" for
                 `get_contacts()`, "link_wrench" for `get_links_wrench()` and `get_force_torque()`,
-                "link_acceleration" for `get_links_acceleration()` and `get_imu()`.
+                "link_acceleration" for `get_links_acceleration()` and `get_imu()`, "last_evaluation" for
+                `get_last_evaluation()`.
 
         Raises:
             GenesisRuntimeError: Built already, or no entities.

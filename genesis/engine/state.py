@@ -149,6 +149,21 @@ class Contacts(Saved):
 
 
 @dataclass(frozen=True, eq=False)
+class LastEvaluation(Saved):
+    """One articulated body in the last evaluation of the last step: what MuJoCo's quantities that follow from the state
+    are of after a step. With Euler that is the start of the last substep, with RK4 its fourth stage. World frame."""
+
+    qpos: Tensor
+    """(B, Q)."""
+    dofs_vel: Tensor
+    """(B, D), m/s and rad/s."""
+    contacts: Tensor
+    """(B, G, 6) per geom force of all contacts on it (N), and its torque about the frame of the geom's link (N m)."""
+    joints: Tensor
+    """(B, L, 6) force (N), and torque about the link's frame (N m), that its parent exerts on it by the joints."""
+
+
+@dataclass(frozen=True, eq=False)
 class SceneState(Saved, Mapping[str, Any]):
     """State of all solvers by name: `state["mpm"]`, or `state.mpm`, which is None where there are no particles.
 

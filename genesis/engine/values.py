@@ -144,6 +144,14 @@ class Values:
         return results
 
     @ordinary
+    def readouts_at(self, solver: str, given: Mapping[str, torch.Tensor]) -> list[Tensor]:
+        """`readouts` at other values (B, *shape) of some of the fields that they are functions of, by name."""
+        reader = self.simulator.readers[solver]
+        values = [given[name] if name in given else self.read(solver, name) for name in reader.solver.reads]
+        results, _ = take_readout(reader, [plain_of(value).contiguous() for value in values])
+        return [adopt(result, self._scene()) for result in results]
+
+    @ordinary
     def state(self) -> SceneState:
         """The state of all solvers; the same object until something changes."""
         self._check_versions()

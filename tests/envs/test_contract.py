@@ -8,11 +8,11 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
-from envs import ENV_IDS
 from envs.base import DifferentiableVectorEnv
 from envs.single import SingleEnv
+from tests.envs.every_task import EVERY_TASK
 
-pytestmark = pytest.mark.parametrize("env_id", ENV_IDS)
+pytestmark = pytest.mark.parametrize("env_id", EVERY_TASK)
 MODES = list(AutoresetMode)
 
 

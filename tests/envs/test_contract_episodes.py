@@ -8,9 +8,9 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import genesis as gs
-from envs import ENV_IDS
+from tests.envs.every_task import EVERY_TASK
 
-pytestmark = pytest.mark.parametrize("env_id", ENV_IDS)
+pytestmark = pytest.mark.parametrize("env_id", EVERY_TASK)
 STEPS = 3
 
 

@@ -11,9 +11,9 @@ from gymnasium.wrappers import RecordEpisodeStatistics as RecordSingleEpisodeSta
 from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
 import genesis as gs
-from envs import ENV_IDS
+from tests.envs.every_task import EVERY_TASK
 
-pytestmark = pytest.mark.parametrize("env_id", ENV_IDS)
+pytestmark = pytest.mark.parametrize("env_id", EVERY_TASK)
 
 
 def idle(env):

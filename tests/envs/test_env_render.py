@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import genesis as gs
-from envs import ENV_IDS, interface
+from envs import interface
+from tests.envs.every_task import EVERY_TASK
 
-everywhere = pytest.mark.parametrize("env_id", ENV_IDS)
+everywhere = pytest.mark.parametrize("env_id", EVERY_TASK)
 one_of_each_kind = pytest.mark.parametrize("env_id", ["genesis/SoftPush-v0", "genesis/Quadrotor-v0"])
 SIZE = (80, 60)
 

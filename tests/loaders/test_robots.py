@@ -10,7 +10,7 @@ import pytest
 
 from genesis.errors import GenesisKeyError
 from genesis.loaders import ROBOTS, RigidModel, link_jacobians, load_robot, mass_matrix, rotations
-from genesis.loaders.library import FOLDER
+from genesis.loaders.library import FOLDER, GYMNASIUM
 from scripts.compile_robots import outdated
 from tests.loaders.random_trees import random_configuration
 from tests.loaders.reference import compile_quietly, composite, full_mass_matrix, moving_together
@@ -197,6 +197,18 @@ def test_rotors_of_the_quadrotor_are_named():
 
 def test_shipped_arrays_are_what_the_text_compiles_to(name, tmp_path):
     assert not outdated(name, tmp_path), "run python -m scripts.compile_robots"
+
+
+@pytest.mark.parametrize("robot", GYMNASIUM)
+def test_arrays_of_gymnasiums_robots_are_what_its_files_compile_to(robot, tmp_path, monkeypatch):
+    assert not outdated(robot, tmp_path), "run python -m scripts.compile_robots"
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    assert load_robot(robot).mujoco is not None
+
+
+def test_gymnasiums_licence_lies_beside_its_robots():
+    assert sorted(f"gymnasium/{path.stem}" for path in (FOLDER / "gymnasium").glob("*.npz")) == sorted(GYMNASIUM)
+    assert "Permission is hereby granted" in (FOLDER / "gymnasium" / "LICENSE").read_text()
 
 
 def test_every_shipped_text_is_listed():

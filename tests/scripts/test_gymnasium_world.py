@@ -1,6 +1,7 @@
-"""Scores in Gymnasium's own environment: of a scripted policy by hand, and of a checkpoint by the command."""
+"""Scores in Gymnasium's own environment: of a scripted policy by hand, and of a checkpoint by the commands."""
 
 import json
+import math
 import sys
 
 import gymnasium as gym
@@ -8,19 +9,25 @@ import numpy as np
 import pytest
 import torch
 
-import envs  # noqa: F401  (registers)
+import envs
 import genesis as gs
-from scripts import evaluate, gymnasium_world
+from scripts import evaluate, gymnasium_world, recheck
+from tests.envs.every_task import of_gymnasium
 from tests.scripts import saved_agents
 
 ANT = "genesis-mujoco/Ant-v5"
+TASKS = [
+    pytest.param(env_id, marks=() if env_id == ANT else pytest.mark.slow)
+    for env_id in envs.ENV_IDS
+    if of_gymnasium(env_id)
+]
 
 
-def by_hand(options, episodes, seed):
-    """Mean return of the policy a = a quarter of the joints' velocities, at most 0.5, in Gymnasium."""
+def by_hand(episodes, seed):
+    """Returns of the policy a = a quarter of the joints' velocities, at most 0.5, in Gymnasium."""
     returns = []
     for k in range(episodes):
-        env = gym.make("Ant-v5", **options)
+        env = gym.make("Ant-v5")
         observation, total, done = env.reset(seed=seed + k)[0], 0.0, False
         while not done:
             observation, reward, terminated, truncated, _ = env.step(np.clip(0.25 * observation[19:27], -0.5, 0.5))
@@ -33,25 +40,36 @@ def by_hand(options, episodes, seed):
 def test_scores_are_gymnasiums_returns():
     env = gym.make_vec(ANT, num_envs=3, output="torch").unwrapped
     found = gymnasium_world.scores(lambda o: torch.clamp(0.25 * o[:, 19:27], -0.5, 0.5), env, episodes=3, seed=5)
-    free = {"include_cfrc_ext_in_observation": False, "contact_cost_weight": 0.0}
-    for name, options in ((gymnasium_world.OWN, free), (gymnasium_world.DEFAULT, {})):
-        returns = by_hand(options, 3, 5)
-        assert found[name]["return_mean"] == pytest.approx(returns.mean())
-        assert found[name]["return_min"] == pytest.approx(returns.min())
-        assert found[name]["return_std"] == pytest.approx(returns.std())
-    assert found[gymnasium_world.DEFAULT]["return_mean"] < found[gymnasium_world.OWN]["return_mean"]
+    returns = by_hand(3, 5)
+    assert found["return_mean"] == pytest.approx(returns.mean())
+    assert found["return_min"] == pytest.approx(returns.min()) and found["return_std"] == pytest.approx(returns.std())
+    assert found["return_interval"] == pytest.approx(1.96 * returns.std(ddof=1) / math.sqrt(3))
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_the_part_kept_has_an_interval():
+    here, there = ({"return_mean": mean, "return_interval": half} for mean, half in ((200.0, 10.0), (100.0, 5.0)))
+    found = gymnasium_world.kept(here, there)
+    assert found["kept"] == 0.5 and found["kept_interval"] == pytest.approx(0.5 * math.sqrt(2) * 0.05)
+    assert math.isnan(gymnasium_world.kept(dict(here, return_mean=0.0), there)["kept"])
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_the_commands(env_id, tmp_path, monkeypatch, capsys):
+    """`evaluate` and `recheck` say the same, by one function."""
     options = {"output": "torch", "differentiable": True, "autoreset_mode": "SameStep"}
-    env = gym.make_vec(ANT, num_envs=2, **options).unwrapped
-    path, _ = saved_agents.save(tmp_path, ANT, env, "shac", contact="mujoco")
-    line = ["evaluate", "--checkpoint", str(path), "--engine", "gymnasium", "--episodes", "2", "--json"]
-    monkeypatch.setattr(sys, "argv", line)
-    assert evaluate.main() == 0
-    result = json.loads(capsys.readouterr().out)
-    here, there = result["deterministic"], result["gymnasium"]
-    assert there["episodes"] == 2 and result["kept"] == pytest.approx(there["return_mean"] / here["return_mean"])
+    env = gym.make_vec(env_id, num_envs=2, **options).unwrapped
+    path, _ = saved_agents.save(tmp_path, env_id, env, "shac", contact="mujoco")
+    line = ["--checkpoint", str(path), "--episodes", "2", "--json"]
+    results = []
+    for command, more in ((evaluate, ["--engine", "gymnasium"]), (recheck, [])):
+        monkeypatch.setattr(sys, "argv", [command.__name__, *line, *more])
+        assert command.main() == 0
+        results.append(json.loads(capsys.readouterr().out))
+    here, there = results[0]["deterministic"], results[0]["gymnasium"]
+    assert there["episodes"] == 2 and results[0]["kept"] == pytest.approx(there["return_mean"] / here["return_mean"])
+    assert here["return_interval"] >= 0 and there["return_interval"] >= 0
+    assert {name: results[1][name] for name in results[1]} == {name: results[0][name] for name in results[1]}
+    assert "kept:" in recheck.table(results[1])
 
 
 def test_other_tasks_are_refused():

@@ -1,7 +1,8 @@
 """What a rigid entity measures: links, contacts, sensors. World frame unless said otherwise; all differentiable.
 
-Contacts, wrenches and accelerations are averages over the last step. They are zero after a reset, and must be asked for
-at build: `scene.build(outputs=("contacts", "link_wrench", "link_acceleration"))`.
+Contacts, wrenches and accelerations are averages over the last step, the last evaluation is a moment of it. They are
+zero after a reset, and must be asked for at build:
+`scene.build(outputs=("contacts", "link_wrench", "link_acceleration", "last_evaluation"))`.
 """
 
 from typing import cast
@@ -10,7 +11,7 @@ import torch
 
 from genesis.engine.entities.articulated import ArticulatedBody, RigidLink, Units
 from genesis.engine.inputs import Environments
-from genesis.engine.state import Contacts
+from genesis.engine.state import Contacts, LastEvaluation
 from genesis.errors import GenesisRuntimeError
 from genesis.grad.tensor import Tensor
 from genesis.math import quaternion
@@ -102,6 +103,47 @@ class RigidSensors(ArticulatedBody):
         felt, ang = self._into_link(index, both, envs_idx).unbind(1)
         return cast(Tensor, felt), cast(Tensor, ang)
 
+    def get_last_evaluation(self, envs_idx: Environments = None) -> LastEvaluation:
+        """State, forces of contacts and wrenches of joints in the last evaluation of the last step.
+
+        MuJoCo's contact model alone has it.
+
+        Raises:
+            GenesisRuntimeError: "last_evaluation" was not asked for at build.
+        """
+        self._must_have("last_qpos", "get_last_evaluation", "last_evaluation")
+        at, (points, _, _) = self._offsets, self._offsets.points
+        return LastEvaluation(
+            qpos=self._pick(self._read("last_qpos", at.q, self.n_qs), envs_idx),
+            dofs_vel=self._pick(self._read("last_dofs_vel", at.dof, self.n_dofs), envs_idx),
+            contacts=self._columns(self._values.read("rigid", "last_contacts"), points, envs_idx),
+            joints=self._pick(self._read("last_joints", at.link, self.n_links), envs_idx),
+        )
+
+    def get_links_at(self, qpos: torch.Tensor, dofs_vel: torch.Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Where the links would be, and how they would move, at `qpos` (B, Q) and `dofs_vel` (B, D); differentiable.
+
+        Returns:
+            As `get_links_pos`, `get_links_quat`, `get_links_vel` and `get_links_ang`: (B, L, 3), (B, L, 4) wxyz,
+            (B, L, 3), (B, L, 3). The state of the scene stays as it is.
+
+        Raises:
+            GenesisException: Wrong shapes, or numbers that are not finite.
+        """
+        given = {}
+        for name, value, first, n in (
+            ("qpos", qpos, self._offsets.q, self.n_qs),
+            ("dofs_vel", dofs_vel, self._offsets.dof, self.n_dofs),
+        ):
+            rows = self._rows(name, value, ((n,),), None)
+            whole = self._values.read("rigid", name).as_subclass(torch.Tensor)
+            if n != whole.shape[1]:
+                rows = torch.cat([whole[:, :first], rows, whole[:, first + n :]], 1)
+            given[name] = rows
+        mine = slice(self._offsets.link, self._offsets.link + self.n_links)
+        pos, quat, vel, ang = (cast(Tensor, each[:, mine]) for each in self._values.readouts_at("rigid", given))
+        return pos, quat, vel, ang
+
     # Within.
 
     def _into_link(self, index: int, vectors: torch.Tensor, envs_idx: Environments) -> torch.Tensor:
@@ -116,8 +158,9 @@ class RigidSensors(ArticulatedBody):
             whole = whole[:, self._offsets.link : self._offsets.link + self.n_links]
         return self._columns(whole, chosen, envs_idx)
 
-    def _must_have(self, output: str, call: str) -> None:
-        if not self._values.has("rigid", output):
+    def _must_have(self, field: str, call: str, output: str | None = None) -> None:
+        if not self._values.has("rigid", field):
             raise GenesisRuntimeError(
-                f'{call} must be asked for at build, got a scene without it. Call scene.build(outputs=("{output}",)).'
+                f"{call} must be asked for at build, got a scene without it. "
+                f'Call scene.build(outputs=("{output or field}",)).'
             )

@@ -20,7 +20,7 @@ from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
 from genesis.options import MujocoContact, RigidOptions, SimOptions
-from genesis.solvers.rigid.solver import RigidSolver
+from genesis.solvers.rigid.solver import OUTPUTS, RigidSolver
 from genesis.surfaces import Default
 
 WITHOUT_MATERIAL = (morphs.FileMorph, morphs.Robot, morphs.Plane, morphs.Terrain)
@@ -69,7 +69,7 @@ class ArticulatedKind(Kind):
     options_name, options = "rigid_options", RigidOptions
     materials = (Rigid,)
     entity_types = (RigidEntity, GroundEntity)
-    outputs = ("contacts", "link_wrench", "link_acceleration")
+    outputs = tuple(OUTPUTS)
     state = RigidState
 
     def default_material(self, morph: morphs.Morph) -> Any:

@@ -64,6 +64,8 @@ from genesis.solvers.rigid.spatial import Spatial, momentum, spatial
 @per_runtime
 def adjoint(features: Features | MujocoFeatures) -> Functions:
     mujoco = isinstance(features, MujocoFeatures)
+    measured = features.measured if isinstance(features, MujocoFeatures) else features.outputs
+    last = isinstance(features, MujocoFeatures) and features.last
     mocap = mujoco and features.mocaps
     mo = mocaps() if mocap else None
     gr, jo, co, fl, gc = grounds(features), joints(), None, None, None
@@ -84,7 +86,7 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
                 axis, mu, acceleration = at.axis(a, s, b, j), a.x[at.dof_at(a, 0, b, j)], a.qdd[at.dof_at(a, s, b, j)]
                 nu += mu * axis
                 due += acceleration * axis
-            if ti.static(features.outputs):
+            if ti.static(measured):
                 nu -= gamma(a, s, b, l)
             for row, v in ti.static(((NU, nu), (QDD, due))):
                 at.put(a, a.back, at.back_at(a, b, l, row), v)
@@ -95,12 +97,20 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
     @ti.func
     def gamma(a: ti.template(), s, b, l):
         """The velocity whose power with the subtree's force is the cotangent of the link's wrench output."""
-        gforce = at.get3(a, a.gjoint, at.wrench_at(a, b, l, PUSH))
-        gtorque = at.get3(a, a.gjoint, at.wrench_at(a, b, l, TWIST))
-        asked = Spatial(gtorque, gforce + at.traced_at(a, s, b, l, POS).cross(gtorque))
-        if ti.static(mujoco):
-            asked = a.part * asked
-        return asked
+        gforce, gtorque = wrench_cotangent(a, b, l, PUSH), wrench_cotangent(a, b, l, TWIST)
+        return Spatial(gtorque, gforce + at.traced_at(a, s, b, l, POS).cross(gtorque))
+
+    @ti.func
+    def wrench_cotangent(a: ti.template(), b, l, row):
+        """Of the wrench that link l's joints transmit now."""
+        g = lanes3()
+        if ti.static(features.outputs):
+            g += at.get3(a, a.gjoint, at.wrench_at(a, b, l, row))
+            if ti.static(mujoco):
+                g = a.part * g
+        if ti.static(last):
+            g += a.last * at.get3(a, a.glast_joint, at.wrench_at(a, b, l, row))
+        return g
 
     @ti.func
     def contact_adjoint(a: ti.template(), s, b, l, p: ti.template(), R: ti.template(), vel: ti.template(),
@@ -186,11 +196,9 @@ def adjoint(features: Features | MujocoFeatures) -> Functions:
             inertia_adjoint(a, b, l, com, R, vel, nu, acc, vxn)
             N, V, A = at.summed(a, b, l, BN) + N, at.summed(a, b, l, BV) + V, at.summed(a, b, l, BA) + A
             U = at.summed(a, b, l, BU)
-            if ti.static(features.outputs):
+            if ti.static(measured):
                 # the link's wrench output is about p
-                lever = N.v.cross(at.get3(a, a.gjoint, at.wrench_at(a, b, l, TWIST)))
-                if ti.static(mujoco):
-                    lever = a.part * lever
+                lever = N.v.cross(wrench_cotangent(a, b, l, TWIST))
                 W.w += p.cross(lever)
                 W.v += lever
             first = at.link(a, l, DOF0)

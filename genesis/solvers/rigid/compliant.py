@@ -24,8 +24,13 @@ def compliant(
         labels: What messages call each link.
 
     Raises:
-        GenesisValueError: Bodies that could touch each other.
+        GenesisValueError: Bodies that could touch each other, or an output that only MuJoCo's contact model has.
     """
+    if "last_evaluation" in outputs:
+        raise GenesisValueError(
+            'output "last_evaluation" must come from MuJoCo\'s contact model, got CompliantContact. '
+            "Leave it out, or use MujocoContact."
+        )
     L, Q, D, law = model.n_links, model.n_qs, model.n_dofs, options.contact
     points = prepare.contact_points(model)
     check_apart(model, labels)

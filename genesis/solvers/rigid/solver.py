@@ -21,7 +21,11 @@ from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
 
-OUTPUTS = ("contacts", "link_wrench", "link_acceleration")
+LAST = {"last_qpos": "q", "last_dofs_vel": "qd", "last_contacts": "contacts", "last_joints": "joint"}
+"""Fields of the last evaluation, and what their arrays are called."""
+OUTPUTS = {name: (name,) for name in ("contacts", "link_wrench", "link_acceleration")} | {"last_evaluation": (*LAST,)}
+"""Fields of each output that can be asked for."""
+
 OWN_COPIES = ("wrench", "model", "gravity", "mocap")
 """Fields that kernels read from arrays of their own, and not from the step's tensors."""
 
@@ -88,8 +92,9 @@ class RigidSolver(Bodies):
             self.controls = (*self.controls, Field("mocap", (n_mocaps, slot.MOCAP_NUMBERS)))
             self.reads = (*self.reads, "mocap")
         self.parameters = (Field("model", tuple(self._initial_model.shape)), Field("gravity", (3,)))
-        shapes = {"contacts": (len(self.places), 6), "link_wrench": (L, 6), "link_acceleration": (L, 6)}
-        self.outputs = tuple(Field(name, shapes[name]) for name in wanted)
+        shapes = {"contacts": (len(self.places), 6), "last_contacts": (len(self.places), 6), "last_qpos": (Q,)}
+        shapes |= {"last_dofs_vel": (D,)} | dict.fromkeys(("link_wrench", "link_acceleration", "last_joints"), (L, 6))
+        self.outputs = tuple(Field(field, shapes[field]) for name in wanted for field in OUTPUTS[name])
         self.readouts = tuple(Field(name, (L, n)) for name, n in (("pos", 3), ("quat", 4), ("vel", 3), ("ang", 3)))
         self._wanted = set(wanted)
         self._constants = self._packed(self.setup.constants)
@@ -187,9 +192,8 @@ class RigidSolver(Bodies):
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
                 blocks.write(self._rows(frames, name), value.flatten(1))
                 mine.inputs[name] = (value, value._version)
-        if self.setup.outputs:
-            mine.arrays["contacts"].zero_()
-            mine.arrays["joint"].zero_()
+        for name in {"contacts", "joint", "last_contacts", "last_joint"} & mine.arrays.keys():
+            mine.arrays[name].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
             mine.began = self.readout(*(given[name] for name in self.reads))
 
@@ -228,6 +232,11 @@ class RigidSolver(Bodies):
         if "link_acceleration" in self._wanted:
             after = self.readout(q, qd, *self._poses(frames))
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
+        if "last_evaluation" in self._wanted:
+            mine, frame = frames.of[self.name], self.substeps * self.setup.evaluations - 1
+            views = [blocks.view(self.setup.table, mine.arrays, name, mine.sizes, frame) for name in ("q", "qd")]
+            out += [blocks.read(view, mine.active) for view in views]
+            out += [self._read(frames, name).unflatten(1, (-1, 6)) for name in ("last_contacts", "last_joint")]
         return out
 
     # What matter feels.
@@ -339,9 +348,8 @@ class RigidSolver(Bodies):
             mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
         if self.n_colliders:  # it takes no impulses
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
-        if self.setup.outputs:
-            shared["gcontacts"].zero_()
-            shared["gjoint"].zero_()
+        shared["gcontacts"].zero_()  # of no numbers where none is measured
+        shared["gjoint"].zero_()
         if "contacts" in given:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             force, place = given["contacts"].split(3, 2)
@@ -349,6 +357,9 @@ class RigidSolver(Bodies):
             blocks.write(self._rows(frames, "gcontacts"), both.flatten(1))
         if "link_wrench" in given:
             blocks.write(self._rows(frames, "gjoint"), (given["link_wrench"] / self.substeps).flatten(1))
+        if "last_evaluation" in self._wanted:
+            for name, array in LAST.items():
+                blocks.write(self._rows(frames, f"glast_{array}"), given[name].flatten(1))
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]

@@ -12,6 +12,7 @@ from genesis.solvers.rigid.layout import (
     ENTRY0,
     NU,
     ORIGIN,
+    POS,
     QDD,
     ROOT,
     VELOCITY,
@@ -47,7 +48,7 @@ from genesis.solvers.rigid.mujoco.layout import (
 )  # fmt: skip
 from genesis.solvers.rigid.mujoco.mixing import coefficient, invweight_adjoint, invweight_of, law_adjoint, law_of
 from genesis.solvers.rigid.mujoco.touches import Slopes, touches
-from genesis.solvers.rigid.spatial import Spatial
+from genesis.solvers.rigid.spatial import Spatial, spatial
 
 
 class Contact(Composite):
@@ -277,9 +278,17 @@ def contacts(features: Features) -> Functions:
             at.add(a, a.back, at.back_at(a, b, l, row), g)
 
     @ti.func
-    def asked_force(a: ti.template(), b, g):
-        """Cotangent of the force on geom g among the outputs."""
-        return a.part * at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 0))
+    def asked_motion(a: ti.template(), s, b, l, g, r: ti.template()):
+        """The motion at place r whose power with the force there on geom g of link l is the outputs' cotangent."""
+        asked = spatial()
+        if ti.static(features.outputs):
+            asked.v += a.part * at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 0))
+        if ti.static(features.last):
+            turn = a.last * at.get3(a, a.glast_contacts, at.gcontact_at(a, b, g, 1))
+            asked.w += turn
+            asked.v += a.last * at.get3(a, a.glast_contacts, at.gcontact_at(a, b, g, 0))
+            asked.v += turn.cross(r - at.traced_at(a, s, b, l, POS))
+        return asked
 
     @ti.func
     def asked_place(a: ti.template(), b, g):
@@ -287,15 +296,23 @@ def contacts(features: Features) -> Functions:
         return at.get3(a, a.gcontacts, at.gcontact_at(a, b, g, 1))
 
     @ti.func
+    def add_lever(a: ti.template(), s, b, l, g, force: ti.template()):
+        """Adds what the torque of `last_contacts`, of a force on geom g, depends on the place of link l's frame."""
+        lever = a.last * force.cross(at.get3(a, a.glast_contacts, at.gcontact_at(a, b, g, 1)))
+        at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(at.traced_at(a, s, b, l, POS).cross(lever), lever))
+
+    @ti.func
     def adjoint_on_ground(a: ti.template(), s, b, l, of: ti.template()):
         contact, r = on_ground(a, s, b, l, of)
         vel, due, nu = at.motion(a, s, b, l, VELOCITY), at.summed(a, b, l, QDD), at.summed(a, b, l, NU)
-        virtual = seen(nu, r)
-        if ti.static(features.outputs):
-            virtual.v += asked_force(a, b, my.touch(a, of.touch, T_GEOM))
+        virtual, g = seen(nu, r), my.touch(a, of.touch, T_GEOM)
+        if ti.static(features.measured):
+            virtual += asked_motion(a, s, b, l, g, r)
         gA, gN, gV, slopes = power_adjoint(a, b, contact, seen(vel, r), seen(due, r), virtual)
         if ti.static(features.outputs):
-            slopes.place -= where(of.on, asked_place(a, b, my.touch(a, of.touch, T_GEOM)), lanes3())
+            slopes.place -= where(of.on, asked_place(a, b, g), lanes3())
+        if ti.static(features.last):
+            add_lever(a, s, b, l, g, gN.v)
         add_power(a, b, l, r, 1.0, gA, gN, gV)
         R, world = at.turned(a, s, b, l), at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         gturn, gc = to.place_adjoint(a, b, R, world, of, to.hint_of(a, of.touch, R, of.n), slopes)
@@ -339,11 +356,14 @@ def contacts(features: Features) -> Functions:
         due = relative(at.summed(a, b, l, QDD), at.summed(a, b, m, QDD), ra, rb)
         nu = relative(at.summed(a, b, l, NU), at.summed(a, b, m, NU), ra, rb)
         one, two = my.touch(a, contact.touch, T_GEOM), my.touch(a, contact.touch, T_GEOM_B)
-        if ti.static(features.outputs):
-            nu.v += asked_force(a, b, two) - asked_force(a, b, one)
+        if ti.static(features.measured):
+            nu += asked_motion(a, s, b, m, two, rb) - asked_motion(a, s, b, l, one, ra)
         gA, gN, gV, g = power_adjoint(a, b, contact, vel, due, nu)
         if ti.static(features.outputs):
             g.place -= where(of.on, asked_place(a, b, one) + asked_place(a, b, two), lanes3())
+        if ti.static(features.last):
+            add_lever(a, s, b, l, one, -gN.v)
+            add_lever(a, s, b, m, two, gN.v)
         add_power(a, b, l, ra, -1.0, gA, gN, gV)
         add_power(a, b, m, rb, 1.0, gA, gN, gV)
         gn, _ghint = to.frame_adjoint(of.n, to.world_hint(of.n), g)
@@ -354,7 +374,7 @@ def contacts(features: Features) -> Functions:
         at.add(a, a.back, at.back_at(a, b, m, BW), Spatial(turn_b + of.posed.cb.cross(shift_b), shift_b))
 
     more = dict(on_ground=on_ground, between=between, relative=relative, seen=seen, rows_of=rows_of,
-                along_axes=along_axes, hessian_times=hessian_times, asked_force=asked_force)  # fmt: skip
+                along_axes=along_axes, hessian_times=hessian_times, asked_motion=asked_motion)  # fmt: skip
     if paired:
         more.update(listed_between=bo.walk(list_between), adjoint_between=bo.walk(adjoint_between))
     return Functions(**more, listed=listed, adjoint=to.walk(adjoint_on_ground))

@@ -18,6 +18,7 @@ from genesis.solvers.rigid.layout import (
     N_SIZES,
     POINTS,
     Q_INDEX,
+    QS,
     SUBSTEPS,
     WRENCH_ROWS,
 )
@@ -74,7 +75,10 @@ def driver(features: Features) -> Functions:
                         ac.begin(a, b)
                 for step in range(a.size[BEGIN], a.size[END]):
                     s, then = (n_evaluations * step) % a.size[N_FRAMES], (n_evaluations * (step + 1)) % a.size[N_FRAMES]
-                    count_open(a.unconverged, b, su.step(a, s, then, b, step > 0))
+                    last = 0.0
+                    if step == a.size[SUBSTEPS] - 1:
+                        last = 1.0
+                    count_open(a.unconverged, b, su.step(a.having(last=last), s, then, b, step > 0))
                     total, fastest = condition(a, then, b)
                     bo.note(a.status, b, total, fastest, step)
                 if a.size[END] == a.size[SUBSTEPS]:
@@ -101,14 +105,21 @@ def driver(features: Features) -> Functions:
                 if ti.static(features.outputs):
                     force += bo.magnitude(a, a.gcontacts, b, 6 * a.size[POINTS])
                     force += bo.magnitude(a, a.gjoint, b, 3 * WRENCH_ROWS * a.size[LINKS])
+                if ti.static(features.last):
+                    force += bo.magnitude(a, a.glast_q, b, a.size[QS]) + bo.magnitude(a, a.glast_qd, b, a.size[DOFS])
+                    force += bo.magnitude(a, a.glast_contacts, b, 6 * a.size[POINTS])
+                    force += bo.magnitude(a, a.glast_joint, b, 3 * WRENCH_ROWS * a.size[LINKS])
                 if ti.static(features.actuators):
                     force += ac.magnitude(a, b)
                 good = bo.healthy(a.status, b)
                 if any_lane(good & (force > 0.0)):
                     for behind in range(a.size[END] - a.size[BEGIN]):
                         step = a.size[END] - 1 - behind
-                        s = (n_evaluations * step) % a.size[N_FRAMES]
-                        su.step_adjoint(a, s, (n_evaluations * (step + 1)) % a.size[N_FRAMES], b)
+                        s, last = (n_evaluations * step) % a.size[N_FRAMES], 0.0
+                        if step == a.size[SUBSTEPS] - 1:
+                            last = 1.0
+                        then = (n_evaluations * (step + 1)) % a.size[N_FRAMES]
+                        su.step_adjoint(a.having(last=last), s, then, b)
                 bo.finish_adjoint(a, good, b)
                 if ti.static(features.mocaps):
                     mo.finish_adjoint(a, good, b)

@@ -58,6 +58,7 @@ from genesis.solvers.rigid.mujoco.outputs import outputs
 from genesis.solvers.rigid.mujoco.tendons import tendons
 from genesis.solvers.rigid.mujoco.transmissions import transmissions
 from genesis.solvers.rigid.spatial import momentum, spatial
+from genesis.solvers.rigid.tangent import tangent
 
 
 @per_runtime
@@ -70,9 +71,10 @@ def evaluation(features: Features) -> Functions:
     tr = transmissions(features) if features.transmissions else None
     te = tendons(features) if features.tendons else None
     gc = gravcomp() if features.gravcomp else None
-    en, out, paired = envelope(), outputs(features) if features.outputs else None, bool(features.pairs)
+    en, out, paired = envelope(), outputs(features) if features.measured else None, bool(features.pairs)
     eq = equalities(features) if features.equalities else None
     bo = bodies(features) if paired else None
+    ta = tangent()
     fr = free_bodies(features) if features.free_bodies else None
 
     @ti.func
@@ -135,11 +137,21 @@ def evaluation(features: Features) -> Functions:
             open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[S_ITERATIONS], ti.i32))
         if ti.static(features.outputs):
             out.measure(a, s, b)
+        elif ti.static(features.last):
+            if a.last > 0.5:
+                out.measure(a, s, b)
         return open_
 
     @ti.func
     def accelerate_adjoint(a: ti.template(), s, b):
         """From the cotangent of qdd in gqdd: adds to those of q (in each dof's own direction), qd and the inputs."""
+        if ti.static(features.last):
+            if a.last > 0.5:
+                ta.to_tangent(a.having(gqpos=a.glast_q, gq=a.glast), s, b)
+                for j in range(a.size[DOFS]):
+                    i = at.dof_at(a, 0, b, j)
+                    a.gq[i] = a.gq[i] + a.glast[i]
+                    a.gqd[i] = a.gqd[i] + a.glast_qd[i]
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.x[i] = a.gqdd[i]
@@ -147,6 +159,9 @@ def evaluation(features: Features) -> Functions:
             bo.find(a, s, b)
         if ti.static(features.outputs):
             out.measure_adjoint(a, s, b)
+        elif ti.static(features.last):
+            if a.last > 0.5:
+                out.measure_adjoint(a, s, b)
         ne.solve(a, s, b)
         if ti.static(features.transmissions and features.integrator == RK4):
             tr.begin_adjoint(a, s, b)

@@ -30,6 +30,9 @@ class Features(NamedTuple):
     """What kernels are compiled with or without."""
 
     outputs: bool = False
+    """Whether means over a step are asked for: forces of contacts, wrenches of joints."""
+    last: bool = False
+    """Whether the last evaluation of a step is asked for: its state, forces of contacts and wrenches of joints."""
     terrain: bool = False
     integrator: str = EULER
     elliptic: bool = False
@@ -68,6 +71,11 @@ class Features(NamedTuple):
     def searches(self) -> bool:
         """Whether contacts of some of these are searched for."""
         return any(pair in CONVEX for pair in self.pairs)
+
+    @property
+    def measured(self) -> bool:
+        """Whether forces are measured."""
+        return self.outputs or self.last
 
     @property
     def spreads(self) -> bool:
@@ -298,11 +306,24 @@ ACTUATOR_TABLE: Table = (
 PAIR_TABLE: Table = (Array("pair_law", "A1", ("explicit_pairs", PAIR_NUMBERS), "constant"),)
 
 
+LAST_TABLE: Table = (
+    # Of the last evaluation of a step: by geom force and torque about its link's frame; by link the joints' wrench.
+    Array("last_contacts", "AL", ("blocks", "points", 2, 3), "frames"),
+    Array("last_joint", "AL", ("blocks", "links", rigid.WRENCH_ROWS, 3), "frames"),
+    Array("glast_q", "AL", ("blocks", "qs"), "adjoint"),
+    Array("glast_qd", "AL", ("blocks", "dofs"), "adjoint"),
+    Array("glast", "AL", ("blocks", "dofs"), "adjoint"),  # glast_q in each dof's own direction
+    Array("glast_contacts", "AL", ("blocks", "points", 2, 3), "adjoint"),
+    Array("glast_joint", "AL", ("blocks", "links", rigid.WRENCH_ROWS, 3), "adjoint"),
+)
+
+
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
     parts = (
         (TRANSMISSION_TABLE, features.transmissions), (ACTUATOR_TABLE, features.actuators),
         (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps),
         (CONVEX_TABLE, features.searches),
+        (LAST_TABLE, features.last),
     )  # fmt: skip
     return (*TABLE, *(array for part, wanted in parts if wanted for array in part))

@@ -55,10 +55,15 @@ def outputs(features: Features) -> Functions:
         """A force (torque about its place) on link l and geom g, at r."""
         world = at.traced_at(a, s, b, at.link(a, l, ROOT), ORIGIN)
         at.add(a, a.work, at.work_at(a, b, l, NEEDED), Spatial(-force.w - r.cross(force.v), -force.v))
-        at.add(a, a.contacts, at.contact_at(a, b, g, CONTACT_FORCE), a.part * force.v)
-        touching = where(of.on, lane(1.0), lane())
-        at.add(a, a.contacts, at.contact_at(a, b, g, CONTACT_PLACE), touching * (world + r))
-        at.increase(a.contacts, at.contact_at(a, b, g, CONTACT_TOUCHES), touching)
+        if ti.static(features.outputs):
+            at.add(a, a.contacts, at.contact_at(a, b, g, CONTACT_FORCE), a.part * force.v)
+            touching = where(of.on, lane(1.0), lane())
+            at.add(a, a.contacts, at.contact_at(a, b, g, CONTACT_PLACE), touching * (world + r))
+            at.increase(a.contacts, at.contact_at(a, b, g, CONTACT_TOUCHES), touching)
+        if ti.static(features.last):
+            arm = r - at.traced_at(a, s, b, l, POS)
+            at.add(a, a.last_contacts, at.gcontact_at(a, b, g, 0), a.last * force.v)
+            at.add(a, a.last_contacts, at.gcontact_at(a, b, g, 1), a.last * (force.w + arm.cross(force.v)))
 
     @ti.func
     def next_force(a: ti.template(), b, of: ti.template()):
@@ -85,7 +90,8 @@ def outputs(features: Features) -> Functions:
 
     @ti.func
     def measure(a: ti.template(), s, b):
-        """Adds `part` of an evaluation's to `contacts` and `joint`. Overwrites `work`."""
+        """Adds `part` of an evaluation to `contacts` and `joint`, and `last` (1 of the last one of a step, else 0)
+        of it to `last_contacts` and `last_joint`. Overwrites `work`."""
         for l in range(a.size[LINKS]):
             due = spatial()
             parent = at.link(a, l, PARENT)
@@ -118,9 +124,14 @@ def outputs(features: Features) -> Functions:
         for back in range(a.size[LINKS]):
             l = a.size[LINKS] - 1 - back
             needed = at.worked6(a, b, l, NEEDED)
-            at.add(a, a.joint, at.wrench_at(a, b, l, PUSH), a.part * needed.v)
-            at.add(a, a.joint, at.wrench_at(a, b, l, TWIST),
-                   a.part * (needed.w - at.traced_at(a, s, b, l, POS).cross(needed.v)))  # fmt: skip
+            push_, twist = at.wrench_at(a, b, l, PUSH), at.wrench_at(a, b, l, TWIST)
+            torque = needed.w - at.traced_at(a, s, b, l, POS).cross(needed.v)
+            if ti.static(features.outputs):
+                at.add(a, a.joint, push_, a.part * needed.v)
+                at.add(a, a.joint, twist, a.part * torque)
+            if ti.static(features.last):
+                at.add(a, a.last_joint, push_, a.last * needed.v)
+                at.add(a, a.last_joint, twist, a.last * torque)
             parent = at.link(a, l, PARENT)
             if parent >= 0:
                 at.add(a, a.work, at.work_at(a, b, parent, NEEDED), needed)
@@ -134,7 +145,7 @@ def outputs(features: Features) -> Functions:
         contact, r = co.on_ground(a, s, b, l, of)
         vel, due = co.seen(at.motion(a, s, b, l, VELOCITY), r), co.seen(at.summed(a, b, l, QDD), r)
         asked = co.seen(at.summed(a, b, l, NU), r)
-        asked.v -= co.asked_force(a, b, my.touch(a, of.touch, T_GEOM))
+        asked -= co.asked_motion(a, s, b, l, my.touch(a, of.touch, T_GEOM), r)
         ask(a, b, l, r, 1.0, co.hessian_times(a, b, contact, vel, due, asked))
 
     @ti.func
@@ -145,7 +156,8 @@ def outputs(features: Features) -> Functions:
         vel = co.relative(at.motion(a, s, b, l, VELOCITY), at.motion(a, s, b, m, VELOCITY), ra, rb)
         due = co.relative(at.summed(a, b, l, QDD), at.summed(a, b, m, QDD), ra, rb)
         asked = co.relative(at.summed(a, b, l, NU), at.summed(a, b, m, NU), ra, rb)
-        asked.v += co.asked_force(a, b, my.touch(a, t, T_GEOM)) - co.asked_force(a, b, my.touch(a, t, T_GEOM_B))
+        asked += co.asked_motion(a, s, b, l, my.touch(a, t, T_GEOM), ra)
+        asked -= co.asked_motion(a, s, b, m, my.touch(a, t, T_GEOM_B), rb)
         force = co.hessian_times(a, b, contact, vel, due, asked)
         ask(a, b, l, ra, -1.0, force)
         ask(a, b, m, rb, 1.0, force)

@@ -206,6 +206,7 @@ def mujoco(
     dims, on_ground = touch[:, slot.T_DIM], touch[touch[:, slot.T_GROUND] >= 0]
     features = slot.Features(
         outputs=bool({"contacts", "link_wrench"} & set(outputs)),
+        last="last_evaluation" in outputs,
         terrain=any(g.kind != "plane" for g in grounds),
         integrator=chosen.integrator,
         elliptic=chosen.cone == "elliptic",

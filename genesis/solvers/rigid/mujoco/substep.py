@@ -142,11 +142,11 @@ def substeps(features: Features) -> Functions:
             a.rate[i] = a.qd[i]
         for stage in range(STAGES):
             s = (first + stage) % n
-            before = (s + n - 1) % n
+            before, last = (s + n - 1) % n, 0.0
             if stage > 0:
                 part = 0.5 * h
                 if stage == 3:
-                    part = h
+                    part, last = h, a.last
                 move(a, first, s, b, a.rate, before, part, False)
                 for j in range(a.size[DOFS]):
                     a.qd[at.dof_at(a, s, b, j)] = (
@@ -157,7 +157,7 @@ def substeps(features: Features) -> Functions:
             weight = 1.0 / 6.0
             if stage == 1 or stage == 2:
                 weight = 1.0 / 3.0
-            open_ += ev.accelerate(a.having(part=weight), s, b, before, warm or stage > 0)
+            open_ += ev.accelerate(a.having(part=weight, last=last), s, b, before, warm or stage > 0)
         for j in range(a.size[DOFS]):
             total, turned = lane(), lane()
             for stage, weight in ti.static(((0, 1.0), (1, 2.0), (2, 2.0), (3, 1.0))):
@@ -196,10 +196,12 @@ def substeps(features: Features) -> Functions:
                 i = at.dof_at(a, 0, b, j)
                 a.gq[i] = lane()
                 a.gqd[i] = lane()
-            share = 1.0 / 6.0
+            share, last = 1.0 / 6.0, 0.0
             if stage == 1 or stage == 2:
                 share = 1.0 / 3.0
-            ev.accelerate_adjoint(a.having(part=share), s, b)
+            if stage == 3:
+                last = a.last
+            ev.accelerate_adjoint(a.having(part=share, last=last), s, b)
             if stage > 0:
                 part, weight = 0.5 * h, 2.0
                 if stage == 3:
@@ -311,7 +313,8 @@ def substeps(features: Features) -> Functions:
 
     @ti.func
     def step(a: ti.template(), s, then, b, warm):
-        """From the evaluation in frame s to the start of the next substep. 1 where an evaluation has not converged."""
+        """From the evaluation in frame s to the start of the next substep. 1 where an evaluation has not converged.
+        `a.last` is 1 in the step's last substep, else 0; so in the adjoint."""
         open_ = lane()
         if ti.static(features.integrator == RK4):
             open_ += step_rk4(a, s, then, b, warm)

@@ -1,0 +1,116 @@
+"""What MuJoCo derives from a state: places of bodies, their inertias and velocities, forces of contacts on them.
+
+World frame; B environments, N bodies of MuJoCo's without the world, in its order. Everything is differentiable.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Bodies:
+    """MuJoCo's bodies of a robot, several of which may make one link."""
+
+    def __init__(self, robot: Any, like: torch.Tensor):
+        """Args: a built robot of MuJoCo's contact model; a tensor of the precision and device in use."""
+        model = robot.model
+        rows = model.mujoco.bodies
+        self.robot = robot
+        self.links = torch.as_tensor(rows.link.copy(), device=like.device)
+        """(N,) index of the link that it is a part of."""
+        turn = rotation(torch.as_tensor(rows.quat.copy()))
+        self.inertia = (turn @ torch.diag_embed(torch.as_tensor(rows.inertia.copy())) @ turn.mT).to(like)
+        """(N, 3, 3) about its centre of mass, along the link's axes, kg m^2."""
+        self.centre, self.mass = (torch.as_tensor(each.copy()).to(like) for each in (rows.pos, rows.mass))
+        """(N, 3) m, in the link's frame; (N,) kg."""
+        root = np.arange(len(rows.parent))
+        for body, parent in enumerate(rows.parent):
+            root[body] = root[parent] if parent >= 0 else body
+        same = torch.as_tensor(root[:, None] == root).to(like)
+        self.share = same * self.mass / (same * self.mass).sum(dim=1, keepdim=True)
+        """(N, N) what part of the mass of its tree each body is of; 0 of other trees."""
+        on = model.mujoco.geom_body[:, None] == np.arange(len(root))
+        self.of_geom = torch.as_tensor(on).to(like)
+        """(geoms, N) 1 where a geom is on a body."""
+
+
+class State:
+    """Where a robot is and what acts on it, at one moment.
+
+    Attributes:
+        qpos, dofs_vel: (B, Q), (B, D); quaternions of length one.
+        contacts, joints: As of `gs.LastEvaluation`.
+    """
+
+    def __init__(self, bodies: Bodies, *values: torch.Tensor):
+        self.bodies = bodies
+        self.qpos, self.dofs_vel, self.contacts, self.joints = values
+
+    @cached_property
+    def links(self) -> tuple[torch.Tensor, ...]:
+        """Of all links pos (B, L, 3), quat (B, L, 4), velocity (B, L, 3) and angular velocity (B, L, 3)."""
+        found = self.bodies.robot.get_links_at(self.qpos, self.dofs_vel)
+        return tuple(each.as_subclass(torch.Tensor) for each in found)
+
+    def position(self, name: str) -> torch.Tensor:
+        """(B, 3) m of a body's frame, or of a site."""
+        pos, quat, _, _ = self.links
+        model = self.bodies.robot.model
+        if name in model.link_names:
+            return pos[:, model.link_names.index(name)]
+        link, offset, _ = model.aliases[name]
+        return pos[:, link] + (rotation(quat[:, link]) @ pos.new_tensor(offset))
+
+    @cached_property
+    def _turns(self) -> torch.Tensor:
+        """(B, N, 3, 3) rotations of the bodies' links."""
+        return rotation(self.links[1])[:, self.bodies.links]
+
+    @cached_property
+    def centres(self) -> torch.Tensor:
+        """(B, N, 3) centres of mass, m: MuJoCo's xipos."""
+        turned = (self._turns @ self.bodies.centre[:, :, None])[..., 0]
+        return self.links[0][:, self.bodies.links] + turned
+
+    @cached_property
+    def tree_centres(self) -> torch.Tensor:
+        """(B, N, 3) of each body the centre of mass of its tree, m: what the next three are about."""
+        return self.bodies.share @ self.centres
+
+    def centre_of_mass(self) -> torch.Tensor:
+        """(B, 3) of all bodies, m."""
+        mass = self.bodies.mass
+        return (self.centres * mass[:, None]).sum(dim=1) / mass.sum()
+
+    def inertias(self) -> torch.Tensor:
+        """(B, N, 10) xx, yy, zz, xy, xz, yz (kg m^2), mass times arm (kg m), mass: MuJoCo's cinert."""
+        arm, mass = self.centres - self.tree_centres, self.bodies.mass[:, None]
+        square = arm.square().sum(dim=2)[..., None, None] * torch.eye(3, dtype=arm.dtype, device=arm.device)
+        shifted = mass[..., None] * (square - arm[..., :, None] * arm[..., None, :])
+        whole = self._turns @ self.bodies.inertia @ self._turns.mT + shifted
+        rows = whole[..., (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+        return torch.cat([rows, mass * arm, mass.expand(len(arm), -1, 1)], dim=2)
+
+    def velocities(self) -> torch.Tensor:
+        """(B, N, 6) angular velocity, rad/s, and velocity, m/s, at the tree's centre of mass: MuJoCo's cvel."""
+        pos, _, vel, ang = (each[:, self.bodies.links] for each in self.links)
+        return torch.cat([ang, vel + torch.linalg.cross(ang, self.tree_centres - pos)], dim=2)
+
+    def contact_forces(self) -> torch.Tensor:
+        """(B, N, 6) torque about the tree's centre of mass, N m, and force, N, of contacts: MuJoCo's cfrc_ext."""
+        force, torque = (self.bodies.of_geom.T @ each for each in self.contacts.split(3, dim=2))
+        arm = self.links[0][:, self.bodies.links] - self.tree_centres
+        return torch.cat([torque + torch.linalg.cross(arm, force), force], dim=2)
+
+
+def rotation(quat: torch.Tensor) -> torch.Tensor:
+    """(..., 3, 3) of unit quaternions (..., 4) wxyz."""
+    w, x, y, z = quat.unbind(dim=-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
