@@ -49,6 +49,7 @@ ALIKE = {
     "genesis-mujoco/InvertedPendulum-v5": CARTPOLE,
     "genesis-mujoco/InvertedDoublePendulum-v5": CARTPOLE,
     MUJOCO_REACHER: PENDULUM,
+    "genesis-mujoco/Pusher-v5": ANT,
     "genesis-mujoco/Swimmer-v5": CHEETAH,
     "genesis-mujoco/Hopper-v5": HOPPER,
     "genesis-mujoco/Walker2d-v5": WALKER,

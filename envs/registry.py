@@ -40,6 +40,7 @@ for _name, _module, _steps in (
     ("InvertedPendulum", "inverted_pendulum", 1000),
     ("InvertedDoublePendulum", "inverted_double_pendulum", 1000),
     ("Reacher", "reacher", 50),
+    ("Pusher", "pusher", 100),
     ("Swimmer", "swimmer", 1000),
     ("Hopper", "hopper", 1000),
     ("Walker2d", "walker2d", 1000),
