@@ -94,7 +94,7 @@ class BlockPush(ArticulatedTask):
             sim_options=gs.options.SimOptions(dt=CONTROL_DT, substeps=SUBSTEPS, requires_grad=self.differentiable),
             rigid_options=self.CONTACTS[self.contact],
         )
-        self.robot = scene.add_entity(gs.morphs.Robot(name=self.WORLD), name="robot")
+        self.robot = scene.add_entity(gs.morphs.Robot(name="block_push"), name="robot")
         scene.build(n_envs=self.num_envs)
         self.took_robot()
         self._friction = self.robot.get_friction().as_subclass(torch.Tensor).detach()[:1]

@@ -20,6 +20,7 @@ PI = np.pi
 # name: links, q, dofs, geoms, mass (kg), gears (N or N m), armature and damping of the actuated joints
 FACTS = {
     "ant": (9, 15, 14, 13, 182.176, [200] * 8, 0.05, 1),
+    "block_push": (3, 9, 8, 4, 1.882, [3, 3], 0.02, 0.6),
     "cartpole": (2, 2, 2, 2, 52.5, [1000], 0.1, 0),
     "half_cheetah": (7, 9, 9, 8, 21.184, [200] * 6, 0.1, [6, 4.5, 3, 4.5, 3, 1.5]),
     "hopper": (4, 6, 6, 4, 15.820, [200] * 3, 1, 2),
@@ -216,7 +217,7 @@ def test_every_shipped_text_is_listed():
 
 
 def test_unknown_robot_lists_the_valid_ones():
-    with pytest.raises(GenesisKeyError, match=r"ant, cartpole, .* got 'spot'"):
+    with pytest.raises(GenesisKeyError, match=r"ant, block_push, .* got 'spot'"):
         load_robot("spot")
 
 

@@ -142,11 +142,14 @@ class RigidDynamics(RigidMocap):
 
         Args:
             links: Links, their names or indices.
-            poss, quats, local_points: For each link as in `inverse_kinematics`; None: of no link.
+            poss: For each link its position as in `inverse_kinematics`; None: of no link.
+            quats: Their quaternions, likewise.
+            local_points: Points of them, likewise.
             init_qpos: The first start, (Q,) or a row for each chosen environment; None: the present qpos.
             dofs_idx_local: Which degrees of freedom move; None: all, those of a free base too.
             respect_joint_limit: Whether qpos stays within the joints' limits.
-            pos_tol, rot_tol: What counts as reached, m and rad.
+            pos_tol: What counts as reached, m.
+            rot_tol: And rad.
             max_solver_iters: Steps from one start.
             max_samples: Starts. All but the first are random, from torch's generator.
             return_error: Whether to return what is missing as well: (B, n, 6), of positions, m, and of rotations as
