@@ -6,8 +6,9 @@ python -m scripts.compile_robots            writes the files
 python -m scripts.compile_robots --check    only tells which are out of date; exit status 1 if any is
 """
 
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,10 +34,14 @@ ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
 
 
 def compiled(name: str) -> RigidModel:
-    """A robot from its text."""
+    """A robot from its text. What is told of it names the file, not where that lies."""
     if name in GYMNASIUM:
-        return load_mjcf(ASSETS / GYMNASIUM[name], cache=False, contact="mujoco")
-    return load_mjcf(FOLDER / f"{name}.xml", cache=False)
+        robot = load_mjcf(ASSETS / GYMNASIUM[name], cache=False, contact="mujoco")
+    else:
+        robot = load_mjcf(FOLDER / f"{name}.xml", cache=False)
+    return replace(
+        robot, losses=tuple(re.sub(r"'[^']*[/\\]([^'/\\]+\.xml)'", r"'\1'", told) for told in robot.losses)
+    )
 
 
 def outdated(name: str, folder: Path) -> bool:
