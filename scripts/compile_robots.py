@@ -39,9 +39,7 @@ def compiled(name: str) -> RigidModel:
         robot = load_mjcf(ASSETS / GYMNASIUM[name], cache=False, contact="mujoco")
     else:
         robot = load_mjcf(FOLDER / f"{name}.xml", cache=False)
-    return replace(
-        robot, losses=tuple(re.sub(r"'[^']*[/\\]([^'/\\]+\.xml)'", r"'\1'", told) for told in robot.losses)
-    )
+    return replace(robot, losses=tuple(re.sub(r"'[^']*[/\\]([^'/\\]+\.xml)'", r"'\1'", told) for told in robot.losses))
 
 
 def outdated(name: str, folder: Path) -> bool:

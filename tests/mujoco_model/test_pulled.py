@@ -80,6 +80,7 @@ def test_gradient_of_held_bodies_by_masses_and_gravity(engine, ours):
             loss(own.expand(B, -1), torch.tensor([0.0, 0.0, -9.81], dtype=F64).expand(B, -1))
 
 
+@pytest.mark.slow
 def test_a_second_robot_elsewhere_moves_as_one_alone(engine):
     """What its tendons and sites are tied to in the world moves with it."""
     turn, shift = 0.5, np.array([2.0, -1.0, 0.0])
