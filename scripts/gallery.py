@@ -47,6 +47,7 @@ CHEETAH_LANDING = (-0.3, -0.2, 0.4, -0.5, 0.1, 0.3)
 WALKER_STEP = (-0.3, 0.2, 0.1, 0.4, 0.3, 0.2)
 MOMENTS = {
     "genesis/SoftPush-v0": Moment(14, (1.0, 0.0), seed=29, pos=(-0.1, -0.4, 0.36), lookat=(0.03, -0.02, 0.01)),
+    "genesis/BlockPush-v0": Moment(12, (0.8, -0.85), seed=0, pos=(-0.08, -0.74, 0.56), lookat=(-0.08, 0.03, 0.02)),
     "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
     "genesis/Ant-v0": Moment(100, policy="ant", pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
     "genesis/Humanoid-v0": Moment(6, HUMANOID_LEAP, pos=(1.8, -3.0, 0.6), lookat=(0.0, 0.0, -0.05)),

@@ -98,17 +98,6 @@ FILES = {
         file=file_of('<mujoco><worldbody><body><joint type="hinge"/></body></worldbody></mujoco>')
     ),
     "inverted limits": lambda: gs.morphs.MJCF(file=file_of(CRAWLER.replace('range="-0.5 0.5"', 'range="0.5 -0.5"'))),
-    "a tendon": lambda: gs.morphs.MJCF(
-        file=file_of(
-            CRAWLER.replace(
-                "<actuator>",
-                '<tendon><fixed stiffness="5"><joint joint="left_hip" coef="1"/></fixed></tendon><actuator>',
-            )
-        )
-    ),
-    "a mocap body": lambda: gs.morphs.MJCF(
-        file=file_of(CRAWLER.replace("<worldbody>", '<worldbody><body mocap="true"><geom size=".1"/></body>'))
-    ),
     "no such robot": lambda: gs.morphs.Robot(name="unicorn"),
     "empty robot name": lambda: gs.morphs.Robot(),
     "URDF that is not one": lambda: gs.morphs.URDF(file=file_of("<robot name='x'></robot>", "urdf")),
