@@ -12,7 +12,7 @@ from envs import ENV_IDS
 from tests.envs.every_task import of_gymnasium
 from tests.physics.finite import compare
 
-ALWAYS = ("Ant", "Hopper")
+ALWAYS = ("Ant",)
 """Kernels of the first two are the same; each of the others takes a minute to be compiled."""
 NAMES = [env_id.split("/")[1].split("-")[0] for env_id in ENV_IDS if of_gymnasium(env_id)]
 MARKED = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NAMES]

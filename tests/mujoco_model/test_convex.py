@@ -12,7 +12,7 @@ from tests.mujoco_model.heaps import heap
 from tests.mujoco_model.ours import Ours
 from tests.mujoco_model.reports import summary
 
-pytestmark = pytest.mark.precision("64")
+pytestmark = [pytest.mark.precision("64"), pytest.mark.slow]
 CONVERGED = ' ccd_iterations="500" ccd_tolerance="1e-12"'
 HEAPS = {
     "meshes, cylinders, ellipsoids": ("mesh", "cylinder", "ellipsoid", "mesh", "capsule"),
@@ -20,15 +20,13 @@ HEAPS = {
     "meshes": ("mesh", "box"),
     "ellipsoids": ("ellipsoid", "cylinder", "capsule", "sphere"),
 }
-FIRST = next(iter(HEAPS))
 EPSILON = 1e-6
 STEP, AT_MOST = 1e-5, 0.07
 """Bar on one step, and the share of states that may be above it: on edges and corners MuJoCo 4.0.0 lets cylinders touch
 in lines that its own later version does not."""
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=[] if name == FIRST else pytest.mark.slow)
-                                        for name in HEAPS])  # fmt: skip
+@pytest.fixture(scope="module", params=HEAPS)
 def engine(request):
     return Engine(heap(3, kinds=HEAPS[request.param], option=CONVERGED))
 

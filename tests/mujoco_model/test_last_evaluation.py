@@ -11,7 +11,7 @@ from tests.mujoco_model.models import engine_of
 from tests.mujoco_model.ours import Ours
 from tests.physics.finite import compare
 
-pytestmark = pytest.mark.precision("64")
+pytestmark = [pytest.mark.precision("64"), pytest.mark.slow]
 N_ENVS, N_STEPS = 6, 3
 CRAWLER = """
 <mujoco><option timestep="0.004" integrator="RK4"/><worldbody>
@@ -23,7 +23,7 @@ CRAWLER = """
 <actuator><motor joint="knee" gear="2"/></actuator></mujoco>
 """
 HEAP = "heap of round shapes, RK4, elliptic"
-CASES = ["crawler", pytest.param(HEAP, marks=pytest.mark.slow)]
+CASES = ["crawler", HEAP]
 
 
 def starts(m, generator):
