@@ -8,6 +8,7 @@ import gc
 import linecache
 import os
 import weakref
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +25,10 @@ def kernel(table: Table, *lives: str) -> Callable[[Callable[[Any], None]], Any]:
     arguments = {array.name: getattr(layout(), array.kind) for array in select(table, *lives)}
 
     def make(function: Callable[[Any], None]) -> Any:
-        # The compiler reads the source text of a kernel: this one's is two lines, kept where tracebacks look too.
-        name, place = function.__name__, f"<kernel {function.__module__}.{function.__qualname__}>"
+        # The compiler reads the source text of a kernel, when it is first bound: this one's is two lines, kept where
+        # tracebacks look too. Kernels of one name have a text for each list of arguments.
+        name, these = function.__name__, f"{zlib.crc32(','.join(arguments).encode()):08x}"
+        place = f"<kernel {function.__module__}.{function.__qualname__} {these}>"
         text = (
             f"def {name}({', '.join(f'{argument}: _kinds[{argument!r}]' for argument in arguments)}):\n"
             f"    _function(_Arrays({', '.join(f'{argument}={argument}' for argument in arguments)}))\n"

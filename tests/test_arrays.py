@@ -51,6 +51,26 @@ def test_a_kernel_works_on_its_arrays_by_name():
     torch.testing.assert_close(y, x * x.norm(dim=1, keepdim=True))
 
 
+def test_kernels_of_one_name_have_arrays_of_their_own():
+    """Both are made before the first is bound: two scenes of other features, of which the first is stepped last."""
+
+    def filler(table):
+        @kernel(table, "constant", "frames", "scratch")
+        def fill(a: ti.template()):
+            for i in range(a.size[0]):
+                a.total[i] = 3.0
+
+        return fill
+
+    without_y = tuple(array for array in TABLE if array.name != "y")
+    fills = {table: filler(table) for table in (TABLE, without_y)}
+    for table, fill in fills.items():
+        arrays = allocate(table, SIZES, "constant", "frames", "scratch")
+        arrays["size"][0] = SIZES["items"]
+        bind(fill, arrays)()
+        assert (arrays["total"] == 3.0).all()
+
+
 def test_a_launch_is_refused_once_the_compiler_has_let_go_of_it(monkeypatch):
     monkeypatch.setattr(launch, "_launches", set())
     ended, other = bind(kernels(), made()), bind(kernels(), made())
