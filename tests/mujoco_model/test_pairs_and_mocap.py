@@ -77,6 +77,7 @@ def test_steps(variant):
     assert np.median(relative(late, wanted)) < LONG, line
 
 
+@pytest.mark.slow
 @pytest.mark.precision("64")
 @pytest.mark.parametrize("n", [1, 5])
 @each_variant
@@ -109,6 +110,7 @@ def test_gradient(n, variant):
     assert (errors < MOST).mean() >= min(SHARE, 1 - 1 / len(errors)), line
 
 
+@pytest.mark.slow
 @pytest.mark.precision("64")
 @pytest.mark.parametrize("what", ["pos", "quat"])
 def test_a_loop_that_closes_over_poses(what):

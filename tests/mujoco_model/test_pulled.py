@@ -45,6 +45,7 @@ def test_steps_are_mujocos(engine, states):
         assert relative(found[n], np.stack(wanted)).max() < bar, n
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_mujocos_steps(engine, ours):
     states = engine.states(B, seed=3)
     weight = np.random.default_rng(4).normal(size=engine.m.nq + engine.m.nv)
@@ -57,6 +58,7 @@ def test_gradients_are_those_of_mujocos_steps(engine, ours):
         assert np.median(errors) < GRADIENT and np.max(errors) < MOST, (n, errors)
 
 
+@pytest.mark.slow
 def test_gradient_of_held_bodies_by_masses_and_gravity(engine, ours):
     qpos, qvel, ctrl = (torch.tensor(x[0], dtype=F64) for x in vars(engine.states(1, seed=5)).values())
     own = ours.robot.get_links_mass().detach().as_subclass(torch.Tensor)[0].clone()

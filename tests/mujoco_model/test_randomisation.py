@@ -254,6 +254,7 @@ def test_all_together(case):
     assert relative(found, wanted).max() < STEP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in KNOBS if name != "inertia"])
 def test_gradients_are_differences_of_mujocos_steps(case, name):
     m = case.engine.m

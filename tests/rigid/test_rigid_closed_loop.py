@@ -150,6 +150,7 @@ def test_shared_weights():
     assert all(torch.equal(each[0], row) for row in each), "the same environment has the same gradient everywhere"
 
 
+@pytest.mark.slow
 def test_two_robots_that_touch():
     """A ball falls on the crawler: gradients go through the contact between two entities."""
     ball = gs.morphs.Sphere(radius=0.08, pos=(0.03, 0.02, 0.5))
