@@ -91,12 +91,15 @@ def test_init_again_with_another_precision():
 def test_seed_repeats_every_generator():
     program = """
     import random, numpy
-    draws = []
+    from genesis.compiler import impl
+    draws, kernels = [], []
     for seed in (5, 5, 6):
         gs.init(backend=gs.cpu, seed=seed, logging_level="error")
         draws.append((gs.rand(3).tolist(), random.random(), numpy.random.rand(), torch.rand(1).item()))
+        kernels.append(impl.current_cfg().random_seed)
         gs.destroy()
     assert draws[0] == draws[1] != draws[2]
+    assert kernels[0] == kernels[1] == kernels[2], "another seed must not compile all kernels anew"
     torch.manual_seed(1)
     first = torch.rand(1)
     torch.manual_seed(1)
