@@ -38,13 +38,16 @@ def test_kernels_do_not_grow_with_combinations():
                 assert compiled_models([first, second]) == compiled_models([second, first, second]) == whole
 
 
-@pytest.mark.parametrize("name", MODELS)
+FIRST, *OTHERS = MODELS
+
+
+@pytest.mark.parametrize("name", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_a_model_gives_the_same_alone_and_in_the_kernels_of_all(name, monkeypatch):
     found = []
     for models in ((MODELS[name],), tuple(model for model in MODELS.values() if model.width <= MODELS[name].width)):
         with monkeypatch.context() as patch:
             patch.setattr(mpm_module, "compiled_models", lambda names, models=models: models)
-            coupling = make_coupling((name,), touched=False)
+            coupling = make_coupling((name,))
             frames = coupling.allocate(2, SUBSTEPS + 1)
             found.append(flat(forward(coupling, frames, make_values(coupling))))
     for alone, among in zip(*found, strict=True):
