@@ -46,7 +46,7 @@ def test_force_on_joints_is_mujocos():
     """At the present state, with ranges of controls, forces and joints."""
     import mujoco
 
-    pair = Pair(arm(3, "Euler"), 8)
+    pair = Pair(arm(3, "implicitfast"), 8)
     states, controls = pair.states(0), pair.controls(0, 1)[0]
     pair.place(states.qpos, states.qvel, states.act)
     pair.robot.control_actuators(controls)

@@ -19,7 +19,7 @@ MEDIAN, MOST, SHARE = 1e-7, 1e-4, 0.99
 MOST_CHANGED = 0.2
 """Share of differences within which rows change."""
 
-DEFAULT = "half_cheetah"
+DEFAULT = "heap of boxes"
 MODELS = [pytest.param(name, marks=[] if name == DEFAULT else pytest.mark.slow) for name in (*FAST, *SLOW)]
 
 

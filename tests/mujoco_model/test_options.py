@@ -10,6 +10,8 @@ import genesis as gs
 from genesis.options import CompliantContact, MujocoContact, RigidOptions
 from tests.rigid.rigid_models import file_of
 
+pytestmark = pytest.mark.precision("64")
+
 BALL = """
 <mujoco model="ball">
   <option timestep="0.004" {option}/>

@@ -20,7 +20,8 @@ def build(budget=0.0, n_envs=3, substeps=4):
     scene = gs.Scene(
         sim_options=gs.options.SimOptions(
             dt=0.01, substeps=substeps, gravity=(0, 0, 0), requires_grad=True, frame_budget_mb=budget
-        )
+        ),
+        rigid_options=gs.options.RigidOptions(integrator="implicitfast"),  # with kernels that BlockPush has, too
     )
     cart = scene.add_entity(gs.morphs.MJCF(file=file_of(CART)), name="cart")
     ball = scene.add_entity(gs.morphs.Sphere(pos=(5, 0, 0), radius=0.1), gs.materials.Rigid(), name="ball")
