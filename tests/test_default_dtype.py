@@ -40,7 +40,8 @@ def particles_and_tools():
 
 def robots():
     """Values and gradients of a robot on the ground, with everything that is measured of it."""
-    scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True))
+    compliant = gs.options.RigidOptions(contact=gs.options.CompliantContact())
+    scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True), rigid_options=compliant)
     robot = scene.add_entity(gs.morphs.Robot(name="hopper"))
     scene.add_entity(gs.morphs.Plane(), gs.materials.Rigid(friction=0.7))
     scene.build(n_envs=2, outputs=("contacts", "link_wrench", "link_acceleration"))

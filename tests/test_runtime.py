@@ -139,7 +139,8 @@ def test_a_stopped_toolkit_keeps_neither_threads_nor_memory():
     import gc, os
     def cycle():
         gs.init(backend=gs.cpu, logging_level="error")
-        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True))
+        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True),
+                         rigid_options=gs.options.RigidOptions(contact=gs.options.CompliantContact()))
         robot = scene.add_entity(gs.morphs.Robot(name="hopper"))
         scene.build(n_envs=4)
         force = torch.zeros(6, requires_grad=True)
