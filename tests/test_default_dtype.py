@@ -107,7 +107,7 @@ def plain(tensors):
     return [tensor.detach().as_subclass(torch.Tensor) for tensor in tensors]
 
 
-@pytest.mark.parametrize("what", ["scenes", "trainings"])
+@pytest.mark.parametrize("what", ["scenes", pytest.param("trainings", marks=pytest.mark.precision("32"))])
 def test_no_bit_depends_on_torchs_default_dtype(what, tmp_path):
     """Between this process, with torch's own default, and one with the other default from its start."""
     assert torch.get_default_dtype() == torch.float32

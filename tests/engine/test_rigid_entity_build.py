@@ -61,7 +61,7 @@ def test_solids(morph, size, mass):
 @pytest.mark.precision("64")
 def test_poses_compose(monkeypatch):
     monkeypatch.setattr(articulated, "load_robot", lambda name: mixed())
-    scene = gs.Scene()
+    scene = gs.Scene(rigid_options=gs.options.RigidOptions(integrator="Euler"))
     robot = scene.add_entity(gs.morphs.Robot(name="mixed", pos=(1.0, 0.0, 0.0), euler=(0, 0, 90)))
     wall = scene.add_entity(gs.morphs.Box(size=(1, 1, 1), pos=(0, 5, 0), euler=(0, 0, 90), fixed=True), Rigid())
     scene.build()

@@ -9,6 +9,7 @@ import genesis as gs
 from tests.rigid.rigid_models import file_of
 from tests.rigid.rigid_worlds import plain
 
+pytestmark = pytest.mark.precision("64")
 CART = """<mujoco><worldbody><body name="cart"><joint type="slide" axis="1 0 0"/>
 <geom type="sphere" size=".05" mass="1"/>
 <body name="rotor" pos="0 0 .3"><joint type="hinge" axis="1 0 0"/>

@@ -15,6 +15,7 @@ from tests.rigid.rigid_models import CRAWLER, from_text, pendulum
 from tests.rigid.rigid_worlds import build, plain
 
 DT, SUBSTEPS = 1 / 60, 16
+pytestmark = pytest.mark.precision("32")  # the default, and where resting is harder
 
 
 MUJOCO = gs.options.RigidOptions(contact=gs.options.MujocoContact(), integrator="implicitfast")
