@@ -14,7 +14,6 @@ from agents import REGISTERED
 from tests.pages import ROOT, text
 
 pytest.importorskip("mkdocstrings", reason='needs the extra "docs": pip install -e ".[docs]"')
-pytestmark = pytest.mark.precision("64")  # where the shorter of both runs is
 VALUES = {"cpu", "cuda", "gpu", "logger", "materials", "morphs", "options", "surfaces"}
 """Of genesis' public names, those that are values or modules, not documented by themselves."""
 
