@@ -51,6 +51,15 @@ class ParticleMaterial:
         raise NotImplementedError
 
 
+PLASTIC_NUMBERS = {
+    "von_mises_yield_stress": Range(),
+    "hardening": Range(closed=True),
+    "yield_lower": Range(0.0, 1.0),
+    "yield_higher": Range(),
+}
+"""Of ElastoPlastic, beside E, nu and rho; those of its kind are its `numbers`, in this order."""
+
+
 class MPM:
     """Materials of the particle solver."""
 
@@ -68,6 +77,91 @@ class MPM:
         @property
         def constitutive_model(self) -> str:
             return "corotated" if self.model == "corotation" else "neohookean"
+
+    @record
+    class ElastoPlastic(ParticleMaterial):
+        """A solid that flows plastically: von Mises' in logarithmic strain, or one whose stretches are bounded."""
+
+        E: Parameter = 1e6
+        """Young's modulus, Pa."""
+        use_von_mises: bool = True
+        """Whether stress is bounded, by `von_mises_yield_stress`, or stretches, by `yield_lower` and `yield_higher`."""
+        von_mises_yield_stress: Parameter | None = None
+        """Largest norm of the deviatoric Kirchhoff stress, Pa; sqrt(2/3) times the yield stress of a tensile test.
+        Default 1e4."""
+        hardening: Parameter | None = None
+        """How fast the yield stress grows with plastic flow (the norm of logarithmic strain), Pa. Default: it does not,
+        and nothing is remembered of the flow."""
+        yield_lower: Parameter | None = None
+        """Largest compression: singular values of the deformation are at least 1 less this. Default 0.025."""
+        yield_higher: Parameter | None = None
+        """Largest extension: they are at most 1 and this. Default 0.0045."""
+
+        def __post_init__(self) -> None:
+            boolean("ElastoPlastic.use_von_mises", self.use_von_mises)
+            defaults = {"yield_lower": 0.025, "yield_higher": 0.0045}
+            if self.use_von_mises:
+                defaults = {"von_mises_yield_stress": 1e4}
+            for field, default in defaults.items():
+                if getattr(self, field) is None:
+                    assign(self, field, default)
+            if self.use_von_mises and self.hardening is not None:
+                defaults["hardening"] = 0.0
+            for field in PLASTIC_NUMBERS.keys() - defaults.keys():
+                if getattr(self, field) is not None:
+                    raise GenesisValueError(
+                        f"ElastoPlastic.{field} must be left out with use_von_mises={self.use_von_mises}, "
+                        f"got {getattr(self, field)}. It would have no effect."
+                    )
+            own = {field: law for field, law in PLASTIC_NUMBERS.items() if field in defaults}
+            assign(self, "numbers", {**ParticleMaterial.numbers, **own})
+            super().__post_init__()
+
+        @property
+        def constitutive_model(self) -> str:
+            if not self.use_von_mises:
+                return "clamped"
+            return "vonmises" if self.hardening is None else "vonmises_hardening"
+
+    @record
+    class Sand(ParticleMaterial):
+        """Dry sand: the cone of Drucker and Prager, without cohesion."""
+
+        numbers = {**ParticleMaterial.numbers, "friction_angle": Range(0.0, 90.0)}
+        E: Parameter = 1e6
+        """Young's modulus, Pa."""
+        friction_angle: Parameter = 45.0
+        """Degrees."""
+
+        @property
+        def constitutive_model(self) -> str:
+            return "sand"
+
+    @record
+    class Snow(ParticleMaterial):
+        """Snow: its stretches are bounded, and it hardens where it is compacted."""
+
+        numbers = {
+            **ParticleMaterial.numbers,
+            "yield_lower": Range(0.0, 1.0),
+            "yield_higher": Range(),
+            "hardening": Range(closed=True),
+            "hardening_limit": Range(1.0, closed=True),
+        }
+        E: Parameter = 1e6
+        """Young's modulus, Pa, before anything is compacted."""
+        yield_lower: Parameter = 0.025
+        """Largest compression: singular values of the deformation are at least 1 less this."""
+        yield_higher: Parameter = 0.0045
+        """Largest extension: they are at most 1 and this."""
+        hardening: Parameter = 10.0
+        """Stiffness grows as exp(hardening (1 - Jp)) with the volume ratio Jp of what flowed."""
+        hardening_limit: Parameter = 5.0
+        """Largest factor by which stiffness grows. The substep must be short enough for snow as stiff as that."""
+
+        @property
+        def constitutive_model(self) -> str:
+            return "snow"
 
     @record
     class Liquid(ParticleMaterial):

@@ -3,13 +3,13 @@
 from typing import Any
 
 from genesis.compiler import traced, value
-from genesis.math.lanes import Mat, Vec
+from genesis.math.lanes import Mat, Vec, lane
 
 
 @traced
 def diagonal(a: Any, b: Any, c: Any) -> Mat:
-    """The matrix with these on its diagonal."""
-    return Mat(Vec(a, 0.0, 0.0), Vec(0.0, b, 0.0), Vec(0.0, 0.0, c))
+    """The matrix with these lane values on its diagonal."""
+    return Mat(Vec(a, lane(), lane()), Vec(lane(), b, lane()), Vec(lane(), lane(), c))
 
 
 @traced

@@ -16,6 +16,7 @@ TABLE = (
     Array("size", "I1", (N_SIZES,), "step"),
     Array("num", "A1", (NUM_LENGTH,), "constant"),
     Array("body", "I1", ("particles",), "constant"),  # body of each particle
+    Array("starts", "I1", ("borders",), "constant"),  # first particle of each body, and the number of all particles
     Array("model", "I1", ("bodies",), "constant"),  # constitutive model of each body, an index among those compiled
     Array("first", "I1", ("bodies",), "constant"),  # which of an environment's numbers is each body's first
     Array("volume", "A1", ("bodies",), "constant"),  # of one of its particles

@@ -114,6 +114,7 @@ class MPMSolver(Solver):
         bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
         for name, values in (
             ("body", bodies_of),
+            ("starts", np.cumsum([0, *(len(b.positions) for b in self.bodies)])),
             ("model", [self.models.index(model) for model in chosen]),
             ("first", self._first[:-1]),
             ("volume", [b.volume for b in self.bodies]),
@@ -149,7 +150,7 @@ class MPMSolver(Solver):
             "envs": n_envs, "particles": self.n_particles, "bodies": len(self.bodies), "nodes": self.capacity,
             "frames": n_frames, "grids": self.substeps if n_frames > 2 else 1, "chunks": self.n_chunks,
             "parts": self.n_chunks if self.n_chunks > 1 else 0, "colliders": len(self.colliders or ()),
-            "numbers": int(self._first[-1]), "memory": self.memory,
+            "numbers": int(self._first[-1]), "memory": self.memory, "borders": len(self.bodies) + 1,
         }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
@@ -174,7 +175,7 @@ class MPMSolver(Solver):
         shared = self._scratch(frames.n_envs)
         scratch = {name: shared[name] for name in ("stage", "moved", "parts")}
         touched = frames.exchange.arrays if self.colliders else {}
-        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched})
+        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched}, lanes=True)
         frames.of[self.name] = MPMFrames(arrays, sizes, launch)
 
     def _kernels(self) -> Functions:
@@ -257,8 +258,8 @@ class MPMSolver(Solver):
             touched = {**frames.exchange.arrays, **frames.exchange.adjoint} if self.colliders else {}
             arrays = {**mine.arrays, **shared, **touched}
             kernels = prepare(self.models, self._touch, self._table)
-            mine.launch_prepare = bind(kernels.prepare_adjoint, arrays)
-            mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays)
+            mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
+            mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
