@@ -28,8 +28,8 @@ from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
-    lay, ph = layout(), physics(models, contact)
+def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+    lay, ph = layout(), physics(models, added, contact)
     get4, put4, vec4 = lay.get4, lay.put4, lay.vec4
 
     @ti.func

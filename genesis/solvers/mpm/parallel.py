@@ -26,8 +26,8 @@ from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
-    lay, ph = layout(), physics(models, contact)
+def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+    lay, ph = layout(), physics(models, added, contact)
     get3, get4, put4, add4, vec4 = lay.get3, lay.get4, lay.put4, lay.add4, lay.vec4
 
     @ti.func

@@ -16,6 +16,7 @@ A `box` of nodes says where a grid lies in its array: (index of its first node, 
 
 from genesis.compiler import Functions, layout, per_runtime, ti, traced
 from genesis.math.matrices import plus
+from genesis.solvers.mpm.added import added_stress
 from genesis.solvers.mpm.arrays import (
     CELLS,
     DT,
@@ -42,8 +43,9 @@ LIGHTEST = 1e-8
 
 
 @per_runtime
-def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
-    lay, t, row, material = layout(), transfer(), rows(), constitutive(models)
+def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions) -> Functions:
+    """Of a scene of these models, whose bodies have these numbers beside (`genesis.solvers.mpm.added.ADDED`)."""
+    lay, t, row, material, more = layout(), transfer(), rows(), constitutive(models), added_stress(added)
     real, vec3, vec4, W = lay.real, lay.vec3, lay.vec4, lay.width
     get3, get4, put3, put4, add4, entry, put_entry = (
         lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry, lay.put_entry
@@ -146,6 +148,8 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         Cp = row.load33(a.C, q, count)
         F = plus(Cp * dt, 1.0) @ row.load33(a.F, q, count)
         Fn, tau, _kept = material.stress(True, q, q1, count, c, e, F, a)
+        if ti.static(len(added) > 0):
+            tau = tau + more.stress(i, count, c, e, F, Cp, a)
         row.store33(a.F, q1, count, Fn)
         row.store_columns(a.stage, i, count, tau * (-4.0 * dt * a.num[INV_DX] * m[3]) + Cp * (m[2] * dx), a.num[ZERO])
         for j in range(count):
@@ -296,6 +300,8 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         L = plus(Cp * dt, 1.0)
         F = L @ Fp
         _Fn, tau, kept = material.stress(False, q, q, count, c, e, F, a)
+        if ti.static(len(added) > 0):
+            tau = tau + more.stress(i, count, c, e, F, Cp, a)
         row.store_columns(a.stage, i, count, tau * k + Cp * (m[2] * dx), a.num[ZERO])
         gmass = ti.cast(0.0, real)
         for j in range(count):
@@ -315,8 +321,13 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
             gmass += vp[0] * gq[0] + vp[1] * gq[1] + vp[2] * gq[2] + gq[3]
         gA = row.load_columns(a.stage, i, count)
         gF, gmu, glam = material.stress_adjoint(q, i, count, c, gc, e, F, kept, gA * k, a)
+        gC = gA * (m[2] * dx)
+        if ti.static(len(added) > 0):
+            gFa, gCa = more.stress_adjoint(i, count, c, gc, e, F, Cp, gA * k, a)
+            gF = gF + gFa
+            gC = gC + gCa
         row.store33(a.gF, i, count, L.transpose() @ gF)
-        row.store33(a.gC, i, count, gA * (m[2] * dx) + (gF @ Fp.transpose()) * dt)
+        row.store33(a.gC, i, count, gC + (gF @ Fp.transpose()) * dt)
         add4(a.gderived, gc, vec4(gmu, glam, gmass + dx * row.total(gA.dot(Cp), count), 0.0))
 
     @ti.func
