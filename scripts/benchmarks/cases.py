@@ -38,7 +38,7 @@ MATERIALS: dict[str, Callable[..., Any]] = {
     "corotation": lambda **common: gs.materials.MPM.Elastic(model="corotation", **common),
     "von_mises": lambda **common: gs.materials.MPM.ElastoPlastic(von_mises_yield_stress=50.0, **common),
     "hardening": lambda **common: gs.materials.MPM.ElastoPlastic(
-        von_mises_yield_stress=50.0, hardening=500.0, **common
+        von_mises_yield_stress=50.0, hardening_modulus=500.0, **common
     ),
     "clamped": lambda **common: gs.materials.MPM.ElastoPlastic(use_von_mises=False, **common),
     "sand": lambda **common: gs.materials.MPM.Sand(**common),

@@ -109,8 +109,8 @@ def trial_gradients(generator):
 
 
 OWN = {
-    "von_mises_yield_stress": 0.05, "hardening": 0.3, "friction_angle": 30.0, "yield_lower": 0.025,
-    "yield_higher": 0.0075, "hardening_limit": 3.0,
+    "von_mises_yield_stress": 0.05, "hardening_modulus": 0.3, "friction_angle": 30.0, "yield_lower": 0.025,
+    "yield_higher": 0.0075, "hardening": 10.0, "hardening_limit": 3.0,
 }  # fmt: skip
 """Sizes of numbers that only some models have, for mu and lambda of about one; 1 of others."""
 PRESSED = {"sand": 0.97}
