@@ -175,10 +175,11 @@ def layout() -> SimpleNamespace:
     values, of type `lane`, for `width` environments each, `I1` arrays of integers, `IL` of lanes of them, of type
     `whole`, `U1` of bytes. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages
     cost memory when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array, k)` views
-    any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop over
-    n pieces of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the index is
-    a multiple of `stride`. Arrays `A3` and `A33` hold plain numbers, `entry(a, i, k, n)` being the k-th of the n of element i: as
-    vectors of three or nine, kernels on lanes would read them at addresses that the machine's instructions do not allow.
+    any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop
+    over n pieces of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the
+    index is a multiple of `stride`. Arrays `A3` and `A33` hold plain numbers, `entry(a, i, k, n)` being the k-th of the
+    n of element i: as vectors of three or nine, kernels on lanes would read them at addresses that the machine's
+    instructions do not allow.
     """
     config = impl.current_cfg()
     real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64

@@ -58,7 +58,7 @@ class ParticleMaterial:
 
 PLASTIC_NUMBERS = {
     "von_mises_yield_stress": Range(),
-    "hardening": Range(closed=True),
+    "hardening_modulus": Range(closed=True),
     "yield_lower": Range(0.0, 1.0),
     "yield_higher": Range(),
 }
@@ -120,7 +120,7 @@ class MPM:
         von_mises_yield_stress: Parameter | None = None
         """Largest norm of the deviatoric Kirchhoff stress, Pa; sqrt(2/3) times the yield stress of a tensile test.
         Default 1e4."""
-        hardening: Parameter | None = None
+        hardening_modulus: Parameter | None = None
         """How fast the yield stress grows with plastic flow (the norm of logarithmic strain), Pa. Default: it does not,
         and nothing is remembered of the flow."""
         yield_lower: Parameter | None = None
@@ -136,8 +136,8 @@ class MPM:
             for field, default in defaults.items():
                 if getattr(self, field) is None:
                     assign(self, field, default)
-            if self.use_von_mises and self.hardening is not None:
-                defaults["hardening"] = 0.0
+            if self.use_von_mises and self.hardening_modulus is not None:
+                defaults["hardening_modulus"] = 0.0
             for field in PLASTIC_NUMBERS.keys() - defaults.keys():
                 if getattr(self, field) is not None:
                     raise GenesisValueError(
@@ -152,7 +152,7 @@ class MPM:
         def constitutive_model(self) -> str:
             if not self.use_von_mises:
                 return "clamped"
-            return "vonmises" if self.hardening is None else "vonmises_hardening"
+            return "vonmises" if self.hardening_modulus is None else "vonmises_hardening"
 
     @record
     class Sand(ParticleMaterial):

@@ -1,5 +1,5 @@
-"""Axes and singular values of 3x3 matrices on lanes, without loops or branches, and functions of singular values that do
-not cancel where they meet. Mathematics: docs/mpm.md, "Isotropic maps".
+"""Axes and singular values of 3x3 matrices on lanes, without loops or branches, and functions of singular values that
+do not cancel where they meet. Mathematics: docs/mpm.md, "Isotropic maps".
 
     F = U diag(s) V^T,  U and V rotations;  s > 0 but for the smallest, which has the sign of det F
     D = F F^T - 1 = U diag(d) U^T,  s = sqrt(1 + d):  d is exact to its own last digits, so small strains are, too

@@ -14,7 +14,7 @@ NUMBERS = {"E": 1e4, "nu": 0.3, "rho": 1000.0}
 """Those that only some materials have are as these say."""
 MATERIALS = (gs.materials.MPM.Elastic(model="corotation"), gs.materials.MPM.Elastic(model="neohooken"),
              gs.materials.MPM.Liquid(), gs.materials.MPM.ElastoPlastic(von_mises_yield_stress=100.0),
-             gs.materials.MPM.ElastoPlastic(von_mises_yield_stress=100.0, hardening=2e3),
+             gs.materials.MPM.ElastoPlastic(von_mises_yield_stress=100.0, hardening_modulus=2e3),
              gs.materials.MPM.ElastoPlastic(use_von_mises=False), gs.materials.MPM.Sand(),
              gs.materials.MPM.Snow())  # fmt: skip
 

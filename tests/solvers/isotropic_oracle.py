@@ -41,8 +41,8 @@ def logarithmic(s, mu, lam, volume, radius, growth):
     flow = max(n - y, 0) / (1 + growth)
     k = 1 - flow / n if flow > 0 else mp.mpf(1)
     new = [k * x + after / 3 for x in dev]
-    elastic = flow == 0 and after == sum(e)
-    return list(s) if elastic else [mp.exp(x) for x in new], [2 * mu * x + lam * after for x in new], flow, theta - after
+    stretches = list(s) if flow == 0 and after == sum(e) else [mp.exp(x) for x in new]
+    return stretches, [2 * mu * x + lam * after for x in new], flow, theta - after
 
 
 def principal(name, s, m, h):

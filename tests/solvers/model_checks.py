@@ -109,8 +109,8 @@ def trial_gradients(generator):
 
 
 OWN = {
-    "von_mises_yield_stress": 0.05, "hardening": 0.3, "friction_angle": 30.0, "yield_lower": 0.025, "yield_higher": 0.0075,
-    "hardening_limit": 3.0,
+    "von_mises_yield_stress": 0.05, "hardening_modulus": 0.3, "friction_angle": 30.0, "yield_lower": 0.025,
+    "yield_higher": 0.0075, "hardening": 10.0, "hardening_limit": 3.0,
 }  # fmt: skip
 """Sizes of numbers that only some models have, for mu and lambda of about one; 1 of others."""
 PRESSED = {"sand": 0.97}
@@ -141,12 +141,12 @@ def check_adjoint(model):
         return sum((found * cotangents[f"g{name}"]).sum(1) for name, found in at.forward(changed).items())
 
     computed = at.adjoint({**values, **cotangents})
-    for name, value in values.items():
-        for j in range(value.shape[1]):
-            direction = torch.zeros_like(value)
-            direction[:, j] = value[:, j].abs().clamp(min=0.1)
+    for name, here in values.items():
+        for j in range(here.shape[1]):
+            direction = torch.zeros_like(here)
+            direction[:, j] = here[:, j].abs().clamp(min=0.1)
             errors = torch.stack([
-                ((loss({**values, name: value + step * direction}) - loss({**values, name: value - step * direction}))
+                ((loss({**values, name: here + step * direction}) - loss({**values, name: here - step * direction}))
                  / (2 * step) - computed[name][:, j] * direction[:, j]).abs()
                 for step in STEPS
             ]).amin(0)  # fmt: skip

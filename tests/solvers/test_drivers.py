@@ -25,8 +25,12 @@ class Grid:
     upper_bound = (1.0, 1.0, 1.0)
 
 
-NUMBERS = {"E": 5e3, "nu": 0.2, "rho": 1e3, "stiffness": 2e3, "viscosity": 3.0}
-"""Of every body; numbers that only some models have are 1."""
+NUMBERS = {
+    "E": 5e3, "nu": 0.2, "rho": 1e3, "von_mises_yield_stress": 50.0, "hardening_modulus": 300.0,
+    "friction_angle": 30.0, "hardening": 10.0, "yield_lower": 0.025, "yield_higher": 0.0075, "hardening_limit": 3.0,
+    "stiffness": 2e3, "viscosity": 3.0,
+}  # fmt: skip
+"""Of every body; 1 where none is given."""
 
 
 def make_coupling(models=("neohookean",), touched=True, added=()):

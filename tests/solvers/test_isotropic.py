@@ -29,7 +29,8 @@ def places(model):
     found += [
         ("far", np.exp((0.5, -0.1, -0.4)) * (0.7 if model == "sand" else 1.0)),
         ("crushed", (1.1, 0.9, 0.06)), ("flat", (1.1, 0.9, 0.01)), ("zero", (1.1, 0.9, 0.0)),
-        ("barely negative", (1.1, 0.9, -1e-6)), ("negative", (1.1, 0.9, -0.3)), ("negative, two equal", (1.1, 1.1, -0.3)),
+        ("barely negative", (1.1, 0.9, -1e-6)), ("negative", (1.1, 0.9, -0.3)),
+        ("negative, two equal", (1.1, 1.1, -0.3)),
     ]  # fmt: skip
     return [(name, np.asarray(s, dtype=float)) for name, s in found]
 
@@ -76,8 +77,8 @@ def test_maps_and_their_adjoint_where_singular_values_meet_vanish_or_change_sign
 
 
 def clamped_adjoint(U, s, V, gFn, h, slopes):
-    """Cotangent of F of F' = U diag(h(s)) V^T as other engines compute it: through U and V, with s_j^2 - s_i^2 kept from
-    zero by 1e-6."""
+    """Cotangent of F of F' = U diag(h(s)) V^T as other engines compute it: through U and V, with s_j^2 - s_i^2 kept
+    from zero by 1e-6."""
     gap = s[None, :] ** 2 - s[:, None] ** 2
     inverse = np.where(np.eye(3) > 0, 0.0, 1.0 / np.where(gap >= 0, np.maximum(gap, 1e-6), np.minimum(gap, -1e-6)))
     gU, gV, gh = gFn @ V @ np.diag(h), gFn.T @ U @ np.diag(h), np.diag(U.T @ gFn @ V)

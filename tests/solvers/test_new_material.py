@@ -123,15 +123,15 @@ def test_gradients_of_a_scene_by_its_number_and_its_memory():
         return (state.F.flatten() * weight).sum() + state.memory.square().sum() + (state.vel**2).sum()
 
     grads = torch.autograd.grad(loss(), inputs)
-    for value, grad in zip(inputs, grads, strict=True):
+    for number, grad in zip(inputs, grads, strict=True):
         errors = []
         for step in (1e-4, 1e-5, 1e-6):
-            ends, kept = [], value.item()
+            ends, kept = [], number.item()
             for sign in (1.0, -1.0):
                 with torch.no_grad():
-                    value.fill_(kept + sign * step * kept)
+                    number.fill_(kept + sign * step * kept)
                     ends.append(loss().item())
-                    value.fill_(kept)
+                    number.fill_(kept)
             errors.append(abs((ends[0] - ends[1]) / (2 * step * kept) / float(grad) - 1))
         assert min(errors) < 1e-6, (kept, errors)
 

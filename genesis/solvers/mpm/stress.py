@@ -1,8 +1,8 @@
 """From particles to their model: one switch at run time over all models that are compiled in.
 
-Indices as in `genesis.solvers.mpm.physics`: `count` particles of one body side by side, the first of them at q and q1 in
-the frames before and after a substep and at i among all environments' particles; e their body, c that body among all
-environments' bodies, gc the same among partial sums.
+Indices as in `genesis.solvers.mpm.physics`: `count` particles of one body side by side, the first of them at q and q1
+in the frames before and after a substep and at i among all environments' particles; e their body, c that body among
+all environments' bodies, gc the same among partial sums.
 """
 
 from genesis.compiler import Functions, element, layout, per_runtime, ti, traced

@@ -1,11 +1,12 @@
-"""Plasticity by clamping singular values, on the fixed corotated solid; and snow, which hardens with what is clamped away.
+"""Plasticity by clamping singular values, on the fixed corotated solid; and snow, which hardens where it is compacted.
 
     h = clamp(s, 1 - yield_lower, 1 + yield_higher),   t = q (2 mu (h - 1) h + lambda J (J - 1)),   J = h_1 h_2 h_3
-    Jp' = Jp det F / J,   q = min(exp(hardening (1 - Jp')), hardening_limit)        (q = 1 without hardening)
+    Jp' = Jp det F / J,   q = min(exp(hardening (1 - Jp')), hardening_limit)   (q = 1 without hardening)
 
 Kinks: s at either bound (the free side is returned), and where q reaches `hardening_limit`.
 
-Source: Stomakhin et al. 2013, "A material point method for snow simulation", sections 5 and 6; without a bound of q there.
+Source: Stomakhin et al. 2013, "A material point method for snow simulation", sections 5 and 6, where
+nothing bounds q.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ Mathematics and sources: docs/mpm.md. Kinks: n = y (the elastic side is returned
 """
 
 from genesis.compiler import Composite, Functions, per_runtime, ti, traced, value
-from genesis.math.lanes import Mat, Vec, any_lane, copy, lane, lanes33, where
+from genesis.math.lanes import Vec, any_lane, lane, lanes33, where
 from genesis.math.matrices import symmetric
 from genesis.math.spectral import (
     PAIRS,

@@ -2,11 +2,11 @@
 
     |dev tau| <= -slope tr(tau),   slope = sqrt(2/3) 2 sin(phi) / (3 - sin(phi)),   phi the friction angle
 
-Sand that is pulled apart carries no stress, and its volume gain v is remembered: it carries none either until it has been
-pressed together again. Kink: theta = 0, the tip of the cone, whose side is returned.
+Sand that is pulled apart carries no stress, and its volume gain v is remembered: it carries none either until it has
+been pressed together again. Kink: theta = 0, the tip of the cone, whose side is returned.
 
-Source: Klar et al. 2016, "Drucker-Prager Elastoplasticity for Sand Animation"; volume correction: Tampubolon et al. 2017,
-"Multi-species simulation of porous sand and water mixtures", section 4.
+Source: Klar et al. 2016, "Drucker-Prager Elastoplasticity for Sand Animation"; volume correction: Tampubolon et al.
+2017, "Multi-species simulation of porous sand and water mixtures", section 4.
 """
 
 import math

@@ -1,5 +1,4 @@
-"""Elastoplastic solid of von Mises, in logarithmic strain: the deviatoric stress keeps |dev tau| <= yield stress, which may
-grow linearly with plastic flow (isotropic hardening).
+"""Elastoplastic solid of von Mises, in logarithmic strain: |dev tau| <= yield stress, which may grow with the flow.
 
 The uniaxial yield stress is sqrt(3/2) times the bound. Source: Simo and Hughes 1998, "Computational Inelasticity",
 section 3.3 (return mapping with linear hardening); in logarithmic strain Gao et al. 2017, "An Adaptive Generalized
@@ -48,4 +47,4 @@ def hardened_functions() -> Functions:
 
 NUMBERS = (*FIRST_NUMBERS, "von_mises_yield_stress")
 MODEL = Model("vonmises", NUMBERS, (), solid_speed, perfect_functions)
-HARDENED = Model("vonmises_hardening", (*NUMBERS, "hardening"), (Memory("flow"),), solid_speed, hardened_functions)
+HARDENED = Model("vonmises_hardening", (*NUMBERS, "hardening_modulus"), (Memory("flow"),), solid_speed, hardened_functions)
