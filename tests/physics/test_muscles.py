@@ -22,7 +22,7 @@ def world():
     """A muscle of two groups, and a passive solid of the same model; all tests have their kernels in common."""
     muscle = gs.materials.MPM.Muscle(E=E, nu=NU, rho=RHO, stiffness=K, viscosity=ETA, n_groups=2)
     solid = gs.materials.MPM.Elastic(E=E, nu=NU, rho=RHO, model="neohooken")
-    return build(("", ""), materials=[muscle, solid], n_envs=2, size=(0.2, 0.15, 0.15), gravity=(0.0, 0.0, 0.0),
+    return build(("", ""), materials=[muscle, solid], n_envs=2, gravity=(0.0, 0.0, 0.0),
                  centres=[(0.825, 0.825, 0.825), (0.5, 0.5, 0.4)])  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_a_contracting_and_a_lengthening_muscle_come_to_their_rest_shapes(world)
     activations = (0.9, -0.4)
     world.body.set_actuation([[activations[0], 0.0], [activations[1], 0.0]])
     with torch.no_grad():
-        world.run(120)
+        world.run(200)
     F = plain(world.body.get_state().F)
     assert plain(world.body.get_particles_vel()).abs().max() < 1e-4
     for env, activation in enumerate(activations):
@@ -57,7 +57,8 @@ def test_a_contracting_and_a_lengthening_muscle_come_to_their_rest_shapes(world)
         assert abs(s - 1) > 0.05, "it must change"
         along = (F[env] @ F.new_tensor([0.6, 0.0, 0.8])).norm(dim=1)
         across = (F[env] @ F.new_tensor([0.0, 1.0, 0.0])).norm(dim=1)
-        assert (along - s).abs().max() < 1e-3 and (across - q).abs().max() < 1e-3
+        for found, wanted in ((along, s), (across, q)):
+            assert (found - wanted).abs().max() < 1e-3 and abs(found.mean() - wanted) < 2e-5
 
 
 def energy(world):
@@ -150,7 +151,7 @@ def test_what_no_muscle_can_do_is_refused_before_anything_changes(world):
     body.set_actuation([0.5, 0.5])
     before = world.scene.get_state()
     for call, message in (
-        (lambda: body.set_actuation([0.0, 1.5]), r"actu must be finite >= -1 and <= 1, got 1.5"),
+        (lambda: body.set_actuation([0.0, 1.5]), r"actu must be finite from -1 to 1, got 1.5"),
         (lambda: body.set_actuation([float("nan"), 0.0]), r"actu must be finite, got nan"),
         (lambda: body.set_actuation([0.1, -0.8]), r"actu must stay above .* = -0.7692, .*, got -0.8. Use a smaller"),
         (lambda: body.set_actuation([0.1]), r"actu must have shape \(2,\) or \(2, 2\), got \(1,\)"),
@@ -165,7 +166,7 @@ def test_what_no_muscle_can_do_is_refused_before_anything_changes(world):
         (lambda: body.set_material(viscosity=1e6), r"substep of .* a kinematic viscosity of 1e\+03 m\^2/s"),
         (lambda: solid.set_material(viscosity=1.0), r"must get E, nu, rho only, got viscosity. Leave it out"),
         (lambda: world.scene.reset(before.having("mpm", replace(before.mpm, actu=before.mpm.actu + 2.0))),
-         r"state mpm.actu must be finite >= -1 and <= 1, got 2"),
+         r"state mpm.actu must be finite from -1 to 1, got 2"),
     ):  # fmt: skip
         with pytest.raises(gs.GenesisException, match=message):
             call()

@@ -27,7 +27,7 @@ from genesis.surfaces import Default
 
 COURANT = 0.7
 """Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
-VISCOUS = 8 / 3
+VISCOUS = 4.0
 """What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
 

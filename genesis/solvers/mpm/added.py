@@ -1,16 +1,16 @@
 """Stress that bodies add to that of their model, whatever the model: of muscles, and of viscosity.
 
     muscle       tau += a k (F m) (F m)^T      a activation, k stiffness (Pa), m fibre (unit length, undeformed)
-    viscosity    tau += 2 eta J dev(D)         eta (Pa s), D = (C + C^T) / 2, J = det F
+    viscosity    tau += 2 eta J D              eta (Pa s), D = (C + C^T) / 2, J = det F
 
-F is the trial deformation gradient, C the affine velocity, dev(D) = D - tr(D) / 3. Both numbers stand behind those of
-the body's model. Kernels of scenes where no body has one of them do not contain it. docs/mpm.md, "Muscles" and
-"Viscosity", has derivations, sources and what they ask of the substep.
+F is the trial deformation gradient, C the affine velocity. Both numbers stand behind those of the body's model. Kernels
+of scenes where no body has one of them do not contain it. docs/mpm.md, "Muscles" and "Viscosity", has derivations,
+sources and what they ask of the substep.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti, traced
 from genesis.math.lanes import Mat, Vec, lanes33
-from genesis.math.matrices import cofactor, determinant, plus, symmetric
+from genesis.math.matrices import cofactor, determinant, symmetric
 from genesis.solvers.mpm.arrays import N_BODIES, N_NUMBERS
 from genesis.solvers.mpm.rows import rows
 
@@ -33,11 +33,6 @@ def added_stress(numbers: tuple[str, ...]) -> Functions:
         """3x3, a b^T."""
         return Mat(*(Vec(*(x * y for y in b.parts)) for x in a.parts))
 
-    @traced
-    def deviator(M):
-        """Symmetric part of a 3x3 matrix, less its trace's."""
-        return plus(symmetric(M), M.trace() * (-1.0 / 3.0))
-
     @ti.func
     def place(which: ti.template(), c, e, a: ti.template()):
         """Index of a body's added number; of its cotangent, where c is an index among partial sums."""
@@ -57,7 +52,7 @@ def added_stress(numbers: tuple[str, ...]) -> Functions:
                 tau = outer(f, f) * (a.material[place(a.muscular, c, e, a)] * activation(i, count, a))
         if ti.static(viscous):
             if a.viscous[e] >= 0:
-                tau = tau + deviator(C) * (2.0 * a.material[place(a.viscous, c, e, a)] * determinant(F))
+                tau = tau + symmetric(C) * (2.0 * a.material[place(a.viscous, c, e, a)] * determinant(F))
         return tau
 
     @ti.func
@@ -72,8 +67,9 @@ def added_stress(numbers: tuple[str, ...]) -> Functions:
     def stress_adjoint(i, count, c, gc, e, F, C, gtau, a: ti.template()):
         """Cotangents (Mat) of F and C. Those of numbers, activations and fibres are added to their arrays.
 
-        gtau symmetric part S:  muscle     gF = 2 a k S f m^T, gm = 2 a k F^T S f, g(a k) = f . S f,  f = F m
-                                viscosity  gC = 2 eta J dev(S), geta = 2 J S : dev(D), gJ = 2 eta S : dev(D)
+        With S the symmetric part of gtau:
+        muscle       gF = 2 a k S f m^T,    gm = 2 a k F^T S f,    g(a k) = f . S f,    f = F m
+        viscosity    gC = 2 eta J S,        geta = 2 J S : D,      gJ = 2 eta S : D
         """
         gF, gC = lanes33(), lanes33()
         if ti.static(muscular):
@@ -91,7 +87,7 @@ def added_stress(numbers: tuple[str, ...]) -> Functions:
                 add_number(place(a.muscular, gc, e, a), power * active, count, a)
         if ti.static(viscous):
             if a.viscous[e] >= 0:
-                D, S, eta, J = deviator(C), deviator(gtau), a.material[place(a.viscous, c, e, a)], determinant(F)
+                D, S, eta, J = symmetric(C), symmetric(gtau), a.material[place(a.viscous, c, e, a)], determinant(F)
                 power = 2.0 * S.dot(D)
                 gF = gF + cofactor(F) * (eta * power)
                 gC = S * (2.0 * eta * J)
