@@ -32,7 +32,8 @@ def deviator(tau):
 
 def test_stress_stays_inside_the_surface_of_von_mises():
     tau, Fn, _, F = mapped("vonmises", [0.05])
-    assert deviator(tau).max() < 0.05 * (1 + 1e-6) and (deviator(tau) > 0.05 * (1 - 1e-6)).sum() > 20
+    slack = 1e-6 * 0.05 + 4 * torch.finfo(gs.tc_float).eps * tau.abs().amax((1, 2))  # tau is rounded, with its pressure
+    assert (deviator(tau) < 0.05 + slack).all() and (deviator(tau) > 0.05 - slack).sum() > 20
     elastic = deviator(tau) < 0.049
     assert elastic.sum() > 5 and torch.equal(Fn[elastic], F.to(gs.tc_float).double()[elastic])
     torch.testing.assert_close(torch.det(Fn), torch.det(F), rtol=1e-5, atol=0.0)
