@@ -65,8 +65,9 @@ class Evaluation:
         lay = layout()
         self.rows, self.width = rows, lay.width
         blocks = rows // self.width
+        lanes = (self.width,) if self.width > 1 else ()
         self.arrays = {
-            name: torch.zeros((max(1, blocks * n), self.width), dtype=lay.dtype) for name, n in self.length.items()
+            name: torch.zeros((max(1, blocks * n), *lanes), dtype=lay.dtype) for name, n in self.length.items()
         }
         self.launches = tuple(bind(kernel, self.arrays, lanes=True) for kernel in (stress, stress_adjoint))
 
