@@ -67,6 +67,8 @@ class MPMState(Saved):
     """(B, N): bool in the solver's state, int32 in an entity's; all on."""
     memory: Tensor | None = None
     """(B, N, H) what materials keep beside F, each in its model's order; None where no material of the scene does."""
+    actu: Tensor | None = None
+    """(B, N) activation, -1 … 1, held until set again; 0 of what is no muscle, None where nothing in the scene is."""
 
 
 @dataclass(frozen=True, eq=False)

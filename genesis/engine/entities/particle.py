@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from genesis import runtime
-from genesis.engine.entities.base import Entity
+from genesis.engine.entities.muscle import Muscles
 from genesis.engine.inputs import Array, Environments
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
@@ -23,12 +23,12 @@ LIQUID: Rgb = (0.20, 0.45, 0.85)
 """Of bodies whose surface says nothing."""
 
 
-class ParticleEntity(Entity):
+class ParticleEntity(Muscles):
     """A body of the particle solver. World frame; setters and getters are differentiable."""
 
     kind = "mpm"
     morph: SolidMorph
-    PLACED = ("initial_positions", "particle_volume", "_begin", "_end", "_first", "_options")
+    PLACED = ("initial_positions", "particle_volume", "_begin", "_end", "_first", "_options", "_groups")
     initial_positions: np.ndarray
     """(n, 3) m, at build time."""
     particle_volume: float
@@ -37,6 +37,7 @@ class ParticleEntity(Entity):
     def __init__(self, idx: int, name: str, morph: SolidMorph, material: Any, surface: Default, model: Model) -> None:
         super().__init__(idx, name, morph, material, surface)
         self.model = model
+        self.numbers: tuple[str, ...] = tuple(material.numbers)
 
     def _place(self, positions: np.ndarray, options: MPMOptions, begin: int, first: int) -> None:
         """Give the body its particles: `begin` is its first in the solver, `first` its first number there."""
@@ -44,6 +45,7 @@ class ParticleEntity(Entity):
         self.particle_volume = self.morph.volume / len(positions)
         self._begin, self._end, self._first = begin, begin + len(positions), first
         self._options = options
+        self._place_muscles()
         self._check_inside(torch.from_numpy(positions))
 
     @property
@@ -104,21 +106,22 @@ class ParticleEntity(Entity):
             GenesisTypeError: No number, or one that the material does not have.
         """
         given = {"E": E, "nu": nu, "rho": rho, **numbers}
-        own = ", ".join(self.model.numbers)
+        own = ", ".join(self.numbers)
         if all(value is None for value in given.values()):
             raise GenesisTypeError(f"set_material must get at least one of {own}, got none. Pass one by name.")
         for name in given:
-            if name not in self.model.numbers:
+            if name not in self.numbers:
                 raise GenesisTypeError(f"set_material of {self.name!r} must get {own} only, got {name}. Leave it out.")
-        places = {self._first + i: given.get(name) for i, name in enumerate(self.model.numbers)}
+        places = {self._first + i: given.get(name) for i, name in enumerate(self.numbers)}
         self._set_parameters(("mpm", "material"), places, self._chosen(envs_idx))
 
     def get_state(self) -> MPMState:
-        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n), active (B, n) int32, and memory (B, n, H) of this body."""
+        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n), active (B, n) int32, and of this body memory (B, n, H) and
+        actu (B, n), None where the scene's state has none."""
         pos, vel, C, F = (self._read(name) for name in ("pos", "vel", "C", "F"))
         active = torch.ones(pos.shape[:2], dtype=torch.int32, device=pos.device)
-        memory = self._read("memory") if self._values.has("mpm", "memory") else None
-        return MPMState(pos, vel, C, F, self._values.own(active.to(runtime.current().real)), active, memory)
+        memory, actu = (self._read(name) if self._values.has("mpm", name) else None for name in ("memory", "actu"))
+        return MPMState(pos, vel, C, F, self._values.own(active.to(runtime.current().real)), active, memory, actu)
 
     def get_particles_pos(self, envs_idx: Environments = None) -> Tensor:
         """(B, n, 3) m; with `envs_idx` only the chosen environments, in their order."""

@@ -16,8 +16,11 @@ TABLE = (
     Array("size", "I1", (N_SIZES,), "step"),
     Array("num", "A1", (NUM_LENGTH,), "constant"),
     Array("body", "I1", ("particles",), "constant"),  # body of each particle
+    Array("starts", "I1", ("borders",), "constant"),  # first particle of each body, and the number of all particles
     Array("model", "I1", ("bodies",), "constant"),  # constitutive model of each body, an index among those compiled
     Array("first", "I1", ("bodies",), "constant"),  # which of an environment's numbers is each body's first
+    Array("muscular", "I1", ("bodies",), "constant"),  # which of an environment's numbers is each body's stiffness
+    Array("viscous", "I1", ("bodies",), "constant"),  # and its viscosity; -1 if it has none
     Array("volume", "A1", ("bodies",), "constant"),  # of one of its particles
     # The state of every frame; the grid before its operation of every substep, and the nodes that it covers of each
     # chunk, [low, high); the step's parameters.
@@ -28,7 +31,9 @@ TABLE = (
     Array("grid", "A4", ("grids", "envs", "nodes"), "frames"),
     Array("box", "I1", ("grids", "envs", "chunks", 6), "frames"),
     Array("memory", "A1", ("frames", "envs", "particles", "memory"), "frames"),
-    Array("material", "A1", ("envs", "numbers"), "frames"),  # of each body E, nu, rho and its model's own
+    Array("material", "A1", ("envs", "numbers"), "frames"),  # of each body E, nu, rho, its model's own and added ones
+    Array("actu", "A1", ("envs", "muscles"), "frames"),  # activation and fibre of every particle, if any has a muscle
+    Array("fibre", "A1", ("envs", "muscles", 3), "frames"),
     Array("gravity", "A4", ("envs",), "frames"),
     Array("derived", "A4", ("envs", "bodies"), "frames"),  # (mu, lam, particle mass, particle volume)
     Array("status", "I1", ("envs",), "frames"),  # 0, or 1 + the substep that went wrong
@@ -45,6 +50,8 @@ TABLE = (
     Array("gmemory", "A1", ("envs", "particles", "memory"), "adjoint"),
     Array("gderived", "A4", ("chunks", "envs", "bodies"), "adjoint"),
     Array("gmaterial", "A1", ("chunks", "envs", "numbers"), "adjoint"),
+    Array("gactu", "A1", ("envs", "muscles"), "adjoint"),
+    Array("gfibre", "A1", ("envs", "muscles", 3), "adjoint"),
     Array("ggravity", "A4", ("chunks", "envs"), "adjoint"),
 )
 FORWARD = ("constant", "frames", "scratch", "step")

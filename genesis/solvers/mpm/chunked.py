@@ -28,8 +28,8 @@ from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
-    lay, ph = layout(), physics(models, contact)
+def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+    lay, ph = layout(), physics(models, added, contact)
     get4, put4, vec4 = lay.get4, lay.put4, lay.vec4
 
     @ti.func
@@ -108,9 +108,7 @@ def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Func
                     a.box[at + 3 + d] = high[d]
                 if good:
                     clear_box(at, start, a)
-                    for p in range(share(chunk, a), share(chunk + 1, a)):
-                        e = a.body[p]
-                        ph.stage_particle(q0 + p, q1 + p, b * n + p, b * a.size[N_BODIES] + e, e, a)
+                    ph.stage_all(share(chunk, a), share(chunk + 1, a), q0, q1, b * n, b * a.size[N_BODIES], a)
                     for p in range(share(chunk, a), share(chunk + 1, a)):
                         ph.p2g_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
                 else:
@@ -217,10 +215,8 @@ def chunked(models: tuple[Model, ...], contact: Functions, table: Table) -> Func
             if item % STRIDE == 0 and a.live[b] != 0:
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 first = (chunk * a.size[N_ENVS] + b) * a.size[N_BODIES]
-                for p in range(share(chunk, a), share(chunk + 1, a)):
-                    e = a.body[p]
-                    ph.release_particle(frame(s, b, a) + p, b * n + p, b * a.size[N_BODIES] + e, first + e, e,
-                                        ph.domain_box(b * a.size[CAPACITY], a), a)  # fmt: skip
+                ph.release_all(share(chunk, a), share(chunk + 1, a), frame(s, b, a), b * n, b * a.size[N_BODIES], first,
+                               ph.domain_box(b * a.size[CAPACITY], a), a)  # fmt: skip
                 if s == 0:
                     for e in range(a.size[N_BODIES]):
                         ph.derive_adjoint(b * a.size[N_BODIES] + e, first + e, e, a)

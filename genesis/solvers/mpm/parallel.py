@@ -26,8 +26,8 @@ from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
-    lay, ph = layout(), physics(models, contact)
+def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+    lay, ph = layout(), physics(models, added, contact)
     get3, get4, put4, add4, vec4 = lay.get3, lay.get4, lay.put4, lay.add4, lay.vec4
 
     @ti.func
@@ -60,7 +60,7 @@ def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Fun
             if a.status[b] == 0 and not ph.inside(get3(a.x, q), a):
                 a.status[b] = ti.max(a.size[BEGIN], 1)  # the substep before made it
             e = a.body[p]
-            ph.stage_particle(q, frame(a.size[BEGIN] + 1, b, a) + p, i, b * a.size[N_BODIES] + e, e, a)
+            ph.stage(q, frame(a.size[BEGIN] + 1, b, a) + p, i, 1, b * a.size[N_BODIES] + e, e, a)
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
@@ -104,7 +104,7 @@ def parallel(models: tuple[Model, ...], contact: Functions, table: Table) -> Fun
                 e = a.body[p]
                 c = b * a.size[N_BODIES] + e
                 at = b * a.size[CAPACITY]
-                ph.release_particle(frame(a.size[BEGIN], b, a) + p, i, c, c, e, ph.domain_box(at, a), a)
+                ph.release(frame(a.size[BEGIN], b, a) + p, i, 1, c, c, e, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[N_BODIES]):
             if a.size[BEGIN] == 0 and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)
