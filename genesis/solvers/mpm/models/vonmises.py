@@ -47,4 +47,6 @@ def hardened_functions() -> Functions:
 
 NUMBERS = (*FIRST_NUMBERS, "von_mises_yield_stress")
 MODEL = Model("vonmises", NUMBERS, (), solid_speed, perfect_functions)
-HARDENED = Model("vonmises_hardening", (*NUMBERS, "hardening_modulus"), (Memory("flow"),), solid_speed, hardened_functions)
+HARDENED = Model(
+    "vonmises_hardening", (*NUMBERS, "hardening_modulus"), (Memory("flow"),), solid_speed, hardened_functions
+)
