@@ -121,7 +121,7 @@ def test_particles_switched_on_one_after_the_other(world):
 
 
 def test_derivatives_by_targets_states_and_materials(world):
-    """Through four steps: a grip that moves, is let go, parts that are off and then on; other ones in each environment."""
+    """Through four steps: a grip that moves and is let go, parts that are off, then on; not alike in environments."""
     body, other = world.bodies
     top = upper_half(body)
     n = int(top.sum())
@@ -189,7 +189,7 @@ def test_what_is_inactive_is_not_drawn(world):
     body, top = world.body, upper_half(world.body)
     body.set_active(top)
     (points,) = body.visible()
-    assert torch.equal(torch.isfinite(plain(points.pos())).all(2)[0], top)
+    assert torch.equal(torch.isfinite(plain(points.positions())).all(2)[0], top)
 
 
 WRONG = {
