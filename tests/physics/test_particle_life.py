@@ -121,7 +121,7 @@ def test_particles_switched_on_one_after_the_other(world):
 
 
 def test_derivatives_by_targets_states_and_materials(world):
-    """Through four steps: a grip that moves and is let go, parts that are off, then on; not alike in environments."""
+    """Through four steps: a grip that moves and is let go, parts that are off, then on; unlike in environments."""
     body, other = world.bodies
     top = upper_half(body)
     n = int(top.sum())

@@ -140,7 +140,7 @@ class ParticleEntity(Muscles, ParticleLife):
         """(B,) kg, of the active particles."""
         material = self._values.read("mpm", "material")
         rho = material[:, self._first + self.model.numbers.index("rho")]
-        return cast(Tensor, rho * (self.particle_volume * self.get_particles_active().sum(1)))
+        return cast(Tensor, rho * self.get_particles_active().sum(1) * self.particle_volume)
 
     def visible(self) -> tuple[Visible, ...]:
         """Its particles."""
