@@ -33,8 +33,8 @@ class MpmCase:
 
 
 ModelName = Literal[
-    "neohooken", "corotation", "von_mises", "hardening", "clamped", "sand", "snow", "liquid", "viscous_liquid", "muscle",
-    "damped_muscle",
+    "neohooken", "corotation", "von_mises", "hardening", "clamped", "sand", "snow", "liquid", "viscous_liquid",
+    "muscle", "damped_muscle",
 ]  # fmt: skip
 MATERIALS: dict[str, Callable[..., Any]] = {
     "neohooken": lambda **common: gs.materials.MPM.Elastic(model="neohooken", **common),

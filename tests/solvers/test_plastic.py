@@ -32,7 +32,8 @@ def deviator(tau):
 
 def test_stress_stays_inside_the_surface_of_von_mises():
     tau, Fn, _, F = mapped("vonmises", [0.05])
-    assert deviator(tau).max() < 0.05 * (1 + 1e-6) and (deviator(tau) > 0.05 * (1 - 1e-6)).sum() > 20
+    slack = 1e-6 * 0.05 + 4 * torch.finfo(gs.tc_float).eps * tau.abs().amax((1, 2))  # tau is rounded, with its pressure
+    assert (deviator(tau) < 0.05 + slack).all() and (deviator(tau) > 0.05 - slack).sum() > 20
     elastic = deviator(tau) < 0.049
     assert elastic.sum() > 5 and torch.equal(Fn[elastic], F.to(gs.tc_float).double()[elastic])
     torch.testing.assert_close(torch.det(Fn), torch.det(F), rtol=1e-5, atol=0.0)
@@ -88,15 +89,18 @@ def test_stretches_stay_inside_their_bounds_and_snow_remembers_what_they_lost():
             lambda: MPM.ElastoPlastic(hardening_modulus=-1.0),
             "hardening_modulus must be a finite number >= 0",
         ),
-        (lambda: MPM.ElastoPlastic(use_von_mises=False, yield_lower=1.0), "yield_lower must be a finite number in"),
+        (
+            lambda: MPM.ElastoPlastic(use_von_mises=False, yield_lower=1.0),
+            "yield_lower must be a finite number strictly between 0 and 1",
+        ),
         (lambda: MPM.ElastoPlastic(yield_lower=0.1), "yield_lower must be left out with use_von_mises=True, got 0.1"),
         (
             lambda: MPM.ElastoPlastic(use_von_mises=False, hardening_modulus=1.0),
             "must be left out with",
         ),
         (lambda: MPM.ElastoPlastic(use_von_mises=1), "use_von_mises must be"),
-        (lambda: MPM.Sand(friction_angle=90.0), "Sand.friction_angle must be a finite number in"),
-        (lambda: MPM.Sand(friction_angle=torch.tensor([10.0, -1.0])), "Sand.friction_angle must be finite"),
+        (lambda: MPM.Sand(friction_angle=90.0), "friction_angle must be a finite number strictly between 0 and 90"),
+        (lambda: MPM.Sand(friction_angle=torch.tensor([10.0, -1.0])), "Sand.friction_angle must be finite strictly"),
         (lambda: MPM.Snow(hardening_limit=0.5), "Snow.hardening_limit must be a finite number >= 1"),
         (lambda: MPM.Snow(yield_higher=-0.1), "Snow.yield_higher must be a finite number > 0"),
     ],
