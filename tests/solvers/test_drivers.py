@@ -149,6 +149,11 @@ def test_adjoint_is_the_derivative(driver):
     check_adjoint(make_coupling())
 
 
+@pytest.mark.slow  # kernels of all models in every driver; the fused one's run in tests/physics/test_materials.py
+def test_adjoint_of_bodies_of_all_models_is_the_derivative(driver):
+    check_adjoint(make_coupling(tuple(MODELS)))
+
+
 def check_adjoint(coupling):
     """Raise unless every gradient of a rollout is the derivative."""
     values = make_values(coupling)

@@ -38,7 +38,9 @@ def test_kernels_do_not_grow_with_combinations():
                 assert compiled_models([first, second]) == compiled_models([second, first, second]) == whole
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "corotated" else pytest.mark.slow) for name in MODELS]
+)
 def test_a_model_gives_the_same_alone_and_in_the_kernels_of_all(name, monkeypatch):
     found = []
     for models in ((MODELS[name],), tuple(model for model in MODELS.values() if model.width <= MODELS[name].width)):

@@ -1,8 +1,4 @@
-"""What a material of the particle solver is: a record of numbers, memory and functions.
-
-The two functions of a model take and give `Mat` and `Vec` of lane values (they took 3x3 matrices and vectors of one
-particle), and `kept`, a Vec, stands where `aux` stood.
-"""
+"""What a material of the particle solver is: a record of numbers, memory and functions."""
 
 import math
 from collections.abc import Callable, Mapping
