@@ -184,7 +184,7 @@ class Scene:
         self._entities += entities
         return entities[0]
 
-    def add_emitter(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def add_emitter(self, material: Any = None, max_particles: int = 20000, surface: Any = None) -> NoReturn:
         """Refused: particles are as many as they were at build.
 
         Raises:

@@ -80,7 +80,7 @@ def test_what_is_off_the_grid_or_has_no_volume_counts_for_nothing():
 
 def test_derivatives_of_densities_and_what_is_made_of_them():
     target, volume = target_density(), torch.full((1,), VOLUME, dtype=F64)
-    field, few = distance_field(target_density(), GRID, 0.05), Grid((0.0,) * 3, (0.9, 0.9, 0.9), 0.3)
+    field, few = distance_field(target_density(), GRID, 0.05), Grid((0.0, 0.0, 0.0), (0.9, 0.9, 0.9), 0.3)
     edge = torch.tensor([[[0.02, 0.43, 0.77], [0.97, 0.5, 0.4], [0.5, 0.5, 0.5], [0.3, 0.2, 0.6], [0.41, 0.33, 0.2]]])
     for pos in (cloud(2, 5)[:, :2], edge.to(F64)):
         check_gradient(lambda x, v: density(x, v, few), pos, volume)
@@ -207,4 +207,5 @@ def test_of_what_getters_return():
     assert chamfer(pos, start).max() < 1e-6 and soft_iou(rho, rho.detach()[0]).min() > 0.999
     loss.sum().backward()
     expected = -2.0 * world.scene.dt * shift.as_subclass(torch.Tensor)  # of |x + dt v - target|^2
+    assert vel.grad is not None
     torch.testing.assert_close(vel.grad.as_subclass(torch.Tensor), expected.expand(2, 3), rtol=1e-3, atol=1e-6)
