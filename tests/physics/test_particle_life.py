@@ -220,6 +220,21 @@ def test_wrong_calls_change_nothing(world, case):
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_an_environment_that_has_failed_hides_no_wrong_target(world):
+    body = world.body
+    body.set_velocity([0.0, 0.0, 300.0], envs_idx=[0])
+    world.run(1)
+    assert [failure.env for failure in world.scene.failures] == [0]
+    with pytest.raises(gs.GenesisException, match="must keep"):
+        body.attach(target=[0.8, 0.8, 0.1])
+    body.attach(target=plain(body.get_particles_pos())[1].mean(0))
+    world.run(1)
+    assert torch.isfinite(plain(body.get_particles_pos())).all((1, 2)).tolist() == [False, True]
+    world.scene.reset(envs_idx=[0])
+    world.run(1)
+    assert not world.scene.failures and torch.isfinite(plain(world.scene.get_state().pos)).all()
+
+
 def test_states_with_unknown_modes_are_refused(world):
     state = world.scene.get_state()
     wrong = dataclasses.replace(state.mpm, hold=state.mpm.hold + 0.5)

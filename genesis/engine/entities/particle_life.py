@@ -81,8 +81,10 @@ class ParticleLife(Entity):
             target = self._rows("target", target, ((3,), (len(chosen), 3)), envs)
             if target.dim() == 2:
                 target = pos - pos.mean(1, keepdim=True) + target[:, None]
-            self._check_inside(target.detach())
-            self._check_within_reach(target.detach() - pos.detach())
+            sound = torch.isfinite(target.detach() + pos.detach()).all(2)  # not of what has failed
+            if bool(sound.any()):
+                self._check_inside(target.detach()[sound])
+                self._check_within_reach((target - pos).detach()[sound])
         hold = self._hold(envs)
         modes = hold[..., 3].clone()
         modes[:, chosen] = torch.where(modes[:, chosen] < 0, ATTACHED - INACTIVE, ATTACHED).to(modes.dtype)
@@ -175,7 +177,7 @@ class ParticleLife(Entity):
     def _check_within_reach(self, way: torch.Tensor) -> None:
         """Raise unless what is attached can be at its target at the end of a step, no cell crossed in a substep."""
         reach = self._options.dx * self._values.simulator.substeps
-        furthest = float(way.abs().amax()) if len(way) else 0.0
+        furthest = float(way.abs().amax())
         if furthest > reach:
             raise GenesisValueError(
                 f"{self.name}.target must lie within {reach:.4g} m of its particle on each axis, a cell for each "
