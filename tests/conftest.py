@@ -22,7 +22,7 @@ RUN_AT_32 = (
     *("scripts/test_files.py", "loaders/test_repair.py"),
     *("scripts/test_progress.py", "scripts/test_results.py", "agents/test_agent_processes.py"),
     *("agents/test_first_order.py", "agents/test_observation_parts.py", "agents/test_ppo.py", "agents/test_sac.py"),
-    *("agents/test_trajopt.py", "agents/test_bptt.py", "envs/test_contract_episodes.py"),
+    *("agents/test_trajopt.py", "agents/test_bptt.py", "envs/test_contract_episodes.py", "envs/test_rewards.py"),
     *("envs/test_contract_wrappers.py", "envs/test_wrapper_modes.py", "envs/test_videos.py"),
     *(
         "loaders/test_contact_mixing.py",

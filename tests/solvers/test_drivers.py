@@ -80,6 +80,11 @@ def make_values(coupling):
                 for value, field in zip(initial, fields, strict=True)
             ]
         )
+        if solver.name == "mpm":
+            hold, pos = values[-1][[field.name for field in fields].index("hold")], values[-1][0]
+            chosen = torch.rand(hold.shape[:2], generator=generator)
+            hold[..., 3] = torch.where(chosen < 0.2, 1.0, torch.where(chosen < 0.4, -2.0, 0.0))  # attached, inactive
+            hold[..., :3] = pos + 3e-4 * torch.randn(pos.shape, generator=generator, dtype=pos.dtype)
     return values
 
 
@@ -167,6 +172,8 @@ def check_adjoint(coupling):
         for k, value in enumerate(own):
             scale = value.abs().flatten(0, -2).amax(0).clamp(min=0.1)  # E, nu and rho differ by orders
             direction = scale * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            if (coupling.solvers[i].name, value.shape[-1]) == ("mpm", 4):
+                direction[..., 3] = 0.0  # whether a particle is held is no number
             expected = float((gradients[i][k] * direction).sum())
             errors = []
             for h in (1e-4, 1e-5, 1e-6, 1e-7):
