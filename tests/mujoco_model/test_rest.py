@@ -76,7 +76,7 @@ def test_a_ball_and_fifty_kilograms_rest_on_all_fixed_bodies_as_deep_as_in_mujoc
         if what == "ball":
             bodies.append(scene.add_entity(gs.morphs.Sphere(pos=above, radius=BALL), gs.materials.Rigid(rho=1000.0)))
         else:
-            cube = gs.morphs.Box(pos=above, size=(2 * CUBE,) * 3)
+            cube = gs.morphs.Box(pos=above, size=(2 * CUBE, 2 * CUBE, 2 * CUBE))
             bodies.append(scene.add_entity(cube, gs.materials.Rigid(rho=HEAVY)))
     scene.build()
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_a_humanoid_falls_on_a_fixed_box_as_on_a_plane():
     (floor,) = [geom for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
     floor.type, floor.size, floor.pos = mujoco.mjtGeom.mjGEOM_BOX, [20, 20, 0.5], floor.pos - np.array([0, 0, 0.5])
     model = mujoco.MjModel.from_xml_string(text)
-    rng, n, steps = np.random.default_rng(0), 8, 160
+    rng, n, steps = np.random.default_rng(0), 8, 250
     qpos = np.tile(model.qpos0, (n, 1))
     qpos[:, 7:] += 0.1 * rng.normal(size=(n, model.nq - 7))
     states = States(qpos, 0.1 * rng.normal(size=(n, model.nv)), np.zeros((n, model.nu)))
