@@ -151,7 +151,7 @@ def test_slopes_by_sizes_are_differences():
 @pytest.mark.parametrize("gap", [0.0, 1e-14, -1e-10, 1e-7])
 def test_slopes_of_axes_that_cross_are_those_of_axes_that_nearly_cross(gap):
     """Differences need a gap that they do not cross; normal and place hardly depend on it."""
-    pairs, h, wide = random_pairs(("capsule", "capsule"), 500, seed=8, general=True), 1e-6, 1e-4
+    pairs, h, wide = random_pairs(("capsule", "capsule"), 500, seed=8, general=True), 1e-6, 1e-5
     rng = np.random.default_rng(9)
     a, b = pairs.Ra[:, :, 2], pairs.Rb[:, :, 2]
     normal = np.cross(a, b)
@@ -173,4 +173,4 @@ def test_slopes_of_axes_that_cross_are_those_of_axes_that_nearly_cross(gap):
         ]
         differences[:, c] = ((ends[0] - ends[1]) * g[:, 0]).sum(-1) / (2 * h)
     wrong = np.abs(computed - differences).max(1) * sine[:, 0] ** 2 / np.abs(differences).max(1)
-    assert np.max(wrong) < 10 * wide
+    assert np.max(wrong) < 100 * wide

@@ -25,10 +25,9 @@ def round_pairs() -> Functions:
         return n
 
     @ti.func
-    def touch(found: ti.template(), at, a, b, ra, rb, Ra, Rb, reach):
-        """Spheres of radii ra, rb at a, b: writes a record if they touch, with the radii of curvature of spheres.
-        Returns whether they do (1 or 0), and whether the normal is the direction from a to b."""
-        between = b - a
+    def touch(found: ti.template(), at, a, between, ra, rb, Ra, Rb, reach):
+        """Spheres of radii ra at a and rb farther by `between`: writes a record if they touch, with the radii of
+        curvature of spheres. Returns whether they do (1 or 0), and whether the normal is the direction of `between`."""
         length = between.norm()
         distance = length - ra - rb
         touches, defined = 0, length >= TINY
@@ -88,10 +87,10 @@ def round_pairs() -> Functions:
                 free_a = ti.abs(s) < half_a
                 s = ti.min(ti.max(s, -half_a), half_a)
             at, ra, rb = first + count * NUMBERS, size_a[0], size_b[0]
-            point, nearest, lines = s * a, p + t * b, free_a and free_b
+            between, lines = p + t * b - s * a, free_a and free_b
             if lines:
-                nearest = point + (both.dot(nearest - point) / sine2) * both
-            touches, defined = touch(found, at, point, nearest, ra, rb, Ra, Rb, reach)
+                between = (both.dot(between) / sine2) * both
+            touches, defined = touch(found, at, s * a, between, ra, rb, Ra, Rb, reach)
             if touches > 0 and (lines or defined and (free_a or free_b)):
                 u, v, along_a, along_b = b, a, ra, rb
                 if free_a:
