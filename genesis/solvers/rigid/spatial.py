@@ -5,7 +5,7 @@ Featherstone, Rigid Body Dynamics Algorithms (2008), chapter 2.
 """
 
 from genesis.compiler import Composite, ti, traced, value
-from genesis.math.lanes import Mat, Vec, lanes3, sine_cosine, where
+from genesis.math.lanes import Mat, Vec, absolute, lanes3, sine_cosine, where
 
 
 class Spatial(Composite):
@@ -113,8 +113,10 @@ def axis_rotation(a, angle):
 
 @traced
 def quaternion_matrix(q):
-    """Rotation matrix of q / |q|. Of a quarter turn the zeros are exact, which shapes that stand straight ask for."""
-    n = value(1.0 / q.dot(q))
+    """Rotation matrix of q / |q|. Of a quarter turn the zeros are exact, and it is MuJoCo's to the last bit, as bodies
+    that stand straight on each other ask for: there rounding decides which of their features touch."""
+    squared = value(q.dot(q))
+    n = where(absolute(squared - 1.0) < 2e-15, 0.0 * squared + 1.0, 1.0 / squared)
     w, x, y, z = q[0], q[1], q[2], q[3]
     ww, xx, yy, zz, m = n * w * w, n * x * x, n * y * y, n * z * z, 2.0 * n
     return Mat(Vec(ww + xx - yy - zz, m * (x * y - w * z), m * (x * z + w * y)),
