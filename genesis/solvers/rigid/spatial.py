@@ -113,15 +113,17 @@ def axis_rotation(a, angle):
 
 @traced
 def quaternion_matrix(q):
-    """Rotation matrix of q / |q|. Of a quarter turn the zeros are exact, and it is MuJoCo's to the last bit, as bodies
-    that stand straight on each other ask for: there rounding decides which of their features touch."""
+    """Rotation matrix of q / |q|. Zeros are exact, whatever the compiler fuses, and that of a unit quaternion is
+    MuJoCo's to the last bit: of bodies that stand straight on each other rounding decides which features touch."""
     squared = value(q.dot(q))
     n = where(absolute(squared - 1.0) < 2e-15, 0.0 * squared + 1.0, 1.0 / squared)
     w, x, y, z = q[0], q[1], q[2], q[3]
     ww, xx, yy, zz, m = n * w * w, n * x * x, n * y * y, n * z * z, 2.0 * n
-    return Mat(Vec(ww + xx - yy - zz, m * (x * y - w * z), m * (x * z + w * y)),
-               Vec(m * (x * y + w * z), ww - xx + yy - zz, m * (y * z - w * x)),
-               Vec(m * (x * z - w * y), m * (y * z + w * x), ww - xx - yy + zz))  # fmt: skip
+    rows = (ww + xx - yy - zz, m * (x * y - w * z), m * (x * z + w * y),
+            m * (x * y + w * z), ww - xx + yy - zz, m * (y * z - w * x),
+            m * (x * z - w * y), m * (y * z + w * x), ww - xx - yy + zz)  # fmt: skip
+    r = [where(absolute(e) < 1e-15, 0.0 * squared, e) for e in map(value, rows)]
+    return Mat(Vec(*r[:3]), Vec(*r[3:6]), Vec(*r[6:]))
 
 
 @traced
