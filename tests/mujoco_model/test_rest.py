@@ -94,8 +94,12 @@ def test_a_ball_and_fifty_kilograms_rest_on_all_fixed_bodies_as_deep_as_in_mujoc
 
 
 def test_a_humanoid_falls_on_a_fixed_box_as_on_a_plane():
-    """And both as in MuJoCo, to whom a box is another shape than a plane, too."""
-    text = gymnasium_text("humanoid")
+    """With cones: a pyramid turns with the contact's tangents, which of a box are others than of a plane (there
+    MuJoCo's two worlds part, too)."""
+    start = mujoco.MjSpec.from_string(gymnasium_text("humanoid"))
+    start.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    start.compile()
+    text = start.to_xml()
     spec = mujoco.MjSpec.from_string(text)
     (floor,) = [geom for geom in spec.geoms if geom.type == mujoco.mjtGeom.mjGEOM_PLANE]
     floor.type, floor.size, floor.pos = mujoco.mjtGeom.mjGEOM_BOX, [20, 20, 0.5], floor.pos - np.array([0, 0, 0.5])
