@@ -3,6 +3,7 @@
 What is printed beside it says what such a difference means: how far MuJoCo's own cube gets when it begins 1e-12 m off.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +95,13 @@ class Hold:
         """Simulate, print a table, return the report."""
         about = report.machine()
         gs.init(backend=gs.cpu, precision="64", seed=0, logging_level="error")
-        cases: dict[str, Case] = {"gripper": (GRIPPER, grip, {}), "hand": (HAND, curl, {})}
+        cases = dict(SHIPPED)
         if self.folder is not None:
             cases |= of_packages(self.folder)
-        found = {name: beside(*case, self.seconds) for name, case in cases.items()}
+        found = {}
+        for name, case in cases.items():
+            found[name] = beside(*case, self.seconds)
+            print(f"{name}: {found[name]}", file=sys.stderr)
         report.print_table(
             f"corners of the cube within {self.seconds:g} s, in m from MuJoCo's",
             ["scene", "moves by", "farthest apart", "MuJoCo's own, 1e-12 m off", "bar"],
@@ -146,6 +150,9 @@ def smooth(t: float, begin: float, end: float) -> float:
     """From 0 to 1."""
     x = min(max((t - begin) / (end - begin), 0.0), 1.0)
     return x * x * (3.0 - 2.0 * x)
+
+
+SHIPPED: dict[str, Case] = {"gripper": (GRIPPER, grip, {}), "hand": (HAND, curl, {})}
 
 
 def of_packages(folder: Path) -> dict[str, Case]:
