@@ -39,7 +39,7 @@ GRIPPER = f"""
       {FINGER.format(name="left", y=-0.05, toward=1)}
       {FINGER.format(name="right", y=0.05, toward=-1)}
     </body>
-    <body name="cube" pos="0.002 0.004 0.02"><freejoint name="cube"/>
+    <body name="cube" pos="0.002 0.004 0.0199"><freejoint name="cube"/>
       <geom name="cube" type="box" size="0.02 0.02 0.02" density="500" condim="4"/></body>
   </worldbody>
   <actuator>
@@ -61,6 +61,8 @@ FINGERS = {
     "first": ("0.05 -0.03 0", 0.0), "middle": ("0.05 0 0", 0.0), "ring": ("0.05 0.03 0", 0.0),
     "thumb": ("-0.05 0.01 0", 3.1),
 }  # fmt: skip
+PADS = "".join(f'<geom size="0.012" pos="{x} {y} 0"/>' for x in (-0.015, 0.022) for y in (-0.016, 0.018))
+"""What the cube lies on: where faces of two boxes are on each other, which one's normal counts is a matter of rounding."""
 HAND = f"""
 <mujoco model="hand">
   <compiler angle="radian" autolimits="true"/>
@@ -68,10 +70,11 @@ HAND = f"""
   <default><geom condim="4" friction="1 0.005 0.0001"/></default>
   <worldbody>
     <body name="palm" pos="0 0 0.2">
-      <geom type="box" size="0.05 0.045 0.012"/>
+      <geom type="box" size="0.05 0.045 0.012" contype="0" conaffinity="0"/>
+      {PADS}
       {"".join(KNUCKLES.format(name=name, at=at, turn=turn) for name, (at, turn) in FINGERS.items())}
     </body>
-    <body name="cube" pos="0.005 0.002 0.237" euler="0 0 0.2"><freejoint name="cube"/>
+    <body name="cube" pos="0.005 0.002 0.2368" euler="0 0 0.2"><freejoint name="cube"/>
       <geom name="cube" type="box" size="0.025 0.025 0.025" density="567"/></body>
   </worldbody>
   <actuator>
@@ -165,7 +168,7 @@ def of_packages(folder: Path) -> dict[str, Case]:
     palm = spec.body("right_gripper")
     palm.pos, palm.quat = (0.0, 0.0, 0.13), (0.0, 1.0, 0.0, 0.0)
     spec.worldbody.add_geom(type=mujoco().mjtGeom.mjGEOM_PLANE, size=(1, 1, 0.1))
-    cube = spec.worldbody.add_body(name="cube", pos=(0.001, 0.002, 0.02))
+    cube = spec.worldbody.add_body(name="cube", pos=(0.001, 0.002, 0.0199))
     cube.add_freejoint(name="cube")
     cube.add_geom(name="cube", type=mujoco().mjtGeom.mjGEOM_BOX, size=(0.02, 0.02, 0.02), density=500)
     spec.compile()
