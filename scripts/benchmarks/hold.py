@@ -62,7 +62,7 @@ FINGERS = {
     "thumb": ("-0.05 0.01 0", 3.1),
 }  # fmt: skip
 PADS = "".join(f'<geom size="0.012" pos="{x} {y} 0"/>' for x in (-0.015, 0.022) for y in (-0.016, 0.018))
-"""What the cube lies on: where faces of two boxes are on each other, which one's normal counts is a matter of rounding."""
+"""What the cube lies on: of two boxes' faces on each other, which one's normal counts is a matter of rounding."""
 HAND = f"""
 <mujoco model="hand">
   <compiler angle="radian" autolimits="true"/>
