@@ -265,8 +265,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         self._pending = torch.zeros_like(done) if same_step else done
         measured = {**measured, "nonfinite": nonfinite} | ({} if margins is None else {"margins": margins})
         info.update(interface.infos(measured, torch.ones_like(done), self.output))
-        outputs = (interface.convert(x, self.output) for x in (observation, reward, terminated, truncated))
-        return *outputs, info
+        return *(interface.convert(x, self.output) for x in (observation, reward, terminated, truncated)), info
 
     @ordinary
     def render(self) -> tuple[np.ndarray, ...]:
@@ -391,8 +390,9 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         """
         state = snapshot.state_tensors(self.scene)
         if self.differentiable and torch.is_grad_enabled():
-            self._clock.watch_backward(next(iter(state.values())))
-            cotangents.changed(state.values(), self._pull)
+            first = next(iter(state.values()))
+            self._clock.watch_backward(first)
+            cotangents.changed(first, self._pull)
         failed = snapshot.nonfinite_rows(state, self.num_envs)
         if failed is not None:
             self.scene.reset(envs_idx=failed.nonzero().squeeze(1))

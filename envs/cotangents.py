@@ -1,6 +1,6 @@
 """Cotangents on their way back through a step of the simulator."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,15 +16,15 @@ def maker(state: torch.Tensor) -> Any:
     return node
 
 
-def changed(state: Iterable[torch.Tensor], change: Change | None) -> None:
-    """Lets all cotangents that arrive at the makers of these tensors go through `change`, once they are added up."""
-    if change is not None:
-        for node in {node for node in map(maker, state) if node is not None}:
-            node.register_prehook(_through(change))
+def changed(state: torch.Tensor, change: Change | None) -> None:
+    """Lets all cotangents that arrive at the maker of this tensor, a step, go through `change`, once they are added up.
 
+    Those of what else the step made, too; of what was set since, none.
+    """
 
-def _through(change: Change) -> Callable[[Any], Any]:
     def through(gradients: Any) -> Any:
-        return tuple(None if gradient is None else change(gradient) for gradient in gradients)
+        return tuple(None if gradient is None else change(gradient) for gradient in gradients)  # type: ignore[misc]
 
-    return through
+    node = maker(state)
+    if change is not None and node is not None:
+        node.register_prehook(through)

@@ -246,7 +246,7 @@ def test_cotangents_beyond_the_limit_by_hand():
 
 
 def test_cotangents_are_changed_once_in_each_step_on_their_way():
-    """Through three steps of the point, of which each pulls back half of what arrives at its state."""
+    """Through three steps of the point, of which each pulls back half of what arrives at its position."""
     seen = []
 
     def halved(cotangent):
@@ -262,10 +262,11 @@ def test_cotangents_are_changed_once_in_each_step_on_their_way():
         env.step(action)
         for _ in range(2):
             env.step(torch.zeros_like(action))
-        env.scene.values["point.vel"].sum().backward()
+        env.scene.values["point.pos"].sum().backward()
         gradients.append(action.grad)
-    torch.testing.assert_close(gradients[0], gradients[1] / 8)
-    assert set(seen) == {(2, 2)}
+    torch.testing.assert_close(gradients[0], torch.full_like(action, (0.5 + 0.25 + 0.125) * 0.01))
+    torch.testing.assert_close(gradients[1], torch.full_like(action, 3 * 0.01))
+    assert seen == [(2, 2)] * 3
 
 
 @pytest.mark.parametrize("name", ACTOR_CRITICS)
