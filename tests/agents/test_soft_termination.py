@@ -274,7 +274,7 @@ def test_an_exploding_environment_does_not_speak_for_the_batch(name, monkeypatch
     """One environment's reward has a slope of a million: with the limit the others still turn the policy."""
     reward = Bounded.reward
     one = torch.tensor([0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
-    steep = lambda self: reward(self) + 1e6 * one.to(self.dtype) * self.scene.values["point.vel"][:, 0]  # noqa: E731
+    steep = lambda self: reward(self) + 1e6 * one.to(self.dtype) * self.scene.values["point.pos"][:, 0]  # noqa: E731
     monkeypatch.setattr(Bounded, "reward", steep)
     norms = []
     for limit in (4.0, None):
