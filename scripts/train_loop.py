@@ -61,6 +61,10 @@ class TrainLoop:
     max_seconds: float
     eval_every: int
     save_every_s: float
+    later_env: Callable[[], Any] | None = None
+    """Makes the environment in which training goes on after `later_from` steps, in new episodes."""
+    later_from: float | None = None
+    """None: it goes on in the first one."""
     record: Record = field(default_factory=Record)
 
     def run(self) -> bool:
@@ -85,6 +89,8 @@ class TrainLoop:
         return interrupted
 
     def _update(self, progress: Progress | None, headline: "Headline", began: float) -> None:
+        if self.later_from is not None and self.agent.steps >= self.later_from:
+            self._go_on_later()
         started, before = time.perf_counter(), self.agent.steps
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
@@ -95,6 +101,12 @@ class TrainLoop:
             progress.show(steps, headline.of(scalars), self.record.seconds - began)
         if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:
             self.evaluate()
+
+    def _go_on_later(self) -> None:
+        self.env.close()
+        if self.later_env is not None:
+            self.env = self.later_env()
+        self.later_from, self.agent.observation = None, None
 
     def evaluate(self, last: bool = False) -> Evaluation | None:
         """Evaluates the policy, logs it and keeps it if it is the best so far; None in all processes but 0.
