@@ -89,12 +89,12 @@ class TrainLoop:
         return interrupted
 
     def _update(self, progress: Progress | None, headline: "Headline", began: float) -> None:
-        if self.later_from is not None and self.agent.steps >= self.later_from:
-            self._go_on_later()
         started, before = time.perf_counter(), self.agent.steps
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
         steps = self.agent.steps
+        if self.later_from is not None and self.later_from <= steps < self.total_steps:
+            self._go_on_later()
         if self.dashboard is not None and progress is not None:
             self.dashboard.scalars(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
             self.dashboard.gradients(self.agent, before)
@@ -106,7 +106,8 @@ class TrainLoop:
         self.env.close()
         if self.later_env is not None:
             self.env = self.later_env()
-        self.later_from, self.agent.observation = None, None
+        self.later_from = self.agent.observation = None
+        self.agent.start(self.env)
 
     def evaluate(self, last: bool = False) -> Evaluation | None:
         """Evaluates the policy, logs it and keeps it if it is the best so far; None in all processes but 0.
