@@ -5,7 +5,8 @@ episode; `valid` is false where the simulator lost the state, so that nothing ma
 
 Soft termination: a step that ends an episode at once has no derivative that tells how near the end was. So there is a
 probability p_tb of surviving step t, smooth in the state after it, by which all that comes later is weighted; None
-means that episodes end at `terminated` alone. They end there in any case.
+means that episodes end at `terminated` alone. They end there in any case. Where what comes later is worth less than
+nothing p counts as a constant: else a policy that does badly yet would learn to end its episodes, and never better.
 """
 
 import torch
@@ -71,12 +72,32 @@ def window_return(
             termination, too: what surviving would have been worth.
         survival: p (H, B), differentiable, or None.
     """
-    weights = segment_discounts(done, gamma, survival).to(reward.dtype)
+    if survival is not None:
+        return _surviving_return(reward, done, valid, gamma, end_value, survival)
+    weights = segment_discounts(done, gamma).to(reward.dtype)
     total = torch.where(valid, weights * reward, 0.0).sum()
     if end_value is not None:
-        ahead = weights * end_value
-        total = total + gamma * (ahead if survival is None else ahead * survival).sum()
+        total = total + gamma * (weights * end_value).sum()
     return total / reward.numel()
+
+
+def _surviving_return(
+    reward: torch.Tensor,
+    done: torch.Tensor,
+    valid: torch.Tensor,
+    gamma: float,
+    end_value: torch.Tensor | None,
+    survival: torch.Tensor,
+) -> torch.Tensor:
+    """`window_return` backwards, by G_t = r_t + gamma p_t G_t+1, the sum of G over the first steps of segments."""
+    ends = torch.zeros_like(reward) if end_value is None else end_value
+    total, following = torch.zeros_like(reward[0]), ends[-1]
+    for t in range(len(reward) - 1, -1, -1):
+        total = total + torch.where(done[t], following, 0.0) if t < len(reward) - 1 else total
+        ahead = torch.where(done[t], ends[t], following)
+        p = torch.where(ahead.detach() < 0, survival[t].detach(), survival[t])
+        following = torch.where(valid[t], reward[t], 0.0) + gamma * p * ahead
+    return (total + following).sum() / reward.numel()
 
 
 def td_lambda(

@@ -19,9 +19,13 @@ GAMMA, LAM, WIDTH = 0.9, 0.7, 0.1
 
 
 class Bounded(PointMass):
-    """The point-mass task, which ends where a coordinate is beyond 0.09 m, and says how far away that is."""
+    """The point-mass task with a bonus in each step, which ends where a coordinate is beyond 0.09 m, and says how far
+    away that is."""
 
     BOUND = 0.09
+
+    def reward(self):
+        return 2.0 + super().reward()
 
     def margins(self):
         place = self.scene.values["point.pos"]
@@ -85,15 +89,16 @@ def return_by_hand(reward, value, survival, done, valid):
         for t in range(len(reward)):
             total += weight * reward[t, b].item() * bool(valid[t, b])
             weight *= GAMMA * survival[t, b].item()
-            total += weight * value[t, b].item()
-            weight = 1.0 if done[t, b] else weight
+            if done[t, b] or t == len(reward) - 1:
+                total += weight * value[t, b].item()
+                weight = 1.0
     return total / reward.numel()
 
 
 def test_return_by_hand_and_its_gradient_against_differences():
     reward, value, survival, terminated, truncated, valid = window_numbers()
     done = terminated | truncated
-    value = torch.where(done, value, 0.0)
+    reward, value = reward.abs(), value.abs()  # what is less than nothing pulls at no probability
     survival.requires_grad_(True)
     found = window_return(reward, done, valid, GAMMA, value, survival)
     assert found.item() == pytest.approx(return_by_hand(reward, value, survival, done, valid), rel=1e-12)
@@ -105,6 +110,19 @@ def test_return_by_hand_and_its_gradient_against_differences():
             moved[t, b] = step
             ends = [return_by_hand(reward, value, survival + sign * moved, done, valid) for sign in (1, -1)]
             assert survival.grad[t, b].item() == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-6, abs=1e-9)
+
+
+def test_nobody_is_pulled_beyond_a_bound():
+    """Where later rewards are worth less than nothing the return is the same, and p has no gradient."""
+    survival = torch.tensor([[0.5], [0.25], [0.5]], requires_grad=True)
+    reward, value = torch.tensor([[1.0], [-4.0], [1.0]]), torch.tensor([[0.0], [0.0], [2.0]])
+    none, valid = torch.zeros(3, 1, dtype=torch.bool), torch.ones(3, 1, dtype=torch.bool)
+    found = window_return(reward, none, valid, 1.0, value, survival)
+    found.backward()
+    last = 1.0 + 0.5 * 2.0
+    assert found.item() == pytest.approx((1.0 + 0.5 * (-4.0 + 0.25 * last)) / 3)
+    wanted = torch.tensor([[0.0], [0.5 * last], [0.5 * 0.25 * 2.0]]) / 3
+    torch.testing.assert_close(survival.grad, wanted)
 
 
 def test_targets_by_hand_weight_all_that_comes_later():
@@ -141,9 +159,12 @@ def test_targets_of_agents(name):
 @exact
 @pytest.mark.parametrize("name", ["shac", "ahac", "sapo"])
 def test_gradient_of_the_actor_against_differences(name, monkeypatch):
-    """Closed loop with noise, across terminations, for every parameter; what a termination loses is a constant."""
+    """Closed loop with noise, across terminations, for every parameter; what a termination loses is a constant, and
+    all values are positive: others pull at no probability."""
     env = bounded_env()
     agent = agent_for(name, env)
+    for member in (agent.target if name == "shac" else agent.critics).members:
+        member.layers[-1].linear.bias.data.fill_(30.0)
     start, observation, normaliser = env.state_dict(), agent.observation, copy.deepcopy(agent.normaliser)
     lost = []
 
