@@ -28,8 +28,6 @@ class Preset:
     """Environment steps, summed over the batch; schedules end there."""
     hyper: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the agent's configuration that differ from its defaults."""
-    exact_from: float = 1.0
-    """Part of the training after which the task's own contact preset takes the place of `CONTACT`'s."""
 
 
 def _steps(epochs: int, num_envs: int, window: int = 32) -> int:

@@ -23,11 +23,6 @@ class ActionGradients:
         """Everything else is the environment's."""
         return getattr(self._env, name)
 
-    def go_on_in(self, env: Any) -> None:
-        """Lets go of the environment, and is this one from now on."""
-        self._env = env
-        self._probes.clear()
-
     def step(self, actions: torch.Tensor) -> Any:
         """See `DifferentiableVectorEnv.step`."""
         if actions.requires_grad:

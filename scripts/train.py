@@ -1,7 +1,6 @@
 """Trains an agent: `python -m scripts.train --env genesis/Ant-v0 --agent shac`; several processes: `torchrun`."""
 
 import dataclasses
-import math
 import sys
 import time
 from dataclasses import dataclass
@@ -58,29 +57,15 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         gs.init(backend=getattr(gs, config.backend), precision=config.precision, seed=config.seed, logging_level=level)
     entry = AGENTS[config.agent]
     _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
-    steps = 0 if saved is None else saved["agent_state"]["steps"]
-
-    def task(steps: int) -> tuple[Any, ...]:
-        contact = contact_after(config, steps)
-        return entry.agent.differentiable, first_env_index, contact, entry.agent.step_outputs(hyper)
-
-    compiled_s = sum(compile_kernels(config.env, *each) for each in {task(steps), task(config.total_steps)})
-    env = common.training_env(config.env, n_envs, *task(steps))
+    task = (entry.agent.differentiable, first_env_index, config.contact, entry.agent.step_outputs(hyper))
+    compiled_s = compile_kernels(config.env, *task)
+    env = common.training_env(config.env, n_envs, *task)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None
-
-    def later_env() -> Any:
-        env = common.training_env(config.env, n_envs, *task(config.total_steps))
-        if watched is not None:
-            watched.go_on_in(env)
-        return watched or env
-
     loop = TrainLoop(
         agent=agent,
         env=watched or env,
-        later_env=later_env,
-        later_from=_later_from(config) if task(steps) != task(config.total_steps) else None,
         folder=folder,
         dashboard=None if folder is None else _dashboard(config, hyper, folder, watched, saved),
         payload=lambda states: _payload(config, hyper, env, states) | {"untrained": untrained, **vars(loop.record)},
@@ -106,7 +91,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     interrupted = loop.run()
     _say("evaluating the trained policy", evaluating and leading and not interrupted)
     trained = loop.evaluate(last=True) if evaluating and not interrupted else None
-    loop.env.close()
+    env.close()
     if loop.folder is None or loop.dashboard is None:
         return {}
     loop.dashboard.close(agent.steps, finished=not interrupted)
@@ -267,21 +252,12 @@ def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
     return saved
 
 
-def contact_after(config: TrainConfig, steps: int) -> str | None:
-    """The contact preset that a training has after so many steps."""
-    return config.contact if steps < _later_from(config) or config.contact is None else common.own_contact(config.env)
-
-
-def _later_from(config: TrainConfig) -> float:
-    return config.exact_from * config.total_steps if config.exact_from < 1 else math.inf
-
-
 def _payload(config: TrainConfig, hyper: Any, env: Any, states: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "genesis_version": gs.__version__,
         "env": config.env,
         "agent": config.agent,
-        "contact": contact_after(config, states[0]["agent_state"]["steps"]),
+        "contact": config.contact,
         "hyper": dataclasses.asdict(hyper),
         "seed": config.seed,
         "total_steps": config.total_steps,

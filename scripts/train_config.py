@@ -51,9 +51,6 @@ class TrainConfig:
     """Environments that are simulated side by side, over all processes."""
     contact: str | None = None
     """Contact preset of a robot task, "strict" or, softer, "reference"; None: the task's own."""
-    exact_from: float = 1.0
-    """Part of the training, 0 to 1, after which it goes on in the task's own contact preset: of Gymnasium's tasks the
-    exact model, after a smoothed one. 1: it does not change."""
     precision: str = "32"
     """Bits of floating-point numbers, "32" or "64"."""
     backend: str = "cpu"
@@ -97,9 +94,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     default = TrainConfig(env=env, agent=agent, contact=usual)
     hyper = AGENTS[agent].config()
     if preset is not None:
-        default = dataclasses.replace(
-            default, num_envs=preset.num_envs, total_steps=preset.total_steps, exact_from=preset.exact_from
-        )
+        default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)
         hyper = AGENTS[agent].config(**preset.hyper)
     config, hyper = _parsed(arguments, default, hyper)
     if preset is None and 0 in (config.num_envs, config.total_steps):
@@ -136,7 +131,6 @@ def check_numbers(config: TrainConfig) -> None:
         ("eval_episodes", config.eval_episodes, config.eval_episodes >= 0, "be at least 0"),
         ("eval_every", config.eval_every, config.eval_every is None or config.eval_every >= 1, "be at least 1"),
         ("keep", config.keep, config.keep >= 1, "be at least 1"),
-        ("exact_from", config.exact_from, 0 <= config.exact_from <= 1, "lie in [0, 1]"),
         ("film_budget", config.film_budget, 0 <= config.film_budget <= 1, "lie in [0, 1]"),
         ("histograms_every", config.histograms_every, (config.histograms_every or 0) >= 0, "be at least 0"),
         ("seed", config.seed, 0 <= config.seed < 2**32, "lie in [0, 2^32)"),

@@ -61,10 +61,6 @@ class TrainLoop:
     max_seconds: float
     eval_every: int
     save_every_s: float
-    later_env: Callable[[], Any] | None = None
-    """Makes the environment in which training goes on after `later_from` steps, in new episodes."""
-    later_from: float | None = None
-    """None: it goes on in the first one."""
     record: Record = field(default_factory=Record)
 
     def run(self) -> bool:
@@ -93,21 +89,12 @@ class TrainLoop:
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
         steps = self.agent.steps
-        if self.later_from is not None and self.later_from <= steps < self.total_steps:
-            self._go_on_later()
         if self.dashboard is not None and progress is not None:
             self.dashboard.scalars(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
             self.dashboard.gradients(self.agent, before)
             progress.show(steps, headline.of(scalars), self.record.seconds - began)
         if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:
             self.evaluate()
-
-    def _go_on_later(self) -> None:
-        self.env.close()
-        if self.later_env is not None:
-            self.env = self.later_env()
-        self.later_from = self.agent.observation = None
-        self.agent.start(self.env)
 
     def evaluate(self, last: bool = False) -> Evaluation | None:
         """Evaluates the policy, logs it and keeps it if it is the best so far; None in all processes but 0.

@@ -282,30 +282,6 @@ def test_the_contact_of_an_evaluation_is_named(monkeypatch, tmp_path, capsys):
     assert common.own_contact("genesis/SoftPush-v0") is None
 
 
-def test_a_training_goes_on_in_the_tasks_own_contact(monkeypatch, tmp_path):
-    """After a part of its steps, in the checkpoints too, and from there when it is resumed."""
-    made: list[tuple[int, str | None]] = []
-    training_env, evaluation_env = common.training_env, common.evaluation_env
-
-    def noted(env, num_envs, differentiable, first_env_index, contact, step_outputs):
-        made.append((num_envs, contact))
-        return training_env(env, num_envs, differentiable, first_env_index, None, step_outputs)
-
-    monkeypatch.setattr(common, "training_env", noted)
-    monkeypatch.setattr(common, "evaluation_env", lambda env, num_envs, contact: evaluation_env(env, num_envs))
-    monkeypatch.setattr(common, "own_contact", lambda env: "exact")
-    options = ("--contact", "smoothed", "--exact-from", "0.5", "--save-every-s", "0", "--keep", "20")
-    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "200", *options)
-    assert code == 0 and sorted(made[:2]) == [(1, "exact"), (1, "smoothed")]
-    assert made[2][0] == made[3][0] and [contact for _, contact in made[2:]] == ["smoothed", "exact"]
-    saved = {each["agent_state"]["steps"]: each["contact"] for each in map(checkpoint.load, checkpoint.of_run(run))}
-    assert saved == {steps: "smoothed" if steps < 100 else "exact" for steps in saved} and min(saved) < 100
-    made.clear()
-    monkeypatch.setattr(sys, "argv", ["train", "--resume", str(run), "--total-steps", "240"])
-    assert train.main() == 0 and [contact for _, contact in made] == ["exact"] * 2
-    assert checkpoint.load(run)["agent_state"]["steps"] == 240
-
-
 def test_an_interrupted_write_leaves_the_old_checkpoint(monkeypatch, run):
     before, paths = checkpoint.load(run)["agent_state"]["steps"], checkpoint.of_run(run)
 
