@@ -37,8 +37,14 @@ def make_coupling(models=("neohookean",), touched=True, added=()):
     """Bodies of these models, among tools if `touched`; the first has the numbers `added` beside its model's."""
     rng = np.random.default_rng(0)
     bodies = [
-        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box, 1e-6, model,
-                numbers_of(model, () if i else added), () if i else added)
+        MPMBody(
+            f"body{i}",
+            np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box,
+            1e-6,
+            model,
+            numbers_of(model, () if i else added),
+            () if i else added,
+        )
         for i, (model, box) in enumerate((model, 0.1 * rng.random((60, 3))) for model in models)
     ]
     upright = np.array([1.0, 0.0, 0.0, 0.0])
