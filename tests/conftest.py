@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 RUN_AT_32 = (
     *("agents", "loaders", "scripts", "engine/test_inference_mode.py"),
     *("envs/test_contract.py", "envs/test_contract_episodes.py", "envs/test_contract_wrappers.py"),
-    *("envs/test_env_render.py", "envs/test_wrapper_modes.py", "envs/test_videos.py"),
+    *("envs/test_env_render.py", "envs/test_wrapper_modes.py", "envs/test_videos.py", "envs/test_rewards.py"),
     *("render/test_geometry.py", "render/test_light.py", "render/test_scene_export.py"),
     *("test_architecture.py", "test_pages.py", "test_runtime.py", "test_site.py"),
 )

@@ -56,7 +56,8 @@ def fields(kind, scene):
     values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
     values = {name: v for name, v in values.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
     derived = kind.other_state(values)
-    return part, {name: v.detach().as_subclass(torch.Tensor) for name, v in values.items() if name not in derived}
+    other = {*derived, "hold"}  # whether a particle is held is no number
+    return part, {name: v.detach().as_subclass(torch.Tensor) for name, v in values.items() if name not in other}
 
 
 @pytest.mark.precision("64")

@@ -31,8 +31,8 @@ from tests.scripts.saved_agents import LIGHT
 
 ENV, CARTPOLE = "genesis/TestDashboard-v0", "genesis/CartPoleSwingUp-v0"
 PAGE = Path(__file__).parents[2] / "docs" / "tensorboard.md"
-LACKING = {"videos/policy", "charts/contact_stiffness"}
-"""Of a task without camera and contact."""
+LACKING = {"videos/policy", "charts/contact_stiffness", "charts/survival", "gradients/bounded_share"}
+"""Of a task without camera, contact and bounds, and of agents without a limit."""
 
 pillow = pytest.importorskip("PIL.Image")
 
