@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis import arrays, launch
+from genesis import arrays
 
 PRECISION = os.environ.get("GENESIS_TEST_PRECISION", "64")
 ROOT = Path(__file__).parent
@@ -26,7 +26,6 @@ processes of their own: it runs once, at 32, where fewer other tests run, unless
 def toolkit():
     """The running toolkit. A test that needs another one starts it in a process of its own."""
     torch.set_num_threads(1)  # tiny tensors: threads only get into each other's way
-    launch.SIMPLIFY = PRECISION == "32"  # what users run is tested at 32, and the same sources, compiled sooner, at 64
     gs.init(backend=gs.cpu, precision=PRECISION, seed=0, logging_level="warning")
     yield
     gs.destroy()

@@ -6,7 +6,6 @@ import torch
 import genesis as gs
 from agents import AGENTS
 from envs.locomotion.pendulum import Pendulum
-from genesis import launch
 from tests.conftest import PRECISION
 from tests.test_runtime import run
 
@@ -115,11 +114,9 @@ def test_no_bit_depends_on_torchs_default_dtype(what, tmp_path):
     path = tmp_path / "float64.pt"
     run(
         f"""
-        from genesis import launch
         from tests import test_default_dtype
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float64)
-        launch.SIMPLIFY = {launch.SIMPLIFY}
         gs.init(backend=gs.cpu, precision="{PRECISION}", seed=0, logging_level="error")
         torch.save(test_default_dtype.{what}(), {str(path)!r})
         """
