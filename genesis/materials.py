@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import torch
 
-from genesis.checks import assign, boolean, choice, number, parameter, record
+from genesis.checks import assign, boolean, choice, integer, number, parameter, record
 from genesis.errors import GenesisValueError
 
 FRICTION_RANGE = (0.0, float("inf"))
@@ -36,11 +36,16 @@ class ParticleMaterial:
     """Poisson's ratio."""
     rho: Parameter = 1000.0
     """Density, kg/m^3."""
+    viscosity: Parameter | None = None
+    """Dynamic viscosity, Pa s: of a liquid, or the damping of a solid (Kelvin-Voigt). It becomes one of the `numbers`.
+    Default: none, which costs nothing."""
     sampler: str = "regular"
     """Where particles start: "regular" (a lattice), "random" (uniform), or "pbs", another name for "regular"."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
+        if self.viscosity is not None:
+            assign(self, "numbers", {**self.numbers, "viscosity": Range(closed=True)})
         for field, law in self.numbers.items():
             assign(self, field, parameter(f"{name}.{field}", getattr(self, field), *law))
         choice(f"{name}.sampler", self.sampler, ("regular", "random", "pbs"))
@@ -73,6 +78,32 @@ class MPM:
         def __post_init__(self) -> None:
             super().__post_init__()
             choice("Elastic.model", self.model, ("corotation", "neohooken"))
+
+        @property
+        def constitutive_model(self) -> str:
+            return "corotated" if self.model == "corotation" else "neohookean"
+
+    @record
+    class Muscle(ParticleMaterial):
+        """An elastic solid whose fibres contract as they are told: `entity.set_actuation`."""
+
+        numbers = {**ParticleMaterial.numbers, "stiffness": Range(closed=True)}
+        E: Parameter = 1e6
+        """Young's modulus, Pa."""
+        model: str = "neohooken"
+        """Of the solid around the fibres: "corotation" (fixed corotated) or "neohooken"."""
+        n_groups: int = 1
+        """How many groups of particles have activations of their own."""
+        stiffness: Parameter | None = None
+        """Of the fibres at full activation, Pa: their tension per undeformed area is this times their stretch. Default:
+        E, as it is when the material is made."""
+
+        def __post_init__(self) -> None:
+            if self.stiffness is None:
+                assign(self, "stiffness", self.E)
+            super().__post_init__()
+            choice("Muscle.model", self.model, ("corotation", "neohooken"))
+            assign(self, "n_groups", integer("Muscle.n_groups", self.n_groups, 1))
 
         @property
         def constitutive_model(self) -> str:
@@ -165,18 +196,19 @@ class MPM:
 
     @record
     class Liquid(ParticleMaterial):
-        """A weakly compressible liquid: it resists changes of volume only."""
+        """A weakly compressible liquid: it resists changes of volume, and with a `viscosity` the rate of shear."""
 
         E: Parameter = 1e6
         """Young's modulus of the solid with the same first Lamé parameter, Pa."""
         viscous: bool = False
-        """Not available yet."""
+        """Whether a `viscosity` must be given; one that is given counts in any case."""
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            if boolean("Liquid.viscous", self.viscous):
+            if boolean("Liquid.viscous", self.viscous) and self.viscosity is None:
                 raise GenesisValueError(
-                    "Liquid.viscous must be False, got True. Viscous liquids are not available yet."
+                    "Liquid.viscosity must be given where viscous is True, got None. Give it in Pa s; in the public "
+                    "engine it is E / (2 (1 + nu)) times the substep."
                 )
 
         @property

@@ -32,7 +32,10 @@ class MpmCase:
         return self.envs * nx * ny * nz * self.substeps
 
 
-ModelName = Literal["neohooken", "corotation", "von_mises", "hardening", "clamped", "sand", "snow", "liquid"]
+ModelName = Literal[
+    "neohooken", "corotation", "von_mises", "hardening", "clamped", "sand", "snow", "liquid", "viscous_liquid",
+    "muscle", "damped_muscle",
+]  # fmt: skip
 MATERIALS: dict[str, Callable[..., Any]] = {
     "neohooken": lambda **common: gs.materials.MPM.Elastic(model="neohooken", **common),
     "corotation": lambda **common: gs.materials.MPM.Elastic(model="corotation", **common),
@@ -44,6 +47,9 @@ MATERIALS: dict[str, Callable[..., Any]] = {
     "sand": lambda **common: gs.materials.MPM.Sand(**common),
     "snow": lambda **common: gs.materials.MPM.Snow(**common),
     "liquid": lambda **common: gs.materials.MPM.Liquid(**common),
+    "viscous_liquid": lambda **common: gs.materials.MPM.Liquid(viscosity=1.0, **common),
+    "muscle": lambda **common: gs.materials.MPM.Muscle(**common),
+    "damped_muscle": lambda **common: gs.materials.MPM.Muscle(viscosity=1.0, **common),
 }
 
 

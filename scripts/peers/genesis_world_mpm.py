@@ -26,6 +26,8 @@ MATERIALS = {
     "sand": lambda **common: gs.materials.MPM.Sand(**common),
     "snow": lambda **common: gs.materials.MPM.Snow(**common),
     "liquid": lambda **common: gs.materials.MPM.Liquid(**common),
+    "viscous_liquid": lambda **common: gs.materials.MPM.Liquid(viscous=True, **common),
+    "muscle": lambda **common: gs.materials.MPM.Muscle(**common),
 }
 
 

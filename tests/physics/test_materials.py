@@ -14,10 +14,11 @@ NUMBERS = {"E": 1e4, "nu": 0.3, "rho": 1000.0}
 """Those that only some materials have are as these say."""
 MPM = gs.materials.MPM
 MATERIALS = (
-    MPM.Elastic(model="corotation", E=1e4), MPM.Elastic(model="neohooken", E=1e4), MPM.Liquid(E=1e4),
+    MPM.Elastic(model="corotation", E=1e4), MPM.Elastic(model="neohooken", E=1e4), MPM.Liquid(E=1e4, viscosity=20.0),
     MPM.ElastoPlastic(E=1e4, von_mises_yield_stress=100.0),
     MPM.ElastoPlastic(E=1e4, von_mises_yield_stress=100.0, hardening_modulus=2e3),
     MPM.ElastoPlastic(E=1e4, use_von_mises=False), MPM.Sand(E=1e4), MPM.Snow(E=1e4),
+    MPM.Muscle(E=1e4, model="corotation", viscosity=50.0),
 )  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def test_gradients_by_all_numbers_of_all_materials():
         stir(world)
         for body, own, row in zip(world.bodies, names, numbers, strict=True):
             body.set_material(**dict(zip(own, row, strict=True)))
+        world.bodies[-1].set_actuation([0.7])
         world.run(3)
         return sum(probe(value, seed=seed) for seed, value in enumerate(everything(world)))
 
