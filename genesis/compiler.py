@@ -284,7 +284,8 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     def new_int_lanes(count: int) -> torch.Tensor:
         return new_int(count * width).view(-1, width) if width > 1 else new_int(count)
 
-    def rows(array: torch.Tensor, components: int) -> torch.Tensor:
+    def rows(array: torch.Tensor, components: int = 4) -> torch.Tensor:
+        """An array of elements of so many numbers as (elements, components)."""
         return array.t() if soa and array.dim() == 2 else array.view(-1, components)
 
     return SimpleNamespace(
