@@ -41,14 +41,10 @@ def check_solref(what: str, row: Sequence[float]) -> None:
 
 
 def check_solimp(what: str, row: Sequence[float]) -> None:
-    """Raise unless five numbers are d_min, d_max, width, midpoint and power."""
-    d_min, d_max, width, middle, power = row
-    parts = 0 <= d_min <= 1 and 0 <= d_max <= 1 and 0 <= middle <= 1
-    if not (parts and 0 <= width < math.inf and 1 <= power < math.inf):
-        raise GenesisValueError(
-            f"{what} must have d_min, d_max and midpoint from 0 to 1, width >= 0 and power >= 1, got {tuple(row)}. "
-            f"The usual one is {DEFAULT_SOLIMP}."
-        )
+    """Raise unless five numbers d_min, d_max, width, midpoint and power are finite. As in MuJoCo they may lie beyond
+    their ranges: those of a contact are bounded after the numbers of its two geoms are mixed."""
+    if not all(math.isfinite(number) for number in row):
+        raise GenesisValueError(f"{what} must be five finite numbers, got {tuple(row)}. Usual are {DEFAULT_SOLIMP}.")
 
 
 def _empty(columns: int) -> np.ndarray:

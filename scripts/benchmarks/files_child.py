@@ -72,10 +72,6 @@ def reasons(text: str, path: str) -> list[str]:
 def loaded(path: Path, root: str, repair: bool, model: Any, steps: int) -> dict[str, Any]:
     """Raises GenesisException as a scene would."""
     morph = (gs.morphs.MJCF if root == "mujoco" else gs.morphs.URDF)(file=path, repair=repair)
-    if root == "robot" and steps:
-        spec = read_urdf(path.absolute(), False, repair).spec
-        spec.compiler.fusestatic = False
-        model = spec.compile()
     options = gs.options.RigidOptions()
     timestep = model.opt.timestep if model else 0.002
     gravity = tuple(model.opt.gravity.tolist()) if model else (0.0, 0.0, -9.81)
@@ -85,6 +81,10 @@ def loaded(path: Path, root: str, repair: bool, model: Any, steps: int) -> dict[
     labels = [f"file/{link}" for link in body.model.link_names]
     setup(body.model, grounds, options, timestep, gravity, (), labels)
     row: dict[str, Any] = {"repairs": sorted({what.split(":")[0] for what in body.repairs})}
+    if root == "robot" and steps:
+        spec = read_urdf(path.absolute(), False, repair).spec
+        spec.compiler.fusestatic = False
+        model = spec.compile()
     if steps and model is not None:
         row |= compared(morph, body.model, model, timestep, gravity, steps)
     return row

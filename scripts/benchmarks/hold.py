@@ -109,7 +109,7 @@ class Hold:
             f"corners of the cube within {self.seconds:g} s, in m from MuJoCo's",
             ["scene", "moves by", "farthest apart", "MuJoCo's own, 1e-12 m off", "bar"],
             [
-                [name, f"{row['moved']:.2f}", f"{row['off']:.1e}", f"{row['own']:.1e}", f"{BAR:g}"]
+                [name, f"{row['moved']:.3f}", f"{row['off']:.1e}", f"{row['own']:.1e}", f"{BAR:g}"]
                 for name, row in found.items()
             ],
         )
