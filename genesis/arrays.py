@@ -33,8 +33,8 @@ class Array(NamedTuple):
 
     name: str
     kind: str
-    """A1, A3, A4, A33: reals, vectors, 3x3 matrices; I1: integers; U1: bytes; AL, IL: lane values (reals, integers),
-    in blocks of environments."""
+    """A1, A3, A4, A33: reals, vectors, 3x3 matrices by rows; I1: integers; U1: bytes; AL, IL: lane values (reals,
+    integers), in blocks of environments."""
     shape: tuple[str | int, ...]
     """Sizes by name, or numbers, the slowest first. Their product is the count of elements."""
     life: str
@@ -92,7 +92,7 @@ def view(table: Table, arrays: Mapping[str, torch.Tensor], name: str, sizes: Siz
     """An array in its shape for torch, components last; not for lanes (`genesis.solvers.rigid.blocks`)."""
     array = next(array for array in table if array.name == name)
     shape = extent(array, sizes)
-    return layout().rows(arrays[name])[: math.prod(shape)].unflatten(0, shape)
+    return layout().rows(arrays[name], _components(array.kind))[: math.prod(shape)].unflatten(0, shape)
 
 
 def _components(kind: str) -> int:

@@ -60,9 +60,10 @@ kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
 
 
-def start(arch: str, precision: str, seed: int) -> None:
+def start(arch: str, precision: str) -> None:
     """Start the compiler for one precision ("32" or "64") and architecture ("cpu" or "cuda").
 
+    Kernels draw no random numbers, and their seed stays the same: compiled kernels are found on the disk by it, too.
     With fast_math the compiler may assume that there are no NaNs: kernels look for them in the bits (`layout.finite`).
     """
     before = _threads()
@@ -70,7 +71,6 @@ def start(arch: str, precision: str, seed: int) -> None:
         arch=getattr(ti, arch),
         default_fp=ti.f64 if precision == "64" else ti.f32,
         default_ip=ti.i32,
-        random_seed=seed,
         fast_math=True,
         offline_cache=True,
         offline_cache_max_size_of_files=CACHE_BYTES,
@@ -162,9 +162,9 @@ def value(expression: Any) -> Any:
     return impl.expr_init(expression)
 
 
-def element(vector: Any, index: Any) -> Any:
-    """Component of a vector of the compiler, for reading and assigning."""
-    return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), vector, index)
+def element(vector: Any, *index: Any) -> Any:
+    """Component of a vector or entry of an array of the compiler, for reading and assigning."""
+    return impl.subscript(impl.get_runtime().compiling_callable.ast_builder(), vector, *index)
 
 
 @per_runtime
@@ -174,11 +174,12 @@ def layout() -> SimpleNamespace:
     `real`, `vec3`, `vec4`, `mat3` are value types; `A1`, `A3`, `A4`, `A33` annotate arrays of them, `AL` arrays of lane
     values, of type `lane`, for `width` environments each, `I1` arrays of integers, `IL` of lanes of them, of type
     `whole`, `U1` of bytes. `new(count, k)` allocates an array of `count` elements with k components, not cleared (pages
-    cost memory when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array)` views any
-    array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop over
-    n pieces of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the index is
-    a multiple of `stride`. Kernels on lanes must not take `A3`: their vectors of three would be read at addresses that
-    the machine's instructions do not allow.
+    cost memory when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array, k)` views
+    any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop
+    over n pieces of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the
+    index is a multiple of `stride`. Arrays `A3` and `A33` hold plain numbers, `entry(a, i, k, n)` being the k-th of the
+    n of element i: as vectors of three or nine, kernels on lanes would read them at addresses that the machine's
+    instructions do not allow.
     """
     config = impl.current_cfg()
     real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64
@@ -194,11 +195,7 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         plane = ti.types.ndarray(dtype=real, ndim=2)
         kinds = {"A3": plane, "A4": plane, "A33": plane}
     else:
-        kinds = {
-            "A3": ti.types.ndarray(dtype=vec3, ndim=1),
-            "A4": ti.types.ndarray(dtype=vec4, ndim=1),
-            "A33": ti.types.ndarray(dtype=mat3, ndim=1),
-        }
+        kinds = {"A3": scalar, "A4": ti.types.ndarray(dtype=vec4, ndim=1), "A33": scalar}
     soa = structure_of_arrays
     width = 1 if soa else LANES
     lane = ti.types.vector(width, real) if width > 1 else real
@@ -217,15 +214,18 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
             good = (ti.bit_cast(x, ti.i32) >> 23) & 0xFF != 0xFF
         return good
 
+    @traced
+    def entry(a, i, k, components):
+        """Number k of element i of an array of so many numbers an element."""
+        return element(a, k, i) if soa else element(a, components * i + k)
+
+    @traced
+    def put_entry(a, i, k, components, number):
+        entry(a, i, k, components)._assign(value(number))
+
     @ti.func
     def get3(a: ti.template(), i):
-        v = vec3(0.0)
-        if ti.static(soa):
-            for c in ti.static(range(3)):
-                v[c] = a[c, i]
-        else:
-            v = a[i]
-        return v
+        return vec3(entry(a, i, 0, 3), entry(a, i, 1, 3), entry(a, i, 2, 3))
 
     @ti.func
     def get4(a: ti.template(), i):
@@ -238,22 +238,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         return v
 
     @ti.func
-    def get33(a: ti.template(), i):
-        m = mat3(0.0)
-        if ti.static(soa):
-            for r, c in ti.static(ti.ndrange(3, 3)):
-                m[r, c] = a[3 * r + c, i]
-        else:
-            m = a[i]
-        return m
-
-    @ti.func
     def put3(a: ti.template(), i, v):
-        if ti.static(soa):
-            for c in ti.static(range(3)):
-                a[c, i] = v[c]
-        else:
-            a[i] = v
+        for c in ti.static(range(3)):
+            put_entry(a, i, c, 3, v[c])
 
     @ti.func
     def put4(a: ti.template(), i, v):
@@ -262,14 +249,6 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
                 a[c, i] = v[c]
         else:
             a[i] = v
-
-    @ti.func
-    def put33(a: ti.template(), i, m):
-        if ti.static(soa):
-            for r, c in ti.static(ti.ndrange(3, 3)):
-                a[3 * r + c, i] = m[r, c]
-        else:
-            a[i] = m
 
     @ti.func
     def add4(a: ti.template(), i, v):
@@ -290,12 +269,11 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
                 f"an array must have fewer than 2^31 elements, got {count} x {components}. "
                 "Use fewer environments, particles or substeps, or a coarser grid."
             )
-        if components == 1:
-            return torch.empty(count, dtype=dtype, device=device)
-        if soa:
+        if soa and components > 1:
             return torch.empty(components, count, dtype=dtype, device=device)
-        shape = (count, 3, 3) if components == 9 else (count, components)
-        return torch.empty(shape, dtype=dtype, device=device)
+        if components in (1, 3, 9):
+            return torch.empty(count * components, dtype=dtype, device=device)
+        return torch.empty(count, components, dtype=dtype, device=device)
 
     def new_lanes(count: int) -> torch.Tensor:
         return new(count, width)
@@ -306,13 +284,13 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     def new_int_lanes(count: int) -> torch.Tensor:
         return new_int(count * width).view(-1, width) if width > 1 else new_int(count)
 
-    def rows(array: torch.Tensor) -> torch.Tensor:
-        return array.t() if soa and array.dim() == 2 else array.reshape(array.shape[0], -1)
+    def rows(array: torch.Tensor, components: int) -> torch.Tensor:
+        return array.t() if soa and array.dim() == 2 else array.view(-1, components)
 
     return SimpleNamespace(
         real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
-        finite=finite, get3=get3, get4=get4, get33=get33, put3=put3, put4=put4, put33=put33, add4=add4,
+        finite=finite, entry=entry, put_entry=put_entry, get3=get3, get4=get4, put3=put3, put4=put4, add4=add4,
         new=new, new_int=new_int, new_lanes=new_lanes, new_int_lanes=new_int_lanes, rows=rows,
         width=width, lane=lane, whole=whole,
         stride=1 if soa else STRIDE, block_dim=32 if soa else 1,

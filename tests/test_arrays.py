@@ -87,7 +87,7 @@ def test_a_launch_is_refused_once_the_compiler_has_let_go_of_it(monkeypatch):
         (lambda arrays: arrays.pop("y"), "missing y"),
         (lambda arrays: arrays.update(z=arrays["x"]), "superfluous z"),
         (lambda arrays: arrays.update(x=arrays["y"], y=arrays["x"]), "argument x .* got 'y'"),
-        (lambda arrays: arrays.update(x=torch.zeros(1400, dtype=arrays["x"].dtype)), "argument x .* of shape"),
+        (lambda arrays: arrays.update(x=torch.zeros(700, 3, dtype=arrays["x"].dtype)), "argument x .* of shape"),
         (lambda arrays: arrays.update(total=torch.zeros(700, dtype=torch.int32)), "argument total .*int32 of"),
         (lambda arrays: arrays.update(total=named("gtotal", arrays["total"].clone())), "argument total .* 'gtotal'"),
     ],

@@ -81,7 +81,7 @@ Elastic, Liquid = gs.materials.MPM.Elastic, gs.materials.MPM.Liquid
         (lambda: Elastic(nu=0.5), "strictly between -1 and 0.5"),
         (lambda: Elastic(model="linear"), "one of corotation, neohooken, got 'linear'"),
         (lambda: Elastic(sampler="x"), "one of regular, random, pbs"),
-        (lambda: Liquid(viscous=True), "viscous must be False"),
+        (lambda: Liquid(viscous=True), "viscosity must be given where viscous is True"),
         (lambda: gs.materials.Tool(friction=-0.1), "Tool.friction"),
     ],
 )

@@ -142,7 +142,7 @@ def contact() -> Functions:
                     gJ = get4(a.gimpulse, 2 * at)[:3] + gmoment.cross(r)
                     step = influence * (slid - rel)
                     gm -= gJ.dot(step)
-                    gposition = -gmoment.cross(m * step)
+                    gposition = gmoment.cross(step) * (0.0 - m)
                     gout = gv - m * gJ
                     # w' = w + influence (keep tangent - rel)
                     ginfluence = gout.dot(slid - rel)
@@ -159,8 +159,8 @@ def contact() -> Functions:
                     grel = gtangent - gslid + gnc * n
                     gv += grel
                     # velocity of the body at r
-                    gposition -= spin.cross(grel)
-                    gspin = -r.cross(grel)
+                    gposition = gposition - spin.cross(grel)
+                    gspin = grel.cross(r)
                     # normal and influence are functions of the pose
                     quat, shape_row = get4(a.poses, 4 * at + 1), get4(a.shapes, 2 * k)
                     gnormal = turn.rotate(
@@ -168,7 +168,7 @@ def contact() -> Functions:
                                                     turn.unrotate(quat, gn))
                     )
                     gd = ginfluence * y4[3]
-                    gposition -= gnormal + gd * n
+                    gposition = gposition - gnormal - gd * n
                     gturn = turn.tangent_to_quaternion(quat, n.cross(gn) - r.cross(gnormal + gd * n))
                     add4(a.gposes, 4 * (gpose + k), vec4(gposition[0], gposition[1], gposition[2], gmu))
                     add4(a.gposes, 4 * (gpose + k) + 1, gturn)
@@ -181,7 +181,8 @@ def contact() -> Functions:
         """Whether any collider's impulse has a cotangent."""
         any_ = False
         for k in range(2 * a.counts[COLLIDERS]):
-            if ti.abs(get4(a.gimpulse, 2 * pose_at(s, b, a) + k)).max() > 0.0:
+            g = get4(a.gimpulse, 2 * pose_at(s, b, a) + k)
+            if ti.max(ti.abs(g[0]), ti.abs(g[1]), ti.abs(g[2]), ti.abs(g[3])) > 0.0:
                 any_ = True
         return any_
 

@@ -23,6 +23,9 @@ from genesis.loaders.parts import check_solimp, check_solref
 SLACK = 1e-6
 """Relative rounding that the triangle inequality of principal moments is allowed."""
 
+LENGTH_SLACK = 1e-5
+"""Rounding that the length of a direction is allowed."""
+
 
 @dataclass(frozen=True)
 class Constraint:
@@ -33,7 +36,8 @@ class Constraint:
     closed: bool = False
     rule: str = ""
     """What rows of numbers must be instead: "inertia", xx, yy, zz, xy, xz, yz of a body, positive definite, or if
-    `closed` semi-definite, no principal moment larger than the sum of the others; "solref" or "solimp" of MuJoCo."""
+    `closed` semi-definite, no principal moment larger than the sum of the others; "direction", of length 1; "solref" or
+    "solimp" of MuJoCo."""
 
     def check(self, what: str, value: torch.Tensor) -> None:
         """Raise unless every entry of `value` satisfies the constraint and is finite."""
@@ -46,10 +50,21 @@ class Constraint:
         if self.rule == "inertia":
             self._check_inertia(what, value)
             return
+        if self.rule == "direction":
+            self._check_length(what, value)
+            return
         for row in (
             plain_of(value).detach().to("cpu", torch.float64).reshape(-1, value.shape[-1]).unique(dim=0).tolist()
         ):
             {"solref": check_solref, "solimp": check_solimp}[self.rule](what, row)
+
+    def _check_length(self, what: str, value: torch.Tensor) -> None:
+        lengths = plain_of(value).detach().double().norm(dim=-1)
+        wrong = (lengths - 1).abs() > LENGTH_SLACK
+        if bool(wrong.any()):
+            raise GenesisValueError(
+                f"{what} must have length 1, got length {float(lengths[wrong][0]):.6g}. Divide it by its length."
+            )
 
     def _check_inertia(self, what: str, value: torch.Tensor) -> None:
         matrix = (

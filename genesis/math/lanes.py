@@ -99,6 +99,21 @@ class Mat(Composite):
     def __init__(self, *rows: Vec) -> None:
         self.rows = list(rows)
 
+    def __add__(self, other: "Mat") -> "Mat":
+        return Mat(*(a + b for a, b in zip(self.rows, other.rows, strict=True)))
+
+    def __sub__(self, other: "Mat") -> "Mat":
+        return Mat(*(a - b for a, b in zip(self.rows, other.rows, strict=True)))
+
+    def __mul__(self, number: Any) -> "Mat":
+        return Mat(*(row * number for row in self.rows))
+
+    def __rmul__(self, number: Any) -> "Mat":
+        return self * number
+
+    def __getitem__(self, index: int) -> Vec:
+        return self.rows[index]
+
     def __matmul__(self, other: Any) -> Any:
         if isinstance(other, Vec):
             return Vec(*(row.dot(other) for row in self.rows))
@@ -116,6 +131,16 @@ class Mat(Composite):
     @traced
     def column(self, c: int) -> Vec:
         return Vec._alias([row.parts[c] for row in self.rows])
+
+    @traced
+    def trace(self) -> Any:
+        return value(self[0][0] + self[1][1] + self[2][2])
+
+    @traced
+    def dot(self, other: "Mat") -> Any:
+        """Sum of the products of all entries."""
+        a, b, c = (mine.dot(theirs) for mine, theirs in zip(self.rows, other.rows, strict=True))
+        return value(a + b + c)
 
 
 @traced
@@ -154,6 +179,12 @@ def lanes3() -> Vec:
 
 
 @traced
+def lanes33() -> Mat:
+    """A zero matrix of lane values, to assign to."""
+    return Mat(lanes3(), lanes3(), lanes3())
+
+
+@traced
 def copy(vector: Vec) -> Vec:
     """A vector of its own."""
     return Vec(*vector.parts)
@@ -161,7 +192,9 @@ def copy(vector: Vec) -> Vec:
 
 @traced
 def where(mask: Any, a: Any, b: Any) -> Any:
-    """a where the mask is set, else b; values or vectors."""
+    """a where the mask is set, else b; values, vectors or matrices."""
+    if isinstance(a, Mat):
+        return Mat(*(where(mask, x, y) for x, y in zip(a.rows, b.rows, strict=True)))
     if isinstance(a, Vec) or isinstance(b, Vec):
         n = len(a.parts if isinstance(a, Vec) else b.parts)
         rows = [x.parts if isinstance(x, Vec) else [x] * n for x in (a, b)]

@@ -1,36 +1,55 @@
-"""3x3 matrices inside kernels."""
+"""3x3 matrices on lanes."""
 
-from genesis.compiler import Functions, layout, per_runtime, ti
+from typing import Any
+
+from genesis.compiler import traced, value
+from genesis.math.lanes import Mat, Vec, lane
 
 
-@per_runtime
-def matrices() -> Functions:
-    lay = layout()
-    vec3, mat3 = lay.vec3, lay.mat3
-    tolerance = 1e-4 if lay.real == ti.f32 else 1e-8  # Newton's error squares at each step: the next is below rounding
+@traced
+def diagonal(a: Any, b: Any, c: Any) -> Mat:
+    """The matrix with these lane values on its diagonal."""
+    return Mat(Vec(a, lane(), lane()), Vec(lane(), b, lane()), Vec(lane(), lane(), c))
 
-    @ti.func
-    def identity():
-        return mat3([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
-    @ti.func
-    def cofactor(F):
-        """d det(F) / dF = det(F) F^-T."""
-        a = vec3(F[0, 0], F[1, 0], F[2, 0])
-        b = vec3(F[0, 1], F[1, 1], F[2, 1])
-        c = vec3(F[0, 2], F[1, 2], F[2, 2])
-        return ti.Matrix.cols([b.cross(c), c.cross(a), a.cross(b)])
+@traced
+def plus(M: Mat, number: Any) -> Mat:
+    """M + number 1."""
+    return Mat(*(Vec(*(M[i][j] + number if i == j else M[i][j] for j in range(3))) for i in range(3)))
 
-    @ti.func
-    def polar(F):
-        """Rotation of F = R S by Newton's iteration R <- (R + R^-T) / 2 (Higham 1986)."""
-        R = F
-        for _ in range(20):
-            Rn = 0.5 * (R + cofactor(R) / R.determinant())
-            change = ti.abs(Rn - R).max()
-            R = Rn
-            if change < tolerance:
-                break
-        return R
 
-    return Functions(identity=identity, cofactor=cofactor, polar=polar)
+@traced
+def symmetric(M: Mat) -> Mat:
+    """(M + M^T) / 2."""
+    return Mat(*(Vec(*(M[i][i] if i == j else 0.5 * (M[i][j] + M[j][i]) for j in range(3))) for i in range(3)))
+
+
+@traced
+def cofactor(F: Mat) -> Mat:
+    """d det(F) / dF = det(F) F^-T."""
+    a, b, c = F.rows
+    return Mat(b.cross(c), c.cross(a), a.cross(b))
+
+
+@traced
+def determinant(F: Mat) -> Any:
+    return F[0].dot(F[1].cross(F[2]))
+
+
+@traced
+def volume_strain(F: Mat) -> Any:
+    """det(F) - 1, without cancellation near one."""
+    H = plus(F, -1.0)
+    K = cofactor(H)
+    return value(H.trace() + K.trace() + H[0].dot(K[0]))
+
+
+@traced
+def stretch_strain(F: Mat) -> Mat:
+    """F F^T - 1, symmetric, without cancellation near one."""
+    H = plus(F, -1.0)
+    D: list[list[Any]] = [[None] * 3 for _ in range(3)]
+    for i in range(3):
+        for j in range(i, 3):
+            D[i][j] = D[j][i] = value(H[i].dot(H[j]) + (H[i][j] + H[j][i]))
+    return Mat(*(Vec(*row) for row in D))

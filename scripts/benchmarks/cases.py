@@ -1,7 +1,8 @@
-"""The benchmark scenes: a block of elastic particles, at rest, free to fall in the middle of the unit cube."""
+"""The benchmark scenes: a block of particles, free to fall in the middle of the unit cube."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import genesis as gs
 
@@ -29,6 +30,27 @@ class MpmCase:
         """Particle-substeps in one scene step."""
         nx, ny, nz = self.block
         return self.envs * nx * ny * nz * self.substeps
+
+
+ModelName = Literal[
+    "neohooken", "corotation", "von_mises", "hardening", "clamped", "sand", "snow", "liquid", "viscous_liquid",
+    "muscle", "damped_muscle",
+]  # fmt: skip
+MATERIALS: dict[str, Callable[..., Any]] = {
+    "neohooken": lambda **common: gs.materials.MPM.Elastic(model="neohooken", **common),
+    "corotation": lambda **common: gs.materials.MPM.Elastic(model="corotation", **common),
+    "von_mises": lambda **common: gs.materials.MPM.ElastoPlastic(von_mises_yield_stress=50.0, **common),
+    "hardening": lambda **common: gs.materials.MPM.ElastoPlastic(
+        von_mises_yield_stress=50.0, hardening_modulus=500.0, **common
+    ),
+    "clamped": lambda **common: gs.materials.MPM.ElastoPlastic(use_von_mises=False, **common),
+    "sand": lambda **common: gs.materials.MPM.Sand(**common),
+    "snow": lambda **common: gs.materials.MPM.Snow(**common),
+    "liquid": lambda **common: gs.materials.MPM.Liquid(**common),
+    "viscous_liquid": lambda **common: gs.materials.MPM.Liquid(viscosity=1.0, **common),
+    "muscle": lambda **common: gs.materials.MPM.Muscle(**common),
+    "damped_muscle": lambda **common: gs.materials.MPM.Muscle(viscosity=1.0, **common),
+}
 
 
 CASES = {
@@ -61,9 +83,7 @@ def build(
     )
     block = scene.add_entity(
         morph=gs.morphs.Box(pos=(0.5, 0.5, 0.5), size=(nx * spacing, ny * spacing, nz * spacing)),
-        material=gs.materials.MPM.Elastic(
-            E=case.youngs, nu=case.poisson, rho=case.density, model=model, sampler="regular"
-        ),
+        material=MATERIALS[model](E=case.youngs, nu=case.poisson, rho=case.density, sampler="regular"),
     )
     scene.build(n_envs=case.envs)
     if block.n_particles != nx * ny * nz:

@@ -1,7 +1,7 @@
 """Particle-substeps per second of the MPM solver, forward and with gradients, beside another engine if there is one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +10,15 @@ import torch
 
 import genesis as gs
 from scripts.benchmarks import report
-from scripts.benchmarks.cases import CASES, MpmCase, build
+from scripts.benchmarks.cases import CASES, ModelName, MpmCase, build
 
 PEER_PROGRAM = report.ROOT / "scripts" / "peers" / "genesis_world_mpm.py"
 KEPT_MB = 8192.0
 """A frame budget that every case's frames fit into."""
+
+
+STRAIN = ((-0.6, 0.7, 0.0), (0.0, 0.1, 0.5), (0.2, 0.0, -0.5))
+"""Velocity gradient of a block that is strained by 1/s: it is sheared, and loses volume."""
 
 
 @dataclass
@@ -23,8 +27,10 @@ class Mpm:
 
     cases: tuple[Literal["16x2000", "1x50000"], ...] = ("16x2000", "1x50000")
     """Environments x particles to run."""
-    model: Literal["neohooken", "corotation"] = "neohooken"
-    """Material of the particles, in this engine and in the other one."""
+    models: tuple[ModelName, ...] = ("neohooken",)
+    """Materials of the particles, in this engine and in the other one; all take turns, and ratios are to the first."""
+    strain_rate: float = 0.0
+    """Of the block at the start, 1/s: 10 strains it by 8 % in four steps, so that what can yield does."""
     backend: Literal["cpu", "cuda"] = "cpu"
     """Where this engine runs."""
     steps: int = 4
@@ -53,14 +59,15 @@ class Mpm:
     def _case(self, name: str) -> dict[str, Any]:
         case = CASES[name]
         print(f"{name}: building and compiling", flush=True)
-        measured = measure(case, self.model, self.steps, self.repetitions)
-        result: dict[str, Any] = {"case": name, "settings": asdict(case), "rows": measured, "peer": None}
+        measured = measure(case, self.models, self.strain_rate, self.steps, self.repetitions)
+        result: dict[str, Any] = {"case": name, "settings": asdict(case), "rows": measured, "peers": {}}
         if self.peer_python is not None:
-            print(f"{name}: running {self.peer_python} (minutes, most of them compilation)", flush=True)
-            result["peer"] = report.run_json(self.peer_python, self._peer_arguments(name, case))
+            for model in self.models:
+                print(f"{name}, {model}: running {self.peer_python} (minutes, most of them compilation)", flush=True)
+                result["peers"][model] = report.run_json(self.peer_python, self._peer_arguments(name, case, model))
         return result
 
-    def _peer_arguments(self, name: str, case: MpmCase) -> list[str]:
+    def _peer_arguments(self, name: str, case: MpmCase, model: str) -> list[str]:
         values = {
             "name": name,
             "envs": case.envs,
@@ -70,7 +77,8 @@ class Mpm:
             "youngs": case.youngs,
             "poisson": case.poisson,
             "density": case.density,
-            "model": self.model,
+            "model": model,
+            "strain-rate": self.strain_rate,
             "steps": self.steps,
             "repetitions": self.peer_repetitions,
         }
@@ -78,53 +86,65 @@ class Mpm:
         return [str(PEER_PROGRAM), *arguments, "--block", *map(str, case.block)]
 
     def _print(self, results: list[dict[str, Any]]) -> None:
-        engine = next((r["peer"]["engine"] for r in results if r["peer"]), "peer")
+        engine = next((peer["engine"] for r in results for peer in r["peers"].values()), "peer")
         lines = []
         for result in results:
-            peer = {row["row"]: row["particle_substeps_per_second"] for row in (result["peer"] or {"rows": []})["rows"]}
+            first = {row["row"]: row["particle_substeps_per_second"] for row in reversed(result["rows"])}
             for row in result["rows"]:
+                rows = result["peers"].get(row["model"], {"rows": []})["rows"]
+                peer = {other["row"]: other["particle_substeps_per_second"] for other in rows}
                 other = peer.get(row["row"].split(",")[0])
                 speed = row["particle_substeps_per_second"]
-                ratio = speed / other if other else None
-                lines.append([result["case"], row["row"], speed / 1e6, other / 1e6 if other else None, ratio])
-        header = ["case", "row", "this engine", engine, "ratio"]
-        print_title = f"{self.model}, {self.backend}, million particle-substeps per second, best of {self.repetitions}"
+                lines.append([
+                    result["case"], row["model"], row["row"], speed / 1e6, speed / first[row["row"]],
+                    other / 1e6 if other else None, speed / other if other else None,
+                ])  # fmt: skip
+        header = ["case", "model", "row", "this engine", f"of {self.models[0]}", engine, "ratio"]
+        print_title = f"{self.backend}, million particle-substeps per second, best of {self.repetitions}"
         report.print_table(print_title, header, lines)
 
 
-def measure(case: MpmCase, model: str, steps: int, repetitions: int) -> list[dict[str, Any]]:
+def measure(
+    case: MpmCase, models: Sequence[str], strain_rate: float, steps: int, repetitions: int
+) -> list[dict[str, Any]]:
     """One row per way to run the case. The ways take turns, so that a slow moment of the machine hits all of them."""
-    ways: dict[str, Callable[[], float]] = {}
-    for name, requires_grad, budget in (
-        ("forward", False, 0.0),
-        ("forward+backward, replay", True, 0.0),
-        ("forward+backward, frames kept", True, KEPT_MB),
-    ):
-        scene, block = build(case, requires_grad, budget, model)
-        ways[name] = _timer(scene, block, case.envs, steps, requires_grad)
-    first = {name: run() for name, run in ways.items()}
+    ways: dict[tuple[str, str], Callable[[], float]] = {}
+    for model in models:
+        for name, requires_grad, budget in (
+            ("forward", False, 0.0),
+            ("forward+backward, replay", True, 0.0),
+            ("forward+backward, frames kept", True, KEPT_MB),
+        ):
+            scene, block = build(case, requires_grad, budget, model)
+            ways[model, name] = _timer(scene, block, case.envs, strain_rate, steps, requires_grad)
+    first = {way: run() for way, run in ways.items()}
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(repetitions):
-        for name, run in ways.items():
-            best[name] = min(best[name], run())
+        for way, run in ways.items():
+            best[way] = min(best[way], run())
     return [
         {
-            "row": name,
-            "seconds": best[name],
-            "first_seconds": first[name],
-            "particle_substeps_per_second": case.work * steps / best[name],
+            "model": way[0],
+            "row": way[1],
+            "seconds": best[way],
+            "first_seconds": first[way],
+            "particle_substeps_per_second": case.work * steps / best[way],
         }
-        for name in ways
+        for way in ways
     ]
 
 
-def _timer(scene: Any, block: Any, envs: int, steps: int, requires_grad: bool) -> Callable[[], float]:
+def _timer(
+    scene: Any, block: Any, envs: int, strain_rate: float, steps: int, requires_grad: bool
+) -> Callable[[], float]:
     """A function that runs one repetition from the initial state and returns its seconds."""
+    places = block.get_particles_pos().detach() - 0.5
+    strained = strain_rate * (places @ torch.tensor(STRAIN, dtype=places.dtype, device=places.device).T)
 
     def run() -> float:
         scene.reset()
         velocity = torch.zeros(envs, 3, device=gs.device, requires_grad=requires_grad)
-        block.set_velocity(velocity)
+        block.set_velocity(strained + velocity[:, None, :])
         start = time.perf_counter()
         for _ in range(steps):
             scene.step()

@@ -17,9 +17,22 @@ import torch
 
 import genesis as gs
 
+STRAIN = ((-0.6, 0.7, 0.0), (0.0, 0.1, 0.5), (0.2, 0.0, -0.5))
+MATERIALS = {
+    "neohooken": lambda **common: gs.materials.MPM.Elastic(model="neohooken", **common),
+    "corotation": lambda **common: gs.materials.MPM.Elastic(model="corotation", **common),
+    "von_mises": lambda **common: gs.materials.MPM.ElastoPlastic(von_mises_yield_stress=50.0, **common),
+    "clamped": lambda **common: gs.materials.MPM.ElastoPlastic(use_von_mises=False, **common),
+    "sand": lambda **common: gs.materials.MPM.Sand(**common),
+    "snow": lambda **common: gs.materials.MPM.Snow(**common),
+    "liquid": lambda **common: gs.materials.MPM.Liquid(**common),
+    "viscous_liquid": lambda **common: gs.materials.MPM.Liquid(viscous=True, **common),
+    "muscle": lambda **common: gs.materials.MPM.Muscle(**common),
+}
+
 
 def build(args: argparse.Namespace, requires_grad: bool):
-    """The scene of one case: a neo-Hookean block, at rest and free to fall, in the middle of the unit cube."""
+    """The scene of one case: a block, free to fall, in the middle of the unit cube."""
     dx = 1.0 / args.grid
     spacing = dx / 2.0
     scene = gs.Scene(
@@ -33,18 +46,22 @@ def build(args: argparse.Namespace, requires_grad: bool):
     )
     block = scene.add_entity(
         morph=gs.morphs.Box(pos=(0.5, 0.5, 0.5), size=tuple(n * spacing for n in args.block)),
-        material=gs.materials.MPM.Elastic(
-            E=args.youngs, nu=args.poisson, rho=args.density, model=args.model, sampler="regular"
-        ),
+        material=MATERIALS[args.model](E=args.youngs, nu=args.poisson, rho=args.density, sampler="regular"),
     )
     scene.build(n_envs=args.envs)
     return scene, block
 
 
+def strained(block, args: argparse.Namespace) -> torch.Tensor:
+    """Velocities of the particles that strain the block."""
+    places = block.get_state().pos.detach() - 0.5
+    return args.strain_rate * (places @ torch.tensor(STRAIN, dtype=places.dtype, device=places.device).T)
+
+
 def forward(scene, block, args: argparse.Namespace) -> float:
     """Seconds that `args.steps` steps take."""
     scene.reset()
-    block.set_velocity(torch.zeros(args.envs, 3))
+    block.set_velocity(strained(block, args) if args.strain_rate else torch.zeros(args.envs, 3))
     start = time.perf_counter()
     for _ in range(args.steps):
         scene.step()
@@ -56,7 +73,7 @@ def forward_backward(scene, block, args: argparse.Namespace) -> float:
     """Seconds that `args.steps` steps and the gradient of a loss on the final positions take."""
     scene.reset()
     velocity = torch.zeros(args.envs, 3, requires_grad=True)
-    block.set_velocity(velocity)
+    block.set_velocity(strained(block, args) + velocity[:, None, :] if args.strain_rate else velocity)
     start = time.perf_counter()
     for _ in range(args.steps):
         scene.step()
@@ -97,7 +114,8 @@ def main() -> None:
     parser.add_argument("--youngs", type=float, default=5e3, help="Pa")
     parser.add_argument("--poisson", type=float, default=0.2)
     parser.add_argument("--density", type=float, default=1e3, help="kg/m^3")
-    parser.add_argument("--model", default="neohooken", choices=["neohooken", "corotation"])
+    parser.add_argument("--model", default="neohooken", choices=list(MATERIALS))
+    parser.add_argument("--strain-rate", type=float, default=0.0, help="of the block at the start, 1/s")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--rows", nargs="+", default=["forward", "forward+backward"])

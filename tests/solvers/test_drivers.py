@@ -9,6 +9,7 @@ from genesis.contact.colliders import Collider, Colliders
 from genesis.contact.shapes import Shape
 from genesis.engine.coupling import Coupling
 from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.added import ADDED
 from genesis.solvers.mpm.models import MODELS
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
@@ -24,15 +25,26 @@ class Grid:
     upper_bound = (1.0, 1.0, 1.0)
 
 
-NUMBERS = {"E": 5e3, "nu": 0.2, "rho": 1e3}
-"""Of every body; numbers that only some models have are 1."""
+NUMBERS = {
+    "E": 5e3, "nu": 0.2, "rho": 1e3, "von_mises_yield_stress": 50.0, "hardening_modulus": 300.0,
+    "friction_angle": 30.0, "hardening": 10.0, "yield_lower": 0.025, "yield_higher": 0.0075, "hardening_limit": 3.0,
+    "stiffness": 2e3, "viscosity": 3.0,
+}  # fmt: skip
+"""Of every body; 1 where none is given."""
 
 
-def make_coupling(models=("neohookean",), touched=True):
-    """Bodies of these models, among tools if `touched`."""
+def make_coupling(models=("neohookean",), touched=True, added=()):
+    """Bodies of these models, among tools if `touched`; the first has the numbers `added` beside its model's."""
     rng = np.random.default_rng(0)
     bodies = [
-        MPMBody(f"body{i}", np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box, 1e-6, model, numbers_of(model))
+        MPMBody(
+            f"body{i}",
+            np.array([0.45 + 0.02 * i, 0.45, 0.45]) + box,
+            1e-6,
+            model,
+            numbers_of(model, () if i else added),
+            () if i else added,
+        )
         for i, (model, box) in enumerate((model, 0.1 * rng.random((60, 3))) for model in models)
     ]
     upright = np.array([1.0, 0.0, 0.0, 0.0])
@@ -54,14 +66,14 @@ def make_coupling(models=("neohookean",), touched=True):
     return Coupling(solvers, colliders, SUBSTEPS)
 
 
-def numbers_of(model):
-    return [NUMBERS.get(number, 1.0) for number in MODELS[model].numbers]
+def numbers_of(model, added):
+    return [NUMBERS.get(number, 1.0) for number in (*MODELS[model].numbers, *added)]
 
 
 def make_values(coupling):
     """Per solver its inputs, shaken so that nothing is symmetric, still or undeformed."""
     generator = torch.Generator().manual_seed(1)
-    shake = {"vel": 0.3, "C": 1.0, "F": 0.03, "memory": 0.1, "ang": 3.0, "quat": 0.3}
+    shake = {"vel": 0.3, "C": 1.0, "F": 0.03, "memory": 0.1, "actu": 0.4, "fibre": 0.3, "ang": 3.0, "quat": 0.3}
     values = []
     for solver in coupling.solvers:
         fields = (*solver.state, *solver.controls, *solver.parameters)
@@ -74,6 +86,11 @@ def make_values(coupling):
                 for value, field in zip(initial, fields, strict=True)
             ]
         )
+        if solver.name == "mpm":
+            hold, pos = values[-1][[field.name for field in fields].index("hold")], values[-1][0]
+            chosen = torch.rand(hold.shape[:2], generator=generator)
+            hold[..., 3] = torch.where(chosen < 0.2, 1.0, torch.where(chosen < 0.4, -2.0, 0.0))  # attached, inactive
+            hold[..., :3] = pos + 3e-4 * torch.randn(pos.shape, generator=generator, dtype=pos.dtype)
     return values
 
 
@@ -138,6 +155,11 @@ def test_adjoint_is_the_derivative(driver):
     check_adjoint(make_coupling())
 
 
+@pytest.mark.slow  # kernels of all models in every driver; the fused one's run in tests/physics/test_materials.py
+def test_adjoint_of_bodies_of_all_models_is_the_derivative(driver):
+    check_adjoint(make_coupling(tuple(MODELS)))
+
+
 def check_adjoint(coupling):
     """Raise unless every gradient of a rollout is the derivative."""
     values = make_values(coupling)
@@ -156,6 +178,8 @@ def check_adjoint(coupling):
         for k, value in enumerate(own):
             scale = value.abs().flatten(0, -2).amax(0).clamp(min=0.1)  # E, nu and rho differ by orders
             direction = scale * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            if (coupling.solvers[i].name, value.shape[-1]) == ("mpm", 4):
+                direction[..., 3] = 0.0  # whether a particle is held is no number
             expected = float((gradients[i][k] * direction).sum())
             errors = []
             for h in (1e-4, 1e-5, 1e-6, 1e-7):
@@ -166,6 +190,11 @@ def check_adjoint(coupling):
                     ends.append(loss(changed))
                 errors.append(abs((ends[0] - ends[1]) / (2 * h) - expected) / abs(expected))
             assert min(errors) < 1e-6, (coupling.solvers[i].name, k, errors)
+
+
+@pytest.mark.slow
+def test_adjoint_of_fibres_and_viscosity_is_the_derivative(driver):  # those beside the models, in kernels of their own
+    check_adjoint(make_coupling(("neohookean", "neohookean"), touched=False, added=ADDED))
 
 
 def test_drivers_agree(monkeypatch):
@@ -180,7 +209,9 @@ def test_drivers_agree(monkeypatch):
 
 
 def test_two_frames_and_all_frames_give_the_same_bits(driver):
-    coupling = make_coupling(("neohookean", "corotated", "liquid"))
+    # Mixtures of models have kernels of their own; one driver does for them.
+    models = ("neohookean", "corotated", "liquid") if driver == "fused" else ("neohookean",) * 3
+    coupling = make_coupling(models)
     values = make_values(coupling)
     kept = forward(coupling, coupling.allocate(ENVS, SUBSTEPS + 1), values)
     used_in_turn = forward(coupling, coupling.allocate(ENVS, 2), values)

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from genesis import materials
+from genesis.compiler import layout
 from genesis.errors import GenesisValueError
 from genesis.solvers.mpm import solver as mpm_module
 from genesis.solvers.mpm.models import MODELS, compiled_models, register
 from tests.solvers.model_checks import check_adjoint
-from tests.solvers.test_drivers import SUBSTEPS, flat, forward, make_coupling, make_values
+from tests.solvers.test_drivers import SUBSTEPS, flat, forward, make_coupling, make_values, use_driver
 
 pytestmark = pytest.mark.precision("64")
 
@@ -16,6 +17,15 @@ pytestmark = pytest.mark.precision("64")
 @pytest.mark.parametrize("name", MODELS)
 def test_adjoint_of_the_stress_is_its_derivative(name):
     check_adjoint(MODELS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_lanes_of_one_particle_give_the_same(name, monkeypatch):
+    """As on a GPU."""
+    for _ in use_driver("parallel", monkeypatch):
+        assert layout().width == 1
+        check_adjoint(MODELS[name])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -38,13 +48,15 @@ def test_kernels_do_not_grow_with_combinations():
                 assert compiled_models([first, second]) == compiled_models([second, first, second]) == whole
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "corotated" else pytest.mark.slow) for name in MODELS]
+)
 def test_a_model_gives_the_same_alone_and_in_the_kernels_of_all(name, monkeypatch):
     found = []
     for models in ((MODELS[name],), tuple(model for model in MODELS.values() if model.width <= MODELS[name].width)):
         with monkeypatch.context() as patch:
             patch.setattr(mpm_module, "compiled_models", lambda names, models=models: models)
-            coupling = make_coupling((name,), touched=False)
+            coupling = make_coupling((name,))
             frames = coupling.allocate(2, SUBSTEPS + 1)
             found.append(flat(forward(coupling, frames, make_values(coupling))))
     for alone, among in zip(*found, strict=True):

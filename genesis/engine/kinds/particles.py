@@ -7,9 +7,12 @@ from typing import Any
 import torch
 
 from genesis import morphs
+from genesis.checks import check_range
 from genesis.contact.colliders import Colliders
 from genesis.engine.entities.base import Entity
+from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.entities.particle_life import check_hold
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
@@ -18,12 +21,15 @@ from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions, SimOptions
+from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
 
 COURANT = 0.7
 """Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
+VISCOUS = 4.0
+"""What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
 
 def model_of(material: ParticleMaterial) -> Model:
@@ -32,7 +38,7 @@ def model_of(material: ParticleMaterial) -> Model:
     Raises:
         GenesisValueError: There is none of its name, or it has other numbers.
     """
-    name, numbers = material.constitutive_model, tuple(material.numbers)
+    name, numbers = material.constitutive_model, tuple(n for n in material.numbers if n not in ADDED)
     if name not in MODELS:
         raise GenesisValueError(
             f"{type(material).__name__}.constitutive_model must be one of {', '.join(MODELS)}, got {name!r}. "
@@ -46,14 +52,20 @@ def model_of(material: ParticleMaterial) -> Model:
     return MODELS[name]
 
 
-def check_stable(what: str, c: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
-    """Raise if a substep is too long for waves of speed `c` (B,)."""
-    fastest = float(c.max())
-    limit = COURANT * mpm.dx / fastest if fastest > 0 else math.inf
+def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
+    """Raise if a substep is too long for waves of speed `c` (B,) that are damped by a kinematic viscosity `nu` (B,).
+
+    docs/mpm.md, "Stability".
+    """
+    speed, damping = (c / mpm.dx) ** 2, VISCOUS * nu / mpm.dx**2
+    inverse = (damping + (damping**2 + 4 * COURANT**2 * speed).sqrt()) / (2 * COURANT**2)
+    worst = int(inverse.argmax())
+    limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
     if sim.substep_dt > limit:
+        viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
         raise GenesisValueError(
-            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {fastest:.3g} m/s "
-            f"on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
+            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
+            f"{viscous} on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
             f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s."
         )
 
@@ -71,17 +83,22 @@ class ParticlePart(Part):
             for name, interval in entity.material.numbers.items():
                 constraint = Constraint(*interval)
                 numbers.append(material_parameter(entity, name, "set_material", constraint, build.n_envs, build.scene))
-        return {("mpm", "material"): numbers}
+        fields = {("mpm", "material"): numbers}
+        if any(entity.n_groups for entity in self.entities):
+            fields["mpm", "fibre"] = [fibre_parameter(entity, build.n_envs) for entity in self.entities]
+        return fields
 
     def stability_check(self) -> Check:
-        bodies = [(entity.name, entity.model) for entity in self.entities]
+        bodies = [(entity.name, entity.model, entity.numbers) for entity in self.entities]
         sim, options = self.build.sim, self.build.options
 
         def check(fields: ParameterFields) -> None:
             numbers = iter(fields["mpm", "material"])
-            for body, model in bodies:
-                mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in model.numbers}
-                check_stable(body, model.speed(mine), sim, options)
+            for body, model, names in bodies:
+                mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
+                none = torch.zeros_like(mine["rho"])
+                c = (model.speed(mine) ** 2 + mine.get(STIFFNESS, none) / mine["rho"]).sqrt()
+                check_stable(body, c, mine.get(VISCOSITY, none) / mine["rho"], sim, options)
 
         return check
 
@@ -92,7 +109,8 @@ class ParticlePart(Part):
                 positions=entity.initial_positions,
                 volume=entity.particle_volume,
                 model=entity.material.constitutive_model,
-                numbers=[getattr(entity.material, number) for number in entity.model.numbers],
+                numbers=[getattr(entity.material, number) for number in entity.numbers],
+                added=entity.numbers[len(entity.model.numbers) :],
             )
             for entity in self.entities
         ]
@@ -110,6 +128,7 @@ class ParticleKind(Kind):
     is_matter = True
     state = MPMState
     direct = ("pos", "vel", "C", "F", "Jp")
+    zero_if_absent = ("hold",)
 
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default, options: Any
@@ -129,15 +148,18 @@ class ParticleKind(Kind):
             positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
             entity._place(positions, build.options, particles, numbers)
             particles += len(positions)
-            numbers += len(entity.model.numbers)
+            numbers += len(entity.numbers)
         return ParticlePart(mine, build) if mine else None
 
     def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        pos = values["pos"]
-        ones = torch.ones(pos.shape[:2], dtype=pos.dtype, device=pos.device)
-        return {"Jp": ones, "active": ones.bool()}
+        hold = values["hold"].detach().as_subclass(torch.Tensor)
+        return {"Jp": torch.ones_like(hold[..., 3]), "active": hold[..., 3] >= 0}
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
+        if field == "actu":
+            check_range("state mpm.actu", rows, *ACTIVATION, closed=True)
+        if field == "hold":
+            check_hold("state mpm.hold", rows)
         if field == "pos":
             for entity in of_kind(self, entities):
                 entity._check_on_grid(rows)

@@ -1,19 +1,22 @@
 """One substep, per particle and per grid node, and its adjoint. Drivers (fused, chunked, parallel) only loop over them.
 
 Forward                                        Adjoint, in reverse
-    stage_particle    stress, momentum             release_particle  of p2g and stage
+    stage             stress, momentum             release           of p2g and stage
     p2g_particle      particles to grid            release_node      of node
     node              momentum -> velocity         project_particle  of g2p and advance
     g2p_particle      grid to particles
     advance_particle  v, C, x
 
+Stress is computed on lanes, particles of one body side by side (`genesis.solvers.mpm.rows`), the rest for one particle
+or node after the other. So these are kernels on lanes: no unary minus, `ti.abs` or `-=` of vectors.
 Element indices: `i` counts (environment, particle), `q` and `q1` the same in the frames before and after the substep.
 A `box` of nodes says where a grid lies in its array: (index of its first node, that node's cell (3), rows (ny, nz)).
 `a` has the arrays of `genesis.solvers.mpm.arrays` and of `genesis.contact.colliders`, and `num` in registers.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.math.matrices import matrices
+from genesis.compiler import Functions, layout, per_runtime, ti, traced
+from genesis.math.matrices import plus
+from genesis.solvers.mpm.added import added_stress
 from genesis.solvers.mpm.arrays import (
     CELLS,
     DT,
@@ -26,7 +29,9 @@ from genesis.solvers.mpm.arrays import (
     ORIGIN,
     ZERO,
 )  # fmt: skip
+from genesis.solvers.mpm.hold import holding
 from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.rows import rows
 from genesis.solvers.mpm.stress import constitutive
 from genesis.solvers.mpm.transfer import transfer
 
@@ -39,12 +44,13 @@ LIGHTEST = 1e-8
 
 
 @per_runtime
-def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
-    lay, t, material = layout(), transfer(), constitutive(models)
-    identity = matrices().identity
-    real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
-    get3, get4, get33, put3, put4, put33, add4 = (
-        lay.get3, lay.get4, lay.get33, lay.put3, lay.put4, lay.put33, lay.add4
+def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions) -> Functions:
+    """Of a scene of these models, whose bodies have these numbers beside (`genesis.solvers.mpm.added.ADDED`)."""
+    lay, t, row, material, more = layout(), transfer(), rows(), constitutive(models), added_stress(added)
+    held = holding()
+    real, vec3, vec4, W = lay.real, lay.vec3, lay.vec4, lay.width
+    get3, get4, put3, put4, add4, entry, put_entry = (
+        lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry, lay.put_entry
     )  # fmt: skip
 
     @ti.func
@@ -106,16 +112,21 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         return good
 
     @ti.func
-    def bounds(begin, end, a: ti.template()):
-        """Whether particles [begin, end) are inside, and the box of nodes around them [low, high) (empty if not)."""
-        low, high = get3(a.x, begin), get3(a.x, begin)
-        good = True
-        for q in range(begin, end):
-            xp = get3(a.x, q)
-            good = good and inside(xp, a)
-            low, high = ti.min(low, xp), ti.max(high, xp)
+    def bounds(q, i, count, a: ti.template()):
+        """Whether the active ones of `count` particles from q, i on are inside, and the box of nodes around them
+        [low, high) (empty if they are not, or none is active)."""
+        low, high = get3(a.x, q), get3(a.x, q)
+        good, found = True, False
+        for j in range(count):
+            if held.mode(i + j, a) >= 0.0:
+                xp = get3(a.x, q + j)
+                good = good and inside(xp, a)
+                if not found:
+                    low, high = xp, xp
+                found = True
+                low, high = ti.min(low, xp), ti.max(high, xp)
         first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
-        if good:
+        if good and found:
             first = t.cell(low, origin(a), a.num[INV_DX])
             last = t.cell(high, origin(a), a.num[INV_DX]) + 3
         return good, first, last
@@ -131,26 +142,46 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
         return ti.Vector([first, 0, 0, 0, a.size[CELLS + 1] + 1, a.size[CELLS + 2] + 1])
 
     @ti.func
-    def stage_particle(q, q1, i, c, e, a: ti.template()):
-        """Stress and momentum of a particle of body e, whose numbers are at c."""
+    def blocks(begin, end, e, a: ti.template()):
+        """Of particles [begin, end) of an environment those of body e: the first, the end, and how many lanes full."""
+        first, last = ti.max(begin, a.starts[e]), ti.min(end, a.starts[e + 1])
+        return first, last, (ti.max(last - first, 0) + W - 1) // W
+
+    @ti.func
+    def stage(q, q1, i, count, c, e, s, a: ti.template()):
+        """Stress and momentum of `count` particles of body e, whose numbers are at c, in substep s. docs/mpm.md,
+        "stage"."""
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
-        Cp = get33(a.C, q)
-        Fn, tau, _aux = material.stress(True, q, q1, c, e, (identity() + dt * Cp) @ get33(a.F, q), a)
-        put33(a.F, q1, Fn)
-        A = (-4.0 * dt * a.num[INV_DX] * m[3]) * tau + (m[2] * dx) * Cp
-        mv = m[2] * get3(a.v, q)
-        a0, a1, a2 = t.columns(A, a.num[ZERO])
-        put4(a.stage, 4 * i, vec4(mv[0], mv[1], mv[2], m[2]))
-        put4(a.stage, 4 * i + 1, a0)
-        put4(a.stage, 4 * i + 2, a1)
-        put4(a.stage, 4 * i + 3, a2)
+        Cp = row.load33(a.C, q, count)
+        F = plus(Cp * dt, 1.0) @ row.load33(a.F, q, count)
+        Fn, tau, _kept = material.stress(True, q, q1, count, c, e, F, a)
+        if ti.static(len(added) > 0):
+            tau = tau + more.stress(i, count, c, e, F, Cp, a)
+        row.store33(a.F, q1, count, Fn)
+        row.store_columns(a.stage, i, count, tau * (-4.0 * dt * a.num[INV_DX] * m[3]) + Cp * (m[2] * dx), a.num[ZERO])
+        for j in range(count):
+            if held.mode(i + j, a) > 0.0:
+                held.steer(q + j, i + j, s, a)
+            mv = m[2] * get3(a.v, q + j)
+            put4(a.stage, 4 * (i + j), vec4(mv[0], mv[1], mv[2], m[2]))
+
+    @ti.func
+    def stage_all(begin, end, q0, q1, i0, c0, s, a: ti.template()):
+        """`stage` of particles [begin, end) of the environment whose first ones are q0, q1, i0 and whose first body
+        is c0."""
+        for e in range(a.size[N_BODIES]):
+            first, last, n = blocks(begin, end, e, a)
+            for block in range(n):
+                p = first + block * W
+                stage(q0 + p, q1 + p, i0 + p, ti.min(last - p, W), c0 + e, e, s, a)
 
     @ti.func
     def p2g_particle(grid: ti.template(), q, i, box, a: ti.template()):
-        first, fx = first_node(get3(a.x, q), box, a)
-        t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
-              get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
+        if held.mode(i, a) >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
+                  get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
 
     @ti.func
     def blocked(v, at, d, a: ti.template()):
@@ -171,7 +202,7 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
     @ti.func
     def place(at, a: ti.template()):
         """Position of the node of cell `at`, m."""
-        return origin(a) + at.cast(real) * a.num[DX]
+        return origin(a) + vec3(ti.cast(at[0], real), ti.cast(at[1], real), ti.cast(at[2], real)) * a.num[DX]
 
     @ti.func
     def node(grid_node, at, light, s, b, chunk, a: ti.template()):
@@ -214,24 +245,54 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
 
     @ti.func
     def g2p_particle(q, i, box, a: ti.template()):
-        first, fx = first_node(get3(a.x, q), box, a)
-        nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
-        k = 4.0 * a.num[INV_DX]
-        put4(a.stage, 4 * i, nv)
-        put4(a.stage, 4 * i + 1, b0 * k)
-        put4(a.stage, 4 * i + 2, b1 * k)
-        put4(a.stage, 4 * i + 3, b2 * k)
+        mode = held.mode(i, a)
+        if mode >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
+            if mode > 0.0:
+                u = get3(a.v, q)
+                nv = vec4(u[0], u[1], u[2], a.num[ZERO])
+            k = 4.0 * a.num[INV_DX]
+            put4(a.stage, 4 * i, nv)
+            put4(a.stage, 4 * i + 1, b0 * k)
+            put4(a.stage, 4 * i + 2, b1 * k)
+            put4(a.stage, 4 * i + 3, b2 * k)
+
+    @ti.func
+    def largest(v):
+        """Largest absolute entry of a vector of three."""
+        return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
+
+    @ti.func
+    def put_columns(array: ti.template(), i, c0, c1, c2):
+        """Write a matrix whose columns are vec4."""
+        for r in ti.static(range(3)):
+            put_entry(array, i, 3 * r, 9, c0[r])
+            put_entry(array, i, 3 * r + 1, 9, c1[r])
+            put_entry(array, i, 3 * r + 2, 9, c2[r])
+
+    @traced
+    def column(array, i, c, k, zero):
+        return vec4(*(entry(array, i, 3 * r + c, 9) * k for r in range(3)), zero)
+
+    @ti.func
+    def get_columns(array: ti.template(), i, k, zero):
+        """Columns of k times a matrix as vec4. `zero` is a run-time 0: a literal would keep LLVM from vectorising."""
+        return column(array, i, 0, k, zero), column(array, i, 1, k, zero), column(array, i, 2, k, zero)
 
     @ti.func
     def advance_particle(q, q1, i, a: ti.template()):
-        nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
-        c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
-        put33(a.C, q1, ti.Matrix.cols([c0[:3], c1[:3], c2[:3]]))
-        step = a.num[DT] * nv[:3]
-        if ti.abs(step).max() > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
-            step += vec3(OFF_GRID)
-        put3(a.v, q1, nv[:3])
-        put3(a.x, q1, get3(a.x, q) + step)
+        if held.mode(i, a) < 0.0:
+            held.keep(q, q1, a)
+        else:
+            nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
+            c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
+            put_columns(a.C, q1, c0, c1, c2)
+            step = a.num[DT] * nv[:3]
+            if largest(step) > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+                step += vec3(OFF_GRID)
+            put3(a.v, q1, nv[:3])
+            put3(a.x, q1, get3(a.x, q) + step)
 
     @ti.func
     def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):
@@ -239,57 +300,91 @@ def physics(models: tuple[Model, ...], contact: Functions) -> Functions:
 
         The nodes' go to `grid`, which begins at `gfirst` and otherwise lies as `box` says.
         """
-        first, fx = first_node(get3(a.x, q), box, a)
-        g = get3(a.gx, i)
-        w = get3(a.gv, i) + a.num[DT] * g
-        g0, g1, g2 = t.columns(get33(a.gC, i) * (4.0 * a.num[INV_DX]), a.num[ZERO])
-        w4 = vec4(w[0], w[1], w[2], a.num[ZERO])
-        at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
-        slope = t.g2p_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
-        put3(a.gx, i, g + slope)
+        mode = held.mode(i, a)
+        if mode >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            g = get3(a.gx, i)
+            w = get3(a.gv, i) + a.num[DT] * g
+            if mode > 0.0:  # v' and x' follow from the velocity that `steer` gave it, not from the grid's
+                put3(a.gv, i, w)
+                w = w * a.num[ZERO]
+            g0, g1, g2 = get_columns(a.gC, i, 4.0 * a.num[INV_DX], a.num[ZERO])
+            w4 = vec4(w[0], w[1], w[2], a.num[ZERO])
+            at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
+            slope = t.g2p_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
+            put3(a.gx, i, g + slope)
 
     @ti.func
-    def release_particle(q, i, c, gc, e, box, a: ti.template()):
+    def release(q, i, count, c, gc, e, s, box, a: ti.template()):
         """Adjoint of p2g and stage: cotangents of the grid, F' and memory to those of the state and of numbers."""
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
-        first, fx = first_node(get3(a.x, q), box, a)
-        Cp, Fp, vp = get33(a.C, q), get33(a.F, q), get3(a.v, q)
-        L = identity() + dt * Cp
-        Ft = L @ Fp
-        _Fn, tau, aux = material.stress(False, q, q, c, e, Ft, a)
         k = -4.0 * dt * a.num[INV_DX] * m[3]
-        A = k * tau + (m[2] * dx) * Cp
-        a0, a1, a2 = t.columns(A, a.num[ZERO])
-        q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
-        gq, b0, b1, b2, slope = t.p2g_adjoint(
-            a.gmoved, first, box[4], box[5], fx, a.num[INV_DX], q4, a0, a1, a2
-        )
-        gA = ti.Matrix.cols([b0[:3], b1[:3], b2[:3]])
-        gFt, gmu, glam = material.stress_adjoint(q, i, c, gc, e, Ft, aux, k * gA, a)
-        gmass = vp.dot(gq[:3]) + gq[3] + dx * (gA * Cp).sum()
-        put3(a.gx, i, get3(a.gx, i) + slope)
-        put3(a.gv, i, m[2] * gq[:3])
-        put33(a.gF, i, L.transpose() @ gFt)
-        put33(a.gC, i, (m[2] * dx) * gA + dt * (gFt @ Fp.transpose()))
-        add4(a.gderived, gc, vec4(gmu, glam, gmass, 0.0))
+        Cp, Fp = row.load33(a.C, q, count), row.load33(a.F, q, count)
+        L = plus(Cp * dt, 1.0)
+        F = L @ Fp
+        _Fn, tau, kept = material.stress(False, q, q, count, c, e, F, a)
+        if ti.static(len(added) > 0):
+            tau = tau + more.stress(i, count, c, e, F, Cp, a)
+        row.store_columns(a.stage, i, count, tau * k + Cp * (m[2] * dx), a.num[ZERO])
+        gmass = ti.cast(0.0, real)
+        for j in range(count):
+            mode, at = held.mode(i + j, a), 4 * (i + j)
+            b0, b1, b2 = vec4(0.0), vec4(0.0), vec4(0.0)
+            if mode >= 0.0:
+                first, fx = first_node(get3(a.x, q + j), box, a)
+                vp = get3(a.v, q + j)
+                q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
+                gq, h0, h1, h2, slope = t.p2g_adjoint(
+                    a.gmoved, first, box[4], box[5], fx, a.num[INV_DX],
+                    q4, get4(a.stage, at + 1), get4(a.stage, at + 2), get4(a.stage, at + 3)
+                )  # fmt: skip
+                b0, b1, b2 = h0, h1, h2
+                put3(a.gx, i + j, get3(a.gx, i + j) + slope)
+                gv = m[2] * gq[:3]
+                if mode > 0.0:
+                    held.steer_adjoint(i + j, s, get3(a.gv, i + j) + gv, a)
+                else:
+                    put3(a.gv, i + j, gv)
+                gmass += vp[0] * gq[0] + vp[1] * gq[1] + vp[2] * gq[2] + gq[3]
+            put4(a.stage, at + 1, b0)
+            put4(a.stage, at + 2, b1)
+            put4(a.stage, at + 3, b2)
+        gA = row.load_columns(a.stage, i, count)
+        gF, gmu, glam = material.stress_adjoint(q, i, count, c, gc, e, F, kept, gA * k, a)
+        gC = gA * (m[2] * dx)
+        if ti.static(len(added) > 0):
+            gFa, gCa = more.stress_adjoint(i, count, c, gc, e, F, Cp, gA * k, a)
+            gF = gF + gFa
+            gC = gC + gCa
+        row.store33(a.gF, i, count, L.transpose() @ gF)
+        row.store33(a.gC, i, count, gC + (gF @ Fp.transpose()) * dt)
+        add4(a.gderived, gc, vec4(gmu, glam, gmass + dx * row.total(gA.dot(Cp), count), 0.0))
+
+    @ti.func
+    def release_all(begin, end, q0, i0, c0, gc0, s, box, a: ti.template()):
+        """`release` of particles [begin, end) of an environment, as in `stage_all`."""
+        for e in range(a.size[N_BODIES]):
+            first, last, n = blocks(begin, end, e, a)
+            for block in range(n):
+                p = first + block * W
+                release(q0 + p, i0 + p, ti.min(last - p, W), c0 + e, gc0 + e, e, s, box, a)
 
     @ti.func
     def has_cotangent(i, a: ti.template()):
         """Whether any cotangent of element i differs from zero."""
-        found = (
-            ti.abs(get3(a.gx, i)).max() > 0.0 or ti.abs(get3(a.gv, i)).max() > 0.0
-            or ti.abs(get33(a.gC, i)).max() > 0.0 or ti.abs(get33(a.gF, i)).max() > 0.0
-        )  # fmt: skip
+        found = largest(get3(a.gx, i)) > 0.0 or largest(get3(a.gv, i)) > 0.0
+        for k in range(9):
+            found = found or ti.abs(entry(a.gC, i, k, 9)) > 0.0 or ti.abs(entry(a.gF, i, k, 9)) > 0.0
         for j in range(a.size[N_MEMORY]):
             found = found or ti.abs(a.gmemory[i * a.size[N_MEMORY] + j]) > 0.0
         return found
 
     return Functions(
-        numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside,
+        numbers=numbers, mode=held.mode, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
-        stage_particle=stage_particle, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
+        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
         g2p_particle=g2p_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
-        release_particle=release_particle, has_cotangent=has_cotangent,
+        release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip

@@ -9,8 +9,8 @@ from genesis.solvers.mpm.physics import physics
 
 
 @per_runtime
-def prepare(models: tuple[Model, ...], contact: Functions, table: Table) -> Functions:
-    ph = physics(models, contact)
+def prepare(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions, table: Table) -> Functions:
+    ph = physics(models, added, contact)
 
     @kernel(table, *BACKWARD)
     def prepare_adjoint(a: ti.template()):

@@ -14,6 +14,7 @@ from genesis.contact.law import contact, no_contact
 from genesis.launch import Launch, bind
 from genesis.solvers.base import Field, Frames, Origin, Solver
 from genesis.solvers.mpm import arrays as slot
+from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
@@ -32,6 +33,8 @@ class MPMBody:
     volume: float
     model: str
     numbers: Sequence[float | torch.Tensor]
+    added: tuple[str, ...] = ()
+    """Names of those of `added.ADDED` that follow in `numbers`."""
 
 
 class GridOptions(Protocol):
@@ -63,6 +66,12 @@ class MPMFrames:
     sizes: dict[str, int]
     launch: Launch
     active: int = 0
+    held: int = 0
+    """Whether a particle is inactive or attached; on GPUs always 1, for to know would be to wait."""
+    inactive: torch.Tensor | None = None
+    """(active, N), where any may be."""
+    passed: Sequence[torch.Tensor] = ()
+    """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
 
@@ -73,10 +82,11 @@ STATE = {"pos": "x", "vel": "v", "C": "C", "F": "F", "memory": "memory"}
 
 class MPMSolver(Solver):
     """Final. State pos (N, 3), vel (N, 3), C (N, 3, 3), F (N, 3, 3), and memory (N, H) if a model keeps any, H the
-    most that one does; parameters material (K,), the numbers of one body after the other, and gravity (3,)."""
+    most that one does; control hold (N, 4), see `genesis.solvers.mpm.hold`;
+    parameters material (K,), the numbers of one body after the other, and gravity (3,). If a body is a muscle: before
+    hold the control actu (N,), and before gravity the parameter fibre (N, 3), of all particles."""
 
     name = "mpm"
-    controls = ()
     outputs = ()
 
     def __init__(
@@ -97,8 +107,12 @@ class MPMSolver(Solver):
         self.memory = max(model.width for model in chosen)
         if self.memory:
             self.state += (Field("memory", (N, self.memory)),)
-        self._first = np.cumsum([0, *(len(model.numbers) for model in chosen)])
-        self.parameters = (Field("material", (int(self._first[-1]),)), Field("gravity", (3,)))
+        self._first = np.cumsum([0, *(len(body.numbers) for body in self.bodies)])
+        self.added = tuple(name for name in ADDED if any(name in body.added for body in self.bodies))
+        self.muscular = STIFFNESS in self.added
+        self.controls = (*((Field("actu", (N,)),) if self.muscular else ()), Field("hold", (N, 4)))
+        fibre = (Field("fibre", (N, 3)),) if self.muscular else ()
+        self.parameters = (Field("material", (int(self._first[-1]),)), *fibre, Field("gravity", (3,)))
         lay = layout()
         self.n_chunks = count_chunks(n_envs, N)
         self.per_substep = lay.atomic or self.n_chunks > 1
@@ -114,14 +128,24 @@ class MPMSolver(Solver):
         bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
         for name, values in (
             ("body", bodies_of),
+            ("starts", np.cumsum([0, *(len(b.positions) for b in self.bodies)])),
             ("model", [self.models.index(model) for model in chosen]),
             ("first", self._first[:-1]),
             ("volume", [b.volume for b in self.bodies]),
+            ("muscular", self._places(STIFFNESS)),
+            ("viscous", self._places(VISCOSITY)),
             ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]),
         ):
             self._constants[name].copy_(torch.as_tensor(np.asarray(values)))
         self._size: dict[tuple[int, ...], torch.Tensor] = {}
         self._shared: dict[int, dict[str, torch.Tensor]] = {}
+
+    def _places(self, name: str) -> list[int]:
+        """Where each body's added number of a name is among all numbers; -1 for none."""
+        return [
+            int(end) - len(body.added) + body.added.index(name) if name in body.added else -1
+            for body, end in zip(self.bodies, self._first[1:], strict=True)
+        ]
 
     def initial_values(self, n_envs: int) -> list[torch.Tensor]:
         lay = layout()
@@ -140,7 +164,11 @@ class MPMSolver(Solver):
                 model = MODELS[body.model]
                 memory[self._constants["body"] == e, : model.width] = torch.tensor(model.initial_memory, **opts)
             state.append(memory.expand(n_envs, N, self.memory).clone())
-        return [*state, torch.stack(numbers, dim=1)]
+        parameters = [torch.stack(numbers, dim=1)]
+        if self.muscular:
+            state.append(torch.zeros(n_envs, N, **opts))
+            parameters.append(torch.tensor([0.0, 0.0, 1.0], **opts).expand(n_envs, N, 3).clone())
+        return [*state, torch.zeros(n_envs, N, 4, **opts), *parameters]
 
     # Frames.
 
@@ -149,7 +177,8 @@ class MPMSolver(Solver):
             "envs": n_envs, "particles": self.n_particles, "bodies": len(self.bodies), "nodes": self.capacity,
             "frames": n_frames, "grids": self.substeps if n_frames > 2 else 1, "chunks": self.n_chunks,
             "parts": self.n_chunks if self.n_chunks > 1 else 0, "colliders": len(self.colliders or ()),
-            "numbers": int(self._first[-1]), "memory": self.memory,
+            "numbers": int(self._first[-1]), "memory": self.memory, "borders": len(self.bodies) + 1,
+            "muscles": self.n_particles if self.muscular else 0,
         }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
@@ -174,17 +203,17 @@ class MPMSolver(Solver):
         shared = self._scratch(frames.n_envs)
         scratch = {name: shared[name] for name in ("stage", "moved", "parts")}
         touched = frames.exchange.arrays if self.colliders else {}
-        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched})
+        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched}, lanes=True)
         frames.of[self.name] = MPMFrames(arrays, sizes, launch)
 
     def _kernels(self) -> Functions:
         driver = parallel if layout().atomic else chunked if self.n_chunks > 1 else fused
-        return driver(self.models, self._touch, self._table)
+        return driver(self.models, self.added, self._touch, self._table)
 
     def _launch(self, launch: Launch, frames: Frames, begin: int, end: int) -> None:
         """Run a kernel on substeps [begin, end). Its sizes are made once."""
         mine: MPMFrames = frames.of[self.name]
-        key = (frames.n_envs, frames.n_frames, mine.active, begin, end)
+        key = (frames.n_envs, frames.n_frames, mine.active, mine.held, begin, end)
         if key not in self._size:
             values = [0] * slot.N_SIZES
             values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, mine.active
@@ -193,6 +222,7 @@ class MPMSolver(Solver):
             values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
             values[slot.SUBSTEPS], values[slot.N_CHUNKS] = self.substeps, self.n_chunks
             values[slot.N_NUMBERS], values[slot.N_MEMORY] = mine.sizes["numbers"], self.memory
+            values[slot.HELD] = mine.held
             values[slot.CELLS :] = self._cells.tolist()
             self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
         launch.point("size", self._size[key])
@@ -206,13 +236,25 @@ class MPMSolver(Solver):
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: MPMFrames = frames.of[self.name]
-        *state, material, gravity = values
+        state, (material, *_, gravity) = values[: len(self.state)], values[len(self.state) + len(self.controls) :]
         n = mine.active = len(gravity)
+        self._load_hold(mine, values[len(self.state) + len(self.controls) - 1])
+        if self.muscular:
+            for name, value in (("actu", values[len(self.state)]), ("fibre", values[-2])):
+                array = view(TABLE, mine.arrays, name, mine.sizes)[:n]
+                array.copy_(value.reshape(array.shape))
         for field, value in zip(self.state, state, strict=True):
             array = self._frame(frames, STATE[field.name], 0)
             array.copy_(value.reshape(array.shape))
         view(TABLE, mine.arrays, "material", mine.sizes)[:n, :, 0].copy_(material)
         view(TABLE, mine.arrays, "gravity", mine.sizes)[:n, :3].copy_(gravity)
+
+    def _load_hold(self, mine: MPMFrames, hold: torch.Tensor) -> None:
+        mine.held = int(layout().atomic or bool(hold[..., 3].any()))
+        mine.inactive = hold[..., 3] < 0 if mine.held else None
+        if mine.held:
+            array = view(TABLE, mine.arrays, "hold", mine.sizes)[: mine.active]
+            array.copy_(hold.view(array.shape))
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]
@@ -256,13 +298,16 @@ class MPMSolver(Solver):
         if mine.launch_adjoint is None:
             touched = {**frames.exchange.arrays, **frames.exchange.adjoint} if self.colliders else {}
             arrays = {**mine.arrays, **shared, **touched}
-            kernels = prepare(self.models, self._touch, self._table)
-            mine.launch_prepare = bind(kernels.prepare_adjoint, arrays)
-            mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays)
+            kernels = prepare(self.models, self.added, self._touch, self._table)
+            mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
+            mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
-        for name in ("gderived", "gmaterial", "ggravity"):
+            if mine.inactive is not None:
+                array.masked_fill_(_beside(array, mine.inactive), 0.0)
+        mine.passed = () if mine.inactive is None else cotangents
+        for name in ("gderived", "gmaterial", "gactu", "gfibre", "ghold", "ggravity"):
             shared[name].zero_()
         self._launch(mine.launch_prepare, frames, 0, self.substeps)
         if self.colliders and self.colliders.feedback:  # cotangents may come from bodies, later in this pass
@@ -283,6 +328,21 @@ class MPMSolver(Solver):
         state = [
             self._cotangent(frames, f"g{STATE[field.name]}").clone().view(-1, *field.shape) for field in self.state
         ]
+        if mine.inactive is not None:  # what an inactive particle had it has: the cotangent of its state goes through
+            state = [
+                torch.where(_beside(grad, mine.inactive), whole, grad)
+                for grad, whole in zip(state, mine.passed, strict=True)
+            ]
+            mine.passed = ()
         gmaterial = view(TABLE, shared, "gmaterial", mine.sizes).sum(0)[:n, :, 0]
         ggravity = view(TABLE, shared, "ggravity", mine.sizes).sum(0)[:n, :3]
-        return [*state, gmaterial, ggravity]
+        ghold = self._cotangent(frames, "ghold").clone().view(n, self.n_particles, 4)
+        if not self.muscular:
+            return [*state, ghold, gmaterial, ggravity]
+        gactu, gfibre = (self._cotangent(frames, name).clone() for name in ("gactu", "gfibre"))
+        return [*state, gactu.squeeze(-1), ghold, gmaterial, gfibre.squeeze(-1), ggravity]
+
+
+def _beside(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """A mask (active, N) with the axes of values (active, N, ...)."""
+    return mask.view(*mask.shape, *[1] * (values.dim() - 2))

@@ -18,11 +18,12 @@ def transfer() -> SimpleNamespace:
     @ti.func
     def cell(x, origin, inv_dx):
         """Lowest node of the stencil."""
-        return ti.floor((x - origin) * inv_dx - 0.5).cast(ti.i32)
+        g = (x - origin) * inv_dx - 0.5
+        return ti.Vector([ti.cast(ti.floor(g[d]), ti.i32) for d in ti.static(range(3))])
 
     @ti.func
     def offset(x, origin, inv_dx, base):
-        return (x - origin) * inv_dx - base.cast(real)
+        return (x - origin) * inv_dx - vec3(ti.cast(base[0], real), ti.cast(base[1], real), ti.cast(base[2], real))
 
     @ti.func
     def weights(fx):
@@ -31,15 +32,6 @@ def transfer() -> SimpleNamespace:
     @ti.func
     def weight_slopes(fx, inv_dx):
         return ti.Matrix.cols([fx - 1.5, -2.0 * (fx - 1.0), fx - 0.5]) * inv_dx
-
-    @ti.func
-    def columns(A, zero):
-        """Columns of a 3x3 matrix as vec4. `zero` is a run-time 0: a literal would keep LLVM from vectorising."""
-        return (
-            vec4(A[0, 0], A[1, 0], A[2, 0], zero),
-            vec4(A[0, 1], A[1, 1], A[2, 1], zero),
-            vec4(A[0, 2], A[1, 2], A[2, 2], zero),
-        )
 
     @ti.func
     def p2g(grid: ti.template(), first, ny, nz, fx, q4, a0, a1, a2):
@@ -155,6 +147,6 @@ def transfer() -> SimpleNamespace:
         return vec3(d0 - inv_dx * g0.dot(sv), d1 - inv_dx * g1.dot(sv), d2 - inv_dx * g2.dot(sv))
 
     return SimpleNamespace(
-        cell=cell, offset=offset, columns=columns,
+        cell=cell, offset=offset,
         p2g=p2g, p2g_adjoint=p2g_adjoint, g2p=g2p, g2p_adjoint=g2p_adjoint,
     )  # fmt: skip

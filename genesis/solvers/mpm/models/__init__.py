@@ -7,7 +7,7 @@ docs/mpm.md. Its adjoint is tested by being here (`tests/solvers/test_models.py`
 from collections.abc import Collection
 
 from genesis.errors import GenesisValueError
-from genesis.solvers.mpm.models import corotated, liquid, neohookean
+from genesis.solvers.mpm.models import clamped, corotated, liquid, neohookean, sand, vonmises
 from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Memory, Model
 
 __all__ = ["MODELS", "Memory", "Model", "compiled_models", "register"]
@@ -31,7 +31,10 @@ def register(model: Model) -> None:
     MODELS[model.name] = model
 
 
-for _model in (neohookean.MODEL, corotated.MODEL, liquid.MODEL):
+for _model in (
+    neohookean.MODEL, corotated.MODEL, liquid.MODEL,
+    vonmises.MODEL, vonmises.HARDENED, clamped.MODEL, sand.MODEL, clamped.SNOW,
+):  # fmt: skip
     register(_model)
 
 

@@ -3,39 +3,39 @@
 Source: Stomakhin et al. 2012, "Energetically Consistent Invertible Elasticity", section 3.4.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.math.matrices import matrices
+from genesis.compiler import Functions, per_runtime, ti, traced
+from genesis.math.lanes import Vec
+from genesis.math.matrices import symmetric
+from genesis.math.spectral import PAIRS, axes_of, in_axes, spectral, symmetric_from_axes
+from genesis.solvers.mpm.models.isotropic import pulled_back, volume_strain_of
 from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, solid_speed
 
 
 @per_runtime
 def functions() -> Functions:
-    lay, math = layout(), matrices()
-    vec3, mat3 = lay.vec3, lay.mat3
-    identity, cofactor, polar = math.identity, math.cofactor, math.polar
+    axes = spectral().axes
+
+    @traced
+    def principal(at, m):
+        J1 = volume_strain_of(at.s1)
+        pressure = m[1] * J1 * (1.0 + J1)
+        return Vec(*(2.0 * m[0] * x1 * x + pressure for x, x1 in zip(at.s.parts, at.s1.parts, strict=True)))
 
     @ti.func
     def stress(F, m, h):
-        R = polar(F)
-        J = F.determinant()
-        tau = (2.0 * m[0]) * ((F - R) @ F.transpose()) + (m[1] * J * (J - 1.0)) * identity()
-        return F, tau, h, R
+        at = axes(F)
+        return F, symmetric_from_axes(at.left, principal(at, m)), h, Vec(*at.parts())
 
-    @ti.func
-    def stress_adjoint(F, m, h, aux, gFn, gtau, gh):
-        """dR = R [y]x with (tr(S) 1 - S) y = axial(R^T dF): its transpose is applied to gR."""
-        R = aux
-        J = F.determinant()
-        gF = gFn + (2.0 * m[0]) * (gtau @ F + gtau.transpose() @ (F - R))
-        gF += (m[1] * gtau.trace() * (2.0 * J - 1.0)) * cofactor(F)
-        S = R.transpose() @ F
-        M = R.transpose() @ ((-2.0 * m[0]) * (gtau @ F))
-        axial = vec3(M[2, 1] - M[1, 2], M[0, 2] - M[2, 0], M[1, 0] - M[0, 1])
-        K = S.trace() * identity() - S
-        y = (cofactor(K) @ axial) / K.determinant()
-        gF += R @ mat3([[0.0, -y[2], y[1]], [y[2], 0.0, -y[0]], [-y[1], y[0], 0.0]])
-        gmu = 2.0 * (gtau * ((F - R) @ F.transpose())).sum()
-        return gF, ti.Vector([gmu, gtau.trace() * J * (J - 1.0)]), gh
+    @traced
+    def stress_adjoint(F, m, h, kept, gFn, gtau, gh):
+        at = axes_of(kept)
+        s, s1, J1 = at.s, at.s1, volume_strain_of(at.s1)
+        S = in_axes(at.left, symmetric(gtau), at.left)
+        gJ = m[1] * (1.0 + 2.0 * J1) * S.trace()
+        gs = [2.0 * m[0] * (s[i] + s1[i]) * S[i][i] + gJ * s[(i + 1) % 3] * s[(i + 2) % 3] for i in range(3)]
+        c = [2.0 * m[0] * (1.0 - 1.0 / (s[i] + s[j])) for i, j in PAIRS]
+        gmu = 2.0 * (S[0][0] * s1[0] * s[0] + S[1][1] * s1[1] * s[1] + S[2][2] * s1[2] * s[2])
+        return gFn + pulled_back(at, None, S, None, c, gs), Vec(gmu, J1 * (1.0 + J1) * S.trace()), gh
 
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 

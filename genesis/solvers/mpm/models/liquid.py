@@ -1,25 +1,28 @@
 """Weakly compressible liquid: tau = lambda J (J - 1) 1; a particle keeps its volume ratio J and forgets its shape."""
 
-from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.math.matrices import matrices
+from genesis.compiler import Functions, per_runtime, ti
+from genesis.math.lanes import Vec, lane
+from genesis.math.matrices import cofactor, diagonal, volume_strain
+from genesis.math.spectral import spectral
 from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, fluid_speed
 
 
 @per_runtime
 def functions() -> Functions:
-    real = layout().real
-    identity, cofactor = matrices().identity, matrices().cofactor
+    sp = spectral()
 
     @ti.func
     def stress(F, m, h):
-        J = F.determinant()
-        return ti.pow(J, 1.0 / 3.0) * identity(), (m[1] * J * (J - 1.0)) * identity(), h, identity()
+        J1 = volume_strain(F)
+        edge = 1.0 + sp.expm1(sp.log(1.0 + J1, J1) * (1.0 / 3.0))
+        pressure = m[1] * J1 * (1.0 + J1)
+        return diagonal(edge, edge, edge), diagonal(pressure, pressure, pressure), h, Vec(J1, edge)
 
     @ti.func
-    def stress_adjoint(F, m, h, aux, gFn, gtau, gh):
-        J = F.determinant()
-        gJ = gFn.trace() / 3.0 * ti.pow(J, -2.0 / 3.0) + gtau.trace() * m[1] * (2.0 * J - 1.0)
-        return gJ * cofactor(F), ti.Vector([ti.cast(0.0, real), gtau.trace() * J * (J - 1.0)]), gh
+    def stress_adjoint(F, m, h, kept, gFn, gtau, gh):
+        J1, trace = kept[0], gtau.trace()
+        gJ = gFn.trace() * kept[1] / (3.0 * (1.0 + J1)) + trace * m[1] * (1.0 + 2.0 * J1)
+        return cofactor(F) * gJ, Vec(lane(), trace * J1 * (1.0 + J1)), gh
 
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 

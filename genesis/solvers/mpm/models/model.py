@@ -12,6 +12,10 @@ FIRST_NUMBERS = ("E", "nu", "rho")
 """The first numbers of every model: Young's modulus (Pa), Poisson's ratio, density (kg/m^3)."""
 
 
+KEPT = 32
+"""Lane values that a model's stress may keep for its adjoint."""
+
+
 class Memory(NamedTuple):
     """One value that a particle keeps from substep to substep beside F."""
 
@@ -24,15 +28,18 @@ class Memory(NamedTuple):
 class Model(NamedTuple):
     """A constitutive model. `functions` makes, once for each runtime, the two functions of kernels
 
-        stress(F, m, h)                             -> F', tau, h', aux
-        stress_adjoint(F, m, h, aux, gF', gtau, gh') -> gF, gm, gh
+        stress(F, m, h)                              -> F', tau, h', kept
+        stress_adjoint(F, m, h, kept, gF', gtau, gh') -> gF, gm, gh
 
-    F       3x3, the trial deformation gradient (1 + dt C) F_old; F' what the particle keeps of it
-    m       vector (mu, lambda, own numbers ...): Lame's parameters of E and nu (Pa), and the numbers after E, nu, rho
-    h, h'   vector, the memory before and after the substep, flat; of one entry, 0, where `memory` is empty
-    tau     3x3, Kirchhoff stress, Pa
-    aux     3x3, whatever the adjoint wants again, so that nothing is computed twice
-    g*      cotangents, of the same shapes
+    They work on lanes (`genesis.math.lanes`): several particles of one body side by side, one on a GPU.
+
+    F       Mat, the trial deformation gradient (1 + dt C) F_old; F' what the particle keeps of it
+    m       Vec (mu, lambda, own numbers ...): Lame's parameters of E and nu (Pa), and the numbers after E, nu, rho.
+            Its components may be plain reals, the same for all lanes, or lane values
+    h, h'   Vec, the memory before and after the substep, flat; without components where `memory` is empty
+    tau     Mat, Kirchhoff stress, Pa
+    kept    Vec of at most KEPT lane values: whatever the adjoint wants again, so that nothing is computed twice
+    g*      cotangents, of the same shapes; gtau need not be symmetric
     """
 
     name: str

@@ -4,25 +4,27 @@ Source: Bonet and Wood 2008, "Nonlinear Continuum Mechanics for Finite Element A
 """
 
 from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.matrices import matrices
+from genesis.math.lanes import Vec
+from genesis.math.matrices import cofactor, plus, stretch_strain, symmetric, volume_strain
+from genesis.math.spectral import spectral
 from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, solid_speed
 
 
 @per_runtime
 def functions() -> Functions:
-    identity, cofactor = matrices().identity, matrices().cofactor
+    log = spectral().log
 
     @ti.func
     def stress(F, m, h):
-        tau = m[0] * (F @ F.transpose() - identity()) + (m[1] * ti.log(F.determinant())) * identity()
-        return F, tau, h, identity()
+        J1 = volume_strain(F)
+        log_J = log(1.0 + J1, J1)
+        return F, plus(stretch_strain(F) * m[0], m[1] * log_J), h, Vec(J1, log_J)
 
     @ti.func
-    def stress_adjoint(F, m, h, aux, gFn, gtau, gh):
-        J = F.determinant()
-        gF = gFn + m[0] * ((gtau + gtau.transpose()) @ F) + (m[1] * gtau.trace() / J) * cofactor(F)
-        gmu = (gtau * (F @ F.transpose())).sum() - gtau.trace()
-        return gF, ti.Vector([gmu, gtau.trace() * ti.log(J)]), gh
+    def stress_adjoint(F, m, h, kept, gFn, gtau, gh):
+        S, trace = symmetric(gtau), gtau.trace()
+        gF = gFn + (S @ F) * (2.0 * m[0]) + cofactor(F) * (m[1] * trace / (1.0 + kept[0]))
+        return gF, Vec(S.dot(stretch_strain(F)), trace * kept[1]), gh
 
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 
