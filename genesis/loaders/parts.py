@@ -47,6 +47,18 @@ def check_solimp(what: str, row: Sequence[float]) -> None:
         raise GenesisValueError(f"{what} must be five finite numbers, got {tuple(row)}. Usual are {DEFAULT_SOLIMP}.")
 
 
+def check_solimp_range(what: str, row: Sequence[float]) -> None:
+    """Raise unless d_min, d_max, width, midpoint and power are within the ranges that have a meaning: asked of those that
+    a user sets, where a file's are bounded."""
+    d_min, d_max, width, middle, power = row
+    parts = 0 <= d_min <= 1 and 0 <= d_max <= 1 and 0 <= middle <= 1
+    if not (parts and 0 <= width < math.inf and 1 <= power < math.inf):
+        raise GenesisValueError(
+            f"{what} must have d_min, d_max and midpoint from 0 to 1, width >= 0 and power >= 1, got {tuple(row)}. "
+            f"The usual one is {DEFAULT_SOLIMP}."
+        )
+
+
 def _empty(columns: int) -> np.ndarray:
     return np.zeros((0, columns))
 

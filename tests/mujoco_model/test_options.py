@@ -238,7 +238,7 @@ def test_inverse_weights_are_refreshed_on_request():
         ("set_dofs_limit_solimp", (0.9, 0.95, 0.001, 0.5, 0.5)),
     ],
 )
-def test_setters_refuse_what_files_refuse(call, row):
+def test_setters_refuse_what_has_no_meaning(call, row):
     scene = gs.Scene(rigid_options=gs.options.RigidOptions(contact=gs.options.MujocoContact()))
     robot = scene.add_entity(gs.morphs.Robot(name="pendulum"))
     scene.build()

@@ -21,6 +21,7 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
+from genesis.loaders.parts import check_solimp_range
 
 MODEL = ("rigid", "model")
 
@@ -259,6 +260,9 @@ class RigidParameters(ArticulatedBody):
                     f"{old.what} must be zero at free joints, got {packed.max().item():.4g}. "
                     "Choose other degrees of freedom with dofs_idx_local."
                 )
+        if parameter_name.endswith("solimp"):
+            for row in plain_of(tensor).detach().double().reshape(-1, tensor.shape[-1]).unique(dim=0).tolist():
+                check_solimp_range(old.what, row)
         values.set_parameters(MODEL, {place: changed})
 
     def _place_of(self, parameter_name: str) -> int:
