@@ -48,8 +48,8 @@ def check_solimp(what: str, row: Sequence[float]) -> None:
 
 
 def check_solimp_range(what: str, row: Sequence[float]) -> None:
-    """Raise unless d_min, d_max, width, midpoint and power are within the ranges that have a meaning: asked of those that
-    a user sets, where a file's are bounded."""
+    """Raise unless d_min, d_max, width, midpoint and power are within the ranges that have a meaning: of numbers that a
+    user sets; a file's are bounded."""
     d_min, d_max, width, middle, power = row
     parts = 0 <= d_min <= 1 and 0 <= d_max <= 1 and 0 <= middle <= 1
     if not (parts and 0 <= width < math.inf and 1 <= power < math.inf):
