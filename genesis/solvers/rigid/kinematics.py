@@ -64,6 +64,7 @@ from genesis.solvers.rigid.spatial import (
     about_origin,
     axis_rotation,
     momentum,
+    mujoco_matrix,
     outer_off,
     quaternion_matrix,
     spatial,
@@ -75,6 +76,7 @@ from genesis.solvers.rigid.spatial import (
 def kinematics(features: Features, mocap: bool = False) -> Functions:
     """`mocap`: there are mocap bodies."""
     gr, mo = grounds(features), mocaps() if mocap else None
+    matrix_of = quaternion_matrix if isinstance(features, Features) else mujoco_matrix  # of MuJoCo's model
 
     @ti.func
     def origin(a: ti.template(), s, b, l, R: ti.template()):
@@ -108,7 +110,7 @@ def kinematics(features: Features, mocap: bool = False) -> Functions:
                 m = at.link(a, l, MOCAP)
                 if m >= 0:
                     p = mo.pos(a, b, m)
-                    R = quaternion_matrix(mo.quat(a, b, m))
+                    R = matrix_of(mo.quat(a, b, m))
                     o = copy(p)
             at.put(a, a.trace, at.trace_at(a, s, b, l, ORIGIN), o)
             p -= o
@@ -126,7 +128,7 @@ def kinematics(features: Features, mocap: bool = False) -> Functions:
             anchor = at.dof_vector(a, j, ANCHOR)
             if kind == BALL:
                 pivot = p + R @ anchor
-                R = R @ quaternion_matrix(at.get4(a, a.q, at.q_at(a, s, b, first)))
+                R = R @ matrix_of(at.get4(a, a.q, at.q_at(a, s, b, first)))
                 p = pivot - R @ anchor
                 turn = spatial()
                 for c in ti.static(range(3)):

@@ -113,8 +113,18 @@ def axis_rotation(a, angle):
 
 @traced
 def quaternion_matrix(q):
-    """Rotation matrix of q / |q|. Zeros are exact, whatever the compiler fuses, and that of a unit quaternion is
-    MuJoCo's to the last bit: of bodies that stand straight on each other rounding decides which features touch."""
+    """Rotation matrix of q / |q|. Its small entries have digits of their own, so small turns are exact."""
+    n = value(2.0 / q.dot(q))
+    w, x, y, z = q[0], q[1], q[2], q[3]
+    return Mat(Vec(1.0 - n * (y * y + z * z), n * (x * y - w * z), n * (x * z + w * y)),
+               Vec(n * (x * y + w * z), 1.0 - n * (x * x + z * z), n * (y * z - w * x)),
+               Vec(n * (x * z - w * y), n * (y * z + w * x), 1.0 - n * (x * x + y * y)))  # fmt: skip
+
+
+@traced
+def mujoco_matrix(q):
+    """The same. Zeros are exact, whatever the compiler fuses; that of a unit quaternion is MuJoCo's to the last bit:
+    of bodies that stand straight on each other rounding decides which features touch."""
     squared = value(q.dot(q))
     n = where(absolute(squared - 1.0) < 2e-15, 0.0 * squared + 1.0, 1.0 / squared)
     w, x, y, z = q[0], q[1], q[2], q[3]
