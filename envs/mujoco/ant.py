@@ -19,7 +19,7 @@ class AntV5(MujocoTask):
     world frame) and angular velocity (rad/s, the torso's frame), the joints' velocities (8, rad/s), and of 13 bodies
     torque (N m) and force (N) of contacts (78), clipped to `contact_force_range`. With
     `exclude_current_positions_from_observation=False` the torso's x and y (m) come first, and
-    `include_cfrc_ext_in_observation=False` leaves the contacts out.
+    `include_cfrc_ext_in_observation=False` leaves the contacts out. Contacts have no gradient, here and in the reward.
     Reward, per step: velocity along +x (m/s), 1 while the torso's height is in [0.2, 1] m, -0.5 times the squared
     length of the action, -5e-4 times the sum of the squared clipped torques and forces.
     Start: the model's pose, every number of qpos within +-0.1, velocities normal with deviation 0.1. Terminated when
@@ -58,8 +58,8 @@ class AntV5(MujocoTask):
         return state.position("torso")[:, :2]
 
     def contact_forces(self) -> torch.Tensor:
-        """(B, 78) clipped."""
-        return self.last().contact_forces().flatten(1).clamp(*self.options["contact_force_range"])
+        """(B, 78) clipped. Without gradient: they rise from -1 to 1 N within micrometres; no slope holds for longer."""
+        return self.last().contact_forces().flatten(1).clamp(*self.options["contact_force_range"]).detach()
 
     def observe(self) -> torch.Tensor:
         """See the class."""
