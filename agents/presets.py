@@ -134,8 +134,8 @@ _MUJOCO_TASKS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "genesis-mujoco/Humanoid-v5": (128, _steps(1250, 128, 16), _LARGE | {"window": 16}),
     "genesis-mujoco/HumanoidStandup-v5": (128, _steps(1250, 128, 16), _LARGE | {"window": 16}),
 }
-"""Of SHAC in Gymnasium's tasks: environments, steps and what is beside `_MUJOCO`. Measured with the bound in Hopper,
-Walker2d and HalfCheetah (docs/decisions.md, 46), without it in Ant (docs/benchmarks.md), in the others not at all."""
+"""Of SHAC in Gymnasium's tasks: environments, steps and what is beside `_MUJOCO`. Measured in Hopper, Walker2d and
+HalfCheetah (docs/decisions.md, 46) and in Ant (docs/benchmarks.md), in the others not at all."""
 _MUJOCO_SHAC = {env: Preset(n, steps, _MUJOCO | hyper) for env, (n, steps, hyper) in _MUJOCO_TASKS.items()}
 _MUJOCO_SAPO = {env: Preset(n, steps, _BOUND | hyper) for env, (n, steps, hyper) in _MUJOCO_TASKS.items()}
 """The same batches, windows and nets; not measured."""

@@ -65,6 +65,10 @@ PLASTIC_NUMBERS = {
 """Of ElastoPlastic, beside E, nu and rho; those of its kind are its `numbers`, in this order."""
 
 
+ELASTIC = {"corotation": "corotated", "neohooken": "neohookean"}
+"""Names of elastic solids -> their constitutive models."""
+
+
 class MPM:
     """Materials of the particle solver."""
 
@@ -77,11 +81,11 @@ class MPM:
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            choice("Elastic.model", self.model, ("corotation", "neohooken"))
+            choice("Elastic.model", self.model, tuple(ELASTIC))
 
         @property
         def constitutive_model(self) -> str:
-            return "corotated" if self.model == "corotation" else "neohookean"
+            return ELASTIC[self.model]
 
     @record
     class Muscle(ParticleMaterial):
@@ -102,12 +106,12 @@ class MPM:
             if self.stiffness is None:
                 assign(self, "stiffness", self.E)
             super().__post_init__()
-            choice("Muscle.model", self.model, ("corotation", "neohooken"))
+            choice("Muscle.model", self.model, tuple(ELASTIC))
             assign(self, "n_groups", integer("Muscle.n_groups", self.n_groups, 1))
 
         @property
         def constitutive_model(self) -> str:
-            return "corotated" if self.model == "corotation" else "neohookean"
+            return ELASTIC[self.model]
 
     @record
     class ElastoPlastic(ParticleMaterial):

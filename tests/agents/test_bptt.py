@@ -10,6 +10,7 @@ from agents.bptt import BPTT, BPTTConfig
 from agents.core.evaluation import evaluate
 from agents.core.normaliser import Normaliser
 from agents.core.returns import segment_discounts, window_return
+from tests.agents.differences import check_gradient
 from tests.envs.point_mass import make
 
 
@@ -55,21 +56,7 @@ def test_gradient_of_the_objective_against_finite_differences():
         window = agent._roll_out(env, observation)
         return window_return(window.reward, window.done, window.valid, agent.config.gamma)
 
-    parameters = list(agent.policy.parameters())
-    gradients = torch.autograd.grad(objective(), parameters)
-    step = 1e-5
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        for index in range(parameter.numel()):
-            flat = parameter.data.view(-1)
-            middle = flat[index].item()
-            values = []
-            for shift in (step, -step):
-                flat[index] = middle + shift
-                with torch.no_grad():
-                    values.append(objective().item())
-            flat[index] = middle
-            numeric = (values[0] - values[1]) / (2 * step)
-            assert gradient.view(-1)[index].item() == pytest.approx(numeric, rel=1e-6, abs=1e-9)
+    check_gradient(agent.policy, objective, rel=1e-6)
 
 
 def weights(agent):

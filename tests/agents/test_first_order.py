@@ -12,6 +12,7 @@ from agents.core.adjoint import AdjointProbe, growth
 from agents.core.distributed import world_size
 from agents.ivw import covariance, first_order, first_order_weight
 from agents.shac import SHAC
+from tests.agents.differences import check_gradient
 from tests.envs.point_mass import make
 
 SMALL = {"hidden": (4,), "critic_hidden": (5,), "critic_passes": 2}
@@ -121,21 +122,7 @@ def test_gradient_of_the_actor_against_finite_differences(name):
             return agent._actor_loss(rolled[0], agent._soft_reward(rolled[0].reward, rolled[1]))
         return agent._actor_loss(rolled)
 
-    parameters = list(agent.policy.parameters())
-    gradients = torch.autograd.grad(objective(), parameters)
-    step = 1e-5
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        for index in range(parameter.numel()):
-            flat = parameter.data.view(-1)
-            middle = flat[index].item()
-            values = []
-            for shift in (step, -step):
-                flat[index] = middle + shift
-                with torch.no_grad():
-                    values.append(objective().item())
-            flat[index] = middle
-            numeric = (values[0] - values[1]) / (2 * step)
-            assert gradient.reshape(-1)[index].item() == pytest.approx(numeric, rel=2e-6, abs=1e-9)
+    check_gradient(agent.policy, objective, rel=2e-6)
 
 
 @pytest.mark.parametrize("name", WINDOWS)

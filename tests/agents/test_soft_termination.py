@@ -10,6 +10,7 @@ import genesis as gs
 from agents import AGENTS
 from agents.core.adjoint import CotangentBound
 from agents.core.returns import segment_discounts, survival_probability, td_lambda, window_return
+from tests.agents.differences import check_gradient
 from tests.envs.point_mass import PointMass, make
 
 exact = pytest.mark.precision("64")
@@ -181,21 +182,7 @@ def test_gradient_of_the_actor_against_differences(name, monkeypatch):
         extra = (agent._soft_reward(window.reward, rolled[1]),) if name == "sapo" else ()
         return agent._actor_loss(window, *extra)
 
-    parameters = list(agent.policy.parameters())
-    gradients = torch.autograd.grad(objective(), parameters)
-    step = 1e-5
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        for index in range(parameter.numel()):
-            flat = parameter.data.view(-1)
-            middle = flat[index].item()
-            ends = []
-            for shift in (step, -step):
-                flat[index] = middle + shift
-                with torch.no_grad():
-                    ends.append(objective().item())
-            flat[index] = middle
-            numeric = (ends[0] - ends[1]) / (2 * step)
-            assert gradient.reshape(-1)[index].item() == pytest.approx(numeric, rel=5e-6, abs=1e-9)
+    check_gradient(agent.policy, objective, rel=5e-6)
 
 
 def test_a_termination_pulls_back_from_the_edge():
