@@ -134,9 +134,10 @@ def test_cameras_of_a_stopped_toolkit_are_refused():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads and memory are read from Linux' /proc")
 def test_a_stopped_toolkit_keeps_neither_threads_nor_memory():
-    """Neither after a backward pass, nor where a scene and a tensor with its graph are still held."""
+    """Not even where a scene and a tensor with its graph, after a backward pass, are still held."""
     program = """
-    import gc, os
+    import ctypes, gc, os
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", int)
     def cycle():
         gs.init(backend=gs.cpu, logging_level="error")
         scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True),
@@ -152,16 +153,16 @@ def test_a_stopped_toolkit_keeps_neither_threads_nor_memory():
         return scene, height
     def used():
         gc.collect()
+        trim(0)  # memory that is free, but that the C library keeps, is nobody's
         status = open("/proc/self/status").read()
         return len(os.listdir("/proc/self/task")), int(status.split("VmRSS:")[1].split()[0]) / 1024
     cycle()
     begin = used()
-    cycle()
-    held = cycle()
+    (scene, height), _ = cycle(), cycle()
     end = used()
     print(end[0] - begin[0], (end[1] - begin[1]) / 2)
     gs.init(backend=gs.cpu, logging_level="error")
-    for call in (held[0].step, held[1].backward):
+    for call in (scene.step, height.backward):
         try:
             call()
         except gs.GenesisException as error:
@@ -169,7 +170,7 @@ def test_a_stopped_toolkit_keeps_neither_threads_nor_memory():
     """
     out, err = run(program)
     (threads, megabytes), *said = (line.split() for line in out.splitlines())
-    assert threads == "0" and float(megabytes) < 5, "22 MB and six threads belong to a compiler"
+    assert threads == "0" and float(megabytes) < 10, "22 MB and six threads belong to a compiler"
     refused = "a scene must be used under the gs.init that it was built under, got a call after gs.destroy()."
     assert [" ".join(line).startswith(refused) for line in said] == [True] * 2 and err == ""
 
