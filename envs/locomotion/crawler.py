@@ -30,7 +30,7 @@ ACTION_WEIGHT = 0.05
 
 
 class Crawler(DifferentiableVectorEnv):
-    """Crawl along +x: a soft block (neo-Hookean, 30 x 10 x 10 cm, Young's modulus 20 kPa) on the ground, of eight muscles.
+    """Crawl along +x: a block of eight soft muscles (neo-Hookean, 30 x 10 x 10 cm, 20 kPa) on the ground.
 
     The muscles are its four quarters along x, each with a lower and an upper half; their fibres run along x. The ground
     has a friction coefficient of 1. 1,024 particles, 33 grid nodes per metre. The track is 2 m long and ends at a wall.
@@ -60,9 +60,7 @@ class Crawler(DifferentiableVectorEnv):
         room = 3 / self.GRID_DENSITY + 0.001
         behind = 0.5 * BODY_SIZE[0] + 0.1
         scene = gs.Scene(
-            sim_options=gs.options.SimOptions(
-                dt=CONTROL_DT, substeps=self.SUBSTEPS, requires_grad=self.differentiable
-            ),
+            sim_options=gs.options.SimOptions(dt=CONTROL_DT, substeps=self.SUBSTEPS, requires_grad=self.differentiable),
             mpm_options=gs.options.MPMOptions(
                 grid_density=self.GRID_DENSITY,
                 lower_bound=(-behind - room, -ASIDE - room, -room),

@@ -62,9 +62,7 @@ class RollingFlat(DifferentiableVectorEnv):
 
     single_action_space = Box(-1.0, 1.0, (3,), np.float32)
 
-    def __init__(
-        self, num_envs: int = 1, max_episode_steps: int | None = None, **options: Unpack[BatchOptions]
-    ):
+    def __init__(self, num_envs: int = 1, max_episode_steps: int | None = None, **options: Unpack[BatchOptions]):
         """Builds the scene; see `DifferentiableVectorEnv`."""
         self.pin: Any = None
         super().__init__(num_envs, max_episode_steps, **options)
