@@ -33,7 +33,7 @@ class Crawler(DifferentiableVectorEnv):
     """Crawl along +x: a block of eight soft muscles (neo-Hookean, 30 x 10 x 10 cm, 20 kPa) on the ground.
 
     The muscles are its four quarters along x, each with a lower and an upper half; their fibres run along x. The ground
-    has a friction coefficient of 1. 1,024 particles, 33 grid nodes per metre. The track is 2 m long and ends at a wall.
+    has a friction coefficient of 1. 1,029 particles, 33 grid nodes per metre. The track is 2 m long and ends at a wall.
 
     Action (8,), in [-1, 1]: activations in units of 0.25, of the lower muscles from the rear to the front, then of the
     upper ones; negative ones lengthen. The fibres' stiffness is 20 kPa: a free muscle at rest is 0.86 and

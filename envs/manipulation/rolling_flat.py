@@ -29,6 +29,7 @@ PIN_START = 0.1  # m, half-width along x
 PIN_REACH = 0.25  # m from the origin along x
 PIN_GAP, PIN_CLEARANCE = 0.015, 0.10  # m: between pin and table at least, between pin and block's top at most
 
+ACTION_WEIGHT = 0.001
 FLAT = 0.33  # mean height in units of the block's height at the start, below which the reward is doubled
 LENGTH = 0.1  # m, the unit of lengths in observations
 
@@ -36,8 +37,8 @@ LENGTH = 0.1  # m, the unit of lengths in observations
 class RollingFlat(DifferentiableVectorEnv):
     """Press and roll a block of dough (von Mises' plasticity, 30 x 30 x 12.5 cm) flat with a pin.
 
-    Bodies, reward and actions are those of Rewarped's RollingFlat (Xing et al. 2025): density 1 kg/m^3, Young's modulus
-    5 kPa, yield stress 50 Pa, gravity 90 m/s^2, control steps of 2 ms; 2,527 particles, 48 grid nodes per metre. The
+    Bodies, actions and reward (but for its last term) are those of Rewarped's RollingFlat (Xing et al. 2025): density 1 kg/m^3, Young's modulus
+    5 kPa, yield stress 50 Pa, gravity 90 m/s^2, control steps of 2 ms; 2,592 particles, 48 grid nodes per metre. The
     pin has a radius of 3 cm and a straight part of 40 cm, along y at the start.
 
     Action (3,), in [-1, 1]: velocity of the pin along x and z (up) in units of 5 m/s (1 cm in a control step), its turn
@@ -46,10 +47,11 @@ class RollingFlat(DifferentiableVectorEnv):
     Observation (10 + N * 3,), lengths in units of 10 cm. "state" (10,): the dough's centre; the pin's place along x and
     z; its axis' x and y; its velocity along x and z and its turn, in those of the action. "particles" (N, 3), N = 250
     of the dough, always the same: their place from the pin's along x, along y, their height over the table.
-    Reward, per step: (1 / (1 + d))^2, doubled where d <= 0.33, minus the variance of the particles' heights (m^2); d is
-    their mean height in units of 12.5 cm. Dough that nobody has touched has 0.44; d = 0.33 is a kink: a jump.
+    Reward, per step: (1 / (1 + d))^2, doubled where d <= 0.33, minus the variance of the particles' heights (m^2), minus
+    0.001 times the squared action; d is the mean height in units of 12.5 cm. Dough that nobody has touched has 0.44;
+    d = 0.33 is a kink: a jump.
     Start: the dough's centre within +-5 cm of the origin along x and y, its length along x up to 10 % longer or shorter
-    and its width along y shorter or longer by as much, its volume the same; the pin within +-10 cm along x, 2 cm over
+    and its width along y shorter or longer by as much, its volume the same; the pin within +-10 cm along x, 5 mm over
     it.
     `info`: `flatness` (d), `success` (d <= 0.33). Never terminated.
     """
@@ -169,7 +171,9 @@ class RollingFlat(DifferentiableVectorEnv):
         heights = self._particles()[..., 2]
         height = heights.mean(dim=1) / BLOCK_SIZE[2]
         near = (1.0 + height).pow(-2)
-        return torch.where(height <= FLAT, 2.0 * near, near) - heights.var(dim=1, unbiased=False)
+        effort = self.action.as_subclass(torch.Tensor).square().sum(dim=1)
+        flatness = torch.where(height <= FLAT, 2.0 * near, near) - heights.var(dim=1, unbiased=False)
+        return flatness - ACTION_WEIGHT * effort
 
     def terminated(self) -> torch.Tensor:
         """Never."""
@@ -182,7 +186,7 @@ class RollingFlat(DifferentiableVectorEnv):
 
     @property
     def _pin_start(self) -> float:
-        return BLOCK_SIZE[2] + self.PIN_RADIUS + 0.02
+        return BLOCK_SIZE[2] + self.PIN_RADIUS + 0.005
 
     @property
     def _pin_top(self) -> float:
