@@ -37,9 +37,9 @@ LENGTH = 0.1  # m, the unit of lengths in observations
 class RollingFlat(DifferentiableVectorEnv):
     """Press and roll a block of dough (von Mises' plasticity, 30 x 30 x 12.5 cm) flat with a pin.
 
-    Bodies, actions and reward (but for its last term) are those of Rewarped's RollingFlat (Xing et al. 2025): density 1 kg/m^3, Young's modulus
-    5 kPa, yield stress 50 Pa, gravity 90 m/s^2, control steps of 2 ms; 2,592 particles, 48 grid nodes per metre. The
-    pin has a radius of 3 cm and a straight part of 40 cm, along y at the start.
+    Bodies, actions and reward (but for its last term) are those of Rewarped's RollingFlat (Xing et al. 2025): density
+    1 kg/m^3, Young's modulus 5 kPa, yield stress 50 Pa, gravity 90 m/s^2, control steps of 2 ms; 2,592 particles, 48
+    grid nodes per metre. The pin has a radius of 3 cm and a straight part of 40 cm, along y at the start.
 
     Action (3,), in [-1, 1]: velocity of the pin along x and z (up) in units of 5 m/s (1 cm in a control step), its turn
     about z in units of 26.2 rad/s (3 degrees). It stops 1.5 cm over the table, 10 cm over the block's height, and 25 cm
@@ -47,9 +47,9 @@ class RollingFlat(DifferentiableVectorEnv):
     Observation (10 + N * 3,), lengths in units of 10 cm. "state" (10,): the dough's centre; the pin's place along x and
     z; its axis' x and y; its velocity along x and z and its turn, in those of the action. "particles" (N, 3), N = 250
     of the dough, always the same: their place from the pin's along x, along y, their height over the table.
-    Reward, per step: (1 / (1 + d))^2, doubled where d <= 0.33, minus the variance of the particles' heights (m^2), minus
-    0.001 times the squared action; d is the mean height in units of 12.5 cm. Dough that nobody has touched has 0.44;
-    d = 0.33 is a kink: a jump.
+    Reward, per step: (1 / (1 + d))^2, doubled where d <= 0.33, minus the variance of the particles' heights (m^2),
+    minus 0.001 times the squared action; d is the mean height in units of 12.5 cm. Dough that nobody has touched has
+    0.44; d = 0.33 is a kink: a jump.
     Start: the dough's centre within +-5 cm of the origin along x and y, its length along x up to 10 % longer or shorter
     and its width along y shorter or longer by as much, its volume the same; the pin within +-10 cm along x, 5 mm over
     it.
