@@ -23,6 +23,7 @@ COLUMNS, LAYERS = 4, 2  # of muscles, along x and from below
 GROUPS = COLUMNS * LAYERS
 
 START = 0.02  # m, half-width along x and y
+START_SPEED = 0.05  # m/s, half-width along x and y
 ASIDE = 0.15  # m from the middle of the track to its walls
 HIGHEST = 0.3  # m
 BAR = 0.5  # body lengths per second that count as success
@@ -42,7 +43,7 @@ class Crawler(DifferentiableVectorEnv):
     velocity (0.3 m/s; 3); the activations, in units of 0.25.
     Reward, per step: the centre's velocity along x (body lengths, 30 cm, per second), minus 0.05 times the mean of the
     squared actions.
-    Start: at rest, within +-2 cm of the origin along x and y.
+    Start: within +-2 cm of the origin along x and y, with a velocity within +-5 cm/s along both.
     `info`: `distance` (m, along x from the start), `speed` (body lengths per second since the start), `success` (a
     speed of at least half a body length per second). Never terminated.
     """
@@ -95,6 +96,8 @@ class Crawler(DifferentiableVectorEnv):
         place = self.tensor(draw.uniform(-START, START, (2,)))
         height = torch.full_like(place[:, :1], 0.5 * BODY_SIZE[2])
         self.body.set_position(torch.cat([place, height], dim=1), envs_idx=envs_idx)
+        velocity = self.tensor(draw.uniform(-START_SPEED, START_SPEED, (2,)))
+        self.body.set_velocity(torch.cat([velocity, torch.zeros_like(height)], dim=1), envs_idx=envs_idx)
         return {"start": place[:, 0]}
 
     def add_camera(self) -> gs.Camera:

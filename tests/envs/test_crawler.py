@@ -44,6 +44,6 @@ def test_a_body_without_activations_rests():
     env.reset(seed=0)
     for _ in range(50):
         reward, info = env.step(torch.zeros(1, 8))[1::3]
-    assert abs(info["distance"][0]) < 2e-3 and abs(reward[0]) < 0.02 and not info["success"][0]
+    assert abs(info["distance"][0]) < 5e-3 and abs(reward[0]) < 0.02 and not info["success"][0]
     assert info["speed"][0] == pytest.approx(info["distance"][0].item() / (50 * 0.02 * 0.3), rel=1e-3, abs=1e-6)
     assert crawler.BAR == 0.5
