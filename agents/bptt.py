@@ -44,6 +44,9 @@ class BPTTConfig(NetConfig):
     """Learning rate at the end; linear in between."""
     betas: tuple[float, float] = bounded((0.7, 0.95), BETAS)
     """Adam's decay rates of the first and second moment."""
+    survival_width: float = bounded(0.02, RATE)
+    """Distance (m, rad) from a bound that ends the task, over which the probability of survival falls, which weights
+    all rewards that come later; 0: none."""
     max_grad_norm: float = bounded(1.0, POSITIVE)
     """Global gradient norm beyond which a gradient is scaled down."""
     hidden: tuple[int, ...] = bounded((64, 64), WIDTHS)
@@ -79,7 +82,8 @@ class BPTT(Agent):
         observation = self.start(env)
         watch = Stopwatch(env)
         window = self._roll_out(env, observation)
-        loss = -window_return(window.reward, window.done, window.valid, self.config.gamma)
+        survival = window.survival(self.config.survival_width)
+        loss = -window_return(window.reward, window.done, window.valid, self.config.gamma, survival=survival)
         watch.lap("forward")
         self.optimiser.learning_rate = linear_schedule(
             self.config.learning_rate, self.config.final_learning_rate, self.progress()

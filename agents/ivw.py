@@ -103,7 +103,8 @@ class IVW(TargetAgent):
     def _score(self, window: Window, x: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """gamma^(t - t_seg) / (N H) (y_t - V'(s_t)), (H, B, 1)."""
         value = self.target(x.reshape(-1, self.observation_size))[0].reshape(target.shape)
-        discount = segment_discounts(window.done, self.config.gamma).to(target.dtype) / target.numel()
+        survival = window.survival(self.config.survival_width)
+        discount = segment_discounts(window.done, self.config.gamma, survival).to(target.dtype) / target.numel()
         return torch.where(window.valid, discount * (target - value), 0.0)[..., None]
 
 

@@ -1,6 +1,7 @@
 """The base of every environment: it owns stepping, resets, truncation, randomness and the two interfaces of a task."""
 
 import logging
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,13 +14,13 @@ from gymnasium.vector.utils import batch_space
 from typing_extensions import Unpack
 
 import genesis as gs
-from envs import checks, interface, snapshot
+from envs import checks, cotangents, interface, snapshot
 from envs.clock import SimulatorClock
 from envs.options import BatchOptions, completed
 from envs.parts import check_parts
 from envs.step_cache import StepCache
 from envs.streams import Draw, Streams
-from genesis.errors import GenesisRuntimeError, GenesisValueError
+from genesis.errors import GenesisRuntimeError
 from genesis.grad.modes import ordinary
 
 _LOG = logging.getLogger("genesis")
@@ -40,7 +41,8 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
     episodes into `info["final_obs"]` as an object array; on the torch interface it is a dense, differentiable
     (num_envs, O) tensor with every row's observation before any reset, in every step. `info["final_info"]` likewise
     holds what `measure` gave before the reset. `info["episode_return"]` and `info["episode_length"]` are valid where
-    `info["_episode_return"]` is set: in the step that ends an episode.
+    `info["_episode_return"]` is set: in the step that ends an episode. With `differentiable=True`, `info["margins"]`
+    (num_envs, k) is what `margins` gave before any reset, of tasks that have some.
 
     A row whose simulated state is no longer finite is put back to the scene's initial state before `observe` and
     `reward` run; it is terminated with reward 0 and reported in `info["nonfinite"]`. No other row is touched, forward
@@ -116,6 +118,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         self._returns = torch.zeros(num_envs, dtype=self.dtype, device=self.device)
         self._pending = torch.zeros(num_envs, dtype=torch.bool, device=self.device)
         self._clock, self._step_cache = SimulatorClock(), StepCache()
+        self._pull: cotangents.Change | None = None
         self.scene = self.build_scene()
         if isinstance(self.scene, gs.Scene):
             self.metadata["render_fps"] = round(1 / self.scene.dt)
@@ -159,6 +162,11 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
     def terminated(self) -> torch.Tensor:
         """Whether the task ended, (num_envs,) bool; time limits are the base's matter."""
         raise NotImplementedError
+
+    def margins(self) -> torch.Tensor | None:
+        """How far inside (num_envs, k) of each bound whose crossing ends the task, m or rad; differentiable, so that
+        agents see the edge. None: the task has no such bounds."""
+        return None
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """Named numbers or flags (num_envs, ...) for `info`; `success` (bool) is what `scripts.evaluate` counts."""
@@ -234,9 +242,10 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
                 nonfinite = nonfinite & ~restarting
                 self._begin_episodes(restarting)
             observation, measured = self._observation(), self.measure()
-            reward = self._checked(self.reward(), "reward")
-            terminated = self._checked(self.terminated(), "terminated") | nonfinite
-            truncated = self._out_of_time()
+            reward = checks.shaped(self.reward(), (self.num_envs,), "reward")
+            terminated = checks.shaped(self.terminated(), (self.num_envs,), "terminated") | nonfinite
+            margins = self.margins() if self.differentiable else None
+            truncated = self.elapsed >= (self.max_episode_steps or math.inf)
             if restarting is not None:
                 terminated, truncated = terminated & ~restarting, truncated & ~restarting
             if restarting is not None or failed is not None:
@@ -254,10 +263,9 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
                 observation = torch.where(done[:, None], self._observation(), observation)
                 measured = self.measure()
         self._pending = torch.zeros_like(done) if same_step else done
-        always = torch.ones_like(done)
-        info.update(interface.infos({**measured, "nonfinite": nonfinite}, always, self.output))
-        outputs = (interface.convert(x, self.output) for x in (observation, reward, terminated, truncated))
-        return *outputs, info
+        measured = {**measured, "nonfinite": nonfinite} | ({} if margins is None else {"margins": margins})
+        info.update(interface.infos(measured, torch.ones_like(done), self.output))
+        return *(interface.convert(x, self.output) for x in (observation, reward, terminated, truncated)), info
 
     @ordinary
     def render(self) -> tuple[np.ndarray, ...]:
@@ -307,6 +315,11 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         self.episode = {name: value.detach() for name, value in self.episode.items()}
         self.action = self.action.detach()
         self._delayed = [action.detach() for action in self._delayed]
+
+    def pull_through(self, change: cotangents.Change | None) -> None:
+        """In the steps to come a cotangent (num_envs, ...) of a tensor of the state after a step, all its parts added
+        up, is pulled back as `change` makes it, which may bound single environments; None: as it is."""
+        self._pull = change
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the future depends on, as tensors and plain numbers; for `load_state_dict`."""
@@ -377,7 +390,9 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         """
         state = snapshot.state_tensors(self.scene)
         if self.differentiable and torch.is_grad_enabled():
-            self._clock.watch_backward(next(iter(state.values())))
+            first = next(iter(state.values()))
+            self._clock.watch_backward(first)
+            cotangents.changed(first, self._pull)
         failed = snapshot.nonfinite_rows(state, self.num_envs)
         if failed is not None:
             self.scene.reset(envs_idx=failed.nonzero().squeeze(1))
@@ -386,24 +401,12 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         return failed
 
     def _observation(self) -> torch.Tensor:
-        observation = self.observe()
         expected = (self.num_envs, *self.single_observation_space.shape)
-        if observation.shape != expected:
-            raise GenesisValueError(f"observe() must return shape {expected}, got {tuple(observation.shape)}.")
+        observation = checks.shaped(self.observe(), expected, "observe")
         if self.observation_noise:
             noise = self._draw("observation noise").normal(self.observation_noise, self.single_observation_space.shape)
             observation = observation + self.tensor(noise)
         return observation
-
-    def _checked(self, value: torch.Tensor, hook: str) -> torch.Tensor:
-        if value.shape != (self.num_envs,):
-            raise GenesisValueError(f"{hook}() must return shape {(self.num_envs,)}, got {tuple(value.shape)}.")
-        return value
-
-    def _out_of_time(self) -> torch.Tensor:
-        if self.max_episode_steps is None:
-            return torch.zeros_like(self._pending)
-        return self.elapsed >= self.max_episode_steps
 
     def _draw(self, purpose: str, rows: np.ndarray | None = None) -> Draw:
         rows = np.ones(self.num_envs, dtype=bool) if rows is None else rows

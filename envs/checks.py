@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from gymnasium.vector import AutoresetMode
 
 from genesis.errors import GenesisRuntimeError, GenesisValueError
@@ -39,3 +40,10 @@ def require_ready(env: Any, started: bool, pending: Any) -> None:
             "episodes with autoreset_mode DISABLED. "
             'Call reset(options={"reset_mask": terminated | truncated}).'
         )
+
+
+def shaped(value: torch.Tensor, expected: tuple[int, ...], hook: str) -> torch.Tensor:
+    """The value that a task's hook returned; raises GenesisValueError unless it has this shape."""
+    if value.shape != expected:
+        raise GenesisValueError(f"{hook}() must return shape {expected}, got {tuple(value.shape)}.")
+    return value

@@ -60,9 +60,10 @@ kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
 
 
-def start(arch: str, precision: str, seed: int) -> None:
+def start(arch: str, precision: str) -> None:
     """Start the compiler for one precision ("32" or "64") and architecture ("cpu" or "cuda").
 
+    Kernels draw no random numbers, and their seed stays the same: compiled kernels are found on the disk by it, too.
     With fast_math the compiler may assume that there are no NaNs: kernels look for them in the bits (`layout.finite`).
     """
     before = _threads()
@@ -70,7 +71,6 @@ def start(arch: str, precision: str, seed: int) -> None:
         arch=getattr(ti, arch),
         default_fp=ti.f64 if precision == "64" else ti.f32,
         default_ip=ti.i32,
-        random_seed=seed,
         fast_math=True,
         offline_cache=True,
         offline_cache_max_size_of_files=CACHE_BYTES,

@@ -118,7 +118,7 @@ def init(
         backend: `gs.cpu`, `gs.cuda`, or `gs.gpu` (CUDA, or else the CPU with a warning). None: CUDA if there is such a
             device, otherwise the CPU.
         precision: "32" or "64", of every floating-point tensor and kernel. Integers are int32 at both.
-        seed: Seeds torch, numpy, Python's `random` and the kernels; None leaves the first three as they are.
+        seed: Seeds torch, numpy and Python's `random`; None leaves them as they are. Kernels draw no random numbers.
         logging_level: Of the logger "genesis": a name ("debug", "info", "warning", "error", "critical") or a number of
             the logging module. None: "debug" with `debug`, otherwise "info".
         debug: Log more.
@@ -141,7 +141,7 @@ def init(
     _start_logging(level)
     if chosen is Backend.cpu and backend is Backend.gpu:
         logger.warning("gs.gpu asks for a CUDA device and there is none: falling back to gs.cpu.")
-    _start_compiler(chosen, precision, seed)
+    _start_compiler(chosen, precision)
     if seed is not None:
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
@@ -223,9 +223,9 @@ def _start_logging(level: int) -> None:
     logger.setLevel(level)
 
 
-def _start_compiler(backend: Backend, precision: str, seed: int | None) -> None:
+def _start_compiler(backend: Backend, precision: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()):  # the compiler prints a banner
-        compiler.start(backend.value, precision, (seed or 0) % 2**31)
+        compiler.start(backend.value, precision)
     if compiler.layout().device != backend.value:
         compiler.stop()
         raise GenesisRuntimeError("gs.cuda must have a CUDA device, got none from the compiler. Use gs.cpu or gs.gpu.")

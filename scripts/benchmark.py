@@ -1,5 +1,5 @@
 """Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|mujoco|files
-[--json PATH]`.
+|hold [--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
@@ -14,6 +14,7 @@ from scripts import common
 from scripts.benchmarks.border import Border
 from scripts.benchmarks.closed_loop import ClosedLoop
 from scripts.benchmarks.files import Files
+from scripts.benchmarks.hold import Hold
 from scripts.benchmarks.memory import Memory
 from scripts.benchmarks.mpm import Mpm
 from scripts.benchmarks.mujoco_model import Mujoco
@@ -33,6 +34,7 @@ Benchmark = (
     | Annotated[Training, tyro.conf.subcommand("training")]
     | Annotated[Mujoco, tyro.conf.subcommand("mujoco")]
     | Annotated[Files, tyro.conf.subcommand("files")]
+    | Annotated[Hold, tyro.conf.subcommand("hold")]
 )
 
 

@@ -7,39 +7,26 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis import arrays
+from genesis import arrays, launch
 
 PRECISION = os.environ.get("GENESIS_TEST_PRECISION", "64")
 ROOT = Path(__file__).parent
 RUN_AT_32 = (
-    *(
-        "scripts/test_dashboard.py",
-        "scripts/test_gymnasium_world.py",
-        "scripts/test_plot.py",
-        "scripts/test_recheck.py",
-    ),
-    *("scripts/test_render_command.py", "scripts/test_sweep.py", "scripts/test_commands.py", "scripts/test_help.py"),
-    *("scripts/test_files.py", "loaders/test_repair.py"),
-    *("scripts/test_progress.py", "scripts/test_results.py", "agents/test_agent_processes.py"),
-    *("agents/test_first_order.py", "agents/test_observation_parts.py", "agents/test_ppo.py", "agents/test_sac.py"),
-    *("agents/test_trajopt.py", "agents/test_bptt.py", "envs/test_contract_episodes.py"),
-    *("envs/test_contract_wrappers.py", "envs/test_wrapper_modes.py", "envs/test_videos.py"),
-    *(
-        "loaders/test_contact_mixing.py",
-        "loaders/test_mujoco_numbers.py",
-        "loaders/test_robots.py",
-        "loaders/test_mujoco_flags.py",
-    ),
-    *("test_architecture.py", "test_pages.py", "test_runtime.py", "test_site.py"),
+    *("agents", "loaders", "scripts", "engine/test_inference_mode.py"),
+    *("envs/test_contract.py", "envs/test_contract_episodes.py", "envs/test_contract_wrappers.py"),
+    *("envs/test_env_render.py", "envs/test_wrapper_modes.py", "envs/test_videos.py", "envs/test_rewards.py"),
+    *("render/test_geometry.py", "render/test_light.py", "render/test_scene_export.py"),
+    *("test_architecture.py", "test_pages.py", "test_runtime.py"),
 )
-"""What the precision of the tests' process does not matter to, with commands, pages and programs in processes of their
-own: it runs once, at 32, where fewer other tests run, unless a test's own marker says 64."""
+"""What the precision of the tests' process does not matter to, by file and folder, with commands, pages and programs in
+processes of their own: it runs once, at 32, where fewer other tests run, unless a test's own marker says 64."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def toolkit():
     """The running toolkit. A test that needs another one starts it in a process of its own."""
     torch.set_num_threads(1)  # tiny tensors: threads only get into each other's way
+    launch.SIMPLIFY = PRECISION == "32"  # what users run is tested at 32, and the same sources, compiled sooner, at 64
     gs.init(backend=gs.cpu, precision=PRECISION, seed=0, logging_level="warning")
     yield
     gs.destroy()
@@ -68,7 +55,7 @@ def seeded():
 def pytest_collection_modifyitems(items):
     once = {ROOT / path for path in RUN_AT_32}
     for item in items:
-        if item.path in once and not item.get_closest_marker("precision"):
+        if once & {item.path, *item.path.parents} and not item.get_closest_marker("precision"):
             item.add_marker(pytest.mark.precision("32"))
         for marker in item.iter_markers("precision"):
             if marker.args != (PRECISION,):

@@ -6,6 +6,7 @@ import torch
 import genesis as gs
 from agents import AGENTS
 from envs.locomotion.pendulum import Pendulum
+from genesis import launch
 from tests.conftest import PRECISION
 from tests.test_runtime import run
 
@@ -40,7 +41,8 @@ def particles_and_tools():
 
 def robots():
     """Values and gradients of a robot on the ground, with everything that is measured of it."""
-    scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True))
+    compliant = gs.options.RigidOptions(contact=gs.options.CompliantContact())
+    scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True), rigid_options=compliant)
     robot = scene.add_entity(gs.morphs.Robot(name="hopper"))
     scene.add_entity(gs.morphs.Plane(), gs.materials.Rigid(friction=0.7))
     scene.build(n_envs=2, outputs=("contacts", "link_wrench", "link_acceleration"))
@@ -105,7 +107,7 @@ def plain(tensors):
     return [tensor.detach().as_subclass(torch.Tensor) for tensor in tensors]
 
 
-@pytest.mark.parametrize("what", ["scenes", "trainings"])
+@pytest.mark.parametrize("what", ["scenes", pytest.param("trainings", marks=pytest.mark.precision("32"))])
 def test_no_bit_depends_on_torchs_default_dtype(what, tmp_path):
     """Between this process, with torch's own default, and one with the other default from its start."""
     assert torch.get_default_dtype() == torch.float32
@@ -113,9 +115,11 @@ def test_no_bit_depends_on_torchs_default_dtype(what, tmp_path):
     path = tmp_path / "float64.pt"
     run(
         f"""
+        from genesis import launch
         from tests import test_default_dtype
         torch.set_num_threads(1)
         torch.set_default_dtype(torch.float64)
+        launch.SIMPLIFY = {launch.SIMPLIFY}
         gs.init(backend=gs.cpu, precision="{PRECISION}", seed=0, logging_level="error")
         torch.save(test_default_dtype.{what}(), {str(path)!r})
         """

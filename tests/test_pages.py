@@ -29,6 +29,11 @@ SINGLE = ["README.md", "docs/gymnasium.md", "docs/rendering.md", "docs/robots.md
 END = "---- end of block ----"
 
 
+def where_kernels_are(code):
+    """The mark of a program's test: the run of its precision has compiled much of what it needs."""
+    return pytest.mark.precision("64" if 'precision="64"' in code else "32")
+
+
 def library_of(block):
     return next((name for name in LIBRARIES if f"import {name}" in block.code or f"from {name}" in block.code), None)
 
@@ -37,7 +42,7 @@ def single_blocks():
     for page in SINGLE:
         for index, block in enumerate(blocks(page)):
             library = library_of(block)
-            marks = [LIBRARIES[library]] if library else []
+            marks = [where_kernels_are(block.code), *([LIBRARIES[library]] if library else [])]
             yield pytest.param(block, id=f"{page}-{index}-{library or 'own'}", marks=marks)
 
 
@@ -62,8 +67,9 @@ def check_printed(block, printed):
         assert same_text(block.printed, printed), f"the page says\n{block.printed}\nit prints\n{printed}"
 
 
-@pytest.mark.precision("32")
-@pytest.mark.parametrize("page", TUTORIALS)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=where_kernels_are("".join(b.code for b in blocks(page)))) for page in TUTORIALS]
+)
 def test_tutorial_runs_and_prints_what_it_says(page, tmp_path):
     parts = blocks(page)
     assert parts and any(block.printed for block in parts)
@@ -73,7 +79,6 @@ def test_tutorial_runs_and_prints_what_it_says(page, tmp_path):
         check_printed(block, output)
 
 
-@pytest.mark.precision("32")
 @pytest.mark.parametrize("block", list(single_blocks()))
 def test_block_runs(block, tmp_path, capsys):
     alone = "gs.init" in block.code or "__main__" in block.code or library_of(block)

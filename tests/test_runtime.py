@@ -91,12 +91,15 @@ def test_init_again_with_another_precision():
 def test_seed_repeats_every_generator():
     program = """
     import random, numpy
-    draws = []
+    from genesis.compiler import impl
+    draws, kernels = [], []
     for seed in (5, 5, 6):
         gs.init(backend=gs.cpu, seed=seed, logging_level="error")
         draws.append((gs.rand(3).tolist(), random.random(), numpy.random.rand(), torch.rand(1).item()))
+        kernels.append(impl.current_cfg().random_seed)
         gs.destroy()
     assert draws[0] == draws[1] != draws[2]
+    assert kernels[0] == kernels[1] == kernels[2], "another seed must not compile all kernels anew"
     torch.manual_seed(1)
     first = torch.rand(1)
     torch.manual_seed(1)
@@ -136,7 +139,8 @@ def test_a_stopped_toolkit_keeps_neither_threads_nor_memory():
     import gc, os
     def cycle():
         gs.init(backend=gs.cpu, logging_level="error")
-        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True))
+        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=True),
+                         rigid_options=gs.options.RigidOptions(contact=gs.options.CompliantContact()))
         robot = scene.add_entity(gs.morphs.Robot(name="hopper"))
         scene.build(n_envs=4)
         force = torch.zeros(6, requires_grad=True)

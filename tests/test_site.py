@@ -14,6 +14,7 @@ from agents import REGISTERED
 from tests.pages import ROOT, text
 
 pytest.importorskip("mkdocstrings", reason='needs the extra "docs": pip install -e ".[docs]"')
+pytestmark = pytest.mark.precision("64")  # where the shorter of both runs is
 VALUES = {"cpu", "cuda", "gpu", "logger", "materials", "morphs", "options", "surfaces"}
 """Of genesis' public names, those that are values or modules, not documented by themselves."""
 
@@ -34,14 +35,12 @@ def documented(site):
     return {line.split()[0] for line in zlib.decompress(packed).decode().splitlines()}
 
 
-@pytest.mark.precision("32")
 def test_the_front_page_leads_to_the_reference_and_the_tutorials(site):
     page = (site / "index.html").read_text()
     for target in ("api/scene/", "tutorials/first_steps/", "support/", "readme/"):
         assert f'href="{target}"' in page and (site / target / "index.html").is_file()
 
 
-@pytest.mark.precision("32")
 def test_the_reference_has_every_public_name(documented):
     last = {name.rsplit(".", 1)[-1] for name in documented}
     torchs = set(re.findall(r"`(\w+)`", text("docs/api/tensors.md")))  # made by one function, listed on their page
@@ -51,7 +50,6 @@ def test_the_reference_has_every_public_name(documented):
         assert {f"{module.__name__}.{name}" for name in own if not name.startswith("_")} <= documented
 
 
-@pytest.mark.precision("32")
 def test_the_reference_has_every_task_and_agent(documented):
     last = {name.rsplit(".", 1)[-1] for name in documented}
     assert {gymnasium.spec(env_id).vector_entry_point.split(":")[1] for env_id in envs.ENV_IDS} <= last

@@ -1,4 +1,4 @@
-"""How the adjoint grows along a window: measured on the way of the backward pass, at no extra cost."""
+"""How the adjoint grows along a window, and how single environments are kept from growing beyond the others."""
 
 from collections.abc import Callable
 
@@ -47,3 +47,33 @@ def growth(gradients: torch.Tensor) -> torch.Tensor:
     if not bool(median > 0):
         return torch.ones_like(norms)
     return torch.where(torch.isfinite(norms), norms / median, torch.inf)
+
+
+class CotangentBound:
+    """Cotangents of single environments scaled down to a limit: one that explodes must not speak for the whole batch.
+
+    For `pull_through` of an environment. With several processes the median is that of each one's environments.
+    """
+
+    def __init__(self, limit: float):
+        """Args: limit: the largest norm of an environment's cotangent, in medians over those that are not zero."""
+        self.limit = limit
+        self._bounded: list[torch.Tensor] = []
+
+    def __call__(self, cotangent: torch.Tensor) -> torch.Tensor:
+        """(B, ...) with no row longer than the limit, and zero where a row is not finite."""
+        rows = cotangent.reshape(len(cotangent), -1)
+        norms = torch.linalg.vector_norm(rows, dim=1)
+        finite = torch.isfinite(norms)
+        present = norms[finite & (norms > 0)]
+        largest = self.limit * present.median() if len(present) else torch.ones_like(norms[0])
+        scale = torch.where(finite & (norms > largest), largest / norms, 1.0)
+        self._bounded.append(~finite | (norms > largest))
+        rows = torch.where(finite[:, None], rows * scale[:, None], 0.0)
+        return rows.view_as(cotangent)
+
+    def taken_share(self) -> float:
+        """The part of the rows that were scaled down, or left out, since the last call."""
+        share = torch.stack(self._bounded).float().mean().item() if self._bounded else 0.0
+        self._bounded.clear()
+        return share

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from agents.core.adjoint import CotangentBound
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.config import NetConfig, bounded
-from agents.core.constraints import BETAS, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
+from agents.core.constraints import BETAS, LIMIT, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
 from agents.core.fitting import Fit, fit_critics
 from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise, standard_normal
@@ -34,6 +35,13 @@ class FirstOrderConfig(NetConfig):
     """Discount per control step."""
     lam: float = bounded(0.95, PART)
     """Weight of longer returns in the critics' targets, lambda."""
+    survival_width: float = bounded(0.02, RATE)
+    """Distance (m, rad) from a bound that ends the task, over which the probability of survival falls, which weights
+    all that comes later in returns and targets; 0: none. Episodes end at the bound, and evaluations know no other
+    end."""
+    cotangent_limit: float | None = bounded(None, LIMIT)
+    """Largest cotangent of an environment's state after a step, in medians over the batch; a larger one is scaled down,
+    one that is not finite is left out. None: no limit."""
     actor_learning_rate: float = bounded(2e-3, POSITIVE)
     """Adam's learning rate of the policy at the start."""
     critic_learning_rate: float = bounded(2e-3, POSITIVE)
@@ -84,6 +92,8 @@ class FirstOrderAgent(Agent):
         """See `Agent`; an agent makes policy and critics, then calls `make_optimisers`."""
         super().__init__(config, env, seed, total_steps, config.encoder)
         self.noise = Noise(seed, "exploration", self.low)
+        limit = config.cotangent_limit
+        self.bound = None if limit is None else CotangentBound(limit)
 
     def make_optimisers(self, weight_decay: float = 0.0) -> None:
         """Of policy and critics; what all of these learn is saved."""
@@ -118,6 +128,7 @@ class FirstOrderAgent(Agent):
     def begin(self, env: Any) -> tuple[torch.Tensor, Stopwatch]:
         """The present observation (B, O) and a watch, at the learning rates of this update."""
         observation, watch, config = self.start(env), Stopwatch(env), self.config
+        env.pull_through(self.bound)
         last, done = config.final_learning_rate, self.progress()
         self.actor_optimiser.learning_rate = linear_schedule(config.actor_learning_rate, last, done)
         self.critic_optimiser.learning_rate = linear_schedule(config.critic_learning_rate, last, done)
@@ -128,13 +139,20 @@ class FirstOrderAgent(Agent):
         return self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
 
     def objective(self, window: Window, reward: torch.Tensor, value: Value) -> torch.Tensor:
-        """J (): see `window_return`, with `value` where a segment ends without a termination."""
+        """J (): see `window_return`, with `value` where a segment ends without a termination.
+
+        Where the task has bounds, also in place of what a termination loses.
+        """
+        survival = window.survival(self.config.survival_width)
         end_value = window.end_value(lambda o: value(self.normaliser(o)))
-        return window_return(reward, window.done, window.valid, self.config.gamma, end_value)
+        if survival is not None:
+            end_value = end_value + window.lost_value(lambda o: value(self.normaliser(o)))
+        return window_return(reward, window.done, window.valid, self.config.gamma, end_value, survival)
 
     def critic_data(self, window: Window, reward: torch.Tensor, value: Value) -> tuple[torch.Tensor, torch.Tensor]:
         """Normalised observations (H, B, O) and their TD(lambda) targets (H, B), by V(s_t+1) from `value`."""
-        return critic_data(window, reward, value, self.normaliser, self.config.gamma, self.config.lam)
+        config, survival = self.config, window.survival(self.config.survival_width)
+        return critic_data(window, reward, value, self.normaliser, config.gamma, config.lam, survival)
 
     def fit(
         self,
@@ -157,6 +175,11 @@ class FirstOrderAgent(Agent):
         self.observation = window.last_observation
         self.count(window.reward.numel(), step.skipped)
         usual = update_scalars(window, loss, step, self.actor_optimiser.learning_rate, self.skipped_updates)
+        survival = window.survival(self.config.survival_width)
+        if survival is not None:
+            usual["charts/survival"] = survival.detach().mean().item()
+        if self.bound is not None:
+            usual["gradients/bounded_share"] = self.bound.taken_share()
         return usual | scalars | watch.scalars(window.reward.numel())
 
 

@@ -1,7 +1,7 @@
 """A window of simulator steps with the policy upstream: what first-order agents learn from."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import genesis as gs
 from agents.core.adjoint import AdjointProbe
 from agents.core.agent import plain
 from agents.core.normaliser import Normaliser
-from agents.core.returns import td_lambda
+from agents.core.returns import survival_probability, td_lambda
 from genesis.errors import GenesisKeyError
 
 FAR = 1e6
@@ -70,11 +70,23 @@ class Window:
     """Wall-clock of the rollout."""
     probe: AdjointProbe
     """Of the gradients that arrive at the actions."""
+    margins: list[torch.Tensor] = field(default_factory=list)
+    """H of (B, k) with the graph, how far inside of the bounds that end the task each step left the state; empty where
+    the task has none."""
 
     @property
     def done(self) -> torch.Tensor:
         """(H, B) bool, whether a step ended an episode."""
         return self.terminated | self.truncated
+
+    def survival(self, width: float) -> torch.Tensor | None:
+        """p (H, B) of surviving each step, differentiable, see `survival_probability`; 1 where the state was lost.
+
+        None where the task has no bounds, or the width is 0: then episodes end at their exact ends alone.
+        """
+        if not self.margins or width == 0:
+            return None
+        return torch.where(self.valid, survival_probability(torch.stack(self.margins), width), 1.0)
 
     def next_observations(self) -> torch.Tensor:
         """(H, B, O) after each step and before any reset, detached."""
@@ -111,12 +123,28 @@ class Window:
         """
         cut = self.truncated.clone()
         cut[-1] = True
-        cut &= ~self.terminated & self.valid
+        return self._value_where(cut & ~self.terminated & self.valid, self.next_observation, value)
+
+    def lost_value(self, value: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """(H, B) value of the state before a step that terminated, where one did; zero elsewhere, without a graph.
+
+        It stands for what surviving the step would have been worth: behind it there is no state.
+        """
+        with torch.no_grad():
+            return self._value_where(self.terminated & self.valid, self.observation, value)
+
+    def _value_where(
+        self,
+        chosen: torch.Tensor,
+        observations: Sequence[torch.Tensor] | torch.Tensor,
+        value: Callable[[torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:
+        """(H, B) value of H observations (B, O) where it is asked for (H, B); zero elsewhere, and where one is far."""
         place, rows = [], []
-        for t in cut.any(dim=1).nonzero().squeeze(1).tolist():
-            row = cut[t].nonzero().squeeze(1)
+        for t in chosen.any(dim=1).nonzero().squeeze(1).tolist():
+            row = chosen[t].nonzero().squeeze(1)
             place.append(torch.stack([torch.full_like(row, t), row]))
-            rows.append(self.next_observation[t][row])
+            rows.append(observations[t][row])
         result = torch.zeros_like(self.reward)
         if not rows:
             return result
@@ -148,7 +176,7 @@ def roll_out(
     """
     started = time.perf_counter()
     env.detach_()
-    observations, actions, nexts, rewards, terminateds, truncateds, valids = ([] for _ in range(7))
+    observations, actions, nexts, rewards, terminateds, truncateds, valids, margins = ([] for _ in range(8))
     kept: dict[str, list[torch.Tensor]] = {name: [] for name in infos}
     episodes = Episodes()
     for t in range(steps):
@@ -163,6 +191,8 @@ def roll_out(
         terminateds.append(terminated)
         truncateds.append(truncated)
         valids.append(~plain(info["nonfinite"]))
+        if "margins" in info:
+            margins.append(plain(info["margins"]))
         for name, values in kept.items():
             if name not in info:
                 raise GenesisKeyError(
@@ -184,6 +214,7 @@ def roll_out(
         info={name: torch.stack(values) for name, values in kept.items()},
         seconds=time.perf_counter() - started,
         probe=AdjointProbe(actions),
+        margins=margins,
     )
 
 
@@ -212,6 +243,7 @@ def critic_data(
     normaliser: Normaliser,
     gamma: float,
     lam: float,
+    survival: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What critics learn from: normalised observations (H, B, O) before each step and their TD(lambda) targets (H, B).
 
@@ -222,10 +254,12 @@ def critic_data(
         normaliser: Of observations.
         gamma: Discount per step.
         lam: Weight of longer returns.
+        survival: p (H, B), see `Window.survival`.
     """
     after = normaliser(window.next_observations())
     next_value = value(after.flatten(0, 1)).reshape(reward.shape)
-    target = td_lambda(reward.detach(), next_value, window.terminated, window.truncated, window.valid, gamma, lam)
+    ends = window.terminated, window.truncated, window.valid
+    target = td_lambda(reward.detach(), next_value, *ends, gamma, lam, survival)
     return normaliser(window.observation), target
 
 

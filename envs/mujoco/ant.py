@@ -31,7 +31,7 @@ class AntV5(MujocoTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM = "gymnasium/ant", 0.01, "Ant-v5"
-    EVALUATED, NORMAL_VELOCITIES = True, True
+    EVALUATED, NORMAL_VELOCITIES, ENDS_HEALTHY = True, True, True
     DEFAULTS = {
         "frame_skip": 5,
         "forward_reward_weight": 1.0,
@@ -79,11 +79,9 @@ class AntV5(MujocoTask):
             "reward_contact": -self.options["contact_cost_weight"] * contact,
         }
 
-    def is_healthy(self) -> torch.Tensor:
-        """Whether the torso's height is in its range; a state that is not finite never gets here."""
-        low, high = self.options["healthy_z_range"]
-        height = self.qpos()[:, 2].detach()
-        return (height >= low) & (height <= high)
+    def health(self) -> torch.Tensor:
+        """Of the torso's height; a state that is not finite never gets here."""
+        return self.within(self.qpos()[:, 2:3], "healthy_z_range")
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """See the class."""

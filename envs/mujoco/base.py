@@ -1,5 +1,6 @@
 """What Gymnasium's tasks share here: scene, starts, velocities over a step, what MuJoCo evaluated last, single envs."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ class MujocoTask(ArticulatedTask):
     """Abstract: a task of Gymnasium's, on its model and on MuJoCo's contact model.
 
     A task states the constants, `observation_size`, `observe`, `reward_terms`, and where Gymnasium's has them
-    `is_healthy`, `tracked` and `sample_initial_state`. Observations, rewards, ends and infos are Gymnasium's, and its
+    `health`, `tracked` and `sample_initial_state`. Observations, rewards, ends and infos are Gymnasium's, and its
     keywords are this constructor's, without `xml_file` and `main_body`.
 
     Positions of bodies, forces of contacts and what else MuJoCo derives from a state are, after a step, those of its
@@ -45,6 +46,7 @@ class MujocoTask(ArticulatedTask):
     DEFAULTS: ClassVar[Mapping[str, Any]]  # of the task's own options
     EVALUATED: ClassVar[bool] = False  # whether it needs `last`
     NORMAL_VELOCITIES: ClassVar[bool] = False  # whether velocities at the start are normal; else uniform
+    ENDS_HEALTHY: ClassVar[bool] = False  # whether the ends of healthy ranges are healthy
     SMOOTHING: ClassVar[float] = 0.02  # m, rad
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {
         "mujoco": gs.options.RigidOptions(contact=gs.options.MujocoContact()),
@@ -97,9 +99,12 @@ class MujocoTask(ArticulatedTask):
         """See `Terms`; differentiable."""
         raise NotImplementedError
 
-    def is_healthy(self) -> torch.Tensor:
-        """(B,) bool; tasks that never end have no other."""
-        return torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+    def health(self) -> torch.Tensor | None:
+        """(B, k) how far the robot is inside of each bound of health, m, rad and what else is bounded; differentiable.
+
+        None: the task never ends by itself.
+        """
+        return None
 
     def tracked(self, state: State) -> torch.Tensor:
         """(B, k) m: what `velocity_over_step` is the velocity of; differentiable."""
@@ -204,14 +209,23 @@ class MujocoTask(ArticulatedTask):
         """`reward_terms`, once a step."""
         return self.reward_terms()
 
+    @cached_per_step
+    def is_healthy(self) -> torch.Tensor:
+        """(B,) bool: inside of all bounds of `health`."""
+        health = self.health()
+        if health is None:
+            return torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
+        health = health.detach()
+        return (health >= 0 if self.ENDS_HEALTHY else health > 0).all(dim=1)
+
     def survival(self) -> torch.Tensor:
         """(B,) the reward of being healthy."""
         return self.options["healthy_reward"] * self.is_healthy().to(self.dtype)
 
     def within(self, values: torch.Tensor, option: str) -> torch.Tensor:
-        """Whether values are inside of a range, without its ends, that a keyword gives."""
+        """(B, 2 n) how far values (B, n) are inside of the range that a keyword gives; of its finite ends alone."""
         low, high = self.options[option]
-        return (low < values.detach()) & (values.detach() < high)
+        return torch.cat([values - low] * math.isfinite(low) + [high - values] * math.isfinite(high), dim=1)
 
     def ground_place(self) -> dict[str, torch.Tensor]:
         """Infos `x_position`, `y_position` and `distance_from_origin` of the first two coordinates, m."""
@@ -238,6 +252,10 @@ class MujocoTask(ArticulatedTask):
     def terminated(self) -> torch.Tensor:
         """Whether the robot is not healthy."""
         return ~self.is_healthy() & self.options.get("terminate_when_unhealthy", True)
+
+    def margins(self) -> torch.Tensor | None:
+        """`health`, where its end is the episode's."""
+        return self.health() if self.options.get("terminate_when_unhealthy", True) else None
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """The terms of the reward."""

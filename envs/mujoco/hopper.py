@@ -38,10 +38,10 @@ class HopperV5(UprightTask):
     }
     single_action_space = Box(-1.0, 1.0, (3,), np.float32)
 
-    def is_healthy(self) -> torch.Tensor:
+    def health(self) -> torch.Tensor:
         """See the class."""
         state = torch.cat([self.qpos()[:, 2:], self.dofs_vel()], dim=1)
-        return super().is_healthy() & self.within(state, "healthy_state_range").all(dim=1)
+        return torch.cat([super().health(), self.within(state, "healthy_state_range")], dim=1)
 
 
 HopperV5Env = mujoco_single_env(HopperV5)

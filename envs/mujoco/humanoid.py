@@ -113,9 +113,9 @@ class HumanoidV5(HumanoidTask):
             "reward_contact": -self.contact_cost("contact"),
         }
 
-    def is_healthy(self) -> torch.Tensor:
-        """Whether the torso's height is in its range."""
-        return self.within(self.qpos()[:, 2], "healthy_z_range")
+    def health(self) -> torch.Tensor:
+        """Of the torso's height."""
+        return self.within(self.qpos()[:, 2:3], "healthy_z_range")
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """See the class."""

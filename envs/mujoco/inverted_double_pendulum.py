@@ -61,9 +61,9 @@ class InvertedDoublePendulumV5(MujocoTask):
             "velocity_penalty": -(1e-3 * first + 5e-3 * second),
         }
 
-    def is_healthy(self) -> torch.Tensor:
-        """Whether the tip is up."""
-        return self.last().position("tip")[:, 2].detach() > self.LOWEST
+    def health(self) -> torch.Tensor:
+        """Of the tip's height."""
+        return self.last().position("tip")[:, 2:] - self.LOWEST
 
 
 InvertedDoublePendulumV5Env = mujoco_single_env(InvertedDoublePendulumV5)

@@ -23,6 +23,7 @@ class InvertedPendulumV5(MujocoTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM = "gymnasium/inverted_pendulum", 0.02, "InvertedPendulum-v5"
+    ENDS_HEALTHY = True
     GREATEST_ANGLE = 0.2  # rad
     DEFAULTS = {"frame_skip": 2, "reset_noise_scale": 0.01}
     single_action_space = Box(-3.0, 3.0, (1,), np.float32)
@@ -40,9 +41,10 @@ class InvertedPendulumV5(MujocoTask):
         """See the class."""
         return {"reward_survive": self.is_healthy().to(self.dtype)}
 
-    def is_healthy(self) -> torch.Tensor:
-        """Whether the pole is upright."""
-        return self.qpos()[:, 1].detach().abs() <= self.GREATEST_ANGLE
+    def health(self) -> torch.Tensor:
+        """Of the pole's angle."""
+        angle = self.qpos()[:, 1:]
+        return torch.cat([self.GREATEST_ANGLE - angle, self.GREATEST_ANGLE + angle], dim=1)
 
 
 InvertedPendulumV5Env = mujoco_single_env(InvertedPendulumV5)

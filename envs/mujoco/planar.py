@@ -60,10 +60,11 @@ class UprightTask(RunnerTask):
         """See the class."""
         return {**super().reward_terms(), "reward_survive": self.survival()}
 
-    def is_healthy(self) -> torch.Tensor:
-        """Whether the torso's height and angle are in their ranges."""
-        height, angle = self.qpos()[:, 1], self.qpos()[:, 2]
-        return self.within(height, "healthy_z_range") & self.within(angle, "healthy_angle_range")
+    def health(self) -> torch.Tensor:
+        """Of the torso's height and angle."""
+        height, angle = self.qpos()[:, 1:2], self.qpos()[:, 2:3]
+        bounds = self.within(height, "healthy_z_range"), self.within(angle, "healthy_angle_range")
+        return torch.cat(bounds, dim=1)
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """A runner's, and `z_distance_from_origin` (m)."""

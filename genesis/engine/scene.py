@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, NoReturn, final
 
 import torch
 from typing_extensions import Unpack
@@ -183,6 +183,17 @@ class Scene:
         entities = kind.entities(idx, name, morph, material, surface, options)
         self._entities += entities
         return entities[0]
+
+    def add_emitter(self, material: Any = None, max_particles: int = 20000, surface: Any = None) -> NoReturn:
+        """Refused: particles are as many as they were at build.
+
+        Raises:
+            GenesisRuntimeError: Always, with the way out.
+        """
+        raise GenesisRuntimeError(
+            "particles must all be there when a scene is built, got add_emitter. Add a body of all that is to flow, "
+            "switch it off with entity.set_active(False), and switch particles on by a mask when their time has come."
+        )
 
     @ordinary
     def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:

@@ -64,11 +64,13 @@ class MPMState(Saved):
     Jp: Tensor
     """(B, N) plastic volume ratio; ones, for no material here is plastic."""
     active: torch.Tensor
-    """(B, N): bool in the solver's state, int32 in an entity's; all on."""
+    """(B, N): bool in the solver's state, int32 in an entity's; follows from `hold`."""
     memory: Tensor | None = None
     """(B, N, H) what materials keep beside F, each in its model's order; None where no material of the scene does."""
     actu: Tensor | None = None
     """(B, N) activation, -1 … 1, held until set again; 0 of what is no muscle, None where nothing in the scene is."""
+    hold: Tensor | None = None
+    """(B, N, 4) target (m) if attached, and 0 (free) or 1 (attached), less 2 of an inactive one; None counts as 0."""
 
 
 @dataclass(frozen=True, eq=False)

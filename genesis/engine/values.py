@@ -22,6 +22,7 @@ class StateKind(Protocol):
     name: str
     state: type
     direct: tuple[str, ...]
+    zero_if_absent: tuple[str, ...]
 
     def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
 
@@ -179,6 +180,7 @@ class Values:
                     f"state.{solver} must be None, got one in a scene without. Take it from get_state() of a scene "
                     "built alike."
                 )
+        optional = {(kind.name, name) for kind in self._kinds for name in kind.zero_if_absent}
         found = []
         for solver, name, shape in (*self.simulator.state, *self.simulator.controls):
             part = state.get(solver)
@@ -187,7 +189,8 @@ class Values:
                     f"state.{solver} must be there, got None. Take it from get_state() of a scene built alike."
                 )
             value, shape = getattr(part, name), (self.n_envs, *shape)
-            if value is None and self._place[solver, name] in self._low.values():  # of before there were any
+            absent = self._place[solver, name] in self._low.values() or (solver, name) in optional
+            if value is None and absent:  # of before there were any
                 value = torch.zeros(shape, dtype=self.dtype, device=self.device)
             found.append((f"{solver}.{name}", value, shape))
         return found

@@ -10,7 +10,7 @@ from genesis.loaders.equalities import is_translated
 from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.links import is_paired, solid_geoms, touches
 from genesis.loaders.mujoco_numbers import INTEGRATORS, MujocoNumbers
-from genesis.loaders.parts import ContactNumbers, check_solimp, check_solref
+from genesis.loaders.parts import ContactNumbers, check_solref
 from genesis.loaders.tendons import tendon_problem
 
 if TYPE_CHECKING:
@@ -208,28 +208,34 @@ def _check_contact(what: str, contact: ContactNumbers) -> None:
         if not np.isfinite(getattr(contact, name)):
             _fail(f"{name} of {what}", "be finite", getattr(contact, name))
     check_solref(f"solref of {what}", contact.solref)
-    check_solimp(f"solimp of {what}", contact.solimp)
+    _check_solimp(f"solimp of {what}", contact.solimp)
+
+
+def _check_solimp(what: str, row: Iterable[float]) -> None:
+    """Of a file: beyond their ranges numbers count as the nearest within, after those of two geoms are mixed."""
+    if not np.isfinite(tuple(row)).all():
+        _fail(what, "be five finite numbers", tuple(row))
 
 
 def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
     for joint, row in zip(model.joints, range(len(numbers.joints)), strict=True):
         what = f"joint {joint.name!r} of {model.name}"
         check_solref(f"solref of the limit of {what}", numbers.joints.solref[row].tolist())
-        check_solimp(f"solimp of the limit of {what}", numbers.joints.solimp[row].tolist())
+        _check_solimp(f"solimp of the limit of {what}", numbers.joints.solimp[row].tolist())
         if not np.isfinite(numbers.joints.margin[row]):
             _fail(f"margin of {what}", "be finite", numbers.joints.margin[row])
         check_solref(f"solref of the dry friction of {what}", numbers.dofs.solref[joint.dof].tolist())
-        check_solimp(f"solimp of the dry friction of {what}", numbers.dofs.solimp[joint.dof].tolist())
+        _check_solimp(f"solimp of the dry friction of {what}", numbers.dofs.solimp[joint.dof].tolist())
         if not 0 <= numbers.dofs.frictionloss[joint.dof] < np.inf:
             _fail(f"frictionloss of {what}", "be finite and >= 0", numbers.dofs.frictionloss[joint.dof])
     for row in range(len(numbers.equalities)):
         check_solref(f"solref of equality {row} of {model.name}", numbers.equalities.solref[row].tolist())
-        check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
+        _check_solimp(f"solimp of equality {row} of {model.name}", numbers.equalities.solimp[row].tolist())
     for row in range(len(numbers.tendons)):
         what = f"tendon {row} of {model.name}"
         for name, of in (("", "limits"), ("loss_", "dry friction")):
             check_solref(f"solref of the {of} of {what}", getattr(numbers.tendons, f"{name}solref")[row].tolist())
-            check_solimp(f"solimp of the {of} of {what}", getattr(numbers.tendons, f"{name}solimp")[row].tolist())
+            _check_solimp(f"solimp of the {of} of {what}", getattr(numbers.tendons, f"{name}solimp")[row].tolist())
         for name in ("stiffness", "damping", "armature", "frictionloss"):
             number = getattr(numbers.tendons, name)[row]
             if not 0 <= number < np.inf:
@@ -247,7 +253,7 @@ def _check_tables(model: "RigidModel", numbers: MujocoNumbers) -> None:
             _fail(f"friction {what}", "be five numbers, finite and >= 0", tuple(pairs.friction[row].tolist()))
         check_solref(f"solref {what}", pairs.solref[row].tolist())
         check_solref(f"solreffriction {what}", pairs.solreffriction[row].tolist())
-        check_solimp(f"solimp {what}", pairs.solimp[row].tolist())
+        _check_solimp(f"solimp {what}", pairs.solimp[row].tolist())
     for name, time in zip(numbers.actuator_names, numbers.actuators.time.tolist(), strict=True):
         if not 0 < time < np.inf:
             _fail(f"time constant of actuator {name!r} of {model.name}", "be finite and > 0", time)

@@ -82,7 +82,8 @@ class Files:
             worse = sorted((row for row in compared if not row[key] <= bar), key=lambda row: -row[key])
             print(f"{what}: {len(compared) - len(worse)} of {len(compared)} within {bar:g}")
             for row in worse:
-                print(f"  {row[key]:.1e}  {Path(row['path']).relative_to(self.folder)}")
+                own = f", MuJoCo's own from speeds 1e-12 off {row['chaos']:.1e}" if key == "moved" else ""
+                print(f"  {row[key]:.1e}{own}  {Path(row['path']).relative_to(self.folder)}")
 
 
 def distinct(folder: Path) -> list[Path]:

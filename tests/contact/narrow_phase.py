@@ -106,8 +106,8 @@ def kernels(factory, name):
             for i in range(count.shape[0]):
                 for k in range(count[i]):
                     j = i * MOST + k
-                    shift, turn = slopes(found, j * NUMBERS, vector(p, 3 * i), vector(g, 7 * j), g[7 * j + 6],
-                                         vector(g, 7 * j + 3))  # fmt: skip
+                    shift, turn, _slide = slopes(found, j * NUMBERS, vector(p, 3 * i), vector(g, 7 * j), g[7 * j + 6],
+                                                 vector(g, 7 * j + 3))  # fmt: skip
                     for c in ti.static(range(3)):
                         out[6 * j + c] = shift[c]
                         out[6 * j + 3 + c] = turn[c]

@@ -1,5 +1,7 @@
 """Contacts of pairs of geoms against MuJoCo's, and their slopes against differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from genesis.compiler import layout, ti
 from genesis.contact.narrow_phase.box_box import box_box_pair
 from genesis.contact.narrow_phase.boxes import box_pairs
 from genesis.contact.narrow_phase.cylinders import cylinder_pairs
-from genesis.contact.narrow_phase.layout import CASE, MOST, ROUNDS
+from genesis.contact.narrow_phase.layout import CASE, DISTANCE, MOST, ROUNDS, SIZES, SLIDING, U
 from genesis.contact.narrow_phase.round import round_pairs
 from tests.contact.narrow_phase import Pairs, by_mujoco, outputs, records, slopes
 from tests.contact.poses import centred_pairs, random_pairs
@@ -108,3 +110,67 @@ def test_slopes_are_differences(name):
     size = np.maximum(1.0, np.abs(differences[valid & steady[:, None]]).max(-1))
     assert np.median(wrong / size) < 1e-8
     assert np.max(wrong / size**3) < 1e-5  # a difference's own error grows with the curvature, cubed
+
+
+@pytest.mark.precision("64")
+def test_slopes_by_sizes_are_differences():
+    """Of the point of a capsule that slides along its axis, the first and the second, by all sizes."""
+    pairs, h = random_pairs(("capsule", "box"), 3000, seed=7), 1e-6
+    found, count = records(box_pairs, "capsule_box", pairs)
+    sliding = (np.arange(MOST) < count[:, None]) & (found[..., CASE] == SLIDING)
+    differences, steady = np.zeros((len(pairs), MOST, 4)), sliding.copy()
+
+    def centres(at: Pairs) -> np.ndarray:
+        there, count_there = records(box_pairs, "capsule_box", at)
+        nonlocal steady
+        steady &= (count_there == count)[:, None] & (np.abs(there - found)[..., CASE] == 0.0)
+        steady &= np.abs(there - found)[..., SIZES:].max(-1) < 1e-3
+        return (
+            outputs(there)[..., :3]
+            - (at.size_a[:, :1] + 0.5 * there[..., DISTANCE])[..., None] * outputs(there)[..., 3:6]
+        )
+
+    for c in range(4):
+        sides = []
+        for s in (h, -h):
+            size_a, size_b = pairs.size_a.copy(), pairs.size_b.copy()
+            if c < 3:
+                size_b[:, c] += s
+            else:
+                size_a[:, 1] += s
+            sides.append(centres(replace(pairs, size_a=size_a, size_b=size_b)))
+        along = found[..., U : U + 3]
+        differences[..., c] = ((sides[0] - sides[1]) * along).sum(-1) / (2 * h) / (along**2).sum(-1)
+    assert steady.sum() > 0.7 * sliding.sum() > 500
+    assert (steady[:, 1] & (np.abs(found[:, 1, SIZES + 3]) > 0.0)).any()  # counted from an end by the box's width
+    wrong = np.abs(found[..., SIZES:] - differences)[steady].max(-1)
+    assert np.max(wrong / np.maximum(1.0, np.abs(differences[steady]).max(-1)) ** 2) < 1e-6
+
+
+@pytest.mark.precision("64")
+@pytest.mark.parametrize("gap", [0.0, 1e-14, -1e-10, 1e-7])
+def test_slopes_of_axes_that_cross_are_those_of_axes_that_nearly_cross(gap):
+    """Differences need a gap that they do not cross; normal and place hardly depend on it."""
+    pairs, h, wide = random_pairs(("capsule", "capsule"), 500, seed=8, general=True), 1e-6, 1e-5
+    rng = np.random.default_rng(9)
+    a, b = pairs.Ra[:, :, 2], pairs.Rb[:, :, 2]
+    normal = np.cross(a, b)
+    sine = np.linalg.norm(normal, axis=1, keepdims=True)
+    normal /= sine
+    s, t = (0.8 * rng.uniform(-1, 1, (len(pairs), 1)) * size[:, 1:2] for size in (pairs.size_a, pairs.size_b))
+    side = -1.0 if gap < 0.0 else 1.0
+    crossing = replace(pairs, p=s * a - t * b + gap * normal)
+    apart = replace(pairs, p=s * a - t * b + side * wide * normal)
+    g = np.random.default_rng(10).normal(size=(len(pairs), MOST, 7))
+    computed = slopes(round_pairs, "capsule_capsule", crossing, g)[:, 0]
+    differences = np.zeros((len(pairs), 6))
+    for c in range(6):
+        step = np.zeros((len(pairs), 6))
+        step[:, c] = h
+        ends = [
+            outputs(records(round_pairs, "capsule_capsule", apart.displaced(k * step[:, :3], k * step[:, 3:]))[0])[:, 0]
+            for k in (1.0, -1.0)
+        ]
+        differences[:, c] = ((ends[0] - ends[1]) * g[:, 0]).sum(-1) / (2 * h)
+    wrong = np.abs(computed - differences).max(1) * sine[:, 0] ** 2 / np.abs(differences).max(1)
+    assert np.max(wrong) < 100 * wide

@@ -176,11 +176,11 @@ def couple(parts, substeps):
     sim, outputs = parts[0].build.sim, parts[0].build.outputs
     pos = torch.cat([torch.from_numpy(e.initial_positions) for e in bodies])
     N, T, M = len(pos), len(tools), len(bodies)
-    initial = [pos, torch.zeros(N, 3), torch.zeros(N, 3, 3), torch.eye(3).expand(N, 3, 3)]
+    initial = [pos, torch.zeros(N, 3), torch.zeros(N, 3, 3), torch.eye(3).expand(N, 3, 3), torch.zeros(N, 4)]
     particles = StandIn(
         "mpm",
         [("pos", (N, 3)), ("vel", (N, 3)), ("C", (N, 3, 3)), ("F", (N, 3, 3))],
-        [],
+        [("hold", (N, 4))],
         [("material", (3 * M,)), ("gravity", (3,))],
         [],
         initial,

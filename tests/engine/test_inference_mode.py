@@ -7,6 +7,9 @@ import torch
 import genesis as gs
 from envs.locomotion.pendulum import Pendulum
 
+COMPLIANT = gs.options.RigidOptions(contact=gs.options.CompliantContact())
+"""Which contact matters to nothing here; its kernels compile soonest."""
+
 
 def plain(value):
     return torch.as_tensor(value).detach().as_subclass(torch.Tensor).clone()
@@ -15,7 +18,7 @@ def plain(value):
 def hopper(mode, requires_grad):
     """A built scene; everything that a rollout inside `mode` shows of it."""
     with mode():
-        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=requires_grad))
+        scene = gs.Scene(sim_options=gs.options.SimOptions(requires_grad=requires_grad), rigid_options=COMPLIANT)
         robot = scene.add_entity(gs.morphs.Robot(name="hopper"))
         scene.add_entity(gs.morphs.Plane())
         scene.build(n_envs=3, outputs=("contacts",))

@@ -26,7 +26,10 @@ def example(kind):
     """A scene with a small box, or else the first morph that the kind takes by defaults, of its first material."""
     reasons = []
     for morph in [functools.partial(gs.morphs.Box, size=(0.1, 0.1, 0.1)), *concrete(Morph)]:
-        scene = gs.Scene(sim_options=gs.options.SimOptions(dt=1e-3, substeps=2, requires_grad=True))
+        scene = gs.Scene(
+            sim_options=gs.options.SimOptions(dt=1e-3, substeps=2, requires_grad=True),
+            mpm_options=gs.options.MPMOptions(grid_density=16),  # few particles: other tests have these kernels
+        )
         try:
             scene.add_entity(morph(pos=(0.0, 0.0, 0.3)), material=concrete(kind.materials[0])[0]())
             scene.build(n_envs=2)
@@ -53,7 +56,8 @@ def fields(kind, scene):
     values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
     values = {name: v for name, v in values.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
     derived = kind.other_state(values)
-    return part, {name: v.detach().as_subclass(torch.Tensor) for name, v in values.items() if name not in derived}
+    other = {*derived, "hold"}  # whether a particle is held is no number
+    return part, {name: v.detach().as_subclass(torch.Tensor) for name, v in values.items() if name not in other}
 
 
 @pytest.mark.precision("64")

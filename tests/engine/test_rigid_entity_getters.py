@@ -207,7 +207,7 @@ def test_a_box_at_rest_is_carried(rigid):
 @pytest.mark.parametrize("grad", [True, False])
 def test_a_force_sensor_feels_what_hangs_on_the_joint(rigid, grad):
     """Afloat, a link is pushed from outside: mass times acceleration is the push and what the joint transmits."""
-    scene, robot, _ = rigid(outputs=OUTPUTS, ground=False, gravity=(0.0, 0.0, 0.0), requires_grad=grad)
+    scene, robot, _ = rigid(boxes=1, outputs=OUTPUTS, ground=False, gravity=(0.0, 0.0, 0.0), requires_grad=grad)
     robot.set_quat(turned(0.5 * np.pi, [1, 0, 0]))
     push = torch.tensor([0.3, 0.0, 0.0], dtype=real, requires_grad=grad)
     robot.set_links_wrench(force=push, links_idx_local=robot.get_link("slider").idx_local)

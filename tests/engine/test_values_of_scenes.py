@@ -77,6 +77,7 @@ def test_what_is_saved_is_plain(make):
     scene.step()
 
 
+@pytest.mark.precision("64")
 def test_a_robots_state_goes_on_in_another_scene(rigid):
     (one, robot, _), (other, twin, _) = rigid(), rigid()
     robot.set_dofs_velocity(0.3)
@@ -151,7 +152,7 @@ def test_a_state_survives_its_process_and_its_runtime(tmp_path):
 import sys, torch, genesis as gs
 def start():
     gs.init(backend=gs.cpu, precision="{PRECISION}", seed=0, logging_level="error")
-    scene = gs.Scene()
+    scene = gs.Scene(rigid_options=gs.options.RigidOptions(contact=gs.options.CompliantContact()))
     robot = scene.add_entity(gs.morphs.Robot(name="pendulum"))
     scene.build(n_envs=2)
     return scene, robot

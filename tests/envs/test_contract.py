@@ -174,6 +174,7 @@ def probing_actions(env, steps):
     return (torch.rand(shape, generator=generator, dtype=torch.float64) - 0.5).to(gs.tc_float)
 
 
+@pytest.mark.precision("64")
 def test_rewards_have_gradients_to_the_actions(env_id):
     env = differentiable(env_id)
     env.reset(seed=0)

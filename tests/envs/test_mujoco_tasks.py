@@ -135,7 +135,7 @@ def test_fifty_steps_equal_gymnasiums(name):
 @everywhere
 @pytest.mark.parametrize("contact", ["mujoco", "smoothed"])
 def test_gradient_by_actions(name, contact):
-    """Of rewards and observations over three steps, after some in which robots came to the ground."""
+    """Of rewards, observations and margins over three steps, after some in which robots came to the ground."""
     env = make(name, num_envs=3, differentiable=True, contact=contact)
     generator = torch.Generator().manual_seed(2)
     env.reset(seed=2)
@@ -151,12 +151,47 @@ def test_gradient_by_actions(name, contact):
         env.load_state_dict(start)
         total = torch.zeros((), dtype=gs.tc_float)
         for action, weight in zip(actions, weights, strict=True):
-            observation, reward, *_ = env.step(action)
+            observation, reward, _, _, info = env.step(action)
             total = total + reward.as_subclass(torch.Tensor).sum()
+            if "margins" in info:
+                total = total + torch.sin(info["margins"].as_subclass(torch.Tensor)).sum()
             total = total + (weight * observation.as_subclass(torch.Tensor)).sum()
         return total
 
     compare(total, [actions.requires_grad_()], most=8, bar=1e-6)[0].check(1e-6)
+
+
+@everywhere
+def test_margins_are_positive_until_the_task_ends(name):
+    """From random states, of which some are beyond a bound; and what is pulled back through a step can be changed."""
+    env = make(name, differentiable=True, autoreset_mode="SameStep")
+    generator = np.random.default_rng(3)
+    env.reset(seed=0)
+    ended = 0
+    for _ in range(10):
+        env.detach_()
+        qpos, dofs_vel = (x.to(env.dtype) for x in random_states(env, generator))
+        env.episode |= env.start_at(qpos, dofs_vel, torch.arange(env.num_envs))
+        _, _, terminated, _, info = env.step(env.tensor(actions_of(env, generator)))
+        if "margins" not in info:
+            assert not terminated.any()
+            continue
+        inside = info["margins"] >= 0 if env.ENDS_HEALTHY else info["margins"] > 0
+        assert torch.equal(~inside.all(dim=1), terminated)
+        ended += int(terminated.sum())
+    options = env.options
+    env = make(name, differentiable=True, **{key: False for key in options if key == "terminate_when_unhealthy"})
+    assert ended or env.health() is None
+    gradients = []
+    for change in (None, lambda cotangent: 0.5 * cotangent):
+        env.reset(seed=0)
+        env.pull_through(change)
+        action = env.tensor(env.single_action_space.high).expand(env.num_envs, -1).clone().requires_grad_()
+        info = env.step(action)[4]
+        assert "margins" not in info or "terminate_when_unhealthy" not in options
+        env.qpos().square().sum().backward()
+        gradients.append(action.grad)
+    assert gradients[0].any() and torch.equal(0.5 * gradients[0], gradients[1])
 
 
 @everywhere

@@ -311,8 +311,6 @@ WRONG = [
     (BODY.replace("{joint}", 'stiffness="1 2"'), "nonlinear: j"),
     (BODY.replace("{geom}", 'solmix="-1"'), "solmix of geom 'g' of model must be finite and >= 0, got -1"),
     (BODY.replace("{geom}", 'solref="1 -1"'), r"solref of geom 'g' of model must .*got \(1.0, -1.0\)"),
-    (BODY.replace("{geom}", 'solimp="2 .9"'), "solimp of geom 'g' of model must have d_min"),
-    (BODY.replace("{joint}", 'solimplimit=".9 .9 -1"'), "solimp of the limit of joint 'j' of model must have"),
     (BODY.replace("{joint}", 'frictionloss="-1"'), "frictionloss of joint 'j' of model must be finite and >= 0"),
     ('<option impratio="-1"/>' + BODY, "impratio of model must be finite and > 0, got -1"),
     (BODY + '<actuator><general name="f" joint="j" dyntype="filter" dynprm="-1"/></actuator>', "time constant of act"),

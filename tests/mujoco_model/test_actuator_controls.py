@@ -10,8 +10,11 @@ from genesis.options import CompliantContact, MujocoContact, RigidOptions
 from tests.mujoco_model.actuated import Pair, arm
 from tests.rigid.rigid_models import file_of
 
+pytestmark = pytest.mark.precision("64")
+
 ARM = """
-<mujoco model="arm"><option timestep="0.004" integrator="{integrator}"/><worldbody>
+<mujoco model="arm"><option timestep="0.004" integrator="{integrator}"/><default><geom contype="0"
+conaffinity="0"/></default><worldbody>
 <body name="u"><joint name="j0" axis="0 1 0" damping="0.1" armature="0.05"/>
 <geom size="0.05" pos="0.1 0 -0.2" mass="1"/>
 <body name="v" pos="0 0 -0.3"><joint name="j1" axis="0 1 0" damping="0.1" armature="0.05"/>
@@ -25,8 +28,14 @@ SIMPLE = """<actuator><motor name="m" joint="j0" gear="1.7" ctrllimited="true" c
 TENDON = '<tendon><fixed name="t"><joint joint="j0" coef="1"/><joint joint="j1" coef="-2"/></fixed></tendon>'
 
 
-def arm_of(more, contact=None, last='axis="0 1 0"', integrator="Euler", n_envs=3, **sim):
-    text = ARM.format(more=more, last=last, integrator=integrator)
+def arm_text(more, last=""):
+    """With the kernels of test_actuators where actuators have a law of their own, else with those of any robot."""
+    integrator = "implicitfast" if "<general" in more or "<tendon" in more else "Euler"
+    return ARM.format(more=more, last=last, integrator=integrator)
+
+
+def arm_of(more, contact=None, last='axis="0 1 0"', n_envs=3, **sim):
+    text = arm_text(more, last)
     scene = gs.Scene(
         sim_options=gs.options.SimOptions(dt=0.004, substeps=1, **sim),
         rigid_options=RigidOptions(contact=contact or MujocoContact()),
@@ -156,9 +165,7 @@ def test_robots_in_one_scene_have_their_own_actuators():
     )
     texts = (TENDON + FILTER.replace("j0", "j1"), SIMPLE, TENDON + '<actuator><motor name="t" tendon="t"/></actuator>')
     robots = [
-        scene.add_entity(
-            gs.morphs.MJCF(file=file_of(ARM.format(more=more, last="", integrator="Euler")), pos=(k, 0, 0))
-        )
+        scene.add_entity(gs.morphs.MJCF(file=file_of(arm_text(more).replace("Euler", "implicitfast")), pos=(k, 0, 0)))
         for k, more in enumerate((*texts, FILTER))
     ]
     scene.build(n_envs=2)
@@ -175,10 +182,9 @@ def test_robots_in_one_scene_have_their_own_actuators():
     assert torch.allclose(plain(robots[3].get_actuators_activation()), wanted)
 
 
-@pytest.mark.precision("64")
 def test_gains_and_biases_are_per_environment():
     """As MuJoCo with each environment's own numbers."""
-    pair = Pair(arm(5, "Euler"), 4)
+    pair = Pair(arm(5, "implicitfast"), 4)
     states, ctrl = pair.states(0), pair.controls(0, 1)
     others = pair.robot.model.actuator_table.others
     generator = torch.Generator().manual_seed(0)
@@ -194,20 +200,20 @@ def test_gains_and_biases_are_per_environment():
 
 
 @pytest.mark.parametrize(
-    "more, last, integrator, part",
+    "more, last, part",
     [
         ('<actuator><motor name="x" joint="j3" gear="1 0 0"/><motor name="y" joint="j3" gear="1 0 0"/></actuator>',
-         'type="ball"', "Euler", "'x' .more than a servo alone on an axis of ball joint 'j3'"),
+         'type="ball"', "'x' .more than a servo alone on an axis of ball joint 'j3'"),
         ('<actuator><general name="f" joint="j3" gear="1 0 0" dyntype="filter" dynprm="1"/></actuator>',
-         'type="ball"', "Euler", "actuator 'f' .more than a servo alone on an axis of ball joint"),
-        ('<actuator><muscle name="pull" joint="j0" lengthrange="0 1"/></actuator>', "", "Euler", "activation: pull"),
+         'type="ball"', "actuator 'f' .more than a servo alone on an axis of ball joint"),
+        ('<actuator><muscle name="pull" joint="j0" lengthrange="0 1"/></actuator>', "", "activation: pull"),
         ('<actuator><motor name="push" body="w"/></actuator>'.replace("motor", "adhesion").replace("<adhesion",
-         '<adhesion ctrlrange="0 1"'), "", "Euler", "transmission: push"),
+         '<adhesion ctrlrange="0 1"'), "", "transmission: push"),
     ],
 )  # fmt: skip
-def test_what_has_no_constant_moment_arms_is_refused_by_name(more, last, integrator, part):
+def test_what_has_no_constant_moment_arms_is_refused_by_name(more, last, part):
     with pytest.raises(gs.GenesisException, match=part) as caught:
-        arm_of(more, last=last, integrator=integrator)
+        arm_of(more, last=last)
     assert "CompliantContact" not in str(caught.value)
 
 
@@ -246,7 +252,5 @@ def test_bad_controls_are_refused():
 
 def test_actuators_that_can_be_left_out_are(caplog):
     with caplog.at_level(logging.WARNING, logger="genesis"):
-        model = gs.loaders.load_mjcf(
-            file_of(ARM.format(more=FILTER, last="", integrator="Euler")), allow=("activation",)
-        )
+        model = gs.loaders.load_mjcf(file_of(arm_text(FILTER)), allow=("activation",))
     assert not model.actuators and any("activation (f)" in record.getMessage() for record in caplog.records)

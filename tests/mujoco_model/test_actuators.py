@@ -9,27 +9,25 @@ from tests.mujoco_model.engine import relative
 from tests.rigid.rigid_bench import F64, noise
 from tests.rigid.rigid_worlds import B, check, rows
 
+pytestmark = pytest.mark.precision("64")
 INTEGRATORS = ["implicitfast", *(pytest.param(name, marks=pytest.mark.slow) for name in ("Euler", "RK4"))]
 SEEDS = range(8)
-STEP, SINGLE, LONG = 1e-11, 1e-4, 1e-9
+STEP, LONG = 1e-11, 1e-9
 BAR = 1e-6
 STEPS = 4
 
 
 @pytest.mark.parametrize("integrator", INTEGRATORS)
 def test_one_step_is_mujocos(integrator):
-    from tests.conftest import PRECISION
-
     errors = []
     for seed in SEEDS:
         pair = Pair(arm(seed, integrator), 16)
         states, controls = pair.states(seed), pair.controls(seed, 1)
         errors.append(relative(pair.ours(states, controls), pair.theirs(states, controls)))
     print(integrator, np.max(errors))
-    assert np.max(errors) < (STEP if PRECISION == "64" else SINGLE)
+    assert np.max(errors) < STEP
 
 
-@pytest.mark.precision("64")
 @pytest.mark.parametrize("integrator", INTEGRATORS)
 def test_a_hundred_steps_are_mujocos(integrator):
     errors = []
@@ -41,12 +39,11 @@ def test_a_hundred_steps_are_mujocos(integrator):
     assert np.max(errors) < LONG
 
 
-@pytest.mark.precision("64")
 def test_force_on_joints_is_mujocos():
     """At the present state, with ranges of controls, forces and joints."""
     import mujoco
 
-    pair = Pair(arm(3, "Euler"), 8)
+    pair = Pair(arm(3, "implicitfast"), 8)
     states, controls = pair.states(0), pair.controls(0, 1)[0]
     pair.place(states.qpos, states.qvel, states.act)
     pair.robot.control_actuators(controls)
@@ -83,14 +80,12 @@ def case(request):
     return Case(request.param)
 
 
-@pytest.mark.precision("64")
 @pytest.mark.parametrize("name", ["qpos", "qvel", "act", "ctrl"])
 def test_gradient_by_state_and_control(case, name):
     base = (case.ctrl if name == "ctrl" else getattr(case.start, name))[0]
     check(lambda x: case.run(**{name: x}), base, BAR, smooth=False, scale=1.0, what=name)
 
 
-@pytest.mark.precision("64")
 @pytest.mark.parametrize("name", ["gain", "bias"])
 def test_gradient_by_gains_and_biases(case, name):
     """By factors of all their numbers."""
@@ -110,7 +105,6 @@ def test_gradient_by_gains_and_biases(case, name):
             setter(own.expand(B, *own.shape))
 
 
-@pytest.mark.precision("64")
 def test_gradient_through_a_policy(case):
     """That sees positions, velocities and activations of every step, and acts on the next."""
     pair = case.pair
@@ -128,7 +122,6 @@ def test_gradient_through_a_policy(case):
     check(loss, 0.1 * noise(pair.m.nu, seen, seed=7), BAR, smooth=False, scale=1.0, what="closed loop")
 
 
-@pytest.mark.precision("64")
 def test_gradient_through_a_reset_of_some(case):
     """Activations that are set anew have a gradient by what they are set to, and none by what was before."""
     pair, some = case.pair, list(range(B // 2))

@@ -17,7 +17,7 @@ BODIES = "".join(
     f'<body pos="{3 * i} 0 5"><freejoint/><geom type="{kind}" size="{SIZES[kind]}" mass="1"/></body>'
     for i, kind in enumerate(KINDS)
 )
-TEXT = f"""<mujoco><option timestep="0.005" tolerance="1e-14" iterations="200"/><worldbody>
+TEXT = f"""<mujoco><option timestep="0.005" integrator="implicitfast" tolerance="1e-14" iterations="200"/><worldbody>
 <geom type="plane" size="1 1 1"/>{BODIES}</worldbody></mujoco>"""
 ROOT_HALF = np.sqrt(0.5)
 TURNS = [(1, 0, 0, 0), (ROOT_HALF, ROOT_HALF, 0, 0), (ROOT_HALF, 0, ROOT_HALF, 0), (ROOT_HALF, 0, 0, ROOT_HALF)]

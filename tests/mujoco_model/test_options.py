@@ -3,12 +3,15 @@
 import logging
 import re
 
+import mujoco
 import pytest
 import torch
 
 import genesis as gs
 from genesis.options import CompliantContact, MujocoContact, RigidOptions
 from tests.rigid.rigid_models import file_of
+
+pytestmark = pytest.mark.precision("64")
 
 BALL = """
 <mujoco model="ball">
@@ -71,8 +74,24 @@ def test_what_the_model_has_not_is_refused_by_name(body, option, part):
         scene_of(body, option)
 
 
+@pytest.mark.parametrize("solimp", ["2 0.7 0.03 0.4 3", "0.6 3 -1 1.5 0.5", "-1 0.8 0.02 -2 0.2"])
+def test_solimp_beyond_its_ranges_is_bounded_after_mixing_as_in_mujoco(solimp):
+    body = SPHERE.replace("0 0 0.3", "0 0 0.12").format(geom=f'solimp="{solimp}"')
+    scene, ball = scene_of(body)
+    engine = mujoco.MjModel.from_xml_string(BALL.format(body=body, option=""))
+    engine.opt.tolerance = 1e-15
+    data = mujoco.MjData(engine)
+    for _ in range(100):
+        scene.step()
+        mujoco.mj_step(engine, data)
+    found = ball.get_qpos()
+    error = (found - torch.tensor(data.qpos, dtype=found.dtype)).abs().max()
+    assert error < (1e-10 if found.dtype == torch.float64 else 1e-4)
+
+
 def test_a_resting_balls_contact_carries_its_weight():
-    scene, ball = scene_of(BALL_AT_REST, outputs=("contacts", "link_wrench"), substeps=2)
+    option = 'integrator="implicitfast"'  # with the kernels of tests/engine
+    scene, ball = scene_of(BALL_AT_REST, option, outputs=("contacts", "link_wrench"), substeps=2)
     for _ in range(200):
         scene.step()
     contacts = ball.get_contacts()

@@ -322,6 +322,8 @@ PILE = """
     <body pos="0.02 0.02 0.5"><freejoint/><geom type="sphere" size="0.09"/></body>
     <body pos="0.19 0.1 0.29" euler="80 10 20"><freejoint/><geom type="capsule" size="0.05 0.09"/></body>
     <body pos="-0.15 -0.05 0.31" euler="20 50 20"><freejoint/><geom type="box" size="0.05 0.08 0.07"/></body>
+    <body pos="3 0 0.1"><geom type="box" size="0.06 0.3 0.1"/></body>
+    <body pos="3.03 0.02 0.255" euler="0 90 25"><freejoint/><geom type="capsule" size="0.05 0.2"/></body>
     <body pos="0 -1 0.5"><joint name="a" axis="0 1 0" damping="0.2"/><joint axis="1 0 0" damping="1"/>
       <geom type="capsule" fromto="0 0 0 0.3 0 0" size="0.04"/></body>
   </worldbody>
@@ -332,6 +334,7 @@ PILE = """
 
 @pytest.mark.slow
 def test_sizes_of_bodies_that_lie_on_each_other():
+    """One of them a capsule across a box, whose second contact is the box's width from the first."""
     pile = Case(PILE, seed=1)
     test_each_environment_steps_as_mujoco_with_its_numbers(pile, "size")
     test_gradients_are_differences_of_mujocos_steps(pile, "size")

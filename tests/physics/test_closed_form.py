@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import genesis as gs
-from tests.physics.worlds import F64, MODELS, build, leaf, plain
+from tests.physics.worlds import ALONE, F64, MODELS, build, leaf, plain
 
 pytestmark = pytest.mark.precision("64")
 G = 9.81
@@ -38,7 +38,7 @@ def test_free_fall():
     Exactly, as long as no node is so light that the grid leaves it out (1e-8 of a particle): on this short way none is.
     On a long way every substep loses at most the momentum of a few such nodes.
     """
-    world = build(n_envs=2)
+    world = build(ALONE, n_envs=2)
     for steps, slack in ((5, 1e-13), (20, 1e-8)):
         v, g = leaf([[0.03, -0.02, 0.05], [-0.04, 0.01, 0.02]]), leaf([[0.1, 0.2, -G], [0.0, 0.0, -1.6]])
         E = leaf(1e4)
@@ -56,7 +56,7 @@ def test_free_fall():
 
 def test_a_body_at_rest_stays_so():
     """Without gravity nothing moves, to the bit; and no parameter matters."""
-    world = build(n_envs=2, gravity=(0.0, 0.0, 0.0))
+    world = build(ALONE, n_envs=2, gravity=(0.0, 0.0, 0.0))
     E = leaf(1e4)
     world.body.set_material(E=E)
     before = plain(world.body.get_particles_pos())

@@ -12,6 +12,8 @@ F64 = torch.float64
 LOWER, UPPER, DX = 0.0, 1.6, 0.1
 """Particles live from 0.3 to 1.3 m: walls are three cells thick."""
 MODELS = ("corotation", "neohooken", "liquid")
+ALONE = ("corotation",)
+"""Of a body without tools: as in tests/engine/test_kinds.py, so that the kernels are the same."""
 SHAPES = ("sphere", "capsule", "box", "cylinder", "plane")
 
 

@@ -9,6 +9,7 @@ import genesis as gs
 from tests.rigid.rigid_models import file_of
 from tests.rigid.rigid_worlds import plain
 
+pytestmark = pytest.mark.precision("64")
 CART = """<mujoco><worldbody><body name="cart"><joint type="slide" axis="1 0 0"/>
 <geom type="sphere" size=".05" mass="1"/>
 <body name="rotor" pos="0 0 .3"><joint type="hinge" axis="1 0 0"/>
@@ -20,7 +21,8 @@ def build(budget=0.0, n_envs=3, substeps=4):
     scene = gs.Scene(
         sim_options=gs.options.SimOptions(
             dt=0.01, substeps=substeps, gravity=(0, 0, 0), requires_grad=True, frame_budget_mb=budget
-        )
+        ),
+        rigid_options=gs.options.RigidOptions(integrator="implicitfast"),  # with kernels that BlockPush has, too
     )
     cart = scene.add_entity(gs.morphs.MJCF(file=file_of(CART)), name="cart")
     ball = scene.add_entity(gs.morphs.Sphere(pos=(5, 0, 0), radius=0.1), gs.materials.Rigid(), name="ball")

@@ -7,6 +7,8 @@ import genesis as gs
 from tests.rigid.rigid_models import file_of
 from tests.rigid.rigid_worlds import plain
 
+pytestmark = pytest.mark.precision("64")
+
 F64 = torch.float64
 MASSES = (0.0, 1e-3, 1.0, 1e6)
 GEOMS = {

@@ -56,7 +56,7 @@ def test_a_model_gives_the_same_alone_and_in_the_kernels_of_all(name, monkeypatc
     for models in ((MODELS[name],), tuple(model for model in MODELS.values() if model.width <= MODELS[name].width)):
         with monkeypatch.context() as patch:
             patch.setattr(mpm_module, "compiled_models", lambda names, models=models: models)
-            coupling = make_coupling((name,), touched=False)
+            coupling = make_coupling((name,))
             frames = coupling.allocate(2, SUBSTEPS + 1)
             found.append(flat(forward(coupling, frames, make_values(coupling))))
     for alone, among in zip(*found, strict=True):

@@ -2,13 +2,13 @@
 another at a second point, as far along the box as MuJoCo goes.
 
 Glossary: h: half axis of the capsule; s: point s h of its segment, -1 to 1; e: direction of an edge of the box, y:
-point of it, -1 to 1 in its half lengths. gs, gy: derivatives of s, y by the box's translation, and gs_turn, gy_turn by
-its rotation.
+point of it, -1 to 1 in its half lengths. gs, gy: derivatives of s, y by the box's translation, gs_turn, gy_turn by its
+rotation, gs_size by its sizes.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.contact.narrow_phase.cases import cases
-from genesis.contact.narrow_phase.layout import CASE, FLAT, NUMBERS, ROLLING, SLIDE, SLIDING, U
+from genesis.contact.narrow_phase.layout import CASE, FLAT, NUMBERS, ROLLING, SIZES, SLIDE, SLIDING, U
 
 TINY = 1e-15
 """What MuJoCo takes for zero: of lengths, of squares of lengths, and of determinants."""
@@ -185,9 +185,9 @@ def box_pairs() -> Functions:
 
     @ti.func
     def derivatives(kind, s, y, free, along, corner, p, R, h, size):
-        """gs, gy of the nearest point. The point of A moves by half gs along a; both stay the nearest of their lines:
+        """gs, gy and gs_size of the nearest point. A's moves by half gs along a; both stay the nearest of their lines:
         a . (v + e dy) = half gs, e . (v + e dy - a half gs) + (w x e) . gap = 0; or dy = 0, or gs = 0."""
-        gs, gs_turn, gy, gy_turn = vec3(0.0), vec3(0.0), vec3(0.0), vec3(0.0)
+        gs, gs_turn, gy, gy_turn, gs_size = vec3(0.0), vec3(0.0), vec3(0.0), vec3(0.0), vec3(0.0)
         if kind > END:
             e, sides, half = axis(along), vec3(0.0), h.norm()
             for k in ti.static(range(3)):
@@ -202,10 +202,14 @@ def box_pairs() -> Functions:
                     across = a - cosine * e
                     scale = half * across.dot(across)
                     gs, gs_turn = across / scale, (arm.cross(across) - cosine * e.cross(gap)) / scale
+            signs = (1.0 - axis(along)) * sides  # where the edge or corner is, which sizes move
+            if kind == CORNER:
+                signs += y * axis(along)
+            gs_size = signs * (R.transpose() @ gs)
             if kind == EDGE:
                 gy = (cosine * half * gs - e) / length
                 gy_turn = (cosine * half * gs_turn - arm.cross(e) - e.cross(gap)) / length
-        return gs, gs_turn, gy, gy_turn
+        return gs, gs_turn, gy, gy_turn, gs_size
 
     @ti.func
     def capsule_box(found: ti.template(), first, size_a, size_b, p, Ra, Rb, reach):
@@ -215,12 +219,21 @@ def box_pairs() -> Functions:
         kind, s, y, moves, along, corner = nearest(pos, h_box, size_b, reach, radius)
         if kind != NOTHING:
             there, step, by_y, how, of = second(kind, s, y, along, corner, pos, h_box, size_b)
-            gs, gs_turn, gy, gy_turn = derivatives(kind, s, y, moves, along, corner, p, Rb, h, size_b)
+            gs, gs_turn, gy, gy_turn, gs_size = derivatives(kind, s, y, moves, along, corner, p, Rb, h, size_b)
+            gs_half = ti.cast(0.0, real)
             for k in range(2):
                 if k == 0 or there:
                     if k == 1:
                         b = Rb @ axis(of)
-                        through, moves, s = b.dot(h), how != FIXED, s + step
+                        through = b.dot(h)
+                        if how == WIDTH:
+                            gs_size += (step / axis(of).dot(size_b)) * axis(of)
+                            if not moves:  # counted from the segment's end
+                                gs_half = s / size_a[1]
+                        elif how != FIXED:
+                            out = axis(of).dot(pos + (s + step) * h_box)
+                            gs_size = (ti.math.sign(out) / through) * axis(of)
+                        moves, s = how != FIXED, s + step
                         if how == PLANE:
                             gs, gs_turn = b / through, (s * h - p).cross(b) / through
                         elif moves:
@@ -233,6 +246,8 @@ def box_pairs() -> Functions:
                         record.put(found, at + U, h)
                         record.put(found, at + SLIDE, gs)
                         record.put(found, at + SLIDE + 3, gs_turn)
+                        record.put(found, at + SIZES, gs_size)
+                        found[at + SIZES + 3] = gs_half
                     count += touches
         return count
 

@@ -153,9 +153,10 @@ def cases() -> Functions:
         """Derivative of gx . PLACE + gd DISTANCE + gn . NORMAL of the record at `at` by a displacement of B.
 
         gx, gn: (3), gd: real; p (3): B's centre. Returns the derivatives by a translation of B (3) and by a rotation
-        vector of B about its own centre (3), world axes. Which features touch is held fixed.
+        vector of B about its own centre (3), world axes; and by the slide of A's point, in multiples of U. Which
+        features touch is held fixed.
         """
-        shift, turn = vec3(0.0), vec3(0.0)
+        shift, turn, slide = vec3(0.0), vec3(0.0), ti.cast(0.0, real)
         gn_, again = gn, True
         of, gx_, gd_ = at, gx, gd
         while again:
@@ -189,12 +190,12 @@ def cases() -> Functions:
                     tangent = across(n)
                 by_shift, by_turn = rolling(arm + 0.5 * d * n, n, d, tangent, v, r, gx_, gd_, gn_)
                 if case == SLIDING:
-                    along = u.dot(gx_ - by_shift)
-                    by_shift += along * vector(found, of + SLIDE)
-                    by_turn += along * vector(found, of + SLIDE + 3)
+                    slide = u.dot(gx_ - by_shift)
+                    by_shift += slide * vector(found, of + SLIDE)
+                    by_turn += slide * vector(found, of + SLIDE + 3)
             shift += by_shift
             turn += by_turn
-        return shift, turn
+        return shift, turn, slide
 
     return Functions(slopes=slopes, write=write, describe=describe, across=across, axis=axis, vector=vector, put=put,
                      curve=curve)  # fmt: skip

@@ -20,7 +20,9 @@ ROUNDS = 14
 """Four numbers of the case: radii of curvature of A along and across U, of B along and across V."""
 SLIDE = 18
 """Six numbers of the case: a derivative by B's translation (3) and by its rotation about its own centre (3)."""
-NUMBERS = 24
+SIZES = 24
+"""Four numbers of the case: derivatives by B's three sizes and by half of A's straight part."""
+NUMBERS = 28
 """Reals of one record."""
 
 MOST = 8
@@ -37,7 +39,8 @@ of curvature: 0, 0 for a vertex, r, r for a sphere, FLAT, r for the side of a ca
 FLAT, FLAT for a face. Not both may be flat along one direction.
 
 SLIDING: the same, but A's point is the centre of a sphere that slides along a line of A: U is the line's vector, not
-unit, and SLIDE the derivative of the multiple of U at which the point is.
+unit, and SLIDE the derivative of the multiple of U at which the point is. SIZES is what sizes move this point by, in
+multiples of U.
 
 CLIPPED_A, CLIPPED_B: a face, of A or of B, and a point of the other body's surface. Normal and distance are the face's;
 the point is displaced by ROUNDS[0] * v + U (V . v), where v is the velocity of the other body's material against that

@@ -25,10 +25,9 @@ def round_pairs() -> Functions:
         return n
 
     @ti.func
-    def touch(found: ti.template(), at, a, b, ra, rb, Ra, Rb, reach):
-        """Spheres of radii ra, rb at a, b: writes a record if they touch, with the radii of curvature of spheres.
-        Returns whether they do (1 or 0), and whether the normal is the direction from a to b."""
-        between = b - a
+    def touch(found: ti.template(), at, a, between, ra, rb, Ra, Rb, reach):
+        """Spheres of radii ra at a and rb farther by `between`: writes a record if they touch, with the radii of
+        curvature of spheres. Returns whether they do (1 or 0), and whether the normal is the direction of `between`."""
         length = between.norm()
         distance = length - ra - rb
         touches, defined = 0, length >= TINY
@@ -66,7 +65,8 @@ def round_pairs() -> Functions:
     def capsule_capsule(found: ti.template(), first, size_a, size_b, p, Ra, Rb, reach):
         """`meet` of two capsules: the nearest points s a and p + t b of their segments. Of parallel ones two pairs of
         points, from both ends of A's segment: an end and what is nearest to it, or else an end of B and what is nearest
-        to that; the same pair twice where the segments do not lie beside each other."""
+        to that; the same pair twice where the segments do not lie beside each other. Between the insides of both the
+        normal is across the axes: of axes that nearly cross that is exact, unlike the direction of a tiny vector."""
         a, b, half_a, half_b = Ra[:, 2], Rb[:, 2], size_a[1], size_b[1]
         both, pa, pb, cosine = a.cross(b), a.dot(p), b.dot(p), a.dot(b)
         sine2 = both.dot(both)
@@ -87,8 +87,11 @@ def round_pairs() -> Functions:
                 free_a = ti.abs(s) < half_a
                 s = ti.min(ti.max(s, -half_a), half_a)
             at, ra, rb = first + count * NUMBERS, size_a[0], size_b[0]
-            touches, defined = touch(found, at, s * a, p + t * b, ra, rb, Ra, Rb, reach)
-            if touches > 0 and defined and (free_a or free_b):
+            between, lines = p + t * b - s * a, free_a and free_b
+            if lines:
+                between = (both.dot(between) / sine2) * both
+            touches, defined = touch(found, at, s * a, between, ra, rb, Ra, Rb, reach)
+            if touches > 0 and (lines or defined and (free_a or free_b)):
                 u, v, along_a, along_b = b, a, ra, rb
                 if free_a:
                     u, along_a = a, FLAT

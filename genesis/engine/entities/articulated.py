@@ -9,7 +9,7 @@ import torch
 
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import Coordinates
-from genesis.engine.inputs import Array, Environments, indices, is_run, numeric
+from genesis.engine.inputs import Array, Environments, indices, is_run, real, rows
 from genesis.errors import GenesisKeyError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders.model import FREE, JOINT_SIZES, Actuator, Geom, RigidModel
@@ -223,10 +223,11 @@ class ArticulatedBody(Entity):
         self, what: str, value: Array, n: int, envs: torch.Tensor | None, item: tuple[int, ...] = ()
     ) -> torch.Tensor:
         """A checked value (K, n, *item), from one item for all units, (n, *item) or (K, n, *item)."""
-        tensor = numeric(f"{self.name}.{what}", value, self._values.scene)
+        what = f"{self.name}.{what}"
+        tensor = real(what, value, self._values.scene)
         if tuple(tensor.shape) == item:
             tensor = tensor.expand(n, *item)
-        return self._rows(what, tensor, ((n, *item),), envs)
+        return rows(what, tensor, ((n, *item),), envs, self._values.n_envs)
 
     def _read(self, name: str, begin: int, n: int) -> Tensor:
         """This entity's columns of a value of the solver."""

@@ -8,6 +8,7 @@ import torch
 
 from genesis import runtime
 from genesis.engine.entities.muscle import Muscles
+from genesis.engine.entities.particle_life import ParticleLife
 from genesis.engine.inputs import Array, Environments
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
@@ -23,7 +24,7 @@ LIQUID: Rgb = (0.20, 0.45, 0.85)
 """Of bodies whose surface says nothing."""
 
 
-class ParticleEntity(Muscles):
+class ParticleEntity(Muscles, ParticleLife):
     """A body of the particle solver. World frame; setters and getters are differentiable."""
 
     kind = "mpm"
@@ -56,6 +57,8 @@ class ParticleEntity(Muscles):
     def set_position(self, pos: Array, envs_idx: Environments = None) -> None:
         """Place the body at rest and undeformed (velocity and C zero, F one, memory as at build time).
 
+        Attached particles are held there from now on.
+
         Args:
             pos: (3,) or (B, 3): where the mean of the particles goes, each keeping its offset of build time. (n, 3) or
                 (B, n, 3): every particle. Metres. With `envs_idx`, a row for each chosen environment in place of B.
@@ -74,6 +77,7 @@ class ParticleEntity(Muscles):
         still = torch.zeros_like(pos, requires_grad=False)
         for name, value in (("pos", pos), ("vel", still), ("C", torch.zeros_like(matrix)), ("F", matrix)):
             self._write(name, value, envs)
+        self._take_along(pos, envs)
         if self._values.has("mpm", "memory"):
             memory = pos.new_zeros(*pos.shape[:2], self._values.read("mpm", "memory").shape[2])
             memory[..., : self.model.width] = pos.new_tensor(self.model.initial_memory)
@@ -116,12 +120,13 @@ class ParticleEntity(Muscles):
         self._set_parameters(("mpm", "material"), places, self._chosen(envs_idx))
 
     def get_state(self) -> MPMState:
-        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n), active (B, n) int32, and of this body memory (B, n, H) and
-        actu (B, n), None where the scene's state has none."""
+        """pos, vel (B, n, 3), C, F (B, n, 3, 3), Jp (B, n), active (B, n) int32, hold (B, n, 4), and of this body
+        memory (B, n, H) and actu (B, n), None where the scene's state has none."""
         pos, vel, C, F = (self._read(name) for name in ("pos", "vel", "C", "F"))
-        active = torch.ones(pos.shape[:2], dtype=torch.int32, device=pos.device)
+        active = self.get_particles_active().to(torch.int32)
+        ones = self._values.own(torch.ones(pos.shape[:2], dtype=runtime.current().real, device=pos.device))
         memory, actu = (self._read(name) if self._values.has("mpm", name) else None for name in ("memory", "actu"))
-        return MPMState(pos, vel, C, F, self._values.own(active.to(runtime.current().real)), active, memory, actu)
+        return MPMState(pos, vel, C, F, ones, active, memory, actu, self._read("hold"))
 
     def get_particles_pos(self, envs_idx: Environments = None) -> Tensor:
         """(B, n, 3) m; with `envs_idx` only the chosen environments, in their order."""
@@ -132,21 +137,26 @@ class ParticleEntity(Muscles):
         return self._pick(self._read("vel"), envs_idx)
 
     def get_mass(self) -> Tensor:
-        """(B,) kg."""
+        """(B,) kg, of the active particles."""
         material = self._values.read("mpm", "material")
         rho = material[:, self._first + self.model.numbers.index("rho")]
-        return cast(Tensor, rho * (self.particle_volume * self.n_particles))
+        return cast(Tensor, rho * self.get_particles_active().sum(1) * self.particle_volume)
 
     def visible(self) -> tuple[Visible, ...]:
         """Its particles."""
         tint = self.surface.rgb or (LIQUID if self.material.constitutive_model == "liquid" else SOFT)
         smooth = self.surface.vis_mode == "recon"
-        return (Points(self.n_particles, self.particle_volume, tint, lambda: self.get_particles_pos(), smooth),)
+        return (Points(self.n_particles, self.particle_volume, tint, self._seen, smooth),)
 
     def followed(self, link: Any = None) -> Callable[[], torch.Tensor]:
         """To the mean of its particles."""
         self._refuse_link(link)
         return lambda: self.get_particles_pos().mean(1)
+
+    def _seen(self) -> torch.Tensor:
+        """Positions (B, n, 3); NaN of what is inactive, so that nobody draws it."""
+        pos, active = self.get_particles_pos(), self.get_particles_active()
+        return pos if bool(active.all()) else torch.where(active[..., None], pos, torch.nan)
 
     def _read(self, name: str) -> Tensor:
         value = self._values.read("mpm", name)

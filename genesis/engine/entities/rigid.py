@@ -309,7 +309,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
                         f"the free joint {self._coordinates.free[dof]!r}. Choose others with dofs_idx_local."
                     )
         rows = self._unit_rows(what, value, len(chosen), envs)
-        rows = torch.nn.functional.pad(rows[..., None], (column, FOLLOW_VEL - column))
+        rows = torch.constant_pad_nd(rows[..., None], (column, FOLLOW_VEL - column))
         if follow_vel:
             rows = rows + rows.new_tensor([0.0, 0.0, 0.0, follow_pos, follow_vel])
         self._write_units("dofs", rows, chosen, self._offsets.dof, self.n_dofs, envs)

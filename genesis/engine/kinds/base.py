@@ -82,6 +82,8 @@ class Kind(ABC):
     """Of all its entities; a frozen dataclass with a field for every value of the solver's state and controls."""
     direct: tuple[str, ...] = ()
     """Fields of its state that the scene's state has, too."""
+    zero_if_absent: tuple[str, ...] = ()
+    """Fields of its state that saved ones may lack, None there."""
 
     def default_material(self, morph: Morph) -> Any:
         """What a morph without a material is made of, if this kind takes it; else None."""

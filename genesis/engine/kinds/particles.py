@@ -12,6 +12,7 @@ from genesis.contact.colliders import Colliders
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
+from genesis.engine.entities.particle_life import check_hold
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
@@ -127,6 +128,7 @@ class ParticleKind(Kind):
     is_matter = True
     state = MPMState
     direct = ("pos", "vel", "C", "F", "Jp")
+    zero_if_absent = ("hold",)
 
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Any, surface: Default, options: Any
@@ -150,13 +152,14 @@ class ParticleKind(Kind):
         return ParticlePart(mine, build) if mine else None
 
     def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        pos = values["pos"]
-        ones = torch.ones(pos.shape[:2], dtype=pos.dtype, device=pos.device)
-        return {"Jp": ones, "active": ones.bool()}
+        hold = values["hold"].detach().as_subclass(torch.Tensor)
+        return {"Jp": torch.ones_like(hold[..., 3]), "active": hold[..., 3] >= 0}
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
         if field == "actu":
             check_range("state mpm.actu", rows, *ACTIVATION, closed=True)
+        if field == "hold":
+            check_hold("state mpm.hold", rows)
         if field == "pos":
             for entity in of_kind(self, entities):
                 entity._check_on_grid(rows)

@@ -4,10 +4,11 @@ from genesis.arrays import Array
 
 # Slots of the arrays `size` and `num`.
 # N_ENVS is what the arrays hold, ACTIVE how many of them are in use; N_NUMBERS counts the numbers of all bodies'
-# materials, N_MEMORY what a particle keeps; CELLS and its two successors count cells per axis.
+# materials, N_MEMORY what a particle keeps,
+# HELD is 0 where every particle is active and free; CELLS and its two successors count cells per axis.
 N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
-SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY = range(9, 13)
-CELLS = 13
+SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY, HELD = range(9, 14)
+CELLS = 14
 N_SIZES = CELLS + 3
 DT, DX, INV_DX, ZERO, ORIGIN = range(5)
 NUM_LENGTH = ORIGIN + 3
@@ -34,6 +35,7 @@ TABLE = (
     Array("material", "A1", ("envs", "numbers"), "frames"),  # of each body E, nu, rho, its model's own and added ones
     Array("actu", "A1", ("envs", "muscles"), "frames"),  # activation and fibre of every particle, if any has a muscle
     Array("fibre", "A1", ("envs", "muscles", 3), "frames"),
+    Array("hold", "A4", ("envs", "particles"), "frames"),  # target and mode, see `genesis.solvers.mpm.hold`
     Array("gravity", "A4", ("envs",), "frames"),
     Array("derived", "A4", ("envs", "bodies"), "frames"),  # (mu, lam, particle mass, particle volume)
     Array("status", "I1", ("envs",), "frames"),  # 0, or 1 + the substep that went wrong
@@ -52,6 +54,7 @@ TABLE = (
     Array("gmaterial", "A1", ("chunks", "envs", "numbers"), "adjoint"),
     Array("gactu", "A1", ("envs", "muscles"), "adjoint"),
     Array("gfibre", "A1", ("envs", "muscles", 3), "adjoint"),
+    Array("ghold", "A4", ("envs", "particles"), "adjoint"),
     Array("ggravity", "A4", ("chunks", "envs"), "adjoint"),
 )
 FORWARD = ("constant", "frames", "scratch", "step")

@@ -102,13 +102,14 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
                 at = (slot_of(s, b, a) * a.size[N_CHUNKS] + chunk) * 6
                 start = (b * a.size[N_CHUNKS] + chunk) * a.size[CAPACITY]
-                good, low, high = ph.bounds(q0 + share(chunk, a), q0 + share(chunk + 1, a), a)
+                first = share(chunk, a)
+                good, low, high = ph.bounds(q0 + first, b * n + first, share(chunk + 1, a) - first, a)
                 for d in ti.static(range(3)):
                     a.box[at + d] = low[d]
                     a.box[at + 3 + d] = high[d]
                 if good:
                     clear_box(at, start, a)
-                    ph.stage_all(share(chunk, a), share(chunk + 1, a), q0, q1, b * n, b * a.size[N_BODIES], a)
+                    ph.stage_all(share(chunk, a), share(chunk + 1, a), q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(share(chunk, a), share(chunk + 1, a)):
                         ph.p2g_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
                 else:
@@ -149,8 +150,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
             if item % STRIDE == 0 and a.status[b] == 0 and a.size[BEGIN] + 1 == a.size[SUBSTEPS]:
-                q1 = frame(a.size[SUBSTEPS], b, a)
-                good, low, high = ph.bounds(q1 + share(chunk, a), q1 + share(chunk + 1, a), a)
+                q1, first = frame(a.size[SUBSTEPS], b, a), share(chunk, a)
+                good, low, high = ph.bounds(q1 + first, b * a.size[N_PARTICLES] + first, share(chunk + 1, a) - first, a)
                 if not good:
                     a.status[b] = a.size[SUBSTEPS]
 
@@ -216,7 +217,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 first = (chunk * a.size[N_ENVS] + b) * a.size[N_BODIES]
                 ph.release_all(share(chunk, a), share(chunk + 1, a), frame(s, b, a), b * n, b * a.size[N_BODIES], first,
-                               ph.domain_box(b * a.size[CAPACITY], a), a)  # fmt: skip
+                               s, ph.domain_box(b * a.size[CAPACITY], a), a)  # fmt: skip
                 if s == 0:
                     for e in range(a.size[N_BODIES]):
                         ph.derive_adjoint(b * a.size[N_BODIES] + e, first + e, e, a)

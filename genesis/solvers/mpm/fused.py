@@ -50,7 +50,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     q1 = (((s + 1) % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
                     slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
-                    good, low, high = ph.bounds(q0, q0 + n, a)
+                    good, low, high = ph.bounds(q0, b * n, n, a)
                     if a.status[b] == 0 and not good:
                         a.status[b] = ti.max(s, 1)  # the substep before made it
                     if a.status[b] != 0:
@@ -61,7 +61,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         a.box[slot * 6 + 3 + d] = high[d]
                     for c in range(shape[0] * shape[1] * shape[2]):
                         put4(a.grid, at + c, vec4(0.0))
-                    ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], a)
+                    ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(n):
                         ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
                     for i in range(shape[0]):
@@ -76,7 +76,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
                 if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS]:
                     last = ((a.size[END] % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
-                    good, low, high = ph.bounds(last, last + n, a)
+                    good, low, high = ph.bounds(last, b * n, n, a)
                     if not good:
                         a.status[b] = a.size[END]
 
@@ -114,7 +114,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                                                 s, b, 0, to + c, a)  # fmt: skip
                     put4(a.ggravity, b, ggravity_sum)
                     c = b * a.size[N_BODIES]
-                    ph.release_all(0, n, q0, b * n, c, c, ph.grid_box(to, low, shape), a)
+                    ph.release_all(0, n, q0, b * n, c, c, s, ph.grid_box(to, low, shape), a)
                 if a.size[BEGIN] == 0:
                     for e in range(a.size[N_BODIES]):
                         c = b * a.size[N_BODIES] + e

@@ -57,10 +57,10 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             q = frame(a.size[BEGIN], b, a) + p
-            if a.status[b] == 0 and not ph.inside(get3(a.x, q), a):
+            if a.status[b] == 0 and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q), a):
                 a.status[b] = ti.max(a.size[BEGIN], 1)  # the substep before made it
             e = a.body[p]
-            ph.stage(q, frame(a.size[BEGIN] + 1, b, a) + p, i, 1, b * a.size[N_BODIES] + e, e, a)
+            ph.stage(q, frame(a.size[BEGIN] + 1, b, a) + p, i, 1, b * a.size[N_BODIES] + e, e, a.size[BEGIN], a)
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
@@ -76,7 +76,7 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 q, q1 = frame(a.size[BEGIN], b, a) + p, frame(a.size[BEGIN] + 1, b, a) + p
                 ph.g2p_particle(q, i, ph.domain_box(b * a.size[CAPACITY], a), a)
                 ph.advance_particle(q, q1, i, a)
-                if a.size[BEGIN] + 1 == a.size[SUBSTEPS] and not ph.inside(get3(a.x, q1), a):
+                if a.size[BEGIN] + 1 == a.size[SUBSTEPS] and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q1), a):
                     a.status[b] = a.size[SUBSTEPS]
 
     @kernel(table, *BACKWARD)
@@ -104,7 +104,8 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 e = a.body[p]
                 c = b * a.size[N_BODIES] + e
                 at = b * a.size[CAPACITY]
-                ph.release(frame(a.size[BEGIN], b, a) + p, i, 1, c, c, e, ph.domain_box(at, a), a)
+                ph.release(frame(a.size[BEGIN], b, a) + p, i, 1, c, c, e, a.size[BEGIN],
+                           ph.domain_box(at, a), a)  # fmt: skip
         for c in range(a.size[ACTIVE] * a.size[N_BODIES]):
             if a.size[BEGIN] == 0 and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)

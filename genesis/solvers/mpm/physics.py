@@ -29,6 +29,7 @@ from genesis.solvers.mpm.arrays import (
     ORIGIN,
     ZERO,
 )  # fmt: skip
+from genesis.solvers.mpm.hold import holding
 from genesis.solvers.mpm.models import Model
 from genesis.solvers.mpm.rows import rows
 from genesis.solvers.mpm.stress import constitutive
@@ -46,6 +47,7 @@ LIGHTEST = 1e-8
 def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions) -> Functions:
     """Of a scene of these models, whose bodies have these numbers beside (`genesis.solvers.mpm.added.ADDED`)."""
     lay, t, row, material, more = layout(), transfer(), rows(), constitutive(models), added_stress(added)
+    held = holding()
     real, vec3, vec4, W = lay.real, lay.vec3, lay.vec4, lay.width
     get3, get4, put3, put4, add4, entry, put_entry = (
         lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry, lay.put_entry
@@ -110,16 +112,21 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return good
 
     @ti.func
-    def bounds(begin, end, a: ti.template()):
-        """Whether particles [begin, end) are inside, and the box of nodes around them [low, high) (empty if not)."""
-        low, high = get3(a.x, begin), get3(a.x, begin)
-        good = True
-        for q in range(begin, end):
-            xp = get3(a.x, q)
-            good = good and inside(xp, a)
-            low, high = ti.min(low, xp), ti.max(high, xp)
+    def bounds(q, i, count, a: ti.template()):
+        """Whether the active ones of `count` particles from q, i on are inside, and the box of nodes around them
+        [low, high) (empty if they are not, or none is active)."""
+        low, high = get3(a.x, q), get3(a.x, q)
+        good, found = True, False
+        for j in range(count):
+            if held.mode(i + j, a) >= 0.0:
+                xp = get3(a.x, q + j)
+                good = good and inside(xp, a)
+                if not found:
+                    low, high = xp, xp
+                found = True
+                low, high = ti.min(low, xp), ti.max(high, xp)
         first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
-        if good:
+        if good and found:
             first = t.cell(low, origin(a), a.num[INV_DX])
             last = t.cell(high, origin(a), a.num[INV_DX]) + 3
         return good, first, last
@@ -141,8 +148,9 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return first, last, (ti.max(last - first, 0) + W - 1) // W
 
     @ti.func
-    def stage(q, q1, i, count, c, e, a: ti.template()):
-        """Stress and momentum of `count` particles of body e, whose numbers are at c. docs/mpm.md, "stage"."""
+    def stage(q, q1, i, count, c, e, s, a: ti.template()):
+        """Stress and momentum of `count` particles of body e, whose numbers are at c, in substep s. docs/mpm.md,
+        "stage"."""
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
         Cp = row.load33(a.C, q, count)
@@ -153,24 +161,27 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         row.store33(a.F, q1, count, Fn)
         row.store_columns(a.stage, i, count, tau * (-4.0 * dt * a.num[INV_DX] * m[3]) + Cp * (m[2] * dx), a.num[ZERO])
         for j in range(count):
+            if held.mode(i + j, a) > 0.0:
+                held.steer(q + j, i + j, s, a)
             mv = m[2] * get3(a.v, q + j)
             put4(a.stage, 4 * (i + j), vec4(mv[0], mv[1], mv[2], m[2]))
 
     @ti.func
-    def stage_all(begin, end, q0, q1, i0, c0, a: ti.template()):
+    def stage_all(begin, end, q0, q1, i0, c0, s, a: ti.template()):
         """`stage` of particles [begin, end) of the environment whose first ones are q0, q1, i0 and whose first body
         is c0."""
         for e in range(a.size[N_BODIES]):
             first, last, n = blocks(begin, end, e, a)
             for block in range(n):
                 p = first + block * W
-                stage(q0 + p, q1 + p, i0 + p, ti.min(last - p, W), c0 + e, e, a)
+                stage(q0 + p, q1 + p, i0 + p, ti.min(last - p, W), c0 + e, e, s, a)
 
     @ti.func
     def p2g_particle(grid: ti.template(), q, i, box, a: ti.template()):
-        first, fx = first_node(get3(a.x, q), box, a)
-        t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
-              get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
+        if held.mode(i, a) >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
+                  get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
 
     @ti.func
     def blocked(v, at, d, a: ti.template()):
@@ -234,13 +245,18 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
 
     @ti.func
     def g2p_particle(q, i, box, a: ti.template()):
-        first, fx = first_node(get3(a.x, q), box, a)
-        nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
-        k = 4.0 * a.num[INV_DX]
-        put4(a.stage, 4 * i, nv)
-        put4(a.stage, 4 * i + 1, b0 * k)
-        put4(a.stage, 4 * i + 2, b1 * k)
-        put4(a.stage, 4 * i + 3, b2 * k)
+        mode = held.mode(i, a)
+        if mode >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
+            if mode > 0.0:
+                u = get3(a.v, q)
+                nv = vec4(u[0], u[1], u[2], a.num[ZERO])
+            k = 4.0 * a.num[INV_DX]
+            put4(a.stage, 4 * i, nv)
+            put4(a.stage, 4 * i + 1, b0 * k)
+            put4(a.stage, 4 * i + 2, b1 * k)
+            put4(a.stage, 4 * i + 3, b2 * k)
 
     @ti.func
     def largest(v):
@@ -266,14 +282,17 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
 
     @ti.func
     def advance_particle(q, q1, i, a: ti.template()):
-        nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
-        c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
-        put_columns(a.C, q1, c0, c1, c2)
-        step = a.num[DT] * nv[:3]
-        if largest(step) > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
-            step += vec3(OFF_GRID)
-        put3(a.v, q1, nv[:3])
-        put3(a.x, q1, get3(a.x, q) + step)
+        if held.mode(i, a) < 0.0:
+            held.keep(q, q1, a)
+        else:
+            nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
+            c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
+            put_columns(a.C, q1, c0, c1, c2)
+            step = a.num[DT] * nv[:3]
+            if largest(step) > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+                step += vec3(OFF_GRID)
+            put3(a.v, q1, nv[:3])
+            put3(a.x, q1, get3(a.x, q) + step)
 
     @ti.func
     def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):
@@ -281,17 +300,22 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
 
         The nodes' go to `grid`, which begins at `gfirst` and otherwise lies as `box` says.
         """
-        first, fx = first_node(get3(a.x, q), box, a)
-        g = get3(a.gx, i)
-        w = get3(a.gv, i) + a.num[DT] * g
-        g0, g1, g2 = get_columns(a.gC, i, 4.0 * a.num[INV_DX], a.num[ZERO])
-        w4 = vec4(w[0], w[1], w[2], a.num[ZERO])
-        at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
-        slope = t.g2p_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
-        put3(a.gx, i, g + slope)
+        mode = held.mode(i, a)
+        if mode >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            g = get3(a.gx, i)
+            w = get3(a.gv, i) + a.num[DT] * g
+            if mode > 0.0:  # v' and x' follow from the velocity that `steer` gave it, not from the grid's
+                put3(a.gv, i, w)
+                w = w * a.num[ZERO]
+            g0, g1, g2 = get_columns(a.gC, i, 4.0 * a.num[INV_DX], a.num[ZERO])
+            w4 = vec4(w[0], w[1], w[2], a.num[ZERO])
+            at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
+            slope = t.g2p_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
+            put3(a.gx, i, g + slope)
 
     @ti.func
-    def release(q, i, count, c, gc, e, box, a: ti.template()):
+    def release(q, i, count, c, gc, e, s, box, a: ti.template()):
         """Adjoint of p2g and stage: cotangents of the grid, F' and memory to those of the state and of numbers."""
         m = get4(a.derived, c)
         dt, dx = a.num[DT], a.num[DX]
@@ -305,20 +329,27 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         row.store_columns(a.stage, i, count, tau * k + Cp * (m[2] * dx), a.num[ZERO])
         gmass = ti.cast(0.0, real)
         for j in range(count):
-            first, fx = first_node(get3(a.x, q + j), box, a)
-            vp = get3(a.v, q + j)
-            at = 4 * (i + j)
-            q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
-            gq, b0, b1, b2, slope = t.p2g_adjoint(
-                a.gmoved, first, box[4], box[5], fx, a.num[INV_DX],
-                q4, get4(a.stage, at + 1), get4(a.stage, at + 2), get4(a.stage, at + 3)
-            )  # fmt: skip
+            mode, at = held.mode(i + j, a), 4 * (i + j)
+            b0, b1, b2 = vec4(0.0), vec4(0.0), vec4(0.0)
+            if mode >= 0.0:
+                first, fx = first_node(get3(a.x, q + j), box, a)
+                vp = get3(a.v, q + j)
+                q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
+                gq, h0, h1, h2, slope = t.p2g_adjoint(
+                    a.gmoved, first, box[4], box[5], fx, a.num[INV_DX],
+                    q4, get4(a.stage, at + 1), get4(a.stage, at + 2), get4(a.stage, at + 3)
+                )  # fmt: skip
+                b0, b1, b2 = h0, h1, h2
+                put3(a.gx, i + j, get3(a.gx, i + j) + slope)
+                gv = m[2] * gq[:3]
+                if mode > 0.0:
+                    held.steer_adjoint(i + j, s, get3(a.gv, i + j) + gv, a)
+                else:
+                    put3(a.gv, i + j, gv)
+                gmass += vp[0] * gq[0] + vp[1] * gq[1] + vp[2] * gq[2] + gq[3]
             put4(a.stage, at + 1, b0)
             put4(a.stage, at + 2, b1)
             put4(a.stage, at + 3, b2)
-            put3(a.gx, i + j, get3(a.gx, i + j) + slope)
-            put3(a.gv, i + j, m[2] * gq[:3])
-            gmass += vp[0] * gq[0] + vp[1] * gq[1] + vp[2] * gq[2] + gq[3]
         gA = row.load_columns(a.stage, i, count)
         gF, gmu, glam = material.stress_adjoint(q, i, count, c, gc, e, F, kept, gA * k, a)
         gC = gA * (m[2] * dx)
@@ -331,13 +362,13 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         add4(a.gderived, gc, vec4(gmu, glam, gmass + dx * row.total(gA.dot(Cp), count), 0.0))
 
     @ti.func
-    def release_all(begin, end, q0, i0, c0, gc0, box, a: ti.template()):
+    def release_all(begin, end, q0, i0, c0, gc0, s, box, a: ti.template()):
         """`release` of particles [begin, end) of an environment, as in `stage_all`."""
         for e in range(a.size[N_BODIES]):
             first, last, n = blocks(begin, end, e, a)
             for block in range(n):
                 p = first + block * W
-                release(q0 + p, i0 + p, ti.min(last - p, W), c0 + e, gc0 + e, e, box, a)
+                release(q0 + p, i0 + p, ti.min(last - p, W), c0 + e, gc0 + e, e, s, box, a)
 
     @ti.func
     def has_cotangent(i, a: ti.template()):
@@ -350,7 +381,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return found
 
     return Functions(
-        numbers=numbers, grid_box=grid_box, domain_box=domain_box, inside=inside,
+        numbers=numbers, mode=held.mode, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
         g2p_particle=g2p_particle,

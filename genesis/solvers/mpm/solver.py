@@ -66,6 +66,12 @@ class MPMFrames:
     sizes: dict[str, int]
     launch: Launch
     active: int = 0
+    held: int = 0
+    """Whether a particle is inactive or attached; on GPUs always 1, for to know would be to wait."""
+    inactive: torch.Tensor | None = None
+    """(active, N), where any may be."""
+    passed: Sequence[torch.Tensor] = ()
+    """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
 
@@ -76,8 +82,9 @@ STATE = {"pos": "x", "vel": "v", "C": "C", "F": "F", "memory": "memory"}
 
 class MPMSolver(Solver):
     """Final. State pos (N, 3), vel (N, 3), C (N, 3, 3), F (N, 3, 3), and memory (N, H) if a model keeps any, H the
-    most that one does; parameters material (K,), the numbers of one body after the other, and gravity (3,). If a body
-    is a muscle: control actu (N,), and before gravity the parameter fibre (N, 3), of all particles."""
+    most that one does; control hold (N, 4), see `genesis.solvers.mpm.hold`;
+    parameters material (K,), the numbers of one body after the other, and gravity (3,). If a body is a muscle: before
+    hold the control actu (N,), and before gravity the parameter fibre (N, 3), of all particles."""
 
     name = "mpm"
     outputs = ()
@@ -103,7 +110,7 @@ class MPMSolver(Solver):
         self._first = np.cumsum([0, *(len(body.numbers) for body in self.bodies)])
         self.added = tuple(name for name in ADDED if any(name in body.added for body in self.bodies))
         self.muscular = STIFFNESS in self.added
-        self.controls = (Field("actu", (N,)),) if self.muscular else ()
+        self.controls = (*((Field("actu", (N,)),) if self.muscular else ()), Field("hold", (N, 4)))
         fibre = (Field("fibre", (N, 3)),) if self.muscular else ()
         self.parameters = (Field("material", (int(self._first[-1]),)), *fibre, Field("gravity", (3,)))
         lay = layout()
@@ -161,7 +168,7 @@ class MPMSolver(Solver):
         if self.muscular:
             state.append(torch.zeros(n_envs, N, **opts))
             parameters.append(torch.tensor([0.0, 0.0, 1.0], **opts).expand(n_envs, N, 3).clone())
-        return [*state, *parameters]
+        return [*state, torch.zeros(n_envs, N, 4, **opts), *parameters]
 
     # Frames.
 
@@ -206,7 +213,7 @@ class MPMSolver(Solver):
     def _launch(self, launch: Launch, frames: Frames, begin: int, end: int) -> None:
         """Run a kernel on substeps [begin, end). Its sizes are made once."""
         mine: MPMFrames = frames.of[self.name]
-        key = (frames.n_envs, frames.n_frames, mine.active, begin, end)
+        key = (frames.n_envs, frames.n_frames, mine.active, mine.held, begin, end)
         if key not in self._size:
             values = [0] * slot.N_SIZES
             values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, mine.active
@@ -215,6 +222,7 @@ class MPMSolver(Solver):
             values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
             values[slot.SUBSTEPS], values[slot.N_CHUNKS] = self.substeps, self.n_chunks
             values[slot.N_NUMBERS], values[slot.N_MEMORY] = mine.sizes["numbers"], self.memory
+            values[slot.HELD] = mine.held
             values[slot.CELLS :] = self._cells.tolist()
             self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
         launch.point("size", self._size[key])
@@ -230,6 +238,7 @@ class MPMSolver(Solver):
         mine: MPMFrames = frames.of[self.name]
         state, (material, *_, gravity) = values[: len(self.state)], values[len(self.state) + len(self.controls) :]
         n = mine.active = len(gravity)
+        self._load_hold(mine, values[len(self.state) + len(self.controls) - 1])
         if self.muscular:
             for name, value in (("actu", values[len(self.state)]), ("fibre", values[-2])):
                 array = view(TABLE, mine.arrays, name, mine.sizes)[:n]
@@ -239,6 +248,13 @@ class MPMSolver(Solver):
             array.copy_(value.reshape(array.shape))
         view(TABLE, mine.arrays, "material", mine.sizes)[:n, :, 0].copy_(material)
         view(TABLE, mine.arrays, "gravity", mine.sizes)[:n, :3].copy_(gravity)
+
+    def _load_hold(self, mine: MPMFrames, hold: torch.Tensor) -> None:
+        mine.held = int(layout().atomic or bool(hold[..., 3].any()))
+        mine.inactive = hold[..., 3] < 0 if mine.held else None
+        if mine.held:
+            array = view(TABLE, mine.arrays, "hold", mine.sizes)[: mine.active]
+            array.copy_(hold.view(array.shape))
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]
@@ -288,7 +304,10 @@ class MPMSolver(Solver):
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
-        for name in ("gderived", "gmaterial", "gactu", "gfibre", "ggravity"):
+            if mine.inactive is not None:
+                array.masked_fill_(_beside(array, mine.inactive), 0.0)
+        mine.passed = () if mine.inactive is None else cotangents
+        for name in ("gderived", "gmaterial", "gactu", "gfibre", "ghold", "ggravity"):
             shared[name].zero_()
         self._launch(mine.launch_prepare, frames, 0, self.substeps)
         if self.colliders and self.colliders.feedback:  # cotangents may come from bodies, later in this pass
@@ -309,9 +328,21 @@ class MPMSolver(Solver):
         state = [
             self._cotangent(frames, f"g{STATE[field.name]}").clone().view(-1, *field.shape) for field in self.state
         ]
+        if mine.inactive is not None:  # what an inactive particle had it has: the cotangent of its state goes through
+            state = [
+                torch.where(_beside(grad, mine.inactive), whole, grad)
+                for grad, whole in zip(state, mine.passed, strict=True)
+            ]
+            mine.passed = ()
         gmaterial = view(TABLE, shared, "gmaterial", mine.sizes).sum(0)[:n, :, 0]
         ggravity = view(TABLE, shared, "ggravity", mine.sizes).sum(0)[:n, :3]
+        ghold = self._cotangent(frames, "ghold").clone().view(n, self.n_particles, 4)
         if not self.muscular:
-            return [*state, gmaterial, ggravity]
+            return [*state, ghold, gmaterial, ggravity]
         gactu, gfibre = (self._cotangent(frames, name).clone() for name in ("gactu", "gfibre"))
-        return [*state, gactu.squeeze(-1), gmaterial, gfibre.squeeze(-1), ggravity]
+        return [*state, gactu.squeeze(-1), ghold, gmaterial, gfibre.squeeze(-1), ggravity]
+
+
+def _beside(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """A mask (active, N) with the axes of values (active, N, ...)."""
+    return mask.view(*mask.shape, *[1] * (values.dim() - 2))

@@ -5,7 +5,7 @@ Featherstone, Rigid Body Dynamics Algorithms (2008), chapter 2.
 """
 
 from genesis.compiler import Composite, ti, traced, value
-from genesis.math.lanes import Mat, Vec, lanes3, sine_cosine, where
+from genesis.math.lanes import Mat, Vec, absolute, lanes3, sine_cosine, where
 
 
 class Spatial(Composite):
@@ -113,12 +113,17 @@ def axis_rotation(a, angle):
 
 @traced
 def quaternion_matrix(q):
-    """Rotation matrix of q / |q|."""
-    n = value(2.0 / q.dot(q))
+    """Rotation matrix of q / |q|. Zeros are exact, whatever the compiler fuses, and that of a unit quaternion is
+    MuJoCo's to the last bit: of bodies that stand straight on each other rounding decides which features touch."""
+    squared = value(q.dot(q))
+    n = where(absolute(squared - 1.0) < 2e-15, 0.0 * squared + 1.0, 1.0 / squared)
     w, x, y, z = q[0], q[1], q[2], q[3]
-    return Mat(Vec(1.0 - n * (y * y + z * z), n * (x * y - w * z), n * (x * z + w * y)),
-               Vec(n * (x * y + w * z), 1.0 - n * (x * x + z * z), n * (y * z - w * x)),
-               Vec(n * (x * z - w * y), n * (y * z + w * x), 1.0 - n * (x * x + y * y)))  # fmt: skip
+    ww, xx, yy, zz, m = n * w * w, n * x * x, n * y * y, n * z * z, 2.0 * n
+    rows = (ww + xx - yy - zz, m * (x * y - w * z), m * (x * z + w * y),
+            m * (x * y + w * z), ww - xx + yy - zz, m * (y * z - w * x),
+            m * (x * z - w * y), m * (y * z + w * x), ww - xx - yy + zz)  # fmt: skip
+    r = [where(absolute(e) < 1e-15, 0.0 * squared, e) for e in map(value, rows)]
+    return Mat(Vec(*r[:3]), Vec(*r[3:6]), Vec(*r[6:]))
 
 
 @traced

@@ -155,18 +155,19 @@ def bodies(features: Features) -> Functions:
     @ti.func
     def slopes(a: ti.template(), b, of: ti.template(), gplace: ti.template(), gdistance, gn: ti.template()):
         """Derivatives by rigid displacements of both geoms: shift and turn about its centre, of the first and of the
-        second. Moved together, they take the contact along."""
+        second; and by the slide of the first's point. Moved together, they take the contact along."""
         po = of.posed
-        shift, turn, there = lanes3(), lanes3(), where(of.on, lane(1.0), lane())
+        shift, turn, there, slide = lanes3(), lanes3(), where(of.on, lane(1.0), lane()), lane()
         for j in range(lay.width):
             if of_lane(there, j) > 0.5:
-                moved, turned = na.slopes(a.found, found_at(a, b, j, po.touch, of.k), one3(po.p, j), one3(gplace, j),
-                                          of_lane(gdistance, j), one3(gn, j))  # fmt: skip
+                moved, turned, slid = na.slopes(a.found, found_at(a, b, j, po.touch, of.k), one3(po.p, j),
+                                                one3(gplace, j), of_lane(gdistance, j), one3(gn, j))  # fmt: skip
+                set_lane(slide, j, slid)
                 for c in ti.static(range(3)):
                     set_lane(shift[c], j, moved[c])
                     set_lane(turn[c], j, turned[c])
         total = of.place.cross(gplace) + of.n.cross(gn)
-        return gplace - shift, total - turn - po.p.cross(shift), shift, turn
+        return gplace - shift, total - turn - po.p.cross(shift), shift, turn, slide
 
     @ti.func
     def side(x, half):
@@ -223,11 +224,27 @@ def bodies(features: Features) -> Functions:
         return walked
 
     @ti.func
-    def sizes_adjoint(a: ti.template(), b, of: ti.template(), distance, shift_a: ti.template(), shift_b: ti.template()):
-        """The same of both geoms of a contact, at a distance of their surfaces."""
+    def sizes_adjoint(a: ti.template(), b, of: ti.template(), distance, shift_a: ti.template(), shift_b: ti.template(),
+                      slide):  # fmt: skip
+        """The same of both geoms of a contact, at a distance of their surfaces. What sizes do to the point of A that
+        slides is in the records."""
         po, half = of.posed, 0.5 * distance
         t = po.touch
-        size_adjoint(a, b, my.touch(a, t, T_GEOM), po.Ra, of.place - half * of.n, of.n, shift_a)
-        size_adjoint(a, b, my.touch(a, t, T_GEOM_B), po.Rb, of.place + half * of.n - po.p, -of.n, shift_b)
+        one, two = my.touch(a, t, T_GEOM), my.touch(a, t, T_GEOM_B)
+        slid, by_size, by_half = lanes3(), lanes3(), lane()
+        if ti.static(("capsule", "box") in features.pairs):
+            for j in range(lay.width):
+                g = of_lane(slide, j)
+                if g != 0.0:
+                    i = found_at(a, b, j, t, of.k)
+                    for c in ti.static(range(3)):
+                        set_lane(slid[c], j, g * a.found[i + slot.SLIDE + c])
+                        set_lane(by_size[c], j, g * a.found[i + slot.SIZES + c])
+                    set_lane(by_half, j, g * a.found[i + slot.SIZES + 3])
+            for c in ti.static(range(3)):
+                at.increase(a.gmodel, at.block(a, b, "size", two, c), 0.0 - by_size[c])
+            at.increase(a.gmodel, at.block(a, b, "size", one, 1), 0.0 - by_half)
+        size_adjoint(a, b, one, po.Ra, of.place - half * of.n, of.n, shift_a + slid)
+        size_adjoint(a, b, two, po.Rb, of.place + half * of.n - po.p, -of.n, shift_b - slid)
 
     return Functions(find=find, walk=walk, slopes=slopes, sizes_adjoint=sizes_adjoint)

@@ -367,9 +367,9 @@ def contacts(features: Features) -> Functions:
         add_power(a, b, l, ra, -1.0, gA, gN, gV)
         add_power(a, b, m, rb, 1.0, gA, gN, gV)
         gn, _ghint = to.frame_adjoint(of.n, to.world_hint(of.n), g)
-        shift_a, turn_a, shift_b, turn_b = bo.slopes(a, b, of, g.place, g.distance, gn)
+        shift_a, turn_a, shift_b, turn_b, slide = bo.slopes(a, b, of, g.place, g.distance, gn)
         distance = of.y + my.touch_number(a, contact.touch, T_MARGIN)
-        bo.sizes_adjoint(a, b, of, distance, shift_a, shift_b)
+        bo.sizes_adjoint(a, b, of, distance, shift_a, shift_b, slide)
         at.add(a, a.back, at.back_at(a, b, l, BW), Spatial(turn_a + of.posed.ca.cross(shift_a), shift_a))
         at.add(a, a.back, at.back_at(a, b, m, BW), Spatial(turn_b + of.posed.cb.cross(shift_b), shift_b))
 

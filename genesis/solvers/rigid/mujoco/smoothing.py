@@ -54,6 +54,7 @@ def impedance_at(depth: float, solimp: np.ndarray) -> float:
     """d(y): see `impedance`."""
     first, last, width, middle, power = solimp
     first, last, middle = np.clip([first, last, middle], LEAST, MOST)
+    power = max(power, 1.0)
     x = min(depth / width, 1.0) if width > 0.0 else 1.0
     if x < middle:
         part = x**power / middle ** (power - 1.0)
