@@ -105,11 +105,16 @@ def run(config: GalleryConfig) -> list[Path]:
 def _environments(config: GalleryConfig) -> list[Path]:
     """Each environment in its moment."""
     written = []
-    for env_id in [name for name in envs.ENV_IDS if name.startswith("genesis/")]:  # Gymnasium's robots look the same
+    for env_id in _shown():
         path = config.folder / f"{env_id.split('/')[1].split('-')[0].lower()}.png"
         write_png(path, picture(env_id, MOMENTS.get(env_id, Moment()), config.size), colors=256)
         written.append(path)
     return written
+
+
+def _shown() -> list[str]:
+    """Without Gymnasium's robots, which look the same, and tasks whose moment has not been chosen yet."""
+    return [name for name in envs.ENV_IDS if name in MOMENTS]
 
 
 @torch.no_grad()
