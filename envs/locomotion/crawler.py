@@ -15,8 +15,8 @@ from envs.streams import Draw
 CONTROL_DT = 0.02  # s
 BODY_SIZE = (0.30, 0.10, 0.10)  # m
 YOUNG, POISSON, DENSITY = 2e4, 0.2, 1000.0  # Pa, -, kg/m^3
-STIFFNESS = YOUNG  # Pa, of the fibres
-ACTIVATION = 0.25  # at action 1
+VISCOSITY = 20.0  # Pa s
+STIFFNESS = 5e3  # Pa, of the fibres
 FRICTION = 1.0  # of the ground
 SOFTNESS = 0.01  # m
 COLUMNS, LAYERS = 4, 2  # of muscles, along x and from below
@@ -75,7 +75,7 @@ class Crawler(DifferentiableVectorEnv):
         self.body = scene.add_entity(
             gs.morphs.Box(pos=(0.0, 0.0, 0.5 * BODY_SIZE[2]), size=BODY_SIZE),
             material=gs.materials.MPM.Muscle(
-                E=YOUNG, nu=POISSON, rho=DENSITY, stiffness=STIFFNESS, n_groups=GROUPS, model="neohooken"
+                E=YOUNG, nu=POISSON, rho=DENSITY, viscosity=VISCOSITY, stiffness=STIFFNESS, n_groups=GROUPS
             ),
             vis_mode="recon",
             name="body",
@@ -113,7 +113,7 @@ class Crawler(DifferentiableVectorEnv):
 
     def apply_action(self, action: torch.Tensor) -> None:
         """Sets the activations."""
-        self.body.set_actuation(ACTIVATION * action)
+        self.body.set_actuation(action)
 
     def observe(self) -> torch.Tensor:
         """See the class."""

@@ -1,6 +1,5 @@
 """Bodies of particles."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,19 +16,15 @@ from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part,
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
+from genesis.engine.stability import check_stable, wave_speed
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
-from genesis.options import MPMOptions, SimOptions
-from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
+from genesis.options import MPMOptions
+from genesis.solvers.mpm.added import ADDED
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
-
-COURANT = 0.7
-"""Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
-VISCOUS = 4.0
-"""What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
 
 def model_of(material: ParticleMaterial) -> Model:
@@ -50,24 +45,6 @@ def model_of(material: ParticleMaterial) -> Model:
             f"got {', '.join(numbers)}. Name the same in both."
         )
     return MODELS[name]
-
-
-def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
-    """Raise if a substep is too long for waves of speed `c` (B,) that are damped by a kinematic viscosity `nu` (B,).
-
-    docs/mpm.md, "Stability".
-    """
-    speed, damping = (c / mpm.dx) ** 2, VISCOUS * nu / mpm.dx**2
-    inverse = (damping + (damping**2 + 4 * COURANT**2 * speed).sqrt()) / (2 * COURANT**2)
-    worst = int(inverse.argmax())
-    limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
-    if sim.substep_dt > limit:
-        viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
-        raise GenesisValueError(
-            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
-            f"{viscous} on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
-            f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s."
-        )
 
 
 class ParticlePart(Part):
@@ -96,9 +73,7 @@ class ParticlePart(Part):
             numbers = iter(fields["mpm", "material"])
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
-                none = torch.zeros_like(mine["rho"])
-                c = (model.speed(mine) ** 2 + mine.get(STIFFNESS, none) / mine["rho"]).sqrt()
-                check_stable(body, c, mine.get(VISCOSITY, none) / mine["rho"], sim, options)
+                check_stable(body, wave_speed(model, mine), mine, sim, options)
 
         return check
 
