@@ -49,7 +49,7 @@ class Crawler(DifferentiableVectorEnv):
     """
 
     GRID_DENSITY = 100 / 3  # nodes per m
-    SUBSTEPS = 10
+    SUBSTEPS = 14
     PARTICLE_SIZE = 0.0145  # m
     TRACK = 2.0  # m
 
@@ -149,7 +149,7 @@ class CrawlerMini(Crawler):
     """`Crawler` for two cores: 192 particles, 20 grid nodes per metre, a track of 1.4 m."""
 
     GRID_DENSITY = 20.0
-    SUBSTEPS = 6
+    SUBSTEPS = 8
     PARTICLE_SIZE = 0.025
     TRACK = 1.4
 
