@@ -147,7 +147,7 @@ _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
 _PUSH_RIGID = Preset(64, 2_000_000, _SMALL | {"window": 25})
 _SOFT: dict[str, tuple[int, int, int]] = {
     ROLLING: (16, 500_000, 300),
-    ROLLING_MINI: (64, 500_000, 100),
+    ROLLING_MINI: (16, 100_000, 150),
     CRAWLER: (16, 500_000, 150),
     CRAWLER_MINI: (64, 500_000, 100),
 }

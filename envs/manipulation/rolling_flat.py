@@ -143,25 +143,25 @@ class RollingFlat(DifferentiableVectorEnv):
         self.pin.set_friction(self.tensor(FRICTION * draw.uniform(1.0 - width, 1.0 + width)), envs_idx=envs_idx)
 
     def apply_action(self, action: torch.Tensor) -> None:
-        """Sets the pin's velocity, so that it stays within its bounds."""
+        """Sets the pin's velocity, so that it stays within its bounds, and rolls as if on a table below it."""
         place = self.pin.get_pos().as_subclass(torch.Tensor)[:, ::2]
         goal = torch.clamp(place + MAX_MOVE * action[:, :2], self._pin_low, self._pin_high)
         move = (goal - place) / CONTROL_DT
+        axis = self._axis()
+        roll = axis * (axis[:, 1:] * move[:, :1] / self.PIN_RADIUS)
         none = torch.zeros_like(move[:, :1])
         turn = (MAX_TURN / CONTROL_DT) * action[:, 2:]
         self.pin.set_velocity(
-            vel=torch.cat([move[:, :1], none, move[:, 1:]], dim=1), ang=torch.cat([none, none, turn], dim=1)
+            vel=torch.cat([move[:, :1], none, move[:, 1:]], dim=1), ang=torch.cat([roll, turn], dim=1)
         )
 
     def observe(self) -> torch.Tensor:
         """See the class."""
         particles = self._particles()
         pin = self.pin.get_pos().as_subclass(torch.Tensor)
-        w, x, y, z = self.pin.get_quat().as_subclass(torch.Tensor).unbind(1)
-        axis = 2.0 * torch.stack([x * z + w * y, y * z - w * x], dim=1)
         move = self.pin.get_vel().as_subclass(torch.Tensor)[:, ::2] * (CONTROL_DT / MAX_MOVE)
         turn = self.pin.get_ang().as_subclass(torch.Tensor)[:, 2:] * (CONTROL_DT / MAX_TURN)
-        state = [particles.mean(dim=1) / LENGTH, pin[:, ::2] / LENGTH, axis, move, turn]
+        state = [particles.mean(dim=1) / LENGTH, pin[:, ::2] / LENGTH, self._axis(), move, turn]
         from_pin = torch.cat([pin[:, :1], torch.zeros_like(pin[:, 1:])], dim=1)
         seen = (particles[:, self._observed] - from_pin[:, None]) / LENGTH
         return torch.cat([*state, seen.flatten(1)], dim=1)
@@ -191,6 +191,11 @@ class RollingFlat(DifferentiableVectorEnv):
     @property
     def _pin_top(self) -> float:
         return BLOCK_SIZE[2] + self.PIN_RADIUS + PIN_CLEARANCE
+
+    def _axis(self) -> torch.Tensor:
+        """Direction (B, 2) of the pin, which is level, along x and y."""
+        w, x, y, z = self.pin.get_quat().as_subclass(torch.Tensor).unbind(1)
+        return 2.0 * torch.stack([x * z + w * y, y * z - w * x], dim=1)
 
     @cached_per_step
     def _particles(self) -> torch.Tensor:
