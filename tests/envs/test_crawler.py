@@ -1,11 +1,13 @@
-"""Crawler: muscles where the documentation has them, a body that rests, and activations that move it."""
+"""Crawler: muscles where and as long as the documentation has them, a body that rests, its gradient in closed loop."""
 
 import gymnasium as gym
 import pytest
 import torch
 
 import envs  # noqa: F401  (registers)
+import genesis as gs
 from envs.locomotion import crawler
+from tests.envs.closed_loop import check_closed_loop
 
 
 def make(num_envs, **options):
@@ -31,3 +33,26 @@ def test_a_body_without_activations_rests():
     assert abs(info["distance"][0]) < 5e-3 and abs(reward[0]) < 0.02 and not info["success"][0]
     assert info["speed"][0] == pytest.approx(info["distance"][0].item() / (50 * 0.02 * 0.3), rel=1e-3, abs=1e-6)
     assert crawler.BAR == 0.5
+
+
+def test_a_free_body_is_as_long_as_the_documentation_says():
+    """Without ground and weight: 0.82 and 1.46 times as long as it was."""
+    env = make(2)
+    env.reset(seed=0)
+    env.scene.set_gravity((0.0, 0.0, 0.0))
+    env.body.set_position((0.3, 0.0, 0.16))
+    places = env.body.get_particles_pos()[..., 0]
+    before = places.amax(1) - places.amin(1)
+    action = torch.ones(2, 8, dtype=gs.tc_float)
+    action[1] = -1.0
+    for _ in range(40):
+        assert not env.step(action)[4]["nonfinite"].any()
+    places = env.body.get_particles_pos()[..., 0]
+    ratio = ((places.amax(1) - places.amin(1)) / before).tolist()
+    assert ratio == pytest.approx([0.82, 1.46], abs=0.01)
+
+
+@pytest.mark.precision("64")
+def test_gradient_in_closed_loop_against_central_differences():
+    gradient = check_closed_loop(make(2, differentiable=True), bias=[0.4, -0.2, 0.3, -0.5, 0.1, 0.6, -0.3, 0.2])
+    assert gradient.abs().amax() > 1e-3
