@@ -36,20 +36,19 @@ def test_a_body_without_activations_rests():
 
 
 def test_a_free_body_is_as_long_as_the_documentation_says():
-    """Without ground and weight: 0.82 and 1.46 times as long as it was."""
+    """Without ground and weight: 0.82 and 1.46 times as long as it was, on average over a period of what still rings."""
     env = make(2)
     env.reset(seed=0)
     env.scene.set_gravity((0.0, 0.0, 0.0))
     env.body.set_position((0.3, 0.0, 0.16))
-    places = env.body.get_particles_pos()[..., 0]
-    before = places.amax(1) - places.amin(1)
+    before = env.body.get_particles_pos()[..., 0].std(1)
     action = torch.ones(2, 8, dtype=gs.tc_float)
     action[1] = -1.0
-    for _ in range(40):
+    lengths = []
+    for _ in range(96):
         assert not env.step(action)[4]["nonfinite"].any()
-    places = env.body.get_particles_pos()[..., 0]
-    ratio = ((places.amax(1) - places.amin(1)) / before).tolist()
-    assert ratio == pytest.approx([0.82, 1.46], abs=0.01)
+        lengths.append(env.body.get_particles_pos()[..., 0].std(1) / before)
+    assert torch.stack(lengths[-32:]).mean(0).tolist() == pytest.approx([0.82, 1.46], abs=0.01)
 
 
 @pytest.mark.precision("64")
