@@ -39,6 +39,7 @@ class ArticulatedPart(Part):
         self.sim, self.every = own_substeps(build)
         self._found = articulated.colliders(rigid_system) if build.matter else []
         self.colliders = [link.collider for link in self._found]
+        self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
 
     def parameters(self) -> ParameterFields:
         build = self.build
