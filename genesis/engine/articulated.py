@@ -312,6 +312,11 @@ def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
     return found
 
 
+def labels(rigid_system: RigidSystem) -> list[str]:
+    """What messages call each link."""
+    return [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
+
+
 def feels(rigid_system: RigidSystem, found: Sequence[LinkCollider], outputs: Sequence[str]) -> bool:
     """Whether it makes a difference to links what matter does to their colliders: they move, or their joints' wrenches
     are measured."""
@@ -332,8 +337,7 @@ def solver(
     """
     _warn_of_short_impacts(rigid_system, sim)
     geoms = [ground.geom for ground in rigid_system.grounds]
-    labels = [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
     return RigidSolver(
-        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
-        found, first, every, feels(rigid_system, found, outputs),
+        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity,
+        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs),
     )  # fmt: skip

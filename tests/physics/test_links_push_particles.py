@@ -27,7 +27,7 @@ def scene_of(*bodies, n_envs=2, substeps=4, dt=4e-3, gravity=(0.0, 0.0, 0.0), ri
     scene = gs.Scene(
         sim_options=gs.options.SimOptions(dt=dt, substeps=substeps, gravity=gravity, requires_grad=True),
         mpm_options=gs.options.MPMOptions(grid_density=10, lower_bound=(LOWER,) * 3, upper_bound=(UPPER,) * 3),
-        rigid_options=gs.options.RigidOptions(integrator="Euler", **(rigid or {})),
+        rigid_options=gs.options.RigidOptions(**{"integrator": "Euler", **(rigid or {})}),
     )
     block = scene.add_entity(BLOCK, gs.materials.MPM.Elastic(E=1e4, nu=0.3, model="neohooken"))
     others = [scene.add_entity(morph, material) for morph, material in bodies]

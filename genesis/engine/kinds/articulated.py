@@ -15,7 +15,8 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
-from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
+from genesis.engine.kinds.base import Build, Kind, Matter, ParameterFields, Part, of_kind
+from genesis.engine.reaction import check_light_links
 from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
@@ -44,6 +45,10 @@ class ArticulatedPart(Part):
     def parameters(self) -> ParameterFields:
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
+
+    def check_reaction(self, matter: Sequence[Matter]) -> None:
+        labels = articulated.labels(self.rigid_system)
+        check_light_links(self.rigid_system.model, labels, self._found, matter)
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build

@@ -38,6 +38,18 @@ class Build:
     """Whether the scene has matter, which colliders push."""
 
 
+@dataclass(frozen=True)
+class Matter:
+    """What bodies must know of matter that they feel."""
+
+    density: float
+    """kg/m^3, of the heaviest."""
+    cell: float
+    """m, between the points at which it is pushed."""
+    mass: float
+    """kg, of all in the heaviest environment."""
+
+
 class Part(ABC):
     """Abstract: what the entities of one kind contribute to a scene. Lives while the scene is built."""
 
@@ -47,6 +59,8 @@ class Part(ABC):
     """Whether its bodies are pushed in turn."""
     chunks = 1
     """Partial sums in which matter adds up what it does to colliders."""
+    matter: Matter | None = None
+    """If it is pushed by colliders."""
 
     @abstractmethod
     def parameters(self) -> ParameterFields:
@@ -55,6 +69,10 @@ class Part(ABC):
     def stability_check(self) -> Check | None:
         """What parameters must obey beyond their own ranges."""
         return None
+
+    def check_reaction(self, matter: Sequence[Matter]) -> None:
+        """Raise if bodies are too light for what pushes them in turn."""
+        return
 
     @abstractmethod
     def solver(self, colliders: Colliders, first: int) -> Solver:

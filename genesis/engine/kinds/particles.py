@@ -13,7 +13,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.particle_life import check_hold
-from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
+from genesis.engine.kinds.base import Build, Check, Kind, Matter, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
@@ -76,6 +76,10 @@ class ParticlePart(Part):
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+        densities = [float(torch.as_tensor(entity.material.rho).detach().max()) for entity in entities]
+        volumes = [entity.n_particles * entity.particle_volume for entity in entities]
+        mass = sum(rho * volume for rho, volume in zip(densities, volumes, strict=True))
+        self.matter = Matter(max(densities), build.options.dx, mass)
 
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build
