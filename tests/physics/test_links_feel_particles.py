@@ -1,5 +1,7 @@
 """Links feel the particles that they push: momentum goes from one to the other, and gradients go both ways."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ import genesis as gs
 from genesis.math.quaternion import normalise, rotate
 from tests.physics.finite import compare
 from tests.physics.test_conservation import angular_momentum, momentum
-from tests.physics.test_links_push_particles import arm, particles, scene_of  # noqa: F401  (a fixture)
+from tests.physics.test_links_push_particles import MORPHS, arm, particles, scene_of  # noqa: F401  (a fixture)
 from tests.physics.worlds import F64, noise, plain
 
 pytestmark = pytest.mark.precision("64")
@@ -99,3 +101,69 @@ def test_gradients_go_both_ways(arm, contact):  # noqa: F811
 
         for comparison in compare(loss, inputs, bar=1e-5):
             comparison.check(1e-4)
+
+
+def test_a_reset_scene_goes_the_same_way_again_and_leaves_other_environments_alone():
+    scene, block, (ball,) = scene_of((BALL, STUFF))
+
+    def run(steps):
+        for _ in range(steps):
+            scene.step()
+        return robot_and_particles(scene, ball)
+
+    def throw(envs=None):
+        ball.set_dofs_velocity([1.5, 0.1, 0.0, 0.0, 2.0, 0.0], envs_idx=envs)
+
+    throw()
+    once = run(12)
+    assert (once[0][:, 7] < 1.4).all(), "the ball must have been slowed"
+    scene.reset()
+    throw()
+    again = run(6)
+    scene.reset(envs_idx=[1])
+    throw([1])
+    last = run(6)
+    for first, second, third in zip(once, last, again, strict=True):
+        assert torch.equal(first[0], second[0])  # went on
+        assert torch.equal(third[1], second[1])  # began anew
+
+
+def test_a_ball_and_a_soft_block_rebound_alike_whichever_of_them_is_thrown():
+    """Relative velocities, to what the grid allows: a block that moves sees it otherwise than one at rest."""
+    scene = gs.Scene(
+        sim_options=gs.options.SimOptions(dt=2e-3, substeps=1, gravity=(0.0, 0.0, 0.0)),
+        mpm_options=gs.options.MPMOptions(grid_density=20, lower_bound=(0.0,) * 3, upper_bound=(2.0, 1.6, 1.6)),
+        rigid_options=gs.options.RigidOptions(integrator="Euler"),
+    )
+    soft = gs.materials.MPM.Elastic(E=1e4, nu=0.3, model="neohooken")
+    block = scene.add_entity(gs.morphs.Box(pos=(1.0, 0.8, 0.8), size=(0.3, 0.3, 0.3)), soft)
+    sphere = gs.morphs.Sphere(pos=(0.68, 0.8, 0.8), radius=0.15)
+    ball = scene.add_entity(sphere, gs.materials.Rigid(rho=1500.0, friction=0.0, coup_softness=0.03))
+    scene.build(n_envs=2)
+    ball.set_dofs_velocity([1.0, 0.0, 0.0, 0.0, 0.0, 0.0], envs_idx=[0])
+    block.set_velocity([-1.0, 0.0, 0.0], envs_idx=[1])
+    for _ in range(250):
+        scene.step()
+    apart = plain(block.get_particles_vel())[..., 0].mean(1) - plain(ball.get_dofs_velocity())[:, 0]
+    assert (apart > 0.3).all() and (apart < 1.0).all()
+    assert abs(apart[0] / apart[1] - 1) < 0.05
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("shape", ["sphere", "box"])
+def test_a_link_too_light_for_what_it_touches_is_refused(shape, every):
+    """By the mass of the nodes at its largest face, which of the box is 0.2 x 0.15 m."""
+    morph = MORPHS[shape]
+    face, volume = (math.pi * 0.1**2, 4 / 3 * math.pi * 0.1**3) if shape == "sphere" else (0.2 * 0.15, 3e-3)
+    c, dt = math.sqrt(1e4 * 0.7 / (1.3 * 0.4) / 1000.0), 1e-3
+    limit = 1000.0 * face * (0.05 + 0.01 * (1 + math.log(every)) + c * (every - 1) * dt)
+
+    def build(rho):
+        scene_of((morph, gs.materials.Rigid(rho=rho)), dt=4 * dt, substeps=4, rigid={"substeps": 4 // every})
+
+    build(1.001 * limit / volume)
+    named = rf"apparent mass of at least the {limit:.3g} kg .* got .* kg of '{shape}_1/{shape}'"
+    with pytest.raises(gs.GenesisException, match=named):
+        build(0.999 * limit / volume)
+    with pytest.raises(gs.GenesisException, match="more substeps of rigid" if every > 1 else "Use a grid_density"):
+        build(0.999 * limit / volume)

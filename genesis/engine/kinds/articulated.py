@@ -47,8 +47,10 @@ class ArticulatedPart(Part):
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
 
     def check_reaction(self, matter: Sequence[Matter]) -> None:
-        labels = articulated.labels(self.rigid_system)
-        check_light_links(self.rigid_system.model, labels, self._found, matter)
+        system, substeps = self.rigid_system, self.sim.substeps * self.every
+        check_light_links(
+            system.model, articulated.labels(system), self._found, matter, self.every, self.sim.dt / substeps
+        )
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build

@@ -48,6 +48,8 @@ class Matter:
     """m, between the points at which it is pushed."""
     mass: float
     """kg, of all in the heaviest environment."""
+    speed: float
+    """m/s, of its fastest waves."""
 
 
 class Part(ABC):
