@@ -8,19 +8,19 @@ from typing import Any
 import torch
 
 from genesis import morphs
-from genesis.contact.colliders import Colliders
+from genesis.contact.colliders import Colliders, Matter
 from genesis.engine import articulated
 from genesis.engine.articulated import RigidSystem
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
-from genesis.engine.kinds.base import Build, Kind, Matter, ParameterFields, Part, of_kind
-from genesis.engine.reaction import check_light_links
+from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
 from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
 from genesis.options import MujocoContact, RigidOptions, SimOptions
+from genesis.solvers.rigid.light_links import check_light_links
 from genesis.solvers.rigid.solver import OUTPUTS, RigidSolver
 from genesis.surfaces import Default
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.colliders import Collider, Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.parameters import Parameter
 from genesis.morphs import Morph
@@ -36,20 +36,6 @@ class Build:
     generator: np.random.Generator
     matter: bool
     """Whether the scene has matter, which colliders push."""
-
-
-@dataclass(frozen=True)
-class Matter:
-    """What bodies must know of matter that they feel."""
-
-    density: float
-    """kg/m^3, of the heaviest."""
-    cell: float
-    """m, between the points at which it is pushed."""
-    mass: float
-    """kg, of all in the heaviest environment."""
-    speed: float
-    """m/s, of its fastest waves."""
 
 
 class Part(ABC):

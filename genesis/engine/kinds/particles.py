@@ -8,12 +8,12 @@ import torch
 
 from genesis import morphs
 from genesis.checks import check_range
-from genesis.contact.colliders import Colliders
+from genesis.contact.colliders import Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.particle_life import check_hold
-from genesis.engine.kinds.base import Build, Check, Kind, Matter, ParameterFields, Part, of_kind
+from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample

@@ -19,8 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genesis.contact.colliders import Collider
-from genesis.engine.kinds.base import Matter
+from genesis.contact.colliders import Collider, Matter
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 from genesis.loaders.mass_matrix import link_jacobians, mass_matrix
