@@ -77,7 +77,10 @@ class Exchanging(Bodies):
         mine: RigidFrames = frames.of[self.name]
         _, links = self._links(frames, frame)
         felt = reaction.wrench(frames.exchange, frame, links)
-        blocks.write(self._rows(frames, "wrench"), mine.asked + felt.flatten(1))
+        if felt is not None or mine.pushed:
+            total = mine.asked if felt is None else mine.asked + felt.flatten(1)
+            blocks.write(self._rows(frames, "wrench"), total)
+        mine.pushed = felt is not None
         return links
 
     # Backward.

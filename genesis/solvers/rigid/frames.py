@@ -12,8 +12,8 @@ class RigidFrames:
     """Frames of a step: all that its adjoint reads.
 
     `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps. Where
-    links feel matter: `asked`, the wrenches that the user gave, `links` the links' state at the present frame, and
-    `glinks` and `gwrench`, cotangents of these.
+    links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place; `links`
+    the links' state at the present frame; `glinks` and `gwrench`, cotangents of these.
     """
 
     arrays: dict[str, torch.Tensor]
@@ -31,5 +31,6 @@ class RigidFrames:
     gposes: tuple[torch.Tensor, ...] = ()
     links: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = field(default_factory=dict)
     asked: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    pushed: bool = False
     glinks: tuple[torch.Tensor, ...] = ()
     gwrench: torch.Tensor = field(default_factory=lambda: torch.zeros(0))

@@ -46,24 +46,33 @@ class Reaction:
             if link != WORLD:
                 self._onto[link, k] = 1.0 / dt
 
-    def _felt(
-        self, exchange: Exchange, frame: int, links: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """J, M and x - c (every, B, K, 3) of a substep; centres of mass less the links' places (B, L, 3)."""
-        pos, quat = links[:2]
-        n, part = len(pos), slice(frame * self._every, (frame + 1) * self._every)
-        impulse = exchange.rows("impulse")[part, :, :n, self._own].sum(1)
-        place = exchange.rows("poses")[part, :n, self._own, POSITION, :3]
-        arm = quaternion.rotate(quat, self._com)
-        return impulse[..., FORCE, :3], impulse[..., MOMENT, :3], place - (pos + arm)[:, self._link], arm
+    def _impulse(self, exchange: Exchange, frame: int, n_envs: int) -> torch.Tensor:
+        """(every, chunks, B, K, 2, 4) of the substep after a frame: a view."""
+        part = slice(frame * self._every, (frame + 1) * self._every)
+        return exchange.rows("impulse")[part, :, :n_envs, self._own]
 
-    def wrench(self, exchange: Exchange, frame: int, links: Sequence[torch.Tensor]) -> torch.Tensor:
-        """(B, L, 6) force and torque about the centre of mass, over the substep after a frame.
+    def _levers(
+        self, exchange: Exchange, frame: int, links: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x - c (every, B, K, 3); centres of mass less the links' places (B, L, 3)."""
+        pos, quat = links[:2]
+        part = slice(frame * self._every, (frame + 1) * self._every)
+        place = exchange.rows("poses")[part, : len(pos), self._own, POSITION, :3]
+        arm = quaternion.rotate(quat, self._com)
+        return place - (pos + arm)[:, self._link], arm
+
+    def wrench(self, exchange: Exchange, frame: int, links: Sequence[torch.Tensor]) -> torch.Tensor | None:
+        """(B, L, 6) force and torque about the centre of mass, over the substep after a frame; None for nothing.
 
         Args:
             links: pos (B, L, 3), quat (B, L, 4), … at that frame, as `RigidSolver.readout` gives them.
         """
-        J, M, lever, _arm = self._felt(exchange, frame, links)
+        impulse = self._impulse(exchange, frame, len(links[0]))
+        if impulse.device.type == "cpu" and not impulse.numpy().any():
+            return None
+        impulse = impulse[..., :3].sum(1)
+        J, M = impulse[..., FORCE, :], impulse[..., MOMENT, :]
+        lever, _arm = self._levers(exchange, frame, links)
         return self._onto @ torch.cat([J, M + torch.linalg.cross(lever, J)], 3).sum(0)
 
     def adjoint(
@@ -75,7 +84,8 @@ class Reaction:
         Args:
             healthy: (B,) where there are any; elsewhere nothing need be finite.
         """
-        J, _M, lever, arm = self._felt(exchange, frame, links)
+        J = self._impulse(exchange, frame, len(gwrench))[..., FORCE, :3].sum(1)
+        lever, arm = self._levers(exchange, frame, links)
         J, lever, arm = (torch.where(healthy[:, None, None], value, 0.0) for value in (J, lever, arm))
         gf, gt = (self._onto.t() @ gwrench).expand(*J.shape[:3], 6).split(3, 3)
         n, part = len(gwrench), slice(frame * self._every, (frame + 1) * self._every)
