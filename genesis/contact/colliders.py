@@ -41,6 +41,20 @@ class Collider:
     """Distance over which its influence fades, m."""
 
 
+@dataclass(frozen=True)
+class Matter:
+    """What bodies must know of matter that they feel."""
+
+    density: float
+    """kg/m^3, of the heaviest."""
+    cell: float
+    """m, between the points at which it is pushed."""
+    mass: float
+    """kg, of all in the heaviest environment."""
+    speed: float
+    """m/s, of its fastest waves."""
+
+
 class Colliders:
     """All colliders of a scene, and arrays for them.
 

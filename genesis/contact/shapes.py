@@ -3,6 +3,7 @@
 Capsules and cylinders lie along local z; a plane is the local xy-plane with its normal along z.
 """
 
+import math
 from typing import NamedTuple
 
 from genesis.compiler import Functions, layout, per_runtime, ti
@@ -35,6 +36,17 @@ class Shape(NamedTuple):
             "cylinder": (a * a + b * b) ** 0.5,
             "plane": float("inf"),
         }[self.kind]
+
+    @property
+    def face(self) -> float:
+        """m^2, the largest that it shows from any side."""
+        a, b, c = self.size
+        return {
+            "sphere": math.pi * a * a,
+            "capsule": math.pi * a * a + 4 * a * b,
+            "box": 4 * max(a * b, b * c, c * a),
+            "cylinder": max(math.pi * a * a, 4 * a * b),
+        }.get(self.kind, math.pi * self.reach**2)
 
 
 @per_runtime

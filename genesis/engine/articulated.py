@@ -298,7 +298,7 @@ def _warn_of_short_impacts(rigid_system: RigidSystem, sim: SimOptions) -> None:
 
 
 def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
-    """What matter feels of the system; a warning says what it does not feel, and what it cannot move."""
+    """What matter feels of the system; a warning says what it does not feel."""
     system = rigid_system
     softness = [body.material.coup_softness for body in system.bodies for _ in body.model.link_names]
     softness += [ground.material.coup_softness for ground in system.grounds]
@@ -309,14 +309,19 @@ def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
             f"{f' and {len(unfelt) - 5} more' if len(unfelt) > 5 else ''}, which they pass through. "
             "Give these bodies such shapes."
         )
-    moving = system.model.moving
-    if any(collider.link != WORLD and moving[collider.link] for collider in found):
-        names = [body.name for body in system.bodies if body.model.moving.any()]
-        runtime.logger.warning(
-            f"particles are pushed by the links of {', '.join(names)}, which do not feel them yet: as if they were "
-            "infinitely heavy. Take their motion, not their forces, as right."
-        )
     return found
+
+
+def labels(rigid_system: RigidSystem) -> list[str]:
+    """What messages call each link."""
+    return [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
+
+
+def feels(rigid_system: RigidSystem, found: Sequence[LinkCollider], outputs: Sequence[str]) -> bool:
+    """Whether it makes a difference to links what matter does to their colliders: they move, or their joints' wrenches
+    are measured."""
+    measured, moving = "link_wrench" in outputs, rigid_system.model.moving
+    return any(collider.link != WORLD and (measured or moving[collider.link]) for collider in found)
 
 
 def solver(
@@ -332,8 +337,7 @@ def solver(
     """
     _warn_of_short_impacts(rigid_system, sim)
     geoms = [ground.geom for ground in rigid_system.grounds]
-    labels = [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
     return RigidSolver(
-        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
-        found, first, every,
+        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity,
+        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs),
     )  # fmt: skip

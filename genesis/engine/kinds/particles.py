@@ -8,7 +8,7 @@ import torch
 
 from genesis import morphs
 from genesis.checks import check_range
-from genesis.contact.colliders import Colliders
+from genesis.contact.colliders import Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
@@ -70,12 +70,26 @@ def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, 
         )
 
 
+def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """m/s, of the fastest waves in a body of these numbers, fibres included."""
+    stiffness = numbers.get(STIFFNESS, torch.zeros_like(numbers["rho"]))
+    return (model.speed(numbers) ** 2 + stiffness / numbers["rho"]).sqrt()
+
+
 class ParticlePart(Part):
     """The bodies of particles of a scene."""
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+        numbers = [
+            {name: torch.as_tensor(getattr(e.material, name), dtype=torch.float64).detach().cpu() for name in e.numbers}
+            for e in entities
+        ]
+        masses = [each["rho"] * e.n_particles * e.particle_volume for e, each in zip(entities, numbers, strict=True)]
+        speed = max(float(wave_speed(e.model, each).max()) for e, each in zip(entities, numbers, strict=True))
+        density = max(float(each["rho"].max()) for each in numbers)
+        self.matter = Matter(density, build.options.dx, sum(float(mass.max()) for mass in masses), speed)
 
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build
@@ -96,9 +110,8 @@ class ParticlePart(Part):
             numbers = iter(fields["mpm", "material"])
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
-                none = torch.zeros_like(mine["rho"])
-                c = (model.speed(mine) ** 2 + mine.get(STIFFNESS, none) / mine["rho"]).sqrt()
-                check_stable(body, c, mine.get(VISCOSITY, none) / mine["rho"], sim, options)
+                viscosity = mine.get(VISCOSITY, torch.zeros_like(mine["rho"]))
+                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options)
 
         return check
 
