@@ -18,7 +18,7 @@ LAYERS = (
     "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",
-    "contact",
+    "contact meshes",
     "options morphs materials surfaces visible",
     "grad.tensor",
     "grad.creation loaders",

@@ -78,7 +78,7 @@ class ArticulatedKind(Kind):
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default, options: RigidOptions
     ) -> list[Entity]:
-        if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)):
+        if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) or isinstance(morph, morphs.Mesh):
             raise GenesisTypeError(
                 "a rigid body must be solid (Box, Sphere, Cylinder or Capsule), a robot (MJCF, URDF or Robot) or a "
                 f"ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."

@@ -81,7 +81,7 @@ class ToolKind(Kind):
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Tool, surface: Default, options: Any
     ) -> list[Entity]:
-        if not isinstance(morph, morphs.SolidMorph | morphs.Plane):
+        if not isinstance(morph, morphs.SolidMorph | morphs.Plane) or isinstance(morph, morphs.Mesh):
             raise GenesisTypeError(
                 f"a tool must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
                 "Choose one, or material Rigid."
