@@ -239,11 +239,11 @@ class Rigid:
     """A rigid body, or a robot of several; a Plane or a Terrain made of it is the ground of rigid bodies."""
 
     rho: float = 1000.0
-    """Density of a Box, Sphere, Cylinder or Capsule, kg/m^3. Robots from files have the masses of their file."""
+    """Density of a Box, Sphere, Cylinder, Capsule or Mesh, kg/m^3. Robots from files have the masses of their file."""
     friction: Parameter | None = None
     """Coulomb coefficient of all links. The larger one of two surfaces counts. Default: that of the robot's file;
-    0.7 for a Box, Sphere, Cylinder or Capsule; 0 for a Plane or a Terrain, so that the bodies' own counts. Particles
-    slide with that of what they touch."""
+    0.7 for a Box, Sphere, Cylinder, Capsule or Mesh; 0 for a Plane or a Terrain, so that the bodies' own counts.
+    Particles slide with that of what they touch."""
     coup_softness: float = 0.01
     """Distance over which its influence on particles fades, m; 0 makes the contact sharp."""
 

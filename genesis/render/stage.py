@@ -11,7 +11,7 @@ from genesis.engine.entities.base import Entity
 from genesis.grad.tensor import plain_of
 from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
-from genesis.render.hull import half_spaces
+from genesis.meshes.hull import half_spaces
 from genesis.visible import Ground, Points, Rgb, Solids, fixed_ground
 
 Record = TypeVar("Record")

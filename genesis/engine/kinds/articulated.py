@@ -78,10 +78,10 @@ class ArticulatedKind(Kind):
     def entities(
         self, idx: int, name: str, morph: morphs.Morph, material: Rigid, surface: Default, options: RigidOptions
     ) -> list[Entity]:
-        if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) or isinstance(morph, morphs.Mesh):
+        if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)):
             raise GenesisTypeError(
-                "a rigid body must be solid (Box, Sphere, Cylinder or Capsule), a robot (MJCF, URDF or Robot) or a "
-                f"ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
+                "a rigid body must be solid (Box, Sphere, Cylinder, Capsule or Mesh), a robot (MJCF, URDF or Robot) or "
+                f"a ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
             )
         return articulated.entities_of(idx, name, morph, material, surface, options)
 

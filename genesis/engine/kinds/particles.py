@@ -77,8 +77,8 @@ def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
     diagonal = math.dist(mpm.lower_bound, mpm.upper_bound)
     if longest > diagonal:
         raise GenesisValueError(
-            f"{entity.name!r} must fit into the domain, whose diagonal is {diagonal:.4g} m, got a body of {longest:.4g} "
-            "m. Shrink it, or enlarge MPMOptions.lower_bound and upper_bound."
+            f"{entity.name!r} must fit into the domain, whose diagonal is {diagonal:.4g} m, got a body of "
+            f"{longest:.4g} m. Shrink it, or enlarge MPMOptions.lower_bound and upper_bound."
         )
 
 
