@@ -228,8 +228,13 @@ class Tool:
     """Coulomb coefficient against particles."""
     coup_softness: float = 0.01
     """Distance over which its influence fades, m; 0 makes the contact sharp."""
+    sdf_res: int = 64
+    """Of a Mesh: cells of its grid of distances along its longest edge, from 8 to 256. There are at most twice as many
+    along the grid, which goes on for 8 `coup_softness` around it; what is thinner than two cells is blurred."""
 
     def __post_init__(self) -> None:
+        assign(self, "sdf_res", integer("Tool.sdf_res", self.sdf_res, 8))
+        number("Tool.sdf_res", self.sdf_res, 8, 256, closed=True)
         assign(self, "friction", parameter("Tool.friction", self.friction, *FRICTION_RANGE, closed=True))
         assign(self, "coup_softness", number("Tool.coup_softness", self.coup_softness, 0.0, closed=True))
 

@@ -98,10 +98,13 @@ class ToolEntity(Entity):
         return self._read("wrench", envs_idx)
 
     def visible(self) -> tuple[Visible, ...]:
-        """Its shape, or a ground that moves."""
+        """Its shape, of a mesh the convex hull, or a ground that moves."""
         match self.morph:
             case morphs.Plane():
                 return (Ground(self._plane, floor_tints(self.surface.rgb)),)
+            case morphs.Mesh():
+                hull = Shape("hull", (), self.surface.rgb or TINT, vertices=self.morph.surface.vertices)
+                return (Solids((hull,), lambda: (self.get_pos()[:, None], self.get_quat()[:, None])),)
             case morphs.Sphere(radius=radius):
                 kind, size = "sphere", (radius,)
             case morphs.Box(half_extent=half_extent):
