@@ -153,3 +153,24 @@ def test_a_tool_too_thin_for_its_grid_is_told(tmp_path, caplog):
 def test_resolutions_out_of_range_are_refused(resolution):
     with pytest.raises(gs.GenesisException, match="Tool.sdf_res"):
         gs.materials.Tool(sdf_res=resolution)
+
+
+def test_exports_have_the_triangles_and_pictures_the_hull(tmp_path):
+    """Of a tool and of a rigid body; the tool is an L, in whose hollow the picture shows its hull."""
+    import trimesh
+
+    file = write_obj(tmp_path / "ell.obj", *prism(np.array(ELL) * 0.1, 0.1))
+    scene = gs.Scene()
+    scene.add_entity(gs.morphs.Mesh(file=file, pos=(0.1, 0.2, 0.3)), gs.materials.Tool(sdf_res=8), name="ell")
+    scene.add_entity(gs.morphs.Mesh(file=file, pos=(0.1, -0.8, 0.3), fixed=True), gs.materials.Rigid(), name="twin")
+    camera = scene.add_camera(res=(40, 40), pos=(0.25, 0.35, 3.0), lookat=(0.25, 0.35, 0.3), up=(0, 1, 0), fov=12.0)
+    scene.build()
+    camera.export(tmp_path / "all.glb")
+    found = [part for part in trimesh.load_scene(tmp_path / "all.glb").geometry.values() if len(part.faces) == 20]
+    assert len(found) >= 1  # equal triangles are stored once
+    for part in found:
+        part.merge_vertices(merge_norm=True)
+        assert abs(part.volume) == pytest.approx(0.005, rel=1e-5)
+    seen = np.asarray(camera.render(segmentation=True)[2]).reshape(40, 40)
+    metre = 40 / (2 * 2.6 * np.tan(np.radians(6)))  # of the upper face
+    assert (seen == 1).sum() == pytest.approx(0.07 * metre**2, rel=0.05)

@@ -98,13 +98,16 @@ class ToolEntity(Entity):
         return self._read("wrench", envs_idx)
 
     def visible(self) -> tuple[Visible, ...]:
-        """Its shape, of a mesh the convex hull, or a ground that moves."""
+        """Its shape, or a ground that moves."""
         match self.morph:
             case morphs.Plane():
                 return (Ground(self._plane, floor_tints(self.surface.rgb)),)
             case morphs.Mesh():
-                hull = Shape("hull", (), self.surface.rgb or TINT, vertices=self.morph.surface.vertices)
-                return (Solids((hull,), lambda: (self.get_pos()[:, None], self.get_quat()[:, None])),)
+                own = self.morph.surface
+                mesh = Shape(
+                    "hull", (0.0, 0.0, 0.0), self.surface.rgb or TINT, vertices=own.vertices, triangles=own.faces
+                )
+                return (Solids((mesh,), lambda: (self.get_pos()[:, None], self.get_quat()[:, None])),)
             case morphs.Sphere(radius=radius):
                 kind, size = "sphere", (radius,)
             case morphs.Box(half_extent=half_extent):
