@@ -13,11 +13,12 @@ PACKAGES = ("genesis", "envs", "agents", "scripts")
 PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, where `genesis` is another package
 
 LAYERS = (
-    "errors",
+    "errors folders",
     "convert",
     "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",
+    "meshes",
     "contact",
     "options morphs materials surfaces visible",
     "grad.tensor",

@@ -19,9 +19,11 @@ from genesis.engine.parameters import Constraint, Parameter
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
-from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
+from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, hull, nothing, place, primitive
 from genesis.loaders.pairs import without_grounds
 from genesis.materials import FRICTION_RANGE, Rigid
+from genesis.meshes.hull import triangles
+from genesis.meshes.surface import Surface
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
@@ -31,6 +33,8 @@ from genesis.surfaces import Default
 
 FRICTION = 0.7
 """Coulomb coefficient of a primitive whose material has none."""
+NEARLY_CONVEX = 1.05
+"""Of the volume of a mesh's hull over that of the mesh: up to this nothing is told."""
 EVERYTHING = 2**31 - 1
 """Group and mask of a ground that touches every shape that touches anything."""
 SHORTEST_IMPACT = 10.0
@@ -127,6 +131,8 @@ def _path(morph: morphs.FileMorph) -> str:
 
 def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
     match morph:
+        case morphs.Mesh():
+            return _hull(morph, material)
         case morphs.Capsule() if morph.height > 0.0:
             kind, size = "capsule", [morph.radius, morph.height / 2]
         case morphs.Sphere() | morphs.Capsule():
@@ -138,6 +144,22 @@ def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
         case _:
             raise AssertionError(f"{type(morph).__name__} is no solid")
     return primitive(kind, size, material.rho * morph.volume, FRICTION, morph.fixed)
+
+
+def _hull(morph: morphs.Mesh, material: Rigid) -> RigidModel:
+    """The convex hull of a mesh, with the mesh's own mass and inertia."""
+    surface, mass = morph.surface, material.rho * morph.volume
+    corners, faces = triangles(surface.vertices)
+    corners, faces = corners[np.unique(faces)], np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
+    ratio = Surface(corners, faces).volume / morph.volume
+    if ratio > NEARLY_CONVEX:
+        runtime.logger.warning(
+            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose hull, as which it "
+            f"touches, has {ratio:.3g} times its volume. Its mass and inertia are its own. Build bodies with hollows "
+            "from several convex geoms of an MJCF file."
+        )
+    x, y, z = surface.moments[1].tolist()
+    return hull(corners, (x, y, z), mass, surface.inertia(mass), FRICTION, morph.fixed, "mesh")
 
 
 def _ground_geom(name: str, morph: morphs.Plane | morphs.Terrain) -> GroundGeom:

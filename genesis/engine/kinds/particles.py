@@ -76,6 +76,18 @@ def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor]) -> torch.Tenso
     return (model.speed(numbers) ** 2 + stiffness / numbers["rho"]).sqrt()
 
 
+def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
+    """Raise if the body is longer than its domain, before it is filled with particles: in a file of millimetres, say,
+    that would be a great many."""
+    longest = 2 * max(entity.morph.half_extent)
+    diagonal = math.dist(mpm.lower_bound, mpm.upper_bound)
+    if longest > diagonal:
+        raise GenesisValueError(
+            f"{entity.name!r} must fit into the domain, whose diagonal is {diagonal:.4g} m, got a body of "
+            f"{longest:.4g} m. Shrink it, or enlarge MPMOptions.lower_bound and upper_bound."
+        )
+
+
 class ParticlePart(Part):
     """The bodies of particles of a scene."""
 
@@ -148,8 +160,8 @@ class ParticleKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph):
             raise GenesisTypeError(
-                f"a body of particles must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
-                "Choose one, or material Rigid."
+                "a body of particles must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a "
+                f"{type(morph).__name__}. Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)
         return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
@@ -158,6 +170,7 @@ class ParticleKind(Kind):
         mine: list[ParticleEntity] = of_kind(self, entities)
         particles = numbers = 0
         for entity in mine:
+            check_size(entity, build.options)
             positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
             entity._place(positions, build.options, particles, numbers)
             particles += len(positions)
