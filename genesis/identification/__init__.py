@@ -1,0 +1,8 @@
+"""System identification: parameters of a scene, with intervals, from recorded motion (docs/identification.md)."""
+
+from genesis.identification.experiment import Channel, Experiment
+from genesis.identification.identify import identify
+from genesis.identification.recording import Recording
+from genesis.identification.report import Estimate, Identification
+
+__all__ = ["Channel", "Estimate", "Experiment", "Identification", "Recording", "identify"]
