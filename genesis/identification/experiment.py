@@ -1,6 +1,7 @@
 """What a user says about the scene in which a recorded motion is simulated, and whether recordings go with it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from genesis.checks import record
@@ -34,9 +35,9 @@ class Experiment:
     """What may be fitted: setters of (B,), by differentiable setters of entities."""
     signals: Mapping[str, Channel]
     """What may have been observed."""
-    controls: Mapping[str, Channel] = {}
+    controls: Mapping[str, Channel] = field(default_factory=dict)
     """What is set in each step."""
-    initial: Mapping[str, Channel] = {}
+    initial: Mapping[str, Channel] = field(default_factory=dict)
     """What is set at the start."""
 
     def __post_init__(self) -> None:

@@ -47,8 +47,8 @@ def identify(
 
     Raises:
         GenesisException: Before anything is simulated: names that the experiment lacks, bounds that are reversed or
-            that the scene does not take, recordings that are too short, of another control step, unit or shape; after the
-            search: no start could be simulated.
+            that the scene does not take, recordings that are too short, of another control step, unit or shape; after
+            the search: no start could be simulated.
     """
     recordings = (recordings,) if isinstance(recordings, Recording) else tuple(recordings)
     if not recordings or not all(isinstance(each, Recording) for each in recordings):

@@ -3,6 +3,7 @@
 import os
 import zipfile
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ class Recording:
     """By name, (S, ...): what was observed, at the end of every n-th step. S = T // n, with n from `rates`."""
     noise: Mapping[str, Any]
     """By signal, > 0: standard deviation of its noise, in its unit, () or in the shape of one sample."""
-    rates: Mapping[str, float] = {}
+    rates: Mapping[str, float] = field(default_factory=dict)
     """By signal: samples per second, a whole part of the rate of control; of others: a sample in each step."""
-    initial: Mapping[str, np.ndarray] = {}
+    initial: Mapping[str, np.ndarray] = field(default_factory=dict)
     """By name: the state at times[0]."""
-    units: Mapping[str, str] = {}
+    units: Mapping[str, str] = field(default_factory=dict)
     """By name of a control, a signal or an initial value."""
 
     def __post_init__(self) -> None:
@@ -91,17 +92,7 @@ class Recording:
 
     def every(self, signal: str) -> int:
         """Control steps from one sample to the next."""
-        rate = self.rates.get(signal)
-        if rate is None:
-            return 1
-        steps = 1.0 / (float(rate) * self.dt) if rate > 0 else 0.0
-        whole = round(steps)
-        if whole < 1 or abs(steps - whole) > JITTER * whole:
-            raise GenesisValueError(
-                f"recording.rates[{signal!r}] must be a whole part of the rate of control, {1 / self.dt:g} Hz, got "
-                f"{rate:g} Hz. Interpolate the signal to such a rate."
-            )
-        return whole
+        return steps_between(signal, self.rates.get(signal), self.dt)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as an `.npz` file; the names in it: docs/identification.md."""
@@ -161,6 +152,24 @@ class Recording:
             f"recording.{what} must have {expected} rows, {which}, got shape {shape} for {self.n_steps} steps. "
             "Cut it to the recording's times."
         )
+
+
+def steps_between(signal: str, rate: float | None, dt: float) -> int:
+    """Control steps of `dt` from one sample of a signal to the next, at so many samples per second; None: 1.
+
+    Raises:
+        GenesisValueError: The steps are not whole.
+    """
+    if rate is None:
+        return 1
+    steps = 1.0 / (float(rate) * dt) if rate > 0 else 0.0
+    whole = round(steps)
+    if whole < 1 or abs(steps - whole) > JITTER * whole:
+        raise GenesisValueError(
+            f"recording.rates[{signal!r}] must be a whole part of the rate of control, {1 / dt:g} Hz, got {rate:g} Hz. "
+            "Interpolate the signal to such a rate."
+        )
+    return whole
 
 
 def _finite(what: str, value: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,23 +203,13 @@ def of_fit(rollouts: Rollouts, minima: Minima, best: int, found: Certainty) -> I
         for k in minima.cost.argsort().tolist()
     )
     residual = minima.residual[best].view(rollouts.noise.shape)
-    simulated = _by_signal(rollouts.recordings, (residual + rollouts.data.view(residual.shape)) * rollouts.noise)
-    shares = _by_signal(rollouts.recordings, residual)
+    simulated = rollouts.by_signal((residual + rollouts.data.view(residual.shape)) * rollouts.noise)
+    shares = rollouts.by_signal(residual)
     rms = {name: float(np.sqrt(np.mean([row[name] ** 2 for row in shares]))) for name in shares[0]}
     return Identification(
         estimates, float(misfits[best]), rms, bool(minima.converged[best]), weak, restarts, minima.iterations,
         tuple(rollouts.recordings), simulated,
     )  # fmt: skip
-
-
-def _by_signal(recordings: Sequence[Recording], rows: torch.Tensor) -> tuple[dict[str, np.ndarray], ...]:
-    """Rows (R, m) as arrays of each recording's signals."""
-    found = []
-    for recording, row in zip(recordings, rows.numpy(), strict=True):
-        ends = np.cumsum([value.size for value in recording.signals.values()])
-        parts = zip(recording.signals.items(), np.split(row, ends[:-1]), strict=True)
-        found.append({name: part.reshape(value.shape) for (name, value), part in parts})
-    return tuple(found)
 
 
 def _short(values: Mapping[str, float]) -> str:

@@ -72,7 +72,7 @@ class Rollouts:
             corners = torch.cat([corners, 1.0 - corners])
         try:
             for rows in corners.double().split(self.at_once):
-                self._start(self._environments(rows))
+                self._start(self._environments(self.scales.values(rows)))
         except GenesisException as error:
             raise GenesisValueError(
                 f"bounds must be values that the scene takes, in all combinations, got an error: {error} Narrow the "
@@ -93,28 +93,41 @@ class Rollouts:
 
         What cannot be simulated is NaN.
         """
-        return torch.cat([self._batch(rows) for rows in unit.split(self.at_once)])
+        return self.simulate(self.scales.values(unit))
 
-    def _batch(self, unit: torch.Tensor) -> torch.Tensor:
+    def simulate(self, values: torch.Tensor) -> torch.Tensor:
+        """The same for values (N, P) of the parameters."""
+        return torch.cat([self._batch(rows) for rows in values.split(self.at_once)])
+
+    def by_signal(self, rows: torch.Tensor) -> tuple[dict[str, np.ndarray], ...]:
+        """Rows (R, m), as of `noise`, as arrays of each recording's signals."""
+        found = []
+        for recording, row in zip(self.recordings, rows.numpy(), strict=True):
+            ends = np.cumsum([value.size for value in recording.signals.values()])
+            parts = zip(recording.signals.items(), np.split(row, ends[:-1]), strict=True)
+            found.append({name: part.reshape(value.shape) for (name, value), part in parts})
+        return tuple(found)
+
+    def _batch(self, values: torch.Tensor) -> torch.Tensor:
         scene, first = self.experiment.scene, self.recordings[0]
         every = {name: first.every(name) for name in first.signals}
-        found: dict[str, list[torch.Tensor]] = {name: [] for name in every}
-        self._start(self._environments(unit))
+        samples: dict[str, list[torch.Tensor]] = {name: [] for name in every}
+        self._start(self._environments(values))
         for step in range(first.n_steps):
             self._control(step)
             scene.step()
             for name, steps in every.items():
                 if (step + 1) % steps == 0:
                     value = plain_of(self.experiment.signals[name].call())
-                    found[name].append(value.reshape(scene.n_envs, -1).double().cpu())
-        signals = torch.cat([torch.stack(values, 1).flatten(1) for values in found.values()], 1)
-        used = signals[: len(unit) * len(self.recordings)]
-        return (used.view(len(unit), *self.noise.shape) / self.noise).flatten(1)
+                    samples[name].append(value.reshape(scene.n_envs, -1).double().cpu())
+        signals = torch.cat([torch.stack(rows, 1).flatten(1) for rows in samples.values()], 1)
+        used = signals[: len(values) * len(self.recordings)]
+        return (used.view(len(values), *self.noise.shape) / self.noise).flatten(1)
 
-    def _environments(self, unit: torch.Tensor) -> torch.Tensor:
+    def _environments(self, values: torch.Tensor) -> torch.Tensor:
         """(B, P): each candidate for each recording; the last one fills up the batch."""
-        missing = self.experiment.scene.n_envs - len(unit) * len(self.recordings)
-        rows = unit.repeat_interleave(len(self.recordings), 0)
+        missing = self.experiment.scene.n_envs - len(values) * len(self.recordings)
+        rows = values.repeat_interleave(len(self.recordings), 0)
         return torch.cat([rows, rows[-1:].expand(missing, -1)]) if missing else rows
 
     def _start(self, rows: torch.Tensor) -> None:
@@ -122,7 +135,7 @@ class Rollouts:
         scene.reset()
         for name, value in self._initial.items():
             self.experiment.initial[name].call(self._for_all(value))
-        for name, value in zip(self.scales.names, self.scales.values(rows).unbind(1), strict=True):
+        for name, value in zip(self.scales.names, rows.unbind(1), strict=True):
             self.experiment.parameters[name].call(value.to(run.device, run.real))
 
     def _control(self, step: int) -> None:
