@@ -34,6 +34,13 @@ class Scales:
         straight = self.low + unit * (self.high - self.low)
         return torch.where(self.logarithmic, low * torch.exp(unit * ratio.log()), straight)
 
+    def places(self, values: torch.Tensor) -> torch.Tensor:
+        """(..., P) places of values (..., P): the inverse of `values`."""
+        low = torch.where(self.logarithmic, self.low, 1.0)
+        ratio = torch.where(self.logarithmic, self.high / low, torch.e)
+        straight = (values - self.low) / (self.high - self.low)
+        return torch.where(self.logarithmic, torch.where(self.logarithmic, values / low, 1.0).log() / ratio.log(), straight)
+
 
 @final
 class Rollouts:

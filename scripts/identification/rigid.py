@@ -11,12 +11,12 @@ N_STEPS = 100  # 2 s
 NOISE = 0.01
 """Of the standard deviation of each signal."""
 
-TRUTH = {"cart_mass": 20.0, "pole_mass": 8.0, "rail_damping": 15.0, "rail_friction": 12.0, "hinge_armature": 0.6}
+TRUTH = {"cart_mass": 20.0, "pole_mass": 8.0, "rail_damping": 40.0, "rail_friction": 40.0, "hinge_armature": 0.6}
 BOUNDS = {
     "cart_mass": (5.0, 80.0),
     "pole_mass": (2.0, 30.0),
-    "rail_damping": (2.0, 80.0),
-    "rail_friction": (2.0, 60.0),
+    "rail_damping": (5.0, 200.0),
+    "rail_friction": (5.0, 200.0),
     "hinge_armature": (0.05, 4.0),
 }
 
@@ -55,5 +55,5 @@ def build(n_envs: int) -> Experiment:
 def motion() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Controls, (T, ...) by name, and initial values: the pole is let go, and the cart driven with two frequencies."""
     times = CONTROL_DT * np.arange(N_STEPS)
-    force = 120.0 * np.sin(2 * np.pi * 0.9 * times) + 60.0 * np.sin(2 * np.pi * 2.3 * times + 1.0)
+    force = 250.0 * np.sin(2 * np.pi * 0.9 * times) + 60.0 * np.sin(2 * np.pi * 2.3 * times + 1.0)
     return {"force": force[:, None]}, {"position": np.array([0.0, np.pi - 1.2])}
