@@ -25,7 +25,7 @@ def identify(
     recordings: Recording | Sequence[Recording],
     bounds: Bounds,
     restarts: int = 8,
-    search_steps: int = 10,
+    search_steps: int = 0,
     iterations: int = 30,
     seed: int = 0,
 ) -> Identification:

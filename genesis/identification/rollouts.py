@@ -39,7 +39,9 @@ class Scales:
         low = torch.where(self.logarithmic, self.low, 1.0)
         ratio = torch.where(self.logarithmic, self.high / low, torch.e)
         straight = (values - self.low) / (self.high - self.low)
-        return torch.where(self.logarithmic, torch.where(self.logarithmic, values / low, 1.0).log() / ratio.log(), straight)
+        return torch.where(
+            self.logarithmic, torch.where(self.logarithmic, values / low, 1.0).log() / ratio.log(), straight
+        )
 
 
 @final

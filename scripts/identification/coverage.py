@@ -85,5 +85,5 @@ def coverage(
     best = minima.cost.view(cases, KEPT).argmin(1) + KEPT * torch.arange(cases)
     unit = minima.unit[best]
     half = torch.stack([certainty(minima.residual[k], minima.jacobian[k]).half for k in best.tolist()])
-    ends = [scales.values(place).numpy() for place in (truth, unit, unit - half, unit + half)]
-    return Coverage(tuple(bounds), *ends, minima.converged[best].numpy())
+    right, value, low, high = (scales.values(place).numpy() for place in (truth, unit, unit - half, unit + half))
+    return Coverage(tuple(bounds), right, value, low, high, minima.converged[best].numpy())

@@ -8,6 +8,8 @@ from genesis.identification import Channel, Experiment
 
 CONTROL_DT, SUBSTEPS = 0.02, 4  # s, -
 N_STEPS = 100  # 2 s
+AT_ONCE = 1000
+"""Environments of the coverage study."""
 NOISE = 0.01
 """Of the standard deviation of each signal."""
 

@@ -8,6 +8,8 @@ from genesis.identification import Channel, Experiment
 
 CONTROL_DT, SUBSTEPS = 0.02, 20  # s, -
 N_STEPS = 100  # 2 s
+AT_ONCE = 100
+"""Environments of the coverage study."""
 NOISE = 0.01
 """Of the standard deviation of each signal."""
 GRID_DENSITY = 30  # nodes per m
@@ -35,7 +37,7 @@ def build(n_envs: int) -> Experiment:
     table = scene.add_entity(gs.morphs.Plane(), material=gs.materials.Tool(friction=0.3), name="table")
     block = scene.add_entity(
         gs.morphs.Box(pos=(0.0, 0.0, 0.5 * BLOCK_SIZE[2]), size=BLOCK_SIZE),
-        material=gs.materials.MPM.ElastoPlastic(**{"E": TRUTH["E"], "nu": TRUTH["nu"]}),
+        material=gs.materials.MPM.ElastoPlastic(E=1e4, nu=0.2, rho=1000.0),
         name="block",
     )
     ball = scene.add_entity(
