@@ -36,6 +36,8 @@ class IdentifyConfig:
     """Files of recorded motions, .npz, which are fitted together."""
     bounds: tuple[str, ...] = ()
     """Parameters to fit with their bounds, NAME=LOW:HIGH each; of an example: instead of all of its own."""
+    fixed: tuple[str, ...] = ()
+    """Values of other parameters, NAME=VALUE each; of an example they are the true ones."""
     output: Path = Path("identification")
     """Folder for the report: identification.json, identification.md, fit.png, and an example's recording.npz."""
     restarts: int = 8
@@ -64,24 +66,25 @@ def run(config: IdentifyConfig) -> list[str]:
     Raises:
         gs.GenesisException: Options that do not go together, or what `identify` refuses.
     """
-    own = [name for name in ("experiment", "recordings", "bounds") if getattr(config, name)]
-    if config.example is None and len(own) < 3:
+    own = [name for name in ("experiment", "recordings", "bounds", "fixed") if getattr(config, name)]
+    if config.example is None and not {"experiment", "recordings", "bounds"} <= set(own):
         raise GenesisValueError(
             f"experiment, recordings and bounds must be given without an example, got {', '.join(own) or 'none'}. "
             "Give all three, or --example rigid."
         )
     if config.example is not None and set(own) - {"bounds"}:
         raise GenesisValueError(
-            f"an example must come without experiment and recordings, got {', '.join(own)}. Leave them out."
+            f"an example must come without experiment, recordings and fixed, got {', '.join(own)}. Leave them out."
         )
     if config.example is None and config.cases:
         raise GenesisValueError(f"cases must be left out without an example, got {config.cases}. Leave them out.")
     bounds = dict(map(parsed_bounds, config.bounds))
+    fixed = dict(map(parsed_value, config.fixed))
     recordings = [Recording.load(path) for path in config.recordings]
     if not gs.is_initialized():
         gs.init(backend=getattr(gs, config.backend), precision=config.precision, logging_level="error")
     if config.example is None:
-        return _fit(config, found_function(str(config.experiment)), recordings, bounds)
+        return _fit(config, found_function(str(config.experiment)), recordings, bounds, fixed)
     world = EXAMPLES[config.example]
     bounds = bounds or world.BOUNDS
     if config.cases:
@@ -93,7 +96,8 @@ def run(config: IdentifyConfig) -> list[str]:
     )
     config.output.mkdir(parents=True, exist_ok=True)
     recording.save(config.output / "recording.npz")
-    return _fit(config, world.build, [recording], bounds, world.TRUTH)
+    fixed = {name: value for name, value in world.TRUTH.items() if name not in bounds}
+    return _fit(config, world.build, [recording], bounds, fixed, world.TRUTH)
 
 
 def _fit(
@@ -101,10 +105,11 @@ def _fit(
     build: Callable[[int], Experiment],
     recordings: list[Recording],
     bounds: dict[str, tuple[float, float]],
+    fixed: dict[str, float],
     truth: dict[str, float] | None = None,
 ) -> list[str]:
     found: Identification = identify(
-        build, recordings, bounds, config.restarts, config.search_steps, config.iterations, config.seed
+        build, recordings, bounds, fixed, config.restarts, config.search_steps, config.iterations, config.seed
     )
     written = found.save(config.output, truth, with_picture=config.picture)
     return [found.markdown(truth), *(f"wrote {path}" for path in written)]
@@ -125,6 +130,22 @@ def parsed_bounds(text: str) -> tuple[str, tuple[float, float]]:
     if not name or not all(map(math.isfinite, ends)):
         raise GenesisValueError(f"bounds must be NAME=LOW:HIGH, got {text!r}. Write them as in mass=0.5:2.")
     return name, ends
+
+
+def parsed_value(text: str) -> tuple[str, float]:
+    """Name and value of NAME=VALUE.
+
+    Raises:
+        GenesisValueError: Another form.
+    """
+    name, _, value = text.partition("=")
+    try:
+        found = float(value)
+    except ValueError:
+        found = math.nan
+    if not name or not math.isfinite(found):
+        raise GenesisValueError(f"fixed must be NAME=VALUE, got {text!r}. Write them as in mass=0.5.")
+    return name, found
 
 
 def found_function(place: str) -> Callable[[int], Experiment]:

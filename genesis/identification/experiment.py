@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from genesis.checks import record
+from genesis.checks import number, record
 from genesis.engine.scene import Scene
 from genesis.errors import GenesisKeyError, GenesisTypeError, GenesisValueError
 from genesis.identification.recording import JITTER, Recording
@@ -73,13 +73,16 @@ def check_bounds(bounds: Mapping[str, tuple[float, float]]) -> None:
             )
 
 
-def check_together(experiment: Experiment, recordings: Sequence[Recording], names: Sequence[str]) -> None:
+def check_together(
+    experiment: Experiment, recordings: Sequence[Recording], names: Sequence[str], fixed: Mapping[str, float]
+) -> None:
     """Raise unless the experiment has all that recordings and bounds name, in their units and at their rate.
 
     Args:
         experiment: What is to be simulated.
         recordings: Measured motions; they must be alike, but for their values.
         names: Of the parameters that are fitted.
+        fixed: Values of other parameters.
 
     Raises:
         GenesisKeyError: The experiment lacks a name.
@@ -87,6 +90,11 @@ def check_together(experiment: Experiment, recordings: Sequence[Recording], name
     """
     for name in names:
         _known("bounds", name, experiment.parameters, "parameter")
+    for name, value in fixed.items():
+        _known("fixed", name, experiment.parameters, "parameter")
+        number(f"fixed[{name!r}]", value)
+        if name in names:
+            raise GenesisValueError(f"fixed must name parameters without bounds, got {name!r}. Leave it out of one.")
     first = recordings[0]
     for index, each in enumerate(recordings):
         if layout(each) != layout(first):

@@ -24,6 +24,7 @@ def identify(
     build: Callable[[int], Experiment],
     recordings: Recording | Sequence[Recording],
     bounds: Bounds,
+    fixed: Mapping[str, float] | None = None,
     restarts: int = 8,
     search_steps: int = 0,
     iterations: int = 30,
@@ -39,7 +40,8 @@ def identify(
     Args:
         build: Builds the experiment with so many environments: recordings times restarts times twice the parameters.
         recordings: Motions to be explained together, alike but for their values.
-        bounds: (low, high) by name of the parameters to fit; others keep what the scene has.
+        bounds: (low, high) by name of the parameters to fit.
+        fixed: Values of other parameters, by name; the rest keeps what the scene has.
         restarts: Starts that go on to the end.
         search_steps: Steps with gradients of all starts, before the best are taken; none: the best of the drawn ones.
         iterations: Of Levenberg's and Marquardt's method, at most.
@@ -58,7 +60,7 @@ def identify(
     for name, (value, least) in counts.items():
         integer(name, value, least)
     n_starts = restarts * 2 * len(bounds)
-    rollouts = prepared(build, recordings, bounds, n_starts)
+    rollouts = prepared(build, recordings, bounds, fixed or {}, n_starts)
     drawn = latin_hypercube(n_starts, len(bounds), seed)
     found, costs = search(rollouts, rollouts.data, drawn, search_steps)
     best = costs.argsort()[:restarts]
@@ -73,7 +75,11 @@ def identify(
 
 
 def prepared(
-    build: Callable[[int], Experiment], recordings: Sequence[Recording], bounds: Bounds, candidates: int
+    build: Callable[[int], Experiment],
+    recordings: Sequence[Recording],
+    bounds: Bounds,
+    fixed: Mapping[str, float],
+    candidates: int,
 ) -> Rollouts:
     """The experiment with environments for so many candidates, checked against recordings and bounds."""
     experiment: Any = build(len(recordings) * candidates)
@@ -86,8 +92,8 @@ def prepared(
             f"build must make as many environments as it is asked for, {len(recordings) * candidates}, got "
             f"{experiment.scene.n_envs}. Pass its argument on to scene.build."
         )
-    check_together(experiment, recordings, list(bounds))
-    rollouts = Rollouts(experiment, recordings, Scales(bounds))
+    check_together(experiment, recordings, list(bounds), fixed)
+    rollouts = Rollouts(experiment, recordings, Scales(bounds), fixed)
     rollouts.check()
     return rollouts
 

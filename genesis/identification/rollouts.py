@@ -52,10 +52,18 @@ class Rollouts:
         experiment: Its scene has environments for some candidates; more are simulated one batch after the other.
         recordings: R of them, alike.
         scales: Of the parameters.
+        fixed: Values of others.
     """
 
-    def __init__(self, experiment: Experiment, recordings: Sequence[Recording], scales: Scales) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        recordings: Sequence[Recording],
+        scales: Scales,
+        fixed: Mapping[str, float] | None = None,
+    ) -> None:
         self.experiment, self.recordings, self.scales = experiment, recordings, scales
+        self._fixed = {name: float(value) for name, value in (fixed or {}).items()}
         self.at_once = experiment.scene.n_envs // len(recordings)
         """Candidates in one batch."""
         run = runtime.current()
@@ -144,6 +152,8 @@ class Rollouts:
         scene.reset()
         for name, value in self._initial.items():
             self.experiment.initial[name].call(self._for_all(value))
+        for name, value in self._fixed.items():
+            self.experiment.parameters[name].call(torch.full((scene.n_envs,), value, device=run.device, dtype=run.real))
         for name, value in zip(self.scales.names, rows.unbind(1), strict=True):
             self.experiment.parameters[name].call(value.to(run.device, run.real))
 

@@ -49,7 +49,7 @@ def synthetic_recording(
         noise=dict.fromkeys(experiment.signals, 1.0),
         units={name: channel.unit for name, channel in channels.items() if channel.unit},
     )
-    check_together(experiment, [blank], list(values))
+    check_together(experiment, [blank], list(values), {})
     bounds = {name: (value - 1.0, value + 1.0) for name, value in values.items()}
     rollouts = Rollouts(experiment, [blank], Scales(bounds))
     with torch.no_grad():

@@ -68,7 +68,8 @@ def coverage(
     recording = synthetic_recording(
         world.build(1), world.TRUTH, world.N_STEPS, controls=controls, initial=initial, noise=noise, seed=seed
     )
-    rollouts = prepared(world.build, [recording], bounds, at_once)
+    fixed = {name: value for name, value in world.TRUTH.items() if name not in bounds}
+    rollouts = prepared(world.build, [recording], bounds, fixed, at_once)
     scales, n = rollouts.scales, len(bounds)
     nominal = scales.places(torch.tensor([[float(world.TRUTH[name]) for name in bounds]], dtype=torch.float64))
     spread = SPREAD * (2 * latin_hypercube(cases, n, seed) - 1)
