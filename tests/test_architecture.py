@@ -35,6 +35,7 @@ LAYERS = (
     "engine.kinds",
     "engine.assembly",
     "engine.scene",
+    "identification",
 )
 """Parts of genesis, from the ground up: a module imports from its own layer and those above this line."""
 
