@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,32 @@ from genesis.checks import assign, boolean, number, record, vector
 from genesis.convert import constants
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.math import quaternion
+from genesis.public_engine import missing
 
 SHORTEST, LONGEST = 1e-6, 1e6
 """m: of edges, radii and heights. Beyond these masses and inertias leave what 32 bits can hold."""
+ASSETS = "GENESIS_ASSETS"
+"""Environment variable: folders, separated as in PATH, in which files are looked for that do not exist as they are
+given: `assets` of the public engine, whose scripts say "xml/franka_emika_panda/panda.xml"."""
 FARTHEST = 1e9
 """m from the origin, along each axis."""
+
+
+def existing(what: str, file: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """`file` if there is one, else the first of that name in the folders of `ASSETS`.
+
+    Raises:
+        GenesisValueError: There is none.
+    """
+    folders = [Path(folder) for folder in os.environ.get(ASSETS, "").split(os.pathsep) if folder]
+    found = next((place for place in (Path(file), *(folder / file for folder in folders)) if place.is_file()), None)
+    if found is None:
+        looked = f" nor in {', '.join(map(str, folders))}" if folders else ""
+        raise GenesisValueError(
+            f"{what} must be an existing file, got {str(file)!r}, which is not there{looked}. Mend the path, or name "
+            f"the folder that it is in by the environment variable {ASSETS}."
+        )
+    return file if found == Path(file) else found
 
 
 def length(what: str, value: Any) -> float:
@@ -277,7 +298,8 @@ class FileMorph(OrientedMorph):
     """Abstract: a robot from a file. `pos`, `quat` and `euler` move it as a whole from where the file puts it."""
 
     file: str | os.PathLike[str] | None = None
-    """Path of the model file."""
+    """Path of the model file; if there is no such file, in one of the folders that the environment variable
+    GENESIS_ASSETS names."""
     fixed: bool = False
     """Whether to take free joints away, so that the base stands where the file and this pose put it."""
     allow: tuple[str, ...] = ()
@@ -294,8 +316,7 @@ class FileMorph(OrientedMorph):
         assign(self, "repair", boolean(f"{name}.repair", self.repair))
         if not isinstance(self.file, str | os.PathLike) or not os.fspath(self.file):
             raise GenesisTypeError(f"{name}.file must be a path, got {self.file!r}. Pass the path of a model file.")
-        if not Path(self.file).is_file():
-            raise GenesisValueError(f"{name}.file must be an existing file, got {str(self.file)!r}. Mend the path.")
+        assign(self, "file", existing(f"{name}.file", self.file))
         several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str | bytes)
         if not several or not all(isinstance(entry, str) for entry in tuple(self.allow)):
             raise GenesisTypeError(f"{name}.allow must be names of elements, got {self.allow!r}. Pass a tuple.")
@@ -333,3 +354,9 @@ class Robot(OrientedMorph):
         assign(self, "ground", boolean("Robot.ground", self.ground))
         if not isinstance(self.name, str):
             raise GenesisTypeError(f"Robot.name must be a string, got {type(self.name).__name__}. Pass a name.")
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise missing("gs.morphs", name)
