@@ -44,6 +44,7 @@ from genesis.render.camera import Camera
 from genesis.runtime import Backend as _Backend
 from genesis.runtime import current as _current
 from genesis.runtime import destroy, init, is_initialized, logger
+from genesis.utils import geom as _geom
 
 __version__ = "0.1.0"
 __all__ = [
@@ -74,7 +75,9 @@ _RUNNING = {
 
 
 def __getattr__(name: str) -> Any:
-    """Constants that `init` decides: `device`, `tc_float`, …."""
+    """Constants that `init` decides: `device`, `tc_float`, …; functions of `genesis.utils.geom`."""
     if name in _RUNNING:
         return _RUNNING[name](_current())
+    if name in _geom.__all__:
+        return getattr(_geom, name)
     raise _missing("gs", name)

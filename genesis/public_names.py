@@ -313,8 +313,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "render_pointcloud": "render(depth=True) gives depths; intrinsics and extrinsics turn them into points",
         "get_quat": "get_transform() has the axes",
         "set_params": "Add another camera",
-        "aperture": LENSES,
-        "focus_dist": LENSES,
+        **{name: f"Pictures are {LENSES.removeprefix('pictures are ')}" for name in ("aperture", "focus_dist", "near", "far")},
+        **{name: f"Call get_{name}()" for name in ("pos", "lookat", "up", "transform")},
     },
     "RigidEntity": {
         "set_friction_ratio": "Call set_friction(ratio * get_friction())",

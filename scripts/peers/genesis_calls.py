@@ -23,10 +23,10 @@ SCRIPTS = {
     "tests/test_grad.py": ("test_differentiable_push", "test_differentiable_rigid"),
     "examples/differentiable_push.py": (),
     "examples/locomotion/go2_env.py": (),
+    "examples/rigid/domain_randomization.py": (),
+    "examples/tutorials/advanced_worm.py": (),
     "examples/tutorials/control_your_robot.py": (),
-    "examples/tutorials/hello_genesis.py": (),
     "examples/tutorials/mpm.py": (),
-    "examples/tutorials/parallel_simulation.py": (),
     "examples/tutorials/visualization.py": (),
 }
 """Of a checkout, and the functions of each that are read; none for all of it."""
@@ -43,6 +43,7 @@ OWNERS = {
     "ParticleEntity": "genesis.engine.entities.particle.ParticleEntity",
     "ToolEntity": "genesis.engine.entities.tool.ToolEntity",
     "RigidEntity": "genesis.engine.entities.rigid.RigidEntity",
+    "Link": "genesis.engine.entities.articulated.RigidLink",
     "Joint": "genesis.engine.entities.articulated.RigidJoint",
     "Camera": "genesis.render.camera.Camera",
     "Timer": "genesis.tools.Timer",
@@ -61,6 +62,7 @@ RESULTS = {
     "ParticleEntity.get_state": "ParticleState",
     "RigidEntity.get_state": "RigidState",
     "RigidEntity.get_joint": "Joint",
+    "RigidEntity.get_link": "Link",
     "RigidEntity.joints": "Joint",
 }
 """What a call or an attribute gives; an entry of a list counts as the list."""
