@@ -16,7 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from genesis.engine.scene import Scene
 from genesis.errors import GenesisException
+from genesis.options import SolverOptions
 from genesis.public_engine import accepted, remedy
 
 SCRIPTS = {
@@ -66,6 +68,8 @@ RESULTS = {
     "RigidEntity.joints": "Joint",
 }
 """What a call or an attribute gives; an entry of a list counts as the list."""
+MADE = {"RigidEntity.joints", "RigidEntity.links", "ParticleEntity.material"}
+"""Attributes that objects have and their classes do not."""
 NAMESPACES = {f"gs.{name}" for name in "options morphs materials materials.MPM surfaces textures renderers tools "
               "constraint_solver integrator".split()}
 """Attributes of the public engine that are no calls themselves."""
@@ -173,6 +177,8 @@ def listed() -> dict[str, dict[str, set[str]]]:
 
 def _here(name: str) -> Any:
     """What stands for a name of the list in this package; None if nothing does."""
+    if name in MADE:
+        return True
     place = next(owner for owner in sorted(OWNERS, key=len, reverse=True) if f"{name}.".startswith(f"{owner}."))
     parts = OWNERS[place].split(".")
     module = next(k for k in range(len(parts), 0, -1) if _is_module(".".join(parts[:k])))
@@ -203,9 +209,10 @@ def verdict(name: str, keywords: set[str]) -> str:
         return f"refused: {told}" if told else "unknown"
     if not callable(found):
         return "resolves"
-    for keyword in sorted(keywords - set(inspect.signature(found).parameters)):
-        if not accepted(found, keyword):
-            return f"refused: {keyword}"
+    known = set(inspect.signature(found).parameters) | (SolverOptions.__optional_keys__ if found is Scene else set())
+    for keyword in sorted(keywords - known):
+        if not accepted(found.__init__ if found is Scene else found, keyword):
+            return f"unknown argument: {keyword}"
     return "resolves"
 
 
