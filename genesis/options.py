@@ -7,6 +7,7 @@ from genesis.checks import assign, boolean, choice, integer, number, record, vec
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.public_engine import missing
 
+
 class integrator:
     """Names of `RigidOptions.integrator`, for scripts of the public engine."""
 

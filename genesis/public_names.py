@@ -127,7 +127,10 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
         **{f"{kind}_options": Refused(f"There is no {kind.upper()} solver: use MPM") for kind in ("sph", "pbd", "fem")},
         "sf_options": Refused("There is no smoke"),
     },
-    "Timer.__init__": {"level": Ignored("times are not nested"), "qd_sync": Ignored("steps end before they return", False)},
+    "Timer.__init__": {
+        "level": Ignored("times are not nested"),
+        "qd_sync": Ignored("steps end before they return", False),
+    },
     "Scene.add_entity": {"visualize_contact": Ignored("contact forces are not drawn", False)},
     "Scene.build": {
         "env_spacing": Ignored(SEPARATE),
@@ -230,7 +233,7 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
 }
 """Of a class (those of its bases count, too) or a function, by its qualified name."""
 
-_NO_MATTER = {kind: "Bodies of particles are of materials.MPM" for kind in ("PBD", "SPH", "FEM")}
+_NO_MATTER = dict.fromkeys(("PBD", "SPH", "FEM"), "Bodies of particles are of materials.MPM")
 _INSIDE = "Entities have setters and getters of all that can be read and changed"
 ATTRIBUTES: dict[str, dict[str, str]] = {
     "gs": {
@@ -296,16 +299,37 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "backward": "Call loss.backward()",
         "destroy": "del scene frees it",
         "coupler": COUPLING,
-        **{f"draw_debug_{form}": "Draw with draw_debug_sphere and draw_debug_line" for form in (
-            "arrow", "frame", "frames", "mesh", "spheres", "box", "points", "path")},
+        **{
+            f"draw_debug_{form}": "Draw with draw_debug_sphere and draw_debug_line"
+            for form in ("arrow", "frame", "frames", "mesh", "spheres", "box", "points", "path")
+        },
         **{f"{kind}_solver": f"There is no {kind.upper()} solver: use MPM" for kind in ("sph", "pbd", "fem")},
         "sf_solver": "There is no smoke",
         "kinematic_solver": "Bodies that move as they are told are of material Tool",
     },
-    "SolverView": {name: _INSIDE for name in (
-        "collider", "constraint_solver", "links_info", "links_state", "dofs_info", "dofs_state", "geoms_info",
-        "geoms_state", "get_links_pos", "get_links_quat", "get_links_vel", "get_dofs_position", "set_dofs_position",
-        "n_dofs", "n_links", "n_geoms", "particles", "grid")},
+    "SolverView": dict.fromkeys(
+        (
+            "collider",
+            "constraint_solver",
+            "links_info",
+            "links_state",
+            "dofs_info",
+            "dofs_state",
+            "geoms_info",
+            "geoms_state",
+            "get_links_pos",
+            "get_links_quat",
+            "get_links_vel",
+            "get_dofs_position",
+            "set_dofs_position",
+            "n_dofs",
+            "n_links",
+            "n_geoms",
+            "particles",
+            "grid",
+        ),
+        _INSIDE,
+    ),
     "Camera": {
         "attach": "Call follow_entity(entity, link=...)",
         "detach": "Call unfollow_entity()",
@@ -313,7 +337,10 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "render_pointcloud": "render(depth=True) gives depths; intrinsics and extrinsics turn them into points",
         "get_quat": "get_transform() has the axes",
         "set_params": "Add another camera",
-        **{name: f"Pictures are {LENSES.removeprefix('pictures are ')}" for name in ("aperture", "focus_dist", "near", "far")},
+        **{
+            name: f"Pictures are {LENSES.removeprefix('pictures are ')}"
+            for name in ("aperture", "focus_dist", "near", "far")
+        },
         **{name: f"Call get_{name}()" for name in ("pos", "lookat", "up", "transform")},
     },
     "RigidEntity": {
@@ -346,6 +373,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "set_particles_vel": "Call set_velocity, which takes one for every particle, too",
         "set_particle_constraints": "Call attach(particles, target)",
         "remove_particle_constraints": "Call set_free(True)",
+        "get_el2v": "Bodies of particles have no elements",
+        "n_elements": "Bodies of particles have no elements",
         "find_closest_particle": "Take the argmin of distances to get_particles_pos()",
         "get_particles_in_bbox": "Compare get_particles_pos() with the corners",
     },

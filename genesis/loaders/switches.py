@@ -11,9 +11,7 @@ from genesis.loaders.mujoco_numbers import EqualityNumbers, ExplicitPairs
 
 def without_contact(model: RigidModel) -> RigidModel:
     """A model whose shapes touch no rigid body and no ground; particles touch them."""
-    geoms = tuple(
-        replace(geom, group=SEEN_ALONE if geom.group or geom.mask else 0, mask=0) for geom in model.geoms
-    )
+    geoms = tuple(replace(geom, group=SEEN_ALONE if geom.group or geom.mask else 0, mask=0) for geom in model.geoms)
     numbers = model.mujoco
     if numbers is not None:
         numbers = replace(numbers, pairs=ExplicitPairs.defaults(0, {}))

@@ -27,7 +27,9 @@ def _of_both(function: Function) -> Function:
         tensors = [value for value in (*given, *more.values()) if isinstance(value, torch.Tensor)]
         if tensors:
             like = tensors[0]
-            return function(*(_tensor(value, like) for value in given), **{k: _tensor(v, like) for k, v in more.items()})
+            return function(
+                *(_tensor(value, like) for value in given), **{k: _tensor(v, like) for k, v in more.items()}
+            )
         arrays = [torch.as_tensor(np.asarray(value)) for value in given if _is_numbers(value)]
         dtypes = {array.dtype for array in arrays if array.is_floating_point()}
         like = torch.zeros((), dtype=torch.float32 if dtypes == {torch.float32} else torch.float64)

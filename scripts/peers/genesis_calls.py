@@ -70,8 +70,11 @@ RESULTS = {
 """What a call or an attribute gives; an entry of a list counts as the list."""
 MADE = {"RigidEntity.joints", "RigidEntity.links", "ParticleEntity.material"}
 """Attributes that objects have and their classes do not."""
-NAMESPACES = {f"gs.{name}" for name in "options morphs materials materials.MPM surfaces textures renderers tools "
-              "constraint_solver integrator".split()}
+NAMESPACES = {
+    f"gs.{name}"
+    for name in "options morphs materials materials.MPM surfaces textures renderers tools "
+    "constraint_solver integrator".split()
+}
 """Attributes of the public engine that are no calls themselves."""
 
 
@@ -166,6 +169,7 @@ def read(checkout: Path) -> dict[str, dict[str, set[str]]]:
 def listed() -> dict[str, dict[str, set[str]]]:
     """The same from the list beside this file."""
     found: dict[str, dict[str, set[str]]] = {}
+    calls: dict[str, set[str]] = {}
     for line in LIST.read_text(encoding="utf-8").splitlines():
         if line.startswith("    "):
             name, *keywords = line.split()
@@ -201,7 +205,7 @@ def _is_module(name: str) -> bool:
 
 
 def verdict(name: str, keywords: set[str]) -> str:
-    """"resolves", "refused: what to write instead", or "unknown"."""
+    """ "resolves", "refused: what to write instead", or "unknown"."""
     owner, _, last = name.rpartition(".")
     found = _here(name)
     if found is None:
@@ -234,8 +238,10 @@ def main() -> int:
         print(f"{script:45} {name}({', '.join(sorted(keywords))})  {said}")
     whole = sum(said == "resolves" for *_, said in table)
     distinct = {(name, *sorted(keywords)): said for _, name, keywords, said in table}
-    print(f"{whole} of {len(table)} calls resolve; of {len(distinct)} different ones "
-          f"{sum(said == 'resolves' for said in distinct.values())}.")
+    print(
+        f"{whole} of {len(table)} calls resolve; of {len(distinct)} different ones "
+        f"{sum(said == 'resolves' for said in distinct.values())}."
+    )
     return 0
 
 

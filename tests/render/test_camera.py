@@ -258,7 +258,7 @@ def test_cameras_that_cannot_be(ball, options, what):
 
 def test_arguments_of_the_public_engine_change_nothing(ball, camera):
     scene, _ = ball
-    again = scene.add_camera(PIXELS, (0, -3, 1), (0, 0, 1), model="pinhole", GUI=False, spp=1)
+    again = scene.add_camera(PIXELS, (0, -3, 1), (0, 0, 1), model="pinhole", GUI=True, spp=1, near=0.2)
     np.testing.assert_array_equal(again.render()[0], camera.render()[0])
 
 
