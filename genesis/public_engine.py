@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from genesis.errors import GenesisAttributeError, GenesisTypeError, GenesisValueError
 from genesis.public_names import ARGUMENTS, ATTRIBUTES, Ignored, Refused, Spelt
 
-P, R = ParamSpec("P"), TypeVar("R")
+Function = TypeVar("Function", bound=Callable[..., Any])
 logger = logging.getLogger("genesis")
 
 
@@ -48,14 +48,14 @@ def notice(text: str) -> None:
     logger.warning(text)
 
 
-def keywords(function: Callable[P, R]) -> Callable[P, R]:
+def keywords(function: Function) -> Function:
     """Decorator of a function that the public engine has with more arguments: see `ARGUMENTS`."""
 
     @wraps(function)
-    def taking(*args: P.args, **given: P.kwargs) -> R:
-        return function(*args, **(take(function, given) if given else given))  # type: ignore[arg-type]
+    def taking(*args: Any, **given: Any) -> Any:
+        return function(*args, **(take(function, given) if given else given))
 
-    return taking
+    return taking  # type: ignore[return-value]
 
 
 def accepted(owner: Any, name: str) -> bool:

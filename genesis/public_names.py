@@ -308,26 +308,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "kinematic_solver": "Bodies that move as they are told are of material Tool",
     },
     "SolverView": dict.fromkeys(
-        (
-            "collider",
-            "constraint_solver",
-            "links_info",
-            "links_state",
-            "dofs_info",
-            "dofs_state",
-            "geoms_info",
-            "geoms_state",
-            "get_links_pos",
-            "get_links_quat",
-            "get_links_vel",
-            "get_dofs_position",
-            "set_dofs_position",
-            "n_dofs",
-            "n_links",
-            "n_geoms",
-            "particles",
-            "grid",
-        ),
+        "collider constraint_solver links_info links_state dofs_info dofs_state geoms_info geoms_state get_links_pos "
+        "get_links_quat get_links_vel get_dofs_position set_dofs_position n_dofs n_links n_geoms particles".split(),
         _INSIDE,
     ),
     "Camera": {

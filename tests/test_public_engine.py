@@ -12,12 +12,14 @@ import torch
 
 import genesis as gs
 from genesis import public_engine, public_names
+from genesis.engine import articulated
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.solver_view import SolverView
 from genesis.math import quaternion
 from genesis.options import OwnOptions
 from genesis.utils import geom
+from tests.engine.rigid_scenes import ELBOW, builder
 
 PROGRAM = Path(__file__).parents[1] / "scripts" / "peers" / "genesis_calls.py"
 OWNERS = {
@@ -250,3 +252,68 @@ def test_kinds_of_numbers_stay():
         geom.inv_quat("up")
     with pytest.raises(AttributeError):
         geom.polar  # noqa: B018
+
+
+# Of a scene
+
+
+@pytest.fixture
+def build(monkeypatch):
+    return builder(monkeypatch)
+
+
+def test_solvers_links_and_joints_of_a_scene(build):
+    scene, robot, _ = build(n_envs=2, requires_grad=False)
+    assert [solver.name for solver in scene.solvers] == ["rigid"] and scene.mpm_solver is scene.tool_solver is None
+    assert scene.solvers.index(scene.rigid_solver) == 0 and scene.rigid_solver.entities == tuple(scene.entities)
+    assert scene.get_state().solvers_state[0] is scene.rigid_solver.get_state()
+    fore, elbow = robot.get_link("fore"), robot.get_joint("elbow")
+    robot.set_dofs_velocity(3.0, ELBOW)
+    for name in ("pos", "quat", "vel", "ang"):
+        row = getattr(robot, f"get_links_{name}")()[:, 2]
+        assert torch.equal(getattr(fore, f"get_{name}")(), row)
+    fore.set_mass(0.7)
+    assert fore.get_mass().tolist() == pytest.approx([0.7, 0.7]) and fore.entity is elbow.entity is robot
+    assert (elbow.dof_start, elbow.q_start, robot.dof_start, robot.link_start) == (ELBOW, 11, 0, 0)
+    robot.zero_all_dofs_velocity()
+    assert not robot.get_dofs_velocity().any()
+    for getter in (robot.get_pos, robot.get_quat, robot.get_dofs_velocity, robot.get_links_pos):
+        getter().mul_(2.0)  # what getters return is the caller's
+        torch.where(torch.tensor(True), torch.tensor(0.0), getter(), out=getter())
+    assert robot.get_pos()[0].tolist() == pytest.approx([0.1, 0.2, 0.5])
+    robot.set_dofs_kp(3.0, ELBOW)
+    robot.set_dofs_kv(0.5, ELBOW)
+    robot.control_dofs_position_velocity(0.2, 0.4, ELBOW)
+    assert robot.get_dofs_control_force(ELBOW).flatten().tolist() == pytest.approx([0.8, 0.8])
+    robot.set_dofs_velocity(float(torch.finfo(gs.tc_float).max) / 4, envs_idx=[1])
+    scene.step(update_visualizer=False)
+    assert scene.rigid_solver.get_error_envs_mask().tolist() == [False, True]
+    with pytest.raises(gs.GenesisException, match="get_AABB must be left out"):
+        robot.get_AABB()
+
+
+SWITCHED = """<mujoco><worldbody>
+  <body><joint name="a" range="-1 1" limited="true" frictionloss="0.1"/><geom name="a" size="0.1"/>
+    <body pos="1 0 0"><joint name="b" range="-1 1" limited="true"/><geom name="b" size="0.1"/></body></body></worldbody>
+  <contact><pair geom1="a" geom2="b"/></contact><equality><joint joint1="a" joint2="b"/></equality></mujoco>"""
+
+
+@pytest.mark.parametrize("switch", ["enable_collision", "enable_joint_limit", "disable_constraint"])
+def test_options_switch_physics_off(switch, tmp_path):
+    file = tmp_path / "pair.xml"
+    file.write_text(SWITCHED)
+    options = gs.options.RigidOptions(**{switch: switch == "disable_constraint"})
+    plane, robot = (
+        articulated.entities_of(0, "robot", morph, gs.materials.Rigid(), gs.surfaces.Default(), options)[0]
+        for morph in (gs.morphs.Plane(), gs.morphs.MJCF(file=file))
+    )
+    numbers = robot.model.mujoco
+    touching = [geom.group & plane.geom.mask or geom.mask & plane.geom.group for geom in robot.geoms]
+    pairs = [a.group & b.mask or b.group & a.mask for a, b in [robot.geoms]]
+    collides = switch == "enable_joint_limit"
+    assert all(touching) == all(pairs) == collides == (len(numbers.pairs) == 1) and any(touching) == collides
+    assert all(geom.group or geom.mask for geom in robot.geoms), "particles touch them in any case"
+    limited = switch == "enable_collision"
+    assert np.isfinite(robot.model.limit_low).all() == numbers.joints.limited.all() == limited
+    constrained = switch != "disable_constraint"
+    assert (len(numbers.equalities) == 1) == numbers.dofs.frictionloss.any() == constrained

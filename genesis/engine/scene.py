@@ -22,7 +22,7 @@ from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.modes import ordinary, refuse_transforms
 from genesis.morphs import Morph
-from genesis.options import SimOptions, SolverOptions, ViewerOptions, VisOptions
+from genesis.options import OwnOptions, SimOptions, SolverOptions, ViewerOptions, VisOptions
 from genesis.public_engine import keywords, missing, notice
 from genesis.public_names import NO_WINDOW, WEB_VIEWER
 from genesis.render.camera import Camera, Lens
@@ -69,8 +69,9 @@ class Scene:
                     "Choose one of these."
                 )
             optional_instance(name, given[name], known[name])
-            if given[name] is not None:
-                given[name].check_with(sim_options or SimOptions())
+            own = given[name]
+            if isinstance(own, OwnOptions):
+                own.check_with(sim_options or SimOptions())
         if boolean("show_viewer", show_viewer):
             notice(f"show_viewer has no effect: {NO_WINDOW}: {WEB_VIEWER}")
         self.uid = str(uuid.uuid4())

@@ -196,8 +196,7 @@ class RigidActuators(RigidParameters):
         if changing:
             raise GenesisValueError(
                 f"get_dofs_control_force must be of actuators with constant moment arms, got {changing[0]!r} of "
-                f"{self.name!r}, "
-                "which pulls by sites. Read its controls, or velocities after a step."
+                f"{self.name!r}, which pulls by sites. Read its controls, or velocities after a step."
             )
         others, rows = list(table.others), numbers_of(self.model).actuators
         ctrl = self._read("ctrl", offsets.ctrl, len(others))
