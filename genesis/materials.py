@@ -3,12 +3,13 @@
 E, nu, friction and the rho of particles take a float, or a tensor () or (n_envs,) that may require a gradient.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 
 from genesis.checks import assign, boolean, choice, integer, number, parameter, record
 from genesis.errors import GenesisValueError
+from genesis.public_engine import missing
 
 FRICTION_RANGE = (0.0, float("inf"))
 Parameter = float | torch.Tensor
@@ -257,3 +258,9 @@ class Rigid:
         assign(self, "coup_softness", number("Rigid.coup_softness", self.coup_softness, 0.0, closed=True))
         if self.friction is not None:
             assign(self, "friction", parameter("Rigid.friction", self.friction, *FRICTION_RANGE, closed=True))
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise missing("gs.materials", name)

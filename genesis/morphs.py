@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,13 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.math import quaternion
 from genesis.meshes.reading import read_surface
 from genesis.meshes.surface import Surface
+from genesis.public_engine import missing
 
 SHORTEST, LONGEST = 1e-6, 1e6
 """m: of edges, radii and heights. Beyond these masses and inertias leave what 32 bits can hold."""
+ASSETS = "GENESIS_ASSETS"
+"""Environment variable: folders, separated as in PATH, in which files are looked for that do not exist as they are
+given: `assets` of the public engine, whose scripts say "xml/franka_emika_panda/panda.xml"."""
 FARTHEST = 1e9
 """m from the origin, along each axis."""
 
@@ -30,13 +34,24 @@ def length(what: str, value: Any) -> float:
     return number(what, value, SHORTEST, LONGEST, closed=True)
 
 
-def existing_file(what: str, file: Any, noun: str) -> Path:
-    """The path of a file that is there."""
+def existing_file(what: str, file: Any, noun: str) -> str | os.PathLike[str]:
+    """`file` if there is one, else the first of that name in the folders of `ASSETS`.
+
+    Raises:
+        GenesisTypeError: It is no path.
+        GenesisValueError: There is none.
+    """
     if not isinstance(file, str | os.PathLike) or not os.fspath(file):
         raise GenesisTypeError(f"{what} must be a path, got {file!r}. Pass the path of a {noun} file.")
-    if not Path(os.fspath(file)).is_file():
-        raise GenesisValueError(f"{what} must be an existing file, got {str(file)!r}. Mend the path.")
-    return Path(os.fspath(file))
+    folders = [Path(folder) for folder in os.environ.get(ASSETS, "").split(os.pathsep) if folder]
+    found = next((place for place in (Path(file), *(folder / file for folder in folders)) if place.is_file()), None)
+    if found is None:
+        looked = f" nor in {', '.join(map(str, folders))}" if folders else ""
+        raise GenesisValueError(
+            f"{what} must be an existing file, got {str(file)!r}, which is not there{looked}. Mend the path, or name "
+            f"the folder that it is in by the environment variable {ASSETS}."
+        )
+    return file if found == Path(file) else found
 
 
 @record
@@ -264,7 +279,7 @@ class Mesh(SolidMorph, OrientedMorph):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        path = existing_file("Mesh.file", self.file, "mesh")
+        path = Path(existing_file("Mesh.file", self.file, "mesh"))
         scale = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
         for entry in scale:
             number("every entry of Mesh.scale", entry, 0.0)
@@ -343,7 +358,8 @@ class FileMorph(OrientedMorph):
     """Abstract: a robot from a file. `pos`, `quat` and `euler` move it as a whole from where the file puts it."""
 
     file: str | os.PathLike[str] | None = None
-    """Path of the model file."""
+    """Path of the model file; if there is no such file, in one of the folders that the environment variable
+    GENESIS_ASSETS names."""
     fixed: bool = False
     """Whether to take free joints away, so that the base stands where the file and this pose put it."""
     allow: tuple[str, ...] = ()
@@ -358,7 +374,7 @@ class FileMorph(OrientedMorph):
         name = type(self).__name__
         assign(self, "fixed", boolean(f"{name}.fixed", self.fixed))
         assign(self, "repair", boolean(f"{name}.repair", self.repair))
-        existing_file(f"{name}.file", self.file, "model")
+        assign(self, "file", existing_file(f"{name}.file", self.file, "model"))
         several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str | bytes)
         if not several or not all(isinstance(entry, str) for entry in tuple(self.allow)):
             raise GenesisTypeError(f"{name}.allow must be names of elements, got {self.allow!r}. Pass a tuple.")
@@ -396,3 +412,9 @@ class Robot(OrientedMorph):
         assign(self, "ground", boolean("Robot.ground", self.ground))
         if not isinstance(self.name, str):
             raise GenesisTypeError(f"Robot.name must be a string, got {type(self.name).__name__}. Pass a name.")
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise missing("gs.morphs", name)

@@ -20,7 +20,9 @@ from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
 from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, hull, nothing, place, primitive
+from genesis.loaders.mujoco_flags import SEEN_ALONE
 from genesis.loaders.pairs import without_grounds
+from genesis.loaders.switches import without_constraints, without_contact, without_limits
 from genesis.materials import FRICTION_RANGE, Rigid
 from genesis.meshes.hull import triangles
 from genesis.meshes.surface import Surface
@@ -78,7 +80,10 @@ def entities_of(
 ) -> list[Entity]:
     """The body or ground of a morph with material Rigid, and after it the grounds of its file."""
     if isinstance(morph, morphs.Plane | morphs.Terrain):
-        return [GroundEntity(idx, name, morph, material, surface, _ground_geom(name, morph))]
+        geom = _ground_geom(name, morph)
+        if options.disable_constraint or not options.enable_collision:
+            geom = replace(geom, group=geom.group & ~SEEN_ALONE, mask=geom.mask & ~SEEN_ALONE)
+        return [GroundEntity(idx, name, morph, material, surface, geom)]
     model, grounds = load(morph, material, options)
     if isinstance(morph, morphs.FileMorph):  # environments place the package's own robots
         _warn_of_start(name, model)
@@ -118,6 +123,12 @@ def load(morph: morphs.Morph, material: Rigid, options: RigidOptions) -> tuple[R
             model = load_robot(morph.name)
         case _:
             model = _primitive(morph, material)
+    if options.disable_constraint:
+        model = without_constraints(model)
+    elif not options.enable_collision:
+        model = without_contact(model)
+    if not options.enable_joint_limit:
+        model = without_limits(model)
     model = place(model, morph.pos, morph.orientation)
     if isinstance(morph, morphs.MJCF | morphs.Robot) and not morph.ground:
         record = model.mujoco

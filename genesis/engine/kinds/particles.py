@@ -21,13 +21,13 @@ from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions, SimOptions
+from genesis.public_engine import notice
 from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.models import MODELS, Model
+from genesis.solvers.mpm.models.model import COURANT
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
 
-COURANT = 0.7
-"""Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
 VISCOUS = 4.0
 """What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
@@ -52,8 +52,12 @@ def model_of(material: ParticleMaterial) -> Model:
     return MODELS[name]
 
 
-def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
+def check_stable(
+    what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions, courant: float = COURANT
+) -> None:
     """Raise if a substep is too long for waves of speed `c` (B,) that are damped by a kinematic viscosity `nu` (B,).
+
+    Only told if it is not safe but its Courant number is `courant` at most.
 
     docs/mpm.md, "Stability".
     """
@@ -62,6 +66,12 @@ def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, 
     worst = int(inverse.argmax())
     limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
     if sim.substep_dt > limit:
+        if not float(nu[worst]) and sim.substep_dt <= limit * courant / COURANT:
+            notice(
+                f"the substep of {what} should be at most {limit:.3g} s for its stiffness, got {sim.substep_dt:.3g} s, "
+                f"at which compression can make it unstable. Use substeps={math.ceil(sim.dt / limit)} to be safe."
+            )
+            return
         viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
         raise GenesisValueError(
             f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
@@ -123,7 +133,8 @@ class ParticlePart(Part):
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
                 viscosity = mine.get(VISCOSITY, torch.zeros_like(mine["rho"]))
-                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options)
+                courant = model.courant if STIFFNESS not in mine else COURANT
+                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options, courant)
 
         return check
 
