@@ -33,7 +33,7 @@ DIFFERENCE = 1e-6
 """Step of the C engine's central differences."""
 SETTLE, STRENGTH = 40, 0.3
 """Control steps of random torques before anything is timed, and their share of full torque: robots stay down."""
-HOLD: dict[str, tuple[float, ...]] = {"gripper": (0.03, 0.05, 0.05)}
+HOLD = {"gripper": (0.03, 0.05, 0.05)}
 """Controls around which the random ones lie: closed on the cube. Elsewhere they lie around zero."""
 BOXES = "".join(
     f'<body pos="{0.002 * (k % 3)} {0.002 * (k % 2)} {0.05 + 0.1 * k}"><freejoint/>'
@@ -206,7 +206,7 @@ class Engine:
         self.model: Any = mujoco().MjModel.from_xml_path(os.fspath(self.path))
         self.model.opt.solver = mujoco().mjtSolver.mjSOL_NEWTON
         self.threads, self.skip = threads, SKIP
-        self.hold: tuple[float, ...] = HOLD.get(name, (0.0,) * self.model.nu)
+        self.hold = np.array(HOLD.get(name, np.zeros(self.model.nu)))
         self.full = mujoco().mjtState.mjSTATE_FULLPHYSICS
         self.data = [mujoco().MjData(self.model) for _ in range(threads)]
         from mujoco.rollout import Rollout
@@ -215,8 +215,8 @@ class Engine:
 
     def controls(self, n_envs: int, steps: int, seed: int) -> np.ndarray:
         """(B, steps, nu), uniform in `STRENGTH` of the motors' range, or close to what holds."""
-        low, high = (STRENGTH if not any(self.hold) else 0.1 * STRENGTH) * self.model.actuator_ctrlrange.T
-        return np.array(self.hold) + np.random.default_rng(seed).uniform(low, high, (n_envs, steps, self.model.nu))
+        low, high = (STRENGTH if not self.hold.any() else 0.1 * STRENGTH) * self.model.actuator_ctrlrange.T
+        return self.hold + np.random.default_rng(seed).uniform(low, high, (n_envs, steps, self.model.nu))
 
     def settled(self, n_envs: int) -> np.ndarray:
         """(B, n) full states in contact."""
