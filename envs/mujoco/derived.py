@@ -23,6 +23,9 @@ class Bodies:
         turn = rotation(torch.as_tensor(rows.quat.copy()))
         self.inertia = (turn @ torch.diag_embed(torch.as_tensor(rows.inertia.copy())) @ turn.mT).to(like)
         """(N, 3, 3) about its centre of mass, along the link's axes, kg m^2."""
+        self.unit = torch.eye(3).to(like)
+        self.entries = torch.tensor([0, 4, 8, 1, 2, 5], device=like.device)
+        """Places of xx, yy, zz, xy, xz and yz in a flat matrix."""
         self.centre, self.mass = (torch.as_tensor(each.copy()).to(like) for each in (rows.pos, rows.mass))
         """(N, 3) m, in the link's frame; (N,) kg."""
         root = np.arange(len(rows.parent))
@@ -54,6 +57,10 @@ class State:
         found = self.bodies.robot.get_links_at(self.qpos, self.dofs_vel)
         return tuple(each.as_subclass(torch.Tensor) for each in found)
 
+    def detached(self) -> "State":
+        """The same, without a graph."""
+        return State(self.bodies, *(each.detach() for each in (self.qpos, self.dofs_vel, self.contacts, self.joints)))
+
     def position(self, name: str) -> torch.Tensor:
         """(B, 3) m of a body's frame, or of a site."""
         pos, quat, _, _ = self.links
@@ -64,15 +71,19 @@ class State:
         return pos[:, link] + (rotation(quat[:, link]) @ pos.new_tensor(offset))
 
     @cached_property
+    def _of_bodies(self) -> tuple[torch.Tensor, ...]:
+        """`links` of the link of each body: (B, N, 3), (B, N, 4), (B, N, 3), (B, N, 3)."""
+        return tuple(each.index_select(1, self.bodies.links) for each in self.links)
+
+    @cached_property
     def _turns(self) -> torch.Tensor:
         """(B, N, 3, 3) rotations of the bodies' links."""
-        return rotation(self.links[1])[:, self.bodies.links]
+        return rotation(self._of_bodies[1])
 
     @cached_property
     def centres(self) -> torch.Tensor:
         """(B, N, 3) centres of mass, m: MuJoCo's xipos."""
-        turned = (self._turns @ self.bodies.centre[:, :, None])[..., 0]
-        return self.links[0][:, self.bodies.links] + turned
+        return self._of_bodies[0] + (self._turns @ self.bodies.centre[:, :, None])[..., 0]
 
     @cached_property
     def tree_centres(self) -> torch.Tensor:
@@ -87,30 +98,39 @@ class State:
     def inertias(self) -> torch.Tensor:
         """(B, N, 10) xx, yy, zz, xy, xz, yz (kg m^2), mass times arm (kg m), mass: MuJoCo's cinert."""
         arm, mass = self.centres - self.tree_centres, self.bodies.mass[:, None]
-        square = arm.square().sum(dim=2)[..., None, None] * torch.eye(3, dtype=arm.dtype, device=arm.device)
+        square = arm.square().sum(dim=2)[..., None, None] * self.bodies.unit
         shifted = mass[..., None] * (square - arm[..., :, None] * arm[..., None, :])
         whole = self._turns @ self.bodies.inertia @ self._turns.mT + shifted
-        rows = whole[..., (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+        rows = whole.flatten(2).index_select(2, self.bodies.entries)
         return torch.cat([rows, mass * arm, mass.expand(len(arm), -1, 1)], dim=2)
 
     def velocities(self) -> torch.Tensor:
         """(B, N, 6) angular velocity, rad/s, and velocity, m/s, at the tree's centre of mass: MuJoCo's cvel."""
-        pos, _, vel, ang = (each[:, self.bodies.links] for each in self.links)
+        pos, _, vel, ang = self._of_bodies
         return torch.cat([ang, vel + torch.linalg.cross(ang, self.tree_centres - pos)], dim=2)
 
     def contact_forces(self) -> torch.Tensor:
         """(B, N, 6) torque about the tree's centre of mass, N m, and force, N, of contacts: MuJoCo's cfrc_ext."""
         force, torque = (self.bodies.of_geom.T @ each for each in self.contacts.split(3, dim=2))
-        arm = self.links[0][:, self.bodies.links] - self.tree_centres
+        arm = self._of_bodies[0] - self.tree_centres
         return torch.cat([torque + torch.linalg.cross(arm, force), force], dim=2)
 
 
 def rotation(quat: torch.Tensor) -> torch.Tensor:
     """(..., 3, 3) of unit quaternions (..., 4) wxyz."""
-    w, x, y, z = quat.unbind(dim=-1)
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    products = (quat[..., :, None] * quat[..., None, :]).reshape(-1, 16)
+    turn = torch.addmm(quat.new_tensor(np.eye(3).ravel()), products, quat.new_tensor(_TURN))
+    return turn.view(*quat.shape[:-1], 3, 3)
+
+
+def _turn() -> np.ndarray:
+    """(16, 9): what of the products of w, x, y and z is in a rotation, beside the unit matrix, 2 v v' - 2 v.v + 2 w v x."""
+    part = np.zeros((4, 4, 3, 3))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        part[k + 1, k + 1, (i, j), (i, j)] -= 2.0
+        part[i + 1, j + 1, (i, j), (j, i)] = 2.0
+        part[0, k + 1, (i, j), (j, i)] = (-2.0, 2.0)
+    return part.reshape(16, 9)
+
+
+_TURN = _turn()
