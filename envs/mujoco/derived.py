@@ -20,23 +20,41 @@ class Bodies:
         self.robot = robot
         self.links = torch.as_tensor(rows.link.copy(), device=like.device)
         """(N,) index of the link that it is a part of."""
-        turn = rotation(torch.as_tensor(rows.quat.copy()))
+        turn, share = rotation(torch.as_tensor(rows.quat.copy())), self._share(rows.parent, rows.mass)
         self.inertia = (turn @ torch.diag_embed(torch.as_tensor(rows.inertia.copy())) @ turn.mT).to(like)
         """(N, 3, 3) about its centre of mass, along the link's axes, kg m^2."""
         self.unit = torch.eye(3).to(like)
         self.entries = torch.tensor([0, 4, 8, 1, 2, 5], device=like.device)
         """Places of xx, yy, zz, xy, xz and yz in a flat matrix."""
-        self.centre, self.mass = (torch.as_tensor(each.copy()).to(like) for each in (rows.pos, rows.mass))
-        """(N, 3) m, in the link's frame; (N,) kg."""
-        root = np.arange(len(rows.parent))
-        for body, parent in enumerate(rows.parent):
-            root[body] = root[parent] if parent >= 0 else body
-        same = torch.as_tensor(root[:, None] == root).to(like)
-        self.share = same * self.mass / (same * self.mass).sum(dim=1, keepdim=True)
+        self.mass = torch.as_tensor(rows.mass.copy()).to(like)
+        """(N,) kg."""
+        placed = self._placed(rows.link, rows.pos, robot.n_links)
+        self.to_centres, self.to_tree_centres = (
+            torch.as_tensor(each.reshape(-1, 3 * len(share))).to(like) for each in (placed, share @ placed)
+        )
+        """(1 + 19 L, 3 N) matrices that make centres of mass, of bodies and of the trees that they are in, of one and
+        `State.features`."""
+        on = model.mujoco.geom_body[:, None] == np.arange(len(share))
+        self.of_geoms = torch.as_tensor(np.kron(on, np.eye(6))).to(like)
+        """(6 geoms, 6 N) 1 where a geom is on a body, for each number of a force and torque."""
+
+    @staticmethod
+    def _share(parents: np.ndarray, mass: np.ndarray) -> np.ndarray:
         """(N, N) what part of the mass of its tree each body is of; 0 of other trees."""
-        on = model.mujoco.geom_body[:, None] == np.arange(len(root))
-        self.of_geom = torch.as_tensor(on).to(like)
-        """(geoms, N) 1 where a geom is on a body."""
+        root = np.arange(len(parents))
+        for body, parent in enumerate(parents):
+            root[body] = root[parent] if parent >= 0 else body
+        same = (root[:, None] == root) * mass
+        return same / same.sum(axis=1, keepdims=True)
+
+    @staticmethod
+    def _placed(links: np.ndarray, centres: np.ndarray, n_links: int) -> np.ndarray:
+        """(1 + 19 L, N, 3) `to_centres`: a centre (N, 3) in its link's frame is turned, and added to the link's place."""
+        n = len(links)
+        at, turned = np.zeros((n_links, 3, n, 3)), np.zeros((n_links, 16, n, 3))
+        at[links, :, range(n)] = np.eye(3)
+        turned[links, :, range(n)] = np.einsum("pij,nj->npi", _TURN.reshape(16, 3, 3), centres)
+        return np.concatenate([centres[None], at.reshape(-1, n, 3), turned.reshape(-1, n, 3)])
 
 
 class State:
@@ -76,19 +94,24 @@ class State:
         return tuple(each.index_select(1, self.bodies.links) for each in self.links)
 
     @cached_property
-    def _turns(self) -> torch.Tensor:
-        """(B, N, 3, 3) rotations of the bodies' links."""
-        return rotation(self._of_bodies[1])
+    def features(self) -> torch.Tensor:
+        """(B, 19 L) places of links, and products of their quaternions' numbers: centres of mass are linear in them."""
+        pos, quat, _, _ = self.links
+        return torch.cat([pos.flatten(1), (quat[..., :, None] * quat[..., None, :]).flatten(1)], dim=1)
+
+    def _centres(self, made_by: torch.Tensor) -> torch.Tensor:
+        """(B, N, 3)."""
+        return torch.addmm(made_by[0], self.features, made_by[1:]).unflatten(1, (-1, 3))
 
     @cached_property
     def centres(self) -> torch.Tensor:
         """(B, N, 3) centres of mass, m: MuJoCo's xipos."""
-        return self._of_bodies[0] + (self._turns @ self.bodies.centre[:, :, None])[..., 0]
+        return self._centres(self.bodies.to_centres)
 
     @cached_property
     def tree_centres(self) -> torch.Tensor:
         """(B, N, 3) of each body the centre of mass of its tree, m: what the next three are about."""
-        return self.bodies.share @ self.centres
+        return self._centres(self.bodies.to_tree_centres)
 
     def centre_of_mass(self) -> torch.Tensor:
         """(B, 3) of all bodies, m."""
@@ -100,7 +123,8 @@ class State:
         arm, mass = self.centres - self.tree_centres, self.bodies.mass[:, None]
         square = arm.square().sum(dim=2)[..., None, None] * self.bodies.unit
         shifted = mass[..., None] * (square - arm[..., :, None] * arm[..., None, :])
-        whole = self._turns @ self.bodies.inertia @ self._turns.mT + shifted
+        turns = rotation(self._of_bodies[1])
+        whole = turns @ self.bodies.inertia @ turns.mT + shifted
         rows = whole.flatten(2).index_select(2, self.bodies.entries)
         return torch.cat([rows, mass * arm, mass.expand(len(arm), -1, 1)], dim=2)
 
@@ -111,7 +135,8 @@ class State:
 
     def contact_forces(self) -> torch.Tensor:
         """(B, N, 6) torque about the tree's centre of mass, N m, and force, N, of contacts: MuJoCo's cfrc_ext."""
-        force, torque = (self.bodies.of_geom.T @ each for each in self.contacts.split(3, dim=2))
+        wrench = (self.contacts.flatten(1) @ self.bodies.of_geoms).unflatten(1, (-1, 6))
+        force, torque = wrench.split(3, dim=2)
         arm = self._of_bodies[0] - self.tree_centres
         return torch.cat([torque + torch.linalg.cross(arm, force), force], dim=2)
 
