@@ -1,5 +1,5 @@
-"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|steps|mujoco|files
-|hold [--json PATH]`.
+"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|steps|mujoco
+|files|hold [--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).

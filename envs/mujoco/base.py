@@ -225,7 +225,8 @@ class MujocoTask(ArticulatedTask):
     def within(self, values: torch.Tensor, option: str) -> torch.Tensor:
         """(B, 2 n) how far values (B, n) are inside of the range that a keyword gives; of its finite ends alone."""
         low, high = self.options[option]
-        return torch.cat([values - low] * math.isfinite(low) + [high - values] * math.isfinite(high), dim=1)
+        above = [values - low] if math.isfinite(low) else []
+        return torch.cat([*above, high - values] if math.isfinite(high) else above, dim=1)
 
     def ground_place(self) -> dict[str, torch.Tensor]:
         """Infos `x_position`, `y_position` and `distance_from_origin` of the first two coordinates, m."""

@@ -49,7 +49,7 @@ class Bodies:
 
     @staticmethod
     def _placed(links: np.ndarray, centres: np.ndarray, n_links: int) -> np.ndarray:
-        """(1 + 19 L, N, 3) `to_centres`: a centre (N, 3) in its link's frame is turned, and added to the link's place."""
+        """(1 + 19 L, N, 3) `to_centres`, of centres (N, 3) in their links' frames: turned, and added to the places."""
         n = len(links)
         at, turned = np.zeros((n_links, 3, n, 3)), np.zeros((n_links, 16, n, 3))
         at[links, :, range(n)] = np.eye(3)
@@ -88,10 +88,9 @@ class State:
         link, offset, _ = model.aliases[name]
         return pos[:, link] + (rotation(quat[:, link]) @ pos.new_tensor(offset))
 
-    @cached_property
-    def _of_bodies(self) -> tuple[torch.Tensor, ...]:
-        """`links` of the link of each body: (B, N, 3), (B, N, 4), (B, N, 3), (B, N, 3)."""
-        return tuple(each.index_select(1, self.bodies.links) for each in self.links)
+    def _of_bodies(self, which: int) -> torch.Tensor:
+        """(B, N, ...) of each body's link: one of `links`."""
+        return self.links[which].index_select(1, self.bodies.links)
 
     @cached_property
     def features(self) -> torch.Tensor:
@@ -123,21 +122,21 @@ class State:
         arm, mass = self.centres - self.tree_centres, self.bodies.mass[:, None]
         square = arm.square().sum(dim=2)[..., None, None] * self.bodies.unit
         shifted = mass[..., None] * (square - arm[..., :, None] * arm[..., None, :])
-        turns = rotation(self._of_bodies[1])
+        turns = rotation(self._of_bodies(1))
         whole = turns @ self.bodies.inertia @ turns.mT + shifted
         rows = whole.flatten(2).index_select(2, self.bodies.entries)
         return torch.cat([rows, mass * arm, mass.expand(len(arm), -1, 1)], dim=2)
 
     def velocities(self) -> torch.Tensor:
         """(B, N, 6) angular velocity, rad/s, and velocity, m/s, at the tree's centre of mass: MuJoCo's cvel."""
-        pos, _, vel, ang = self._of_bodies
+        pos, vel, ang = (self._of_bodies(which) for which in (0, 2, 3))
         return torch.cat([ang, vel + torch.linalg.cross(ang, self.tree_centres - pos)], dim=2)
 
     def contact_forces(self) -> torch.Tensor:
         """(B, N, 6) torque about the tree's centre of mass, N m, and force, N, of contacts: MuJoCo's cfrc_ext."""
         wrench = (self.contacts.flatten(1) @ self.bodies.of_geoms).unflatten(1, (-1, 6))
         force, torque = wrench.split(3, dim=2)
-        arm = self._of_bodies[0] - self.tree_centres
+        arm = self._of_bodies(0) - self.tree_centres
         return torch.cat([torque + torch.linalg.cross(arm, force), force], dim=2)
 
 
@@ -149,7 +148,7 @@ def rotation(quat: torch.Tensor) -> torch.Tensor:
 
 
 def _turn() -> np.ndarray:
-    """(16, 9): what of the products of w, x, y and z is in a rotation, beside the unit matrix, 2 v v' - 2 v.v + 2 w v x."""
+    """(16, 9): rotations less the unit matrix, 2 v v' - 2 v.v + 2 w (v x), of the products of w and v = (x, y, z)."""
     part = np.zeros((4, 4, 3, 3))
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         part[k + 1, k + 1, (i, j), (i, j)] -= 2.0

@@ -55,7 +55,7 @@ class Steps:
         gs.destroy()
         names = list(rows[0]["ms"])
         report.print_table(
-            f"processor time of a control step, ms, medians of {self.windows} windows; steps of {self.agent} in training",
+            f"processor time of a control step, ms, medians of {self.windows} windows; training is {self.agent}'s",
             ["environment", "environments", "resets a step", *names, "env-steps/s in training"],
             [
                 [row["env"], row["environments"], row["resets"], *(row["ms"][name] for name in names)]
