@@ -27,7 +27,7 @@ class Steps:
     agent: str = "shac"
     """Whose presets say how many environments, which contact and how long a window, and which is trained."""
     windows: int = 15
-    """Windows of steps to measure, and updates of the training; medians are reported."""
+    """Windows of steps to measure, and updates of the training; the cheapest counts, and the median rate."""
     warm_up: int = 4
     """Windows before these."""
     size: float = 0.5
@@ -55,7 +55,7 @@ class Steps:
         gs.destroy()
         names = list(rows[0]["ms"])
         report.print_table(
-            f"processor time of a control step, ms, medians of {self.windows} windows; training is {self.agent}'s",
+            f"processor time of a control step, ms, cheapest of {self.windows} windows; training is {self.agent}'s",
             ["environment", "environments", "resets a step", *names, "env-steps/s in training"],
             [
                 [row["env"], row["environments"], row["resets"], *(row["ms"][name] for name in names)]
@@ -85,7 +85,7 @@ class Steps:
         agent = entry.agent(config, env, self.seed, preset.total_steps)
         seconds, rates = self._timed(lambda: agent.update(env)["time/env_steps_per_second"])
         env.close()
-        ms["of an update"] = 1e3 * statistics.median(seconds) / self._length
+        ms["of an update"] = 1e3 * min(seconds) / self._length
         return {
             "env": env_id,
             "contact": contact,
@@ -104,7 +104,7 @@ class Steps:
             for _ in range(self._length):
                 env.step(generator.uniform(self.size * space.low, self.size * space.high, env.action_space.shape))
 
-        return 1e3 * statistics.median(self._timed(window)[0]) / self._length
+        return 1e3 * min(self._timed(window)[0]) / self._length
 
     def _tensors(self, env: Any, resets: list[float]) -> tuple[float, float]:
         """Of a step of the torch interface forward, and with its part of a backward pass where there is a graph."""
@@ -131,7 +131,7 @@ class Steps:
                 total.backward()
 
         whole = self._timed(window)[0]
-        return tuple(1e3 * statistics.median(s) / self._length for s in (forward[self.warm_up :], whole))  # type: ignore[return-value]
+        return tuple(1e3 * min(s) / self._length for s in (forward[self.warm_up :], whole))  # type: ignore[return-value]
 
     def _timed(self, window: Callable[[], Any]) -> tuple[list[float], list[Any]]:
         """Seconds of the processor in each window after the warm-up, and what it returned."""
