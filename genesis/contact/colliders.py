@@ -71,7 +71,7 @@ def mesh_collider(name: str, surface: Surface, resolution: int, softness: float)
     if abs(ratio - 1.0) > BLURRED:
         logger.warning(
             f"a grid of distances must resolve its mesh, got {name!r} on cells of {grid.spacing:.3g} m, on which it "
-            f"has {ratio:.3g} times its volume. Thicken it, lower coup_softness, or make it a Tool of a greater sdf_res."
+            f"has {ratio:.3g} times its volume. Thicken it, lower coup_softness, or make it a Tool of greater sdf_res."
         )
     reach = float(np.linalg.norm(surface.vertices, axis=1).max())
     return Collider(Shape("mesh", (reach, 0.0, 0.0), grid), softness)

@@ -24,8 +24,8 @@ from genesis.meshes.hull import triangles
 from genesis.meshes.surface import Surface
 
 MESH_CELLS, HULL_CELLS = 64, 32
-"""Cells of grids of distances along the longest edge: of whole meshes, and of the hulls of robots' files, which are many
-and have no hollows."""
+"""Cells of grids of distances along the longest edge: of whole meshes, and of the hulls of robots' files, which are
+many and have no hollows."""
 WORLD = -1
 """Link of what is fixed to the world: grounds."""
 
