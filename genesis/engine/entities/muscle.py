@@ -150,7 +150,7 @@ class Muscles(Entity):
         what = f"{self.name} when it has lengthened with an activation of {float(lowest.amin()):.4g}"
         remedy = ", a smaller stiffness, or a larger activation"
         sim = self._values.scene.sim_options
-        check_stable(what, wave_speed(self.model, mine, lowest), mine, sim, self._options, remedy)
+        check_stable(what, wave_speed(self.model, mine, lowest), mine, sim, self._options, remedy=remedy)
 
 
 def fibre_parameter(entity: Any, n_envs: int) -> Parameter:
