@@ -6,6 +6,7 @@ The pose is that at build time.
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from genesis.checks import assign, boolean, number, record, vector
 from genesis.convert import constants
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.math import quaternion
+from genesis.meshes.reading import read_surface
+from genesis.meshes.surface import Surface
 from genesis.public_engine import missing
 
 SHORTEST, LONGEST = 1e-6, 1e6
@@ -26,12 +29,20 @@ FARTHEST = 1e9
 """m from the origin, along each axis."""
 
 
-def existing(what: str, file: str | os.PathLike[str]) -> str | os.PathLike[str]:
+def length(what: str, value: Any) -> float:
+    """A length of a shape, m."""
+    return number(what, value, SHORTEST, LONGEST, closed=True)
+
+
+def existing_file(what: str, file: Any, noun: str) -> str | os.PathLike[str]:
     """`file` if there is one, else the first of that name in the folders of `ASSETS`.
 
     Raises:
+        GenesisTypeError: It is no path.
         GenesisValueError: There is none.
     """
+    if not isinstance(file, str | os.PathLike) or not os.fspath(file):
+        raise GenesisTypeError(f"{what} must be a path, got {file!r}. Pass the path of a {noun} file.")
     folders = [Path(folder) for folder in os.environ.get(ASSETS, "").split(os.pathsep) if folder]
     found = next((place for place in (Path(file), *(folder / file for folder in folders)) if place.is_file()), None)
     if found is None:
@@ -41,11 +52,6 @@ def existing(what: str, file: str | os.PathLike[str]) -> str | os.PathLike[str]:
             f"the folder that it is in by the environment variable {ASSETS}."
         )
     return file if found == Path(file) else found
-
-
-def length(what: str, value: Any) -> float:
-    """A length of a shape, m."""
-    return number(what, value, SHORTEST, LONGEST, closed=True)
 
 
 @record
@@ -88,6 +94,11 @@ class SolidMorph(Morph):
     def half_extent(self) -> tuple[float, float, float]:
         """Half sizes of the bounding box in the shape's frame, m."""
         raise NotImplementedError
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        """Middle of the bounding box in the shape's frame, m."""
+        return (0.0, 0.0, 0.0)
 
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Which of `points` (n, 3), in the shape's frame, are inside."""
@@ -247,6 +258,55 @@ class Capsule(SolidMorph, OrientedMorph):
 
 
 @record
+class Mesh(SolidMorph, OrientedMorph):
+    """A closed surface of triangles from a file: .glb, .gltf, .obj, .off, .ply or .stl; extra `mesh`.
+
+    Its frame is that of the file, whose origin comes to `pos`, and whose axes are taken as they are: a file with y
+    upwards, as glTF has it, stands upright with `euler=(90, 0, 0)`. With material Rigid it touches as its convex hull.
+
+    Raises:
+        GenesisImportError: trimesh is not installed.
+        GenesisValueError: The file does not exist or cannot be read, or its surface is open, crosses itself, has
+            triangles of both senses, or encloses no volume. One that is inside out is turned, with a warning.
+    """
+
+    file: str | os.PathLike[str] | None = None
+    """Path of the file. All that its scene shows is one body."""
+    scale: float | tuple[float, float, float] = 1.0
+    """Metres that a unit of the file is, along all axes or along each."""
+    surface: Surface = field(init=False, repr=False)
+    """Its triangles, in its frame, m."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        path = Path(existing_file("Mesh.file", self.file, "mesh"))
+        scale = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
+        for entry in scale:
+            number("every entry of Mesh.scale", entry, 0.0)
+        surface = read_surface(path, (float(scale[0]), float(scale[1]), float(scale[2])))
+        for edge in (surface.upper - surface.lower).tolist():
+            length(f"every extent of mesh {str(path)!r}", edge)
+        assign(self, "surface", surface)
+
+    @property
+    def half_extent(self) -> tuple[float, float, float]:
+        x, y, z = ((self.surface.upper - self.surface.lower) / 2).tolist()
+        return (x, y, z)
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        x, y, z = ((self.surface.upper + self.surface.lower) / 2).tolist()
+        return (x, y, z)
+
+    @property
+    def volume(self) -> float:
+        return self.surface.volume
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        return self.surface.winding(points) > 0
+
+
+@record
 class Plane(Morph):
     """The half space below a plane through `pos`: a tool, or the ground of rigid bodies."""
 
@@ -314,9 +374,7 @@ class FileMorph(OrientedMorph):
         name = type(self).__name__
         assign(self, "fixed", boolean(f"{name}.fixed", self.fixed))
         assign(self, "repair", boolean(f"{name}.repair", self.repair))
-        if not isinstance(self.file, str | os.PathLike) or not os.fspath(self.file):
-            raise GenesisTypeError(f"{name}.file must be a path, got {self.file!r}. Pass the path of a model file.")
-        assign(self, "file", existing(f"{name}.file", self.file))
+        assign(self, "file", existing_file(f"{name}.file", self.file, "model"))
         several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str | bytes)
         if not several or not all(isinstance(entry, str) for entry in tuple(self.allow)):
             raise GenesisTypeError(f"{name}.allow must be names of elements, got {self.allow!r}. Pass a tuple.")

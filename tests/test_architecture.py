@@ -13,11 +13,12 @@ PACKAGES = ("genesis", "envs", "agents", "scripts")
 PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, where `genesis` is another package
 
 LAYERS = (
-    "errors public_names",
+    "errors folders public_names",
     "public_engine convert",
     "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",
+    "meshes",
     "contact utils tools",
     "options morphs materials renderers surfaces textures visible",
     "grad.tensor",
@@ -34,6 +35,7 @@ LAYERS = (
     "engine.kinds",
     "engine.assembly",
     "engine.scene",
+    "identification",
 )
 """Parts of genesis, from the ground up: a module imports from its own layer and those above this line."""
 

@@ -8,7 +8,7 @@ import torch
 
 from genesis import morphs
 from genesis.checks import check_range
-from genesis.contact.colliders import Colliders
+from genesis.contact.colliders import Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
@@ -80,12 +80,38 @@ def check_stable(
         )
 
 
+def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """m/s, of the fastest waves in a body of these numbers, fibres included."""
+    stiffness = numbers.get(STIFFNESS, torch.zeros_like(numbers["rho"]))
+    return (model.speed(numbers) ** 2 + stiffness / numbers["rho"]).sqrt()
+
+
+def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
+    """Raise if the body is longer than its domain, before it is filled with particles: in a file of millimetres, say,
+    that would be a great many."""
+    longest = 2 * max(entity.morph.half_extent)
+    diagonal = math.dist(mpm.lower_bound, mpm.upper_bound)
+    if longest > diagonal:
+        raise GenesisValueError(
+            f"{entity.name!r} must fit into the domain, whose diagonal is {diagonal:.4g} m, got a body of "
+            f"{longest:.4g} m. Shrink it, or enlarge MPMOptions.lower_bound and upper_bound."
+        )
+
+
 class ParticlePart(Part):
     """The bodies of particles of a scene."""
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+        numbers = [
+            {name: torch.as_tensor(getattr(e.material, name), dtype=torch.float64).detach().cpu() for name in e.numbers}
+            for e in entities
+        ]
+        masses = [each["rho"] * e.n_particles * e.particle_volume for e, each in zip(entities, numbers, strict=True)]
+        speed = max(float(wave_speed(e.model, each).max()) for e, each in zip(entities, numbers, strict=True))
+        density = max(float(each["rho"].max()) for each in numbers)
+        self.matter = Matter(density, build.options.dx, sum(float(mass.max()) for mass in masses), speed)
 
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build
@@ -106,10 +132,9 @@ class ParticlePart(Part):
             numbers = iter(fields["mpm", "material"])
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
-                none = torch.zeros_like(mine["rho"])
+                viscosity = mine.get(VISCOSITY, torch.zeros_like(mine["rho"]))
                 courant = model.courant if STIFFNESS not in mine else COURANT
-                c = (model.speed(mine) ** 2 + mine.get(STIFFNESS, none) / mine["rho"]).sqrt()
-                check_stable(body, c, mine.get(VISCOSITY, none) / mine["rho"], sim, options, courant)
+                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options, courant)
 
         return check
 
@@ -146,8 +171,8 @@ class ParticleKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph):
             raise GenesisTypeError(
-                f"a body of particles must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
-                "Choose one, or material Rigid."
+                "a body of particles must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a "
+                f"{type(morph).__name__}. Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)
         return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
@@ -156,6 +181,7 @@ class ParticleKind(Kind):
         mine: list[ParticleEntity] = of_kind(self, entities)
         particles = numbers = 0
         for entity in mine:
+            check_size(entity, build.options)
             positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
             entity._place(positions, build.options, particles, numbers)
             particles += len(positions)
