@@ -12,8 +12,8 @@ class RigidFrames:
     """Frames of a step: all that its adjoint reads.
 
     `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps. Where
-    links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place; `links`
-    the links' state at the present frame; `glinks` and `gwrench`, cotangents of these.
+    links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place;
+    `links` the links' state at the present frame; `glinks` and `gwrench`, cotangents of these.
     """
 
     arrays: dict[str, torch.Tensor]
