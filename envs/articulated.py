@@ -40,6 +40,7 @@ class ArticulatedTask(DifferentiableVectorEnv):
         self.strength = self._full_strength().expand(self.num_envs, -1)
         """(B, motors) torque (N m; of slides force, N) at action 1."""
         self._motor_dofs = [motor.dof for motor in self.robot.actuators]
+        self._friction = self.robot.get_friction().as_subclass(torch.Tensor).detach()[:1]
 
     def add_camera(self) -> gs.Camera:
         """From the side, along with the robot; at a fixed height, so that one sees it hop and fall."""
@@ -62,8 +63,9 @@ class ArticulatedTask(DifferentiableVectorEnv):
         self.scale_friction(friction, envs_idx)
 
     def scale_friction(self, factor: torch.Tensor, envs_idx: torch.Tensor) -> None:
-        """Friction of the environments `envs_idx` (n,) is `factor` (n, 1) of what it is without randomisation."""
-        raise NotImplementedError
+        """Friction of the robot's geoms in the environments `envs_idx` (n,) is `factor` (n, 1) of what it is without
+        randomisation; on a ground, whose friction stays, the larger of both counts."""
+        self.robot.set_friction(factor * self._friction, envs_idx=envs_idx)
 
     def place(self, qpos: torch.Tensor, dofs_vel: torch.Tensor, envs_idx: torch.Tensor) -> None:
         """Puts the robots of `envs_idx` (n,) at `qpos` (n, Q) with velocities (n, D)."""

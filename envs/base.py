@@ -250,21 +250,21 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
                 terminated, truncated = terminated & ~restarting, truncated & ~restarting
             if restarting is not None or failed is not None:
                 reward = torch.where(nonfinite if restarting is None else nonfinite | restarting, 0.0, reward)
-            done = terminated | truncated
-            any_done = bool(done.any())
+            any_done = bool((done := terminated | truncated).any())
             self._returns = self._returns + reward.detach().as_subclass(torch.Tensor)
             length = self.elapsed.int() if self.output == "torch" else self.elapsed  # as tensors become
-            ended = {"episode_return": self._returns, "episode_length": length}
+            ended, everywhere = {"episode_return": self._returns, "episode_length": length}, torch.ones_like(done)
             info = interface.infos(ended, done, self.output)
+            shown = interface.infos(measured, everywhere, self.output)
             if same_step and (self.output == "torch" or any_done):
-                info.update(interface.final_infos(observation, measured, done, self.output))
+                info.update(interface.final_infos(observation, shown, done, self.output))
             if same_step and any_done:
                 self._begin_episodes(done)
                 observation = torch.where(done[:, None], self._observation(), observation)
-                measured = self.measure()
+                shown = interface.infos(self.measure(), everywhere, self.output)
         self._pending = torch.zeros_like(done) if same_step else done
-        measured = {**measured, "nonfinite": nonfinite} | ({} if margins is None else {"margins": margins})
-        info.update(interface.infos(measured, torch.ones_like(done), self.output))
+        more = {"nonfinite": nonfinite, **({} if margins is None else {"margins": margins})}
+        info |= shown | interface.infos(more, everywhere, self.output)
         return *(interface.convert(x, self.output) for x in (observation, reward, terminated, truncated)), info
 
     @ordinary

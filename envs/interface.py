@@ -241,11 +241,17 @@ def infos(values: Mapping[str, torch.Tensor], mask: torch.Tensor, output: str) -
     return info
 
 
-def final_infos(
-    observation: torch.Tensor, measured: Mapping[str, torch.Tensor], done: torch.Tensor, output: str
-) -> dict[str, Any]:
-    """What finished episodes last saw, for SAME_STEP; the numpy interface follows Gymnasium's object array."""
-    final_info = infos(measured, done, output)
+def final_infos(observation: torch.Tensor, shown: Mapping[str, Any], done: torch.Tensor, output: str) -> dict[str, Any]:
+    """What finished episodes last saw, for SAME_STEP; the numpy interface follows Gymnasium's object array.
+
+    Args:
+        observation: (num_envs, O) before any reset.
+        shown: `infos` before any reset; where no episode has ended, its values are those of the step's info, too.
+        done: (num_envs,) bool.
+        output: "torch" or "numpy".
+    """
+    mask = convert(done.clone(), output)
+    final_info = {name: mask if name.startswith("_") else value for name, value in shown.items()}
     final_obs = convert(observation, output)
     if output == "numpy":
         rows = np.full(len(final_obs), None, dtype=object)

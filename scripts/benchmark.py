@@ -1,5 +1,5 @@
-"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|mujoco|files
-|hold [--json PATH]`.
+"""Benchmarks: `python -m scripts.benchmark mpm|rigid|border|startup|memory|closed-loop|render|training|steps|mujoco
+|files|hold [--json PATH]`.
 
 They print a table and what machine it came from; `--json` writes the same as JSON. Ratios inside one run are worth more
 than figures of different runs, so another engine is run here too when its Python is named (`--peer-python`).
@@ -21,6 +21,7 @@ from scripts.benchmarks.mujoco_model import Mujoco
 from scripts.benchmarks.render import Render
 from scripts.benchmarks.rigid import Rigid
 from scripts.benchmarks.startup import Startup
+from scripts.benchmarks.steps import Steps
 from scripts.benchmarks.training import Training
 
 Benchmark = (
@@ -32,6 +33,7 @@ Benchmark = (
     | Annotated[ClosedLoop, tyro.conf.subcommand("closed-loop")]
     | Annotated[Render, tyro.conf.subcommand("render")]
     | Annotated[Training, tyro.conf.subcommand("training")]
+    | Annotated[Steps, tyro.conf.subcommand("steps")]
     | Annotated[Mujoco, tyro.conf.subcommand("mujoco")]
     | Annotated[Files, tyro.conf.subcommand("files")]
     | Annotated[Hold, tyro.conf.subcommand("hold")]

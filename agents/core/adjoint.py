@@ -64,13 +64,10 @@ class CotangentBound:
         """(B, ...) with no row longer than the limit, and zero where a row is not finite."""
         rows = cotangent.reshape(len(cotangent), -1)
         norms = torch.linalg.vector_norm(rows, dim=1)
-        finite = torch.isfinite(norms)
-        present = norms[finite & (norms > 0)]
-        largest = self.limit * present.median() if len(present) else torch.ones_like(norms[0])
-        scale = torch.where(finite & (norms > largest), largest / norms, 1.0)
-        self._bounded.append(~finite | (norms > largest))
-        rows = torch.where(finite[:, None], rows * scale[:, None], 0.0)
-        return rows.view_as(cotangent)
+        median = torch.where((norms > 0) & (norms < torch.inf), norms, torch.nan).nanmedian()
+        scale = (self.limit * median / norms).clamp(max=1.0)  # NaN where all are zero or not finite, as are the rows
+        self._bounded.append((scale < 1.0) | norms.isnan())
+        return torch.nan_to_num(rows * scale[:, None]).view_as(cotangent)
 
     def taken_share(self) -> float:
         """The part of the rows that were scaled down, or left out, since the last call."""

@@ -97,12 +97,7 @@ class BlockPush(ArticulatedTask):
         self.robot = scene.add_entity(gs.morphs.Robot(name="block_push"), name="robot")
         scene.build(n_envs=self.num_envs)
         self.took_robot()
-        self._friction = self.robot.get_friction().as_subclass(torch.Tensor).detach()[:1]
         return scene
-
-    def scale_friction(self, factor: torch.Tensor, envs_idx: torch.Tensor) -> None:
-        """Of arm and block."""
-        self.robot.set_friction(factor * self._friction, envs_idx=envs_idx)
 
     def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """Places block and arm; the episode's `goal` (n, 2), m, world frame."""

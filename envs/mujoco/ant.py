@@ -8,7 +8,7 @@ import torch
 from gymnasium.spaces import Box
 
 from envs.mujoco.base import MujocoTask, Terms, mujoco_single_env
-from envs.mujoco.derived import State
+from envs.step_cache import cached_per_step
 
 
 class AntV5(MujocoTask):
@@ -53,13 +53,10 @@ class AntV5(MujocoTask):
         places = 2 * (not options["exclude_current_positions_from_observation"])
         return 27 + places + 78 * options["include_cfrc_ext_in_observation"]
 
-    def tracked(self, state: State) -> torch.Tensor:
-        """x and y of the torso."""
-        return state.position("torso")[:, :2]
-
+    @cached_per_step
     def contact_forces(self) -> torch.Tensor:
         """(B, 78) clipped. Without gradient: they rise from -1 to 1 N within micrometres; no slope holds for longer."""
-        return self.last().contact_forces().flatten(1).clamp(*self.options["contact_force_range"]).detach()
+        return self.last().detached().contact_forces().flatten(1).clamp(*self.options["contact_force_range"])
 
     def observe(self) -> torch.Tensor:
         """See the class."""

@@ -130,12 +130,7 @@ class MujocoTask(ArticulatedTask):
         scene.build(n_envs=self.num_envs, outputs=("last_evaluation",) if self.EVALUATED else ())
         self.took_robot()
         self.bodies = Bodies(self.robot, self.rest)
-        self._friction = self.robot.get_friction().as_subclass(torch.Tensor).detach()[:1]
         return scene
-
-    def scale_friction(self, factor: torch.Tensor, envs_idx: torch.Tensor) -> None:
-        """Of the robot's geoms; on the ground, whose friction stays, the larger of both counts."""
-        self.robot.set_friction(factor * self._friction, envs_idx=envs_idx)
 
     def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """The model's pose at rest, all of its numbers disturbed."""
@@ -182,7 +177,7 @@ class MujocoTask(ArticulatedTask):
     def after_step(self, failed: torch.Tensor | None) -> None:
         """Notes the last evaluation, and what is tracked."""
         if self.EVALUATED:
-            evaluated, here = self.robot.get_last_evaluation(), self.present()
+            evaluated, here = self.robot.get_last_evaluation(), None if failed is None else self.present()
             for name in FIELDS:
                 value = getattr(evaluated, name).as_subclass(torch.Tensor)
                 if failed is not None:
@@ -205,6 +200,11 @@ class MujocoTask(ArticulatedTask):
         return torch.where(first[:, None], self.qpos() * self.episode["start_lengths"], self.qpos())
 
     @cached_per_step
+    def bounds(self) -> torch.Tensor | None:
+        """`health`, once a step."""
+        return self.health()
+
+    @cached_per_step
     def terms(self) -> Terms:
         """`reward_terms`, once a step."""
         return self.reward_terms()
@@ -212,7 +212,7 @@ class MujocoTask(ArticulatedTask):
     @cached_per_step
     def is_healthy(self) -> torch.Tensor:
         """(B,) bool: inside of all bounds of `health`."""
-        health = self.health()
+        health = self.bounds()
         if health is None:
             return torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         health = health.detach()
@@ -225,7 +225,8 @@ class MujocoTask(ArticulatedTask):
     def within(self, values: torch.Tensor, option: str) -> torch.Tensor:
         """(B, 2 n) how far values (B, n) are inside of the range that a keyword gives; of its finite ends alone."""
         low, high = self.options[option]
-        return torch.cat([values - low] * math.isfinite(low) + [high - values] * math.isfinite(high), dim=1)
+        above = [values - low] if math.isfinite(low) else []
+        return torch.cat([*above, high - values] if math.isfinite(high) else above, dim=1)
 
     def ground_place(self) -> dict[str, torch.Tensor]:
         """Infos `x_position`, `y_position` and `distance_from_origin` of the first two coordinates, m."""
@@ -255,7 +256,7 @@ class MujocoTask(ArticulatedTask):
 
     def margins(self) -> torch.Tensor | None:
         """`health`, where its end is the episode's."""
-        return self.health() if self.options.get("terminate_when_unhealthy", True) else None
+        return self.bounds() if self.options.get("terminate_when_unhealthy", True) else None
 
     def measure(self) -> Mapping[str, torch.Tensor]:
         """The terms of the reward."""

@@ -8,6 +8,7 @@ import torch
 from gymnasium.spaces import Box
 
 from envs.mujoco.base import MujocoTask, Terms, mujoco_single_env
+from envs.step_cache import cached_per_step
 
 
 class InvertedDoublePendulumV5(MujocoTask):
@@ -51,9 +52,14 @@ class InvertedDoublePendulumV5(MujocoTask):
         force = last.joints[:, cart, :1] - motor + damping * last.dofs_vel[:, :1]
         return torch.where((self.elapsed == 0)[:, None], 0.0, force)
 
+    @cached_per_step
+    def tip(self) -> torch.Tensor:
+        """(B, 3) place of the poles' end, m."""
+        return self.last().position("tip")
+
     def reward_terms(self) -> Terms:
         """See the class."""
-        x, _, z = self.last().position("tip").unbind(dim=1)
+        x, _, z = self.tip().unbind(dim=1)
         _, first, second = self.dofs_vel().square().unbind(dim=1)
         return {
             "reward_survive": self.survival(),
@@ -63,7 +69,7 @@ class InvertedDoublePendulumV5(MujocoTask):
 
     def health(self) -> torch.Tensor:
         """Of the tip's height."""
-        return self.last().position("tip")[:, 2:] - self.LOWEST
+        return self.tip()[:, 2:] - self.LOWEST
 
 
 InvertedDoublePendulumV5Env = mujoco_single_env(InvertedDoublePendulumV5)

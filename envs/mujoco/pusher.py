@@ -8,6 +8,7 @@ import torch
 from gymnasium.spaces import Box
 
 from envs.mujoco.base import MujocoTask, Terms, mujoco_single_env
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
 
 
@@ -49,14 +50,18 @@ class PusherV5(MujocoTask):
         qpos[:, 7:9], qpos[:, 9:] = self.tensor(chosen), 0.0
         return self.start_at(qpos, torch.cat([velocity, velocity.new_zeros(len(velocity), 4)], dim=1), envs_idx)
 
+    @cached_per_step
+    def places(self) -> tuple[torch.Tensor, ...]:
+        """Of the arm's tip, the object and the goal, (B, 3) each, m."""
+        return tuple(self.last().position(name) for name in ("tips_arm", "object", "goal"))
+
     def observe(self) -> torch.Tensor:
         """See the class."""
-        places = [self.last().position(name) for name in ("tips_arm", "object", "goal")]
-        return torch.cat([self.qpos()[:, :7], self.dofs_vel()[:, :7], *places], dim=1)
+        return torch.cat([self.qpos()[:, :7], self.dofs_vel()[:, :7], *self.places()], dim=1)
 
     def reward_terms(self) -> Terms:
         """See the class."""
-        tip, thing, goal = (self.last().position(name) for name in ("tips_arm", "object", "goal"))
+        tip, thing, goal = self.places()
         return {
             "reward_dist": -self.options["reward_dist_weight"] * (thing - goal).norm(dim=1),
             "reward_ctrl": -self.options["reward_control_weight"] * self.effort(),

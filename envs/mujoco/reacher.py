@@ -8,6 +8,7 @@ import torch
 from gymnasium.spaces import Box
 
 from envs.mujoco.base import MujocoTask, Terms, mujoco_single_env
+from envs.step_cache import cached_per_step
 from envs.streams import Draw
 
 
@@ -47,6 +48,7 @@ class ReacherV5(MujocoTask):
         qpos = torch.cat([angles, radius * torch.cos(turn), radius * torch.sin(turn)], dim=1)
         return self.start_at(qpos, torch.cat([velocity, torch.zeros_like(velocity)], dim=1), envs_idx)
 
+    @cached_per_step
     def from_target(self) -> torch.Tensor:
         """(B, 3) place of the fingertip from the target, m."""
         return self.last().position("fingertip") - self.last().position("target")

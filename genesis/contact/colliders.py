@@ -8,11 +8,16 @@ gives them. Every body solver has a range of the scene's colliders, in the order
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from genesis.arrays import Array, allocate, count_bytes, view
 from genesis.compiler import layout
+from genesis.contact import grids
 from genesis.contact.shapes import FADE, SHAPES, Shape
+from genesis.meshes.distances import grid_of
+from genesis.meshes.surface import Surface
+from genesis.runtime import logger
 
 POSITION, QUATERNION, VELOCITY, ANGULAR = range(4)
 """Rows of a pose: (position, friction coefficient), quaternion wxyz, (velocity, -), (angular velocity, -)."""
@@ -22,9 +27,12 @@ FORCE, MOMENT = range(2)
 ENVS, COLLIDERS, CHUNKS = range(3)
 """Slots of `counts`."""
 
+BLURRED = 0.1
+"""Part of its volume by which a mesh may differ from its grid of distances without a warning."""
+
 TABLE = (
     Array("counts", "I1", (3,), "frames"),
-    Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size), (softness, squared reach, -, -)
+    Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size or grid), (softness, squared reach, -, -)
     Array("poses", "A4", ("substeps", "envs", "colliders", 4), "frames"),  # at the beginning of each substep
     Array("impulse", "A4", ("substeps", "chunks", "envs", "colliders", 2), "frames"),  # partial sums of each substep
     Array("gposes", "A4", ("substeps", "chunks", "envs", "colliders", 4), "adjoint"),
@@ -55,6 +63,20 @@ class Matter:
     """m/s, of its fastest waves."""
 
 
+def mesh_collider(name: str, surface: Surface, resolution: int, softness: float) -> Collider:
+    """A mesh by its grid of distances, with `resolution` cells along its longest edge; a warning says if these are too
+    large for it."""
+    grid = grid_of(surface, resolution, FADE * softness)
+    ratio = grid.volume() / surface.volume
+    if abs(ratio - 1.0) > BLURRED:
+        logger.warning(
+            f"a grid of distances must resolve its mesh, got {name!r} on cells of {grid.spacing:.3g} m, on which it "
+            f"has {ratio:.3g} times its volume. Thicken it, lower coup_softness, or make it a Tool of greater sdf_res."
+        )
+    reach = float(np.linalg.norm(surface.vertices, axis=1).max())
+    return Collider(Shape("mesh", (reach, 0.0, 0.0), grid), softness)
+
+
 class Colliders:
     """All colliders of a scene, and arrays for them.
 
@@ -70,9 +92,14 @@ class Colliders:
         self.sizes = {"colliders": len(self.colliders), "substeps": substeps, "chunks": chunks}
         self.constants = allocate(TABLE, self.sizes, "constant")
         rows = view(TABLE, self.constants, "shapes", self.sizes)
+        meshes = [collider.shape.grid for collider in self.colliders if collider.shape.grid is not None]
+        self.grids = grids.pack(meshes) if meshes else {}
+        """Arrays of `grids.TABLE`, if any of them is a mesh."""
         for row, collider in zip(rows, self.colliders, strict=True):
             reach = (collider.shape.reach + FADE * collider.softness) ** 2
-            numbers = [SHAPES.index(collider.shape.kind), *collider.shape.size]
+            mesh = collider.shape.grid
+            size = collider.shape.size if mesh is None else (meshes.index(mesh), 0.0, 0.0)
+            numbers = [SHAPES.index(collider.shape.kind), *size]
             row[0] = torch.tensor(numbers, dtype=layout().dtype)
             row[1] = torch.tensor([collider.softness, min(reach, 1e30), 0.0, 0.0], dtype=layout().dtype)
         self._shared: dict[int, dict[str, torch.Tensor]] = {}

@@ -19,9 +19,13 @@ from genesis.engine.parameters import Constraint, Parameter
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
-from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
+from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, hull, nothing, place, primitive
+from genesis.loaders.mujoco_flags import SEEN_ALONE
 from genesis.loaders.pairs import without_grounds
+from genesis.loaders.switches import without_constraints, without_contact, without_limits
 from genesis.materials import FRICTION_RANGE, Rigid
+from genesis.meshes.hull import triangles
+from genesis.meshes.surface import Surface
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
@@ -31,6 +35,8 @@ from genesis.surfaces import Default
 
 FRICTION = 0.7
 """Coulomb coefficient of a primitive whose material has none."""
+NEARLY_CONVEX = 1.05
+"""Of the volume of a mesh's hull over that of the mesh: up to this nothing is told."""
 EVERYTHING = 2**31 - 1
 """Group and mask of a ground that touches every shape that touches anything."""
 SHORTEST_IMPACT = 10.0
@@ -74,7 +80,10 @@ def entities_of(
 ) -> list[Entity]:
     """The body or ground of a morph with material Rigid, and after it the grounds of its file."""
     if isinstance(morph, morphs.Plane | morphs.Terrain):
-        return [GroundEntity(idx, name, morph, material, surface, _ground_geom(name, morph))]
+        geom = _ground_geom(name, morph)
+        if options.disable_constraint or not options.enable_collision:
+            geom = replace(geom, group=geom.group & ~SEEN_ALONE, mask=geom.mask & ~SEEN_ALONE)
+        return [GroundEntity(idx, name, morph, material, surface, geom)]
     model, grounds = load(morph, material, options)
     if isinstance(morph, morphs.FileMorph):  # environments place the package's own robots
         _warn_of_start(name, model)
@@ -114,6 +123,12 @@ def load(morph: morphs.Morph, material: Rigid, options: RigidOptions) -> tuple[R
             model = load_robot(morph.name)
         case _:
             model = _primitive(morph, material)
+    if options.disable_constraint:
+        model = without_constraints(model)
+    elif not options.enable_collision:
+        model = without_contact(model)
+    if not options.enable_joint_limit:
+        model = without_limits(model)
     model = place(model, morph.pos, morph.orientation)
     if isinstance(morph, morphs.MJCF | morphs.Robot) and not morph.ground:
         record = model.mujoco
@@ -127,6 +142,8 @@ def _path(morph: morphs.FileMorph) -> str:
 
 def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
     match morph:
+        case morphs.Mesh():
+            return _hull(morph, material)
         case morphs.Capsule() if morph.height > 0.0:
             kind, size = "capsule", [morph.radius, morph.height / 2]
         case morphs.Sphere() | morphs.Capsule():
@@ -138,6 +155,21 @@ def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
         case _:
             raise AssertionError(f"{type(morph).__name__} is no solid")
     return primitive(kind, size, material.rho * morph.volume, FRICTION, morph.fixed)
+
+
+def _hull(morph: morphs.Mesh, material: Rigid) -> RigidModel:
+    """The convex hull of a mesh, with the mesh's own mass and inertia."""
+    surface, mass = morph.surface, material.rho * morph.volume
+    corners, faces = triangles(surface.vertices)
+    corners, faces = corners[np.unique(faces)], np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
+    ratio = Surface(corners, faces).volume / morph.volume
+    if ratio > NEARLY_CONVEX:
+        runtime.logger.warning(
+            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose hull, as which it "
+            f"touches, has {ratio:.3g} times its volume. Its mass and inertia are its own. Build bodies with hollows "
+            "from several convex geoms of an MJCF file."
+        )
+    return hull(surface, corners, mass, FRICTION, morph.fixed, "mesh")
 
 
 def _ground_geom(name: str, morph: morphs.Plane | morphs.Terrain) -> GroundGeom:
@@ -305,7 +337,7 @@ def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
     found, unfelt = link_colliders(system.model, [ground.geom for ground in system.grounds], softness)
     if unfelt:
         runtime.logger.warning(
-            f"particles must touch spheres, capsules, boxes, cylinders or planes, got {', '.join(unfelt[:5])}"
+            f"particles must touch spheres, capsules, boxes, cylinders, planes or meshes, got {', '.join(unfelt[:5])}"
             f"{f' and {len(unfelt) - 5} more' if len(unfelt) > 5 else ''}, which they pass through. "
             "Give these bodies such shapes."
         )

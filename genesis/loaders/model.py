@@ -39,6 +39,7 @@ from genesis.loaders.parts import (
     Quaternion,
     Vector,
 )
+from genesis.meshes.surface import Surface
 
 __all__ = [
     "ACTUATOR_KINDS",
@@ -206,8 +207,31 @@ def primitive(
     for entry in numbers:
         number(f"every entry of the size of a {kind}", entry, low=0.0)
     full: Vector = (*numbers, 0.0, 0.0)[:3]  # type: ignore[assignment]
-    label = name or kind
-    n_dofs = 0 if boolean("fixed", fixed) else 6
+    geom = Geom(name or kind, kind, 0, ORIGIN, IDENTITY, full, float(friction))
+    return single(geom, mass, shapes.inertia(kind, full, mass), fixed)
+
+
+def hull(surface: Surface, corners: np.ndarray, mass: float, friction: float, fixed: bool, name: str) -> RigidModel:
+    """A mesh of one link and one geom, which touches as its convex hull; on a free joint unless `fixed` to the world.
+
+    Args:
+        surface: In the link's frame, m; has the mass, evenly spread.
+        corners: (n, 3) of its hull, m.
+        mass: kg.
+        friction: Coulomb's coefficient.
+    """
+    x, y, z = surface.moments[1].tolist()
+    local = Surface(surface.vertices - (x, y, z), surface.faces)
+    geom = Geom(
+        name, "hull", 0, (x, y, z), IDENTITY, ORIGIN, float(friction), vertices=corners - (x, y, z), surface=local
+    )
+    return single(geom, mass, surface.inertia(mass), fixed)
+
+
+def single(geom: Geom, mass: float, inertia: Sequence[float], fixed: bool) -> RigidModel:
+    """A model of one link with one geom, about whose place it has its mass (kg) and inertia (kg m^2, as of
+    `RigidModel`)."""
+    label, n_dofs = geom.name, 0 if boolean("fixed", fixed) else 6
     return RigidModel(
         name=label,
         link_names=(label,),
@@ -215,12 +239,12 @@ def primitive(
         link_pos=np.zeros((1, 3)),
         link_quat=np.array([IDENTITY]),
         mass=np.array([mass]),
-        com=np.zeros((1, 3)),
-        inertia=np.array([shapes.inertia(kind, full, mass)]),
+        com=np.array([geom.pos]),
+        inertia=np.array([inertia]),
         joints=() if fixed else (Joint(label, FREE, 0, ORIGIN, ORIGIN, 0, 0),),
         qpos0=np.zeros(0) if fixed else np.array([*ORIGIN, *IDENTITY]),
         **_per_dof_defaults(n_dofs),
-        geoms=(Geom(label, kind, 0, ORIGIN, IDENTITY, full, float(friction)),),
+        geoms=(geom,),
     ).validate()
 
 

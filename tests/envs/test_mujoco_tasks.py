@@ -9,6 +9,7 @@ import torch
 
 import genesis as gs
 from envs import ENV_IDS
+from genesis.math import quaternion
 from tests.envs.every_task import of_gymnasium
 from tests.physics.finite import compare
 
@@ -239,6 +240,23 @@ def test_what_was_evaluated_last_is_part_of_a_saved_state():
     assert np.array_equal(plain(env.observe()), seen) and seen[:, 27:].any()
     again = env.step(torch.ones(2, 8))
     assert torch.equal(again[0], after[0]) and torch.equal(again[1], after[1])
+
+
+@exact
+def test_centres_of_mass_and_forces_of_contacts_of_ant():
+    """Centres are those of bodies turned and placed one by one; forces are computed without a graph."""
+    env = make("Ant", num_envs=2, differentiable=True)
+    env.reset(seed=0)
+    action = torch.zeros(2, 8, dtype=env.dtype, requires_grad=True)
+    env.step(action)
+    state, rows = env.present(), env.robot.model.mujoco.bodies
+    (pos, quat, _, _), mass = state.links, torch.as_tensor(rows.mass.copy())
+    places = zip(rows.link.tolist(), torch.as_tensor(rows.pos.copy()), strict=True)
+    centres = torch.stack([pos[:, i] + quaternion.rotate(quat[:, i], at) for i, at in places], dim=1)
+    torch.testing.assert_close(state.centres, centres, rtol=0, atol=1e-14)
+    middle = (centres * mass[:, None]).sum(dim=1, keepdim=True) / mass.sum()
+    torch.testing.assert_close(state.tree_centres, middle.expand_as(centres), rtol=0, atol=1e-14)
+    assert state.tree_centres.requires_grad and not env.contact_forces().requires_grad
 
 
 def test_a_failed_environment_starts_without_forces():

@@ -140,8 +140,8 @@ class RigidSensors(ArticulatedBody):
             if n != whole.shape[1]:
                 rows = torch.cat([whole[:, :first], rows, whole[:, first + n :]], 1)
             given[name] = rows
-        mine = slice(self._offsets.link, self._offsets.link + self.n_links)
-        pos, quat, vel, ang = (cast(Tensor, each[:, mine]) for each in self._values.readouts_at("rigid", given))
+        links = range(self._offsets.link, self._offsets.link + self.n_links)
+        pos, quat, vel, ang = (self._columns(each, links, None) for each in self._values.readouts_at("rigid", given))
         return pos, quat, vel, ang
 
     # Within.

@@ -88,8 +88,8 @@ class ArticulatedKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)):
             raise GenesisTypeError(
-                "a rigid body must be solid (Box, Sphere, Cylinder or Capsule), a robot (MJCF, URDF or Robot) or a "
-                f"ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
+                "a rigid body must be solid (Box, Sphere, Cylinder, Capsule or Mesh), a robot (MJCF, URDF or Robot) or "
+                f"a ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
             )
         return articulated.entities_of(idx, name, morph, material, surface, options)
 

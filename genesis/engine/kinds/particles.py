@@ -21,13 +21,13 @@ from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions, SimOptions
+from genesis.public_engine import notice
 from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.models import MODELS, Model
+from genesis.solvers.mpm.models.model import COURANT
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
 
-COURANT = 0.7
-"""Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
 VISCOUS = 4.0
 """What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
@@ -52,8 +52,12 @@ def model_of(material: ParticleMaterial) -> Model:
     return MODELS[name]
 
 
-def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
+def check_stable(
+    what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions, courant: float = COURANT
+) -> None:
     """Raise if a substep is too long for waves of speed `c` (B,) that are damped by a kinematic viscosity `nu` (B,).
+
+    Only told if it is not safe but its Courant number is `courant` at most.
 
     docs/mpm.md, "Stability".
     """
@@ -62,6 +66,12 @@ def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, 
     worst = int(inverse.argmax())
     limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
     if sim.substep_dt > limit:
+        if not float(nu[worst]) and sim.substep_dt <= limit * courant / COURANT:
+            notice(
+                f"the substep of {what} should be at most {limit:.3g} s for its stiffness, got {sim.substep_dt:.3g} s, "
+                f"at which compression can make it unstable. Use substeps={math.ceil(sim.dt / limit)} to be safe."
+            )
+            return
         viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
         raise GenesisValueError(
             f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
@@ -74,6 +84,18 @@ def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor]) -> torch.Tenso
     """m/s, of the fastest waves in a body of these numbers, fibres included."""
     stiffness = numbers.get(STIFFNESS, torch.zeros_like(numbers["rho"]))
     return (model.speed(numbers) ** 2 + stiffness / numbers["rho"]).sqrt()
+
+
+def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
+    """Raise if the body is longer than its domain, before it is filled with particles: in a file of millimetres, say,
+    that would be a great many."""
+    longest = 2 * max(entity.morph.half_extent)
+    diagonal = math.dist(mpm.lower_bound, mpm.upper_bound)
+    if longest > diagonal:
+        raise GenesisValueError(
+            f"{entity.name!r} must fit into the domain, whose diagonal is {diagonal:.4g} m, got a body of "
+            f"{longest:.4g} m. Shrink it, or enlarge MPMOptions.lower_bound and upper_bound."
+        )
 
 
 class ParticlePart(Part):
@@ -111,7 +133,8 @@ class ParticlePart(Part):
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
                 viscosity = mine.get(VISCOSITY, torch.zeros_like(mine["rho"]))
-                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options)
+                courant = model.courant if STIFFNESS not in mine else COURANT
+                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options, courant)
 
         return check
 
@@ -148,8 +171,8 @@ class ParticleKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph):
             raise GenesisTypeError(
-                f"a body of particles must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
-                "Choose one, or material Rigid."
+                "a body of particles must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a "
+                f"{type(morph).__name__}. Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)
         return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
@@ -158,6 +181,7 @@ class ParticleKind(Kind):
         mine: list[ParticleEntity] = of_kind(self, entities)
         particles = numbers = 0
         for entity in mine:
+            check_size(entity, build.options)
             positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
             entity._place(positions, build.options, particles, numbers)
             particles += len(positions)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from genesis import morphs
-from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.colliders import Collider, Colliders, mesh_collider
 from genesis.contact.shapes import Shape
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.tool import ToolEntity
@@ -21,9 +21,11 @@ from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
 
 
-def collider_of(morph: morphs.Morph, softness: float) -> Collider:
+def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
     """A solid or a plane, as matter feels it."""
     match morph:
+        case morphs.Mesh():
+            return mesh_collider(str(morph.file), morph.surface, material.sdf_res, material.coup_softness)
         case morphs.Sphere():
             shape = Shape("sphere", (morph.radius, 0.0, 0.0))
         case morphs.Capsule():
@@ -34,7 +36,7 @@ def collider_of(morph: morphs.Morph, softness: float) -> Collider:
             shape = Shape("cylinder", (morph.radius, morph.height / 2, 0.0))
         case _:
             shape = Shape("plane", (0.0, 0.0, 0.0))
-    return Collider(shape, softness)
+    return Collider(shape, material.coup_softness)
 
 
 class ToolPart(Part):
@@ -42,7 +44,7 @@ class ToolPart(Part):
 
     def __init__(self, entities: Sequence[ToolEntity], build: Build) -> None:
         self.entities, self.build = entities, build
-        self.colliders = [collider_of(entity.morph, entity.material.coup_softness) for entity in entities]
+        self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
 
     def parameters(self) -> ParameterFields:
         constraint = Constraint(*FRICTION_RANGE, closed=True)
@@ -83,7 +85,7 @@ class ToolKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph | morphs.Plane):
             raise GenesisTypeError(
-                f"a tool must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
+                f"a tool must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a {type(morph).__name__}. "
                 "Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)

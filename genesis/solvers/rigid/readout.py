@@ -264,6 +264,8 @@ class Readout:
         self._sizes, self._mocaps = sizes, sizes.get("mocaps", 0)
         self._table, self._kernels = table_of(self._mocaps > 0), kernels(self._mocaps > 0)
         self._bound: dict[int, Bound] = {}
+        self._views: dict[tuple[str, int], torch.Tensor] = {}
+        """By array and number of environments."""
 
     def _sizes_of(self, n_envs: int) -> dict[str, int]:
         return {**self._sizes, **blocks.sizes(n_envs)}
@@ -291,7 +293,9 @@ class Readout:
         return bound.arrays, bound.forward_kinematics_adjoint  # type: ignore[return-value]
 
     def _rows(self, arrays: Mapping[str, torch.Tensor], name: str, n_envs: int) -> torch.Tensor:
-        return blocks.view(self._table, arrays, name, self._sizes_of(n_envs))
+        if (name, n_envs) not in self._views:
+            self._views[name, n_envs] = blocks.view(self._table, arrays, name, self._sizes_of(n_envs))
+        return self._views[name, n_envs]
 
     def _write(self, arrays: Mapping[str, torch.Tensor], values: Sequence[torch.Tensor]) -> None:
         n = len(values[0])

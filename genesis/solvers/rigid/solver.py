@@ -162,12 +162,15 @@ class RigidSolver(Exchanging):
         return {array.name: layout().new(1, 1) for array in select(self.setup.table, life)}
 
     def _rows(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
+        return self._view(frames, name, index * self.setup.evaluations)
+
+    def _view(self, frames: Frames, name: str, evaluation: int) -> torch.Tensor:
+        """(blocks, lanes, numbers) view of an array, of an evaluation if it has frames."""
         mine: RigidFrames = frames.of[self.name]
-        index *= self.setup.evaluations
-        key = (name, index % mine.sizes["frames"])
+        key = (name, evaluation % mine.sizes["frames"])
         if key not in mine.views:
             arrays = mine.arrays if name in mine.arrays else self._of("adjoint", frames.n_envs)
-            mine.views[key] = blocks.view(self.setup.table, arrays, name, mine.sizes, index)
+            mine.views[key] = blocks.view(self.setup.table, arrays, name, mine.sizes, evaluation)
         return mine.views[key]
 
     # Forward.
@@ -236,9 +239,8 @@ class RigidSolver(Exchanging):
             after = self.readout(q, qd, *self._poses(frames))
             out.append((torch.cat(after[2:], 2) - torch.cat(frames.of[self.name].began[2:], 2)) / self.dt)
         if "last_evaluation" in self._wanted:
-            mine, frame = frames.of[self.name], self.substeps * self.setup.evaluations - 1
-            views = [blocks.view(self.setup.table, mine.arrays, name, mine.sizes, frame) for name in ("q", "qd")]
-            out += [blocks.read(view, mine.active) for view in views]
+            active, last = frames.of[self.name].active, self.substeps * self.setup.evaluations - 1
+            out += [blocks.read(self._view(frames, name, last), active) for name in ("q", "qd")]
             out += [self._read(frames, name).unflatten(1, (-1, 6)) for name in ("last_contacts", "last_joint")]
         return out
 
