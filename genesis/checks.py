@@ -4,7 +4,7 @@ Every message says what must hold and what came.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -14,15 +14,19 @@ from typing_extensions import dataclass_transform
 
 from genesis.convert import check_dense, constants
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.public_engine import take
 
 Class = TypeVar("Class", bound=type)
 
 
-@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def record(cls: Class) -> Class:
-    """A frozen keyword-only dataclass, compared by identity, that refuses unknown fields and lists the valid ones."""
+    """A frozen keyword-only dataclass, compared by identity, that refuses unknown fields and lists the valid ones.
+
+    Fields that only the public engine's class of that name has are those of `genesis.public_engine`.
+    """
     cls = dataclass(frozen=True, kw_only=True, eq=False)(cls)
-    names = [field.name for field in fields(cls)]
+    names = [each.name for each in fields(cls) if each.init]
     init = cls.__init__
 
     @wraps(init)
@@ -32,6 +36,7 @@ def record(cls: Class) -> Class:
                 f"{cls.__name__} must get its fields by name, got {len(args)} positional arguments. "
                 f"Name them: {', '.join(names)}."
             )
+        given = take(cls, given) if given else given
         unknown = [name for name in given if name not in names]
         if unknown:
             raise GenesisTypeError(

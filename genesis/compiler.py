@@ -11,7 +11,9 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
+import time
 from functools import lru_cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
 
@@ -44,6 +46,9 @@ LANES = 8
 CACHE_BYTES = 1 << 30
 """Largest size of the compiled kernels on the disk. All kernels of both precisions take more than Taichi's 100 MB."""
 
+LOCK_S = 60.0
+"""Age of the lock on these files beyond which the process that made it is dead: writing them takes a second, s."""
+
 _caches: list[Any] = []
 _at_stop: list[Callable[[], None]] = []
 
@@ -58,6 +63,25 @@ kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
 # The compiler notes the place of every expression. Its own note draws the source line and underlines it, which takes a
 # quarter of the time that a process with a full kernel cache needs to its first gradient.
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
+
+
+def free_cache() -> bool:
+    """Remove the lock that a process left which was killed while it wrote its kernels; returns whether there was one.
+
+    The compiler itself waits for it in vain and then neither reads nor writes compiled kernels, in every later process.
+    """
+    folder = Path(os.environ.get("TI_OFFLINE_CACHE_FILE_PATH") or impl.default_cfg().offline_cache_file_path)
+    lock = folder / "ticache.lock"
+    try:
+        if time.time() - lock.stat().st_mtime < LOCK_S:
+            return False
+        for half in folder.glob("*.tic"):
+            if half.stat().st_size == 0:
+                half.unlink()
+        lock.unlink()
+    except OSError:  # there is none, another process was faster, or the folder is not ours to write
+        return False
+    return True
 
 
 def start(arch: str, precision: str) -> None:

@@ -35,6 +35,10 @@ class GenesisKeyError(GenesisException, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class GenesisAttributeError(GenesisException, AttributeError):
+    """A name is not there."""
+
+
 @contextmanager
 def optional_import(package: str, extra: str, purpose: str, instead: str = "") -> Iterator[None]:
     """Within it a failed import becomes an error that names the extra which brings the package.

@@ -3,12 +3,13 @@
 E, nu, friction and the rho of particles take a float, or a tensor () or (n_envs,) that may require a gradient.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 
 from genesis.checks import assign, boolean, choice, integer, number, parameter, record
 from genesis.errors import GenesisValueError
+from genesis.public_engine import missing
 
 FRICTION_RANGE = (0.0, float("inf"))
 Parameter = float | torch.Tensor
@@ -228,8 +229,13 @@ class Tool:
     """Coulomb coefficient against particles."""
     coup_softness: float = 0.01
     """Distance over which its influence fades, m; 0 makes the contact sharp."""
+    sdf_res: int = 64
+    """Of a Mesh: cells of its grid of distances along its longest edge, from 8 to 256. There are at most twice as many
+    along the grid, which goes on for 8 `coup_softness` around it; what is thinner than two cells is blurred."""
 
     def __post_init__(self) -> None:
+        assign(self, "sdf_res", integer("Tool.sdf_res", self.sdf_res, 8))
+        number("Tool.sdf_res", self.sdf_res, 8, 256, closed=True)
         assign(self, "friction", parameter("Tool.friction", self.friction, *FRICTION_RANGE, closed=True))
         assign(self, "coup_softness", number("Tool.coup_softness", self.coup_softness, 0.0, closed=True))
 
@@ -239,11 +245,11 @@ class Rigid:
     """A rigid body, or a robot of several; a Plane or a Terrain made of it is the ground of rigid bodies."""
 
     rho: float = 1000.0
-    """Density of a Box, Sphere, Cylinder or Capsule, kg/m^3. Robots from files have the masses of their file."""
+    """Density of a Box, Sphere, Cylinder, Capsule or Mesh, kg/m^3. Robots from files have the masses of their file."""
     friction: Parameter | None = None
     """Coulomb coefficient of all links. The larger one of two surfaces counts. Default: that of the robot's file;
-    0.7 for a Box, Sphere, Cylinder or Capsule; 0 for a Plane or a Terrain, so that the bodies' own counts. Particles
-    slide with that of what they touch."""
+    0.7 for a Box, Sphere, Cylinder, Capsule or Mesh; 0 for a Plane or a Terrain, so that the bodies' own counts.
+    Particles slide with that of what they touch."""
     coup_softness: float = 0.01
     """Distance over which its influence on particles fades, m; 0 makes the contact sharp."""
 
@@ -252,3 +258,9 @@ class Rigid:
         assign(self, "coup_softness", number("Rigid.coup_softness", self.coup_softness, 0.0, closed=True))
         if self.friction is not None:
             assign(self, "friction", parameter("Rigid.friction", self.friction, *FRICTION_RANGE, closed=True))
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise missing("gs.materials", name)

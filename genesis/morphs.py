@@ -6,8 +6,9 @@ The pose is that at build time.
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +16,15 @@ from genesis.checks import assign, boolean, number, record, vector
 from genesis.convert import constants
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.math import quaternion
+from genesis.meshes.reading import read_surface
+from genesis.meshes.surface import Surface
+from genesis.public_engine import missing
 
 SHORTEST, LONGEST = 1e-6, 1e6
 """m: of edges, radii and heights. Beyond these masses and inertias leave what 32 bits can hold."""
+ASSETS = "GENESIS_ASSETS"
+"""Environment variable: folders, separated as in PATH, in which files are looked for that do not exist as they are
+given: `assets` of the public engine, whose scripts say "xml/franka_emika_panda/panda.xml"."""
 FARTHEST = 1e9
 """m from the origin, along each axis."""
 
@@ -25,6 +32,26 @@ FARTHEST = 1e9
 def length(what: str, value: Any) -> float:
     """A length of a shape, m."""
     return number(what, value, SHORTEST, LONGEST, closed=True)
+
+
+def existing_file(what: str, file: Any, noun: str) -> str | os.PathLike[str]:
+    """`file` if there is one, else the first of that name in the folders of `ASSETS`.
+
+    Raises:
+        GenesisTypeError: It is no path.
+        GenesisValueError: There is none.
+    """
+    if not isinstance(file, str | os.PathLike) or not os.fspath(file):
+        raise GenesisTypeError(f"{what} must be a path, got {file!r}. Pass the path of a {noun} file.")
+    folders = [Path(folder) for folder in os.environ.get(ASSETS, "").split(os.pathsep) if folder]
+    found = next((place for place in (Path(file), *(folder / file for folder in folders)) if place.is_file()), None)
+    if found is None:
+        looked = f" nor in {', '.join(map(str, folders))}" if folders else ""
+        raise GenesisValueError(
+            f"{what} must be an existing file, got {str(file)!r}, which is not there{looked}. Mend the path, or name "
+            f"the folder that it is in by the environment variable {ASSETS}."
+        )
+    return file if found == Path(file) else found
 
 
 @record
@@ -67,6 +94,11 @@ class SolidMorph(Morph):
     def half_extent(self) -> tuple[float, float, float]:
         """Half sizes of the bounding box in the shape's frame, m."""
         raise NotImplementedError
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        """Middle of the bounding box in the shape's frame, m."""
+        return (0.0, 0.0, 0.0)
 
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Which of `points` (n, 3), in the shape's frame, are inside."""
@@ -226,6 +258,55 @@ class Capsule(SolidMorph, OrientedMorph):
 
 
 @record
+class Mesh(SolidMorph, OrientedMorph):
+    """A closed surface of triangles from a file: .glb, .gltf, .obj, .off, .ply or .stl; extra `mesh`.
+
+    Its frame is that of the file, whose origin comes to `pos`, and whose axes are taken as they are: a file with y
+    upwards, as glTF has it, stands upright with `euler=(90, 0, 0)`. With material Rigid it touches as its convex hull.
+
+    Raises:
+        GenesisImportError: trimesh is not installed.
+        GenesisValueError: The file does not exist or cannot be read, or its surface is open, crosses itself, has
+            triangles of both senses, or encloses no volume. One that is inside out is turned, with a warning.
+    """
+
+    file: str | os.PathLike[str] | None = None
+    """Path of the file. All that its scene shows is one body."""
+    scale: float | tuple[float, float, float] = 1.0
+    """Metres that a unit of the file is, along all axes or along each."""
+    surface: Surface = field(init=False, repr=False)
+    """Its triangles, in its frame, m."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        path = Path(existing_file("Mesh.file", self.file, "mesh"))
+        scale = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
+        for entry in scale:
+            number("every entry of Mesh.scale", entry, 0.0)
+        surface = read_surface(path, (float(scale[0]), float(scale[1]), float(scale[2])))
+        for edge in (surface.upper - surface.lower).tolist():
+            length(f"every extent of mesh {str(path)!r}", edge)
+        assign(self, "surface", surface)
+
+    @property
+    def half_extent(self) -> tuple[float, float, float]:
+        x, y, z = ((self.surface.upper - self.surface.lower) / 2).tolist()
+        return (x, y, z)
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        x, y, z = ((self.surface.upper + self.surface.lower) / 2).tolist()
+        return (x, y, z)
+
+    @property
+    def volume(self) -> float:
+        return self.surface.volume
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        return self.surface.winding(points) > 0
+
+
+@record
 class Plane(Morph):
     """The half space below a plane through `pos`: a tool, or the ground of rigid bodies."""
 
@@ -277,7 +358,8 @@ class FileMorph(OrientedMorph):
     """Abstract: a robot from a file. `pos`, `quat` and `euler` move it as a whole from where the file puts it."""
 
     file: str | os.PathLike[str] | None = None
-    """Path of the model file."""
+    """Path of the model file; if there is no such file, in one of the folders that the environment variable
+    GENESIS_ASSETS names."""
     fixed: bool = False
     """Whether to take free joints away, so that the base stands where the file and this pose put it."""
     allow: tuple[str, ...] = ()
@@ -292,10 +374,7 @@ class FileMorph(OrientedMorph):
         name = type(self).__name__
         assign(self, "fixed", boolean(f"{name}.fixed", self.fixed))
         assign(self, "repair", boolean(f"{name}.repair", self.repair))
-        if not isinstance(self.file, str | os.PathLike) or not os.fspath(self.file):
-            raise GenesisTypeError(f"{name}.file must be a path, got {self.file!r}. Pass the path of a model file.")
-        if not Path(self.file).is_file():
-            raise GenesisValueError(f"{name}.file must be an existing file, got {str(self.file)!r}. Mend the path.")
+        assign(self, "file", existing_file(f"{name}.file", self.file, "model"))
         several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str | bytes)
         if not several or not all(isinstance(entry, str) for entry in tuple(self.allow)):
             raise GenesisTypeError(f"{name}.allow must be names of elements, got {self.allow!r}. Pass a tuple.")
@@ -333,3 +412,9 @@ class Robot(OrientedMorph):
         assign(self, "ground", boolean("Robot.ground", self.ground))
         if not isinstance(self.name, str):
             raise GenesisTypeError(f"Robot.name must be a string, got {type(self.name).__name__}. Pass a name.")
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise missing("gs.morphs", name)

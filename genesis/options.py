@@ -1,10 +1,28 @@
 """Options of a scene and its solvers: frozen, checked when constructed, in SI units."""
 
 import math
-from typing import TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, get_args
 
 from genesis.checks import assign, boolean, choice, integer, number, record, vector
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.public_engine import missing
+
+
+class integrator:
+    """Names of `RigidOptions.integrator`, for scripts of the public engine."""
+
+    Euler = "Euler"
+    implicitfast = "implicitfast"
+    approximate_implicitfast = "implicitfast"
+    """There an approximation of it, which is the default."""
+
+
+class constraint_solver:
+    """Names of what scripts of the public engine pass to `RigidOptions`, where Newton's method it is in any case."""
+
+    Newton = "Newton"
+    CG = "CG"
+
 
 MOST_NODES = 2**31 - 1
 """Of the grid: kernels count them in 32 bits."""
@@ -42,7 +60,34 @@ class SimOptions:
 
 
 @record
-class MPMOptions:
+class OwnOptions:
+    """Abstract: options of one solver. All solvers of a scene have one clock and one gravity."""
+
+    dt: float | None = None
+    """Must be left out, or be that of `SimOptions`, s."""
+    gravity: tuple[float, float, float] | None = None
+    """Must be left out, or be that of `SimOptions`, m/s^2."""
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if self.dt is not None:
+            assign(self, "dt", number(f"{name}.dt", self.dt, 0.0))
+        if self.gravity is not None:
+            assign(self, "gravity", vector(f"{name}.gravity", self.gravity))
+
+    def check_with(self, sim: SimOptions) -> None:
+        """Raise unless clock and gravity are those of the scene."""
+        for field, unit in (("dt", "s"), ("gravity", "m/s^2")):
+            own, common = getattr(self, field), getattr(sim, field)
+            if own is not None and own != common:
+                raise GenesisValueError(
+                    f"{type(self).__name__}.{field} must be SimOptions.{field}, {common} {unit}, or left out, "
+                    f"got {own}. Set it in SimOptions, for all solvers."
+                )
+
+
+@record
+class MPMOptions(OwnOptions):
     """Options of the particle solver and its background grid."""
 
     grid_density: float = 64
@@ -61,6 +106,7 @@ class MPMOptions:
     """Grid spacings between the domain's faces and the nearest particle."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         assign(self, "grid_density", number("MPMOptions.grid_density", self.grid_density, 0.0))
         lower = vector("MPMOptions.lower_bound", self.lower_bound)
         upper = vector("MPMOptions.upper_bound", self.upper_bound)
@@ -93,8 +139,13 @@ class MPMOptions:
 
 
 @record
-class ToolOptions:
-    """Options of the tool solver. There are none yet."""
+class ToolOptions(OwnOptions):
+    """Options of the tool solver. It has none of its own yet."""
+
+
+@record
+class ViewerOptions:
+    """Options of the public engine's window, which scripts may pass: there is none here."""
 
 
 @record
@@ -188,7 +239,7 @@ ContactModel: TypeAlias = CompliantContact | MujocoContact
 
 
 @record
-class RigidOptions:
+class RigidOptions(OwnOptions):
     """Options of the solver of articulated rigid bodies."""
 
     contact: ContactModel = MujocoContact()
@@ -204,10 +255,17 @@ class RigidOptions:
     self_collision: bool = True
     """With `MujocoContact`: whether the links of one entity touch each other where their file says so, as those of
     different entities do. With `CompliantContact` bodies touch the ground alone."""
+    enable_collision: bool = True
+    """Whether rigid bodies touch each other and the ground. Particles touch them in any case."""
+    enable_joint_limit: bool = True
+    """Whether joints have the limits of their files."""
+    disable_constraint: bool = False
+    """Whether contacts, limits, equalities and dry friction of joints are all left out."""
     substeps: int | None = None
     """Of rigid bodies in a control step, where particles need more: a divisor of `SimOptions.substeps`, the default."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         name = type(self).__name__
         if not isinstance(self.contact, ContactModel):
             models = " or ".join(model.__name__ for model in get_args(ContactModel))
@@ -228,7 +286,8 @@ class RigidOptions:
             assign(self, "iterations", integer(f"{name}.iterations", self.iterations, 1))
         if self.tolerance is not None:
             assign(self, "tolerance", number(f"{name}.tolerance", self.tolerance, 0.0))
-        assign(self, "self_collision", boolean(f"{name}.self_collision", self.self_collision))
+        for field in ("self_collision", "enable_collision", "enable_joint_limit", "disable_constraint"):
+            assign(self, field, boolean(f"{name}.{field}", getattr(self, field)))
         if self.substeps is not None:
             assign(self, "substeps", integer(f"{name}.substeps", self.substeps, 1))
 
@@ -239,3 +298,9 @@ class SolverOptions(TypedDict, total=False):
     mpm_options: MPMOptions | None
     tool_options: ToolOptions | None
     rigid_options: RigidOptions | None
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        raise missing("gs.options", name)

@@ -224,6 +224,8 @@ def _start_logging(level: int) -> None:
 
 
 def _start_compiler(backend: Backend, precision: str) -> None:
+    if compiler.free_cache():
+        logger.info("compiled kernels are kept again: a process that was killed had left their folder locked.")
     with contextlib.redirect_stdout(io.StringIO()):  # the compiler prints a banner
         compiler.start(backend.value, precision)
     if compiler.layout().device != backend.value:

@@ -1,7 +1,10 @@
 """How a body looks."""
 
+from typing import TYPE_CHECKING, Any
+
 from genesis.checks import assign, choice, number, record, vector
 from genesis.errors import GenesisValueError
+from genesis.public_engine import missing, notice
 
 COLORS: dict[str, tuple[float, float, float]] = {
     "black": (0.08, 0.08, 0.09),
@@ -17,6 +20,8 @@ COLORS: dict[str, tuple[float, float, float]] = {
     "white": (0.94, 0.94, 0.93),
     "yellow": (0.96, 0.78, 0.22),
 }
+LOOKS = "BSDF Plastic Rough Smooth Reflective Collision Metal Iron Aluminium Copper Gold Water".split()
+"""Surfaces of the public engine, which are drawn as `Default`."""
 VIS_MODES = ("visual", "particle", "recon")
 
 
@@ -56,3 +61,12 @@ class Default:
     def rgb(self) -> tuple[float, float, float] | None:
         """`color` as numbers."""
         return None if self.color is None else rgb_of("surfaces.Default.color", self.color)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in LOOKS:
+            notice(f"surfaces.{name} has no effect but by its color: surfaces are matte.")
+            return Default
+        raise missing("gs.surfaces", name)

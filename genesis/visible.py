@@ -36,6 +36,9 @@ class Shape:
     """w, x, y, z, in the frame."""
     vertices: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     """(n, 3) that a hull is spanned by."""
+    triangles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    """(f, 3) corners among `vertices` of a hull that stands for a mesh: exports and the viewer show these, pictures the
+    hull."""
 
 
 @dataclass(frozen=True, eq=False)

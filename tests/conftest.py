@@ -16,7 +16,7 @@ RUN_AT_32 = (
     *("envs/test_contract.py", "envs/test_contract_episodes.py", "envs/test_contract_wrappers.py"),
     *("envs/test_env_render.py", "envs/test_wrapper_modes.py", "envs/test_videos.py", "envs/test_rewards.py"),
     *("render/test_geometry.py", "render/test_light.py", "render/test_scene_export.py"),
-    *("test_architecture.py", "test_pages.py", "test_runtime.py", "test_site.py"),
+    *("test_architecture.py", "test_pages.py", "test_public_engine.py", "test_runtime.py", "test_site.py"),
 )
 """What the precision of the tests' process does not matter to, by file and folder, with commands, pages and programs in
 processes of their own: it runs once, at 32, where fewer other tests run, unless a test's own marker says 64."""

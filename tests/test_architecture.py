@@ -13,13 +13,14 @@ PACKAGES = ("genesis", "envs", "agents", "scripts")
 PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, where `genesis` is another package
 
 LAYERS = (
-    "errors",
-    "convert",
+    "errors folders public_names",
+    "public_engine convert",
     "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",
-    "contact",
-    "options morphs materials surfaces visible",
+    "meshes",
+    "contact utils tools",
+    "options morphs materials renderers surfaces textures visible",
     "grad.tensor",
     "grad.creation loaders",
     "solvers",
@@ -28,12 +29,13 @@ LAYERS = (
     "engine.simulator",
     "grad.bridge",
     "engine.values",
-    "engine.entities",
+    "engine.entities engine.solver_view",
     "render",
     "engine.articulated",
     "engine.kinds",
     "engine.assembly",
     "engine.scene",
+    "identification",
 )
 """Parts of genesis, from the ground up: a module imports from its own layer and those above this line."""
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+import time
 
 import pytest
 import torch
@@ -279,3 +280,15 @@ def test_import_without_libX11_names_the_package():
     """
     out, _ = run(program)
     assert out.startswith("GenesisImportError") and "apt-get install libx11-6" in out
+
+
+@pytest.mark.parametrize("age, kept", [(3600.0, False), (0.0, True)])
+def test_a_killed_process_leaves_no_lock_on_compiled_kernels(tmp_path, age, kept):
+    """What it wrote by half goes, too; the lock of a process that writes now stays."""
+    lock, half, whole = (tmp_path / name for name in ("ticache.lock", "Ta.tic", "Tb.tic"))
+    lock.touch(), half.touch(), whole.write_bytes(b"kernel")
+    then = time.time() - age
+    os.utime(lock, (then, then))
+    out, err = run("gs.init(backend=gs.cpu)", TI_OFFLINE_CACHE_FILE_PATH=str(tmp_path))
+    assert (lock.exists(), half.exists(), whole.exists()) == (kept, kept, True)
+    assert ("compiled kernels are kept again" in err) != kept

@@ -14,7 +14,7 @@ from agents import REGISTERED
 from tests.pages import ROOT, text
 
 pytest.importorskip("mkdocstrings", reason='needs the extra "docs": pip install -e ".[docs]"')
-VALUES = {"cpu", "cuda", "gpu", "logger", "materials", "morphs", "options", "surfaces"}
+VALUES = {"ACTIVE", "INACTIVE", "cpu", "cuda", "gpu", "logger", "materials", "morphs", "options", "surfaces"}
 """Of genesis' public names, those that are values or modules, not documented by themselves."""
 
 

@@ -12,6 +12,7 @@ import torch
 
 from genesis.arrays import Array, allocate, count_bytes, view
 from genesis.compiler import layout
+from genesis.contact import grids
 from genesis.contact.shapes import FADE, SHAPES, Shape
 
 POSITION, QUATERNION, VELOCITY, ANGULAR = range(4)
@@ -24,7 +25,7 @@ ENVS, COLLIDERS, CHUNKS = range(3)
 
 TABLE = (
     Array("counts", "I1", (3,), "frames"),
-    Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size), (softness, squared reach, -, -)
+    Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size or grid), (softness, squared reach, -, -)
     Array("poses", "A4", ("substeps", "envs", "colliders", 4), "frames"),  # at the beginning of each substep
     Array("impulse", "A4", ("substeps", "chunks", "envs", "colliders", 2), "frames"),  # partial sums of each substep
     Array("gposes", "A4", ("substeps", "chunks", "envs", "colliders", 4), "adjoint"),
@@ -39,6 +40,20 @@ class Collider:
     shape: Shape
     softness: float
     """Distance over which its influence fades, m."""
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What bodies must know of matter that they feel."""
+
+    density: float
+    """kg/m^3, of the heaviest."""
+    cell: float
+    """m, between the points at which it is pushed."""
+    mass: float
+    """kg, of all in the heaviest environment."""
+    speed: float
+    """m/s, of its fastest waves."""
 
 
 class Colliders:
@@ -56,9 +71,14 @@ class Colliders:
         self.sizes = {"colliders": len(self.colliders), "substeps": substeps, "chunks": chunks}
         self.constants = allocate(TABLE, self.sizes, "constant")
         rows = view(TABLE, self.constants, "shapes", self.sizes)
+        meshes = [collider.shape.grid for collider in self.colliders if collider.shape.grid is not None]
+        self.grids = grids.pack(meshes) if meshes else {}
+        """Arrays of `grids.TABLE`, if any of them is a mesh."""
         for row, collider in zip(rows, self.colliders, strict=True):
             reach = (collider.shape.reach + FADE * collider.softness) ** 2
-            numbers = [SHAPES.index(collider.shape.kind), *collider.shape.size]
+            mesh = collider.shape.grid
+            size = collider.shape.size if mesh is None else (meshes.index(mesh), 0.0, 0.0)
+            numbers = [SHAPES.index(collider.shape.kind), *size]
             row[0] = torch.tensor(numbers, dtype=layout().dtype)
             row[1] = torch.tensor([collider.softness, min(reach, 1e30), 0.0, 0.0], dtype=layout().dtype)
         self._shared: dict[int, dict[str, torch.Tensor]] = {}

@@ -20,8 +20,9 @@ from genesis.math.kernels import rotations
 
 
 @per_runtime
-def contact() -> Functions:
-    lay, shape, turn = layout(), shapes(), rotations()
+def contact(meshes: bool = False) -> Functions:
+    """Functions of kernels; with `meshes` `a` has the arrays of `genesis.contact.grids`, too."""
+    lay, shape, turn = layout(), shapes(meshes), rotations()
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     get4, put4, add4 = lay.get4, lay.put4, lay.add4
     floor = math.exp(-FADE)
@@ -38,7 +39,7 @@ def contact() -> Functions:
 
     @ti.func
     def near(x, at, k, a: ti.template()):
-        """Influence of collider k, with pose `at`, on x, its slope with distance, normal, and x in the body's frame.
+        """Influence of collider k, with pose `at`, on x, its slope along the normal, normal, and x in the body's frame.
 
         Influence 0 where the body is too far.
         """
@@ -49,14 +50,14 @@ def contact() -> Functions:
         if kind == PLANE or r.dot(r) < extra[1]:
             quat = get4(a.poses, 4 * at + 1)
             y = turn.unrotate(quat, r)
-            d, local = shape.distance(kind, row[1:], y)
+            d, local, steep = shape.distance(kind, row[1:], y, a)
             if d < FADE * extra[0] or d <= 0.0:
                 n = turn.rotate(quat, local)
                 influence = 1.0
                 if d > 0.0:
                     e = ti.exp(-d / extra[0])
                     influence = (e - floor) / (1.0 - floor)
-                    slope = -e / (extra[0] * (1.0 - floor))
+                    slope = -e * steep / (extra[0] * (1.0 - floor))
         return influence, slope, n, y
 
     @ti.func
@@ -164,8 +165,8 @@ def contact() -> Functions:
                     # normal and influence are functions of the pose
                     quat, shape_row = get4(a.poses, 4 * at + 1), get4(a.shapes, 2 * k)
                     gnormal = turn.rotate(
-                        quat, shape.hessian_product(ti.cast(shape_row[0], ti.i32), shape_row[1:], y4[:3],
-                                                    turn.unrotate(quat, gn))
+                        quat, shape.normal_adjoint(ti.cast(shape_row[0], ti.i32), shape_row[1:], y4[:3],
+                                                    turn.unrotate(quat, gn), a)
                     )
                     gd = ginfluence * y4[3]
                     gposition = gposition - gnormal - gd * n

@@ -1,14 +1,18 @@
-"""Signed distances of the analytic shapes, in the body's own frame: distance, unit normal, and the normal's slope.
+"""Signed distances of shapes, in the body's own frame: distance, unit normal, and the normal's slope.
 
-Capsules and cylinders lie along local z; a plane is the local xy-plane with its normal along z.
+Capsules and cylinders lie along local z; a plane is the local xy-plane with its normal along z. Those of a mesh
+come from a grid (`genesis.contact.grids`).
 """
 
+import math
 from typing import NamedTuple
 
 from genesis.compiler import Functions, layout, per_runtime, ti
+from genesis.contact import grids
+from genesis.meshes.distances import Grid
 
-SHAPES = ("sphere", "capsule", "box", "cylinder", "plane")
-SPHERE, CAPSULE, BOX, CYLINDER, PLANE = range(5)
+SHAPES = ("sphere", "capsule", "box", "cylinder", "plane", "mesh")
+SPHERE, CAPSULE, BOX, CYLINDER, PLANE, MESH = range(6)
 FADE = 8.0
 """A tool's influence falls as exp(-distance / softness) and is shifted to reach zero, continuously, at this many
 softness lengths."""
@@ -18,11 +22,13 @@ class Shape(NamedTuple):
     """One of SHAPES with its three numbers, metres.
 
     sphere: radius; capsule: radius, half the straight part; box: half sizes; cylinder: radius, half height;
-    plane: none.
+    plane: none; mesh: distance of its farthest corner from the origin.
     """
 
     kind: str
     size: tuple[float, float, float]
+    grid: Grid | None = None
+    """Of a mesh."""
 
     @property
     def reach(self) -> float:
@@ -34,12 +40,25 @@ class Shape(NamedTuple):
             "box": (a * a + b * b + c * c) ** 0.5,
             "cylinder": (a * a + b * b) ** 0.5,
             "plane": float("inf"),
+            "mesh": a,
         }[self.kind]
+
+    @property
+    def face(self) -> float:
+        """m^2, the largest that it shows from any side."""
+        a, b, c = self.size
+        return {
+            "sphere": math.pi * a * a,
+            "capsule": math.pi * a * a + 4 * a * b,
+            "box": 4 * max(a * b, b * c, c * a),
+            "cylinder": max(math.pi * a * a, 4 * a * b),
+        }.get(self.kind, math.pi * self.reach**2)
 
 
 @per_runtime
-def shapes() -> Functions:
-    lay = layout()
+def shapes(meshes: bool = False) -> Functions:
+    """Functions of kernels; without `meshes` of the analytic shapes alone."""
+    lay, of_grid = layout(), grids.grids()
     real, vec3 = lay.real, lay.vec3
     tiny = 1e-12
 
@@ -67,7 +86,7 @@ def shapes() -> Functions:
         return ti.abs(y[0]) <= size[0] and ti.abs(y[1]) <= size[1] and ti.abs(y[2]) <= size[2]
 
     @ti.func
-    def distance(kind, size, y):
+    def analytic(kind, size, y):
         """Signed distance (m, negative inside) and outward normal at y."""
         d, n = ti.cast(0.0, real), vec3(0.0)
         if kind == PLANE:
@@ -104,7 +123,7 @@ def shapes() -> Functions:
 
     @ti.func
     def hessian_product(kind, size, y, g):
-        """H g, where H is the (symmetric) slope of the normal with respect to y."""
+        """H g, where H is the (symmetric) slope of an analytic shape's normal with respect to y."""
         out = vec3(0.0)
         if kind == CYLINDER:
             rho = ti.max(ti.sqrt(y[0] * y[0] + y[1] * y[1]), tiny)
@@ -127,4 +146,23 @@ def shapes() -> Functions:
             out = (free * g - n * n.dot(g)) / length
         return out
 
-    return Functions(distance=distance, hessian_product=hessian_product)
+    @ti.func
+    def distance(kind, size, y, a: ti.template()):
+        """Signed distance (m, negative inside), outward unit normal and length of the distance's gradient at y."""
+        d, n = analytic(kind, size, y)
+        steep = ti.cast(1.0, real)
+        if ti.static(meshes):
+            if kind == MESH:
+                d, n, steep = of_grid.distance(ti.cast(size[0], ti.i32), y, a)
+        return d, n, steep
+
+    @ti.func
+    def normal_adjoint(kind, size, y, g, a: ti.template()):
+        """Cotangent of y from the cotangent g of the normal."""
+        out = hessian_product(kind, size, y, g)
+        if ti.static(meshes):
+            if kind == MESH:
+                out = of_grid.normal_adjoint(ti.cast(size[0], ti.i32), y, g, a)
+        return out
+
+    return Functions(distance=distance, normal_adjoint=normal_adjoint)

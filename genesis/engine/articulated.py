@@ -19,9 +19,13 @@ from genesis.engine.parameters import Constraint, Parameter
 from genesis.errors import GenesisRuntimeError, GenesisValueError
 from genesis.loaders.files import load_mjcf, load_urdf
 from genesis.loaders.library import load_robot
-from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, nothing, place, primitive
+from genesis.loaders.model import HINGE, SLIDE, GroundGeom, RigidModel, fuse, hull, nothing, place, primitive
+from genesis.loaders.mujoco_flags import SEEN_ALONE
 from genesis.loaders.pairs import without_grounds
+from genesis.loaders.switches import without_constraints, without_contact, without_limits
 from genesis.materials import FRICTION_RANGE, Rigid
+from genesis.meshes.hull import triangles
+from genesis.meshes.surface import Surface
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid import prepare
 from genesis.solvers.rigid.publish import WORLD, LinkCollider, link_colliders
@@ -31,6 +35,8 @@ from genesis.surfaces import Default
 
 FRICTION = 0.7
 """Coulomb coefficient of a primitive whose material has none."""
+NEARLY_CONVEX = 1.05
+"""Of the volume of a mesh's hull over that of the mesh: up to this nothing is told."""
 EVERYTHING = 2**31 - 1
 """Group and mask of a ground that touches every shape that touches anything."""
 SHORTEST_IMPACT = 10.0
@@ -74,7 +80,10 @@ def entities_of(
 ) -> list[Entity]:
     """The body or ground of a morph with material Rigid, and after it the grounds of its file."""
     if isinstance(morph, morphs.Plane | morphs.Terrain):
-        return [GroundEntity(idx, name, morph, material, surface, _ground_geom(name, morph))]
+        geom = _ground_geom(name, morph)
+        if options.disable_constraint or not options.enable_collision:
+            geom = replace(geom, group=geom.group & ~SEEN_ALONE, mask=geom.mask & ~SEEN_ALONE)
+        return [GroundEntity(idx, name, morph, material, surface, geom)]
     model, grounds = load(morph, material, options)
     if isinstance(morph, morphs.FileMorph):  # environments place the package's own robots
         _warn_of_start(name, model)
@@ -114,6 +123,12 @@ def load(morph: morphs.Morph, material: Rigid, options: RigidOptions) -> tuple[R
             model = load_robot(morph.name)
         case _:
             model = _primitive(morph, material)
+    if options.disable_constraint:
+        model = without_constraints(model)
+    elif not options.enable_collision:
+        model = without_contact(model)
+    if not options.enable_joint_limit:
+        model = without_limits(model)
     model = place(model, morph.pos, morph.orientation)
     if isinstance(morph, morphs.MJCF | morphs.Robot) and not morph.ground:
         record = model.mujoco
@@ -127,6 +142,8 @@ def _path(morph: morphs.FileMorph) -> str:
 
 def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
     match morph:
+        case morphs.Mesh():
+            return _hull(morph, material)
         case morphs.Capsule() if morph.height > 0.0:
             kind, size = "capsule", [morph.radius, morph.height / 2]
         case morphs.Sphere() | morphs.Capsule():
@@ -138,6 +155,22 @@ def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
         case _:
             raise AssertionError(f"{type(morph).__name__} is no solid")
     return primitive(kind, size, material.rho * morph.volume, FRICTION, morph.fixed)
+
+
+def _hull(morph: morphs.Mesh, material: Rigid) -> RigidModel:
+    """The convex hull of a mesh, with the mesh's own mass and inertia."""
+    surface, mass = morph.surface, material.rho * morph.volume
+    corners, faces = triangles(surface.vertices)
+    corners, faces = corners[np.unique(faces)], np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
+    ratio = Surface(corners, faces).volume / morph.volume
+    if ratio > NEARLY_CONVEX:
+        runtime.logger.warning(
+            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose hull, as which it "
+            f"touches, has {ratio:.3g} times its volume. Its mass and inertia are its own. Build bodies with hollows "
+            "from several convex geoms of an MJCF file."
+        )
+    x, y, z = surface.moments[1].tolist()
+    return hull(corners, (x, y, z), mass, surface.inertia(mass), FRICTION, morph.fixed, "mesh")
 
 
 def _ground_geom(name: str, morph: morphs.Plane | morphs.Terrain) -> GroundGeom:
@@ -298,7 +331,7 @@ def _warn_of_short_impacts(rigid_system: RigidSystem, sim: SimOptions) -> None:
 
 
 def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
-    """What matter feels of the system; a warning says what it does not feel, and what it cannot move."""
+    """What matter feels of the system; a warning says what it does not feel."""
     system = rigid_system
     softness = [body.material.coup_softness for body in system.bodies for _ in body.model.link_names]
     softness += [ground.material.coup_softness for ground in system.grounds]
@@ -309,14 +342,19 @@ def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
             f"{f' and {len(unfelt) - 5} more' if len(unfelt) > 5 else ''}, which they pass through. "
             "Give these bodies such shapes."
         )
-    moving = system.model.moving
-    if any(collider.link != WORLD and moving[collider.link] for collider in found):
-        names = [body.name for body in system.bodies if body.model.moving.any()]
-        runtime.logger.warning(
-            f"particles are pushed by the links of {', '.join(names)}, which do not feel them yet: as if they were "
-            "infinitely heavy. Take their motion, not their forces, as right."
-        )
     return found
+
+
+def labels(rigid_system: RigidSystem) -> list[str]:
+    """What messages call each link."""
+    return [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
+
+
+def feels(rigid_system: RigidSystem, found: Sequence[LinkCollider], outputs: Sequence[str]) -> bool:
+    """Whether it makes a difference to links what matter does to their colliders: they move, or their joints' wrenches
+    are measured."""
+    measured, moving = "link_wrench" in outputs, rigid_system.model.moving
+    return any(collider.link != WORLD and (measured or moving[collider.link]) for collider in found)
 
 
 def solver(
@@ -332,8 +370,7 @@ def solver(
     """
     _warn_of_short_impacts(rigid_system, sim)
     geoms = [ground.geom for ground in rigid_system.grounds]
-    labels = [f"{body.name}/{link}" for body in rigid_system.bodies for link in body.model.link_names]
     return RigidSolver(
-        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity, labels,
-        found, first, every,
+        rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity,
+        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs),
     )  # fmt: skip

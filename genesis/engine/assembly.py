@@ -67,7 +67,14 @@ def checks(parts: Sequence[Part]) -> Check:
 
 
 def couple(parts: Sequence[Part], substeps: int) -> Coupling:
-    """The solvers, and the record in which they exchange."""
+    """The solvers, and the record in which they exchange.
+
+    Raises:
+        GenesisValueError: Bodies are too light for the matter that they feel.
+    """
+    matter = [part.matter for part in parts if part.matter is not None]
+    for part in parts:
+        part.check_reaction(matter)
     every = [collider for part in parts for collider in part.colliders]
     feedback = any(part.takes_impulses for part in parts)
     colliders = Colliders(every, substeps, max(part.chunks for part in parts), feedback)

@@ -23,12 +23,12 @@ def sample(morph: SolidMorph, spacing: float, sampler: str, generator: np.random
         GenesisValueError: The morph is too small for a single particle.
     """
     count = morph.volume / spacing**3
-    half = np.array(morph.half_extent)
+    half, centre = np.array(morph.half_extent), np.array(morph.centre)
     if sampler == "random":
-        local = _uniform(morph, half, round(count), generator)
+        local = _uniform(morph, half, centre, round(count), generator)
     else:
         cells = [max(1, round(2 * h / spacing)) for h in half]
-        axes = [(np.arange(n) + 0.5) * (2 * h / n) - h for n, h in zip(cells, half, strict=True)]
+        axes = [(np.arange(n) + 0.5) * (2 * h / n) - h + c for n, h, c in zip(cells, half, centre, strict=True)]
         lattice = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
         local = lattice[morph.contains(lattice)] if count >= 0.5 else lattice[:0]
     if len(local) == 0:
@@ -40,11 +40,14 @@ def sample(morph: SolidMorph, spacing: float, sampler: str, generator: np.random
     return quaternion.rotate(turn, torch.from_numpy(local)).numpy() + np.array(morph.pos)
 
 
-def _uniform(morph: SolidMorph, half: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+def _uniform(
+    morph: SolidMorph, half: np.ndarray, centre: np.ndarray, count: int, generator: np.random.Generator
+) -> np.ndarray:
     """`count` points drawn uniformly inside the shape, in its frame."""
     found = np.empty((0, 3))
     while len(found) < count:
         fill = morph.volume / (8 * math.prod(half))
-        points = generator.uniform(-half, half, (math.ceil(1.1 * (count - len(found)) / fill) + 1, 3))
+        size = (math.ceil(1.1 * (count - len(found)) / fill) + 1, 3)
+        points = generator.uniform(centre - half, centre + half, size)
         found = np.concatenate([found, points[morph.contains(points)]])
     return found[:count]

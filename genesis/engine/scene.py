@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 import torch
 from typing_extensions import Unpack
 
 from genesis import runtime
-from genesis.checks import integer, optional_instance
+from genesis.checks import boolean, integer, optional_instance
 from genesis.engine import assembly
 from genesis.engine.entities.base import Entity
 from genesis.engine.failures import Failure
@@ -16,12 +16,15 @@ from genesis.engine.inputs import Array, Environments, environments, numeric, re
 from genesis.engine.kinds import KINDS, kind_of
 from genesis.engine.kinds.base import of_kind
 from genesis.engine.simulator import Simulator
+from genesis.engine.solver_view import SolverView
 from genesis.engine.state import SceneState
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.modes import ordinary, refuse_transforms
 from genesis.morphs import Morph
-from genesis.options import SimOptions, SolverOptions, VisOptions
+from genesis.options import OwnOptions, SimOptions, SolverOptions, ViewerOptions, VisOptions
+from genesis.public_engine import keywords, missing, notice
+from genesis.public_names import NO_WINDOW, WEB_VIEWER
 from genesis.render.camera import Camera, Lens
 from genesis.render.markers import Marker, Markers
 from genesis.surfaces import Default
@@ -38,21 +41,25 @@ class Scene:
     Args:
         sim_options: Of the whole scene; None for the defaults, as with those that follow.
         vis_options: Of pictures.
-        show_viewer: Must be False: there is no viewer.
+        viewer_options: For scripts of the public engine; without effect.
+        show_viewer: With True a notice says how to see an environment in the browser: there is no window.
         solver_options: Of each kind of matter or bodies: `mpm_options` of particles, `tool_options` of tools,
             `rigid_options` of robots.
     """
 
+    @keywords
     def __init__(
         self,
         sim_options: SimOptions | None = None,
         vis_options: VisOptions | None = None,
+        viewer_options: ViewerOptions | None = None,
         show_viewer: bool = False,
         **solver_options: Unpack[SolverOptions],
     ) -> None:
         runtime.current()
         optional_instance("sim_options", sim_options, SimOptions)
         optional_instance("vis_options", vis_options, VisOptions)
+        optional_instance("viewer_options", viewer_options, ViewerOptions)
         known = {kind.options_name: kind.options for kind in KINDS}
         given = dict(solver_options)
         for name in given:
@@ -62,10 +69,11 @@ class Scene:
                     "Choose one of these."
                 )
             optional_instance(name, given[name], known[name])
-        if show_viewer is not False:
-            raise GenesisValueError(
-                f"show_viewer must be False, got {show_viewer!r}. There is no viewer: leave it out."
-            )
+            own = given[name]
+            if isinstance(own, OwnOptions):
+                own.check_with(sim_options or SimOptions())
+        if boolean("show_viewer", show_viewer):
+            notice(f"show_viewer has no effect: {NO_WINDOW}: {WEB_VIEWER}")
         self.uid = str(uuid.uuid4())
         self.sim_options = sim_options or SimOptions()
         self.vis_options = vis_options or VisOptions()
@@ -75,6 +83,11 @@ class Scene:
         self._built: Values | None = None
         self._cameras: list[Camera] = []
         self._markers = Markers()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Scene", name)
 
     def __repr__(self) -> str:
         return f"{type(self)} id: '{self.uid}'"
@@ -91,6 +104,27 @@ class Scene:
     def entities(self) -> list[Entity]:
         """In the order in which they were added."""
         return list(self._entities)
+
+    @property
+    def solvers(self) -> list[SolverView]:
+        """Those that the scene has, in the order of `get_state().solvers_state`."""
+        self._must_be_built(True)
+        return list(self._solvers)
+
+    @property
+    def mpm_solver(self) -> SolverView | None:
+        """That of particles; None where there are none."""
+        return self._solver("mpm")
+
+    @property
+    def tool_solver(self) -> SolverView | None:
+        """That of tools; None where there are none."""
+        return self._solver("tool")
+
+    @property
+    def rigid_solver(self) -> SolverView | None:
+        """That of rigid bodies; None where there are none."""
+        return self._solver("rigid")
 
     @property
     def cameras(self) -> list[Camera]:
@@ -141,6 +175,7 @@ class Scene:
 
     # Building.
 
+    @keywords
     def add_entity(
         self,
         morph: Morph,
@@ -153,9 +188,9 @@ class Scene:
 
         Args:
             morph: Shape and pose.
-            material: Decides what moves it: `materials.MPM.…` particles (the default of solid shapes: MPM.Elastic()),
-                `materials.Tool` its own velocity, `materials.Rigid` its joints and what it touches (the default of
-                everything else). A Plane or a Terrain with material Rigid is the ground of rigid bodies.
+            material: Decides what moves it: `materials.MPM.…` particles, `materials.Tool` its own velocity,
+                `materials.Rigid` (the default) its joints and what it touches. A Plane or a Terrain of material Rigid
+                is the ground of rigid bodies.
             surface: Its looks.
             vis_mode: Short for `surfaces.Default(vis_mode=...)`.
             name: Unique; default its class and number.
@@ -195,6 +230,7 @@ class Scene:
             "switch it off with entity.set_active(False), and switch particles on by a mask when their time has come."
         )
 
+    @keywords
     @ordinary
     def build(self, n_envs: int = 1, outputs: Sequence[str] = ()) -> None:
         """Make the solvers, for `n_envs` environments (0 counts as 1). All values exist from here on.
@@ -225,9 +261,15 @@ class Scene:
         self._built = Values(self, simulator, KINDS, parameters, check, self.requires_grad)
         for entity in self._entities:
             entity._built = self._built
+        self._solvers = [
+            SolverView(kind.name, self._built, of_kind(kind, self._entities))
+            for kind in KINDS
+            if kind.name in self._built.state()
+        ]
 
     # Living.
 
+    @keywords
     def step(self) -> None:
         """Advance all environments by `dt`."""
         self._values.step()
@@ -266,6 +308,7 @@ class Scene:
 
     # Being seen.
 
+    @keywords
     def add_camera(
         self,
         res: tuple[int, int] = (512, 512),
@@ -273,13 +316,8 @@ class Scene:
         lookat: tuple[float, float, float] = (0.5, 0.5, 0.5),
         up: tuple[float, float, float] = (0.0, 0.0, 1.0),
         fov: float = 30.0,
-        model: str = "pinhole",
-        GUI: bool = False,
-        spp: int = 256,
     ) -> Camera:
         """Add a camera, before or after `build`; it takes pictures once the scene is built.
-
-        The last three arguments are for scripts written for the public engine.
 
         Args:
             res: Width and height, pixels.
@@ -287,17 +325,10 @@ class Scene:
             lookat: A point in the middle of the picture, m.
             up: What points up in the picture.
             fov: Vertical opening angle, degrees, below 170.
-            model: Must be "pinhole": there are no lenses.
-            GUI: Must be False: there are no windows.
-            spp: Rays per pixel of path tracing, a positive integer; changes nothing, pictures here have no noise.
 
         Raises:
             GenesisValueError: An argument violates its constraint.
         """
-        for name, value, only in (("model", model, "pinhole"), ("GUI", GUI, False)):
-            if type(value) is not type(only) or value != only:
-                raise GenesisValueError(f"{name} must be {only!r}, got {value!r}. Leave it out.")
-        integer("spp", spp, 1)
         camera = Camera(self, self._markers, self.vis_options.floor_height, Lens(res=res, fov=fov), pos, lookat, up)
         self._cameras.append(camera)
         return camera
@@ -333,6 +364,9 @@ class Scene:
         """Raise if `tensor` shares memory with the present state, controls, parameters or outputs."""
         if self._built is not None:
             self._built.check_writable(tensor)
+
+    def _solver(self, name: str) -> SolverView | None:
+        return next((solver for solver in self.solvers if solver.name == name), None)
 
     @property
     def _values(self) -> Values:

@@ -12,6 +12,7 @@ from genesis.loaders.model import (
     Joint,
     RigidModel,
     fuse,
+    hull,
     place,
     primitive,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "check_for_mujoco",
     "fuse",
     "ground_candidates",
+    "hull",
     "invweight0",
     "link_jacobians",
     "load_mjcf",

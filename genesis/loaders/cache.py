@@ -1,13 +1,12 @@
 """Compiled robots kept in the user's cache folder, under a hash of everything that they come from."""
 
 import hashlib
-import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
 from genesis.errors import GenesisException
+from genesis.folders import cache_folder
 from genesis.loaders import archive
 from genesis.loaders.model import RigidModel
 
@@ -16,15 +15,8 @@ LOADER_VERSION = 5
 
 
 def folder() -> Path:
-    """Where compiled robots are kept: a folder of this package in the cache folder of the user and platform."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path.home() / ".cache"
-    given = os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else base) / "genesis-policy" / "models"
+    """Where compiled robots are kept."""
+    return cache_folder("models")
 
 
 def entry(path: Path, files: Iterable[tuple[str, Path]], settings: Iterable[object]) -> Path:

@@ -206,8 +206,31 @@ def primitive(
     for entry in numbers:
         number(f"every entry of the size of a {kind}", entry, low=0.0)
     full: Vector = (*numbers, 0.0, 0.0)[:3]  # type: ignore[assignment]
-    label = name or kind
-    n_dofs = 0 if boolean("fixed", fixed) else 6
+    geom = Geom(name or kind, kind, 0, ORIGIN, IDENTITY, full, float(friction))
+    return single(geom, mass, shapes.inertia(kind, full, mass), fixed)
+
+
+def hull(
+    vertices: np.ndarray, com: Vector, mass: float, inertia: Sequence[float], friction: float, fixed: bool = False,
+    name: str = "hull",
+) -> RigidModel:  # fmt: skip
+    """A convex shape of one link and one geom; on a free joint unless `fixed` to the world.
+
+    Args:
+        vertices: (n, 3) points that it is spanned by, in the link's frame, m.
+        com: Centre of mass, in the link's frame, m.
+        mass: kg.
+        inertia: kg m^2 about the centre of mass: xx, yy, zz, xy, xz, yz.
+        friction: Coulomb's coefficient.
+    """
+    geom = Geom(name, "hull", 0, com, IDENTITY, ORIGIN, float(friction), vertices=vertices - np.array(com))
+    return single(geom, mass, inertia, fixed)
+
+
+def single(geom: Geom, mass: float, inertia: Sequence[float], fixed: bool) -> RigidModel:
+    """A model of one link with one geom, about whose place it has its mass (kg) and inertia (kg m^2, as of
+    `RigidModel`)."""
+    label, n_dofs = geom.name, 0 if boolean("fixed", fixed) else 6
     return RigidModel(
         name=label,
         link_names=(label,),
@@ -215,12 +238,12 @@ def primitive(
         link_pos=np.zeros((1, 3)),
         link_quat=np.array([IDENTITY]),
         mass=np.array([mass]),
-        com=np.zeros((1, 3)),
-        inertia=np.array([shapes.inertia(kind, full, mass)]),
+        com=np.array([geom.pos]),
+        inertia=np.array([inertia]),
         joints=() if fixed else (Joint(label, FREE, 0, ORIGIN, ORIGIN, 0, 0),),
         qpos0=np.zeros(0) if fixed else np.array([*ORIGIN, *IDENTITY]),
         **_per_dof_defaults(n_dofs),
-        geoms=(Geom(label, kind, 0, ORIGIN, IDENTITY, full, float(friction)),),
+        geoms=(geom,),
     ).validate()
 
 

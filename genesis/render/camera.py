@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -14,11 +14,13 @@ from genesis.engine.inputs import Environments, environments
 from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueError
 from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
+from genesis.public_engine import keywords, missing
 from genesis.render import export, model
 from genesis.render.markers import Markers
 from genesis.render.picture import Picture, Pose, cross
 from genesis.render.stage import Stage
 from genesis.render.video import tile, write_video
+from genesis.utils import geom
 
 MAX_EDGE = 4096
 FARTHEST = 1e12
@@ -78,6 +80,11 @@ class Camera:
         self._frames: list[np.ndarray] = []
         self._recording = False
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing("Camera", name)
+
     def __repr__(self) -> str:
         return f"<Camera {self.res[0]} x {self.res[1]}, fov {self.fov:g} degrees>"
 
@@ -91,6 +98,38 @@ class Camera:
         """Vertical opening angle, degrees."""
         return self._lens.fov
 
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """(3, 3), pixels: of a point in the camera's axes (x right, y down, z into the picture) it makes its column and
+        row, times its depth."""
+        width, height = self.res
+        focal = 0.5 * height / np.tan(np.deg2rad(0.5 * self.fov))
+        return np.array([[focal, 0.0, 0.5 * width], [0.0, focal, 0.5 * height], [0.0, 0.0, 1.0]])
+
+    @property
+    def extrinsics(self) -> np.ndarray:
+        """(B, 4, 4), at the present state: from the world frame to the camera's axes (x right, y down, z into the
+        picture); (4, 4) in a scene of one environment."""
+        T = self.get_transform() @ np.diag([1.0, -1.0, -1.0, 1.0])
+        return np.linalg.inv(T[0] if len(T) == 1 else T)
+
+    def get_pos(self, envs_idx: Environments = None) -> np.ndarray:
+        """(B, 3) where it is, m, at the present state; with `envs_idx` of the chosen environments."""
+        return self._chosen(self.world_pose()[0], envs_idx)
+
+    def get_lookat(self, envs_idx: Environments = None) -> np.ndarray:
+        """(B, 3) the point in the middle of its picture, m."""
+        return self._chosen(self.world_pose()[1], envs_idx)
+
+    def get_up(self, envs_idx: Environments = None) -> np.ndarray:
+        """(B, 3) what points up in its picture."""
+        return self._chosen(self.world_pose()[2], envs_idx)
+
+    def get_transform(self, envs_idx: Environments = None) -> np.ndarray:
+        """(B, 4, 4) its pose: x right, y up, z out of the picture."""
+        return self._chosen(geom.pos_lookat_up_to_T(*self.world_pose()), envs_idx)
+
+    @keywords
     def set_pose(
         self,
         pos: Any = None,
@@ -119,6 +158,7 @@ class Camera:
         _check_frame(new)
         self._pose = new
 
+    @keywords
     def follow_entity(
         self,
         entity: Entity,
@@ -159,6 +199,7 @@ class Camera:
         pos, lookat, up = (np.broadcast_to(value, (n_envs, 3)) for value in self._pose.values())
         return pos + centres, lookat + centres, up.copy()
 
+    @keywords
     @ordinary
     def render(
         self,
@@ -290,6 +331,10 @@ class Camera:
     def _must_record(self, call: str) -> None:
         if not self._recording:
             raise GenesisRuntimeError(f"{call} must come after start_recording, got a camera that is not recording.")
+
+    def _chosen(self, rows: np.ndarray, envs_idx: Environments) -> np.ndarray:
+        envs = environments(envs_idx, self._scene.n_envs)
+        return rows if envs is None else rows[envs.cpu().numpy()]
 
     def _look_at_scene(self) -> Stage:
         if not self._scene.is_built:

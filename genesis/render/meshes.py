@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genesis.render.hull import triangles
+from genesis.meshes.hull import triangles
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,11 +84,12 @@ class _Nodes:
         self._made: dict[tuple, meshes.Mesh] = {}
 
     def of(self, solids: Shapes, i: int, name: str) -> Node:
-        kind, corners = GEOM_KINDS[solids.kind[i]], solids.corners[i]
+        kind, corners, triangles = GEOM_KINDS[solids.kind[i]], solids.corners[i], solids.triangles[i]
         size = meshes.apart(kind, solids.size[i], i)
-        key = (kind, size, corners.tobytes())
+        key = (kind, size, corners.tobytes(), triangles.tobytes())
         if key not in self._made:
-            self._made[key] = meshes.of_shape(kind, size, corners, SEGMENTS)
+            own = meshes.Mesh(corners, triangles, True) if len(triangles) else None
+            self._made[key] = own or meshes.of_shape(kind, size, corners, SEGMENTS)
         return Node(name, mesh=self._made[key], tint=solids.tint[i])
 
 

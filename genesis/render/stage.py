@@ -11,7 +11,7 @@ from genesis.engine.entities.base import Entity
 from genesis.grad.tensor import plain_of
 from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
-from genesis.render.hull import half_spaces
+from genesis.meshes.hull import half_spaces
 from genesis.visible import Ground, Points, Rgb, Solids, fixed_ground
 
 Record = TypeVar("Record")
@@ -38,8 +38,13 @@ class Shapes:
     faces: list[np.ndarray] = field(default_factory=list)
     corners: list[np.ndarray] = field(default_factory=list)
     """Points (n, 3) that a hull is spanned by; (0, 3) of other shapes."""
+    triangles: list[np.ndarray] = field(default_factory=list)
+    """(f, 3) corners of the mesh that a hull stands for; (0, 3) of other shapes."""
 
-    def add(self, kind: str, size: Sequence[float], owner: int, tint: Rgb, vertices: np.ndarray | None = None) -> None:
+    def add(
+        self, kind: str, size: Sequence[float], owner: int, tint: Rgb, vertices: np.ndarray | None = None,
+        triangles: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
         begin = sum(len(faces) for faces in self.faces)
         faces = np.zeros((0, 4))
         if kind == "hull":
@@ -56,6 +61,7 @@ class Shapes:
         self.tint.append(tint)
         self.faces.append(faces)
         self.corners.append(np.zeros((0, 3)) if vertices is None else vertices)
+        self.triangles.append(np.zeros((0, 3), np.int64) if triangles is None else triangles)
 
 
 def _reach(kind: str, size: Sequence[float]) -> float:
@@ -100,7 +106,7 @@ class Stage:
                         self.grounds.append(Seen(record, entity.idx, entity.name))
         for seen in self.solids:
             for shape in seen.record.shapes:
-                self.shapes.add(shape.kind, shape.size, seen.owner, shape.tint, shape.vertices)
+                self.shapes.add(shape.kind, shape.size, seen.owner, shape.tint, shape.vertices, shape.triangles)
         self.smooth = [body for body in bodies if body.record.smooth]
         self.particles = [body for body in bodies if not body.record.smooth] + self.smooth
         if not self.grounds and floor_height is not None:

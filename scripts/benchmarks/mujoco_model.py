@@ -18,18 +18,34 @@ import torch
 import genesis as gs
 from genesis.loaders.lazy_import import mujoco
 from scripts.benchmarks import report
+from scripts.benchmarks.hold import GRIPPER
 
-Robot = Literal["ant", "half_cheetah"]
-SKIP = {"ant": 5, "half_cheetah": 5}
-"""MuJoCo's steps in a control step of Gymnasium's tasks."""
-FORWARD_BAR, GRADIENT_BAR, MJX_BAR = 3.0, 40.0, 10.0
-"""How many times faster than MuJoCo's C engine and its central differences, and than MJX's Jacobian."""
+Name = Literal["ant", "half_cheetah", "humanoid", "gripper", "boxes"]
+SKIP = 5
+"""MuJoCo's steps in a control step, as in Gymnasium's tasks of these robots."""
+FORWARD_BARS = {"ant": 3.0, "half_cheetah": 3.0, "humanoid": 2.0, "gripper": 2.0, "boxes": 2.0}
+"""How many times faster than MuJoCo's C engine."""
+GRADIENT_BARS, MJX_BAR = {"ant": 40.0, "half_cheetah": 40.0}, 10.0
+"""How many times faster than its central differences, and than MJX's Jacobian."""
 FIRST_BARS = {"cold": 45.0, "warm": 8.0}
 """On the first gradient with an empty cache of kernels and with a warm one, s from the start of the process."""
 DIFFERENCE = 1e-6
 """Step of the C engine's central differences."""
 SETTLE, STRENGTH = 40, 0.3
 """Control steps of random torques before anything is timed, and their share of full torque: robots stay down."""
+HOLD = {"gripper": (0.03, 0.05, 0.05)}
+"""Controls around which the random ones lie: closed on the cube. Elsewhere they lie around zero."""
+BOXES = "".join(
+    f'<body pos="{0.002 * (k % 3)} {0.002 * (k % 2)} {0.05 + 0.1 * k}"><freejoint/>'
+    '<geom type="box" size=".05 .05 .05"/></body>'
+    for k in range(10)
+)
+TEXTS = {
+    "gripper": GRIPPER,
+    "boxes": f'<mujoco><option timestep="0.01" integrator="implicitfast"/><worldbody>'
+    f'<geom type="plane" size="1 1 .1"/>{BOXES}</worldbody></mujoco>',
+}
+"""What is not Gymnasium's: a gripper that holds a cube, and ten boxes in a stack."""
 PEER = report.ROOT / "scripts" / "peers" / "mjx_jacobian.py"
 
 
@@ -37,12 +53,13 @@ PEER = report.ROOT / "scripts" / "peers" / "mjx_jacobian.py"
 class Mujoco:
     """MuJoCo's contact model: speed beside MuJoCo's C engine on as many threads, and its central differences.
 
-    Both take the same steps from the same states in contact, at the timestep and integrator of Gymnasium's files. A
-    control step is five steps. A bar is how many times faster this engine has to be.
+    Both take the same steps from the same states in contact, at the timestep and integrator of the files, both with
+    Newton's method. A control step is five steps. A bar is how many times faster this engine has to be. Humanoid
+    touches itself; the gripper holds a cube; the boxes are a stack of ten.
     """
 
-    case: tuple[Robot, ...] = ("ant", "half_cheetah")
-    """Robots to run."""
+    case: tuple[Name, ...] = ("ant", "half_cheetah")
+    """Robots and scenes to run."""
     parts: tuple[Literal["speed", "fresh"], ...] = ("speed", "fresh")
     """speed: control steps per second; fresh: seconds to the first gradient, in fresh processes."""
     n_envs: int = 64
@@ -100,13 +117,13 @@ class Mujoco:
             print(f"{case['robot']}: {bytes_:.0f} bytes an environment and control step; {contacts:.2f} contact points")
         return cases
 
-    def _measure(self, robot: Robot) -> dict[str, Any]:
+    def _measure(self, robot: Name) -> dict[str, Any]:
         print(f"{robot}: building and compiling", flush=True)
         engine = Engine(robot, self.threads)
         start = engine.settled(self.n_envs)
         around = engine.around(start)
         scenes = {grad: Scene(engine, start, grad) for grad in (False, True)}
-        n, skip = self.n_envs, SKIP[robot]
+        n = self.n_envs
         windows: dict[str, tuple[Callable[[int], float], int]] = {
             "forward": (lambda seed: scenes[False].window(self.steps, seed), self.steps),
             "forward, C": (lambda seed: engine.window(start, self.steps, seed), self.steps),
@@ -129,23 +146,23 @@ class Mujoco:
                 "slowest": work / max(times),
                 "fastest": work / min(times),
             }
-        self._compare(rows, "forward", "forward, C", FORWARD_BAR)
+        self._compare(rows, "forward", "forward, C", FORWARD_BARS[robot])
         differences = [name for name in rows if name in ("central differences, C", "mjd_transitionFD, C")]
         fastest = max(differences, key=lambda name: rows[name]["env_steps_per_second"])
-        self._compare(rows, "forward+backward", fastest, GRADIENT_BAR)
-        case = {"robot": robot, "substeps": skip, "rows": rows, "contacts": engine.contacts(start)}
+        self._compare(rows, "forward+backward", fastest, GRADIENT_BARS.get(robot))
+        case = {"robot": robot, "substeps": SKIP, "rows": rows, "contacts": engine.contacts(start)}
         case["frame_bytes"] = scenes[True].frame_bytes()
         if self.peer_python is not None:
             case["mjx"] = self._mjx(robot, engine, rows)
         return case
 
     @staticmethod
-    def _compare(rows: dict[str, dict[str, Any]], ours: str, theirs: str, bar: float) -> None:
+    def _compare(rows: dict[str, dict[str, Any]], ours: str, theirs: str, bar: float | None) -> None:
         rows[ours]["ratio"] = rows[ours]["env_steps_per_second"] / rows[theirs]["env_steps_per_second"]
         rows[ours]["bar"] = bar
 
     def _mjx(self, robot: str, engine: "Engine", rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        arguments = [str(PEER), "--xml", str(engine.path), "--n-envs", str(self.n_envs), "--substeps", str(SKIP[robot])]
+        arguments = [str(PEER), "--xml", str(engine.path), "--n-envs", str(self.n_envs), "--substeps", str(SKIP)]
         try:
             other = report.run_json(self.peer_python or "", arguments)
         except RuntimeError as error:
@@ -170,15 +187,26 @@ def first_gradient(robot: str) -> dict[str, dict[str, float]]:
     return found
 
 
-class Engine:
-    """A robot of Gymnasium's in MuJoCo's C engine, with the solver's settings of its file."""
+def file_of(name: str) -> Path:
+    """Gymnasium's file of a robot, or one that is written to the temporary folder."""
+    if name in TEXTS:
+        path = Path(tempfile.gettempdir()) / f"genesis_benchmark_{name}.xml"
+        path.write_text(TEXTS[name])
+        return path
+    spec = find_spec("gymnasium")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "envs" / "mujoco" / "assets" / f"{name}.xml"
 
-    def __init__(self, robot: str, threads: int) -> None:
-        spec = find_spec("gymnasium")
-        assert spec is not None and spec.origin is not None
-        self.path = Path(spec.origin).parent / "envs" / "mujoco" / "assets" / f"{robot}.xml"
+
+class Engine:
+    """A case in MuJoCo's C engine, with the solver's settings of its file but Newton's method."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.path = file_of(name)
         self.model: Any = mujoco().MjModel.from_xml_path(os.fspath(self.path))
-        self.threads, self.skip = threads, SKIP[robot]
+        self.model.opt.solver = mujoco().mjtSolver.mjSOL_NEWTON
+        self.threads, self.skip = threads, SKIP
+        self.hold = np.array(HOLD.get(name, np.zeros(self.model.nu)))
         self.full = mujoco().mjtState.mjSTATE_FULLPHYSICS
         self.data = [mujoco().MjData(self.model) for _ in range(threads)]
         from mujoco.rollout import Rollout
@@ -186,9 +214,9 @@ class Engine:
         self.pool = Rollout(nthread=threads)
 
     def controls(self, n_envs: int, steps: int, seed: int) -> np.ndarray:
-        """(B, steps, nu), uniform in `STRENGTH` of the motors' range."""
-        low, high = STRENGTH * self.model.actuator_ctrlrange.T
-        return np.random.default_rng(seed).uniform(low, high, (n_envs, steps, self.model.nu))
+        """(B, steps, nu), uniform in `STRENGTH` of the motors' range, or close to what holds."""
+        low, high = (STRENGTH if not self.hold.any() else 0.1 * STRENGTH) * self.model.actuator_ctrlrange.T
+        return self.hold + np.random.default_rng(seed).uniform(low, high, (n_envs, steps, self.model.nu))
 
     def settled(self, n_envs: int) -> np.ndarray:
         """(B, n) full states in contact."""
@@ -242,7 +270,7 @@ class Engine:
         for k in range(model.nu):
             controls[:, first + 2 * k, k] += DIFFERENCE
             controls[:, first + 2 * k + 1, k] -= DIFFERENCE
-        rows = np.ascontiguousarray(controls.reshape(-1, 1, model.nu))
+        rows = np.ascontiguousarray(controls.reshape(n * around.shape[1], 1, model.nu))
         states = np.ascontiguousarray(around.reshape(len(rows), -1))
         begin = time.perf_counter()
         self._roll(states, rows)
@@ -285,9 +313,6 @@ class Scene:
         self.scene: Any = gs.Scene(sim_options=options, rigid_options=gs.options.RigidOptions(contact=contact))
         self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=os.fspath(engine.path)))
         self.scene.build(n_envs=len(start))
-        actuators = self.robot.actuators
-        self.dofs = [a.dof for a in actuators]
-        self.gear = gs.tensor([a.gear for a in actuators]).as_subclass(torch.Tensor)
         self.requires_grad = requires_grad
         # Full states begin with the time.
         qpos, qvel = start[:, 1 : 1 + model.nq], start[:, 1 + model.nq : 1 + model.nq + model.nv]
@@ -299,20 +324,22 @@ class Scene:
         Raises:
             RuntimeError: The final state or a gradient is not finite, or no gradient came.
         """
-        drawn = torch.as_tensor(self.engine.controls(len(self.start[0]), steps, seed)).to(self.gear)
+        drawn = torch.as_tensor(self.engine.controls(len(self.start[0]), steps, seed)).to(self.start[0])
         inputs = [x.clone().requires_grad_(self.requires_grad) for x in (*self.start, *drawn.unbind(1))]
         begin = time.perf_counter()
         self.scene.reset()
         self.robot.set_qpos(inputs[0], zero_velocity=False)
         self.robot.set_dofs_velocity(inputs[1])
         for control in inputs[2:]:
-            self.robot.control_dofs_force(control * self.gear, dofs_idx_local=self.dofs)
+            if control.shape[1]:
+                self.robot.control_actuators(control)
             self.scene.step()
         loss = self.robot.get_qpos().square().sum() + self.robot.get_dofs_velocity().square().sum()
         if self.requires_grad:
             loss.backward()
         value = loss.item()
         seconds = time.perf_counter() - begin
+        inputs = [x for x in inputs if x.numel()]
         slopes = [x.grad for x in inputs if x.grad is not None]
         good = np.isfinite(value) and all(bool(slope.isfinite().all()) for slope in slopes)
         if not good or (self.requires_grad and len(slopes) < len(inputs)):

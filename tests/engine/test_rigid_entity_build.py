@@ -58,7 +58,7 @@ def test_solids(morph, size, mass):
     assert (body.n_links, body.n_qs, body.n_dofs) == (1, 7, 6)
 
 
-@pytest.mark.precision("64")
+@pytest.mark.precision("32")
 def test_poses_compose(monkeypatch):
     monkeypatch.setattr(articulated, "load_robot", lambda name: mixed())
     scene = gs.Scene(rigid_options=gs.options.RigidOptions(integrator="Euler"))
@@ -157,7 +157,7 @@ def test_files(tmp_path):
     assert [float(e.get_mass()) for e in (ball, free)] == [2.0, 3.0]
 
 
-@pytest.mark.precision("64")
+@pytest.mark.precision("32")
 def test_terrain():
     heights = np.tile(np.linspace(0.0, 1.0, 11)[:, None], (1, 5))
     scene = gs.Scene(sim_options=gs.options.SimOptions(dt=0.01, substeps=8))

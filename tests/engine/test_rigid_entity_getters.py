@@ -157,13 +157,13 @@ def test_control_force_follows_its_law(rigid):
     robot.set_dofs_velocity(0.5, dofs_idx_local=ELBOW)
     robot.control_dofs_position(0.3, dofs_idx_local=ELBOW)
     expected = [5 * 0.2 - 0.4 * 0.5, 5 * 0.1 - 0.4 * 0.5, 2.0]
-    assert robot.get_dofs_force(ELBOW)[:, 0].tolist() == pytest.approx(expected)
+    assert robot.get_dofs_control_force(ELBOW)[:, 0].tolist() == pytest.approx(expected)
     robot.control_dofs_velocity(-0.5, dofs_idx_local=ELBOW, envs_idx=[0])
     robot.control_dofs_force(-7.0, dofs_idx_local=ELBOW, envs_idx=[1])
-    assert robot.get_dofs_force([SLIDER, ELBOW])[:, 1].tolist() == pytest.approx([-0.4, -2.0, 2.0])
+    assert robot.get_dofs_control_force([SLIDER, ELBOW])[:, 1].tolist() == pytest.approx([-0.4, -2.0, 2.0])
     target = torch.tensor([0.25], dtype=real, requires_grad=True)
     robot.control_dofs_position(target, dofs_idx_local=ELBOW)
-    (grad,) = torch.autograd.grad(robot.get_dofs_force().sum(), target)
+    (grad,) = torch.autograd.grad(robot.get_dofs_control_force().sum(), target)
     assert grad.item() == pytest.approx(10.0)  # one environment is at its limit
 
 

@@ -241,7 +241,7 @@ def test_a_fixed_base_does_not_move(rigid):
         with pytest.raises(TypeError, match="must move a body with a free joint, got 'wall'.*leave out fixed"):
             call()
     assert (box.n_qs, box.n_dofs, ball.n_dofs) == (0, 0, 6)
-    assert box.get_qpos().shape == box.get_dofs_position().shape == box.get_dofs_force().shape == (1, 0)
+    assert box.get_qpos().shape == box.get_dofs_position().shape == box.get_dofs_control_force().shape == (1, 0)
     box.set_qpos([])
     box.set_dofs_velocity()
     assert box.get_pos().tolist() == [[1.0, 2.0, 3.0]] and box.get_vel().tolist() == [[0.0, 0.0, 0.0]]

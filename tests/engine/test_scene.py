@@ -59,7 +59,7 @@ def test_copies_are_refused(make):
     "act, message",
     [
         (lambda: gs.Scene().build(), "must have an entity"),
-        (lambda: gs.Scene(show_viewer=True), "show_viewer must be False"),
+        (lambda: gs.Scene(show_viewer=1), "show_viewer must be True or False"),
         (lambda: gs.Scene(sim_options={"dt": 1.0}), "sim_options must be a options.SimOptions, got dict"),
         (lambda: gs.Scene().add_entity(morph="box"), "morph must be one of genesis.morphs, got str"),
         (lambda: gs.Scene().add_entity(morph=cube(), material=3), "material must be"),

@@ -38,7 +38,7 @@ def test_the_last_setter_of_a_rollout(make, what):
     assert all(torch.equal(a, b) for a, b in zip(grads[0], grads[1][:2], strict=True)) and grads[0][0].any()
 
 
-@pytest.mark.precision("64")
+@pytest.mark.precision("32")
 def test_controls_of_a_robot_after_the_last_step(rigid):
     """Also for poses and velocities of links, which are computed from the state, and for outputs of the last step."""
     scene, robot, _ = rigid(outputs=("link_wrench",), boxes=1)

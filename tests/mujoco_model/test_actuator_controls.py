@@ -111,7 +111,7 @@ def test_some_of_several_motors_of_a_joint_are_refused_where_they_are_one_force(
     _, other = arm_of(motors)
     other.control_actuators([1.0, 2.0])
     other.control_actuators(-1.0, actuators_idx_local=[0])
-    assert float(plain(other.get_dofs_force())[0, 0]) == 5.0
+    assert float(plain(other.get_dofs_control_force())[0, 0]) == 5.0
 
 
 def test_what_dofs_are_asked_for_is_added_to_actuators_with_a_law_of_their_own():
@@ -120,7 +120,7 @@ def test_what_dofs_are_asked_for_is_added_to_actuators_with_a_law_of_their_own()
     robot.control_actuators([1.5, 0.25])
     robot.control_dofs_force([0.5, 0.5, 0.5], dofs_idx_local=[0, 1, 2])
     wanted = torch.tensor([3.5, -5.5, 0.5, 0.25], dtype=gs.tc_float)
-    assert torch.allclose(plain(robot.get_dofs_force()), wanted.expand(3, -1))
+    assert torch.allclose(plain(robot.get_dofs_control_force()), wanted.expand(3, -1))
 
 
 FILTER = '<actuator><general name="f" joint="j0" dyntype="filter" dynprm="0.1" gainprm="2"/></actuator>'
@@ -174,8 +174,9 @@ def test_robots_in_one_scene_have_their_own_actuators():
     robots[3].set_actuators_activation([[0.5], [0.7]])
     robots[3].set_actuators_gain([[[3.0, 0.0, 0.0]], [[4.0, 0.0, 0.0]]])
     assert plain(robots[0].get_actuators_activation()).flatten().tolist() == [0.0, 0.0]
-    assert torch.allclose(plain(robots[3].get_dofs_force())[:, 0], torch.tensor([1.5, 2.8], dtype=gs.tc_float))
-    assert torch.allclose(plain(robots[2].get_dofs_force())[:, :2], torch.tensor([3.0, -6.0], dtype=gs.tc_float))
+    assert torch.allclose(plain(robots[3].get_dofs_control_force())[:, 0], torch.tensor([1.5, 2.8], dtype=gs.tc_float))
+    found = plain(robots[2].get_dofs_control_force())[:, :2]
+    assert torch.allclose(found, torch.tensor([3.0, -6.0], dtype=gs.tc_float))
     scene.step()
     assert torch.allclose(plain(robots[0].get_actuators_activation()), torch.full((2, 1), 0.04, dtype=gs.tc_float))
     wanted = torch.tensor([[0.5 + 0.04 * 3.5], [0.7 + 0.04 * 3.3]], dtype=gs.tc_float)

@@ -47,7 +47,7 @@ def test_force_on_joints_is_mujocos():
     states, controls = pair.states(0), pair.controls(0, 1)[0]
     pair.place(states.qpos, states.qvel, states.act)
     pair.robot.control_actuators(controls)
-    found = pair.robot.get_dofs_force().detach().numpy()
+    found = pair.robot.get_dofs_control_force().detach().numpy()
     for b in range(8):
         pair.d.qpos[:], pair.d.qvel[:], pair.d.act[:] = states.qpos[b], states.qvel[b], states.act[b]
         pair.d.ctrl[:] = controls[b]

@@ -125,6 +125,7 @@ def test_acceleration(case):
     assert errors.max() < ACCELERATION, line
 
 
+@pytest.mark.slow
 @pytest.mark.precision("32")
 def test_one_step_in_single_precision(case):
     name, engine, states = case

@@ -119,7 +119,7 @@ def test_all_is_kept_in_files(engine, tmp_path):
 
 def test_the_force_of_sites_cannot_be_read_on_joints(ours):
     with pytest.raises(gs.GenesisException, match="must be of actuators with constant moment arms, got 'rope'"):
-        ours.robot.get_dofs_force()
+        ours.robot.get_dofs_control_force()
 
 
 EXPLICIT = """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genesis as gs
-from genesis.render.hull import half_spaces
+from genesis.meshes.hull import half_spaces
 from tests.render.render_scenes import SIZE, directions, distance_outside, out_of_sight, plane, scene_of, tool
 
 POS, LOOKAT, FOV = (0.3, -3.0, 1.9), (0.1, 0.1, 1.0), 35.0

@@ -7,7 +7,7 @@ import genesis as gs
 from tests.rigid.rigid_models import file_of
 from tests.rigid.rigid_worlds import plain
 
-pytestmark = pytest.mark.precision("64")
+pytestmark = pytest.mark.precision("32")
 
 F64 = torch.float64
 MASSES = (0.0, 1e-3, 1.0, 1e6)
@@ -59,7 +59,8 @@ def dropped_on(place, mass, geom, mover):
     fixed = PLACES["world"].format(GEOMS[geom]) if place == "world" else PLACES[place].format(
         inertial(mass), f'{GEOMS[geom]} mass="{mass}"')  # fmt: skip
     return path_of(
-        f'<mujoco><worldbody>{fixed}<body pos="0.01 0.005 .06"><freejoint/>{MOVERS[mover]}</body></worldbody></mujoco>'
+        f'<mujoco><option integrator="implicitfast"/><worldbody>{fixed}'
+        f'<body pos="0.01 0.005 .06"><freejoint/>{MOVERS[mover]}</body></worldbody></mujoco>'
     )
 
 
@@ -85,14 +86,16 @@ def test_the_density_of_fixed_morphs_changes_no_bit(kind):
             "sphere": gs.morphs.Sphere(pos=(0, 0, -0.3), radius=0.3, fixed=True),
             "capsule": gs.morphs.Capsule(pos=(0, 0, -0.1), euler=(0, 90, 0), radius=0.1, height=0.6, fixed=True),
         }[kind]
-        scene, (_, ball) = scene_of(morphs=[(fixed, rho), (gs.morphs.Sphere(pos=(0, 0, 0.06), radius=0.05), 1e3)])
+        cube = gs.morphs.Box(pos=(0, 0, 0.06), size=(0.1, 0.1, 0.1))
+        scene, (_, body) = scene_of(morphs=[(fixed, rho), (cube, 1e3)])
         for _ in range(25):
             scene.step()
-        found.append(plain(ball.get_qpos()))
+        found.append(plain(body.get_qpos()))
     assert found[0][0, 2] > 0.045
     assert all(torch.equal(each, found[0]) for each in found)
 
 
+@pytest.mark.slow
 def test_links_fixed_by_a_urdf():
     def drop(mass):
         inertia = " ".join(f'{axes}="{mass if axes in ("ixx", "iyy", "izz") else 0}"' for axes in
@@ -105,11 +108,11 @@ def test_links_fixed_by_a_urdf():
         )
         scene = gs.Scene(sim_options=gs.options.SimOptions(dt=0.01, substeps=32))
         scene.add_entity(gs.morphs.URDF(file=file_of(urdf, "urdf"), fixed=True))
-        ball = scene.add_entity(gs.morphs.Sphere(pos=(0, 0, 0.06), radius=0.05), gs.materials.Rigid())
+        cube = scene.add_entity(gs.morphs.Box(pos=(0, 0, 0.06), size=(0.1, 0.1, 0.1)), gs.materials.Rigid())
         scene.build()
         for _ in range(25):
             scene.step()
-        return plain(ball.get_qpos())
+        return plain(cube.get_qpos())
 
     wanted = drop(1.0)
     assert wanted[0, 2] > 0.045
@@ -133,9 +136,9 @@ def test_the_mass_of_a_fixed_base_is_no_part_of_what_it_carries():
 
 def test_what_is_welded_onto_a_mover_counts_with_it():
     """A light body that carries a heavy one without a joint falls like one body of both masses."""
-    one = '<body pos="0 0 .06"><freejoint/><geom type="sphere" size=".05" mass="2.1"/></body>'
-    two = """<body pos="0 0 .06"><freejoint/><geom type="sphere" size=".05" mass=".1"/>
-        <body><geom type="sphere" size=".05" mass="2" contype="0" conaffinity="0"/></body></body>"""
+    one = '<body pos="0 0 .06"><freejoint/><geom type="box" size=".05 .05 .05" mass="2.1"/></body>'
+    two = """<body pos="0 0 .06"><freejoint/><geom type="box" size=".05 .05 .05" mass=".1"/>
+        <body><geom type="box" size=".05 .05 .05" mass="2" contype="0" conaffinity="0"/></body></body>"""
     table = PLACES["world"].format(GEOMS["box"])
     first, second = (path_of(f"<mujoco><worldbody>{table}{body}</worldbody></mujoco>") for body in (one, two))
     assert first[-1, 2] > 0.045

@@ -160,7 +160,7 @@ GETTERS = {
     "get_qpos": lambda r: r.get_qpos(),
     "get_dofs_position": lambda r: r.get_dofs_position(),
     "get_dofs_velocity": lambda r: r.get_dofs_velocity(),
-    "get_dofs_force": lambda r: r.get_dofs_force(),
+    "get_dofs_control_force": lambda r: r.get_dofs_control_force(),
     "get_links_pos": lambda r: r.get_links_pos(),
     "get_links_quat": lambda r: r.get_links_quat(),
     "get_links_vel": lambda r: r.get_links_vel(),

@@ -1,7 +1,8 @@
 """What the parts of a rigid entity share: its sizes, links and joints, and its part of the solver's values."""
 
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,23 @@ class RigidJoint:
     """Its numbers in qpos."""
     limits: tuple[tuple[float, float], ...]
     """Range of each degree of freedom, m or rad; infinite where there is none."""
+    _entity: "weakref.ref[Any]" = field(repr=False)
+
+    @property
+    def entity(self) -> Any:
+        """Whose it is."""
+        return self._entity()
+
+    @property
+    def dof_start(self) -> int:
+        """Its first degree of freedom among those of all entities, once the scene is built; setters and getters of an
+        entity take `dofs_idx_local`."""
+        return self.entity._offsets.dof + self.dofs_idx_local[0]
+
+    @property
+    def q_start(self) -> int:
+        """Its first number of qpos among those of all entities, once the scene is built."""
+        return self.entity._offsets.q + self.qs_idx_local[0]
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,42 @@ class RigidLink:
     """-1: the world."""
     joints: tuple[RigidJoint, ...]
     """Those that move it against its parent."""
+    _entity: "weakref.ref[Any]" = field(repr=False)
+
+    @property
+    def entity(self) -> Any:
+        """Whose it is."""
+        return self._entity()
+
+    def get_pos(self, envs_idx: Environments = None) -> Tensor:
+        """(B, 3) of its frame, m."""
+        return self._row(self.entity.get_links_pos(self.idx_local, envs_idx))
+
+    def get_quat(self, envs_idx: Environments = None) -> Tensor:
+        """(B, 4) from its frame to the world's, wxyz."""
+        return self._row(self.entity.get_links_quat(self.idx_local, envs_idx))
+
+    def get_vel(self, envs_idx: Environments = None) -> Tensor:
+        """(B, 3) of the origin of its frame, m/s."""
+        return self._row(self.entity.get_links_vel(self.idx_local, envs_idx))
+
+    def get_ang(self, envs_idx: Environments = None) -> Tensor:
+        """(B, 3) angular velocity in the world frame, rad/s."""
+        return self._row(self.entity.get_links_ang(self.idx_local, envs_idx))
+
+    def get_mass(self, envs_idx: Environments = None) -> Tensor:
+        """(B,) kg."""
+        return self._row(self.entity.get_links_mass(self.idx_local, envs_idx))
+
+    def set_mass(self, mass: Any, envs_idx: Environments = None) -> None:
+        """Set its mass, kg: a number, or a tensor () or (B,)."""
+        if isinstance(mass, torch.Tensor) and mass.dim() == 1:
+            mass = mass[:, None]
+        self.entity.set_mass(mass, self.idx_local, envs_idx)
+
+    @staticmethod
+    def _row(values: Tensor) -> Tensor:
+        return cast(Tensor, values[:, 0])
 
 
 @dataclass(frozen=True)
@@ -104,11 +158,18 @@ class ArticulatedBody(Entity):
                 tuple(dofs := range(joint.dof, joint.dof + JOINT_SIZES[joint.kind][1])),
                 tuple(range(joint.q, joint.q + JOINT_SIZES[joint.kind][0])),
                 tuple((float(model.limit_low[dof]), float(model.limit_high[dof])) for dof in dofs),
+                weakref.ref(self),
             )
             for i, joint in enumerate(model.joints)
         )
         self.links = tuple(
-            RigidLink(link, i, int(model.parent[i]), tuple(joint for joint in self.joints if joint.link_idx_local == i))
+            RigidLink(
+                link,
+                i,
+                int(model.parent[i]),
+                tuple(joint for joint in self.joints if joint.link_idx_local == i),
+                weakref.ref(self),
+            )
             for i, link in enumerate(model.link_names)
         )
 
@@ -197,6 +258,21 @@ class ArticulatedBody(Entity):
             f"joint must be one of {', '.join(joint.name for joint in self.joints)}, got {name!r}. Choose one of these."
         )
 
+    @property
+    def dof_start(self) -> int:
+        """Its first degree of freedom among those of all entities, once the scene is built."""
+        return self._offsets.dof
+
+    @property
+    def q_start(self) -> int:
+        """Its first number of qpos among those of all entities, once the scene is built."""
+        return self._offsets.q
+
+    @property
+    def link_start(self) -> int:
+        """Its first link among those of all entities, once the scene is built."""
+        return self._offsets.link
+
     # Within: indices, and this entity's part of the solver's values.
 
     def _links_idx(self, chosen: Units) -> Sequence[int]:
@@ -233,6 +309,13 @@ class ArticulatedBody(Entity):
         """This entity's columns of a value of the solver."""
         value = self._values.read("rigid", name)
         return value if self._values.width("rigid", name) == n else cast(Tensor, value[:, begin : begin + n])
+
+    def _pick(self, value: torch.Tensor, envs_idx: Environments) -> Tensor:
+        """A copy where there are no gradients: scripts of the public engine write into what getters return."""
+        picked = super()._pick(value, envs_idx)
+        if envs_idx is None and not self._values.requires_grad:
+            return self._values.own(plain_of(picked).clone())
+        return picked
 
     def _columns(self, value: torch.Tensor, chosen: Sequence[int], envs_idx: Environments) -> Tensor:
         """Some of the units on axis 1, for some environments."""

@@ -11,6 +11,7 @@ from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError
 from genesis.grad.tensor import Tensor
 from genesis.morphs import Morph
+from genesis.public_engine import missing
 from genesis.surfaces import Default
 from genesis.visible import Visible
 
@@ -33,7 +34,7 @@ class Entity:
         """Called for what is missing: before the scene is built that is what `_place` sets."""
         if self.__dict__.get("_built") is None and name in type(self).PLACED:
             return self._values  # raises
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise missing(type(self).__name__, name)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} of {type(self.morph).__name__}>"

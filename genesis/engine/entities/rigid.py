@@ -17,6 +17,7 @@ from genesis.engine.state import RigidEntityState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders.actuator_table import drive_ranges
+from genesis.public_engine import keywords
 
 
 class RigidEntity(RigidDynamics, RigidVisible):
@@ -29,6 +30,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
 
     # The state.
 
+    @keywords
     def set_pos(self, pos: Array, envs_idx: Environments = None, zero_velocity: bool = True) -> None:
         """Move the free base to `pos` (3,) or (B, 3), m.
 
@@ -45,6 +47,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
         self._values.write("rigid", "qpos", rows, envs, q, q + 3)
         self._rest(zero_velocity, envs)
 
+    @keywords
     def set_quat(self, quat: Array, envs_idx: Environments = None, zero_velocity: bool = True) -> None:
         """Turn the free base to `quat` (4,) or (B, 4), wxyz, of length one up to 1e-3 (scaled to exactly one).
 
@@ -61,6 +64,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
         self._values.write("rigid", "qpos", rows, envs, q + 3, q + 7)
         self._rest(zero_velocity, envs)
 
+    @keywords
     def set_qpos(
         self, qpos: Array, qs_idx_local: Units = None, envs_idx: Environments = None, zero_velocity: bool = True
     ) -> None:
@@ -81,6 +85,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
         self._write_qpos(rows, envs, chosen)
         self._rest(zero_velocity, envs)
 
+    @keywords
     def set_dofs_position(
         self, position: Array, dofs_idx_local: Units = None, envs_idx: Environments = None, zero_velocity: bool = True
     ) -> None:
@@ -103,6 +108,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
         self._write_qpos(new, envs, self._coordinates.qs_of(chosen))
         self._rest(zero_velocity, envs)
 
+    @keywords
     def set_dofs_velocity(
         self, velocity: Array | None = None, dofs_idx_local: Units = None, envs_idx: Environments = None
     ) -> None:
@@ -114,6 +120,10 @@ class RigidEntity(RigidDynamics, RigidVisible):
         chosen = self._dofs_idx(dofs_idx_local)
         rows = self._unit_rows("velocity", 0.0 if velocity is None else velocity, len(chosen), envs)
         self._write_units("dofs_vel", rows, chosen, self._offsets.dof, self.n_dofs, envs)
+
+    def zero_all_dofs_velocity(self, envs_idx: Environments = None) -> None:
+        """`set_dofs_velocity` to rest."""
+        self.set_dofs_velocity(None, None, envs_idx)
 
     def get_state(self) -> RigidEntityState:
         """pos (B, 3), quat (B, 4), qpos (B, Q), dofs_vel (B, D), links_pos (B, L, 3), links_quat (B, L, 4)."""
@@ -195,6 +205,14 @@ class RigidEntity(RigidDynamics, RigidVisible):
         self._must_have_gains("control_dofs_velocity", "kv")
         self._control("velocity", velocity, TARGET_VEL, 0.0, 1.0, dofs_idx_local, envs_idx)
 
+    def control_dofs_position_velocity(
+        self, position: Array, velocity: Array, dofs_idx_local: Units = None, envs_idx: Environments = None
+    ) -> None:
+        """Drive degrees of freedom to a position at a velocity: the force is kp (position - present one) + kv (velocity
+        - present one); else as `control_dofs_position`."""
+        self._must_have_gains("control_dofs_position_velocity", "kp")
+        self._control("position", position, TARGET_POS, 1.0, 1.0, dofs_idx_local, envs_idx, velocity)
+
     def set_links_wrench(
         self,
         force: Array | None = None,
@@ -221,7 +239,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
                 parts[i] = self._unit_rows(what, value, len(chosen), envs, (3,))
         self._write_units("wrench", torch.cat(parts, -1), chosen, self._offsets.link, self.n_links, envs)
 
-    def get_dofs_force(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+    def get_dofs_control_force(self, dofs_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) force of controls on degrees of freedom at the present state, cut off at their limits, N and N m.
 
         Springs, damping and limits of joints are not part of it: `get_force_torque` feels all.
@@ -298,7 +316,9 @@ class RigidEntity(RigidDynamics, RigidVisible):
         follow_vel: float,
         dofs_idx_local: Units,
         envs_idx: Environments,
+        velocity: Array | None = None,
     ) -> None:
+        """`value` goes into `column`, beside it with a position the target of velocity."""
         envs = self._chosen(envs_idx)
         chosen = self._dofs_idx(dofs_idx_local)
         if follow_pos:
@@ -309,7 +329,10 @@ class RigidEntity(RigidDynamics, RigidVisible):
                         f"the free joint {self._coordinates.free[dof]!r}. Choose others with dofs_idx_local."
                     )
         rows = self._unit_rows(what, value, len(chosen), envs)
+        speeds = None if velocity is None else self._unit_rows("velocity", velocity, len(chosen), envs)
         rows = torch.constant_pad_nd(rows[..., None], (column, FOLLOW_VEL - column))
+        if speeds is not None:
+            rows = rows + torch.constant_pad_nd(speeds[..., None], (TARGET_VEL, FOLLOW_VEL - TARGET_VEL))
         if follow_vel:
             rows = rows + rows.new_tensor([0.0, 0.0, 0.0, follow_pos, follow_vel])
         self._write_units("dofs", rows, chosen, self._offsets.dof, self.n_dofs, envs)

@@ -195,8 +195,8 @@ class RigidActuators(RigidParameters):
         changing = [table.names[index] for index, each in zip(table.others, table.changing, strict=True) if each]
         if changing:
             raise GenesisValueError(
-                f"get_dofs_force must be of actuators with constant moment arms, got {changing[0]!r} of {self.name!r}, "
-                "which pulls by sites. Read its controls, or velocities after a step."
+                f"get_dofs_control_force must be of actuators with constant moment arms, got {changing[0]!r} of "
+                f"{self.name!r}, which pulls by sites. Read its controls, or velocities after a step."
             )
         others, rows = list(table.others), numbers_of(self.model).actuators
         ctrl = self._read("ctrl", offsets.ctrl, len(others))

@@ -7,6 +7,7 @@ import torch
 
 from genesis.engine.entities.rigid_sensors import RigidSensors
 from genesis.loaders.parts import Geom
+from genesis.morphs import Mesh
 from genesis.visible import Rgb, Shape, Solids, Visible
 
 BASE: Rgb = (0.93, 0.46, 0.18)
@@ -25,6 +26,10 @@ class RigidVisible(RigidSensors):
 
     def visible(self) -> tuple[Visible, ...]:
         """The shapes of its links."""
+        if isinstance(self.morph, Mesh):
+            own, tint = self.morph.surface, self._tint(self.model.geoms[0])
+            mesh = Shape("hull", (0.0, 0.0, 0.0), tint, "mesh", vertices=own.vertices, triangles=own.faces)
+            return (Solids((mesh,), lambda: (self.get_links_pos(), self.get_links_quat()), self.model.link_names),)
         shapes = tuple(
             Shape(geom.kind, geom.size, self._tint(geom), geom.name, geom.link, geom.pos, geom.quat, geom.vertices)
             for geom in self.model.geoms

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from genesis import morphs
-from genesis.contact.colliders import Colliders
+from genesis.contact.colliders import Colliders, Matter
 from genesis.engine import articulated
 from genesis.engine.articulated import RigidSystem
 from genesis.engine.entities.base import Entity
@@ -20,6 +20,7 @@ from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import Rigid
 from genesis.options import MujocoContact, RigidOptions, SimOptions
+from genesis.solvers.rigid.light_links import check_light_links
 from genesis.solvers.rigid.solver import OUTPUTS, RigidSolver
 from genesis.surfaces import Default
 
@@ -39,10 +40,17 @@ class ArticulatedPart(Part):
         self.sim, self.every = own_substeps(build)
         self._found = articulated.colliders(rigid_system) if build.matter else []
         self.colliders = [link.collider for link in self._found]
+        self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
 
     def parameters(self) -> ParameterFields:
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
+
+    def check_reaction(self, matter: Sequence[Matter]) -> None:
+        system, substeps = self.rigid_system, self.sim.substeps * self.every
+        check_light_links(
+            system.model, articulated.labels(system), self._found, matter, self.every, self.sim.dt / substeps
+        )
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build
@@ -80,8 +88,8 @@ class ArticulatedKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)):
             raise GenesisTypeError(
-                "a rigid body must be solid (Box, Sphere, Cylinder or Capsule), a robot (MJCF, URDF or Robot) or a "
-                f"ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
+                "a rigid body must be solid (Box, Sphere, Cylinder, Capsule or Mesh), a robot (MJCF, URDF or Robot) or "
+                f"a ground (Plane or Terrain), got a {type(morph).__name__}. Choose one, or another material."
             )
         return articulated.entities_of(idx, name, morph, material, surface, options)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.colliders import Collider, Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.parameters import Parameter
 from genesis.morphs import Morph
@@ -47,6 +47,8 @@ class Part(ABC):
     """Whether its bodies are pushed in turn."""
     chunks = 1
     """Partial sums in which matter adds up what it does to colliders."""
+    matter: Matter | None = None
+    """If it is pushed by colliders."""
 
     @abstractmethod
     def parameters(self) -> ParameterFields:
@@ -55,6 +57,10 @@ class Part(ABC):
     def stability_check(self) -> Check | None:
         """What parameters must obey beyond their own ranges."""
         return None
+
+    def check_reaction(self, matter: Sequence[Matter]) -> None:
+        """Raise if bodies are too light for what pushes them in turn."""
+        return
 
     @abstractmethod
     def solver(self, colliders: Colliders, first: int) -> Solver:

@@ -8,7 +8,7 @@ import torch
 
 from genesis import morphs
 from genesis.checks import check_range
-from genesis.contact.colliders import Colliders
+from genesis.contact.colliders import Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
@@ -21,13 +21,13 @@ from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions, SimOptions
+from genesis.public_engine import notice
 from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.models import MODELS, Model
+from genesis.solvers.mpm.models.model import COURANT
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
 
-COURANT = 0.7
-"""Largest substep_dt * c / dx at which the particle solver is taken to be stable; c is the speed of pressure waves."""
 VISCOUS = 4.0
 """What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
@@ -52,8 +52,12 @@ def model_of(material: ParticleMaterial) -> Model:
     return MODELS[name]
 
 
-def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions) -> None:
+def check_stable(
+    what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions, courant: float = COURANT
+) -> None:
     """Raise if a substep is too long for waves of speed `c` (B,) that are damped by a kinematic viscosity `nu` (B,).
+
+    Only told if it is not safe but its Courant number is `courant` at most.
 
     docs/mpm.md, "Stability".
     """
@@ -62,11 +66,35 @@ def check_stable(what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, 
     worst = int(inverse.argmax())
     limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
     if sim.substep_dt > limit:
+        if not float(nu[worst]) and sim.substep_dt <= limit * courant / COURANT:
+            notice(
+                f"the substep of {what} should be at most {limit:.3g} s for its stiffness, got {sim.substep_dt:.3g} s, "
+                f"at which compression can make it unstable. Use substeps={math.ceil(sim.dt / limit)} to be safe."
+            )
+            return
         viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
         raise GenesisValueError(
             f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
             f"{viscous} on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
             f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s."
+        )
+
+
+def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """m/s, of the fastest waves in a body of these numbers, fibres included."""
+    stiffness = numbers.get(STIFFNESS, torch.zeros_like(numbers["rho"]))
+    return (model.speed(numbers) ** 2 + stiffness / numbers["rho"]).sqrt()
+
+
+def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
+    """Raise if the body is longer than its domain, before it is filled with particles: in a file of millimetres, say,
+    that would be a great many."""
+    longest = 2 * max(entity.morph.half_extent)
+    diagonal = math.dist(mpm.lower_bound, mpm.upper_bound)
+    if longest > diagonal:
+        raise GenesisValueError(
+            f"{entity.name!r} must fit into the domain, whose diagonal is {diagonal:.4g} m, got a body of "
+            f"{longest:.4g} m. Shrink it, or enlarge MPMOptions.lower_bound and upper_bound."
         )
 
 
@@ -76,6 +104,14 @@ class ParticlePart(Part):
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+        numbers = [
+            {name: torch.as_tensor(getattr(e.material, name), dtype=torch.float64).detach().cpu() for name in e.numbers}
+            for e in entities
+        ]
+        masses = [each["rho"] * e.n_particles * e.particle_volume for e, each in zip(entities, numbers, strict=True)]
+        speed = max(float(wave_speed(e.model, each).max()) for e, each in zip(entities, numbers, strict=True))
+        density = max(float(each["rho"].max()) for each in numbers)
+        self.matter = Matter(density, build.options.dx, sum(float(mass.max()) for mass in masses), speed)
 
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build
@@ -96,9 +132,9 @@ class ParticlePart(Part):
             numbers = iter(fields["mpm", "material"])
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
-                none = torch.zeros_like(mine["rho"])
-                c = (model.speed(mine) ** 2 + mine.get(STIFFNESS, none) / mine["rho"]).sqrt()
-                check_stable(body, c, mine.get(VISCOSITY, none) / mine["rho"], sim, options)
+                viscosity = mine.get(VISCOSITY, torch.zeros_like(mine["rho"]))
+                courant = model.courant if STIFFNESS not in mine else COURANT
+                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options, courant)
 
         return check
 
@@ -135,8 +171,8 @@ class ParticleKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph):
             raise GenesisTypeError(
-                f"a body of particles must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
-                "Choose one, or material Rigid."
+                "a body of particles must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a "
+                f"{type(morph).__name__}. Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)
         return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
@@ -145,6 +181,7 @@ class ParticleKind(Kind):
         mine: list[ParticleEntity] = of_kind(self, entities)
         particles = numbers = 0
         for entity in mine:
+            check_size(entity, build.options)
             positions = sample(entity.morph, build.options.spacing, entity.material.sampler, build.generator)
             entity._place(positions, build.options, particles, numbers)
             particles += len(positions)

@@ -8,7 +8,7 @@ import torch
 
 from genesis import morphs
 from genesis.contact.colliders import Collider, Colliders
-from genesis.contact.shapes import Shape
+from genesis.contact.shapes import FADE, Shape
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
@@ -16,14 +16,21 @@ from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
+from genesis.meshes.distances import grid_of
 from genesis.options import ToolOptions
+from genesis.runtime import logger
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
 
+BLURRED = 0.1
+"""Part of its volume by which a mesh may differ from its grid of distances without a warning."""
 
-def collider_of(morph: morphs.Morph, softness: float) -> Collider:
+
+def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
     """A solid or a plane, as matter feels it."""
     match morph:
+        case morphs.Mesh():
+            return mesh_collider(morph, material)
         case morphs.Sphere():
             shape = Shape("sphere", (morph.radius, 0.0, 0.0))
         case morphs.Capsule():
@@ -34,7 +41,20 @@ def collider_of(morph: morphs.Morph, softness: float) -> Collider:
             shape = Shape("cylinder", (morph.radius, morph.height / 2, 0.0))
         case _:
             shape = Shape("plane", (0.0, 0.0, 0.0))
-    return Collider(shape, softness)
+    return Collider(shape, material.coup_softness)
+
+
+def mesh_collider(morph: morphs.Mesh, material: Tool) -> Collider:
+    """A mesh by its grid of distances; a warning says if the grid is too coarse for it."""
+    grid = grid_of(morph.surface, material.sdf_res, FADE * material.coup_softness)
+    ratio = grid.volume() / morph.volume
+    if abs(ratio - 1.0) > BLURRED:
+        logger.warning(
+            f"the distances of a tool must resolve its mesh, got {str(morph.file)!r} on cells of {grid.spacing:.3g} m, "
+            f"on which it has {ratio:.3g} times its volume. Raise Tool.sdf_res, lower coup_softness, or thicken it."
+        )
+    reach = float(np.linalg.norm(morph.surface.vertices, axis=1).max())
+    return Collider(Shape("mesh", (reach, 0.0, 0.0), grid), material.coup_softness)
 
 
 class ToolPart(Part):
@@ -42,7 +62,7 @@ class ToolPart(Part):
 
     def __init__(self, entities: Sequence[ToolEntity], build: Build) -> None:
         self.entities, self.build = entities, build
-        self.colliders = [collider_of(entity.morph, entity.material.coup_softness) for entity in entities]
+        self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
 
     def parameters(self) -> ParameterFields:
         constraint = Constraint(*FRICTION_RANGE, closed=True)
@@ -83,7 +103,7 @@ class ToolKind(Kind):
     ) -> list[Entity]:
         if not isinstance(morph, morphs.SolidMorph | morphs.Plane):
             raise GenesisTypeError(
-                f"a tool must be solid (Box, Sphere, Cylinder or Capsule), got a {type(morph).__name__}. "
+                f"a tool must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a {type(morph).__name__}. "
                 "Choose one, or material Rigid."
             )
         must_not_be_fixed(morph, material)

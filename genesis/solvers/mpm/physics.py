@@ -39,8 +39,8 @@ WALL = 3
 """Cells at each side of the domain in which nodes may not move outward. Source: the usual MLS-MPM padding."""
 OFF_GRID = 1e30
 """m: beyond any grid."""
-LIGHTEST = 1e-8
-"""Nodes lighter than this fraction of a particle's mass are skipped, forward and adjoint."""
+LIGHTEST = {ti.f32: 1e-8, ti.f64: 1e-16}
+"""Nodes lighter than this fraction of a particle's mass are skipped, forward and adjoint: so much momentum is lost."""
 
 
 @per_runtime
@@ -91,7 +91,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         m = get4(a.derived, b * a.size[N_BODIES])[2]
         for e in range(1, a.size[N_BODIES]):
             m = ti.min(m, get4(a.derived, b * a.size[N_BODIES] + e)[2])
-        return LIGHTEST * m
+        return ti.cast(LIGHTEST[real], real) * m
 
     @ti.func
     def first_node(x, box, a: ti.template()):

@@ -9,6 +9,7 @@ import torch
 from genesis.arrays import Table, allocate, count_bytes, view
 from genesis.compiler import Functions, layout
 from genesis.contact import colliders as exchange
+from genesis.contact import grids
 from genesis.contact.colliders import Colliders
 from genesis.contact.law import contact, no_contact
 from genesis.launch import Launch, bind
@@ -122,9 +123,10 @@ class MPMSolver(Solver):
         self._cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
         self.capacity = int(np.prod(self._cells + 1))
         self.models: tuple[Model, ...] = compiled_models([body.model for body in self.bodies])
-        self._touch = contact() if colliders else no_contact()
-        self._table: Table = TABLE + (exchange.TABLE if colliders else ())
-        self._constants = allocate(TABLE, self._sizes(n_envs, 2), "constant")
+        meshes = colliders.grids if colliders else {}
+        self._touch = contact(bool(meshes)) if colliders else no_contact()
+        self._table: Table = TABLE + (exchange.TABLE if colliders else ()) + (grids.TABLE if meshes else ())
+        self._constants = {**allocate(TABLE, self._sizes(n_envs, 2), "constant"), **meshes}
         bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
         for name, values in (
             ("body", bodies_of),

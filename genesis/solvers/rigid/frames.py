@@ -11,7 +11,9 @@ from genesis.launch import Launch
 class RigidFrames:
     """Frames of a step: all that its adjoint reads.
 
-    `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps.
+    `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps. Where
+    links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place;
+    `links` the links' state at the present frame; `glinks` and `gwrench`, cotangents of these.
     """
 
     arrays: dict[str, torch.Tensor]
@@ -27,3 +29,8 @@ class RigidFrames:
     cotangents: dict[str, torch.Tensor] = field(default_factory=dict)
     gacceleration: torch.Tensor | None = None
     gposes: tuple[torch.Tensor, ...] = ()
+    links: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = field(default_factory=dict)
+    asked: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    pushed: bool = False
+    glinks: tuple[torch.Tensor, ...] = ()
+    gwrench: torch.Tensor = field(default_factory=lambda: torch.zeros(0))

@@ -12,11 +12,13 @@ from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import GroundGeom
-from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Bodies, Field, Frames, Origin
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
+from genesis.solvers.rigid.exchange import Exchanging
 from genesis.solvers.rigid.frames import RigidFrames
 from genesis.solvers.rigid.publish import LinkCollider, Publisher
+from genesis.solvers.rigid.reaction import Reaction
 from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
@@ -30,7 +32,7 @@ OWN_COPIES = ("wrench", "model", "gravity", "mocap")
 """Fields that kernels read from arrays of their own, and not from the step's tensors."""
 
 
-class RigidSolver(Bodies):
+class RigidSolver(Exchanging):
     """Final. State qpos (Q,), dofs_vel (D,), of some actuators activation; controls dofs (D, 5) of (force, target
     position, target velocity, position gate, velocity gate), wrench (L, 6) of force and torque at the centre of mass,
     world frame, and ctrl (A,) of actuators with a law of their own, if there are any; parameters model (P,) in the
@@ -48,6 +50,7 @@ class RigidSolver(Bodies):
         colliders: What matter feels of it; nothing where there is no matter.
         first: Index of its first collider among those of the scene.
         every: Substeps of the scene in one of its own.
+        feels: Whether links feel what matter does to their colliders.
     """
 
     name = "rigid"
@@ -67,6 +70,7 @@ class RigidSolver(Bodies):
         colliders: Sequence[LinkCollider] = (),
         first: int = 0,
         every: int = 1,
+        feels: bool = False,
     ) -> None:
         self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
@@ -78,6 +82,7 @@ class RigidSolver(Bodies):
         self._initial_model = torch.as_tensor(initial_parameters(options, model, grounds, gravity))
         self._sizes = {**self.setup.sizes, "parameters": len(self._initial_model)}
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
+        self._reaction = Reaction(colliders, model, first, every, dt / substeps) if feels else None
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         if layout().dtype == torch.float32:
             self.state, self.remainders = (*self.state, Field("qpos_low", (Q,))), {"qpos": "qpos_low"}
@@ -157,11 +162,10 @@ class RigidSolver(Bodies):
         return {array.name: layout().new(1, 1) for array in select(self.setup.table, life)}
 
     def _rows(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
-        """(blocks, lanes, numbers) view of an array, of frame `index` if it has frames."""
         return self._view(frames, name, index * self.setup.evaluations)
 
     def _view(self, frames: Frames, name: str, evaluation: int) -> torch.Tensor:
-        """The same, of an evaluation."""
+        """`_rows` of an evaluation."""
         mine: RigidFrames = frames.of[self.name]
         key = (name, evaluation % mine.sizes["frames"])
         if key not in mine.views:
@@ -169,16 +173,13 @@ class RigidSolver(Bodies):
             mine.views[key] = blocks.view(self.setup.table, arrays, name, mine.sizes, evaluation)
         return mine.views[key]
 
-    def _read(self, frames: Frames, name: str, index: int = 0) -> torch.Tensor:
-        """A copy (active, numbers)."""
-        return blocks.read(self._rows(frames, name, index), frames.of[self.name].active)
-
     # Forward.
 
     def load(self, frames: Frames, values: Sequence[torch.Tensor]) -> None:
         mine: RigidFrames = frames.of[self.name]
         given = dict(zip((f.name for f in (*self.state, *self.controls, *self.parameters)), values, strict=True))
         qpos, qd = values[:2]
+        mine.links, mine.glinks = {}, ()
         if mine.active != qpos.shape[0]:
             mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
         state = values[: len(self.state)]
@@ -195,12 +196,14 @@ class RigidSolver(Bodies):
             if not (same and before[0].stride() == value.stride()):  # type: ignore[index]
                 blocks.write(self._rows(frames, name), value.flatten(1))
                 mine.inputs[name] = (value, value._version)
+                if name == "wrench" and self._reaction is not None:  # to which what matter does is added
+                    mine.asked = value.flatten(1).clone()
         for name in {"contacts", "joint", "last_contacts", "last_joint"} & mine.arrays.keys():
             mine.arrays[name].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
             mine.began = self.readout(*(given[name] for name in self.reads))
 
-    def substep(self, frames: Frames, begin: int, end: int) -> None:
+    def _advance(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]
         self._launch(mine, mine.launch, begin, end)
 
@@ -240,47 +243,6 @@ class RigidSolver(Bodies):
             out += [blocks.read(self._view(frames, name, last), active) for name in ("q", "qd")]
             out += [self._read(frames, name).unflatten(1, (-1, 6)) for name in ("last_contacts", "last_joint")]
         return out
-
-    # What matter feels.
-
-    def _published(self, frames: Frames, frame: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """State and links' state of one of its own frames, before which nothing later has been done."""
-        mine: RigidFrames = frames.of[self.name]
-        if frame == 0:
-            state = [mine.launch.arrays["q_in"], mine.launch.arrays["qd_in"]]
-        else:
-            state = [self._read(frames, "q", frame), self._read(frames, "qd", frame)]
-        state += self._poses(frames)
-        return state, list(self.readout(*state))
-
-    def publish(self, frames: Frames, begin: int, end: int) -> None:
-        for frame in self._publisher.frames(begin, end):
-            _, links = self._published(frames, frame)
-            self._publisher.write(frames.exchange, frame, links, self._read(frames, "model"))
-
-    def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
-        mine: RigidFrames = frames.of[self.name]
-        healthy = self.failures(frames) == 0
-        for frame in reversed(self._publisher.frames(begin, end)):
-            state, links = self._published(frames, frame)
-            glinks, gmodel = self._publisher.adjoint(
-                frames.exchange, frame, links, self._read(frames, "model"), healthy
-            )
-            gstate = self._readout.adjoint(state, glinks)
-            self._add(frames, "gmodel", gmodel)
-            for gposes in gstate.values[2:]:
-                self._add(frames, "gmocap", gposes.flatten(1))
-            if frame == 0:  # the step's own cotangents have been given out already
-                for name, part in zip(("qpos", "dofs_vel"), gstate.values, strict=False):
-                    mine.cotangents[name] += part
-            else:
-                self._add(frames, "gq", gstate.tangent[0])
-                self._add(frames, "gqd", gstate.tangent[1])
-
-    def _add(self, frames: Frames, name: str, part: torch.Tensor) -> None:
-        """Add (active, numbers) to an array of the adjoint."""
-        rows = self._rows(frames, name)
-        blocks.write(rows, blocks.read(rows, len(part)) + part)
 
     @staticmethod
     def _touches(rows: torch.Tensor) -> torch.Tensor:
@@ -348,7 +310,7 @@ class RigidSolver(Bodies):
         mine.cotangents = {of.name: gq.new_empty(mine.active, *of.shape) for of in fields if of.name != "qpos_low"}
         for name, value in mine.cotangents.items():
             mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
-        if self.n_colliders:  # it takes no impulses
+        if self.n_colliders:  # until its substeps' adjoints say more
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
         shared["gcontacts"].zero_()  # of no numbers where none is measured
         shared["gjoint"].zero_()
@@ -363,7 +325,7 @@ class RigidSolver(Bodies):
             for name, array in LAST.items():
                 blocks.write(self._rows(frames, f"glast_{array}"), given[name].flatten(1))
 
-    def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+    def _advance_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]
         assert mine.launch_adjoint is not None
         self._launch(mine, mine.launch_adjoint, begin, end)
@@ -396,7 +358,6 @@ class RigidSolver(Bodies):
     # Reading out.
 
     def _poses(self, frames: Frames) -> list[torch.Tensor]:
-        """(active, M, 7) that mocap bodies have in this step, if there are any."""
         if not self._sizes.get("mocaps", 0):
             return []
         return [self._read(frames, "mocap").unflatten(1, (-1, slot.MOCAP_NUMBERS))]

@@ -25,6 +25,12 @@ class Memory(NamedTuple):
     shape: tuple[int, ...] = ()
 
 
+COURANT = 0.7
+"""Largest substep_dt * speed / dx at which any model is taken to be stable."""
+BOLD = 0.9
+"""The same of what was stable up to 1 and more (docs/decisions.md, 9), for `Model.courant`."""
+
+
 class Model(NamedTuple):
     """A constitutive model. `functions` makes, once for each runtime, the two functions of kernels
 
@@ -49,6 +55,8 @@ class Model(NamedTuple):
     speed: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
     """Of pressure waves at rest, m/s, from the numbers by name, (B,) each; bounds the substep."""
     functions: Callable[[], Functions]
+    courant: float = COURANT
+    """Largest substep_dt * speed / dx that is not refused; above `COURANT` a notice says that it is not safe."""
 
     @property
     def own_numbers(self) -> tuple[str, ...]:

@@ -70,11 +70,12 @@ def faces_of(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which of corners (n, 3) MuJoCo's compiler finds at their hull, for rounding may put some into a face, and `faces`
     of these, as of `Geom`: triangles in one plane are one face."""
     kept = np.arange(len(corners))
+    library = mujoco("to find the faces of a convex mesh", "choose a CompliantContact")
     while True:
-        spec = mujoco().MjSpec()
-        shell = mujoco().mjtMeshInertia.mjMESH_INERTIA_SHELL
+        spec = library.MjSpec()
+        shell = library.mjtMeshInertia.mjMESH_INERTIA_SHELL
         spec.add_mesh(name="hull", uservert=np.asarray(corners[kept], np.float32).ravel(), inertia=shell)
-        spec.worldbody.add_geom(type=mujoco().mjtGeom.mjGEOM_MESH, meshname="hull")
+        spec.worldbody.add_geom(type=library.mjtGeom.mjGEOM_MESH, meshname="hull")
         model = spec.compile()
         graph, lengths = model.mesh_graph, model.mesh_polyvertnum
         if graph[0] == len(kept):

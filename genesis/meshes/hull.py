@@ -10,11 +10,11 @@ def half_spaces(points: np.ndarray) -> np.ndarray:
     """
     local, middle, extent = _solid(points)
     planes = _planes(local, _hull(local))
-    distinct: list[np.ndarray] = []
+    distinct = np.empty((0, 4))
     for plane in planes:  # triangles of one flat face
-        if not any(np.abs(plane - other).max() < 1e-6 for other in distinct):
-            distinct.append(plane)
-    result = np.array(distinct)
+        if not (np.abs(distinct - plane).max(1) < 1e-6).any():
+            distinct = np.concatenate([distinct, plane[None]])
+    result = distinct
     result[:, 3] = extent * result[:, 3] + result[:, :3] @ middle
     return result
 

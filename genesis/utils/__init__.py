@@ -1,0 +1,1 @@
+"""Modules by the paths that scripts of the public engine import."""

@@ -1,0 +1,1 @@
+"""Worked examples of system identification, and how often their intervals are right."""

@@ -1,0 +1,174 @@
+"""Links feel the particles that they push: momentum goes from one to the other, and gradients go both ways."""
+
+import math
+
+import pytest
+import torch
+
+import genesis as gs
+from genesis.math.quaternion import normalise, rotate
+from tests.physics.finite import compare
+from tests.physics.test_conservation import angular_momentum, momentum
+from tests.physics.test_links_push_particles import MORPHS, arm, particles, scene_of  # noqa: F401  (a fixture)
+from tests.physics.worlds import F64, noise, plain
+
+pytestmark = pytest.mark.precision("64")
+CONTACTS = {
+    "MuJoCo's model": {},
+    "compliant": {"contact": gs.options.CompliantContact(), "integrator": None},
+}
+BALL = gs.morphs.Sphere(pos=(0.6, 0.81, 0.78), radius=0.1)
+STUFF = gs.materials.Rigid(rho=1500.0, friction=0.4)
+
+
+def of_ball(ball, about=0.8):
+    """Momentum, and angular momentum about a point, of a free sphere, whose inertia is the same about all axes."""
+    q, v = plain(ball.get_qpos()), plain(ball.get_dofs_velocity())
+    p = plain(ball.get_mass())[:, None] * v[:, :3]
+    own = plain(ball.get_links_inertia())[:, 0, :1] * rotate(normalise(q[:, 3:]), v[:, 3:])
+    return p, torch.linalg.cross(q[:, :3] - about, p) + own
+
+
+def total(block, ball):
+    p, L = of_ball(ball)
+    return p + momentum(block), L + angular_momentum(block, 0.8)
+
+
+@pytest.mark.parametrize("contact", CONTACTS)
+@pytest.mark.parametrize(("substeps", "own"), [(1, 1), (4, 1)])
+def test_momentum_and_angular_momentum_of_all_stay(contact, substeps, own):
+    """A spinning ball that floats hits, drags and is hit by a soft block for a thousand steps."""
+    scene, block, (ball,) = scene_of(
+        (BALL, STUFF), substeps=substeps, dt=2e-3 * substeps, rigid={"substeps": own, **CONTACTS[contact]}
+    )
+    ball.set_dofs_velocity([[0.6, 0.05, 0.1, 0.0, 2.0, 3.0], [0.4, 0.0, 0.0, -3.0, 1.0, 0.0]])
+    block.set_velocity([-0.45, -0.02, -0.07])
+    p, L = total(block, ball)
+    first, size = of_ball(ball), momentum(block).norm() + p.norm()
+    for step in range(1000 // substeps):
+        if step % 100 == 50:  # pushed together again, by both alike
+            side = plain(block.get_particles_pos()).mean(1) - plain(ball.get_qpos())[:, :3]
+            ratio = plain(block.get_mass())[:, None] / plain(ball.get_mass())[:, None]
+            block.set_velocity(plain(block.get_particles_vel()) - side[:, None])
+            velocity = plain(ball.get_dofs_velocity())
+            ball.set_dofs_velocity(torch.cat([velocity[:, :3] + ratio * side, velocity[:, 3:]], 1))
+            p, L = total(block, ball)
+        scene.step()
+        now = total(block, ball)
+        assert (now[0] - p).norm() < 1e-12 * size, step
+        assert (now[1] - L).norm() < 1e-12 * size, step
+    last = of_ball(ball)
+    assert (last[0] - first[0]).norm() > 0.1 * size and (last[1] - first[1]).norm() > 5e-3 * size
+
+
+def robot_and_particles(scene, robot):
+    return torch.cat([plain(robot.get_qpos()), plain(robot.get_dofs_velocity())], 1), particles(scene)
+
+
+SLOW = [pytest.param({"integrator": name}, id=name, marks=pytest.mark.slow) for name in ("implicitfast", "RK4")]
+
+
+@pytest.mark.parametrize("rigid", [*(pytest.param(CONTACTS[name], id=name) for name in CONTACTS), *SLOW])
+def test_gradients_go_both_ways(arm, rigid):  # noqa: F811
+    """While they are pressed together: from the particles' velocities to the robot, and from its controls, in closed
+    loop, to the particles; with a new velocity of one robot underway."""
+    scene, block, (robot,) = scene_of((arm, STUFF), rigid=rigid)
+    start = plain(robot.get_qpos()).detach().clone()
+    start[:, 1] += 0.06
+    v, u = 0.05 * noise(2, robot.n_dofs, seed=1), 0.02 * noise(2, block.n_particles, 3)
+    v[:, 1], u[..., 0] = 0.6, u[..., 0] - 0.4
+    controls, wrench = noise(3, 2, robot.n_dofs, seed=2), 0.3 * noise(2, robot.n_links, 6, seed=5)
+    masses = torch.tensor([3.0, 2.0], dtype=F64)
+    inputs = [value.requires_grad_() for value in (start, v, u, controls, wrench, masses)]
+    weights = [noise(2, robot.n_qs + robot.n_dofs, seed=3), noise(2, block.n_particles, 6, seed=4)]
+
+    def run(start, v, u, controls, wrench, masses):
+        scene.reset()
+        robot.set_mass(masses, links_idx_local=[0, 1])
+        robot.set_qpos(torch.cat([start[:, :2], normalise(start[:, 2:])], 1))
+        robot.set_dofs_velocity(v)
+        robot.set_links_wrench(wrench[..., :3], wrench[..., 3:])
+        block.set_velocity(u)
+        for step, force in enumerate(controls):
+            robot.control_dofs_force(force + particles(scene).mean(1)[:, :1])
+            scene.step()
+            if step == 1:
+                robot.set_dofs_velocity(v[:1], envs_idx=[1])
+        return robot_and_particles(scene, robot)
+
+    ends = run(*inputs)
+    moved = run(inputs[0], v, torch.zeros_like(u), controls, wrench, masses)[0] - ends[0]
+    assert moved.abs().max() > 0.05, "the robot must feel the particles"
+    for side, weight in enumerate(weights):
+
+        def loss(*given, side=side, weight=weight):
+            return (run(*given)[side] * weight).sum()
+
+        for comparison in compare(loss, inputs, bar=1e-7):
+            comparison.check(1e-6)
+
+
+def test_a_reset_scene_goes_the_same_way_again_and_leaves_other_environments_alone():
+    scene, block, (ball,) = scene_of((BALL, STUFF))
+
+    def run(steps):
+        for _ in range(steps):
+            scene.step()
+        return robot_and_particles(scene, ball)
+
+    def throw(envs=None):
+        ball.set_dofs_velocity([1.5, 0.1, 0.0, 0.0, 2.0, 0.0], envs_idx=envs)
+
+    throw()
+    once = run(12)
+    assert (once[0][:, 7] < 1.4).all(), "the ball must have been slowed"
+    scene.reset()
+    throw()
+    again = run(6)
+    scene.reset(envs_idx=[1])
+    throw([1])
+    last = run(6)
+    for first, second, third in zip(once, last, again, strict=True):
+        assert torch.equal(first[0], second[0])  # went on
+        assert torch.equal(third[1], second[1])  # began anew
+
+
+def test_a_ball_and_a_soft_block_rebound_alike_whichever_of_them_is_thrown():
+    """Relative velocities, to what the grid allows: a block that moves sees it otherwise than one at rest."""
+    scene = gs.Scene(
+        sim_options=gs.options.SimOptions(dt=2e-3, substeps=1, gravity=(0.0, 0.0, 0.0)),
+        mpm_options=gs.options.MPMOptions(grid_density=20, lower_bound=(0.0,) * 3, upper_bound=(2.0, 1.6, 1.6)),
+        rigid_options=gs.options.RigidOptions(integrator="Euler"),
+    )
+    soft = gs.materials.MPM.Elastic(E=1e4, nu=0.3, model="neohooken")
+    block = scene.add_entity(gs.morphs.Box(pos=(1.0, 0.8, 0.8), size=(0.3, 0.3, 0.3)), soft)
+    sphere = gs.morphs.Sphere(pos=(0.68, 0.8, 0.8), radius=0.15)
+    ball = scene.add_entity(sphere, gs.materials.Rigid(rho=1500.0, friction=0.0, coup_softness=0.03))
+    scene.build(n_envs=2)
+    ball.set_dofs_velocity([1.0, 0.0, 0.0, 0.0, 0.0, 0.0], envs_idx=[0])
+    block.set_velocity([-1.0, 0.0, 0.0], envs_idx=[1])
+    for _ in range(250):
+        scene.step()
+    apart = plain(block.get_particles_vel())[..., 0].mean(1) - plain(ball.get_dofs_velocity())[:, 0]
+    assert (apart > 0.3).all() and (apart < 1.0).all()
+    assert abs(apart[0] / apart[1] - 1) < 0.05
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("shape", ["sphere", "box"])
+def test_a_link_too_light_for_what_it_touches_is_refused(shape, every):
+    """By the mass of the nodes at its largest face, which of the box is 0.2 x 0.15 m."""
+    morph = MORPHS[shape]
+    face, volume = (math.pi * 0.1**2, 4 / 3 * math.pi * 0.1**3) if shape == "sphere" else (0.2 * 0.15, 3e-3)
+    c, dt = math.sqrt(1e4 * 0.7 / (1.3 * 0.4) / 1000.0), 1e-3
+    limit = 1000.0 * face * (0.05 + 0.01 * (1 + math.log(every)) + c * (every - 1) * dt)
+
+    def build(rho):
+        scene_of((morph, gs.materials.Rigid(rho=rho)), dt=4 * dt, substeps=4, rigid={"substeps": 4 // every})
+
+    build(1.001 * limit / volume)
+    named = rf"apparent mass of at least the {limit:.3g} kg .* got .* kg of '{shape}_1/{shape}'"
+    with pytest.raises(gs.GenesisException, match=named):
+        build(0.999 * limit / volume)
+    with pytest.raises(gs.GenesisException, match="more substeps of rigid" if every > 1 else "Use a grid_density"):
+        build(0.999 * limit / volume)
