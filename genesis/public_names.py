@@ -178,7 +178,6 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
     "ParticleMaterial": {"lam": Refused("Pass E and nu"), "mu": Refused("Pass E and nu")},
     "Tool": {
         "collision": Refused("A tool that touches nothing is not needed", True),
-        "sdf_res": Ignored("shapes know their distances"),
     },
     "Rigid": {
         "needs_coup": Refused("Particles touch all shapes that touch", True),

@@ -25,7 +25,14 @@ LIBRARIES = {
 }
 """Of the extras with an environment of their own: blocks that import one run under the marker."""
 TUTORIALS = [page for page in documents() if page.startswith("docs/tutorials/")]
-SINGLE = ["README.md", "docs/gymnasium.md", "docs/rendering.md", "docs/robots.md", "docs/meshes.md"]
+SINGLE = [
+    "README.md",
+    "docs/gymnasium.md",
+    "docs/rendering.md",
+    "docs/robots.md",
+    "docs/meshes.md",
+    "docs/identification.md",
+]
 END = "---- end of block ----"
 
 

@@ -8,12 +8,16 @@ gives them. Every body solver has a range of the scene's colliders, in the order
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from genesis.arrays import Array, allocate, count_bytes, view
 from genesis.compiler import layout
 from genesis.contact import grids
 from genesis.contact.shapes import FADE, SHAPES, Shape
+from genesis.meshes.distances import grid_of
+from genesis.meshes.surface import Surface
+from genesis.runtime import logger
 
 POSITION, QUATERNION, VELOCITY, ANGULAR = range(4)
 """Rows of a pose: (position, friction coefficient), quaternion wxyz, (velocity, -), (angular velocity, -)."""
@@ -22,6 +26,9 @@ FORCE, MOMENT = range(2)
 
 ENVS, COLLIDERS, CHUNKS = range(3)
 """Slots of `counts`."""
+
+BLURRED = 0.1
+"""Part of its volume by which a mesh may differ from its grid of distances without a warning."""
 
 TABLE = (
     Array("counts", "I1", (3,), "frames"),
@@ -54,6 +61,20 @@ class Matter:
     """kg, of all in the heaviest environment."""
     speed: float
     """m/s, of its fastest waves."""
+
+
+def mesh_collider(name: str, surface: Surface, resolution: int, softness: float) -> Collider:
+    """A mesh by its grid of distances, with `resolution` cells along its longest edge; a warning says if these are too
+    large for it."""
+    grid = grid_of(surface, resolution, FADE * softness)
+    ratio = grid.volume() / surface.volume
+    if abs(ratio - 1.0) > BLURRED:
+        logger.warning(
+            f"a grid of distances must resolve its mesh, got {name!r} on cells of {grid.spacing:.3g} m, on which it "
+            f"has {ratio:.3g} times its volume. Thicken it, lower coup_softness, or make it a Tool of greater sdf_res."
+        )
+    reach = float(np.linalg.norm(surface.vertices, axis=1).max())
+    return Collider(Shape("mesh", (reach, 0.0, 0.0), grid), softness)
 
 
 class Colliders:

@@ -169,8 +169,7 @@ def _hull(morph: morphs.Mesh, material: Rigid) -> RigidModel:
             f"touches, has {ratio:.3g} times its volume. Its mass and inertia are its own. Build bodies with hollows "
             "from several convex geoms of an MJCF file."
         )
-    x, y, z = surface.moments[1].tolist()
-    return hull(corners, (x, y, z), mass, surface.inertia(mass), FRICTION, morph.fixed, "mesh")
+    return hull(surface, corners, mass, FRICTION, morph.fixed, "mesh")
 
 
 def _ground_geom(name: str, morph: morphs.Plane | morphs.Terrain) -> GroundGeom:
@@ -338,7 +337,7 @@ def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
     found, unfelt = link_colliders(system.model, [ground.geom for ground in system.grounds], softness)
     if unfelt:
         runtime.logger.warning(
-            f"particles must touch spheres, capsules, boxes, cylinders or planes, got {', '.join(unfelt[:5])}"
+            f"particles must touch spheres, capsules, boxes, cylinders, planes or meshes, got {', '.join(unfelt[:5])}"
             f"{f' and {len(unfelt) - 5} more' if len(unfelt) > 5 else ''}, which they pass through. "
             "Give these bodies such shapes."
         )

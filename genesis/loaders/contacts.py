@@ -58,7 +58,7 @@ def _contact(model: Any, index: int, base: float = 0.0) -> ContactNumbers:
     )
 
 
-def _hull(model: Any, index: int, source: str) -> dict[str, np.ndarray]:
+def _hull(model: Any, index: int, source: str) -> dict[str, Any]:
     """`vertices` and `faces` of the convex hull of a mesh."""
     mesh = model.geom_dataid[index]
     graph = int(model.mesh_graphadr[mesh])

@@ -39,6 +39,7 @@ from genesis.loaders.parts import (
     Quaternion,
     Vector,
 )
+from genesis.meshes.surface import Surface
 
 __all__ = [
     "ACTUATOR_KINDS",
@@ -210,21 +211,21 @@ def primitive(
     return single(geom, mass, shapes.inertia(kind, full, mass), fixed)
 
 
-def hull(
-    vertices: np.ndarray, com: Vector, mass: float, inertia: Sequence[float], friction: float, fixed: bool = False,
-    name: str = "hull",
-) -> RigidModel:  # fmt: skip
-    """A convex shape of one link and one geom; on a free joint unless `fixed` to the world.
+def hull(surface: Surface, corners: np.ndarray, mass: float, friction: float, fixed: bool, name: str) -> RigidModel:
+    """A mesh of one link and one geom, which touches as its convex hull; on a free joint unless `fixed` to the world.
 
     Args:
-        vertices: (n, 3) points that it is spanned by, in the link's frame, m.
-        com: Centre of mass, in the link's frame, m.
+        surface: In the link's frame, m; has the mass, evenly spread.
+        corners: (n, 3) of its hull, m.
         mass: kg.
-        inertia: kg m^2 about the centre of mass: xx, yy, zz, xy, xz, yz.
         friction: Coulomb's coefficient.
     """
-    geom = Geom(name, "hull", 0, com, IDENTITY, ORIGIN, float(friction), vertices=vertices - np.array(com))
-    return single(geom, mass, inertia, fixed)
+    x, y, z = surface.moments[1].tolist()
+    local = Surface(surface.vertices - (x, y, z), surface.faces)
+    geom = Geom(
+        name, "hull", 0, (x, y, z), IDENTITY, ORIGIN, float(friction), vertices=corners - (x, y, z), surface=local
+    )
+    return single(geom, mass, surface.inertia(mass), fixed)
 
 
 def single(geom: Geom, mass: float, inertia: Sequence[float], fixed: bool) -> RigidModel:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from genesis.errors import GenesisValueError
+from genesis.meshes.surface import Surface
 
 FREE, BALL, HINGE, SLIDE = "free", "ball", "hinge", "slide"
 JOINT_KINDS = (FREE, BALL, HINGE, SLIDE)
@@ -128,6 +129,7 @@ class Geom:
         vertices: (n, 3) corners of the convex hull in the geom's frame, m (hull only, else (0, 3)).
         faces: (k, 2) of the hull: (index of a face, index of a corner), the corners of a face together and
             counter-clockwise seen from outside; (0, 2) where MuJoCo's compiler is to find them.
+        surface: in the geom's frame, what particles feel of a mesh that the hull stands for; None: the hull. Not saved.
         contact: what MuJoCo's contact model needs besides.
     """
 
@@ -143,6 +145,7 @@ class Geom:
     vertices: np.ndarray = field(default_factory=lambda: _empty(3))
     contact: ContactNumbers = ContactNumbers()
     faces: np.ndarray = field(default_factory=lambda: _empty(2).astype(np.int64))
+    surface: Surface | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from genesis.meshes.distances import grid_of, nearest_points
 from genesis.meshes.surface import Surface
 from tests.meshes.shapes import CUBE, CUBE_FACES, ELL, ball, prism, write_obj
 from tests.physics.finite import compare
-from tests.physics.worlds import F64, build, everything, fresh, leaf, noise, plain, probe, push
+from tests.physics.worlds import F64, build, everything, fresh, leaf, material, noise, plain, probe, push
 
 pytest.importorskip("trimesh")
 pytestmark = pytest.mark.precision("64")
@@ -174,3 +174,36 @@ def test_exports_have_the_triangles_and_pictures_the_hull(tmp_path):
     seen = np.asarray(camera.render(segmentation=True)[2]).reshape(40, 40)
     metre = 40 / (2 * 2.6 * np.tan(np.radians(6)))  # of the upper face
     assert (seen == 1).sum() == pytest.approx(0.07 * metre**2, rel=0.05)
+
+
+def test_particles_feel_a_rigid_mesh_as_the_shape_that_it_is(tmp_path):
+    """A ball that is fixed, beside one of the analytic shape; and the same ball as a hull of an MJCF file."""
+    vertices, faces = ball(40, 0.2)
+    file = write_obj(tmp_path / "ball.obj", vertices, faces)
+    words = " ".join(f"{x:.9f}" for x in vertices.ravel())
+    (tmp_path / "ball.xml").write_text(
+        f'<mujoco><asset><mesh name="m" vertex="{words}"/></asset><worldbody><body pos="{PLACE[0]} {PLACE[1]} '
+        f'{PLACE[2]}"><geom type="mesh" mesh="m" friction="0.7"/></body></worldbody></mujoco>'
+    )
+    found = []
+    for morph in (
+        gs.morphs.Sphere(pos=PLACE, radius=0.2, fixed=True),
+        gs.morphs.Mesh(file=file, pos=PLACE, fixed=True),
+        gs.morphs.MJCF(file=tmp_path / "ball.xml"),
+    ):
+        scene = gs.Scene(
+            sim_options=gs.options.SimOptions(dt=8e-3, substeps=4, requires_grad=True),
+            mpm_options=gs.options.MPMOptions(grid_density=10, lower_bound=(0,) * 3, upper_bound=(1.6,) * 3),
+        )
+        body = scene.add_entity(gs.morphs.Box(pos=(0.8, 0.8, 0.8), size=(0.15,) * 3), material("neohooken"))
+        scene.add_entity(morph, gs.materials.Rigid(coup_softness=0.03))
+        scene.build()
+        body.set_velocity([0.1, 0.0, -0.6])
+        for _ in range(6):
+            scene.step()
+        found.append(body.get_particles_pos().detach() - torch.as_tensor(body.initial_positions))
+    sphere, mesh, hull = found
+    free = torch.tensor([0.1, 0.0, -0.6], dtype=F64) * 0.048 - torch.tensor([0, 0, 9.81], dtype=F64) * 0.048**2 / 2
+    assert (sphere - free).abs().max() > 0.003  # it is pushed
+    assert (mesh - sphere).abs().max() < 0.02 * sphere.abs().max()
+    assert (hull - sphere).abs().max() < 0.02 * sphere.abs().max()

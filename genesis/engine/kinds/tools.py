@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from genesis import morphs
-from genesis.contact.colliders import Collider, Colliders
-from genesis.contact.shapes import FADE, Shape
+from genesis.contact.colliders import Collider, Colliders, mesh_collider
+from genesis.contact.shapes import Shape
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
@@ -16,21 +16,16 @@ from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
-from genesis.meshes.distances import grid_of
 from genesis.options import ToolOptions
-from genesis.runtime import logger
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
-
-BLURRED = 0.1
-"""Part of its volume by which a mesh may differ from its grid of distances without a warning."""
 
 
 def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
     """A solid or a plane, as matter feels it."""
     match morph:
         case morphs.Mesh():
-            return mesh_collider(morph, material)
+            return mesh_collider(str(morph.file), morph.surface, material.sdf_res, material.coup_softness)
         case morphs.Sphere():
             shape = Shape("sphere", (morph.radius, 0.0, 0.0))
         case morphs.Capsule():
@@ -42,19 +37,6 @@ def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
         case _:
             shape = Shape("plane", (0.0, 0.0, 0.0))
     return Collider(shape, material.coup_softness)
-
-
-def mesh_collider(morph: morphs.Mesh, material: Tool) -> Collider:
-    """A mesh by its grid of distances; a warning says if the grid is too coarse for it."""
-    grid = grid_of(morph.surface, material.sdf_res, FADE * material.coup_softness)
-    ratio = grid.volume() / morph.volume
-    if abs(ratio - 1.0) > BLURRED:
-        logger.warning(
-            f"the distances of a tool must resolve its mesh, got {str(morph.file)!r} on cells of {grid.spacing:.3g} m, "
-            f"on which it has {ratio:.3g} times its volume. Raise Tool.sdf_res, lower coup_softness, or thicken it."
-        )
-    reach = float(np.linalg.norm(morph.surface.vertices, axis=1).max())
-    return Collider(Shape("mesh", (reach, 0.0, 0.0), grid), material.coup_softness)
 
 
 class ToolPart(Part):

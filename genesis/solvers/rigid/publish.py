@@ -15,12 +15,17 @@ import numpy as np
 import torch
 
 from genesis.compiler import layout
-from genesis.contact.colliders import Collider, Exchange
+from genesis.contact.colliders import Collider, Exchange, mesh_collider
 from genesis.contact.shapes import SHAPES, Shape
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import GroundGeom
 from genesis.math import quaternion
+from genesis.meshes.hull import triangles
+from genesis.meshes.surface import Surface
 
+MESH_CELLS, HULL_CELLS = 64, 32
+"""Cells of grids of distances along the longest edge: of whole meshes, and of the hulls of robots' files, which are
+many and have no hollows."""
 WORLD = -1
 """Link of what is fixed to the world: grounds."""
 
@@ -40,7 +45,7 @@ class LinkCollider:
 def link_colliders(
     model: RigidModel, grounds: Sequence[GroundGeom], softness: Sequence[float]
 ) -> tuple[list[LinkCollider], list[str]]:
-    """Shapes that matter can feel, and the names of those that it cannot: hulls, ellipsoids, height fields.
+    """Shapes that matter can feel, and the names of those that it cannot: ellipsoids, height fields.
 
     Args:
         softness: m, of every link and then of every ground.
@@ -51,6 +56,11 @@ def link_colliders(
             continue  # it is only seen
         if geom.kind in SHAPES:
             collider = Collider(Shape(geom.kind, geom.size), softness[geom.link])
+            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
+        elif geom.kind == "hull":
+            whole = geom.surface or Surface(*triangles(geom.vertices))
+            resolution = MESH_CELLS if geom.surface else HULL_CELLS
+            collider = mesh_collider(geom.name, whole, resolution, softness[geom.link])
             found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
         else:
             unfelt.append(f"{geom.kind} {geom.name!r}")

@@ -165,7 +165,7 @@ class RigidSolver(Exchanging):
         return self._view(frames, name, index * self.setup.evaluations)
 
     def _view(self, frames: Frames, name: str, evaluation: int) -> torch.Tensor:
-        """`_rows` of an evaluation."""
+        """(blocks, lanes, numbers) view of an array, of an evaluation if it has frames."""
         mine: RigidFrames = frames.of[self.name]
         key = (name, evaluation % mine.sizes["frames"])
         if key not in mine.views:
