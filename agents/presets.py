@@ -44,6 +44,8 @@ CARTPOLE, PENDULUM = "genesis/CartPoleSwingUp-v0", "genesis/Pendulum-v0"
 HOPPER, WALKER, CHEETAH = "genesis/Hopper-v0", "genesis/Walker2d-v0", "genesis/HalfCheetah-v0"
 ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
 QUADROTOR, SOFT_PUSH, BLOCK_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0", "genesis/BlockPush-v0"
+ROLLING, ROLLING_MINI = "genesis/RollingFlat-v0", "genesis/RollingFlat-mini-v0"
+CRAWLER, CRAWLER_MINI = "genesis/Crawler-v0", "genesis/Crawler-mini-v0"
 MUJOCO_ANT, MUJOCO_REACHER = "genesis-mujoco/Ant-v5", "genesis-mujoco/Reacher-v5"
 ALIKE = {
     "genesis-mujoco/InvertedPendulum-v5": CARTPOLE,
@@ -143,6 +145,13 @@ _NET = {"hidden": (128, 64, 32)}
 _GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
 _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
 _PUSH_RIGID = Preset(64, 2_000_000, _SMALL | {"window": 25})
+_SOFT: dict[str, tuple[int, int, int]] = {
+    ROLLING: (16, 500_000, 300),
+    ROLLING_MINI: (16, 100_000, 150),
+    CRAWLER: (16, 500_000, 150),
+    CRAWLER_MINI: (64, 500_000, 100),
+}
+"""Tasks of dough and muscles to environments, steps and an episode's length. Ours; chosen, not searched."""
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -195,10 +204,16 @@ _TRAJOPT = {
     PENDULUM: Preset(16, 200 * 16 * 200),
     QUADROTOR: Preset(16, 200 * 16 * 300),
     **dict.fromkeys((SOFT_PUSH, BLOCK_PUSH), Preset(16, 200 * 16 * 75)),
+    **{env: Preset(16, 200 * 16 * length) for env, (_, _, length) in _SOFT.items()},
     **dict.fromkeys(_PUBLISHED, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
     **dict.fromkeys(ALIKE.keys() - {MUJOCO_REACHER}, Preset(16, 200 * 16 * 100, {"horizon": 100})),
     MUJOCO_REACHER: Preset(16, 200 * 16 * 50),
 }
+
+
+def _soft(hyper: Mapping[str, Any], more: int = 1) -> dict[str, Preset]:
+    """Presets of the tasks of dough and muscles, with `more` times as many steps."""
+    return {env: Preset(num_envs, more * steps, hyper) for env, (num_envs, steps, _) in _SOFT.items()}
 
 
 def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
@@ -206,15 +221,16 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SHAC,
-    "ahac": _family(_AHAC) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
-    "sapo": _family(_SAPO) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SAPO,
+    "shac": _family(_SHAC) | _soft(_SMALL) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SHAC,
+    "ahac": _family(_AHAC) | _soft(_SMALL) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
+    "sapo": _family(_SAPO) | _soft(_SMALL) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SAPO,
     "ivw": _family(_SHAC)
+    | _soft(_SMALL | _GENTLE)
     | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"window": 25} | _GENTLE), BLOCK_PUSH: _PUSH_RIGID}
     | _MUJOCO_SHAC,
-    "bptt": _BPTT,
-    "ppo": _PPO,
-    "sac": _SAC,
+    "bptt": _BPTT | _soft({"window": 32}),
+    "ppo": _PPO | _soft({"window": 50}, more=4),
+    "sac": _SAC | _soft({}),
     "trajopt-adam": _TRAJOPT,
     "trajopt-cem": {env: replace(preset, num_envs=64) for env, preset in _TRAJOPT.items()},
 }

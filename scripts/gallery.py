@@ -47,6 +47,8 @@ CHEETAH_LANDING = (-0.3, -0.2, 0.4, -0.5, 0.1, 0.3)
 WALKER_STEP = (-0.3, 0.2, 0.1, 0.4, 0.3, 0.2)
 MOMENTS = {
     "genesis/SoftPush-v0": Moment(14, (1.0, 0.0), seed=29, pos=(-0.1, -0.4, 0.36), lookat=(0.03, -0.02, 0.01)),
+    "genesis/RollingFlat-v0": Moment(26, (0.3, -0.25, 0.0), seed=1),
+    "genesis/Crawler-v0": Moment(12, (1.0,) * 4 + (-0.8,) * 4, seed=1),
     "genesis/BlockPush-v0": Moment(12, (0.8, -0.85), seed=0, pos=(-0.08, -0.74, 0.56), lookat=(-0.08, 0.03, 0.02)),
     "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
     "genesis/Ant-v0": Moment(100, policy="ant", pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
@@ -105,11 +107,16 @@ def run(config: GalleryConfig) -> list[Path]:
 def _environments(config: GalleryConfig) -> list[Path]:
     """Each environment in its moment."""
     written = []
-    for env_id in [name for name in envs.ENV_IDS if name.startswith("genesis/")]:  # Gymnasium's robots look the same
+    for env_id in _shown():
         path = config.folder / f"{env_id.split('/')[1].split('-')[0].lower()}.png"
         write_png(path, picture(env_id, MOMENTS.get(env_id, Moment()), config.size), colors=256)
         written.append(path)
     return written
+
+
+def _shown() -> list[str]:
+    """Without Gymnasium's robots and the small versions of tasks, which look the same."""
+    return [name for name in envs.ENV_IDS if name.startswith("genesis/") and "-mini-" not in name]
 
 
 @torch.no_grad()

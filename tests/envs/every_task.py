@@ -12,7 +12,10 @@ def of_gymnasium(env_id: str) -> bool:
     return env_id.startswith("genesis-mujoco/")
 
 
-EVERY_TASK = [
-    pytest.param(env_id, marks=pytest.mark.slow if of_gymnasium(env_id) and env_id not in ALWAYS else ())
-    for env_id in ENV_IDS
-]
+def slow(env_id: str) -> bool:
+    """Whether a task's tests are slow ones: most of Gymnasium's, and those that have a small version."""
+    has_mini = env_id.replace("-v0", "-mini-v0") in ENV_IDS
+    return has_mini or (of_gymnasium(env_id) and env_id not in ALWAYS)
+
+
+EVERY_TASK = [pytest.param(env_id, marks=pytest.mark.slow if slow(env_id) else ()) for env_id in ENV_IDS]

@@ -10,11 +10,13 @@ from genesis.convert import whole
 from genesis.engine.entities.base import Entity
 from genesis.engine.inputs import Array, Environments, numeric
 from genesis.engine.parameters import Constraint, Parameter
+from genesis.engine.stability import check_stable, wave_speed
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor
 from genesis.materials import MPM
+from genesis.options import MPMOptions
 from genesis.solvers.mpm.added import STIFFNESS
-from genesis.solvers.mpm.models.model import lame
+from genesis.solvers.mpm.models.model import Model, lame
 
 ACTIVATION = (-1.0, 1.0)
 """Which activations there are."""
@@ -26,8 +28,12 @@ class Muscles(Entity):
     """Abstract: setters of a body of particles that act on a muscle, and refuse any other body."""
 
     material: Any
+    model: Model
+    numbers: tuple[str, ...]
     n_particles: int
     _begin: int
+    _first: int
+    _options: MPMOptions
 
     @property
     def n_groups(self) -> int:
@@ -47,7 +53,8 @@ class Muscles(Entity):
             envs_idx: Environments to change, indices or a mask; None for all.
 
         Raises:
-            GenesisValueError: Out of range; wrong shape; an entry not finite.
+            GenesisValueError: Out of range; a body that has lengthened so far is too stiff for the scene's substep when
+                its fibres contract; wrong shape; an entry not finite.
             GenesisTypeError: The body is no muscle.
         """
         self._require_muscle("set_actuation")
@@ -124,7 +131,8 @@ class Muscles(Entity):
         return torch.from_numpy(found.astype("int64")).to(self._groups.device)
 
     def _check_lengthening(self, lowest: torch.Tensor, envs: torch.Tensor | None) -> None:
-        """Raise unless the solid bears fibres that are pushed apart with the share `lowest` (K,) of their stiffness."""
+        """Raise unless the solid bears fibres that are pushed apart with the share `lowest` (K,) of their stiffness,
+        and the substep is short enough for what they may do afterwards."""
         numbers = self._values.parameters(("mpm", "material"))[self._first : self._first + len(self.numbers)]
         packed = {
             name: number.pack(torch.float64, torch.device("cpu")).detach()
@@ -139,6 +147,10 @@ class Muscles(Entity):
                 f"{-float((mu / mine[STIFFNESS])[wrong][0]):.4g}, beyond which the solid gives way, "
                 f"got {float(lowest[wrong][0]):.4g}. Use a smaller stiffness, or a larger activation."
             )
+        what = f"{self.name} when it has lengthened with an activation of {float(lowest.amin()):.4g}"
+        remedy = ", a smaller stiffness, or a larger activation"
+        sim = self._values.scene.sim_options
+        check_stable(what, wave_speed(self.model, mine, lowest), mine, sim, self._options, remedy=remedy)
 
 
 def fibre_parameter(entity: Any, n_envs: int) -> Parameter:

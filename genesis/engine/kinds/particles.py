@@ -17,19 +17,16 @@ from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part,
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
+from genesis.engine.stability import check_stable, wave_speed
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
-from genesis.options import MPMOptions, SimOptions
-from genesis.public_engine import notice
-from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
+from genesis.options import MPMOptions
+from genesis.solvers.mpm.added import ADDED, STIFFNESS
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.models.model import COURANT
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
-
-VISCOUS = 4.0
-"""What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
 
 
 def model_of(material: ParticleMaterial) -> Model:
@@ -50,40 +47,6 @@ def model_of(material: ParticleMaterial) -> Model:
             f"got {', '.join(numbers)}. Name the same in both."
         )
     return MODELS[name]
-
-
-def check_stable(
-    what: str, c: torch.Tensor, nu: torch.Tensor, sim: SimOptions, mpm: MPMOptions, courant: float = COURANT
-) -> None:
-    """Raise if a substep is too long for waves of speed `c` (B,) that are damped by a kinematic viscosity `nu` (B,).
-
-    Only told if it is not safe but its Courant number is `courant` at most.
-
-    docs/mpm.md, "Stability".
-    """
-    speed, damping = (c / mpm.dx) ** 2, VISCOUS * nu / mpm.dx**2
-    inverse = (damping + (damping**2 + 4 * COURANT**2 * speed).sqrt()) / (2 * COURANT**2)
-    worst = int(inverse.argmax())
-    limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
-    if sim.substep_dt > limit:
-        if not float(nu[worst]) and sim.substep_dt <= limit * courant / COURANT:
-            notice(
-                f"the substep of {what} should be at most {limit:.3g} s for its stiffness, got {sim.substep_dt:.3g} s, "
-                f"at which compression can make it unstable. Use substeps={math.ceil(sim.dt / limit)} to be safe."
-            )
-            return
-        viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
-        raise GenesisValueError(
-            f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
-            f"{viscous} on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
-            f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s."
-        )
-
-
-def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """m/s, of the fastest waves in a body of these numbers, fibres included."""
-    stiffness = numbers.get(STIFFNESS, torch.zeros_like(numbers["rho"]))
-    return (model.speed(numbers) ** 2 + stiffness / numbers["rho"]).sqrt()
 
 
 def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
@@ -132,9 +95,8 @@ class ParticlePart(Part):
             numbers = iter(fields["mpm", "material"])
             for body, model, names in bodies:
                 mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
-                viscosity = mine.get(VISCOSITY, torch.zeros_like(mine["rho"]))
                 courant = model.courant if STIFFNESS not in mine else COURANT
-                check_stable(body, wave_speed(model, mine), viscosity / mine["rho"], sim, options, courant)
+                check_stable(body, wave_speed(model, mine), mine, sim, options, courant)
 
         return check
 
