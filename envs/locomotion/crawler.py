@@ -36,11 +36,11 @@ class Crawler(DifferentiableVectorEnv):
     The muscles are its four quarters along x, each with a lower and an upper half; their fibres run along x. The ground
     has a friction coefficient of 1. 1,029 particles, 33 grid nodes per metre. The track is 2 m long and ends at a wall.
 
-    Action (8,), in [-1, 1]: activations in units of 0.25, of the lower muscles from the rear to the front, then of the
-    upper ones; negative ones lengthen. The fibres' stiffness is 20 kPa: a free muscle at rest is 0.82 and
-    1.46 times as long as it was at actions of 1 and -1.
+    Action (8,), in [-1, 1]: activations, of the lower muscles from the rear to the front, then of the upper ones;
+    negative ones lengthen. The fibres' stiffness is 5 kPa: a free muscle at rest is 0.82 and 1.46 times as long as it
+    was at actions of 1 and -1. The body has a viscosity of 20 Pa s.
     Observation (56,): of each muscle, in the order of the action, its centre from the body's (10 cm; 3) and its
-    velocity (0.3 m/s; 3); the activations, in units of 0.25.
+    velocity (0.3 m/s; 3); the activations.
     Reward, per step: the centre's velocity along x (body lengths, 30 cm, per second), minus 0.05 times the mean of the
     squared actions.
     Start: within +-2 cm of the origin along x and y, with a velocity within +-5 cm/s along both.

@@ -39,7 +39,8 @@ class RollingFlat(DifferentiableVectorEnv):
 
     Bodies, actions and reward (but for its last term) are those of Rewarped's RollingFlat (Xing et al. 2025): density
     1 kg/m^3, Young's modulus 5 kPa, yield stress 50 Pa, gravity 90 m/s^2, control steps of 2 ms; 2,592 particles, 48
-    grid nodes per metre. The pin has a radius of 3 cm and a straight part of 40 cm, along y at the start.
+    grid nodes per metre. The pin has a radius of 3 cm and a straight part of 40 cm, along y at the start. As it moves
+    along, it rolls: its lowest line stands still. (A pin that does not sweeps the dough into a heap.)
 
     Action (3,), in [-1, 1]: velocity of the pin along x and z (up) in units of 5 m/s (1 cm in a control step), its turn
     about z in units of 26.2 rad/s (3 degrees). It stops 1.5 cm over the table, 10 cm over the block's height, and 25 cm

@@ -64,6 +64,7 @@ def check_stable(
         viscous = f", a kinematic viscosity of {float(nu[worst]):.3g} m^2/s" if float(nu[worst]) > 0 else ""
         raise GenesisValueError(
             f"the substep of {what} must be at most {limit:.3g} s for its stiffness (waves of {float(c[worst]):.3g} m/s"
-            f"{viscous} on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. Use "
-            f"substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s{remedy}."
+            f"{viscous} on a grid of {mpm.dx:.3g} m), got {sim.substep_dt:.3g} s. "
+            f"Use substeps={math.ceil(sim.dt / limit)} or more, or a dt of at most {limit * sim.substeps:.3g} s"
+            f"{remedy}."
         )

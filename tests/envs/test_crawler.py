@@ -36,7 +36,7 @@ def test_a_body_without_activations_rests():
 
 
 def test_a_free_body_is_as_long_as_the_documentation_says():
-    """Without ground and weight: 0.82 and 1.46 times as long as it was, on average over a period of what still rings."""
+    """Without ground and weight: 0.82 and 1.46 times as long as it was, on average over a period of its ringing."""
     env = make(2)
     env.reset(seed=0)
     env.scene.set_gravity((0.0, 0.0, 0.0))
