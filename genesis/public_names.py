@@ -214,6 +214,16 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
         **{name: _SOLID[name] for name in ("visualization", "collision", "batch_fixed_verts")},
         "requires_jac_and_IK": Ignored("get_jacobian and inverse_kinematics are always there", True),
     },
+    "Mesh": {
+        **dict.fromkeys(
+            "decimate decimate_face_num decimate_aggressiveness decompose_object_error_threshold "
+            "decompose_robot_error_threshold coacd_options group_by_material merge_submeshes_for_collision "
+            "file_meshes_are_zup align".split(),
+            Ignored("a mesh is one body, taken as it is"),
+        ),
+        "convexify": Ignored("rigid bodies touch as convex hulls, others as they are"),
+        "recompute_inertia": Ignored("a mesh is of even density", False),
+    },
     "Terrain": {
         "height_field": Refused("Pass heights=vertical_scale * height_field"),
         "horizontal_scale": Spelt("spacing"),

@@ -24,7 +24,7 @@ from tests.engine.rigid_scenes import ELBOW, builder
 PROGRAM = Path(__file__).parents[1] / "scripts" / "peers" / "genesis_calls.py"
 OWNERS = {
     **{name: getattr(gs.options, name) for name in vars(gs.options) if name.endswith("Options")},
-    **{name: getattr(gs.morphs, name) for name in ("SolidMorph", "Plane", "FileMorph", "Terrain")},
+    **{name: getattr(gs.morphs, name) for name in ("SolidMorph", "Plane", "FileMorph", "Mesh", "Terrain")},
     **{name: getattr(gs.materials, name) for name in ("ParticleMaterial", "Tool", "Rigid")},
     **{"Default": gs.surfaces.Default, "Scene": gs.Scene, "Camera": gs.Camera, "Timer": gs.tools.Timer},
     **{"RigidEntity": RigidEntity, "ParticleEntity": ParticleEntity, "SolverView": SolverView, "gs": gs},

@@ -74,7 +74,8 @@ class Steps:
         config = entry.config(**preset.hyper)
         self._length, resets = config.window, []
         env = common.training_env(env_id, preset.num_envs, True, contact=contact)
-        plain = gymnasium.make_vec(env_id, preset.num_envs, **({"contact": contact} if contact else {})).unwrapped
+        options: dict[str, Any] = {"contact": contact} if contact else {}
+        plain = gymnasium.make_vec(env_id, preset.num_envs, **options).unwrapped
         ms = {"numpy": self._numpy(plain)}
         plain.close()
         with torch.no_grad():

@@ -49,9 +49,9 @@ def build(n_envs: int) -> Experiment:
         scene=scene,
         parameters={
             "E": Channel(call=lambda E: block.set_material(E=E), unit="Pa"),
-            "nu": Channel(call=lambda nu: block.set_material(nu=nu), unit="1"),
+            "nu": Channel(call=lambda nu: block.set_material(nu=nu), unit=""),
             "yield_stress": Channel(call=lambda s: block.set_material(von_mises_yield_stress=s), unit="Pa"),
-            "table_friction": Channel(call=table.set_friction, unit="1"),
+            "table_friction": Channel(call=table.set_friction, unit=""),
             "rho": Channel(call=lambda rho: block.set_material(rho=rho), unit="kg/m^3"),
         },
         controls={"ball_velocity": Channel(call=ball.set_velocity, unit="m/s")},

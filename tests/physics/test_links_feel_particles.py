@@ -2,11 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import genesis as gs
+from genesis.contact.shapes import Shape
 from genesis.math.quaternion import normalise, rotate
+from genesis.meshes.distances import grid_of
+from genesis.meshes.surface import Surface
 from tests.physics.finite import compare
 from tests.physics.test_conservation import angular_momentum, momentum
 from tests.physics.test_links_push_particles import MORPHS, arm, particles, scene_of  # noqa: F401  (a fixture)
@@ -172,3 +176,13 @@ def test_a_link_too_light_for_what_it_touches_is_refused(shape, every):
         build(0.999 * limit / volume)
     with pytest.raises(gs.GenesisException, match="more substeps of rigid" if every > 1 else "Use a grid_density"):
         build(0.999 * limit / volume)
+
+
+def test_a_mesh_shows_the_face_of_the_shape_that_it_is():
+    trimesh = pytest.importorskip("trimesh")
+    box = trimesh.creation.box((0.2, 0.1, 0.3))
+    grid = grid_of(Surface(np.array(box.vertices), np.array(box.faces)), 8, 0.1)
+    assert Shape("mesh", (0.2, 0.0, 0.0), grid).face == pytest.approx(
+        max((0.2 * 0.1 * x + 0.1 * 0.3 * y + 0.2 * 0.3 * z) / math.sqrt(x + y + z) for x in (0, 1) for y in (0, 1)
+            for z in (0, 1) if x + y + z)
+    )  # fmt: skip
