@@ -38,10 +38,10 @@ def test_the_last_setter_of_a_rollout(make, what):
     assert all(torch.equal(a, b) for a, b in zip(grads[0], grads[1][:2], strict=True)) and grads[0][0].any()
 
 
-@pytest.mark.precision("32")
+@pytest.mark.precision("64")
 def test_controls_of_a_robot_after_the_last_step(rigid):
     """Also for poses and velocities of links, which are computed from the state, and for outputs of the last step."""
-    scene, robot, _ = rigid(outputs=("link_wrench",), boxes=1)
+    scene, robot, _ = rigid(outputs=("link_wrench",))
     forces, mass = [leaf(3, 11) for _ in range(2)], (1.0 + leaf(4).abs()).detach().requires_grad_()
     robot.control_dofs_force(forces[0])
     scene.step()
