@@ -15,6 +15,7 @@ import numpy as np
 from genesis.checks import assign, boolean, number, record, vector
 from genesis.convert import constants
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.folders import existing_file
 from genesis.math import quaternion
 from genesis.meshes.reading import read_surface
 from genesis.meshes.surface import Surface
@@ -22,9 +23,6 @@ from genesis.public_engine import missing
 
 SHORTEST, LONGEST = 1e-6, 1e6
 """m: of edges, radii and heights. Beyond these masses and inertias leave what 32 bits can hold."""
-ASSETS = "GENESIS_ASSETS"
-"""Environment variable: folders, separated as in PATH, in which files are looked for that do not exist as they are
-given: `assets` of the public engine, whose scripts say "xml/franka_emika_panda/panda.xml"."""
 FARTHEST = 1e9
 """m from the origin, along each axis."""
 
@@ -32,26 +30,6 @@ FARTHEST = 1e9
 def length(what: str, value: Any) -> float:
     """A length of a shape, m."""
     return number(what, value, SHORTEST, LONGEST, closed=True)
-
-
-def existing_file(what: str, file: Any, noun: str) -> str | os.PathLike[str]:
-    """`file` if there is one, else the first of that name in the folders of `ASSETS`.
-
-    Raises:
-        GenesisTypeError: It is no path.
-        GenesisValueError: There is none.
-    """
-    if not isinstance(file, str | os.PathLike) or not os.fspath(file):
-        raise GenesisTypeError(f"{what} must be a path, got {file!r}. Pass the path of a {noun} file.")
-    folders = [Path(folder) for folder in os.environ.get(ASSETS, "").split(os.pathsep) if folder]
-    found = next((place for place in (Path(file), *(folder / file for folder in folders)) if place.is_file()), None)
-    if found is None:
-        looked = f" nor in {', '.join(map(str, folders))}" if folders else ""
-        raise GenesisValueError(
-            f"{what} must be an existing file, got {str(file)!r}, which is not there{looked}. Mend the path, or name "
-            f"the folder that it is in by the environment variable {ASSETS}."
-        )
-    return file if found == Path(file) else found
 
 
 @record

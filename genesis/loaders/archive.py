@@ -1,7 +1,6 @@
 """Robots as .npz files of plain arrays: no pickles, stamped with a version, written atomically."""
 
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.folders import whole_file
 from genesis.loaders import mujoco_archive, validation
 from genesis.loaders.parts import Actuator, Geom, GroundGeom, Joint
 
@@ -38,14 +38,8 @@ def write(model: "RigidModel", path: str | os.PathLike[str]) -> None:
     """Writes `model` to `path`, by way of a temporary file in the same folder."""
     target = Path(path)
     arrays: dict[str, Any] = {"version": np.array(VERSION), "name": np.array(model.name)} | _arrays(model)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(target) as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

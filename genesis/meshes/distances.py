@@ -5,14 +5,13 @@ by plane along each axis, and measures anew to the triangle of the nearest one (
 """
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
-from genesis.folders import cache_folder
+from genesis.folders import cache_folder, whole_file
 from genesis.meshes.surface import Surface
 
 VERSION = 1
@@ -166,7 +165,7 @@ def _near_surface(corners: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, 
     return found % counts.prod(), found // counts.prod()
 
 
-def _fetch(file: os.PathLike[str], shape: tuple[int, ...]) -> np.ndarray | None:
+def _fetch(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     """What a file of the cache holds; None if there is none, or no such array."""
     try:
         values = np.load(file, allow_pickle=False)
@@ -175,13 +174,11 @@ def _fetch(file: os.PathLike[str], shape: tuple[int, ...]) -> np.ndarray | None:
     return values if values.shape == shape and values.dtype == np.float64 and np.isfinite(values).all() else None
 
 
-def _keep(file: os.PathLike[str], values: np.ndarray) -> None:
+def _keep(file: Path, values: np.ndarray) -> None:
     """Store them so that a reader sees all or nothing; a folder that cannot be written is no error."""
-    folder = os.path.dirname(os.fspath(file))
     try:
-        os.makedirs(folder, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".npy", delete=False) as stream:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as stream:
             np.save(stream, values)
-        os.replace(stream.name, file)
     except OSError:
         return

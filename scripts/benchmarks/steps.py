@@ -11,11 +11,9 @@ import gymnasium
 import numpy as np
 import torch
 
-import genesis as gs
 from agents import AGENTS, presets
-from genesis.errors import GenesisKeyError
 from scripts import common
-from scripts.benchmarks import report
+from scripts.benchmarks import of_presets, report
 
 
 @dataclass
@@ -43,16 +41,8 @@ class Steps:
         Raises:
             gs.GenesisException: A name is not known, or the pair has no preset.
         """
-        for env in self.envs:
-            common.check_names(env, self.agent)
-            if presets.find(env, self.agent) is None:
-                known = sorted(presets.PRESETS[self.agent])
-                raise GenesisKeyError(f"envs must have a preset for {self.agent!r}, got {env!r}. Choose among {known}.")
         about = report.machine()
-        gs.init(backend=gs.cpu, precision="32", seed=self.seed, logging_level="error")
-        torch.set_num_threads(1)  # as scripts.train does
-        rows = [self._measure(env) for env in self.envs]
-        gs.destroy()
+        rows = of_presets.measured(self.envs, self.agent, self.seed, self._measure)
         names = list(rows[0]["ms"])
         report.print_table(
             f"processor time of a control step, ms, cheapest of {self.windows} windows; training is {self.agent}'s",

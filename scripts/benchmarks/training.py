@@ -5,13 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import genesis as gs
 from agents import AGENTS, presets
-from genesis.errors import GenesisKeyError
 from scripts import common
-from scripts.benchmarks import report
+from scripts.benchmarks import of_presets, report
 
 _SHARE, _RATE = "time/simulator_share", "time/env_steps_per_second"
 
@@ -41,16 +37,8 @@ class Training:
         Raises:
             gs.GenesisException: A name is not known, or the pair has no preset.
         """
-        for env in self.envs:
-            common.check_names(env, self.agent)
-            if presets.find(env, self.agent) is None:
-                known = sorted(presets.PRESETS[self.agent])
-                raise GenesisKeyError(f"envs must have a preset for {self.agent!r}, got {env!r}. Choose among {known}.")
         about = report.machine()
-        gs.init(backend=gs.cpu, precision="32", seed=self.seed, logging_level="error")
-        torch.set_num_threads(1)  # as scripts.train does
-        rows = [self._measure(env) for env in self.envs]
-        gs.destroy()
+        rows = of_presets.measured(self.envs, self.agent, self.seed, self._measure)
         laps = list(dict.fromkeys(name for row in rows for name in row["laps_ms"]))
         report.print_table(
             f"one update of {self.agent}, ms, medians of {self.updates}; the simulator's is in forward and backward",

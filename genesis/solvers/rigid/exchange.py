@@ -1,6 +1,5 @@
 """What the rigid solver and matter exchange: poses of links' shapes, and what matter does to links in return."""
 
-
 import torch
 
 from genesis.solvers.base import Bodies, Frames
