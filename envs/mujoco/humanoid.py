@@ -9,6 +9,7 @@ from gymnasium.spaces import Box
 
 from envs.mujoco.base import MujocoTask, Terms, mujoco_single_env
 from envs.mujoco.derived import State
+from envs.step_cache import cached_per_step
 
 INCLUDED = {"cinert": 130, "cvel": 78, "qfrc_actuator": 17, "cfrc_ext": 78}
 """What MuJoCo derives, and how many numbers of it are observed."""
@@ -24,7 +25,7 @@ class HumanoidTask(MujocoTask):
     world frame) and angular velocity (rad/s, the torso's frame), the joints' velocities (17, rad/s); of 13 bodies,
     about the centre of mass of all, inertia, mass times arm and mass (130), angular and linear velocity (78); the
     actuators' torques (17, N m); of 13 bodies torque and force of contacts (78, N m, N). Keywords leave parts out, or
-    put the torso's x and y (m) first.
+    put the torso's x and y (m) first. Contacts have no gradient, here and in the reward.
     """
 
     TIMESTEP, EVALUATED = 0.003, True
@@ -43,12 +44,17 @@ class HumanoidTask(MujocoTask):
             "cinert": last.inertias,
             "cvel": last.velocities,
             "qfrc_actuator": self.actuator_torques,
-            "cfrc_ext": last.contact_forces,
+            "cfrc_ext": self.contact_forces,
         }
         first = 2 * self.options["exclude_current_positions_from_observation"]
         parts = [self.observed_qpos()[:, first:], self.dofs_vel()]
         parts += [get().flatten(1) for name, get in derived.items() if self.options[f"include_{name}_in_observation"]]
         return torch.cat(parts, dim=1)
+
+    @cached_per_step
+    def contact_forces(self) -> torch.Tensor:
+        """(B, N, 6). Without gradient: they rise within micrometres, as those of Ant do."""
+        return self.last().contact_forces().detach()
 
     def actuator_torques(self) -> torch.Tensor:
         """(B, 17) by joint, N m."""
@@ -58,7 +64,7 @@ class HumanoidTask(MujocoTask):
 
     def contact_cost(self, name: str) -> torch.Tensor:
         """(B,) of all forces of contacts, by the keywords `name`_cost_weight and `name`_cost_range."""
-        square = self.last().contact_forces().square().sum(dim=(1, 2))
+        square = self.contact_forces().square().sum(dim=(1, 2))
         return (self.options[f"{name}_cost_weight"] * square).clamp(*self.options[f"{name}_cost_range"])
 
     def tendons(self) -> Mapping[str, torch.Tensor]:

@@ -184,7 +184,11 @@ def test_rewards_have_gradients_to_the_actions(env_id):
     assert torch.isfinite(gradient).all() and gradient.abs().amax(dim=(1, 2)).min() > 0
 
 
-WITH_GRADIENT = {"genesis-mujoco/Ant-v5": {"contact_cost_weight": 0.0}}
+WITH_GRADIENT = {
+    "genesis-mujoco/Ant-v5": {"contact_cost_weight": 0.0},
+    "genesis-mujoco/Humanoid-v5": {"contact_cost_weight": 0.0},
+    "genesis-mujoco/HumanoidStandup-v5": {"impact_cost_weight": 0.0},
+}
 """Keywords that leave out a term of the reward without a gradient."""
 
 

@@ -132,7 +132,12 @@ def test_fifty_steps_equal_gymnasiums(name):
         running &= ~ends if env.options.get("terminate_when_unhealthy", True) else True
 
 
-NO_CONTACTS = {"Ant": {"include_cfrc_ext_in_observation": False, "contact_cost_weight": 0.0}}
+UNSEEN = {"include_cfrc_ext_in_observation": False}
+NO_CONTACTS = {
+    "Ant": UNSEEN | {"contact_cost_weight": 0.0},
+    "Humanoid": UNSEEN | {"contact_cost_weight": 0.0},
+    "HumanoidStandup": UNSEEN | {"impact_cost_weight": 0.0},
+}
 """Keywords that leave out forces of contacts, of tasks in which they have no gradient."""
 
 
@@ -257,6 +262,20 @@ def test_centres_of_mass_and_forces_of_contacts_of_ant():
     middle = (centres * mass[:, None]).sum(dim=1, keepdim=True) / mass.sum()
     torch.testing.assert_close(state.tree_centres, middle.expand_as(centres), rtol=0, atol=1e-14)
     assert state.tree_centres.requires_grad and not env.contact_forces().requires_grad
+
+
+@exact
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Humanoid", "HumanoidStandup"])
+def test_forces_of_contacts_of_humanoids_have_no_gradient(name):
+    env = make(name, num_envs=2, differentiable=True)
+    env.reset(seed=0)
+    with torch.no_grad():
+        for _ in range(40):
+            env.step(torch.zeros(2, 17))
+    env.step(torch.zeros(2, 17, dtype=env.dtype, requires_grad=True))
+    assert env.contact_forces().any() and not env.contact_forces().requires_grad and env.qpos().requires_grad
+    torch.testing.assert_close(env.contact_forces(), env.last().contact_forces().detach(), rtol=0, atol=0)
 
 
 def test_a_failed_environment_starts_without_forces():
