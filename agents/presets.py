@@ -123,12 +123,14 @@ _MUJOCO = _BOUND | {"critic_learning_rate": 1e-3, "critic_passes": 8, "target_de
 _MUJOCO_NETS = {"hidden": (128, 64), "critic_hidden": (128, 64)}
 _LONG, _SHORT = {"window": 32, "gamma": 0.995}, {"window": 8}
 """Control steps of Hopper and Walker2d are of 8 ms, those of Ant and HalfCheetah of 50: gradients live for few."""
+_STROKES = {"window": 256, "gamma": 0.9995, "lam": 0.99, "critic_learning_rate": 3e-4}
+"""A stroke of the Swimmer takes a second or more: with windows of 128 steps and gamma 0.99 or 0.998 it stays at 48."""
 _MUJOCO_TASKS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "genesis-mujoco/InvertedPendulum-v5": (64, _steps(60, 64), _SMALL),
-    "genesis-mujoco/InvertedDoublePendulum-v5": (64, _steps(75, 64), _SMALL),
+    "genesis-mujoco/InvertedDoublePendulum-v5": (64, _steps(800, 64, 8), _SMALL | _SHORT),
     MUJOCO_REACHER: (64, _steps(250, 64, 25), _SMALL | {"window": 25}),
     "genesis-mujoco/Pusher-v5": (128, _steps(1250, 128, 8), _MUJOCO_NETS | _SHORT),
-    "genesis-mujoco/Swimmer-v5": (64, _steps(200, 64), _SMALL | {"gamma": 0.998}),
+    "genesis-mujoco/Swimmer-v5": (64, _steps(100, 64, 256), _SMALL | _STROKES),
     "genesis-mujoco/Hopper-v5": (128, _steps(150, 128), _MUJOCO_NETS | _LONG),
     "genesis-mujoco/Walker2d-v5": (128, _steps(200, 128), _MUJOCO_NETS | _LONG),
     "genesis-mujoco/HalfCheetah-v5": (128, _steps(1500, 128, 8), _MUJOCO_NETS | _SHORT),

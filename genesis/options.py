@@ -36,7 +36,8 @@ class SimOptions:
     """Control step, s: what one `scene.step()` advances. Each of its substeps lasts dt / substeps."""
     substeps: int = None  # type: ignore[assignment]  # a number once a scene is built
     """Solver substeps in one control step. Default: 1; as many as make them at most 5 ms long where rigid bodies that
-    are shapes can hit each other, of which no file says how long they are to be."""
+    are shapes can hit each other, of which no file says how long they are to be, and short enough for the stiffness of
+    particles, up to 200."""
     gravity: tuple[float, float, float] = (0.0, 0.0, -9.81)
     """World frame, m/s^2."""
     requires_grad: bool = False

@@ -130,6 +130,9 @@ def checked_step(
 ) -> Step:
     """One step down a differentiable loss; skipped, and its origin reported, where loss or gradient is not finite.
 
+    A loss that nothing learnt has a part in, as where survival is all that is rewarded and nothing is worth it, has a
+    gradient of zero.
+
     Args:
         optimiser: Of the parameters that the loss depends on.
         loss: This process's mean; the gradient is averaged over the processes.
@@ -140,7 +143,8 @@ def checked_step(
     optimiser.clear()
     known = 0 if env is None else len(env.failures())
     if bool(torch.isfinite(loss.detach())):
-        loss.backward()
+        if loss.requires_grad:
+            loss.backward()
     else:
         optimiser.gradient.fill_(math.nan)  # tells the other processes
     step = optimiser.step()

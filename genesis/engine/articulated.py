@@ -248,9 +248,19 @@ def _set_offsets(rigid_system: RigidSystem, sim: SimOptions) -> None:
         body._place(EntityOffsets(q, before["dofs"], link, sim.dt, firsts, numbers, (*at, names), own, posed))
         mocaps += len(body.model.mocap_links)
         q, before = q + body.n_qs, {owner: n + _counts(body)[owner] for owner, n in before.items()}
-    first = rigid_system.parameter_layout["ground_friction"][0]
+    of, first, n_grounds = (
+        owners(rigid_system.options),
+        len(_body_parameters(rigid_system)) * n_bodies,
+        len(rigid_system.grounds),
+    )
+    of_grounds = [name for name in rigid_system.parameter_layout if of[name] == "grounds"]
     for g, ground in enumerate(rigid_system.grounds):
-        ground._place(first + g, len(_body_parameters(rigid_system)) * n_bodies + g)
+        firsts, numbers = {}, {}
+        for k, name in enumerate(of_grounds):
+            begin, shape = rigid_system.parameter_layout[name]
+            short = name.removeprefix("ground_")
+            firsts[short], numbers[short] = begin + g * math.prod(shape[1:]), first + k * n_grounds + g
+        ground._place(firsts, numbers)
 
 
 def _counts(body: RigidEntity) -> dict[str, int]:

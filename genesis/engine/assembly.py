@@ -22,7 +22,14 @@ def with_substeps(entities: Sequence[Entity], sim: SimOptions, options: Mapping[
     """Options that say how many substeps there are: what the kinds ask for, where the scene's do not."""
     if sim.substeps:
         return sim
-    return replace(sim, substeps=max(kind.substeps(entities, options[kind.options_name], sim.dt) for kind in KINDS))
+    needed = max(kind.substeps(entities, options[kind.options_name], sim.dt) for kind in KINDS)
+    multiple = math.lcm(*(kind.divisor(options[kind.options_name]) for kind in KINDS))
+    substeps = math.ceil(needed / multiple) * multiple
+    if substeps > 1:
+        runtime.logger.info(
+            f"SimOptions.substeps is {substeps} here, of {sim.dt / substeps:.3g} s each. Give it to choose."
+        )
+    return replace(sim, substeps=substeps)
 
 
 def assemble(

@@ -6,7 +6,7 @@ expand, select, stack, cat, view), so the same packed tensor serves several back
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,10 @@ import torch
 from genesis import runtime
 from genesis.checks import check_range
 from genesis.engine.inputs import numeric
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.modes import ordinary
 from genesis.grad.tensor import plain_of
-from genesis.loaders.parts import check_solimp, check_solref
+from genesis.loaders.parts import check_solimp, check_solimp_range, check_solref
 
 SLACK = 1e-6
 """Relative rounding that the triangle inequality of principal moments is allowed."""
@@ -207,6 +207,22 @@ class Parameter:
         """The same values, without gradients, in one tensor."""
         values = self.pack(torch.float64, torch.device("cpu")).detach().clone()
         return replace(self, owners=tuple((values, row) for row in range(len(values))))
+
+
+def place_of(numbers: Mapping[str, int], parameter_name: str, owner: str) -> int:
+    """Index of a parameter; GenesisTypeError where the scene's contact model has none of that name."""
+    if parameter_name not in numbers:
+        raise GenesisTypeError(
+            f"{parameter_name} of {owner!r} must be known to the scene's contact model, got that of another. "
+            "Choose the model with RigidOptions(contact=...)."
+        )
+    return numbers[parameter_name]
+
+
+def check_solimp_rows(what: str, value: torch.Tensor) -> None:
+    """Raise unless all rows (..., 5) are within the ranges that have a meaning."""
+    for row in plain_of(value).detach().double().reshape(-1, value.shape[-1]).unique(dim=0).tolist():
+        check_solimp_range(what, row)
 
 
 def material_parameter(

@@ -36,6 +36,13 @@ def wave_speed(model: Model, numbers: Mapping[str, torch.Tensor], lowest: torch.
     return (squared + (2 * mu * (stretch - 1) + SUDDEN * k * (1 - active) * stretch) / numbers["rho"]).sqrt()
 
 
+def longest_substep(c: torch.Tensor, numbers: Mapping[str, torch.Tensor], mpm: MPMOptions) -> torch.Tensor:
+    """(B,) s, that of a body with `numbers` (B,) each and waves of speed `c` (B,) m/s."""
+    nu = numbers.get(VISCOSITY, torch.zeros_like(c)) / numbers["rho"]
+    speed, damping = (c / mpm.dx) ** 2, VISCOUS * nu / mpm.dx**2
+    return 2 * COURANT**2 / (damping + (damping**2 + 4 * COURANT**2 * speed).sqrt())
+
+
 def check_stable(
     what: str,
     c: torch.Tensor,
@@ -49,11 +56,9 @@ def check_stable(
 
     Only told if it is not safe but its Courant number is `courant` at most. The message ends with `remedy`.
     """
-    nu = numbers.get(VISCOSITY, torch.zeros_like(c)) / numbers["rho"]
-    speed, damping = (c / mpm.dx) ** 2, VISCOUS * nu / mpm.dx**2
-    inverse = (damping + (damping**2 + 4 * COURANT**2 * speed).sqrt()) / (2 * COURANT**2)
-    worst = int(inverse.argmax())
-    limit = 1 / float(inverse[worst]) if float(inverse[worst]) > 0 else math.inf
+    longest = longest_substep(c, numbers, mpm)
+    worst = int(longest.argmin())
+    limit, nu = float(longest[worst]), numbers.get(VISCOSITY, torch.zeros_like(c)) / numbers["rho"]
     if sim.substep_dt > limit:
         if not float(nu[worst]) and sim.substep_dt <= limit * courant / COURANT:
             notice(

@@ -200,6 +200,13 @@ def test_a_skipped_step_says_where_it_comes_from(caplog):
     assert not checked_step(optimiser, weight.weight.sum()).skipped
 
 
+def test_a_loss_that_nothing_learnt_has_a_part_in_has_no_gradient():
+    weight = torch.nn.Linear(1, 1, bias=False).to(F64)
+    before = weight.weight.detach().clone()
+    step = checked_step(Optimiser(weight, learning_rate=1.0, betas=(0.7, 0.95), max_grad_norm=1.0), torch.ones(()))
+    assert not step.skipped and step.norm == 0.0 and torch.equal(weight.weight.detach(), before)
+
+
 def test_noise_depends_on_seed_environment_and_step_alone():
     whole = Noise(3, "exploration", F64).normal(10, 6, np.arange(8), 2)
     half = Noise(3, "exploration", F64).normal(10, 6, np.arange(4, 8), 2)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import genesis as gs
+from genesis.engine import assembly
 from genesis.engine.inputs import environments, numeric
 
 
@@ -81,7 +82,7 @@ def test_copies_are_refused(make):
             r"box_0\.E must have shape \(\) or \(3,\), got \(2,\)",
         ),
         (
-            lambda: scene_with((cube(), gs.materials.MPM.Elastic(E=1e9))).build(),
+            lambda: scene_with((cube(), gs.materials.MPM.Elastic(E=1e11))).build(),
             r"substep of box_0 must be at most .*stiffness.*Use substeps=\d+ or more",
         ),
     ],
@@ -101,7 +102,8 @@ def test_two_entities_need_two_names():
 def test_largest_stable_step_of_the_message_is_stable():
     import re
 
-    scene = scene_with((cube(), gs.materials.MPM.Sand(E=1e7)))
+    once = gs.options.SimOptions(substeps=1)
+    scene = scene_with((cube(), gs.materials.MPM.Sand(E=1e7)), sim_options=once)
     with pytest.raises(gs.GenesisException) as caught:
         scene.build()
     substeps = int(re.search(r"substeps=(\d+)", str(caught.value))[1])
@@ -159,3 +161,24 @@ def test_states_that_violate_a_constraint_are_not_taken():
     with pytest.raises(TypeError, match="friction must be a number"):
         tool.set_friction(None)
     assert torch.equal(scene.get_state().pos, state.pos)
+
+
+def chosen(*entities, dt=1e-2, **options):
+    scene = gs.Scene(sim_options=gs.options.SimOptions(dt=dt), **options)
+    for morph, material in entities:
+        scene.add_entity(morph, material)
+    return assembly.with_substeps(scene.entities, scene.sim_options, scene.solver_options).substeps
+
+
+def test_substeps_that_nobody_gave_are_as_many_as_stiffness_needs():
+    soft, stiff = gs.materials.MPM.Elastic(E=1e4), gs.materials.MPM.Elastic(E=torch.tensor([1e4, 1e6]))
+    few = chosen((cube(), soft))
+    many = chosen((cube(), soft), (cube(), stiff))
+    assert 1 < few and abs(many - 10 * few) < 10  # waves are ten times as fast
+    scene = gs.Scene(sim_options=gs.options.SimOptions(dt=1e-2, substeps=1))
+    scene.add_entity(cube(), soft)
+    with pytest.raises(gs.GenesisException, match=f"Use substeps={few} or more"):
+        scene.build()
+    robot = gs.options.RigidOptions(substeps=4)
+    assert chosen((cube(), soft), (gs.morphs.Plane(), None), rigid_options=robot) % 4 == 0
+    assert chosen((cube(), None)) == 1 and chosen((cube(), gs.materials.MPM.Elastic(E=1e11))) == 1

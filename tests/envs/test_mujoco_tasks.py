@@ -278,6 +278,21 @@ def test_forces_of_contacts_of_humanoids_have_no_gradient(name):
     torch.testing.assert_close(env.contact_forces(), env.last().contact_forces().detach(), rtol=0, atol=0)
 
 
+@pytest.mark.slow
+def test_without_a_limit_that_pushes_the_double_pendulum_observes_no_force():
+    """And where one does it has no gradient: learning bounds a part of the difference that it is."""
+    env = make("InvertedDoublePendulum", num_envs=16, differentiable=True)
+    env.reset(seed=0)
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        observation = env.step(actions_of(env, generator))[0]
+        free = env.last().qpos[:, 0].abs() <= env.FREE
+        assert not observation[free, 8].any() and not env.limit_force().requires_grad
+    env.reset(seed=1)
+    env.place(env.rest.expand(16, -1) + torch.tensor([0.999, 0.0, 0.0]), torch.ones(16, 3), torch.arange(16))
+    assert (env.step(torch.ones(16, 1))[0][:, 8] < 0).all()
+
+
 def test_a_failed_environment_starts_without_forces():
     env = make("Ant", num_envs=2)
     env.reset(seed=0)

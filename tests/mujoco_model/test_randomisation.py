@@ -55,11 +55,13 @@ class Knob(NamedTuple):
 
     setter: str
     own: Callable[[mujoco.MjModel], np.ndarray]
-    """(n, …) of a model, in the setter's order."""
+    """(n, …) of a model, in the setter's order; of the ground without n."""
     give: Callable[[mujoco.MjModel, np.ndarray], None]
     """Writes (n, …) into a model."""
     draw: float = 0.3
     """Greatest relative change."""
+    of: str = "robot"
+    """Whose setter it is."""
 
 
 def rows(field, indices, columns=slice(None)):
@@ -78,6 +80,13 @@ def rows(field, indices, columns=slice(None)):
             part[indices(m)] = value
 
     return own, give
+
+
+def floors(field, columns):
+    """The same of the ground, which is one."""
+    return (lambda m: getattr(m, field)[0, columns].copy()), (
+        lambda m, x: getattr(m, field).__setitem__((0, columns), x)
+    )
 
 
 def bodies(m):
@@ -157,6 +166,8 @@ KNOBS = {
                  lambda m, x: m.actuator_gainprm.__setitem__((slice(1, None), slice(0, 3)), x)),
     "bias": Knob("set_actuators_bias", lambda m: m.actuator_biasprm[1:, :3].copy(),
                  lambda m, x: m.actuator_biasprm.__setitem__((slice(1, None), slice(0, 3)), x)),
+    "ground's solref": Knob("set_solref", *floors("geom_solref", [0, 1]), of="floor"),
+    "ground's solimp": Knob("set_solimp", *floors("geom_solimp", range(5)), draw=0.04, of="floor"),
 }  # fmt: skip
 
 
@@ -171,6 +182,7 @@ class Case:
         law = gs.options.MujocoContact(smoothing=0.0)
         self.scene = gs.Scene(sim_options=sim, rigid_options=gs.options.RigidOptions(contact=law))
         self.robot: Any = self.scene.add_entity(gs.morphs.MJCF(file=file_of(text)))
+        self.floor: Any = next(each for each in self.scene.entities if each.name.endswith("floor"))
         self.scene.build(n_envs=B, outputs=("contacts", "link_wrench"))
         self.states = self._standing(np.random.default_rng(seed))
 
@@ -215,7 +227,7 @@ def case():
 
 def set_all(case, values):
     for name, value in values.items():
-        getattr(case.robot, KNOBS[name].setter)(number(value))
+        getattr(getattr(case, KNOBS[name].of), KNOBS[name].setter)(number(value))
 
 
 def drawn(case, name, seed=0):
@@ -262,7 +274,7 @@ def test_gradients_are_differences_of_mujocos_steps(case, name):
     given = number(np.broadcast_to(own, (B, *own.shape)).copy()).requires_grad_()
     weight = np.random.default_rng(3).normal(size=m.nq + m.nv)
     try:
-        getattr(case.robot, KNOBS[name].setter)(given)
+        getattr(getattr(case, KNOBS[name].of), KNOBS[name].setter)(given)
         (slope,) = torch.autograd.grad((case.step() @ number(weight)).sum(), given)
     finally:
         with torch.no_grad():

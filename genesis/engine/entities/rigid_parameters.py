@@ -17,11 +17,11 @@ import torch
 from genesis.checks import boolean, check_range
 from genesis.engine.entities.articulated import ArticulatedBody, Units
 from genesis.engine.inputs import Environments, numeric
+from genesis.engine.parameters import check_solimp_rows, place_of
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
-from genesis.loaders.parts import check_solimp_range
 
 MODEL = ("rigid", "model")
 
@@ -261,18 +261,12 @@ class RigidParameters(ArticulatedBody):
                     "Choose other degrees of freedom with dofs_idx_local."
                 )
         if parameter_name.endswith("solimp"):
-            for row in plain_of(tensor).detach().double().reshape(-1, tensor.shape[-1]).unique(dim=0).tolist():
-                check_solimp_range(old.what, row)
+            check_solimp_rows(old.what, tensor)
         values.set_parameters(MODEL, {place: changed})
 
     def _place_of(self, parameter_name: str) -> int:
         """Index of its `Parameter`."""
-        if parameter_name not in self._offsets.numbers:
-            raise GenesisTypeError(
-                f"{parameter_name} of {self.name!r} must be known to the scene's contact model, got that of another. "
-                "Choose the model with RigidOptions(contact=...)."
-            )
-        return self._offsets.numbers[parameter_name]
+        return place_of(self._offsets.numbers, parameter_name, self.name)
 
     def _get(
         self, parameter_name: str, chosen: Sequence[int], n: int, envs_idx: Environments, item: tuple[int, ...] = ()

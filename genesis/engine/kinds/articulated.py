@@ -101,6 +101,9 @@ class ArticulatedKind(Kind):
             return 1
         return math.ceil(dt / LONGEST_SUBSTEP - 1e-9)
 
+    def divisor(self, options: RigidOptions) -> int:
+        return options.substeps or 1
+
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
         rigid_system = articulated.assemble(entities, build.options, build.sim, build.matter)
         return None if rigid_system is None else ArticulatedPart(rigid_system, build)

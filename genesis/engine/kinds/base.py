@@ -109,6 +109,10 @@ class Kind(ABC):
         """How many substeps a control step of dt s has by default, as far as these entities ask for more than one."""
         return 1
 
+    def divisor(self, options: Any) -> int:
+        """What the number of substeps must be a multiple of."""
+        return 1
+
     @abstractmethod
     def assemble(self, entities: Sequence[Entity], build: Build) -> Part | None:
         """Place the entities of this kind, which may be none, and say what they contribute; None for nothing."""

@@ -17,7 +17,7 @@ from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part,
 from genesis.engine.kinds.tools import must_not_be_fixed
 from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
-from genesis.engine.stability import check_stable, wave_speed
+from genesis.engine.stability import check_stable, longest_substep, wave_speed
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import ParticleMaterial
@@ -27,6 +27,9 @@ from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.models.model import COURANT
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
+
+MOST_BY_DEFAULT = 200
+"""Substeps that are chosen for a stiffness; who wants more must say so."""
 
 
 def model_of(material: ParticleMaterial) -> Model:
@@ -61,16 +64,21 @@ def check_size(entity: ParticleEntity, mpm: MPMOptions) -> None:
         )
 
 
+def numbers_of(entity: ParticleEntity) -> dict[str, torch.Tensor]:
+    """() or (B,) each, float64, by name, as the material says."""
+    material = entity.material
+    return {
+        name: torch.as_tensor(getattr(material, name), dtype=torch.float64).detach().cpu() for name in entity.numbers
+    }
+
+
 class ParticlePart(Part):
     """The bodies of particles of a scene."""
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
-        numbers = [
-            {name: torch.as_tensor(getattr(e.material, name), dtype=torch.float64).detach().cpu() for name in e.numbers}
-            for e in entities
-        ]
+        numbers = [numbers_of(entity) for entity in entities]
         masses = [each["rho"] * e.n_particles * e.particle_volume for e, each in zip(entities, numbers, strict=True)]
         speed = max(float(wave_speed(e.model, each).max()) for e, each in zip(entities, numbers, strict=True))
         density = max(float(each["rho"].max()) for each in numbers)
@@ -138,6 +146,15 @@ class ParticleKind(Kind):
             )
         must_not_be_fixed(morph, material)
         return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
+
+    def substeps(self, entities: Sequence[Entity], options: MPMOptions, dt: float) -> int:
+        needed = 1
+        for entity in of_kind(self, entities):
+            numbers = numbers_of(entity)
+            longest = float(longest_substep(wave_speed(entity.model, numbers), numbers, options).min())
+            if dt < MOST_BY_DEFAULT * longest:  # not where a number is unlawful, which the checks say
+                needed = max(needed, math.ceil(dt / longest))
+        return needed
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ParticlePart | None:
         mine: list[ParticleEntity] = of_kind(self, entities)
