@@ -46,35 +46,18 @@ ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
 QUADROTOR, SOFT_PUSH, BLOCK_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0", "genesis/BlockPush-v0"
 ROLLING, ROLLING_MINI = "genesis/RollingFlat-v0", "genesis/RollingFlat-mini-v0"
 CRAWLER, CRAWLER_MINI = "genesis/Crawler-v0", "genesis/Crawler-mini-v0"
-MUJOCO_ANT, MUJOCO_REACHER = "genesis-mujoco/Ant-v5", "genesis-mujoco/Reacher-v5"
-ALIKE = {
-    "genesis-mujoco/InvertedPendulum-v5": CARTPOLE,
-    "genesis-mujoco/InvertedDoublePendulum-v5": CARTPOLE,
-    MUJOCO_REACHER: PENDULUM,
-    "genesis-mujoco/Pusher-v5": ANT,
-    "genesis-mujoco/Swimmer-v5": CHEETAH,
-    "genesis-mujoco/Hopper-v5": HOPPER,
-    "genesis-mujoco/Walker2d-v5": WALKER,
-    "genesis-mujoco/HalfCheetah-v5": CHEETAH,
-    MUJOCO_ANT: ANT,
-    "genesis-mujoco/Humanoid-v5": HUMANOID,
-    "genesis-mujoco/HumanoidStandup-v5": HUMANOID,
-}
-"""Gymnasium's tasks, and the task of this project whose preset they take over where they have none of their own."""
+G_PENDULUM, G_DOUBLE = "genesis-mujoco/InvertedPendulum-v5", "genesis-mujoco/InvertedDoublePendulum-v5"
+G_REACHER, G_PUSHER = "genesis-mujoco/Reacher-v5", "genesis-mujoco/Pusher-v5"
+G_SWIMMER, G_CHEETAH = "genesis-mujoco/Swimmer-v5", "genesis-mujoco/HalfCheetah-v5"
+G_HOPPER, G_WALKER, G_ANT = "genesis-mujoco/Hopper-v5", "genesis-mujoco/Walker2d-v5", "genesis-mujoco/Ant-v5"
+G_HUMANOID, G_STANDUP = "genesis-mujoco/Humanoid-v5", "genesis-mujoco/HumanoidStandup-v5"
 
 _PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
-_NO_JUMP = ("InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Swimmer", "HalfCheetah")
+_NO_JUMP = (G_PENDULUM, G_DOUBLE, G_REACHER, G_SWIMMER, G_CHEETAH)
 """Of Gymnasium's tasks those in which nothing touches, or contacts begin at zero in the model itself."""
-CONTACT: dict[str, str] = (
-    dict.fromkeys(_PUBLISHED, "reference")
-    | dict.fromkeys((*ALIKE, BLOCK_PUSH), "smoothed")
-    | {f"genesis-mujoco/{name}-v5": "mujoco" for name in _NO_JUMP}
-)
-"""Environment to the contact preset to train with, where it is not the task's default: that of the papers, to which
-their hyper-parameters and returns belong; of Gymnasium's tasks that without jumps (docs/benchmarks.md)."""
-
-_STRICT: dict[str, dict[str, Any]] = {agent: {"window": 16} for agent in ("shac", "sapo", "ivw")}
-"""Agent to what differs from its preset where contact is "strict": stiffer limits let gradients live for less long."""
+_JUMPS = (G_PUSHER, G_HOPPER, G_WALKER, G_ANT, G_HUMANOID, G_STANDUP, BLOCK_PUSH)
+CONTACT: dict[str, str] = {**dict.fromkeys(_NO_JUMP, "mujoco"), **dict.fromkeys(_JUMPS, "smoothed")}
+"""Environment to the contact model to train with, where it has several: that without jumps (docs/benchmarks.md)."""
 
 _BATCHES = {
     CARTPOLE: (64, _steps(700, 64)),  # SHAC: 500 epochs
@@ -126,23 +109,36 @@ _LONG, _SHORT = {"window": 32, "gamma": 0.995}, {"window": 8}
 _STROKES = {"window": 256, "gamma": 0.9995, "lam": 0.99, "critic_learning_rate": 3e-4}
 """A stroke of the Swimmer takes a second or more: with windows of 128 steps and gamma 0.99 or 0.998 it stays at 48."""
 _MUJOCO_TASKS: dict[str, tuple[int, int, dict[str, Any]]] = {
-    "genesis-mujoco/InvertedPendulum-v5": (64, _steps(60, 64), _SMALL),
-    "genesis-mujoco/InvertedDoublePendulum-v5": (64, _steps(800, 64, 8), _SMALL | _SHORT),
-    MUJOCO_REACHER: (64, _steps(250, 64, 25), _SMALL | {"window": 25}),
-    "genesis-mujoco/Pusher-v5": (128, _steps(1250, 128, 8), _MUJOCO_NETS | _SHORT),
-    "genesis-mujoco/Swimmer-v5": (64, _steps(100, 64, 256), _SMALL | _STROKES),
-    "genesis-mujoco/Hopper-v5": (128, _steps(150, 128), _MUJOCO_NETS | _LONG),
-    "genesis-mujoco/Walker2d-v5": (128, _steps(200, 128), _MUJOCO_NETS | _LONG),
-    "genesis-mujoco/HalfCheetah-v5": (128, _steps(1500, 128, 8), _MUJOCO_NETS | _SHORT),
-    MUJOCO_ANT: (128, _steps(1250, 128, 8), _MUJOCO_NETS | _SHORT),
-    "genesis-mujoco/Humanoid-v5": (128, _steps(1250, 128, 16), _LARGE | {"window": 16}),
-    "genesis-mujoco/HumanoidStandup-v5": (128, _steps(1250, 128, 16), _LARGE | {"window": 16}),
+    G_PENDULUM: (64, _steps(60, 64), _SMALL),
+    G_DOUBLE: (64, _steps(800, 64, 8), _SMALL | _SHORT),
+    G_REACHER: (64, _steps(250, 64, 25), _SMALL | {"window": 25}),
+    G_PUSHER: (128, _steps(1250, 128, 8), _MUJOCO_NETS | _SHORT),
+    G_SWIMMER: (64, _steps(100, 64, 256), _SMALL | _STROKES),
+    G_HOPPER: (128, _steps(150, 128), _MUJOCO_NETS | _LONG),
+    G_WALKER: (128, _steps(200, 128), _MUJOCO_NETS | _LONG),
+    G_CHEETAH: (128, _steps(1500, 128, 8), _MUJOCO_NETS | _SHORT),
+    G_ANT: (128, _steps(1250, 128, 8), _MUJOCO_NETS | _SHORT),
+    G_HUMANOID: (128, _steps(1250, 128, 16), _LARGE | {"window": 16}),
+    G_STANDUP: (128, _steps(1250, 128, 16), _LARGE | {"window": 16}),
 }
 """Of SHAC in Gymnasium's tasks: environments, steps and what is beside `_MUJOCO`. Measured in Hopper, Walker2d and
 HalfCheetah (docs/decisions.md, 46) and in Ant (docs/benchmarks.md), in the others not at all."""
 _MUJOCO_SHAC = {env: Preset(n, steps, _MUJOCO | hyper) for env, (n, steps, hyper) in _MUJOCO_TASKS.items()}
 _MUJOCO_SAPO = {env: Preset(n, steps, _BOUND | hyper) for env, (n, steps, hyper) in _MUJOCO_TASKS.items()}
 """The same batches, windows and nets; not measured."""
+
+
+def _adaptive(hyper: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for AHAC, whose windows begin at SHAC's, may double, and may shrink to a quarter."""
+    window, rest = hyper.get("window", 32), {name: value for name, value in hyper.items() if name != "window"}
+    return rest | {"first_window": window, "min_window": max(4, window // 4), "max_window": 2 * window}
+
+
+_MUJOCO_AHAC = {
+    env: Preset(n, steps, _BOUND | {"critic_learning_rate": 1e-3} | _adaptive(hyper))
+    for env, (n, steps, hyper) in _MUJOCO_TASKS.items()
+}
+"""AHAC measures how the adjoint grows; MuJoCo's model has no stiffness for `contact_limit`. Not measured."""
 _NET = {"hidden": (128, 64, 32)}
 _GENTLE = {"actor_learning_rate": 1e-3, "critic_learning_rate": 5e-4}
 _PUSH = Preset(16, 80_000, _SMALL | {"window": 25})
@@ -165,6 +161,19 @@ _BPTT = {
     QUADROTOR: Preset(64, _steps(500, 64, 50), {"window": 50, "learning_rate": 2e-3}),
     SOFT_PUSH: Preset(16, 80_000),
     BLOCK_PUSH: Preset(64, 2_000_000),
+    **dict.fromkeys((G_PENDULUM, G_DOUBLE), Preset(64, _steps(500, 64), {"window": 64})),
+    G_REACHER: Preset(64, _steps(300, 64, 50), {"window": 50}),
+    **dict.fromkeys(
+        (G_HOPPER, G_WALKER), Preset(64, _steps(500, 64, 128), {"window": 128, "learning_rate": 2e-3} | _NET)
+    ),
+    **dict.fromkeys(
+        (G_PUSHER, G_SWIMMER, G_CHEETAH, G_ANT),
+        Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3} | _NET),
+    ),
+    **dict.fromkeys(
+        (G_HUMANOID, G_STANDUP),
+        Preset(64, _steps(2000, 64), {"window": 32, "learning_rate": 2e-3, "hidden": (256, 128)}),
+    ),
 }
 _PPO = {
     CARTPOLE: Preset(64, 1_000_000, {"window": 60, "minibatches": 8, "initial_log_std": -0.5, "target_kl": 0.01}),
@@ -178,6 +187,19 @@ _PPO = {
     SOFT_PUSH: Preset(16, 400_000, {"window": 75}),
     BLOCK_PUSH: Preset(64, 4_000_000, {"window": 75}),
 }
+_BATCH = {"window": 64, "minibatches": 8, "initial_log_std": -0.5}
+"""With 128 environments 8,192 steps an update."""
+_PPO |= {
+    G_PENDULUM: Preset(32, 500_000, _BATCH),
+    G_DOUBLE: Preset(32, 2_000_000, _BATCH),
+    G_REACHER: Preset(64, 3_000_000, _BATCH | {"window": 50}),
+    G_PUSHER: Preset(128, 8_000_000, _BATCH | {"window": 50, "hidden": (128, 64)}),
+    G_SWIMMER: Preset(64, 4_000_000, _BATCH | {"gamma": 0.9995, "lam": 0.99}),
+    **dict.fromkeys((G_HOPPER, G_WALKER), Preset(128, 10_000_000, _BATCH | {"hidden": (128, 64)})),
+    **dict.fromkeys((G_CHEETAH, G_ANT), Preset(128, 20_000_000, _BATCH | {"hidden": (128, 64)})),
+    **dict.fromkeys((G_HUMANOID, G_STANDUP), Preset(128, 30_000_000, _BATCH | {"hidden": (256, 128)})),
+}
+"""Of Gymnasium's tasks: ours; chosen, not searched."""
 _SAC = {
     CARTPOLE: Preset(
         16,
@@ -201,6 +223,19 @@ _SAC = {
     SOFT_PUSH: Preset(16, 200_000),
     BLOCK_PUSH: Preset(64, 1_000_000),
 }
+_OFTEN = {"window": 2, "gradient_steps": 16, "batch_size": 256, "learning_rate": 3e-4, "alpha_learning_rate": 1e-3}
+"""With 16 environments an update for every two steps: far more often than in the published configurations for GPUs."""
+_OFTEN_SMALL = _OFTEN | {"hidden": (64, 64), "learning_rate": 1e-3, "warmup_steps": 2048}
+_OFTEN_LARGE = _OFTEN | {"hidden": (256, 256), "warmup_steps": 10_000}
+_SAC |= {
+    G_PENDULUM: Preset(16, 100_000, _OFTEN_SMALL),
+    G_DOUBLE: Preset(16, 200_000, _OFTEN_SMALL),
+    G_REACHER: Preset(16, 300_000, _OFTEN_SMALL),
+    G_SWIMMER: Preset(16, 1_000_000, _OFTEN_SMALL | {"gamma": 0.9995}),
+    **dict.fromkeys((G_PUSHER, G_HOPPER, G_WALKER, G_CHEETAH, G_ANT), Preset(16, 1_000_000, _OFTEN_LARGE)),
+    **dict.fromkeys((G_HUMANOID, G_STANDUP), Preset(16, 2_000_000, _OFTEN_LARGE | {"memory_megabytes": 256})),
+}
+"""Of Gymnasium's tasks: steps of the field's comparisons; ours, chosen, not searched."""
 _TRAJOPT = {
     CARTPOLE: Preset(16, 200 * 16 * 240),  # 200 iterations of Adam
     PENDULUM: Preset(16, 200 * 16 * 200),
@@ -208,8 +243,8 @@ _TRAJOPT = {
     **dict.fromkeys((SOFT_PUSH, BLOCK_PUSH), Preset(16, 200 * 16 * 75)),
     **{env: Preset(16, 200 * 16 * length) for env, (_, _, length) in _SOFT.items()},
     **dict.fromkeys(_PUBLISHED, Preset(16, 200 * 16 * 100, {"horizon": 100})),  # a tenth of an episode
-    **dict.fromkeys(ALIKE.keys() - {MUJOCO_REACHER}, Preset(16, 200 * 16 * 100, {"horizon": 100})),
-    MUJOCO_REACHER: Preset(16, 200 * 16 * 50),
+    **dict.fromkeys(_MUJOCO_TASKS, Preset(16, 200 * 16 * 100, {"horizon": 100})),
+    G_REACHER: Preset(16, 200 * 16 * 50),
 }
 
 
@@ -224,7 +259,11 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "shac": _family(_SHAC) | _soft(_SMALL) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SHAC,
-    "ahac": _family(_AHAC) | _soft(_SMALL) | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})},
+    "ahac": _family(_AHAC)
+    | _soft(_SMALL)
+    | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})}
+    | {BLOCK_PUSH: replace(_PUSH_RIGID, hyper=_adaptive(_PUSH_RIGID.hyper))}
+    | _MUJOCO_AHAC,
     "sapo": _family(_SAPO) | _soft(_SMALL) | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SAPO,
     "ivw": _family(_SHAC)
     | _soft(_SMALL | _GENTLE)
@@ -238,20 +277,10 @@ PRESETS: dict[str, dict[str, Preset]] = {
 }
 """Agent to environment to preset."""
 
-WITHOUT_CONTACTS = {("ahac", env) for env in (*ALIKE, BLOCK_PUSH)}
-"""Agents that measure contacts, in tasks whose contact model does not give them: they have no preset."""
-for _agent, _table in PRESETS.items():
-    for _env, _other in ALIKE.items():
-        if (_agent, _env) not in WITHOUT_CONTACTS:
-            _table.setdefault(_env, _table[_other])  # measured in that other task alone
 
-
-def find(env: str, agent: str, contact: str | None = None) -> Preset | None:
-    """The preset of an agent in an environment, if there is one; `contact` is the environment's, if it has any."""
-    preset = PRESETS.get(agent, {}).get(env)
-    if preset is None or contact != "strict" or env not in CONTACT:
-        return preset
-    return replace(preset, hyper={**preset.hyper, **_STRICT.get(agent, {})})
+def find(env: str, agent: str) -> Preset | None:
+    """The preset of an agent in an environment, if there is one."""
+    return PRESETS.get(agent, {}).get(env)
 
 
 def missing(env: str, agent: str) -> GenesisKeyError:

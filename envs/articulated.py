@@ -19,7 +19,7 @@ class ArticulatedTask(DifferentiableVectorEnv):
     """
 
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]]
-    """Models of contact and joint limits by the name under which a task offers them."""
+    """Models of contact and joint limits by the name under which a task offers them, where it offers several."""
     WORLD: ClassVar[str | None] = None
     """Name of the robot that comes with genesis and whose file is all of the task's world, if there is one: MuJoCo can
     step it."""

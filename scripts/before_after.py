@@ -53,7 +53,7 @@ def strip_pictures(
         seed: Of the episode.
     """
     saved = checkpoint.load(strip.checkpoint)
-    env = common.render_env(saved["env"], 1, saved["contact"], size=size)
+    env = common.render_env(saved["env"], 1, common.contact_of(saved["env"], saved, None), size=size)
     agent = common.restored_agent(saved, env) if trained else _beginner(saved, env)
     observation, _ = env.reset(seed=seed)
     start = float(env.qpos()[0, 0])

@@ -1,9 +1,10 @@
 """What the scripts share: environments and agents by name, command lines that fail in one sentence."""
 
+import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def check_names(env: str, agent: str) -> None:
 
 
 def own_contact(env: str) -> str | None:
-    """The contact preset that a task has unless told otherwise; None where it has one contact model."""
+    """The contact model, by its name, that a task has unless told otherwise; None where it has one."""
     contact = inspect.signature(_task(env)).parameters.get("contact")
     return None if contact is None else contact.default
 
@@ -50,6 +51,11 @@ def _task(env: str) -> Any:
     return load_env_creator(str(gymnasium.spec(env).vector_entry_point))
 
 
+def walks(env: str) -> bool:
+    """Whether a robot of ours stands on the ground there, in compliant contact, which can be measured."""
+    return getattr(_task(env), "FRICTION", None) is not None
+
+
 def of_gymnasium(env: str) -> bool:
     """Whether this is a task of Gymnasium's on MuJoCo's contact model."""
     task = _task(env)
@@ -57,7 +63,7 @@ def of_gymnasium(env: str) -> bool:
 
 
 def contact_of(env: str, saved: dict[str, Any] | None, given: str | None) -> str | None:
-    """The contact preset in which a policy is to act: the given one, or its training's, or the task's own.
+    """The contact model in which a policy is to act: the given one, or its training's, or the task's own.
 
     Args:
         env: Environment id.
@@ -68,11 +74,59 @@ def contact_of(env: str, saved: dict[str, Any] | None, given: str | None) -> str
         Its name; None where the task has one contact model.
 
     Raises:
-        GenesisValueError: One was given and the task has none.
+        GenesisValueError: One was given and the task has one only; or none was, and that of the training is no more.
     """
     if given is not None:
         _check_has_contacts(env, given)
-    return given or (saved or {}).get("contact") or own_contact(env)
+        return given
+    own = own_contact(env)
+    if saved is None or saved["env"] != env:
+        return own
+    check_contact_record(saved)
+    return own and (saved.get("contact") or own)
+
+
+def contact_record(env: str, contact: str | None) -> dict[str, Any] | None:
+    """What a checkpoint says of its training's contact model, by all of its options; None of tasks without robots.
+
+    Args:
+        env: Environment id.
+        contact: The model's name, where the task has several; None: the task's own.
+    """
+    task, own = _task(env), own_contact(env)
+    options = getattr(task, "CONTACT", None) if own is None else getattr(task, "CONTACTS", {}).get(contact or own)
+    if options is None:
+        return None
+    return {"model": type(options.contact).__name__, **dataclasses.asdict(options)}
+
+
+def check_contact_record(saved: dict[str, Any]) -> None:
+    """Raises GenesisValueError unless the contact model of a checkpoint's training is what the task has under its name.
+
+    One that has no record is let pass where it has a name that the task still offers.
+    """
+    env, name, record = saved["env"], saved.get("contact"), saved.get("contact_model")
+    present = contact_record(env, name)
+    if record is None:
+        what = None if present is None or own_contact(env) else f"no record of one (contact {name!r})"
+    else:
+        before, now = (dict(_flat(each or {})) for each in (record, present))
+        changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        what = ", ".join(f"{name} {before.get(name)!r} instead of {now.get(name)!r}" for name in changed)
+    if what:
+        raise GenesisValueError(
+            f"The checkpoint must be of the contact model that {env} has, got {what}. Use the version that wrote it, "
+            f"{saved['genesis_version']}, or train anew."
+        )
+
+
+def _flat(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Options by name, without those that say nothing: one that is new changes no model that does not use it."""
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        elif value not in (None, False):
+            yield name, value
 
 
 def training_env(
@@ -90,16 +144,16 @@ def training_env(
         num_envs: Environments in the batch.
         differentiable: Whether gradients are kept.
         first_env_index: Global index of the first one, where a batch is split over processes.
-        contact: Name of the task's contact preset; None: its default.
+        contact: Name of one of the task's contact models; None: its default.
         step_outputs: What the scene must measure during steps; see `agents.Agent.step_outputs`.
 
     Raises:
         GenesisValueError: Nothing can be measured there.
     """
-    if step_outputs and getattr(_task(env), "FRICTION", None) is None:
+    if step_outputs and not walks(env):
         raise GenesisValueError(
-            f"env must be of a robot on the ground, for the agent asks for its {', '.join(step_outputs)}, got {env}. "
-            "Leave out the hyper-parameter that does."
+            "env must be of a robot on the ground of genesis/..., for the agent asks for its "
+            f"{', '.join(step_outputs)}, got {env}. Leave out the hyper-parameter that does."
         )
     return _make(env, num_envs, differentiable, first_env_index, contact, step_outputs=step_outputs)
 
@@ -121,7 +175,7 @@ def render_env(
     Args:
         env: Environment id.
         num_envs: Environments in the batch.
-        contact: Name of the task's contact preset; None: its default.
+        contact: Name of one of the task's contact models; None: its default.
         differentiable: Whether gradients are kept.
         size: Width and height of a picture, pixels.
     """

@@ -42,7 +42,7 @@ class EvaluateConfig:
         tyro.conf.arg(help=f"Refuse a checkpoint of another agent; None: take any. One of {common.AGENT_NAMES}."),
     ] = None
     contact: str | None = None
-    """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
+    """Contact model, where a task has several: "mujoco" or "smoothed"; None: that of the training."""
     backend: str = "cpu"
     """Where the simulator runs: "cpu", "cuda" or "gpu" (CUDA where there is one)."""
     engine: Literal["genesis", "gymnasium", "mujoco"] = "genesis"
@@ -56,7 +56,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """Loads and evaluates.
 
     Returns:
-        checkpoint, env, agent, contact (the preset; None where the task has one model), trained_steps, seed, and under
+        checkpoint, env, agent, contact (the model's name; None where the task has one), trained_steps, seed, and under
         deterministic and stochastic the statistics of `agents.core.evaluation.evaluate`. With the engine "gymnasium"
         in their place what `scripts.gymnasium_world.comparison` says, with "mujoco" in place of stochastic the same
         statistics there, under mujoco.

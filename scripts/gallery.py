@@ -43,6 +43,8 @@ class Moment:
 HUMANOID_LEAP = (
     -0.2, -0.2, 0.3, -0.4, 0.1, 0.2, -0.3, -0.4, -0.2, 0.2, 0.1, -0.3, -0.1, 0.2, -0.1, 0.1, 0.5, 0.2, -0.1, -0.3, -0.2,
 )  # fmt: skip
+ANT_STEP = (0.5, -0.4, -0.4, 0.5, -0.5, 0.3, 0.4, -0.2)
+HOPPER_CROUCH = (-0.3, -0.3, 0.2)
 CHEETAH_LANDING = (-0.3, -0.2, 0.4, -0.5, 0.1, 0.3)
 WALKER_STEP = (-0.3, 0.2, 0.1, 0.4, 0.3, 0.2)
 MOMENTS = {
@@ -51,11 +53,11 @@ MOMENTS = {
     "genesis/Crawler-v0": Moment(12, (1.0,) * 4 + (-0.8,) * 4, seed=1),
     "genesis/BlockPush-v0": Moment(12, (0.8, -0.85), seed=0, pos=(-0.08, -0.74, 0.56), lookat=(-0.08, 0.03, 0.02)),
     "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
-    "genesis/Ant-v0": Moment(100, policy="ant", pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
+    "genesis/Ant-v0": Moment(9, ANT_STEP, pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
     "genesis/Humanoid-v0": Moment(6, HUMANOID_LEAP, pos=(1.8, -3.0, 0.6), lookat=(0.0, 0.0, -0.05)),
     "genesis/HalfCheetah-v0": Moment(6, CHEETAH_LANDING, pos=(0.9, -2.8, 0.8), lookat=(0.05, 0.0, 0.0)),
     "genesis/Walker2d-v0": Moment(44, WALKER_STEP, pos=(1.3, -3.2, 0.6), lookat=(0.1, 0.0, -0.1)),
-    "genesis/Hopper-v0": Moment(45, policy="hopper", pos=(0.8, -3.2, 0.7), lookat=(-0.1, 0.0, 0.0)),
+    "genesis/Hopper-v0": Moment(20, HOPPER_CROUCH, pos=(0.8, -3.2, 0.7), lookat=(-0.1, 0.0, 0.0)),
     "genesis/CartPoleSwingUp-v0": Moment(66, policy="cartpole", pos=(1.5, -3.6, 1.3), lookat=(0.1, 0.0, 0.1)),
     "genesis/Pendulum-v0": Moment(3, 1.0, seed=29, pos=(1.0, -2.5, 1.9), lookat=(0.4, 0.0, 0.15)),
 }
@@ -63,6 +65,7 @@ MOMENTS = {
 STRIPS = {
     "ant": Strip(DOCS / "checkpoints" / "ant.pt", (0.0, 0.8, 1.5, 2.2, 3.0), forward=True),
     "hopper": Strip(DOCS / "checkpoints" / "hopper.pt", (0.0, 0.5, 0.8, 1.0, 1.7), forward=True),
+    "halfcheetah": Strip(DOCS / "checkpoints" / "halfcheetah.pt", (0.0, 0.5, 1.0, 1.5, 2.0), forward=True),
     "cartpole": Strip(DOCS / "checkpoints" / "cartpole.pt", (0.0, 0.5, 1.0, 1.4, 3.9), forward=False),
 }
 """Name of the pictures to what they show; of the first there is a video too."""

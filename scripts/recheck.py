@@ -43,7 +43,7 @@ class RecheckConfig:
     seed: int = 1
     """Seed of the episodes."""
     contact: str | None = None
-    """Contact preset of a robot task, "strict" or, softer, "reference"; None: that of the training."""
+    """Contact model, where a task has several: "mujoco" or "smoothed"; None: that of the training."""
     mujoco: bool = True
     """Also play in MuJoCo (extra `mjcf`), with the first multiple's substeps."""
     backend: str = "cpu"
@@ -103,7 +103,7 @@ def run(config: RecheckConfig) -> dict[str, Any]:
     size, steps = 0.0, 0
     for multiple in config.multiples:
         gs.logger.info("playing at %dx the substeps.", multiple)
-        env = _make(saved["env"], config.episodes, contact, multiple)
+        env = _make(saved["env"], config.episodes, multiple)
         agent = common.restored_agent(saved, env)
         rows.append(_row(f"{multiple}x", env, GenesisWorld(env), agent, config.seed, rows))
         if multiple == config.multiples[0] and config.mujoco:
@@ -128,7 +128,7 @@ def table(result: dict[str, Any]) -> str:
     if "kept" in result:
         return _in_gymnasium(result)
     lines = [
-        f"{result['env']}, {result['agent']}, contact {result['contact']!r}, {result['trained_steps']} steps trained",
+        f"{result['env']}, {result['agent']}, {result['trained_steps']} steps trained",
         f"{'':<8} {'substeps':>8} {'return':>18} {'change':>8} {'length':>7} {'limits':>9} "
         f"{'penetration':>17} {'pulling':>8}",
     ]
@@ -204,7 +204,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _make(env: str, num_envs: int, contact: str | None, multiple: int) -> Any:
+def _make(env: str, num_envs: int, multiple: int) -> Any:
     """The task with a multiple of its own substeps, measuring contacts if it has a ground."""
     vector_entry_point = gymnasium.spec(env).vector_entry_point
     task = load_env_creator(str(vector_entry_point))
@@ -219,7 +219,6 @@ def _make(env: str, num_envs: int, contact: str | None, multiple: int) -> Any:
         output="torch",
         autoreset_mode="SameStep",
         first_env_index=FRESH_ENV_INDEX,
-        contact=contact,
         substeps=multiple * task.SUBSTEPS,
         step_outputs=() if task.FRICTION is None else ("contacts",),
     ).unwrapped

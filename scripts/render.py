@@ -40,7 +40,7 @@ class RenderConfig:
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     contact: str | None = None
-    """Contact preset of a robot task, "strict" or, softer, "reference"; None: the checkpoint's, or the task's own."""
+    """Contact model, where a task has several: "mujoco" or "smoothed"; None: the checkpoint's, or the task's own."""
     seconds: float = 10.0
     """Length of the video, s of simulated time; it is shown in real time. Of geometry: the moment; 0 is the start."""
     fps: float | None = None

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from agents import presets
 from genesis.errors import GenesisValueError
+from scripts import common
 
 RESAMPLES = 10_000
 MINUTES = (0.5, 1, 2, 5, 10, 15, 25)
@@ -135,6 +135,13 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
         "pulls. MuJoCo has contact and limits of its own; its *control* is how far both engines differ after the",
         "same actions without contact (bar 20 %). Where it failed, the change in MuJoCo is in parentheses: it says",
         "nothing about the policy.",
+        "",
+        "Gymnasium's tasks (`genesis-mujoco/...`): *in Gymnasium* is the same policy in Gymnasium's own environment,",
+        "over as many episodes, and *kept there* the part of *final* that this is; *final* is on MuJoCo's own contact",
+        "model, whatever the training's.",
+        "",
+        "Commands are those of their commits. `--contact` is no option of `genesis/...-v0` any more: what these",
+        "runs were given is what the tasks have now. Leave it out.",
     ]
     for env, contact in sorted({(record["env"], record["contact"] or "") for record in records}):
         chosen = [r for r in records if r["env"] == env and (r["contact"] or "") == contact]
@@ -163,6 +170,9 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
                 lambda rs: NONE if rs is by_agent[REFERENCE] else difference(_finals(rs), others),
             )
         )
+    if common.of_gymnasium(records[0]["env"]):
+        lines.append(row("in Gymnasium", lambda rs: summary(_there(rs, "return_mean"))))
+        lines.append(row("kept there, %", lambda rs: summary([100 * part for part in _there(rs, "kept")])))
     for name in thresholds:
         lines.append(row(f"to {name}", lambda rs, name=name: _times(rs, name)))
     for share in SHARES:
@@ -175,7 +185,7 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
     lines.append(row("seeds", lambda rs: ", ".join(str(seed) for seed in sorted(r["seed"] for r in rs))))
     lines.append(row("missing seeds", lambda rs: _missing(rs, expected_seeds)))
     rechecked = any("recheck" in record for record in records)
-    if rechecked or records[0]["env"] in presets.CONTACT:
+    if rechecked or common.walks(records[0]["env"]):
         lines.append(row("re-checked seeds", lambda rs: _physics(rs, lambda r: str(r["seed"]), "not re-checked")))
     if rechecked:
         for name, cell in PHYSICS.items():
@@ -197,6 +207,11 @@ def _machine(record: Record) -> str:
 
 def _finals(records: list[Record]) -> list[float]:
     return [record["final"]["return_mean"] for record in records if record["final"]]
+
+
+def _there(records: list[Record], name: str) -> list[float]:
+    """What a run's score in Gymnasium says, where there is one."""
+    return [record["in_gymnasium"][name] for record in records if record.get("in_gymnasium")]
 
 
 def _physics(records: list[Record], cell: Callable[[Record], str], none: str = NONE) -> str:

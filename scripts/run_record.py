@@ -21,6 +21,17 @@ THRESHOLDS: dict[str, dict[str, float]] = {
     "genesis/CartPoleSwingUp-v0": {"SHAC's plateau": -500.0},
     "genesis/Hopper-v0": {"SHAC": 4800.0, "AHAC": 5200.0},
     "genesis/Ant-v0": {"5,000": 5000.0, "7,500": 7500.0, "8,500": 8500.0},
+    "genesis-mujoco/InvertedPendulum-v5": {"950": 950.0},  # Gymnasium's own threshold, as in those marked G
+    "genesis-mujoco/InvertedDoublePendulum-v5": {"9,100": 9100.0},  # G
+    "genesis-mujoco/Reacher-v5": {"-3.75": -3.75},  # G
+    "genesis-mujoco/Pusher-v5": {"-30": -30.0},
+    "genesis-mujoco/Swimmer-v5": {"360": 360.0},  # G
+    "genesis-mujoco/Hopper-v5": {"3,300": 3300.0, "3,500": 3500.0},
+    "genesis-mujoco/Walker2d-v5": {"4,500": 4500.0},
+    "genesis-mujoco/HalfCheetah-v5": {"6,000": 6000.0, "12,000": 12000.0},
+    "genesis-mujoco/Ant-v5": {"5,000": 5000.0, "7,000": 7000.0},
+    "genesis-mujoco/Humanoid-v5": {"5,000": 5000.0},
+    "genesis-mujoco/HumanoidStandup-v5": {"100,000": 100000.0},
 }
 """Environment to the returns whose times are noted, by name."""
 
@@ -34,7 +45,8 @@ def read(run: Path) -> dict[str, Any]:
     Returns:
         steps, updates, training_seconds, compile_seconds; curve: steps, seconds and mean return of the episodes that
         ended, thinned to at most `CURVE_POINTS`; evaluations: the same of the deterministic policy underway; final: its
-        statistics after training, on fresh episodes (None if there was no evaluation); time_to: for each of the
+        statistics after training, on fresh episodes (None if there was no evaluation); in_gymnasium: those in
+        Gymnasium's own environment, and the part kept (None where the run has none); time_to: for each of the
         environment's `THRESHOLDS` steps and seconds, None if it was not reached.
 
     Raises:
@@ -56,6 +68,7 @@ def read(run: Path) -> dict[str, Any]:
         "curve": _thinned(curve),
         "evaluations": _thinned(evaluations),
         "final": result["trained"],
+        "in_gymnasium": result.get("in_gymnasium"),
         "time_to": {name: time_to(curve, evaluations, value) for name, value in thresholds.items()},
     }
 

@@ -12,6 +12,8 @@ from genesis.errors import GenesisValueError
 from scripts import common
 
 FOR_RESUMING = "processes"
+MOMENTS = ("first_moment", "second_moment")
+"""Of optimisers, as large as the nets each."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class ShrinkConfig:
 
 
 def run(config: ShrinkConfig) -> dict[str, Any]:
-    """Reads, drops the states of environments and random streams, which only resuming needs, and writes.
+    """Reads, drops what only resuming needs (environments, random streams, moments of optimisers), and writes.
 
     Returns:
         What was written.
@@ -39,9 +41,16 @@ def run(config: ShrinkConfig) -> dict[str, Any]:
         raise GenesisValueError(f"output must lie in an existing folder, got {str(config.output)!r}. Make the folder.")
     saved = checkpoint.load(config.checkpoint)
     kept = {name: value for name, value in saved.items() if name != FOR_RESUMING}
-    kept["agent_state"] = {**saved["agent_state"], "observation": None}
+    kept["agent_state"] = {name: _acting(part) for name, part in saved["agent_state"].items()} | {"observation": None}
     checkpoint.save(config.output, kept)
     return kept
+
+
+def _acting(part: Any) -> Any:
+    """A part of an agent's state; an optimiser's moments become zeros that take no room."""
+    if not isinstance(part, dict) or not part.keys() >= set(MOMENTS):
+        return part
+    return part | {name: part[name].new_zeros(1).expand_as(part[name]) for name in MOMENTS}
 
 
 def main() -> int:

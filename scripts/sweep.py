@@ -41,7 +41,7 @@ class SweepConfig:
     expected_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds that each agent ought to have in the table, which lists those that are missing."""
     contact: str | None = None
-    """Contact preset of the robot tasks, "strict" or "reference"; None: what `scripts.train` takes by itself."""
+    """Contact model, where a task has several: "mujoco" or "smoothed"; None: what `scripts.train` takes by itself."""
     parallel: int = 1
     """Runs at a time. With several, the table marks their seconds as not comparable: run alone what is to be timed."""
     train_args: str = ""
@@ -67,7 +67,7 @@ class Job:
     def name(self) -> str:
         """Of its record and folder."""
         middle = f"__{self.contact}" if self.contact else ""
-        return f"{self.env.removeprefix('genesis/')}{middle}__{self.agent}__{self.seed}"
+        return f"{self.env.removeprefix('genesis/').replace('/', '-')}{middle}__{self.agent}__{self.seed}"
 
     def command(self, config: SweepConfig) -> list[str]:
         """Arguments of the interpreter, as they would be typed for a fresh run."""
@@ -259,7 +259,7 @@ def _complete(config: SweepConfig, job: Job) -> bool:
     path = _record_path(config, job)
     if not path.exists():
         return False
-    due = job.env in presets.CONTACT and _finished_run(config, job) is not None
+    due = common.walks(job.env) and _finished_run(config, job) is not None
     return not due or "recheck" in results.read(path)
 
 
@@ -271,7 +271,7 @@ def _write(path: Path, record: dict[str, Any]) -> None:
 
 
 def _default_contact(env: str) -> str | None:
-    """The preset that a training takes by itself; None where the task has none."""
+    """The model that a training takes by itself; None where the task has one only."""
     return presets.CONTACT.get(env) or common.own_contact(env)
 
 

@@ -1,4 +1,4 @@
-"""Trains an agent: `python -m scripts.train --env genesis/Ant-v0 --agent shac`; several processes: `torchrun`."""
+"""Trains an agent: `python -m scripts.train --env genesis-mujoco/Ant-v5`; several processes: `torchrun`."""
 
 import dataclasses
 import sys
@@ -15,7 +15,7 @@ from agents import AGENTS
 from agents.core import checkpoint, distributed
 from agents.core.evaluation import describe, evaluate
 from genesis.errors import GenesisValueError
-from scripts import commands, common, processes
+from scripts import commands, common, gymnasium_world, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
 from scripts.machine import git_revision
@@ -44,7 +44,8 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
 
     Returns:
         run, checkpoint, best, film (paths), steps, total_steps, max_minutes, processes, seconds (of updates),
-        compilation_seconds, interrupted, the curve of the evaluations, and untrained and trained: their statistics.
+        compilation_seconds, interrupted, the curve of the evaluations, and untrained, trained and `in_gymnasium`: their
+        statistics, None where there were none.
     """
     common.check_names(config.env, config.agent)
     check_numbers(config)
@@ -91,6 +92,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     interrupted = loop.run()
     _say("evaluating the trained policy", evaluating and leading and not interrupted)
     trained = loop.evaluate(last=True) if evaluating and not interrupted else None
+    there = None if trained is None or loop.folder is None else in_gymnasium(agent.act, env, config, trained)
     env.close()
     if loop.folder is None or loop.dashboard is None:
         return {}
@@ -114,6 +116,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "curve": loop.record.curve,
         "untrained": untrained,
         "trained": trained,
+        "in_gymnasium": there,
     }
     loop.folder.write_result(result)
     return result
@@ -149,6 +152,25 @@ def evaluated(agent: Any, config: TrainConfig) -> dict[str, float]:
         return evaluate(agent.act, env, config.eval_episodes, config.seed)
     finally:
         env.close()
+
+
+def in_gymnasium(act: Any, env: Any, config: TrainConfig, here: dict[str, float]) -> dict[str, float] | None:
+    """What `scripts.evaluate --engine gymnasium` says of a policy of Gymnasium's tasks, where MuJoCo is installed.
+
+    Args:
+        act: The deterministic policy.
+        env: Its task.
+        config: Of the training.
+        here: The policy's statistics over as many episodes here, on MuJoCo's own contact model.
+
+    Returns:
+        Statistics of the episodes there, kept, and kept_interval; see `scripts.gymnasium_world`. Else None.
+    """
+    if not common.of_gymnasium(config.env) or not find_spec("mujoco"):
+        return None
+    _say(f"playing {config.eval_episodes} episodes in Gymnasium's own {env.GYMNASIUM}")
+    there = gymnasium_world.scores(act, env, config.eval_episodes, config.seed)
+    return {**there, **gymnasium_world.kept(here, there)}
 
 
 def main() -> int:
@@ -187,6 +209,7 @@ def report(result: dict[str, Any]) -> str:
     lines = [
         f"{'interrupted after' if result['interrupted'] else 'trained for'} {result['seconds']:.0f} s, {counted}",
         *(f"{n + ':':<11} {describe(result[n])}" for n in ("untrained", "trained") if result[n]),
+        *_gymnasiums(result),
         "written:",
         *(f"  {name:<10} {path}" for name, path in written.items() if path),
         "next:",
@@ -194,6 +217,19 @@ def report(result: dict[str, Any]) -> str:
         *_going_on(result),
     ]
     return "\n".join(lines)
+
+
+def _gymnasiums(result: dict[str, Any]) -> list[str]:
+    """The score in Gymnasium, or how to get it; nothing of tasks that are not there."""
+    there, task = result["in_gymnasium"], result["env"].rpartition("/")[2]
+    if there:
+        kept = f", {100 * there['kept']:.1f} % +- {100 * there['kept_interval']:.1f} % of it (95 %)"
+        return [f"in Gymnasium's own {task}: {describe(there)}{kept}"]
+    if not result["trained"] or not common.of_gymnasium(result["env"]):
+        return []
+    words = ["--engine", "gymnasium", "--contact", "mujoco"]
+    command = commands.script("evaluate", "--checkpoint", Path(result["run"]), *words)
+    return [f'to score it in Gymnasium\'s own {task}, which needs MuJoCo (pip install -e ".[mjcf]"):', f"  {command}"]
 
 
 def _going_on(result: dict[str, Any]) -> tuple[str, str]:
@@ -242,6 +278,7 @@ def _dashboard(
 
 def _saved(config: TrainConfig, run: Path) -> dict[str, Any]:
     saved = checkpoint.load(run, config.env, config.agent)
+    common.check_contact_record(saved)
     wanted, present = len(saved["processes"]), distributed.world_size()
     if wanted != present:
         command = commands.script("train", "--resume", run, processes=wanted)
@@ -257,7 +294,8 @@ def _payload(config: TrainConfig, hyper: Any, env: Any, states: list[dict[str, A
         "genesis_version": gs.__version__,
         "env": config.env,
         "agent": config.agent,
-        "contact": config.contact,
+        "contact": config.contact or common.own_contact(config.env),
+        "contact_model": common.contact_record(config.env, config.contact),
         "hyper": dataclasses.asdict(hyper),
         "seed": config.seed,
         "total_steps": config.total_steps,

@@ -12,7 +12,7 @@ from agents import AGENTS, presets
 from genesis.errors import GenesisValueError
 from scripts import common
 
-DEFAULT_ENV, DEFAULT_AGENT = "genesis/Ant-v0", "shac"
+DEFAULT_ENV, DEFAULT_AGENT = "genesis-mujoco/Ant-v5", "shac"
 
 CHANGEABLE = (
     "total_steps",
@@ -50,7 +50,7 @@ class TrainConfig:
     num_envs: int = 0
     """Environments that are simulated side by side, over all processes."""
     contact: str | None = None
-    """Contact preset of a robot task, "strict" or, softer, "reference"; None: the task's own."""
+    """Contact model, where a task has several: "mujoco" or "smoothed"; None: the task's own."""
     precision: str = "32"
     """Bits of floating-point numbers, "32" or "64"."""
     backend: str = "cpu"
@@ -88,10 +88,8 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     env = _named(arguments, "env", DEFAULT_ENV)
     agent = _named(arguments, "agent", DEFAULT_AGENT)
     common.check_names(env, agent)
-    usual = presets.CONTACT.get(env)
-    contact = _named(arguments, "contact", str(usual))
-    preset = presets.find(env, agent, common.own_contact(env) if contact == "None" else contact)
-    default = TrainConfig(env=env, agent=agent, contact=usual)
+    preset = presets.find(env, agent)
+    default = TrainConfig(env=env, agent=agent, contact=presets.CONTACT.get(env))
     hyper = AGENTS[agent].config()
     if preset is not None:
         default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)

@@ -77,7 +77,7 @@ class VideoRecorder:
 
         Args:
             env: Environment id.
-            contact: Name of the task's contact preset; None: its default.
+            contact: Name of one of the task's contact models; None: its default.
             seed: Seed of the evaluations: a video shows their first environments.
             budget: Part of the run's time that videos may take, from 0 (none at all) to 1.
         """

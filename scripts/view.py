@@ -32,7 +32,7 @@ class ViewConfig:
     actions: Literal["zero", "random"] = "zero"
     """What acts without a checkpoint: the middle of the action space, or uniform noise."""
     contact: str | None = None
-    """Contact preset of a robot task, "strict" or, softer, "reference"; None: the checkpoint's, or the task's own."""
+    """Contact model, where a task has several: "mujoco" or "smoothed"; None: the checkpoint's, or the task's own."""
     live: bool = False
     """Compute while it is shown; else everything is computed first."""
     seconds: float = 10.0

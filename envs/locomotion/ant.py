@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import reference_contact, robot_single_env, strict_contact
+from envs.locomotion.base import reference_contact, robot_single_env
 from envs.locomotion.floating import FloatingTask
 
 
@@ -25,10 +25,7 @@ class Ant(FloatingTask):
 
     ROBOT = "ant"
     FRICTION = 0.75
-    CONTACTS = {
-        "strict": strict_contact(sag=0.02),
-        "reference": reference_contact(ke=4e4, kd=1e4, limit_ke=1e3, limit_kd=10.0),
-    }
+    CONTACT = reference_contact(ke=4e4, kd=1e4, limit_ke=1e3, limit_kd=10.0)
 
     START_HEIGHT = 0.75  # m
     START_JOINTS = (0.0, 1.0, 0.0, -1.0, 0.0, -1.0, 0.0, 1.0)  # rad

@@ -1,4 +1,4 @@
-"""What all tasks with a robot of ours share: the scene, contact presets, and the single env."""
+"""What all tasks with a robot of ours share: the scene, their contact, and the single env."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -16,30 +16,8 @@ SOLVERS_OWN = gs.options.RigidOptions(contact=gs.options.CompliantContact())
 """Contact and limits as the solver derives them from masses and strengths; for robots that nothing touches."""
 
 
-def strict_contact(sag: float, limit_stiffness: float = 4e3) -> gs.options.RigidOptions:
-    """Physics to be believed at finer substeps too, and soft enough to be learnt through.
-
-    200 N m, the strength of most motors here, bend a joint 0.05 rad beyond its range. (The solver's own limits give
-    by 0.001 rad: to actions that press against them nothing answers. And its damping, which is critical, takes what a
-    gait would live on. See docs/decisions.md, 26.)
-
-    Args:
-        sag: How deep the robot sinks on one contact point, m: 1.3 % of its size.
-        limit_stiffness: Of joint limits, N m/rad (N/m).
-    """
-    contact = gs.options.CompliantContact(
-        sag=sag,
-        dissipation=0.4,
-        friction_velocity=0.02,
-        limit_stiffness=limit_stiffness,
-        limit_damping=20.0,
-        limit_smoothing=0.01,
-    )
-    return gs.options.RigidOptions(contact=contact)
-
-
 def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) -> gs.options.RigidOptions:
-    """The soft constants of the published environments, for comparable numbers.
+    """The soft constants of the published environments, for comparable returns: feet sink in, joints leave ranges.
 
     Args:
         ke: Contact stiffness, N/m.
@@ -59,17 +37,13 @@ def reference_contact(ke: float, kd: float, limit_ke: float, limit_kd: float) ->
 
 
 class RobotTask(ArticulatedTask):
-    """Abstract: a robot that comes with genesis, moved by its motors. A task states the constants and the base's hooks.
-
-    Most tasks have two presets of contact and joint limits: "strict", and "reference", which is as soft as published
-    environments are, so that returns compare (feet sink in, joints leave their ranges).
-    """
+    """Abstract: a robot of ours, moved by its motors. A task states the constants and the base's hooks."""
 
     CONTROL_DT: ClassVar[float] = 1.0 / 60.0  # s
     SUBSTEPS: ClassVar[int] = 16
     ROBOT: ClassVar[str]  # name for gs.morphs.Robot
     FRICTION: ClassVar[float | None] = None  # of the robot on the ground; None: there is no ground
-    CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {"strict": SOLVERS_OWN}
+    CONTACT: ClassVar[gs.options.RigidOptions] = SOLVERS_OWN  # contact and joint limits
     FLOOR: ClassVar[float | None] = None  # m, height of a floor that is only seen, where there is no ground
 
     def __init__(
@@ -77,7 +51,6 @@ class RobotTask(ArticulatedTask):
         num_envs: int = 1,
         max_episode_steps: int | None = None,
         *,
-        contact: str = "strict",
         substeps: int | None = None,
         step_outputs: tuple[str, ...] = (),
         **options: Unpack[BatchOptions],
@@ -87,7 +60,6 @@ class RobotTask(ArticulatedTask):
         Args:
             num_envs: Number of environments in the batch.
             max_episode_steps: Steps after which an episode is truncated; None: never.
-            contact: One of the task's `CONTACTS`.
             substeps: Of a control step; None: the task's `SUBSTEPS`. More of them show whether a motion is physics.
             step_outputs: What the robot is to measure during steps; see `gs.Scene.build`. With "contacts" the `info` of
                 tasks on legs has `contact_stiffness`; see `contact_measure`.
@@ -98,7 +70,6 @@ class RobotTask(ArticulatedTask):
         """
         if substeps is not None and (isinstance(substeps, bool) or not isinstance(substeps, int) or substeps < 1):
             raise GenesisValueError(f"substeps must be a whole number >= 1 or None, got {substeps!r}.")
-        self.contact = self.checked_contact(contact)
         self.substeps = self.SUBSTEPS if substeps is None else substeps
         self.step_outputs = step_outputs
         super().__init__(num_envs, max_episode_steps, **options)
@@ -109,7 +80,7 @@ class RobotTask(ArticulatedTask):
             sim_options=gs.options.SimOptions(
                 dt=self.CONTROL_DT, substeps=self.substeps, requires_grad=self.differentiable
             ),
-            rigid_options=self.CONTACTS[self.contact],
+            rigid_options=self.CONTACT,
             vis_options=gs.options.VisOptions(floor_height=self.FLOOR),
         )
         if self.FRICTION is not None:
@@ -146,15 +117,9 @@ class RobotEnv(SingleEnv):
 
     task: ClassVar[type[RobotTask]]
 
-    def __init__(
-        self,
-        *,
-        contact: str = "strict",
-        substeps: int | None = None,
-        **options: Unpack[TaskOptions],
-    ):
+    def __init__(self, *, substeps: int | None = None, **options: Unpack[TaskOptions]):
         """Builds the task's scene; the options are those of `RobotTask`."""
-        self._build({"contact": contact, "substeps": substeps}, options)
+        self._build({"substeps": substeps}, options)
 
 
 def robot_single_env(task: type[RobotTask]) -> type[SingleEnv]:

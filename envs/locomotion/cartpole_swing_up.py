@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-import genesis as gs
-from envs.locomotion.base import SOLVERS_OWN, RobotTask, robot_single_env
+from envs.locomotion.base import RobotTask, robot_single_env
 from envs.locomotion.sensors import wrapped
 from envs.step_cache import cached_per_step
 from envs.streams import Draw
@@ -29,8 +28,6 @@ class CartPoleSwingUp(RobotTask):
 
     SUBSTEPS = 4
     ROBOT = "cartpole"
-    SOFT_LIMITS = gs.options.CompliantContact(limit_stiffness=1e2, limit_damping=1.0)
-    CONTACTS = {"strict": SOLVERS_OWN, "reference": gs.options.RigidOptions(contact=SOFT_LIMITS)}
 
     START_NOISE = np.pi / 2  # half-width, m and rad
     START_VELOCITY_NOISE = 0.25  # half-width, m/s and rad/s

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import reference_contact, robot_single_env, strict_contact
+from envs.locomotion.base import reference_contact, robot_single_env
 from envs.locomotion.planar import PlanarTask
 
 
@@ -23,10 +23,7 @@ class HalfCheetah(PlanarTask):
 
     ROBOT = "half_cheetah"
     FRICTION = 1.0
-    CONTACTS = {
-        "strict": strict_contact(sag=0.013),
-        "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0),
-    }
+    CONTACT = reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0)
 
     START_HEIGHT = 0.1  # m over the rest height, so that no foot starts far inside the ground
     START_NOISE = 0.1  # m, rad

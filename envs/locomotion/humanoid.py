@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from envs.locomotion.base import reference_contact, robot_single_env, strict_contact
+from envs.locomotion.base import reference_contact, robot_single_env
 from envs.locomotion.floating import FloatingTask
 from envs.locomotion.sensors import height_reward
 
@@ -29,10 +29,7 @@ class Humanoid(FloatingTask):
     SUBSTEPS = 48
     ROBOT = "humanoid"
     FRICTION = 0.75
-    CONTACTS = {
-        "strict": strict_contact(sag=0.014),
-        "reference": reference_contact(ke=2e4, kd=5e3, limit_ke=1e3, limit_kd=10.0),
-    }
+    CONTACT = reference_contact(ke=2e4, kd=5e3, limit_ke=1e3, limit_kd=10.0)
 
     START_HEIGHT = 1.35  # m
     START_JOINTS = (0.0,) * 21  # rad

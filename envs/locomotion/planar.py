@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from envs.locomotion.base import RobotTask, reference_contact, strict_contact
+from envs.locomotion.base import RobotTask, reference_contact
 from envs.locomotion.sensors import height_reward
 from envs.step_cache import cached_per_step
 from envs.streams import Draw
@@ -61,10 +61,7 @@ class UprightTask(PlanarTask):
     """Abstract: move forwards, upright, with little effort: the rewards and limits of `Hopper`."""
 
     FRICTION = 0.9
-    CONTACTS = {
-        "strict": strict_contact(sag=0.012, limit_stiffness=5e3),
-        "reference": reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0),
-    }
+    CONTACT = reference_contact(ke=2e4, kd=1e3, limit_ke=1e3, limit_kd=10.0)
 
     START_NOISE = 0.05  # m, rad
     START_VELOCITY_NOISE = 0.05  # m/s, rad/s

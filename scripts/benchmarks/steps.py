@@ -59,7 +59,7 @@ class Steps:
 
     def _measure(self, env_id: str) -> dict[str, Any]:
         contact = presets.CONTACT.get(env_id) if common.own_contact(env_id) else None
-        preset, entry = presets.find(env_id, self.agent, contact), AGENTS[self.agent]
+        preset, entry = presets.find(env_id, self.agent), AGENTS[self.agent]
         assert preset is not None
         config = entry.config(**preset.hyper)
         self._length, resets = config.window, []

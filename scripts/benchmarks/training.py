@@ -21,7 +21,7 @@ class Training:
     agent: str = "shac"
     """Name of the agent."""
     contact: str | None = None
-    """Contact preset of the walking robots; None: that of `scripts.train`."""
+    """Contact model, where a task has several; None: that of `scripts.train`."""
     updates: int = 40
     """Updates to measure; medians are reported."""
     warm_up: int = 20
@@ -55,7 +55,7 @@ class Training:
 
     def _measure(self, env_id: str) -> dict[str, Any]:
         contact = (self.contact or presets.CONTACT.get(env_id)) if common.own_contact(env_id) else None
-        preset, entry = presets.find(env_id, self.agent, contact), AGENTS[self.agent]
+        preset, entry = presets.find(env_id, self.agent), AGENTS[self.agent]
         assert preset is not None
         env = common.training_env(env_id, preset.num_envs, entry.agent.differentiable, contact=contact)
         agent = entry.agent(entry.config(**preset.hyper), env, self.seed, preset.total_steps)

@@ -69,7 +69,7 @@ def test_unknown_options_are_refused_by_name_with_the_valid_ones():
         "autoreset_mode, differentiable, first_env_index, max_episode_steps, num_envs, observation_noise, output, "
         "parameter_randomisation, render_mode, render_size."
     )
-    with pytest.raises(gs.GenesisException, match="AntEnv must get known options only, got output.*contact"):
+    with pytest.raises(gs.GenesisException, match="AntEnv must get known options only, got output.*substeps"):
         gym.make("envs:genesis/Ant-v0", output="torch")
     with pytest.raises(gs.GenesisException, match="Ant must get known options only, got sub_steps.*step_outputs"):
         gym.make_vec("envs:genesis/Ant-v0", num_envs=2, sub_steps=3)

@@ -1,4 +1,4 @@
-"""Robot tasks: gradients through contact, resets in mid-rollout, contact presets, randomised parameters, flight."""
+"""Robot tasks: gradients through contact, resets in mid-rollout, randomised parameters, flight."""
 
 import gymnasium as gym
 import numpy as np
@@ -7,7 +7,6 @@ import torch
 
 import envs  # noqa: F401  (registers)
 import genesis as gs
-from scripts.physics import GenesisWorld, body_size
 
 LEGGED = ("Hopper", "Walker2d", "HalfCheetah", "Ant", "Humanoid")
 TASKS = (*LEGGED, "CartPoleSwingUp", "Pendulum", "Quadrotor")
@@ -41,12 +40,9 @@ def lower(env, task):
 
 
 @pytest.mark.precision("64")
-@pytest.mark.parametrize("contact", ("strict", "reference"))
 @pytest.mark.parametrize("task", TASKS)
-def test_gradient_of_rewards_against_central_differences(task, contact):
-    if contact == "reference" and task in ("Pendulum", "Quadrotor"):
-        pytest.skip("the task has one preset")
-    env = make(task, differentiable=True, contact=contact)
+def test_gradient_of_rewards_against_central_differences(task):
+    env = make(task, differentiable=True)
     actions = actions_of(env, 5)
     friction = torch.tensor(env.FRICTION or 0.0, dtype=gs.tc_float, requires_grad=True)
 
@@ -89,43 +85,19 @@ def test_a_reset_cuts_one_environment_and_no_other(task):
 
 
 @pytest.mark.parametrize("task", LEGGED)
-def test_contact_presets_differ_and_stand(task):
-    ends = []
-    for contact in ("strict", "reference"):
-        env = make(task, 1, contact=contact, autoreset_mode="Disabled")
-        env.reset(seed=0)
-        lower(env, task)
-        for _ in range(20):
-            observation = env.step(torch.zeros(1, *env.single_action_space.shape))[0]
-        assert torch.isfinite(observation).all() and env.robot.get_dofs_velocity().abs().max() < 30
-        ends.append(observation)
-    assert not torch.allclose(*ends, atol=1e-4)
-
-
-@pytest.mark.parametrize("task", LEGGED)
-def test_strict_contact_holds(task):
-    """At rest nothing is deeper in the ground than 2 % of the body's size; full strength bends no limit by 0.15 rad."""
-    env = make(task, 4, contact="strict", step_outputs=("contacts",))
-    world = GenesisWorld(env)
-    world.reset(seed=0)
+def test_robots_stand(task):
+    env = make(task, 1, autoreset_mode="Disabled")
+    env.reset(seed=0)
     lower(env, task)
-
-    def push(action, steps):  # without an end of the episode
-        for _ in range(steps):
-            env.apply_action(torch.full((4, *env.single_action_space.shape), action, dtype=gs.tc_float))
-            env.scene.step()
-        return world.strain()
-
-    strain = push(0.0, 400)
-    assert env.dofs_vel().abs().max() < 0.5  # m/s, rad/s
-    assert 0 < strain.penetration.max() < 0.02 * body_size(env.robot.model)
-    assert max(push(action, 30).limit_excess.max() for action in (-1.0, 1.0)) < 0.15
+    for _ in range(20):
+        observation = env.step(torch.zeros(1, *env.single_action_space.shape))[0]
+    assert torch.isfinite(observation).all() and env.robot.get_dofs_velocity().abs().max() < 30
 
 
 @pytest.mark.parametrize("task", ["Hopper", "Ant"])
 def test_the_stiffness_of_contact_counts_the_points_in_the_ground(task):
     """By the points' positions and the solver's constant: dt^2 k n / M, and nothing in the air."""
-    env = make(task, 2, contact="reference", step_outputs=("contacts",), autoreset_mode="Disabled")
+    env = make(task, 2, step_outputs=("contacts",), autoreset_mode="Disabled")
     env.reset(seed=0)
     lower(env, task)
     env.robot.set_qpos(
@@ -136,17 +108,9 @@ def test_the_stiffness_of_contact_counts_the_points_in_the_ground(task):
         stiffness = env.step(idle)[4]["contact_stiffness"].as_subclass(torch.Tensor)
     touching = (env.robot.get_contacts().position[..., 2] < 0).sum(dim=1)
     assert touching[0] > 0 and touching[1] == 0  # the second is a metre higher
-    k, mass = env.CONTACTS["reference"].contact.stiffness, env.robot.model.mass.sum()
+    k, mass = env.CONTACT.contact.stiffness, env.robot.model.mass.sum()
     torch.testing.assert_close(stiffness, touching.to(stiffness) * (k / mass / 60**2))
     assert "contact_stiffness" not in make(task, 1).reset(seed=0)[1]
-
-
-def test_the_single_env_takes_the_preset():
-    assert gym.make("genesis/Ant-v0", contact="reference").unwrapped.core.contact == "reference"
-    assert gym.make("genesis/Ant-v0").unwrapped.core.contact == "strict"
-    for make_one in (gym.make, gym.make_vec):
-        with pytest.raises(gs.GenesisException, match=r"contact must be one of \['reference', 'strict'\], got 'soft'"):
-            make_one("genesis/Ant-v0", contact="soft")
 
 
 @pytest.mark.parametrize("task", TASKS)

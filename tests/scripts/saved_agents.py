@@ -5,6 +5,7 @@ import dataclasses
 import genesis as gs
 from agents import AGENTS
 from agents.core import checkpoint
+from scripts import common
 
 LIGHT = {
     "window": 5,
@@ -35,6 +36,7 @@ def save(run, env_id, env, name, contact=None, updates=1):
         "env": env_id,
         "agent": name,
         "contact": contact,
+        "contact_model": common.contact_record(env_id, contact),
         "hyper": dataclasses.asdict(config),
         "seed": 0,
         "total_steps": 1000,

@@ -11,9 +11,9 @@ import torch
 
 import envs
 import genesis as gs
-from scripts import evaluate, gymnasium_world, recheck
+from scripts import evaluate, gymnasium_world, recheck, train
 from tests.envs.every_task import of_gymnasium
-from tests.scripts import saved_agents
+from tests.scripts import saved_agents, trainings
 
 ANT = "genesis-mujoco/Ant-v5"
 TASKS = [
@@ -58,7 +58,7 @@ def test_the_commands(env_id, tmp_path, monkeypatch, capsys):
     """`evaluate` and `recheck` say the same, by one function."""
     options = {"output": "torch", "differentiable": True, "autoreset_mode": "SameStep"}
     env = gym.make_vec(env_id, num_envs=2, **options).unwrapped
-    path, _ = saved_agents.save(tmp_path, env_id, env, "shac", contact="mujoco")
+    path, agent = saved_agents.save(tmp_path, env_id, env, "shac", contact="mujoco")
     line = ["--checkpoint", str(path), "--episodes", "2", "--json"]
     results = []
     for command, more in ((evaluate, ["--engine", "gymnasium"]), (recheck, [])):
@@ -70,6 +70,23 @@ def test_the_commands(env_id, tmp_path, monkeypatch, capsys):
     assert here["return_interval"] >= 0 and there["return_interval"] >= 0
     assert {name: results[1][name] for name in results[1]} == {name: results[0][name] for name in results[1]}
     assert "kept:" in recheck.table(results[1])
+    config = train.TrainConfig(env=env_id, eval_episodes=2, seed=1)
+    assert train.in_gymnasium(agent.act, env, config, here) == {**there, **gymnasium_world.kept(here, there)}
+
+
+def test_a_training_ends_with_the_score_or_how_to_get_it(monkeypatch):
+    trained = {"return_mean": 200.0, "return_std": 3.0, "episodes": 2.0}
+    there = trained | {"return_mean": 190.0, "kept": 0.95, "kept_interval": 0.01}
+    result = trainings.INTERRUPTED | {"interrupted": False, "env": ANT, "trained": trained}
+    told = train.report(result | {"in_gymnasium": there})
+    wanted = "in Gymnasium's own Ant-v5: return 190.00 +- 3.00 over 2 fresh episodes, 95.0 % +- 1.0 % of it (95 %)\n"
+    assert wanted in told and "--engine" not in told
+    told = train.report(result)
+    assert 'which needs MuJoCo (pip install -e ".[mjcf]"):\n' in told
+    assert "-m scripts.evaluate --checkpoint runs/a --engine gymnasium --contact mujoco\n" in told
+    assert "--engine" not in train.report(result | {"env": "genesis/Ant-v0"})
+    monkeypatch.setattr(train, "find_spec", lambda name: None)
+    assert train.in_gymnasium(None, None, train.TrainConfig(env=ANT), trained) is None
 
 
 def test_other_tasks_are_refused():

@@ -84,7 +84,7 @@ def test_finer_substeps_converge():
     assert gaps[0] > 1.5 * gaps[1] > 2.25 * gaps[2] > 0
 
 
-@pytest.mark.parametrize("name, bar", [("CartPoleSwingUp", 1e-4), ("Hopper", recheck.CONTROL_BAR)])
+@pytest.mark.parametrize("name, bar", [("CartPoleSwingUp", 1e-4), ("Ant", recheck.CONTROL_BAR)])
 def test_the_control_passes_with_the_same_robot(name, bar):
     assert control_deviation(task(name, step_outputs=contacts(name)), seed=0) < bar
 
@@ -130,7 +130,8 @@ def test_contacts_of_the_simulator():
     env = task("Hopper", step_outputs=("contacts",))
     played = perform(GenesisWorld(env), lambda observation: torch.zeros(4, 3), seed=0)
     assert 0 < played.penetration < 0.04 * body_size(env.robot.model) and played.pulling_share == 0.0  # in a fall
-    assert played.limit_excess < 0.06 and played.lengths.max() < 1000
+    bent = 200 / env.CONTACT.contact.limit_stiffness  # rad, by the strength of a motor; here only weight bends
+    assert 0 < played.limit_excess < bent and played.lengths.max() < 1000
 
 
 def test_the_whole_table(tmp_path, monkeypatch, capsys):
@@ -141,7 +142,7 @@ def test_the_whole_table(tmp_path, monkeypatch, capsys):
     assert recheck.main() == 0
     result = json.loads(capsys.readouterr().out)
     assert [(row["world"], row["substeps"]) for row in result["rows"]] == [("1x", 4), ("2x", 8), ("MuJoCo", 4)]
-    assert result["control"]["passed"] and result["trained_steps"] == agent.steps and result["contact"] == "strict"
+    assert result["control"]["passed"] and result["trained_steps"] == agent.steps and result["contact"] is None
     first, second, transfer = result["rows"]
     assert abs(second["change"]) < 0.05 and abs(transfer["change"]) < 0.05
     assert first["penetration"] is None and first["length_mean"] == 240

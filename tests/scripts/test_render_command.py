@@ -12,9 +12,8 @@ from agents.core import checkpoint
 from scripts import common, gallery, render, shrink
 from scripts.before_after import strip_pictures
 from tests.render.gltf_file import File, turn_of
-from tests.scripts import saved_agents
 
-ENV, WALKER = "genesis/Pendulum-v0", "genesis/Hopper-v0"
+ENV, BLOCK = "genesis/Pendulum-v0", "genesis/BlockPush-v0"
 
 pillow = pytest.importorskip("PIL.Image")
 ffmpeg = pytest.importorskip("imageio_ffmpeg")
@@ -35,6 +34,7 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "step-0.pt"
     payload = {
         "env": ENV, "agent": "bptt", "contact": None, "seed": 0, "total_steps": 100, "hyper": vars(hyper),
+        "contact_model": common.contact_record(ENV, None),
         "precision": "64" if gs.tc_float == torch.float64 else "32", "genesis_version": gs.__version__,
         "observation_size": env.single_observation_space.shape[0], "action_size": env.single_action_space.shape[0],
         "agent_state": agent.state_dict(),
@@ -51,16 +51,6 @@ def test_videos_of_a_checkpoint(monkeypatch, tmp_path, trained, capsys):
     assert ffmpeg.count_frames_and_secs(str(tmp_path / "film.mp4")) == (5, pytest.approx(0.5, abs=0.11))
     with pillow.open(tmp_path / "film.gif") as video:
         assert video.n_frames == 10 and video.size == (98, 40) and video.info["duration"] == 50
-
-
-@pytest.mark.parametrize("given, used", [([], "reference"), (["--contact", "strict"], "strict")])
-def test_the_contact_is_the_checkpoints_unless_given(monkeypatch, tmp_path, given, used):
-    env = common.training_env(WALKER, 2, contact="reference")
-    run, _ = saved_agents.save(tmp_path / "run", WALKER, env, "bptt", "reference")
-    made, render_env = [], common.render_env
-    monkeypatch.setattr(common, "render_env", lambda *args, **size: made.append(render_env(*args, **size)) or made[-1])
-    options = ("--checkpoint", run, "--output", tmp_path / "a.png", "--seconds", 0.1, *given)
-    assert command(monkeypatch, *options) == 0 and made[0].contact == used
 
 
 def test_gifs_are_small_unless_asked_otherwise(tmp_path):
@@ -120,8 +110,8 @@ def test_smooth_bodies_as_geometry_need_the_extra_before_the_simulation(monkeypa
         (["--env", ENV, "--output", "a.gif", "--seconds", "-1"], "seconds"),
         (["--env", ENV, "--output", "a.gif", "--size", "0", "10"], "render_size"),
         (["--env", ENV, "--output", "a.gif", "--backend", "tpu"], "backend"),
-        (["--env", ENV, "--output", "a.gif", "--contact", "soft"], "contact must be one of"),
-        (["--env", "genesis/SoftPush-v0", "--output", "a.gif", "--contact", "strict"], "contact must be left out"),
+        (["--env", BLOCK, "--output", "a.gif", "--contact", "soft"], "contact must be one of ['mujoco', 'smoothed']"),
+        (["--env", "genesis/SoftPush-v0", "--output", "a.gif", "--contact", "mujoco"], "contact must be left out"),
     ],
 )
 def test_refusals(monkeypatch, tmp_path, capsys, options, what):

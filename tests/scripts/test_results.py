@@ -16,7 +16,7 @@ def record(agent, seed=0, final=100.0, env=HOPPER, control=None):
     rows = [
         {"world": world, "change": change, **row} for world, change in (("1x", 0.0), ("2x", 0.01), ("MuJoCo", -0.5))
     ]
-    about = {"env": env, "agent": agent, "seed": seed, "contact": "reference", "commit": "c", "command": "python"}
+    about = {"env": env, "agent": agent, "seed": seed, "contact": None, "commit": "c", "command": "python"}
     ran = {"parallel": 1, "steps": 10, "training_seconds": 1.0, "compile_seconds": 0.0, "time_to": {}}
     curve = {"steps": [10], "seconds": [1.0], "return": [final]}
     recheck = {} if control is None else {"recheck": {"rows": rows, "control": control}}
@@ -89,3 +89,11 @@ def test_what_was_not_rechecked_is_named():
     alone = lines(record("sac"))
     assert alone["re-checked seeds"] == ["not re-checked"] and "change in MuJoCo" not in alone
     assert "re-checked seeds" not in lines(record("shac", env=PENDULUM))  # it walks nowhere
+
+
+def test_scores_in_gymnasium_stand_beside_what_they_are_of():
+    there = {"in_gymnasium": {"return_mean": 95.0, "kept": 0.95}}
+    records = [record("shac", env="genesis-mujoco/Ant-v5") | there, record("ppo", env="genesis-mujoco/Ant-v5")]
+    table = lines(*records)
+    assert table["in Gymnasium"] == ["–", "95.0"] and table["kept there, %"] == ["–", "95.0"]
+    assert "re-checked seeds" not in table and "in Gymnasium" not in lines(record("shac"))

@@ -161,12 +161,12 @@ def config(tmp_path):
 def test_a_sweep_and_the_same_again(training, config):
     outcomes = sweep.run(config)
     assert [outcome.state for outcome in outcomes] == ["done"] * 4 and len(training.calls) == 4
-    record = json.loads((config.results_dir / "CartPoleSwingUp-v0__strict__ppo__1.json").read_text())
-    assert (record["env"], record["agent"], record["seed"], record["contact"]) == (CARTPOLE, "ppo", 1, "strict")
+    record = json.loads((config.results_dir / "CartPoleSwingUp-v0__ppo__1.json").read_text())
+    assert (record["env"], record["agent"], record["seed"], record["contact"]) == (CARTPOLE, "ppo", 1, None)
     assert record["command"].startswith("python -m scripts.train --env genesis/CartPoleSwingUp-v0 --agent ppo --seed 1")
     assert record["commit"] and record["steps"] == 5 and record["parallel"] == 1
     table = config.table.read_text()
-    assert "## genesis/CartPoleSwingUp-v0, contact `strict`" in table
+    assert "## genesis/CartPoleSwingUp-v0\n" in table
     assert "| **final** | -480 [-481, -480] | -480 [-481, -480] |" in table
     assert "| missing seeds | 2, 3, 4 | 2, 3, 4 |" in table and "| seeds | 0, 1 | 0, 1 |" in table
     assert "(2/2)" in table and record["commit"][:10] in table
@@ -237,7 +237,7 @@ def test_records_of_other_arguments_are_named(training, config, capsys):
     for arguments, words in (("--max-minutes 2", "--max-minutes 2"), ("", "none")):
         assert [outcome.state for outcome in sweep.run(replace(one, train_args=arguments))] == ["there"]
         assert (
-            "CartPoleSwingUp-v0__strict__ppo__0: its record was made with other arguments of scripts.train, "
+            "CartPoleSwingUp-v0__ppo__0: its record was made with other arguments of scripts.train, "
             f"--film-budget 0 --max-minutes 25 instead of {words}, and stays."
         ) in capsys.readouterr().out
     assert len(training.calls) == 1
@@ -257,7 +257,7 @@ def test_the_record_of_a_run_has_the_arguments_that_it_was_made_with(training, c
 
 def test_a_finished_run_without_a_record_is_not_run_again(training, config):
     sweep.run(config)
-    (config.results_dir / "CartPoleSwingUp-v0__strict__ppo__1.json").unlink()
+    (config.results_dir / "CartPoleSwingUp-v0__ppo__1.json").unlink()
     assert sorted(outcome.state for outcome in sweep.run(config)) == ["done", "there", "there", "there"]
     assert len(training.calls) == 4 and len(list(config.results_dir.glob("*.json"))) == 4
 
@@ -267,7 +267,7 @@ CONTROL = {"deviation": 0.1, "bar": 0.2, "passed": True}
 
 def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config):
     """Once each; a re-check that fails is made up for later, without another training."""
-    monkeypatch.setitem(sweep.presets.CONTACT, CARTPOLE, "strict")
+    monkeypatch.setattr(sweep.common, "walks", lambda env: True)
     rechecks, status = [], 1
     rows = [{"world": world, "change": change} for world, change in (("1x", 0.0), ("2x", -0.012), ("MuJoCo", 0.5))]
     rows[0] |= {"limit_excess": 0.25, "penetration_share": None, "pulling_share": 0.0}
@@ -313,7 +313,7 @@ def test_a_walking_policy_is_rechecked(training, config):
     config = replace(config, envs=("genesis/Hopper-v0",), agents=("ppo",), seeds=(0,))
     training.rechecks = [(f"a warning\n{RECHECK}\nleaked semaphores\n[1]\n", 0)]
     assert [outcome.state for outcome in sweep.run(config)] == ["done"]
-    record = json.loads((config.results_dir / "Hopper-v0__reference__ppo__0.json").read_text())
+    record = json.loads((config.results_dir / "Hopper-v0__ppo__0.json").read_text())
     assert record["recheck"] == {"rows": [ROW], "control": None} and record["steps"] == 5
     table = config.table.read_text()
     assert "| limits, rad | 0.012 |" in table and "| MuJoCo's control | – |" in table and "| pulling | – |" in table
@@ -326,7 +326,7 @@ def test_a_recheck_that_did_not_end_well_is_done_again(training, config):
     states = ["failed", "interrupted", "interrupted", "failed", "failed", "failed"]
     for state in states:  # what an earlier one printed is not taken for the next one's
         assert [outcome.state for outcome in sweep.run(config)] == [state]
-    record = json.loads((config.results_dir / "Hopper-v0__reference__ppo__0.json").read_text())
+    record = json.loads((config.results_dir / "Hopper-v0__ppo__0.json").read_text())
     assert "recheck" not in record and len(training.calls) == 1
     assert "limits, rad" not in config.table.read_text()
     training.rechecks = [(RECHECK, 0)]
@@ -391,3 +391,14 @@ def test_a_real_run(config):
     assert [outcome.state for outcome in outcomes] == ["done"], outcomes
     record = json.loads(next(config.results_dir.glob("*.json")).read_text())
     assert record["steps"] == 400 and record["training_seconds"] > 0 and record["final"]["episodes"] == 2
+
+
+def test_a_policy_of_gymnasiums_tasks_has_been_scored_by_its_training(training, config):
+    """Its record lies beside the others, and nothing is re-checked."""
+    config = replace(config, envs=("genesis-mujoco/Ant-v5",), agents=("shac",), seeds=(0,))
+    assert [outcome.state for outcome in sweep.run(config)] == ["done"]
+    record = json.loads((config.results_dir / "genesis-mujoco-Ant-v5__smoothed__shac__0.json").read_text())
+    assert record["in_gymnasium"] is None and record["contact"] == "smoothed"  # this run had no MuJoCo
+    table = config.table.read_text()
+    assert "## genesis-mujoco/Ant-v5, contact `smoothed`" in table and "| in Gymnasium | – |" in table
+    assert [outcome.state for outcome in sweep.run(config)] == ["there"]

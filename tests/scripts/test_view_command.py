@@ -136,7 +136,7 @@ def test_a_checkpoint_as_a_file_that_plays_alone(monkeypatch, tmp_path, capsys, 
         (["--env", ENV, "--record", "film.mp4"], "record must end in .html or .viser"),
         (["--env", ENV, "--record", "nowhere/film.html"], "existing folder"),
         (["--env", ENV, "--arrows"], "arrows must come with record"),
-        (["--env", "genesis/SoftPush-v0", "--contact", "strict"], "contact must be left out"),
+        (["--env", "genesis/SoftPush-v0", "--contact", "mujoco"], "contact must be left out"),
     ],
 )
 def test_refusals(monkeypatch, tmp_path, capsys, viser, options, what):
@@ -146,9 +146,9 @@ def test_refusals(monkeypatch, tmp_path, capsys, viser, options, what):
     assert what in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-def test_the_contact_is_given_where_a_task_has_presets():
-    config = view.ViewConfig(env="genesis/Hopper-v0", num_envs=1, contact="reference")
-    for task, contact in ((config.env, "reference"), ("genesis/SoftPush-v0", None)):  # as the page changes them
+def test_the_contact_is_given_where_a_task_has_several_models():
+    config = view.ViewConfig(env="genesis/BlockPush-v0", num_envs=1, contact="smoothed")
+    for task, contact in ((config.env, "smoothed"), ("genesis/SoftPush-v0", None)):  # as the page changes them
         recording = view._start(config, None, task)
         assert getattr(recording.env, "contact", None) == contact
         recording.env.close()

@@ -14,7 +14,16 @@ from scripts import train
 ENV = "genesis/TestPointMass-v0"
 INTERRUPTED = {
     **{"run": "runs/a", "steps": 40, "total_steps": 80, "max_minutes": None, "processes": 1, "seconds": 1.0},
-    **{"interrupted": True, "untrained": None, "trained": None, "checkpoint": "a.pt", "best": None, "film": None},
+    **{
+        "interrupted": True,
+        "env": ENV,
+        "untrained": None,
+        "trained": None,
+        "in_gymnasium": None,
+        "checkpoint": "a.pt",
+        "best": None,
+        "film": None,
+    },
 }
 """What a training that was stopped underway returns."""
 
