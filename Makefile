@@ -1,5 +1,5 @@
 # The two commands that a fresh machine needs, with nothing but Python and make on it:
-#   make train    install the project if it is missing, then train the default policy, an ant that runs, for two minutes
+#   make train    install the project if it is missing, then train Gymnasium's ant, Ant-v5, to run, for two minutes
 #   make test     install also what tests need if it is missing, then run them in both precisions
 # The others: make install, install-dev, lint, quick, test-slow, learn-test, adapters-test, browser-test, export-test, bench, docs, clean. ARGS="..." adds arguments to train, test and bench.
 
@@ -65,7 +65,7 @@ $(DEVELOPS): $(TRAINS)
 	echo "installed; later commands start at once until pyproject.toml changes"
 
 train: $(TRAINS)
-	$(PY) -m scripts.train --max-minutes 2 $(ARGS)
+	$(PY) -m scripts.train --agent ivw --contact mujoco --max-minutes 2 $(ARGS)
 
 # One interpreter holds one precision, so the tests are two runs, side by side: each keeps one core busy, mostly compiling.
 test: $(DEVELOPS)

@@ -349,7 +349,8 @@ def test_the_last_of_several_names_counts():
 @pytest.mark.precision("32")
 def test_the_default_training_learns_to_run_within_two_minutes(tmp_path):
     """What `make train` does, on the exact model and in Gymnasium's environment; one that stands has 1,000."""
-    result = train.train(*train.parse(["--max-minutes", "2", "--run-dir", str(tmp_path)]))
+    line = ["--agent", "ivw", "--contact", "mujoco", "--max-minutes", "2", "--run-dir", str(tmp_path)]
+    result = train.train(*train.parse(line))
     assert result["untrained"]["return_mean"] < 500 and result["trained"]["return_mean"] > 3000
     assert result["in_gymnasium"]["return_mean"] > 3000 and abs(result["in_gymnasium"]["kept"] - 1) < 0.1
 
