@@ -46,6 +46,8 @@ ANT, HUMANOID = "genesis/Ant-v0", "genesis/Humanoid-v0"
 QUADROTOR, SOFT_PUSH, BLOCK_PUSH = "genesis/Quadrotor-v0", "genesis/SoftPush-v0", "genesis/BlockPush-v0"
 ROLLING, ROLLING_MINI = "genesis/RollingFlat-v0", "genesis/RollingFlat-mini-v0"
 CRAWLER, CRAWLER_MINI = "genesis/Crawler-v0", "genesis/Crawler-mini-v0"
+SOFT_LIFT, SOFT_LIFT_MINI = "genesis/SoftLift-v0", "genesis/SoftLift-mini-v0"
+FLUID_MOVE, FLUID_MOVE_MINI = "genesis/FluidMove-v0", "genesis/FluidMove-mini-v0"
 MUJOCO_ANT, MUJOCO_REACHER = "genesis-mujoco/Ant-v5", "genesis-mujoco/Reacher-v5"
 ALIKE = {
     "genesis-mujoco/InvertedPendulum-v5": CARTPOLE,
@@ -150,8 +152,12 @@ _SOFT: dict[str, tuple[int, int, int]] = {
     ROLLING_MINI: (16, 100_000, 150),
     CRAWLER: (16, 500_000, 150),
     CRAWLER_MINI: (64, 500_000, 100),
+    SOFT_LIFT: (16, 500_000, 150),
+    SOFT_LIFT_MINI: (16, 500_000, 150),
+    FLUID_MOVE: (16, 200_000, 150),
+    FLUID_MOVE_MINI: (16, 200_000, 100),
 }
-"""Tasks of dough and muscles to environments, steps and an episode's length. Ours; chosen, not searched."""
+"""Tasks of soft and liquid matter to environments, steps and an episode's length. Ours; chosen, not searched."""
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -212,7 +218,7 @@ _TRAJOPT = {
 
 
 def _soft(hyper: Mapping[str, Any], more: int = 1) -> dict[str, Preset]:
-    """Presets of the tasks of dough and muscles, with `more` times as many steps."""
+    """Presets of the tasks of soft and liquid matter, with `more` times as many steps."""
     return {env: Preset(num_envs, more * steps, hyper) for env, (num_envs, steps, _) in _SOFT.items()}
 
 
