@@ -22,7 +22,7 @@ DEPTH = 0.09  # m, of the liquid at rest
 YOUNG, POISSON, DENSITY = 5e4, 0.3, 1000.0  # Pa, -, kg/m^3: sound has 5.4 m/s
 SOFTNESS = 0.01  # m
 
-MAX_SPEED = 0.5  # m/s of the box along each axis
+MAX_SPEED = 1.0  # m/s of the box along each axis
 START, START_HEIGHT = 0.03, 0.20  # m: half-width of the box's start around the middle; its bottom there
 GOAL_RANGE = (0.2, 0.2, 0.1)  # m, half-widths of the goal's place from the start
 BOX_REACH = ((-0.25, -0.25, 0.08), (0.25, 0.25, 0.34))  # m, where the box can be moved
@@ -55,7 +55,7 @@ class FluidMove(DifferentiableVectorEnv):
     """
 
     GRID_DENSITY = 48.0  # nodes per m
-    SUBSTEPS = 8
+    SUBSTEPS = 13
     PARTICLE_SIZE = 0.012  # m
     WALL = 0.05  # m, thickness
 
@@ -156,13 +156,15 @@ class FluidMove(DifferentiableVectorEnv):
         return {"distance": distance, "lost": lost, "success": (distance < SUCCESS_DISTANCE) & (lost < SUCCESS_LOST)}
 
     def _walls(self) -> list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]:
-        """Name, place from the middle of the box's bottom, and size of each of its sides, m."""
+        """Name, place from the middle of the box's bottom, and size of each of its sides, m. They overlap at edges, where
+        the nearest face of a side would not be the one that holds the liquid."""
         wall, (x, y, height) = self.WALL, INSIDE
-        found = [("bottom", (0.0, 0.0, -0.5 * wall), (x + 2.0 * wall, y + 2.0 * wall, wall))]
+        size = (x + 2.0 * wall, y + 2.0 * wall, height + wall)
+        found = [("bottom", (0.0, 0.0, -0.5 * wall), (size[0], size[1], wall))]
         for name, sign in (("left", -1.0), ("right", 1.0)):
-            found.append((name, (sign * 0.5 * (x + wall), 0.0, 0.5 * height), (wall, y + 2.0 * wall, height)))
+            found.append((name, (sign * 0.5 * (x + wall), 0.0, 0.5 * (height - wall)), (wall, *size[1:])))
         for name, sign in (("front", -1.0), ("back", 1.0)):
-            found.append((name, (0.0, sign * 0.5 * (y + wall), 0.5 * height), (x, wall, height)))
+            found.append((name, (0.0, sign * 0.5 * (y + wall), 0.5 * (height - wall)), (size[0], wall, size[2])))
         return found
 
     @cached_per_step
@@ -193,7 +195,7 @@ class FluidMoveMini(FluidMove):
     this resolves."""
 
     GRID_DENSITY = 30.0
-    SUBSTEPS = 5
+    SUBSTEPS = 8
     PARTICLE_SIZE = 0.0166  # m
     WALL = 0.08
 

@@ -16,7 +16,7 @@ from envs.streams import Draw
 
 CONTROL_DT = 0.02  # s
 BLOCK_SIZE = (0.10, 0.10, 0.10)  # m
-YOUNG, POISSON, DENSITY = 2e4, 0.2, 1000.0  # Pa, -, kg/m^3
+YOUNG, POISSON, DENSITY = 3e4, 0.2, 1000.0  # Pa, -, kg/m^3
 TABLE_FRICTION = 0.5
 SOFTNESS = 0.01  # m
 
@@ -24,7 +24,7 @@ SOFTNESS = 0.01  # m
 SHOULDER = (-0.5084, 0.2158)  # m, in the table's plane
 LINK = 0.3  # m, of upper arm and forearm each
 UPPER_REST = -math.radians(46.0)  # direction of the upper arm at joint angles of zero; that of the forearm is +x
-GRIP_LOWEST = 0.05  # m, height of the place between the fingers at the lowest
+GRIP_LOWEST = 0.055  # m, height of the place between the fingers at the lowest
 MOTORS = (0, 1, 2, 3, 3)  # of each motor: which part of the action is its
 
 # Task.
@@ -42,14 +42,14 @@ DOMAIN = (-0.20, -0.32, 0.0), (0.18, 0.32, 0.45)  # m, where particles can be
 
 
 class SoftLift(ArticulatedTask):
-    """Grasp a soft block (neo-Hookean, 10 cm wide, 1 kg, 20 kPa) with two fingers, lift it by 15 cm and hold it there.
+    """Grasp a soft block (neo-Hookean, 10 cm wide, 1 kg, 30 kPa) with two fingers, lift it by 15 cm and hold it there.
 
     The arm is a carriage on a column, two links that turn about the vertical, and two fingers, boxes with a friction of
     1, that slide towards each other. Block and fingers push each other: the arm bears what it lifts. 1,000 particles,
     50 grid nodes per metre.
 
     Action (4,), in [-1, 1]: force that lifts the carriage in units of 40 N, torques of shoulder and elbow in units of 8
-    N m, force that closes the fingers in units of 15 N each. The joints are damped: at 1 the free carriage moves with
+    N m, force that closes the fingers in units of 20 N each. The joints are damped: at 1 the free carriage moves with
     0.5 m/s, the links with 1.3 rad/s, the fingers with 0.25 m/s. A spring balances the arm's weight, not the block's.
     Observation (31,), lengths in units of 10 cm and velocities of 0.3 m/s, world frame: block from grip (3; the grip is
     the place between the fingers), grip (3), how high the block is over where it lay, the centres of its four quarters
@@ -65,7 +65,8 @@ class SoftLift(ArticulatedTask):
     """
 
     GRID_DENSITY = 50.0  # nodes per m
-    SUBSTEPS = 7
+    SUBSTEPS = 9
+    PARTICLE_SIZE = 0.01  # m
 
     single_observation_space = Box(-np.inf, np.inf, (31,), np.float32)
     single_action_space = Box(-1.0, 1.0, (4,), np.float32)
@@ -79,6 +80,7 @@ class SoftLift(ArticulatedTask):
                 grid_density=self.GRID_DENSITY,
                 lower_bound=tuple(low - room for low in DOMAIN[0]),
                 upper_bound=tuple(high + room for high in DOMAIN[1]),
+                particle_size=self.PARTICLE_SIZE,
             ),
             rigid_options=gs.options.RigidOptions(contact=gs.options.CompliantContact()),
         )
@@ -184,6 +186,7 @@ class SoftLiftMini(SoftLift):
 
     GRID_DENSITY = 30.0
     SUBSTEPS = 5
+    PARTICLE_SIZE = 0.0166  # m
 
 
 SoftLiftEnv = single_env(SoftLift)
