@@ -28,7 +28,7 @@ GOAL_RANGE = (0.2, 0.2, 0.1)  # m, half-widths of the goal's place from the star
 BOX_REACH = ((-0.25, -0.25, 0.08), (0.25, 0.25, 0.34))  # m, where the box can be moved
 SUCCESS_DISTANCE, SUCCESS_LOST = 0.02, 0.1  # m, -
 
-LENGTH, SPEED = 0.10, 0.5  # m, m/s: units in observations and rewards
+LENGTH, SPEED = 0.10, 1.0  # m, m/s: units in observations and rewards
 EDGE = 0.005  # m over which a particle comes to be outside
 LOST_WEIGHT, ACTION_WEIGHT = 10.0, 0.01
 
@@ -40,9 +40,9 @@ class FluidMove(DifferentiableVectorEnv):
     it, particles that may spill. The sizes, the liquid (5 m/s is the speed of sound in it) and the reward are ours.
     The box is 14 cm deep inside; what spills falls on a floor and is lost. 1,575 particles, 48 grid nodes per metre.
 
-    Action (3,), in [-1, 1]: velocity of the box along x, y and z (up) in units of 0.5 m/s. It stops 25 cm from the
+    Action (3,), in [-1, 1]: velocity of the box along x, y and z (up) in units of 1 m/s. It stops 25 cm from the
     middle along x and y, and where its bottom is 8 or 34 cm high.
-    Observation (19,), lengths in units of 10 cm and velocities of 0.5 m/s: goal from box (3), box (3; the middle of its
+    Observation (19,), lengths in units of 10 cm and velocities of 1 m/s: goal from box (3), box (3; the middle of its
     bottom), the box's velocity (3), the liquid's centre from the box (3), its velocity from the box's (3), the standard
     deviations of its particles' places (3), the part that is lost.
     Reward, per step: minus the distance of box and goal in 10 cm, rounded off at 1 cm, minus 10 times the part of the
@@ -156,8 +156,10 @@ class FluidMove(DifferentiableVectorEnv):
         return {"distance": distance, "lost": lost, "success": (distance < SUCCESS_DISTANCE) & (lost < SUCCESS_LOST)}
 
     def _walls(self) -> list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]:
-        """Name, place from the middle of the box's bottom, and size of each of its sides, m. They overlap at edges, where
-        the nearest face of a side would not be the one that holds the liquid."""
+        """Name, place from the middle of the box's bottom, and size of each of its sides, m.
+
+        They overlap at edges, where the nearest face of a side would not be the one that holds the liquid.
+        """
         wall, (x, y, height) = self.WALL, INSIDE
         size = (x + 2.0 * wall, y + 2.0 * wall, height + wall)
         found = [("bottom", (0.0, 0.0, -0.5 * wall), (size[0], size[1], wall))]

@@ -24,7 +24,7 @@ SOFTNESS = 0.01  # m
 SHOULDER = (-0.5084, 0.2158)  # m, in the table's plane
 LINK = 0.3  # m, of upper arm and forearm each
 UPPER_REST = -math.radians(46.0)  # direction of the upper arm at joint angles of zero; that of the forearm is +x
-GRIP_LOWEST = 0.055  # m, height of the place between the fingers at the lowest
+GRIP_LOWEST = 0.055  # m, height of the place between the jaws at the lowest
 MOTORS = (0, 1, 2, 3, 3)  # of each motor: which part of the action is its
 
 # Task.
@@ -35,31 +35,31 @@ LIFTED, HELD = 0.10, 1.0  # m, s: what counts as success
 # Reward.
 GOAL = 0.15  # m over where the block lay
 LENGTH, SPEED, STROKE = 0.10, 0.3, 0.04  # m, m/s, m: units in observations and rewards
-AROUND = 0.04  # m between block and grip, within which closing the fingers is rewarded
+AROUND = 0.04  # m between block and grip, within which closing the jaws is rewarded
 REACH_WEIGHT, GRIP_WEIGHT, ACTION_WEIGHT = 0.5, 0.5, 0.01
 
 DOMAIN = (-0.20, -0.32, 0.0), (0.18, 0.32, 0.45)  # m, where particles can be
 
 
 class SoftLift(ArticulatedTask):
-    """Grasp a soft block (neo-Hookean, 10 cm wide, 1 kg, 30 kPa) with two fingers, lift it by 15 cm and hold it there.
+    """Grasp a soft block (neo-Hookean, 10 cm wide, 1 kg, 30 kPa) with two jaws, lift it by 15 cm and hold it there.
 
-    The arm is a carriage on a column, two links that turn about the vertical, and two fingers, boxes with a friction of
-    1, that slide towards each other. Block and fingers push each other: the arm bears what it lifts. 1,000 particles,
-    50 grid nodes per metre.
+    The arm is a carriage on a column, two links that turn about the vertical, and two jaws, boxes with a friction of 1
+    that slide towards each other. Block and jaws push each other: the arm bears what it lifts. 1,000 particles, 50 grid
+    nodes per metre.
 
     Action (4,), in [-1, 1]: force that lifts the carriage in units of 40 N, torques of shoulder and elbow in units of 8
-    N m, force that closes the fingers in units of 20 N each. The joints are damped: at 1 the free carriage moves with
-    0.5 m/s, the links with 1.3 rad/s, the fingers with 0.25 m/s. A spring balances the arm's weight, not the block's.
+    N m, force that closes the jaws in units of 20 N each. The joints are damped: at 1 the free carriage moves with 0.5
+    m/s, the links with 1.3 rad/s, the jaws with 0.25 m/s. A spring balances the arm's weight, not the block's.
     Observation (31,), lengths in units of 10 cm and velocities of 0.3 m/s, world frame: block from grip (3; the grip is
-    the place between the fingers), grip (3), how high the block is over where it lay, the centres of its four quarters
-    (seen from above) from its own (12), how far the fingers have closed (2; 4 cm); velocities of block (3), grip (3)
-    and fingers (2); cosine and sine of the forearm's direction.
+    the place between the jaws), grip (3), how high the block is over where it lay, the centres of its four quarters
+    (seen from above) from its own (12), how far the jaws have closed (2; 4 cm); velocities of block (3), grip (3) and
+    jaws (2); cosine and sine of the forearm's direction.
     Reward, per step: minus the distance of the block's height from the goal's, 15 cm over where it lay, minus 0.5 times
-    the distance of block and grip, both in 10 cm and rounded off at 1 cm, plus 0.5 times how far the fingers have
-    closed (4 cm) times exp(-(distance / 4 cm)^2), minus 0.01 times the squared action.
-    Start: the block within +-2 cm of the origin along x and +-1 cm along y; the grip 11 to 13 cm over the block's
-    centre, shoulder and elbow within +-0.03 rad; fingers open.
+    the distance of block and grip, both in 10 cm and rounded off at 1 cm, plus 0.5 times how far the jaws have closed
+    (4 cm) times exp(-(distance / 4 cm)^2), minus 0.01 times the squared action.
+    Start: the block within +-2 cm of the origin along x and +-1 cm along y; the grip 11 to 13 cm over its lowest place,
+    which is 5.5 cm over the table, shoulder and elbow within +-0.03 rad; jaws open.
     `info`: `lift` (m over where the block lay), `held` (s, for how long it has been 10 cm or more), `success` (for at
     least a second). Never terminated.
     """
@@ -123,7 +123,7 @@ class SoftLift(ArticulatedTask):
         self.block.set_material(E=self.tensor(YOUNG * draw.uniform(1.0 - width, 1.0)), envs_idx=envs_idx)
 
     def apply_action(self, action: torch.Tensor) -> None:
-        """Forces and torques in proportion to the action; both fingers have the same."""
+        """Forces and torques in proportion to the action; both jaws have the same."""
         super().apply_action(action[:, MOTORS])
 
     def after_step(self, failed: torch.Tensor | None) -> None:
@@ -173,7 +173,7 @@ class SoftLift(ArticulatedTask):
 
     @cached_per_step
     def _grip(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The place between the fingers (B, 3), m, world frame, and its velocity (B, 3), m/s."""
+        """The place between the jaws (B, 3), m, world frame, and its velocity (B, 3), m/s."""
         qpos, rates = self.qpos(), self.dofs_vel()
         angles = torch.cumsum(qpos[:, 1:3], dim=1) + self.tensor((UPPER_REST, 0.0))
         plane, velocity = end_of_arm(angles, torch.cumsum(rates[:, 1:3], dim=1), LINK)
