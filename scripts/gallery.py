@@ -53,7 +53,7 @@ MOMENTS = {
     "genesis/RollingFlat-v0": Moment(26, (0.3, -0.25, 0.0), seed=1),
     "genesis/Crawler-v0": Moment(12, (1.0,) * 4 + (-0.8,) * 4, seed=1),
     "genesis/SoftLift-v0": Moment(24, (0.9, 0.0, 0.0, 1.0), before=GRASP),
-    "genesis/FluidMove-v0": Moment(12, (0.8, 0.4, 0.3), seed=1),
+    "genesis/FluidMove-v0": Moment(12, (0.5, 0.2, 0.2), seed=1),
     "genesis/BlockPush-v0": Moment(12, (0.8, -0.85), seed=0, pos=(-0.08, -0.74, 0.56), lookat=(-0.08, 0.03, 0.02)),
     "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
     "genesis/Ant-v0": Moment(100, policy="ant", pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
