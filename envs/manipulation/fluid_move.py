@@ -38,13 +38,13 @@ class FluidMove(DifferentiableVectorEnv):
 
     The task is that of Rewarped's FluidMove (Xing et al. 2025): a box of tools that moves as it is told, a goal for
     it, particles that may spill. The sizes, the liquid (5 m/s is the speed of sound in it) and the reward are ours.
-    The box is 14 cm deep inside; what spills falls on a floor and is lost. 1,575 particles, 48 grid nodes per metre.
+    The box is 14 cm deep inside; what spills falls on a floor and is lost. 1,800 particles, 48 grid nodes per metre.
 
     Action (3,), in [-1, 1]: velocity of the box along x, y and z (up) in units of 1 m/s. It stops 25 cm from the
     middle along x and y, and where its bottom is 8 or 34 cm high.
     Observation (19,), lengths in units of 10 cm and velocities of 1 m/s: goal from box (3), box (3; the middle of its
-    bottom), the box's velocity (3), the liquid's centre from the box (3), its velocity from the box's (3), the standard
-    deviations of its particles' places (3), the part that is lost.
+    bottom), the liquid's centre from the box (3), the standard deviations of its particles' places (3); the box's
+    velocity (3), that of the liquid's centre from it (3); the part that is lost.
     Reward, per step: minus the distance of box and goal in 10 cm, rounded off at 1 cm, minus 10 times the part of the
     liquid that is outside of the box, minus 0.01 times the squared action. A particle comes to be outside over 5 mm at
     the middle of a wall's thickness.

@@ -43,7 +43,7 @@ def test_starts_follow_the_documentation():
     torch.testing.assert_close(place, 0.1 * observation[:, 3:6], rtol=0.0, atol=1e-4)
     above = place[:, 2] - 0.055
     assert 0.11 <= above.min() < 0.1105 and 0.1295 < above.max() <= 0.13
-    assert not observation[:, 6].any() and not observation[:, 19:29].any()
+    assert observation[:, 6].abs().max() < 1e-6 and observation[:, 19:29].abs().max() < 1e-6
 
 
 def test_a_script_lifts_the_block_holds_it_and_the_arm_bears_its_weight():
@@ -58,7 +58,7 @@ def test_a_script_lifts_the_block_holds_it_and_the_arm_bears_its_weight():
     closed = env.robot.get_qpos().as_subclass(torch.Tensor)[:, 3:].mean(dim=1) / 0.04
     expected = 0.5 * closed * torch.exp(-away / 0.04**2) - (missing + 0.5 * reach) / 0.1 - 0.01 * (1 + 0.25**2)
     torch.testing.assert_close(reward.as_subclass(torch.Tensor), expected, rtol=1e-9, atol=1e-9)
-    info = play(env, [(8, (0.0, 0.0, 0.0, 1.0))])[4]
+    info = play(env, [(20, (0.0, 0.0, 0.0, 1.0))])[4]
     height, speed = env.qpos()[:, 0], env.dofs_vel()[:, 0]
     weight = 9.81 * (5.0 + float(env.block.get_mass()[0]))
     torch.testing.assert_close(speed, (10.0 * (5.1 - height) - weight) / 80.0, rtol=0.03, atol=0.0)
