@@ -78,8 +78,8 @@ class SoftLift(ArticulatedTask):
             sim_options=gs.options.SimOptions(dt=CONTROL_DT, substeps=self.SUBSTEPS, requires_grad=self.differentiable),
             mpm_options=gs.options.MPMOptions(
                 grid_density=self.GRID_DENSITY,
-                lower_bound=tuple(low - room for low in DOMAIN[0]),
-                upper_bound=tuple(high + room for high in DOMAIN[1]),
+                lower_bound=(low[0] - room, low[1] - room, low[2] - room),
+                upper_bound=(high[0] + room, high[1] + room, high[2] + room),
                 particle_size=self.PARTICLE_SIZE,
             ),
             rigid_options=gs.options.RigidOptions(contact=gs.options.CompliantContact()),
