@@ -73,7 +73,7 @@ class SoftLift(ArticulatedTask):
 
     def build_scene(self) -> gs.Scene:
         """Arm, block and table."""
-        room = 3 / self.GRID_DENSITY + 0.001
+        (low, high), room = DOMAIN, 3 / self.GRID_DENSITY + 0.001
         scene = gs.Scene(
             sim_options=gs.options.SimOptions(dt=CONTROL_DT, substeps=self.SUBSTEPS, requires_grad=self.differentiable),
             mpm_options=gs.options.MPMOptions(
