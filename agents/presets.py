@@ -51,6 +51,8 @@ G_REACHER, G_PUSHER = "genesis-mujoco/Reacher-v5", "genesis-mujoco/Pusher-v5"
 G_SWIMMER, G_CHEETAH = "genesis-mujoco/Swimmer-v5", "genesis-mujoco/HalfCheetah-v5"
 G_HOPPER, G_WALKER, G_ANT = "genesis-mujoco/Hopper-v5", "genesis-mujoco/Walker2d-v5", "genesis-mujoco/Ant-v5"
 G_HUMANOID, G_STANDUP = "genesis-mujoco/Humanoid-v5", "genesis-mujoco/HumanoidStandup-v5"
+SOFT_LIFT, SOFT_LIFT_MINI = "genesis/SoftLift-v0", "genesis/SoftLift-mini-v0"
+FLUID_MOVE, FLUID_MOVE_MINI = "genesis/FluidMove-v0", "genesis/FluidMove-mini-v0"
 
 _PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
 _NO_JUMP = (G_PENDULUM, G_DOUBLE, G_REACHER, G_SWIMMER, G_CHEETAH)
@@ -148,8 +150,12 @@ _SOFT: dict[str, tuple[int, int, int]] = {
     ROLLING_MINI: (16, 100_000, 150),
     CRAWLER: (16, 500_000, 150),
     CRAWLER_MINI: (64, 500_000, 100),
+    SOFT_LIFT: (16, 500_000, 150),
+    SOFT_LIFT_MINI: (16, 500_000, 150),
+    FLUID_MOVE: (16, 200_000, 150),
+    FLUID_MOVE_MINI: (16, 200_000, 100),
 }
-"""Tasks of dough and muscles to environments, steps and an episode's length. Ours; chosen, not searched."""
+"""Tasks of soft and liquid matter to environments, steps and an episode's length. Ours; chosen, not searched."""
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -249,7 +255,7 @@ _TRAJOPT = {
 
 
 def _soft(hyper: Mapping[str, Any], more: int = 1) -> dict[str, Preset]:
-    """Presets of the tasks of dough and muscles, with `more` times as many steps."""
+    """Presets of the tasks of soft and liquid matter, with `more` times as many steps."""
     return {env: Preset(num_envs, more * steps, hyper) for env, (num_envs, steps, _) in _SOFT.items()}
 
 

@@ -36,8 +36,10 @@ register_task("genesis/Walker2d-v0", "envs.locomotion.walker2d", "Walker2d", max
 register_task("genesis/Ant-v0", "envs.locomotion.ant", "Ant", max_episode_steps=1000)
 register_task("genesis/Humanoid-v0", "envs.locomotion.humanoid", "Humanoid", max_episode_steps=1000)
 register_task("genesis/Quadrotor-v0", "envs.locomotion.quadrotor", "Quadrotor", max_episode_steps=300)
-for _mini, _rolled, _crawled in (("", 300, 150), ("-mini", 150, 100)):
+for _mini, _rolled, _crawled, _moved in (("", 300, 150, 150), ("-mini", 150, 100, 100)):
     _suffix = _mini[1:].title()
+    register_task(f"genesis/SoftLift{_mini}-v0", "envs.manipulation.soft_lift", f"SoftLift{_suffix}", 150)
+    register_task(f"genesis/FluidMove{_mini}-v0", "envs.manipulation.fluid_move", f"FluidMove{_suffix}", _moved)
     register_task(f"genesis/RollingFlat{_mini}-v0", "envs.manipulation.rolling_flat", f"RollingFlat{_suffix}", _rolled)
     register_task(f"genesis/Crawler{_mini}-v0", "envs.locomotion.crawler", f"Crawler{_suffix}", _crawled)
 for _name, _module, _steps in (

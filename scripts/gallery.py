@@ -30,6 +30,8 @@ class Moment:
     """From the start."""
     action: float | tuple[float, ...] = 0.0
     """In all of these steps, in its parts or the same in all of them. Unless there is a policy."""
+    before: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    """Steps and action of what comes before, one after the other."""
     policy: str | None = None
     """Name of a shipped checkpoint, which acts instead, in the contact that it was trained with."""
     seed: int = 3
@@ -47,10 +49,13 @@ ANT_STEP = (0.5, -0.4, -0.4, 0.5, -0.5, 0.3, 0.4, -0.2)
 HOPPER_CROUCH = (-0.3, -0.3, 0.2)
 CHEETAH_LANDING = (-0.3, -0.2, 0.4, -0.5, 0.1, 0.3)
 WALKER_STEP = (-0.3, 0.2, 0.1, 0.4, 0.3, 0.2)
+GRASP = (16, (-0.8, 0.0, 0.0, 0.0)), (22, (-0.1, 0.0, 0.0, 1.0))
 MOMENTS = {
     "genesis/SoftPush-v0": Moment(14, (1.0, 0.0), seed=29, pos=(-0.1, -0.4, 0.36), lookat=(0.03, -0.02, 0.01)),
     "genesis/RollingFlat-v0": Moment(26, (0.3, -0.25, 0.0), seed=1),
     "genesis/Crawler-v0": Moment(12, (1.0,) * 4 + (-0.8,) * 4, seed=1),
+    "genesis/SoftLift-v0": Moment(24, (0.9, 0.0, 0.0, 1.0), before=GRASP),
+    "genesis/FluidMove-v0": Moment(12, (0.5, 0.2, 0.2), seed=1),
     "genesis/BlockPush-v0": Moment(12, (0.8, -0.85), seed=0, pos=(-0.08, -0.74, 0.56), lookat=(-0.08, 0.03, 0.02)),
     "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
     "genesis/Ant-v0": Moment(9, ANT_STEP, pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
@@ -128,10 +133,11 @@ def picture(env_id: str, moment: Moment, size: tuple[int, int]) -> np.ndarray:
     saved = None if moment.policy is None else checkpoint.load(DOCS / "checkpoints" / f"{moment.policy}.pt", env_id)
     env = common.render_env(env_id, 1, common.contact_of(env_id, saved, None), size=size)
     observation, _ = env.reset(seed=moment.seed)
-    held = env.tensor(np.broadcast_to(moment.action, (1, *env.single_action_space.shape)).copy())
-    act = (lambda observation: held) if saved is None else common.restored_agent(saved, env).act
-    for _ in range(moment.steps):
-        observation, *_ = env.step(act(observation))
+    agent = None if saved is None else common.restored_agent(saved, env)
+    for steps, action in (*moment.before, (moment.steps, moment.action)):
+        held = env.tensor(np.broadcast_to(action, (1, *env.single_action_space.shape)).copy())
+        for _ in range(steps):
+            observation, *_ = env.step(held if agent is None else agent.act(observation))
     camera = env.add_camera()
     camera.set_pose(moment.pos, moment.lookat)
     env.draw_marks()

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 import genesis as gs
 from envs.articulated import ArticulatedTask
-from envs.manipulation.table import lift, pushing_spot, rounded_norm
+from envs.manipulation.table import end_of_arm, lift, pushing_spot, rounded_norm
 from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
 from envs.step_cache import cached_per_step
@@ -162,11 +162,9 @@ class BlockPush(ArticulatedTask):
     @cached_per_step
     def _finger(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The finger's place (B, 2), m, and velocity (B, 2), m/s, in the table's plane."""
-        (shoulder, elbow), (rate, bend) = self.qpos()[:, :2].unbind(dim=1), self.dofs_vel()[:, :2].unbind(dim=1)
-        upper = LINK * torch.stack([torch.cos(shoulder), torch.sin(shoulder)], dim=1)
-        fore = LINK * torch.stack([torch.cos(shoulder + elbow), torch.sin(shoulder + elbow)], dim=1)
-        velocity = rate[:, None] * _quarter_turn(upper) + (rate + bend)[:, None] * _quarter_turn(fore)
-        return self.tensor(SHOULDER) + upper + fore, velocity
+        angles, rates = torch.cumsum(self.qpos()[:, :2], dim=1), torch.cumsum(self.dofs_vel()[:, :2], dim=1)
+        place, velocity = end_of_arm(angles, rates, LINK)
+        return self.tensor(SHOULDER) + place, velocity
 
     @cached_per_step
     def _spot(self) -> torch.Tensor:
@@ -190,8 +188,3 @@ def _joints_at(finger: torch.Tensor) -> torch.Tensor:
     reach = finger - finger.new_tensor(SHOULDER)
     half = torch.acos((reach.norm(dim=1) / (2.0 * LINK)).clamp(max=1.0))
     return torch.stack([torch.atan2(reach[:, 1], reach[:, 0]) - half, 2.0 * half], dim=1)
-
-
-def _quarter_turn(plane: torch.Tensor) -> torch.Tensor:
-    """(n, 2) vectors turned by 90 degrees to the left."""
-    return torch.stack([-plane[:, 1], plane[:, 0]], dim=1)

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
-from envs.manipulation.table import lift, pushing_spot, rounded_norm
+from envs.manipulation.table import lift, pushing_spot, quarters_of, rounded_norm
 from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
 from envs.streams import Draw
@@ -105,7 +105,7 @@ class SoftPush(DifferentiableVectorEnv):
             name="stick",
         )
         scene.build(n_envs=self.num_envs)
-        self._regions = self._region_weights(self.block.get_particles_pos()[0].as_subclass(torch.Tensor))
+        self._regions = quarters_of(self.block.get_particles_pos()[0].as_subclass(torch.Tensor))
         return scene
 
     def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
@@ -181,14 +181,6 @@ class SoftPush(DifferentiableVectorEnv):
     def _spot(self, block: torch.Tensor) -> torch.Tensor:
         """Where the stick should push, (B, 2)."""
         return pushing_spot(block, self.episode["goal"], SPOT_BEHIND)
-
-    def _region_weights(self, positions: torch.Tensor) -> torch.Tensor:
-        """(5, particles) rows that average over the block and over its four quarters in the undeformed shape."""
-        local = positions[:, :2] - positions[:, :2].mean(dim=0)
-        masks = [torch.ones(len(local), dtype=torch.bool, device=local.device)]
-        masks += [(sx * local[:, 0] > 0) & (sy * local[:, 1] > 0) for sx in (-1, 1) for sy in (-1, 1)]
-        weights = torch.stack(masks).to(self.dtype)
-        return weights / weights.sum(dim=1, keepdim=True)
 
 
 class SoftPushFace(SingleEnv):

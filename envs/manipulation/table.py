@@ -1,4 +1,4 @@
-"""What tasks on a table share: lengths in its plane that are smooth at zero, and where to push."""
+"""What tasks on a table share: lengths that are smooth at zero, where to push, the end of an arm, parts of a block."""
 
 import torch
 
@@ -12,7 +12,7 @@ def lift(plane: torch.Tensor, z: float) -> torch.Tensor:
 
 
 def rounded_norm(vector: torch.Tensor) -> torch.Tensor:
-    """Length of (n, 2) vectors, smooth at zero: sqrt(|v|^2 + s^2) - s with s = `SMOOTH`."""
+    """Length of (n, k) vectors, smooth at zero: sqrt(|v|^2 + s^2) - s with s = `SMOOTH`."""
     return torch.sqrt(vector.square().sum(dim=1) + SMOOTH**2) - SMOOTH
 
 
@@ -21,3 +21,28 @@ def pushing_spot(block: torch.Tensor, goal: torch.Tensor, behind: float) -> torc
     to_goal = goal - block
     length = torch.sqrt(to_goal.square().sum(dim=1, keepdim=True) + SMOOTH**2)
     return block - behind * to_goal / length
+
+
+def end_of_arm(angles: torch.Tensor, rates: torch.Tensor, length: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The end of an arm of two links in a plane.
+
+    Args:
+        angles: (n, 2) of the links against the plane's x axis, rad.
+        rates: (n, 2) their rates, rad/s.
+        length: Of each link, m.
+
+    Returns:
+        Its place (n, 2), m, from the shoulder, and its velocity (n, 2), m/s.
+    """
+    along = length * torch.stack([torch.cos(angles), torch.sin(angles)], dim=2)
+    across = torch.stack([-along[..., 1], along[..., 0]], dim=2)
+    return along.sum(dim=1), (rates[..., None] * across).sum(dim=1)
+
+
+def quarters_of(positions: torch.Tensor) -> torch.Tensor:
+    """(5, N) rows that average over the particles of a block, which lie at (N, 3), and over each quarter from above."""
+    local = positions[:, :2] - positions[:, :2].mean(dim=0)
+    masks = [torch.ones(len(local), dtype=torch.bool, device=local.device)]
+    masks += [(sx * local[:, 0] > 0) & (sy * local[:, 1] > 0) for sx in (-1, 1) for sy in (-1, 1)]
+    weights = torch.stack(masks).to(positions)
+    return weights / weights.sum(dim=1, keepdim=True)

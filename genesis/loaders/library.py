@@ -6,7 +6,10 @@ from genesis.errors import GenesisKeyError
 from genesis.loaders.model import RigidModel
 
 FOLDER = Path(__file__).parent / "robots"
-ROBOTS = ("ant", "block_push", "cartpole", "half_cheetah", "hopper", "humanoid", "pendulum", "quadrotor", "walker2d")
+ROBOTS = (
+    *("ant", "block_push", "cartpole", "half_cheetah", "hopper", "humanoid", "pendulum", "quadrotor", "soft_lift"),
+    "walker2d",
+)
 """Each is <name>.xml, for people, and <name>.npz, compiled from it by `python -m scripts.compile_robots`."""
 
 GYMNASIUM = {
