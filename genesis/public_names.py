@@ -221,7 +221,10 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
             "file_meshes_are_zup align".split(),
             Ignored("a mesh is one body, taken as it is"),
         ),
-        "convexify": Ignored("rigid bodies touch as convex hulls, others as they are"),
+        "convexify": Ignored(
+            "rigid bodies touch as convex hulls, one or with decompose=True several; others as they are"
+        ),
+        "decompose_nonconvex": Spelt("decompose"),
         "recompute_inertia": Ignored("a mesh is of even density", False),
     },
     "Terrain": {
