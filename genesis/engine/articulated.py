@@ -170,15 +170,11 @@ def _hull(morph: morphs.Mesh, material: Rigid) -> RigidModel:
         volume += Surface(corners, faces).volume
     ratio = volume / morph.volume
     if ratio > NEARLY_CONVEX:
-        told = (
-            f"{len(hulls)} hulls, as which it touches, have together"
-            if morph.decompose
-            else "hull, as which it touches, has"
-        )
-        remedy = "Build it" if morph.decompose else "Pass decompose=True, or build bodies with hollows"
+        whose = f"{len(hulls)} hulls have together" if morph.decompose else "hull has"
+        remedy = "Build it" if morph.decompose else "Pass decompose=True, or build it"
         runtime.logger.warning(
-            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose {told} {ratio:.3g} times "
-            f"its volume. Its mass and inertia are its own. {remedy} from several convex geoms of an MJCF file."
+            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose {whose} {ratio:.3g} "
+            f"times its volume. Its mass and inertia are its own. {remedy} from convex geoms of an MJCF file."
         )
     return hull(surface, hulls, mass, FRICTION, morph.fixed, "mesh")
 

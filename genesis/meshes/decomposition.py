@@ -1,7 +1,7 @@
 """Convex parts of a surface that is not convex, by CoACD, which is asked for only when a mesh is to be cut.
 
-Source: Wei, Liu, Ling, Su, Approximate Convex Decomposition for 3D Meshes with Collision-Aware Concavity and Tree Search
-(2022).
+Source: Wei, Liu, Ling, Su, Approximate Convex Decomposition for 3D Meshes with Collision-Aware Concavity and Tree
+Search (2022).
 """
 
 import hashlib

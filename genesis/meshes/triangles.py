@@ -49,37 +49,39 @@ class TriangleMesh:
     @cached_property
     def normals(self) -> np.ndarray:
         """(f, 3, 3) unit normals at the corners of each triangle: means over the triangles there that meet it at less
-        than `FOLD`, weighted by their area. Zero of a triangle without area."""
-        a, b, c = (self.corners[:, k] for k in range(3))
-        across = np.cross(b - a, c - a)
-        flat = _unit(across)
-        extent = float(np.ptp(self.corners.reshape(-1, 3), axis=0).max()) or 1.0
-        rounded = np.round(self.corners.reshape(-1, 3) / (SAME * extent))
-        place = np.unique(rounded, axis=0, return_inverse=True)[1].ravel()
+        than `FOLD`, weighted by their angles there. Zero of a triangle without area."""
+        flat = _unit(np.cross(self.corners[:, 1] - self.corners[:, 0], self.corners[:, 2] - self.corners[:, 0]))
+        after, before = (_unit(np.roll(self.corners, k, 1) - self.corners) for k in (-1, 1))
+        angle = np.arccos(np.clip((after * before).sum(2), -1.0, 1.0)).ravel()
+        place = np.unique(self._rounded(), axis=0, return_inverse=True)[1].ravel()
         order = np.argsort(place, kind="stable")
         begin = np.flatnonzero(np.diff(place[order], prepend=-1))
         count = np.diff(begin, append=len(order))
         begin, count = np.repeat(begin, count), np.repeat(count, count)  # of the place of each corner in `order`
-        total = across[order // 3].copy()
-        rows = np.flatnonzero((count > 1) & (count <= MOST))
+        total = flat[order // 3]
+        rows, k = np.flatnonzero((count > 1) & (count <= MOST)), 0
         total[rows] = 0.0
-        k = 0
         while len(rows):
-            mine, theirs = order[rows] // 3, order[begin[rows] + k] // 3
-            near = (flat[mine] * flat[theirs]).sum(1) > FOLD
-            total[rows[near]] += across[theirs[near]]
+            mine, theirs = order[rows], order[begin[rows] + k]
+            near = (flat[mine // 3] * flat[theirs // 3]).sum(1) > FOLD
+            total[rows[near]] += angle[theirs[near], None] * flat[theirs[near] // 3]
             k += 1
             rows = rows[count[rows] > k]
         normals = np.empty_like(total)
         normals[order] = _unit(total)
         return normals.reshape(-1, 3, 3)
 
+    def _rounded(self) -> np.ndarray:
+        """(3 f, 3) places of all corners, equal where they are one."""
+        places = self.corners.reshape(-1, 3)
+        extent = float(np.ptp(places, axis=0).max()) or 1.0
+        return np.round(places / (SAME * extent))
+
     @cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (v, 3), normals there (v, 3), and faces (f, 3) that share a vertex where they share its normal."""
         vertices, normals = self.corners.reshape(-1, 3), self.normals.reshape(-1, 3)
-        extent = float(np.ptp(vertices, axis=0).max()) or 1.0
-        rounded = np.concatenate([np.round(vertices / (SAME * extent)), np.round(1e4 * normals)], 1)
+        rounded = np.concatenate([self._rounded(), np.round(1e4 * normals)], 1)
         _, first, of = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
         return vertices[first], normals[first], of.reshape(-1, 3)
 
@@ -118,5 +120,5 @@ def centred(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, Triang
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
     return rows / np.where(length > 0, length, 1.0)

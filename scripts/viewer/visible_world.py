@@ -61,7 +61,13 @@ class VisibleWorld:
         self.robots = [entity for entity in scene.entities if isinstance(entity, ArticulatedBody)]
         self.tools = [entity for entity in scene.entities if isinstance(entity, ToolEntity)]
         self.links = [
-            sorted({geom.link for geom in robot.model.geoms if robot.model.mass[geom.link] > 0})
+            sorted(
+                {
+                    part.link
+                    for part in (*robot.model.geoms, *robot.model.visuals)
+                    if part.link >= 0 and robot.model.mass[part.link] > 0
+                }
+            )
             for robot in self.robots
         ]
         """Of each robot, those that can be seen and pushed."""
