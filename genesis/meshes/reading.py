@@ -125,21 +125,22 @@ def read_parts(what: str, file: Path) -> list[Part]:
 
 
 def _color(part: Any) -> tuple[float, float, float] | None:
-    """Mean colour of a part of trimesh's, of its vertices, its material or the texture; None if its file gives none."""
+    """Mean colour of a part of trimesh's, of its vertices, its material or the texture; None if its file gives none, or
+    one that cannot be read, for what it looks like is no part of a surface."""
     look = part.visual
     if not look.defined:
         return None
-    if look.kind == "texture":
-        material = look.material
-        images = (getattr(material, name, None) for name in ("image", "baseColorTexture"))
-        if all(image is None for image in images):
-            rows = np.asarray(material.main_color)[None]
+    try:
+        if look.kind == "texture":
+            images = (getattr(look.material, name, None) for name in ("image", "baseColorTexture"))
+            plain = all(image is None for image in images)
+            rows = np.asarray(look.material.main_color)[None] if plain else np.asarray(look.to_color().vertex_colors)
         else:
-            rows = np.asarray(look.to_color().vertex_colors)
-    else:
-        rows = np.asarray(look.vertex_colors)
-    red, green, blue = rows[:, :3].mean(0) / 255
-    return float(red), float(green), float(blue)
+            rows = np.asarray(look.vertex_colors)
+        red, green, blue = np.clip(rows[:, :3].mean(0) / 255, 0.0, 1.0).tolist()
+    except Exception:  # each kind has errors of its own
+        return None
+    return red, green, blue
 
 
 def _joined(what: str, corners: np.ndarray, faces: np.ndarray, scale: np.ndarray) -> Surface:

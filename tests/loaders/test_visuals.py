@@ -80,28 +80,30 @@ def test_visuals_are_stored_and_moved_with_the_robot(robot, tmp_path):
     assert moved["badge"].pos == (0.5, 0, 0)
 
 
-FILED = """<mujoco><compiler meshdir="parts"/><asset><mesh name="m" file="{file}"/></asset><worldbody>
+FILED = """<mujoco><compiler meshdir="parts"/><asset><mesh name="m" file="{file}"/>
+  <texture name="t" type="2d" file="gone.png"/><material name="paint" texture="t"/></asset><worldbody>
   <body name="base"><freejoint/>{inertial}<geom type="box" size=".1 .1 .1"/>
   <geom type="mesh" mesh="m" {bits}/></body></worldbody></mujoco>"""
-SEEN = 'contype="0" conaffinity="0" group="2"'
+SEEN = 'contype="0" conaffinity="0" group="2" material="paint"'
 OWN = '<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/>'
 
 
-def test_a_missing_mesh_that_is_only_seen_is_said_and_left_out(tmp_path, caplog):
+def test_missing_meshes_and_textures_that_are_only_seen_are_said_and_left_out(tmp_path, caplog):
     (tmp_path / "parts").mkdir()
     path = tmp_path / "robot.xml"
     path.write_text(FILED.format(file="gone.obj", inertial=OWN, bits=SEEN))
     robot = load_mjcf(path, cache=False)
     assert robot.visuals == () and [geom.kind for geom in robot.geoms] == ["box"]
     (loss,) = robot.losses
-    assert "only seen" in loss and "'gone.obj'" in loss and loss in caplog.text
+    assert "got no file of 'gone.obj', 'gone.png'," in loss and loss in caplog.text
     for inertial, bits in ((OWN, ""), ("", SEEN)):  # physics needs it: to touch, or for the mass
         path.write_text(FILED.format(file="gone.obj", inertial=inertial, bits=bits))
         with pytest.raises(GenesisValueError, match=r"gone\.obj"):
             load_mjcf(path, cache=False)
     write_obj(tmp_path / "parts" / "there.obj", CUBE, CUBE_FACES)
     path.write_text(FILED.format(file="there.obj", inertial=OWN, bits=SEEN))
-    assert len(load_mjcf(path, cache=False).visuals[0].mesh.faces) == 12
+    (seen,) = load_mjcf(path, cache=False).visuals
+    assert len(seen.mesh.faces) == 12 and seen.tint == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
 
 
 COLLADA = """<?xml version="1.0"?><COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1">

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import genesis as gs
+from genesis.render.stage import Stage
 from tests.loaders.test_visuals import MJCF
 from tests.render.gltf_file import File
 from tests.render.render_scenes import SIZE
@@ -47,6 +48,16 @@ def test_what_is_seen_of_the_world_stays_and_links_take_theirs_along(tmp_path):
     shell = file.things["robot/base/shell"]
     np.testing.assert_allclose(shell.vertices.min(0), (0.5, 0, 2), atol=1e-6)
     np.testing.assert_allclose(shell.vertices.max(0), (0.8, 0.2, 2.1), atol=1e-6)
+
+
+def test_the_viewer_gets_the_triangles(tmp_path):
+    scene, _, _ = scene_of(tmp_path)
+    shapes = Stage(scene.entities, 2, None).shapes
+    found = [shapes.surface(i) for i, mesh in enumerate(shapes.mesh) if mesh is not None]
+    assert len(found) == 2 and len(shapes.meshes) == 1  # two shapes of one mesh
+    for mesh in found:
+        a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+        assert (a * np.cross(b, c)).sum() / 6 == pytest.approx(0.3 * 0.2 * 0.1 / 6, rel=1e-4)
 
 
 def test_a_colour_of_the_surface_goes_before_those_of_the_file(tmp_path):
