@@ -51,7 +51,7 @@ def read_looks(root: ElementTree.Element, file: Path, folder: str) -> tuple[list
                     look = Visual(label, "mesh", 0, at, four(quat), ORIGIN, own or tint, triangles)
                     looks.append((name, look))
             except GenesisException as error:
-                unread[(mesh.get("filename") if mesh is not None else None) or f"link {name!r}"] = str(error)
+                unread[f"{mesh.get('filename')!r}" if mesh is not None else f"one of link {name!r}"] = str(error)
     return looks, _told(unread, repr(str(file)))
 
 
@@ -60,7 +60,7 @@ def _told(unread: dict[str, str], source: str) -> list[str]:
         return []
     reasons: dict[str, list[str]] = {}
     for name, reason in unread.items():
-        reasons.setdefault(reason.replace(repr(name), "it"), []).append(repr(name))
+        reasons.setdefault(reason.replace(name, "it"), []).append(name)
     listing = "; ".join(
         f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''} ({reason})"
         for reason, names in reasons.items()

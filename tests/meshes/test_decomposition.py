@@ -75,6 +75,11 @@ def test_mass_and_inertia_are_the_meshes_own_and_particles_feel_the_mesh(file, c
     felt = [geom.surface for geom in parts.model.geoms]
     assert len(felt[0].faces) == 20 and len(felt[1].faces) == 0  # the mesh once, not twice
     assert len(parts.model.visuals) == 1 and len(parts.model.visuals[0].mesh.faces) == 20
+    looks = [[shape.kind for solids in body.visible() for shape in solids.shapes] for body in (whole, parts)]
+    assert looks == [["mesh"], ["mesh"]]
+    morph = gs.morphs.Mesh(file=file, decompose=True, **UPRIGHT)
+    shown = gs.Scene().add_entity(morph, gs.materials.Rigid(), vis_mode="collision").visible()[0]
+    assert [shape.kind for shape in shown.shapes] == ["hull", "hull"]
 
 
 def test_parts_are_computed_once_for_a_surface(file, cut):
