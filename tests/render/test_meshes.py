@@ -49,9 +49,10 @@ def test_finer_and_finer_meshes_of_a_ball_become_the_ball(tmp_path):
         assert not (finer[2] == 1)[seen == 0].any()  # a polyhedron within the ball
         middle = depth < np.quantile(depth[seen == 1], 0.8)
         assert (finer[2] == 1)[middle].all()  # no ray slips through
-        apart.append(np.abs(finer[1] - depth)[middle].max())
+        apart.append(np.abs(finer[1][middle] - depth[middle]).max())
         tilt.append(np.degrees(np.arccos((finer[3] * normal).sum(-1)[middle].clip(-1, 1))).max())
-    assert apart[0] > 3 * apart[1] > 9 * apart[2] and apart[2] < 1.5e-3
+    assert apart[0] > 3 * apart[1] > 9 * apart[2]  # by the square of an edge
+    assert apart[2] < 0.5 * np.sin(np.pi / 64) ** 2 / 0.4  # rays that come in at 66 degrees or less
     assert tilt[2] < 1.0 and tilt[2] < tilt[1] < tilt[0]  # normals are smooth, not those of the triangles: 3 degrees
     assert np.abs(finer[0].astype(int) - rgb)[middle].max() <= 6
 
@@ -112,7 +113,7 @@ def test_rays_meet_the_nearest_of_all_triangles():
     rays = directions(POS, LOOKAT, FOV).reshape(-1, 3)
     wanted, clear = nearest(corners, np.array(POS), rays)
     sure = clear > 1e-3
-    assert sure.mean() > 0.9 and 0.2 < np.isfinite(wanted).mean() < 0.9
+    assert sure.mean() > 0.9 and 0.1 < np.isfinite(wanted).mean() < 0.9
     np.testing.assert_allclose(depth.ravel()[sure], wanted[sure], atol=1e-4)
     assert (np.isfinite(depth) == (seen == 2)).all()
     towards = (normal.reshape(-1, 3) * rays).sum(1)[np.isfinite(depth).ravel()]
