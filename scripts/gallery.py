@@ -145,36 +145,35 @@ def picture(env_id: str, moment: Moment, size: tuple[int, int]) -> np.ndarray:
     return shown
 
 
-@torch.no_grad()
 def picture_of_meshes(size: tuple[int, int]) -> np.ndarray:
-    """A bowl that holds a liquid, a ring and a cogwheel, (H, W, 3) uint8: meshes, which are files as any."""
-    options = gs.options.MPMOptions(grid_density=48, lower_bound=(-0.6, -0.6, -0.1), upper_bound=(0.6, 0.6, 0.7))
-    scene = gs.Scene(sim_options=gs.options.SimOptions(dt=5e-3, substeps=10), mpm_options=options)
-    scene.add_entity(gs.morphs.Plane(), gs.materials.Tool())
-    angle = np.linspace(0.0, 1.45, 40)
-    out, within = (r * np.stack([np.sin(angle), -np.cos(angle)], 1) + (0.0, 0.25) for r in (0.25, 0.21))
-    turn = np.arange(256) * 2 * np.pi / 256
+    """A bowl with balls in it, a ring and a cogwheel, (H, W, 3) uint8: the meshes are files as any."""
+    scene, tool = gs.Scene(), gs.materials.Tool(coup_softness=0.002, sdf_res=48)
+    scene.add_entity(gs.morphs.Plane(), tool)
+    angle, turn = np.linspace(0.0, 1.45, 40), np.arange(256) * 2 * np.pi / 256
+    out, within = (r * np.stack([np.sin(angle), -np.cos(angle)], 1) + (0.0, 0.25) for r in (0.25, 0.22))
     ring = 0.04 * np.stack([np.cos(turn[::8]), np.sin(turn[::8])], 1) + (0.13, 0.04)
     cog = np.where(np.sin(12 * turn) > 0, 0.15, 0.12)[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)
+    straight, leaning = (0.0, 0.0, 0.0), (90.0, 0.0, 35.0)
     with tempfile.TemporaryDirectory() as folder:
-        for name, (vertices, faces), place, color in (
-            ("bowl", _turned(np.concatenate([out, within[::-1]])), {}, "teal"),
-            ("ring", _turned(ring, closed=True), {"pos": (0.42, -0.12, 0.0)}, "orange"),
-            ("cog", _pulled(cog, 0.06), {"pos": (-0.36, -0.26, 0.15), "euler": (75.0, 0.0, 35.0)}, "gray"),
+        for name, (vertices, faces), pos, euler, color in (
+            ("bowl", _turned(np.concatenate([out, within[::-1]])), (0.0, 0.0, 0.0), straight, "teal"),
+            ("ring", _turned(ring, closed=True), (0.42, -0.12, 0.0), straight, "orange"),
+            ("cog", _pulled(cog, 0.06), (-0.36, -0.16, 0.148), leaning, "gray"),
         ):
             file = Path(folder) / f"{name}.obj"
             rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.tolist()]
             rows += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
             file.write_text("\n".join(rows))
-            tool = gs.materials.Tool(coup_softness=0.004)
-            scene.add_entity(gs.morphs.Mesh(file=file, **place), tool, gs.surfaces.Default(color=color), name=name)
-    liquid = gs.morphs.Cylinder(pos=(0.0, 0.0, 0.24), radius=0.15, height=0.14)
-    scene.add_entity(liquid, gs.materials.MPM.Liquid(), gs.surfaces.Default(color="blue", vis_mode="recon"))
+            look = gs.surfaces.Default(color=color)
+            scene.add_entity(gs.morphs.Mesh(file=file, pos=pos, euler=euler), tool, look, name=name)
+    for k, color in enumerate(("red", "yellow", "white")):
+        x, y = 0.078 * np.cos(2.1 * k), 0.078 * np.sin(2.1 * k)
+        scene.add_entity(gs.morphs.Sphere(pos=(x, y, 0.12), radius=0.065), tool, gs.surfaces.Default(color=color))
     camera = scene.add_camera(res=size, pos=(0.35, -1.15, 0.9), lookat=(0.02, -0.06, 0.1), fov=38.0)
     scene.build()
-    for _ in range(120):
-        scene.step()
-    return camera.render()[0]
+    shown, *_ = camera.render()
+    assert shown is not None
+    return shown
 
 
 def _turned(profile: np.ndarray, closed: bool = False, segments: int = 96) -> tuple[np.ndarray, np.ndarray]:

@@ -106,7 +106,7 @@ def _solid(visual: ElementTree.Element) -> tuple[str, Vector]:
             if not (numbers > 0).all():
                 raise GenesisValueError(f"its {kind} has no size")
             halved = numbers / 2 if kind == "box" else numbers / np.array((1.0, 2.0))[: len(numbers)]
-            return kind, three((*halved, 0.0, 0.0)[:3])
+            return kind, three(np.array([*halved, 0.0, 0.0])[:3])
     raise GenesisValueError("it has no shape")
 
 

@@ -3,6 +3,7 @@
 Source: Wei, Liu, Ling, Su, Approximate Convex Decomposition for 3D Meshes with Collision-Aware Concavity and Tree
 Search (2022).
 """
+# pyright: reportMissingImports=false
 
 import hashlib
 from pathlib import Path
