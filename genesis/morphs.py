@@ -17,6 +17,7 @@ from genesis.convert import constants
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.folders import existing_file
 from genesis.math import quaternion
+from genesis.meshes.decomposition import coacd
 from genesis.meshes.reading import read_surface
 from genesis.meshes.surface import Surface
 from genesis.public_engine import missing
@@ -243,7 +244,7 @@ class Mesh(SolidMorph, OrientedMorph):
     upwards, as glTF has it, stands upright with `euler=(90, 0, 0)`. With material Rigid it touches as its convex hull.
 
     Raises:
-        GenesisImportError: trimesh is not installed.
+        GenesisImportError: trimesh is not installed, or CoACD to decompose.
         GenesisValueError: The file does not exist or cannot be read, or its surface is open, crosses itself, has
             triangles of both senses, or encloses no volume. One that is inside out is turned, with a warning.
     """
@@ -252,15 +253,21 @@ class Mesh(SolidMorph, OrientedMorph):
     """Path of the file. All that its scene shows is one body."""
     scale: float | tuple[float, float, float] = 1.0
     """Metres that a unit of the file is, along all axes or along each."""
+    decompose: bool = False
+    """With material Rigid: whether it touches as several convex hulls, of the parts that CoACD cuts it into; extra
+    `convex`. With any other material, which feels the triangles, it must be False."""
     surface: Surface = field(init=False, repr=False)
     """Its triangles, in its frame, m."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        assign(self, "decompose", boolean("Mesh.decompose", self.decompose))
         path = Path(existing_file("Mesh.file", self.file, "mesh"))
         scale = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
         for entry in scale:
             number("every entry of Mesh.scale", entry, 0.0)
+        if self.decompose:
+            coacd()
         surface = read_surface(path, (float(scale[0]), float(scale[1]), float(scale[2])))
         for edge in (surface.upper - surface.lower).tolist():
             length(f"every extent of mesh {str(path)!r}", edge)

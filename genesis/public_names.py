@@ -221,7 +221,10 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
             "file_meshes_are_zup align".split(),
             Ignored("a mesh is one body, taken as it is"),
         ),
-        "convexify": Ignored("rigid bodies touch as convex hulls, others as they are"),
+        "convexify": Ignored(
+            "rigid bodies touch as convex hulls, one or with decompose=True several; others as they are"
+        ),
+        "decompose_nonconvex": Spelt("decompose"),
         "recompute_inertia": Ignored("a mesh is of even density", False),
     },
     "Terrain": {
@@ -354,8 +357,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "set_dofs_invweight": "Call refresh_invweights after masses have changed",
         "set_dofs_act_gain": "Call set_actuators_gain",
         "set_dofs_act_bias": "Call set_actuators_bias",
-        "n_geoms_visual": "geoms has what touches",
-        "vgeoms": "geoms has what touches",
+        "n_geoms_visual": "geoms has what touches, model.visuals what is only seen",
+        "vgeoms": "geoms has what touches, model.visuals what is only seen",
         "attach": "Attach bodies in the robot's file",
     },
     "ParticleEntity": {

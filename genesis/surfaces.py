@@ -22,7 +22,7 @@ COLORS: dict[str, tuple[float, float, float]] = {
 }
 LOOKS = "BSDF Plastic Rough Smooth Reflective Collision Metal Iron Aluminium Copper Gold Water".split()
 """Surfaces of the public engine, which are drawn as `Default`."""
-VIS_MODES = ("visual", "particle", "recon")
+VIS_MODES = ("visual", "collision", "particle", "recon")
 
 
 def rgb_of(what: str, color: object) -> tuple[float, float, float]:
@@ -49,7 +49,8 @@ class Default:
     color: tuple[float, ...] | str | None = None
     """Red, green and blue, each from 0 to 1, or one of `COLORS`. None: what suits the kind of the body."""
     vis_mode: str | None = None
-    """Of bodies of particles: "particle" draws balls (the default), "recon" a smooth surface. Of others "visual"."""
+    """Of bodies of particles: "particle" draws balls (the default), "recon" a smooth surface. Of others "visual";
+    of robots "collision" draws what touches in place of what the file shows."""
 
     def __post_init__(self) -> None:
         if self.color is not None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from genesis.meshes.triangles import TriangleMesh
+
 Rgb = tuple[float, float, float]
 Poses = Callable[[], tuple[torch.Tensor, torch.Tensor]]
 
@@ -17,12 +19,16 @@ FLOOR: tuple[Rgb, Rgb] = ((0.80, 0.82, 0.84), (0.70, 0.73, 0.76))
 """The two squares of a floor whose surface says nothing."""
 
 
+KINDS = ("sphere", "capsule", "box", "cylinder", "ellipsoid", "hull", "mesh")
+"""Of shapes: those of `loaders.parts.GEOM_KINDS`, and meshes."""
+
+
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """A convex shape, fixed to a frame."""
+    """A convex shape or a mesh, fixed to a frame."""
 
     kind: str
-    """One of `loaders.parts.GEOM_KINDS`."""
+    """One of `KINDS`."""
     size: tuple[float, ...]
     """As of `loaders.parts.Geom`."""
     tint: Rgb
@@ -36,9 +42,9 @@ class Shape:
     """w, x, y, z, in the frame."""
     vertices: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     """(n, 3) that a hull is spanned by."""
-    triangles: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.int64))
-    """(f, 3) corners among `vertices` of a hull that stands for a mesh: exports and the viewer show these, pictures the
-    hull."""
+    mesh: TriangleMesh | None = None
+    """Of a mesh; its middle should be its origin, for rays are bounded by a ball around that. One that several shapes
+    have is kept once."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,10 @@
 """The pictures of the README: `python -m scripts.gallery`, which writes docs/images.
 
-One of each environment, and, from the checkpoints in docs/checkpoints, what training changed.
+One of each environment, of meshes, and, from the checkpoints in docs/checkpoints, what training changed.
 """
 
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,8 @@ STRIPS = {
 
 @dataclass(frozen=True)
 class GalleryConfig:
-    """Writes a small picture of every environment, and before/after strips and a video of the shipped checkpoints."""
+    """Writes a small picture of every environment, one of meshes, and before/after strips and a video of the shipped
+    checkpoints."""
 
     folder: Path = FOLDER
     """Where to."""
@@ -90,6 +92,8 @@ class GalleryConfig:
     """Of the episodes in strips and videos."""
     environments: bool = True
     """Whether to make the pictures of the environments."""
+    meshes: bool = True
+    """Whether to make the picture of meshes."""
     training: bool = True
     """Whether to make the strips and the video."""
 
@@ -105,6 +109,10 @@ def run(config: GalleryConfig) -> list[Path]:
     if not gs.is_initialized():
         gs.init(precision="32", logging_level="warning")
     written = _environments(config) if config.environments else []
+    if config.meshes:
+        written.append(config.folder / "meshes" / "bowl.png")
+        written[-1].parent.mkdir(exist_ok=True)
+        write_png(written[-1], picture_of_meshes(config.size), colors=256)
     if config.training:
         written += _training(config)
     for path in written:
@@ -144,6 +152,60 @@ def picture(env_id: str, moment: Moment, size: tuple[int, int]) -> np.ndarray:
     shown = camera.render()[0]
     env.close()
     return shown
+
+
+def picture_of_meshes(size: tuple[int, int]) -> np.ndarray:
+    """A bowl with balls in it, a ring and a cogwheel, (H, W, 3) uint8: the meshes are files as any."""
+    scene, tool = gs.Scene(), gs.materials.Tool(coup_softness=0.002, sdf_res=48)
+    scene.add_entity(gs.morphs.Plane(), tool)
+    angle, turn = np.linspace(0.0, 1.45, 40), np.arange(256) * 2 * np.pi / 256
+    out, within = (r * np.stack([np.sin(angle), -np.cos(angle)], 1) + (0.0, 0.25) for r in (0.25, 0.22))
+    ring = 0.04 * np.stack([np.cos(turn[::8]), np.sin(turn[::8])], 1) + (0.13, 0.04)
+    cog = np.where(np.sin(12 * turn) > 0, 0.15, 0.12)[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)
+    straight, leaning = (0.0, 0.0, 0.0), (90.0, 0.0, 35.0)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (vertices, faces), pos, euler, color in (
+            ("bowl", _turned(np.concatenate([out, within[::-1]])), (0.0, 0.0, 0.0), straight, "teal"),
+            ("ring", _turned(ring, closed=True), (0.42, -0.12, 0.0), straight, "orange"),
+            ("cog", _pulled(cog, 0.06), (-0.36, -0.16, 0.148), leaning, "gray"),
+        ):
+            file = Path(folder) / f"{name}.obj"
+            rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.tolist()]
+            rows += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
+            file.write_text("\n".join(rows))
+            look = gs.surfaces.Default(color=color)
+            scene.add_entity(gs.morphs.Mesh(file=file, pos=pos, euler=euler), tool, look, name=name)
+    for k, color in enumerate(("red", "yellow", "white")):
+        x, y = 0.078 * np.cos(2.1 * k), 0.078 * np.sin(2.1 * k)
+        scene.add_entity(gs.morphs.Sphere(pos=(x, y, 0.12), radius=0.065), tool, gs.surfaces.Default(color=color))
+    camera = scene.add_camera(res=size, pos=(0.35, -1.15, 0.9), lookat=(0.02, -0.06, 0.1), fov=38.0)
+    scene.build()
+    shown, *_ = camera.render()
+    assert shown is not None
+    return shown
+
+
+def _turned(profile: np.ndarray, closed: bool = False, segments: int = 96) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of what an outline (n, 2) of (radius, height) draws around the z axis: counter-clockwise, and
+    from the axis to the axis unless it is closed."""
+    turn, n = np.arange(segments) * 2 * np.pi / segments, len(profile)
+    rounds = np.stack([np.cos(turn), np.sin(turn), np.ones(segments)], 1)
+    vertices = (profile[:, None, [0, 0, 1]] * rounds).reshape(-1, 3)
+    i, k = np.meshgrid(np.arange(n if closed else n - 1), np.arange(segments), indexing="ij")
+    a, b = i * segments + k, i * segments + (k + 1) % segments
+    c, d = (i + 1) % n * segments + (k + 1) % segments, (i + 1) % n * segments + k
+    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+    return vertices, faces
+
+
+def _pulled(outline: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of a prism about the z axis over an outline (n, 2) around it."""
+    n = len(outline)
+    levels = [np.column_stack([np.concatenate([outline, [[0.0, 0.0]]]), np.full(n + 1, z)]) for z in (0.0, height)]
+    i, j = np.arange(n), (np.arange(n) + 1) % n
+    top, low, m = np.full(n, 2 * n + 1), np.full(n, n), n + 1
+    rows = ((low, j, i), (top, m + i, m + j), (i, j, m + j), (i, m + j, m + i))
+    return np.concatenate(levels), np.concatenate([np.stack(row, 1) for row in rows])
 
 
 def _training(config: GalleryConfig) -> list[Path]:

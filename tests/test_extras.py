@@ -51,7 +51,7 @@ def test_videos_by_gymnasiums_wrappers_need_one_extra():
 
 def test_the_tools_of_developers_bring_what_the_tests_need_of_extras():
     extras = lists("project.optional-dependencies")
-    for extra in ("mjcf", "mesh", "view", "onnx", "plot", "video", "docs"):
+    for extra in ("mjcf", "mesh", "convex", "view", "onnx", "plot", "video", "docs"):
         assert set(extras[extra]) <= set(extras["dev"]), extra
 
 

@@ -24,6 +24,7 @@ from genesis.loaders.mujoco_flags import SEEN_ALONE
 from genesis.loaders.pairs import without_grounds
 from genesis.loaders.switches import without_constraints, without_contact, without_limits
 from genesis.materials import FRICTION_RANGE, Rigid
+from genesis.meshes.decomposition import convex_parts
 from genesis.meshes.hull import triangles
 from genesis.meshes.surface import Surface
 from genesis.options import CompliantContact, MujocoContact, RigidOptions, SimOptions
@@ -158,18 +159,24 @@ def _primitive(morph: morphs.Morph, material: Rigid) -> RigidModel:
 
 
 def _hull(morph: morphs.Mesh, material: Rigid) -> RigidModel:
-    """The convex hull of a mesh, with the mesh's own mass and inertia."""
+    """The convex hull of a mesh, or those of its parts, with the mesh's own mass and inertia."""
     surface, mass = morph.surface, material.rho * morph.volume
-    corners, faces = triangles(surface.vertices)
-    corners, faces = corners[np.unique(faces)], np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
-    ratio = Surface(corners, faces).volume / morph.volume
+    parts = convex_parts(surface) if morph.decompose else [surface.vertices]
+    hulls, volume = [], 0.0
+    for part in parts:
+        corners, faces = triangles(part)
+        corners, faces = corners[np.unique(faces)], np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
+        hulls.append(corners)
+        volume += Surface(corners, faces).volume
+    ratio = volume / morph.volume
     if ratio > NEARLY_CONVEX:
+        whose = f"{len(hulls)} hulls have together" if morph.decompose else "hull has"
+        remedy = "Build it" if morph.decompose else "Pass decompose=True, or build it"
         runtime.logger.warning(
-            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose hull, as which it "
-            f"touches, has {ratio:.3g} times its volume. Its mass and inertia are its own. Build bodies with hollows "
-            "from several convex geoms of an MJCF file."
+            f"rigid meshes must be convex to touch as they are, got {str(morph.file)!r}, whose {whose} {ratio:.3g} "
+            f"times its volume. Its mass and inertia are its own. {remedy} from convex geoms of an MJCF file."
         )
-    return hull(surface, corners, mass, FRICTION, morph.fixed, "mesh")
+    return hull(surface, hulls, mass, FRICTION, morph.fixed, "mesh")
 
 
 def _ground_geom(name: str, morph: morphs.Plane | morphs.Terrain) -> GroundGeom:

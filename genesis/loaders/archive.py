@@ -10,7 +10,7 @@ import numpy as np
 
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.folders import whole_file
-from genesis.loaders import mujoco_archive, validation
+from genesis.loaders import mujoco_archive, validation, visual_archive
 from genesis.loaders.parts import Actuator, Geom, GroundGeom, Joint
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _arrays(model: "RigidModel") -> dict[str, np.ndarray]:
     for group in mujoco_archive.WITH_CONTACT:
         arrays |= mujoco_archive.contact_arrays(group, [part.contact for part in getattr(model, group)])
     arrays |= mujoco_archive.arrays(model.mujoco)
+    arrays |= visual_archive.arrays(model.visuals)
     arrays |= {name: _strings(getattr(model, name)) for name in SENTENCES if getattr(model, name)}
     arrays["excluded"] = np.array(sorted(model.excluded), dtype=np.int64).reshape(-1, 2)
     arrays["aliases.name"] = _strings(list(model.aliases))
@@ -105,6 +106,7 @@ def _fields(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         rows = zip(*columns.values(), strict=True)
         fields[group] = tuple(kind(**dict(zip(columns, row, strict=True))) for row in rows)
     fields["mujoco"] = mujoco_archive.record(arrays)
+    fields["visuals"] = visual_archive.visuals(arrays)
     fields |= {name: tuple(arrays[name].tolist()) for name in SENTENCES if name in arrays}
     fields["excluded"] = frozenset((int(a), int(b)) for a, b in arrays["excluded"])
     fields["aliases"] = {

@@ -18,7 +18,9 @@ from genesis.loaders.refusals import check_allowed
 from genesis.loaders.repair import compiled as compiled_spec
 from genesis.loaders.repair import remedy, repair_spec
 from genesis.loaders.translate import translate
+from genesis.loaders.unseen import leave_out_unseen
 from genesis.loaders.urdf import read_urdf, urdf_files
+from genesis.meshes.reading import can_read
 from genesis.runtime import logger
 
 UNNAMED = "MuJoCo Model"
@@ -113,7 +115,9 @@ def _load(
     _check_root(file, kind)
     files = kind.files(file) if cache else None
     stored = (
-        compiled.entry(file, files, (kind.root, version, fixed, sorted(allowed), contact, repair)) if files else None
+        compiled.entry(file, files, (kind.root, version, fixed, sorted(allowed), contact, repair, can_read()))
+        if files
+        else None
     )
     robot = compiled.fetch(stored) if stored else None
     if robot is None:
@@ -159,7 +163,7 @@ def _compile(file: Path, kind: _Format, fixed: bool, allowed: frozenset[str], co
         ) from None
     spec = reading.spec
     name = file.stem if spec.modelname in ("", UNNAMED) else spec.modelname
-    robot, losses = translate(model, name, source, allowed, reading.lost, contact)
+    robot, losses = translate(model, name, source, allowed, reading, contact)
     losses = [*told, *losses, *reading.losses, *reading.told(model)]
     return replace(robot, losses=tuple(losses), repairs=tuple(reading.repairs))
 
@@ -198,7 +202,8 @@ def _read_mjcf(file: Path, fixed: bool, repair: bool) -> Reading:
                 spec.delete(part)
             else:  # earlier versions of MuJoCo
                 part.delete()
-    return Reading(spec, repairs=repair_spec(spec) if repair else [])
+    losses = leave_out_unseen(spec, file)
+    return Reading(spec, losses=losses, repairs=repair_spec(spec) if repair else [])
 
 
 _MJCF = _Format("mujoco", "load_mjcf", compiled.referred_files, _read_mjcf)

@@ -1,7 +1,6 @@
 """The points of meshes that MuJoCo does not read, Collada and binary glTF: all that a convex hull needs of them."""
 
 import json
-import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
+from genesis.loaders.collada import collada_parts
 
 FLOAT = 5126
 """glTF's code of float32."""
@@ -79,73 +79,7 @@ def _of_node(node: dict[str, Any]) -> np.ndarray:
 
 
 def _of_collada(path: Path) -> np.ndarray:
-    root = ElementTree.parse(path).getroot()
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    unit = root.find("asset/unit")
-    scale = 1.0 if unit is None else float(unit.get("meter", "1"))
-    geometries = {str(each.get("id")): _corners(each) for each in root.iterfind("library_geometries/geometry")}
-    shared = {str(node.get("id")): node for node in root.iter("node")}
-    found: list[np.ndarray] = []
-
-    def walk(node: ElementTree.Element, above: np.ndarray) -> None:
-        here = above @ _transform(node)
-        for instance in node.iterfind("instance_geometry"):
-            corners = geometries.get(str(instance.get("url")).lstrip("#"), np.zeros((0, 3)))
-            found.append(corners @ here[:3, :3].T + here[:3, 3])
-        for child in node.iterfind("node"):
-            walk(child, here)
-        for instance in node.iterfind("instance_node"):
-            other = shared.get(str(instance.get("url")).lstrip("#"))
-            if other is not None:
-                walk(other, here)
-
-    scenes = root.findall("library_visual_scenes/visual_scene")
-    chosen = root.find("scene/instance_visual_scene")
-    named = None if chosen is None else str(chosen.get("url")).lstrip("#")
-    for scene in [scene for scene in scenes if scene.get("id") == named] or scenes:
-        for node in scene.iterfind("node"):
-            walk(node, np.eye(4))
-    return scale * np.concatenate(found or list(geometries.values()) or [np.zeros((0, 3))])
-
-
-def _corners(geometry: ElementTree.Element) -> np.ndarray:
-    sources = {
-        str(source.get("id")): np.array((array.text or "").split(), dtype=np.float64)
-        if array is not None
-        else np.zeros(0)
-        for source in geometry.iterfind("mesh/source")
-        for array in [source.find("float_array")]
-    }
-    blocks = [
-        sources.get(str(entry.get("source")).lstrip("#"), np.zeros(0)).reshape(-1, 3)
-        for entry in geometry.iterfind("mesh/vertices/input")
-        if entry.get("semantic") == "POSITION"
-    ]
-    return np.concatenate(blocks or [np.zeros((0, 3))])
-
-
-def _transform(node: ElementTree.Element) -> np.ndarray:
-    """(4, 4) of a node: its elements act from the last to the first."""
-    whole = np.eye(4)
-    for element in node:
-        if element.tag not in ("matrix", "translate", "rotate", "scale"):
-            continue
-        numbers = [float(word) for word in (element.text or "").split()]
-        step = np.eye(4)
-        if element.tag == "matrix":
-            step = np.array(numbers).reshape(4, 4)
-        elif element.tag == "translate":
-            step[:3, 3] = numbers
-        elif element.tag == "scale":
-            step[:3, :3] = np.diag(numbers)
-        else:
-            axis, angle = np.array(numbers[:3]), math.radians(numbers[3])
-            x, y, z = axis / np.linalg.norm(axis)
-            cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-            step[:3, :3] += math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-        whole = whole @ step
-    return whole
+    return np.concatenate([np.zeros((0, 3)), *(part.corners for part in collada_parts(path))])
 
 
 def is_text_stl(path: Path) -> bool:

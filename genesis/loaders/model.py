@@ -19,6 +19,7 @@ from genesis.loaders import archive, rotations, shapes, validation
 from genesis.loaders.actuator_table import ActuatorTable, divide
 from genesis.loaders.equalities import moved_world
 from genesis.loaders.invweight import numbers_of
+from genesis.loaders.links import three
 from genesis.loaders.mujoco_numbers import MujocoNumbers, exclude_links, join
 from genesis.loaders.parts import (
     ACTUATOR_KINDS,
@@ -38,6 +39,7 @@ from genesis.loaders.parts import (
     Joint,
     Quaternion,
     Vector,
+    Visual,
 )
 from genesis.meshes.surface import Surface
 
@@ -56,6 +58,7 @@ __all__ = [
     "GroundGeom",
     "Joint",
     "RigidModel",
+    "Visual",
     "fuse",
     "place",
     "primitive",
@@ -84,6 +87,7 @@ class RigidModel:
         excluded: pairs (i, j), i < j, of links that never touch each other; parents with their children included.
         aliases: name -> (link, position, quaternion): merged bodies and sites, in the frame of their link (-1 = world).
         grounds: planes and height fields that came with the model's file.
+        visuals: what is seen of links; those without one look as they touch.
         mujoco: what MuJoCo's contact model needs besides; None of models from no file (`numbers_of` makes it then).
         losses: what of its file it lacks or has otherwise, in sentences, which are told whenever it is loaded.
         repairs: what was mended to load it, as "kind: what was done".
@@ -115,6 +119,7 @@ class RigidModel:
     mujoco: MujocoNumbers | None = None
     losses: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
+    visuals: tuple[Visual, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("parent", *validation.REAL_ARRAYS):
@@ -208,43 +213,49 @@ def primitive(
         number(f"every entry of the size of a {kind}", entry, low=0.0)
     full: Vector = (*numbers, 0.0, 0.0)[:3]  # type: ignore[assignment]
     geom = Geom(name or kind, kind, 0, ORIGIN, IDENTITY, full, float(friction))
-    return single(geom, mass, shapes.inertia(kind, full, mass), fixed)
+    return single([geom], mass, shapes.inertia(kind, full, mass), fixed, geom.name)
 
 
-def hull(surface: Surface, corners: np.ndarray, mass: float, friction: float, fixed: bool, name: str) -> RigidModel:
-    """A mesh of one link and one geom, which touches as its convex hull; on a free joint unless `fixed` to the world.
+def hull(
+    surface: Surface, hulls: Sequence[np.ndarray], mass: float, friction: float, fixed: bool, name: str
+) -> RigidModel:
+    """A mesh of one link, which touches as convex hulls; on a free joint unless `fixed` to the world.
 
     Args:
         surface: In the link's frame, m; has the mass, evenly spread.
-        corners: (n, 3) of its hull, m.
+        hulls: Of each geom the corners (n, 3) of its hull, m.
         mass: kg.
         friction: Coulomb's coefficient.
     """
     x, y, z = surface.moments[1].tolist()
-    local = Surface(surface.vertices - (x, y, z), surface.faces)
-    geom = Geom(
-        name, "hull", 0, (x, y, z), IDENTITY, ORIGIN, float(friction), vertices=corners - (x, y, z), surface=local
-    )
-    return single(geom, mass, surface.inertia(mass), fixed)
+    felt = Surface(surface.vertices - (x, y, z), surface.faces)
+    geoms = []
+    for k, corners in enumerate(hulls):
+        label, local = f"{name}_{k}" if len(hulls) > 1 else name, corners - (x, y, z)
+        geoms.append(Geom(label, "hull", 0, (x, y, z), IDENTITY, ORIGIN, float(friction), vertices=local, surface=felt))
+        felt = Surface(surface.vertices[:0], surface.faces[:0])
+    middle, mesh = surface.seen
+    seen = Visual(name, "mesh", 0, three(middle), IDENTITY, ORIGIN, mesh=mesh)
+    return replace(single(geoms, mass, surface.inertia(mass), fixed, name), visuals=(seen,))
 
 
-def single(geom: Geom, mass: float, inertia: Sequence[float], fixed: bool) -> RigidModel:
-    """A model of one link with one geom, about whose place it has its mass (kg) and inertia (kg m^2, as of
+def single(geoms: Sequence[Geom], mass: float, inertia: Sequence[float], fixed: bool, name: str) -> RigidModel:
+    """A model of one link with geoms, about whose common place it has its mass (kg) and inertia (kg m^2, as of
     `RigidModel`)."""
-    label, n_dofs = geom.name, 0 if boolean("fixed", fixed) else 6
+    n_dofs = 0 if boolean("fixed", fixed) else 6
     return RigidModel(
-        name=label,
-        link_names=(label,),
+        name=name,
+        link_names=(name,),
         parent=np.array([-1]),
         link_pos=np.zeros((1, 3)),
         link_quat=np.array([IDENTITY]),
         mass=np.array([mass]),
-        com=np.array([geom.pos]),
+        com=np.array([geoms[0].pos]),
         inertia=np.array([inertia]),
-        joints=() if fixed else (Joint(label, FREE, 0, ORIGIN, ORIGIN, 0, 0),),
+        joints=() if fixed else (Joint(name, FREE, 0, ORIGIN, ORIGIN, 0, 0),),
         qpos0=np.zeros(0) if fixed else np.array([*ORIGIN, *IDENTITY]),
         **_per_dof_defaults(n_dofs),
-        geoms=(geom,),
+        geoms=tuple(geoms),
     ).validate()
 
 
@@ -268,8 +279,15 @@ def place(model: RigidModel, pos: Sequence[float] = ORIGIN, quat: Sequence[float
         if link < 0:
             moved, turned = shift + rotations.rotate(turn, np.array(at)), rotations.multiply(turn, np.array(along))
             aliases[name] = (link, tuple(moved.tolist()), tuple(turned.tolist()))
+    visuals = []
+    for seen in model.visuals:
+        if seen.link < 0:
+            moved, turned = rotations.compose((shift, turn), (np.array(seen.pos), np.array(seen.quat)))
+            seen = replace(seen, pos=tuple(moved.tolist()), quat=tuple(turned.tolist()))
+        visuals.append(seen)
     record = moved_world(model.mujoco, shift, turn) if model.mujoco else None
-    return replace(model, link_pos=link_pos, link_quat=link_quat, qpos0=qpos0, aliases=aliases, mujoco=record)
+    changed: dict[str, Any] = {"link_pos": link_pos, "link_quat": link_quat, "qpos0": qpos0, "aliases": aliases}
+    return replace(model, **changed, mujoco=record, visuals=tuple(visuals))
 
 
 def nothing() -> RigidModel:
@@ -331,6 +349,11 @@ def fuse(models: Sequence[RigidModel], excluded: Iterable[tuple[int, int]] = ())
         },
         grounds=tuple(
             replace(ground, name=prefix + ground.name) for model, prefix, *_ in together for ground in model.grounds
+        ),
+        visuals=tuple(
+            replace(seen, name=prefix + seen.name, link=shift(seen.link, link))
+            for model, prefix, link, *_ in together
+            for seen in model.visuals
         ),
         mujoco=_joined(together, more) if any(model.mujoco for model in models) else None,
         **stacked,

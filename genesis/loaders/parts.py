@@ -11,6 +11,7 @@ import numpy as np
 
 from genesis.errors import GenesisValueError
 from genesis.meshes.surface import Surface
+from genesis.meshes.triangles import TriangleMesh
 
 FREE, BALL, HINGE, SLIDE = "free", "ball", "hinge", "slide"
 JOINT_KINDS = (FREE, BALL, HINGE, SLIDE)
@@ -129,7 +130,8 @@ class Geom:
         vertices: (n, 3) corners of the convex hull in the geom's frame, m (hull only, else (0, 3)).
         faces: (k, 2) of the hull: (index of a face, index of a corner), the corners of a face together and
             counter-clockwise seen from outside; (0, 2) where MuJoCo's compiler is to find them.
-        surface: in the geom's frame, what particles feel of a mesh that the hull stands for; None: the hull. Not saved.
+        surface: in the geom's frame, what particles feel of a mesh that the hull stands for; None: the hull. Of several
+            hulls of one mesh the first has it, the others have one without triangles. Not saved.
         contact: what MuJoCo's contact model needs besides.
     """
 
@@ -146,6 +148,31 @@ class Geom:
     contact: ContactNumbers = ContactNumbers()
     faces: np.ndarray = field(default_factory=lambda: _empty(2).astype(np.int64))
     surface: Surface | None = None
+
+
+VISUAL_KINDS = ("sphere", "capsule", "box", "cylinder", "ellipsoid", "mesh")
+
+
+@dataclass(frozen=True, eq=False)
+class Visual:
+    """A shape that is seen and touches nothing.
+
+    Attributes:
+        kind: one of `VISUAL_KINDS`.
+        link: that it moves with; -1 = the world.
+        pos, quat, size: as of `Geom`.
+        tint: red, green and blue as displays take them, 0 … 1; None: the file does not say.
+        mesh: its triangles about the middle of their bounding box (mesh only).
+    """
+
+    name: str
+    kind: str
+    link: int
+    pos: Vector
+    quat: Quaternion
+    size: Vector
+    tint: Vector | None = None
+    mesh: TriangleMesh | None = None
 
 
 @dataclass(frozen=True, eq=False)

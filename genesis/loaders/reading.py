@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from genesis.loaders.visuals import Look
+
 
 def _nothing(_model: Any) -> list[str]:
     return []
@@ -19,6 +21,7 @@ class Reading:
         losses: other sentences about what is not as the file says.
         repairs: what was mended, as "kind: what was done".
         told: gives further losses of the compiled model.
+        looks: what is seen of bodies, if the file says it apart from what touches.
     """
 
     spec: Any
@@ -26,6 +29,7 @@ class Reading:
     losses: list[str] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
     told: Callable[[Any], list[str]] = _nothing
+    looks: list[Look] | None = None
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -19,7 +19,9 @@ from genesis.loaders.mujoco_refusals import (
     unsupported_by_mujoco_model,
 )
 from genesis.loaders.parts import BALL, FREE, HINGE, JOINT_SIZES, ORIGIN, SLIDE, Joint
+from genesis.loaders.reading import Reading
 from genesis.loaders.refusals import refuse, unsupported
+from genesis.loaders.visuals import read_visuals
 
 WORLD = "world"
 """Name of the link that holds the geoms fixed to the world itself, if there are any."""
@@ -31,16 +33,16 @@ JOINT_TYPES = (FREE, BALL, SLIDE, HINGE)
 
 
 def translate(
-    model: Any, name: str, source: str, allowed: frozenset[str], lost: dict[str, list[str]], contact: str
+    model: Any, name: str, source: str, allowed: frozenset[str], reading: Reading, contact: str
 ) -> tuple[RigidModel, list[str]]:
     """The robot, and warnings about what of the file it lacks.
 
     Args:
         source: what messages call the file.
-        lost: unsupported elements that are in the file but not in `model`: category -> names.
+        reading: of the file, with what is in it but not in `model`.
         contact: the contact model that is to simulate it, "compliant" | "mujoco".
     """
-    compliant, original = contact == "compliant", model
+    compliant, original, lost = contact == "compliant", model, reading.lost
     reduced = flags_in_numbers(model)
     model = model if compliant else reduced
     links = Links(model, with_pairs=contact == "mujoco")
@@ -87,6 +89,7 @@ def translate(
         aliases=aliases(model, links),
         grounds=read_grounds(model, links, source),
         mujoco=read_numbers(model, links, name, allowed),
+        visuals=read_visuals(model, links, reading.looks),
     ).validate()
     if not compliant:
         check_for_mujoco(robot)

@@ -10,9 +10,11 @@ import numpy as np
 
 from genesis.errors import GenesisValueError
 from genesis.loaders.lazy_import import mujoco
+from genesis.loaders.mesh_places import existing_mesh, mesh_places
 from genesis.loaders.mesh_points import is_text_stl, points, text_stl
 from genesis.loaders.reading import Reading, listed
 from genesis.loaders.translate import WORLD
+from genesis.loaders.urdf_looks import read_looks
 from genesis.loaders.urdf_repair import repair_urdf
 
 XACRO = "http://www.ros.org/wiki/xacro"
@@ -43,11 +45,12 @@ def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
     places, converted = _take_meshes(root, file, repairs if repair else None)
     if repair:
         repairs += repair_urdf(root, fixed)
-    losses = [*_take_limits(root, source), *untouchable]
-    for link in root.iterfind("link"):
-        for visual in link.findall("visual"):  # there to be looked at, often in formats that MuJoCo does not read
-            link.remove(visual)
     settings = _compiler_settings(root)
+    looks, unread = read_looks(root, file, settings.get("meshdir", ""))
+    losses = [*_take_limits(root, source), *untouchable, *unread]
+    for link in root.iterfind("link"):
+        for visual in link.findall("visual"):  # often in formats that MuJoCo does not read
+            link.remove(visual)
     settings.attrib.pop("meshdir", None)
     settings.set("strippath", "false")
     spec = mujoco().MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
@@ -68,7 +71,7 @@ def read_urdf(file: Path, fixed: bool, repair: bool) -> Reading:
         equality = spec.add_equality(name=joint.get("name"), name1=joint.get("name"), name2=other, **kinds)
         equality.data[:5] = offset, multiplier, 0.0, 0.0, 0.0
     lost = {"mimic": [str(joint.get("name")) for joint in mimics]} if mimics else {}
-    return Reading(spec, lost, losses, repairs, lambda model: _made_up(model, guessed, source))
+    return Reading(spec, lost, losses, repairs, lambda model: _made_up(model, guessed, source), looks)
 
 
 def urdf_files(file: Path) -> list[tuple[str, Path]]:
@@ -76,10 +79,12 @@ def urdf_files(file: Path) -> list[tuple[str, Path]]:
     found = [(file.name, file)]
     root = _parse(file)
     folder = _compiler_settings(root).get("meshdir", "")
-    for mesh in root.iterfind("link/collision/geometry/mesh"):
-        name = mesh.get("filename") or ""
-        found += [(name, place.absolute()) for place in _mesh_places(name, file, folder) if place.is_file()][:1]
-    return found
+    for kind in ("collision", "visual"):
+        for mesh in root.iterfind(f"link/{kind}/geometry/mesh"):
+            name = mesh.get("filename") or ""
+            place = existing_mesh(name, file, folder)
+            found += [] if place is None else [(name, place)]
+    return list(dict.fromkeys(found))
 
 
 def _made_up(model: Any, names: list[str], source: str) -> list[str]:
@@ -153,6 +158,9 @@ def _take_floating(root: ElementTree.Element) -> None:
         based = any(child.get("link") == name for joint in joints for child in joint.iterfind("child"))
         empty = link.find("inertial") is None and link.find("collision") is None
         if not based and empty and len(own) == 1 and own[0].get("type") == "floating" and _at_origin(own[0]):
+            for child in root.findall("link"):
+                if own[0].find(f"child[@link='{child.get('name')}']") is not None:
+                    child.extend(link.findall("visual"))
             root.remove(link)
             root.remove(own[0])
 
@@ -258,13 +266,12 @@ def _take_meshes(
             if mesh is None:
                 continue
             name = mesh.get("filename") or ""
-            looked = _mesh_places(name, file, folder)
-            place = next((place.absolute() for place in looked if place.is_file()), None)
+            place = existing_mesh(name, file, folder)
             if place is None and repairs is not None:
                 link.remove(collision)
                 repairs.append(f"mesh: {name!r} of link {link.get('name')!r} does not exist and is left out")
             elif place is None:
-                told = ", ".join(str(place) for place in dict.fromkeys(looked[:6]))
+                told = ", ".join(str(place) for place in dict.fromkeys(mesh_places(name, file, folder)[:6]))
                 raise GenesisValueError(
                     f"mesh {name!r} of {str(file)!r} must exist, got no file. Put it where it is looked for: {told}; "
                     "or load with repair=True, which leaves it out."
@@ -280,14 +287,3 @@ def _take_meshes(
             if place is not None:
                 mesh.set("filename", names.setdefault(place, f"{place.stem}_{len(names)}{place.suffix}"))
     return {name: place for place, name in names.items()}, converted
-
-
-def _mesh_places(name: str, file: Path, folder: str) -> list[Path]:
-    """Where a mesh is looked for."""
-    relative = name.removeprefix("file://")
-    places = [file.parent / folder / relative, file.parent / relative, file.parent / folder / Path(relative).name]
-    if name.startswith("package://"):
-        inside = Path(name.removeprefix("package://"))
-        without_package = Path(*inside.parts[1:])
-        places = [above / part for above in file.parents for part in (inside, without_package)] + places[-1:]
-    return places

@@ -17,10 +17,12 @@ from genesis.loaders.parts import (
     JOINT_KINDS,
     JOINT_SIZES,
     SLIDE,
+    VISUAL_KINDS,
     Actuator,
     Geom,
     GroundGeom,
     Joint,
+    Visual,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def check(model: "RigidModel") -> None:
     _check_links(model)
     _check_dofs(model)
     _check_geoms(model.geoms, model.n_links)
+    _check_visuals(model.visuals, model.n_links)
     _check_grounds(model.grounds)
     _check_actuators(model.actuators, model.n_dofs)
     for pair in model.excluded:
@@ -84,7 +87,8 @@ def check_unit(what: str, vector: Sequence[float] | np.ndarray) -> None:
 
 
 def _check_classes(model: "RigidModel") -> None:
-    expected = {"joints": Joint, "geoms": Geom, "actuators": Actuator, "grounds": GroundGeom, "link_names": str}
+    expected = {"joints": Joint, "geoms": Geom, "actuators": Actuator, "grounds": GroundGeom, "visuals": Visual}
+    expected["link_names"] = str
     for name, kind in expected.items():
         parts = getattr(model, name)
         if not isinstance(parts, tuple):
@@ -92,7 +96,7 @@ def _check_classes(model: "RigidModel") -> None:
         for part in parts:
             if not isinstance(part, kind):
                 raise GenesisTypeError(f"{name} must hold {kind.__name__}s, got {type(part).__name__}. Construct them.")
-    for part in (*model.joints, *model.geoms, *model.actuators, *model.grounds):
+    for part in (*model.joints, *model.geoms, *model.actuators, *model.grounds, *model.visuals):
         if not isinstance(part.name, str):
             raise GenesisTypeError(f"names must be strings, got {type(part.name).__name__}. Pass str.")
     for names in (model.link_names, tuple(joint.name for joint in model.joints)):
@@ -202,23 +206,44 @@ def _check_dofs(model: "RigidModel") -> None:
         _fail("force_low and force_high", "have 0 between them", "another range", "Widen it.")
 
 
+def _check_shape_on_link(what: str, part: Geom | Visual, links: tuple[int, int]) -> None:
+    """`links`: the first index that its link may have, and how many there are."""
+    _check_index(f"link of {what}", part.link, *links)
+    for name in ("pos", "quat", "size"):
+        _check_finite(f"{name} of {what}", getattr(part, name))
+    _check_shape(f"size of {what}", np.asarray(part.size), (3,))
+    check_unit(f"quaternion of {what}", part.quat)
+    n_sizes = {"sphere": 1, "capsule": 2, "cylinder": 2, "hull": 0, "mesh": 0}.get(part.kind, 3)
+    if not all(entry > 0 for entry in part.size[:n_sizes]):
+        _fail(f"size of {what}", f"have {n_sizes} entries > 0", part.size, "Change it.")
+
+
 def _check_geoms(geoms: tuple[Geom, ...], n_links: int) -> None:
     for index, geom in enumerate(geoms):
         what = f"geom {geom.name!r}" if geom.name else f"geom {index}"
         _check_choice(f"kind of {what}", geom.kind, GEOM_KINDS)
-        _check_index(f"link of {what}", geom.link, 0, n_links)
-        for name in ("pos", "quat", "size"):
-            _check_finite(f"{name} of {what}", getattr(geom, name))
-        _check_shape(f"size of {what}", np.asarray(geom.size), (3,))
-        check_unit(f"quaternion of {what}", geom.quat)
-        n_sizes = {"sphere": 1, "capsule": 2, "cylinder": 2, "hull": 0}.get(geom.kind, 3)
-        if not all(entry > 0 for entry in geom.size[:n_sizes]):
-            _fail(f"size of {what}", f"have {n_sizes} entries > 0", geom.size, "Change it.")
+        _check_shape_on_link(what, geom, (0, n_links))
         _check_friction(what, geom.friction)
         if geom.kind == "hull":
             _check_finite(f"vertices of {what}", geom.vertices)
             if geom.vertices.ndim != 2 or geom.vertices.shape[1] != 3 or len(geom.vertices) < 4:
                 _fail(f"vertices of {what}", "have shape (n >= 4, 3)", geom.vertices.shape, "Pass a hull's corners.")
+
+
+def _check_visuals(visuals: tuple[Visual, ...], n_links: int) -> None:
+    for index, seen in enumerate(visuals):
+        what = f"visual {seen.name!r}" if seen.name else f"visual {index}"
+        _check_choice(f"kind of {what}", seen.kind, VISUAL_KINDS)
+        _check_shape_on_link(what, seen, (-1, n_links))
+        if seen.tint is not None and not all(0 <= part <= 1 for part in seen.tint):
+            _fail(f"tint of {what}", "be from 0 to 1", seen.tint, "Change it.")
+        if (seen.kind == "mesh") != (seen.mesh is not None):
+            _fail(f"mesh of {what}", "be there if it is of that kind, and only then", seen.mesh, "Change the kind.")
+        if seen.mesh is not None:
+            _check_finite(f"vertices of {what}", seen.mesh.vertices)
+            faces = seen.mesh.faces
+            if len(faces) == 0 or not (0 <= faces.min() and faces.max() < len(seen.mesh.vertices)):
+                _fail(f"faces of {what}", "be indices of its vertices, one or more", f"{len(faces)}", "Correct them.")
 
 
 def _check_grounds(grounds: tuple[GroundGeom, ...]) -> None:

@@ -1,7 +1,8 @@
 """Files of triangles as closed surfaces, read by trimesh, which is asked for only when a file is read."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,23 +76,71 @@ def read_surface(file: Path, scale: tuple[float, float, float]) -> Surface:
 
 def _triangles(what: str, file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Corners (n, 3), in the file's units, and triangles (f, 3) of all that the file's scene shows."""
-    module = trimesh()
+    corners, faces, n = [np.zeros((0, 3))], [np.zeros((0, 3), np.int64)], 0
+    for part in read_parts(what, file):
+        corners.append(part.corners)
+        faces.append(n + part.faces)
+        n += len(part.corners)
+    return np.concatenate(corners), np.concatenate(faces)
+
+
+class Part(NamedTuple):
+    """A part of what a file shows."""
+
+    corners: np.ndarray
+    """(n, 3) in the file's axes and units."""
+    faces: np.ndarray
+    """(f, 3)."""
+    rgb: tuple[float, float, float] | None = None
+    """Its mean colour, as displays take it, 0 … 1; None: the file does not say."""
+
+
+def can_read() -> bool:
+    """Whether trimesh is installed."""
+    return find_spec("trimesh") is not None
+
+
+def read_parts(what: str, file: Path) -> list[Part]:
+    """All parts that a file's scene shows, closed or not.
+
+    Raises:
+        GenesisImportError: trimesh is not installed.
+        GenesisValueError: It cannot be read.
+    """
+    module, parts = trimesh(), []
     try:
         scene = module.load_scene(str(file), process=False)
-        corners, faces, n = [np.zeros((0, 3))], [np.zeros((0, 3), np.int64)], 0
         for node in scene.graph.nodes_geometry:
             turn, name = scene.graph[node]
             part = scene.geometry[name]
             if hasattr(part, "faces"):
-                corners.append(np.asarray(part.vertices, float) @ turn[:3, :3].T + turn[:3, 3])
+                corners = np.asarray(part.vertices, float) @ turn[:3, :3].T + turn[:3, 3]
                 own = np.asarray(part.faces, np.int64)
-                faces.append(n + (own[:, ::-1] if np.linalg.det(turn[:3, :3]) < 0 else own))
-                n += len(corners[-1])
+                parts.append(Part(corners, own[:, ::-1] if np.linalg.det(turn[:3, :3]) < 0 else own, _color(part)))
     except Exception as error:  # each format has errors of its own
         raise GenesisValueError(
             f"{what} must be a whole {file.suffix.lower()} file, got: {type(error).__name__}: {error}. Write it again."
         ) from None
-    return np.concatenate(corners), np.concatenate(faces)
+    return parts
+
+
+def _color(part: Any) -> tuple[float, float, float] | None:
+    """Mean colour of a part of trimesh's, of its vertices, its material or the texture; None if its file gives none, or
+    one that cannot be read, for what it looks like is no part of a surface."""
+    look = part.visual
+    if not look.defined:
+        return None
+    try:
+        if look.kind == "texture":
+            images = (getattr(look.material, name, None) for name in ("image", "baseColorTexture"))
+            plain = all(image is None for image in images)
+            rows = np.asarray(look.material.main_color)[None] if plain else np.asarray(look.to_color().vertex_colors)
+        else:
+            rows = np.asarray(look.vertex_colors)
+        red, green, blue = np.clip(rows[:, :3].mean(0) / 255, 0.0, 1.0).tolist()
+    except Exception:  # each kind has errors of its own
+        return None
+    return red, green, blue
 
 
 def _joined(what: str, corners: np.ndarray, faces: np.ndarray, scale: np.ndarray) -> Surface:

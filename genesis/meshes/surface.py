@@ -5,6 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from genesis.meshes.triangles import TriangleMesh, centred
+
 PAIRS = 1 << 21
 """Triangles with columns that are looked at in one go."""
 
@@ -42,6 +44,11 @@ class Surface:
         centroid = volumes @ total / (4 * volume)
         second = sum((volumes / 20 * each.T) @ each for each in (a, b, c, total))
         return volume, middle + centroid, second - volume * np.outer(centroid, centroid)
+
+    @cached_property
+    def seen(self) -> tuple[np.ndarray, TriangleMesh]:
+        """The middle (3,) of the bounding box, m, and the triangles from there, as pictures have them."""
+        return centred(self.vertices, self.faces)
 
     @property
     def volume(self) -> float:

@@ -12,6 +12,7 @@ from genesis.errors import GenesisKeyError, GenesisValueError
 from genesis.math import quaternion
 from genesis.render.stage import Shapes
 from genesis.surfaces import rgb_of
+from genesis.visible import Shape
 
 _UP = np.array([[0.0, 0.0, 1.0]])
 
@@ -69,7 +70,7 @@ class Markers:
             place, axis, size = (value[min(env, len(value) - 1)] for value in (mark.pos, mark.along, mark.size))
             length = float(np.linalg.norm(axis))
             if np.isfinite(place).all() and length > 0:
-                solids.add(mark.kind, size.tolist(), -1, mark.color)
+                solids.add(Shape(mark.kind, tuple(size.tolist()), mark.color), -1)
                 pos.append(place)
                 quat.append(quaternion.from_z_axis(tuple(axis.tolist())))
         return (

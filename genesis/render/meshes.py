@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genesis.meshes.hull import triangles
+from genesis.meshes.triangles import TriangleMesh
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +19,14 @@ class Mesh:
     """(f, 3) indices."""
     flat: bool
     """Whether the faces are meant as such; else they stand for a round surface."""
+    normals: np.ndarray | None = None
+    """(n, 3) outward unit normals at the vertices, if they are not those of `flat`."""
 
     def with_normals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (n, 3), outward unit normals there (n, 3) and faces (f, 3): flat faces share no vertex."""
         vertices, faces = self.vertices, self.faces
+        if self.normals is not None:
+            return vertices, self.normals, faces
         if self.flat:
             vertices, faces = vertices[faces].reshape(-1, 3), np.arange(3 * len(faces)).reshape(-1, 3)
         a, b, c = (vertices[faces[:, k]] for k in range(3))
@@ -61,6 +66,12 @@ def of_shape(kind: str, size: Sequence[float], corners: np.ndarray, segments: in
         case "box":
             corners = np.array([[x, y, z] for x in (-a, a) for y in (-b, b) for z in (-c, c)])
     return Mesh(*triangles(corners), True)
+
+
+def of_mesh(mesh: TriangleMesh) -> Mesh:
+    """The triangles of a mesh, which share a vertex where the surface is smooth."""
+    vertices, normals, faces = mesh.split
+    return Mesh(vertices, faces, False, normals)
 
 
 def apart(kind: str, size: Sequence[float], i: int) -> tuple[float, ...]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
 from genesis.render import meshes
 from genesis.render.markers import Markers
 from genesis.render.picture import Pose, round_length
 from genesis.render.recon import surface
 from genesis.render.stage import Seen, Shapes, Stage
-from genesis.visible import Ground, Points, Rgb, Solids
+from genesis.visible import KINDS, Ground, Points, Rgb, Solids
 
 SEGMENTS = 48
 """Corners of a circle."""
@@ -84,12 +83,10 @@ class _Nodes:
         self._made: dict[tuple, meshes.Mesh] = {}
 
     def of(self, solids: Shapes, i: int, name: str) -> Node:
-        kind, corners, triangles = GEOM_KINDS[solids.kind[i]], solids.corners[i], solids.triangles[i]
-        size = meshes.apart(kind, solids.size[i], i)
-        key = (kind, size, corners.tobytes(), triangles.tobytes())
+        kind = KINDS[solids.kind[i]]
+        key = (kind, meshes.apart(kind, solids.size[i], i), solids.corners[i].tobytes(), id(solids.mesh[i]))
         if key not in self._made:
-            own = meshes.Mesh(corners, triangles, True) if len(triangles) else None
-            self._made[key] = own or meshes.of_shape(kind, size, corners, SEGMENTS)
+            self._made[key] = solids.surface(i, SEGMENTS)
         return Node(name, mesh=self._made[key], tint=solids.tint[i])
 
 
@@ -98,8 +95,9 @@ def _solids(seen: Seen[Solids], pos: np.ndarray, quat: np.ndarray, packed: Shape
     on; of an entity that is its only frame just the shape."""
     solids = seen.record
     if not solids.frames:
+        (shape,) = solids.shapes
         node = shapes.of(packed, begin, seen.name)
-        node.pos, node.quat = pos[0], quat[0]
+        node.pos, node.quat = pos[0] + _turned(quat[0], shape.pos), quat[0]
         return node
     frames = [Node(name, pos[i], quat[i]) for i, name in enumerate(solids.frames)]
     for i, shape in enumerate(solids.shapes):
@@ -107,6 +105,10 @@ def _solids(seen: Seen[Solids], pos: np.ndarray, quat: np.ndarray, packed: Shape
         node.pos, node.quat = np.array(shape.pos), np.array(shape.quat)
         frames[shape.frame].children.append(node)
     return Node(seen.name, children=frames)
+
+
+def _turned(quat: np.ndarray, vector: Sequence[float]) -> np.ndarray:
+    return quaternion.rotate(torch.as_tensor(quat), torch.tensor(vector, dtype=torch.float64)).numpy()
 
 
 def _body(body: Seen[Points], points: np.ndarray, radius: float) -> Node:

@@ -12,6 +12,7 @@ from genesis.compiler import layout
 from genesis.launch import Launch
 from genesis.render.kernels import arrays as at
 from genesis.render.kernels import depth, draw, edges, shapes, smooth, tiles, trace
+from genesis.render.packing import write_meshes
 from genesis.render.stage import Shapes, Stage
 
 SUN = np.array([-0.46, -0.44, 0.77]) / math.sqrt(0.46**2 + 0.44**2 + 0.77**2)
@@ -48,8 +49,11 @@ class Images(NamedTuple):
 class View:
     """One look at the things: its arrays and its two launches, of the lists of tiles and of the first pass."""
 
-    def __init__(self, width: int, height: int, n_things: int, shown: dict[str, torch.Tensor], passes: int = 0) -> None:
-        """Args: shown: arrays of SHOWN. passes: pictures to keep with hits and normals; 0: one of depths alone."""
+    def __init__(
+        self, width: int, height: int, n_things: int, shown: dict[str, torch.Tensor], meshes: bool, passes: int = 0
+    ) -> None:
+        """Args: shown: arrays of SHOWN. meshes: whether there are any. passes: pictures to keep with hits and normals;
+        0: one of depths alone."""
         self.width, self.height, self.full = width, height, passes > 0
         self.tiles_x, self.tiles_y = -(-width // at.TILE), -(-height // at.TILE)
         self.pitch, self.rows = at.TILE * self.tiles_x, at.TILE * self.tiles_y
@@ -61,7 +65,7 @@ class View:
         mine = tuple(dict.fromkeys((*at.LISTING, *table)))
         self.arrays = {**shown, **allocate(mine, self._sizes, at.EVERY, "scratch")}
         self._list = at.bound(tiles.list_kernel(), at.LISTING, self.arrays)
-        self._trace = at.bound(depth.trace_kernel(self.full), table, self.arrays, lanes=True)
+        self._trace = at.bound(depth.trace_kernel(self.full, meshes), table, self.arrays, lanes=True)
         self.launches = [self._list, self._trace]
         """Those that go through the lists."""
 
@@ -131,18 +135,21 @@ class Picture:
             "bodies": len(stage.particles),
         }
         sizes |= {"faces": sum(map(len, stage.shapes.faces)), "heights": sum(map(len, heights))}
+        meshes = stage.shapes.meshes
+        sizes |= {"nodes": sum(len(mesh.tree.lower) for mesh in meshes)}
+        sizes |= {"triangles": sum(len(mesh.faces) for mesh in meshes)}
         shown = allocate(at.SHOWN, sizes, *LIVES)
-        self.main = View(width, height, n_things, shown, passes=1 + edges.N_EXTRA)
+        self.main = View(width, height, n_things, shown, bool(meshes), passes=1 + edges.N_EXTRA)
         edge = min(max(SUN_PIXELS[0], 4 * max(width, height) // 5), SUN_PIXELS[1])
-        self.sun = View(edge, edge, n_things, shown)
-        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shown)
+        self.sun = View(edge, edge, n_things, shown, bool(meshes))
+        self.low = View(LOW_PIXELS, LOW_PIXELS, n_things, shown, bool(meshes))
         sizes |= {"packets": self.main.packets, "pixels": self.main.pitch * self.main.rows, "low_pixels": LOW_PIXELS**2}
         self.arrays = {**shown, **allocate(at.PICTURE, sizes, *LIVES)}
         below = {"flat_depth": self.low.flat("depth"), "sizes": self.low.arrays["sizes"]}
         self._openness = at.bound(depth.openness_kernel(), at.OPENNESS, {**self.arrays, **below})
         self._smooth = self._bind_smooth() if stage.smooth else []
         mine = {**self.arrays, **self.main.arrays}
-        self._find_edges = at.bound(edges.edge_kernel(), at.FIND_EDGES, mine, lanes=True)
+        self._find_edges = at.bound(edges.edge_kernel(bool(meshes)), at.FIND_EDGES, mine, lanes=True)
         self.main.launches.append(self._find_edges)
         mine |= {f"flat_{name}": self.main.flat(name) for name in ("hits", "normals")}
         mine |= {f"sun_{name}": self.sun.flat(name) for name in ("busy", "view", "sizes", "depth")}
@@ -169,6 +176,8 @@ class Picture:
         self._write_solids(stage.shapes, 0)
         if faces := [faces for faces in stage.shapes.faces if len(faces)]:
             lay.rows(arrays["faces"])[:] = torch.as_tensor(np.concatenate(faces)).to(arrays["faces"])
+        if stage.shapes.meshes:
+            write_meshes(stage.shapes.meshes, arrays)
         if heights:
             arrays["heights"][:] = torch.as_tensor(np.concatenate(heights)).to(arrays["heights"])
         for g, ground in enumerate(stage.grounds):

@@ -9,10 +9,11 @@ import torch
 
 from genesis.engine.entities.base import Entity
 from genesis.grad.tensor import plain_of
-from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
 from genesis.meshes.hull import half_spaces
-from genesis.visible import Ground, Points, Rgb, Solids, fixed_ground
+from genesis.meshes.triangles import TriangleMesh
+from genesis.render.meshes import Mesh, apart, of_mesh, of_shape
+from genesis.visible import KINDS, Ground, Points, Rgb, Shape, Solids, fixed_ground
 
 Record = TypeVar("Record")
 
@@ -29,7 +30,7 @@ class Shapes:
     kind: list[int] = field(default_factory=list)
     size: list[tuple[float, ...]] = field(default_factory=list)
     span: list[tuple[int, int]] = field(default_factory=list)
-    """First face and number of faces, of hulls."""
+    """First face and number of faces, of hulls; of meshes the place of their first node, and 0."""
     reach: list[float] = field(default_factory=list)
     """Radius of a ball about the origin that holds the shape, m."""
     owner: list[int] = field(default_factory=list)
@@ -38,30 +39,48 @@ class Shapes:
     faces: list[np.ndarray] = field(default_factory=list)
     corners: list[np.ndarray] = field(default_factory=list)
     """Points (n, 3) that a hull is spanned by; (0, 3) of other shapes."""
-    triangles: list[np.ndarray] = field(default_factory=list)
-    """(f, 3) corners of the mesh that a hull stands for; (0, 3) of other shapes."""
+    mesh: list[TriangleMesh | None] = field(default_factory=list)
+    meshes: list[TriangleMesh] = field(default_factory=list)
+    """Each of them once."""
 
-    def add(
-        self, kind: str, size: Sequence[float], owner: int, tint: Rgb, vertices: np.ndarray | None = None,
-        triangles: np.ndarray | None = None,
-    ) -> None:  # fmt: skip
-        begin = sum(len(faces) for faces in self.faces)
-        faces = np.zeros((0, 4))
+    def add(self, shape: Shape, owner: int) -> None:
+        kind, size, begin = shape.kind, shape.size, sum(len(faces) for faces in self.faces)
+        faces, reach = np.zeros((0, 4)), 0.0
         if kind == "hull":
-            assert vertices is not None
-            faces = half_spaces(vertices)
-            reach = float(np.linalg.norm(vertices, axis=1).max())
+            faces = half_spaces(shape.vertices)
+            reach = float(np.linalg.norm(shape.vertices, axis=1).max())
+        elif kind == "mesh":
+            assert shape.mesh is not None
+            begin = self._begin_of(shape.mesh)
+            reach = float(np.linalg.norm(shape.mesh.corners, axis=2).max())
         else:
             reach = _reach(kind, size)
-        self.kind.append(GEOM_KINDS.index(kind))
+        self.kind.append(KINDS.index(kind))
         self.size.append((*size, 0.0, 0.0)[:3])
         self.span.append((begin, len(faces)))
         self.reach.append(1.0001 * reach)
         self.owner.append(owner)
-        self.tint.append(tint)
+        self.tint.append(shape.tint)
         self.faces.append(faces)
-        self.corners.append(np.zeros((0, 3)) if vertices is None else vertices)
-        self.triangles.append(np.zeros((0, 3), np.int64) if triangles is None else triangles)
+        self.corners.append(shape.vertices)
+        self.mesh.append(shape.mesh)
+
+    def _begin_of(self, mesh: TriangleMesh) -> int:
+        """Where its nodes begin among those of all meshes, which it is from now on one of."""
+        begin = 0
+        for other in self.meshes:
+            if other is mesh:
+                return begin
+            begin += len(other.tree.lower)
+        self.meshes.append(mesh)
+        return begin
+
+    def surface(self, i: int, segments: int = 32) -> Mesh:
+        """The i-th shape as triangles, the corners of circles being so many; see `apart`."""
+        kind, mesh = KINDS[self.kind[i]], self.mesh[i]
+        if mesh is not None:
+            return of_mesh(mesh)
+        return of_shape(kind, apart(kind, self.size[i], i), self.corners[i], segments)
 
 
 def _reach(kind: str, size: Sequence[float]) -> float:
@@ -106,7 +125,7 @@ class Stage:
                         self.grounds.append(Seen(record, entity.idx, entity.name))
         for seen in self.solids:
             for shape in seen.record.shapes:
-                self.shapes.add(shape.kind, shape.size, seen.owner, shape.tint, shape.vertices, shape.triangles)
+                self.shapes.add(shape, seen.owner)
         self.smooth = [body for body in bodies if body.record.smooth]
         self.particles = [body for body in bodies if not body.record.smooth] + self.smooth
         if not self.grounds and floor_height is not None:

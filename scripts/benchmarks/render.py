@@ -1,21 +1,25 @@
-"""Milliseconds of one picture: a block of particles as balls or as a smooth surface, and robots.
+"""Milliseconds of one picture: a block of particles as balls or as a smooth surface, robots, and a mesh.
 
 The wall clock of whole `camera.render()` calls on the present state, and the processor time of all threads in them. On
 a machine that others use, processor time divided by cores is nearer to what a quiet one needs than the wall clock.
 """
 
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 import genesis as gs
 from scripts.benchmarks import report
 
 PARTICLES = 17**3
+MERIDIANS = 160
+TRIANGLES = 2 * MERIDIANS * (MERIDIANS // 2 - 1)
 BAR = 20.0
 """ms, for balls on two cores at 512 x 512."""
 
@@ -54,6 +58,7 @@ class Render:
         for robot in ("ant", "humanoid"):
             view = {"pos": (0.5, -3.6, 1.6), "lookat": (0.0, 0.0, 0.6), "fov": 30.0}
             cases.append((robot, _robot(robot), view))
+        cases.append((f"a mesh of {TRIANGLES} triangles", _mesh(), where))
         size = (self.size, self.size)
         return [(name, scene.add_camera(res=size, **view)) for name, scene, view in cases]
 
@@ -89,6 +94,29 @@ def _block(vis_mode: str) -> gs.Scene:
     scene.add_entity(gs.morphs.Cylinder(pos=(0.2, 0.05, 0.05), height=0.1, radius=0.04), material=tool)
     scene.add_entity(gs.morphs.Box(pos=(0.1, -0.2, 0.05), size=(0.1, 0.06, 0.1), euler=(0, 0, 30)), material=tool)
     scene.add_entity(gs.morphs.Sphere(pos=(-0.1, -0.2, 0.05), radius=0.05), material=tool)
+    scene.build()
+    return scene
+
+
+def _mesh() -> gs.Scene:
+    """A dented ball as a tool, above a plane."""
+    height = np.linspace(0.0, np.pi, MERIDIANS // 2 + 1)
+    around = 2 * np.pi * np.arange(MERIDIANS) / MERIDIANS
+    radius = 0.12 + 0.012 * np.sin(6 * height)[:, None] * np.sin(8 * around)
+    rounds = np.stack([np.cos(around), np.sin(around)], 1)
+    across = (radius * np.sin(height)[:, None])[..., None] * rounds
+    points = np.concatenate([across, (-radius * np.cos(height)[:, None])[..., None]], 2).reshape(-1, 3)
+    i, k = np.meshgrid(np.arange(MERIDIANS // 2), np.arange(MERIDIANS), indexing="ij")
+    a, b = i * MERIDIANS + k, i * MERIDIANS + (k + 1) % MERIDIANS
+    faces = np.concatenate([np.stack([a, b, b + MERIDIANS], -1), np.stack([a, b + MERIDIANS, a + MERIDIANS], -1)])
+    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in points.round(12).tolist()]
+    lines += [f"f {a} {b} {c}" for a, b, c in (faces.reshape(-1, 3) + 1).tolist()]
+    scene = gs.Scene()
+    scene.add_entity(gs.morphs.Plane(), material=gs.materials.Tool())
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ball.obj"
+        file.write_text("\n".join(lines))
+        scene.add_entity(gs.morphs.Mesh(file=file, pos=(0, 0, 0.14)), material=gs.materials.Tool(sdf_res=8))
     scene.build()
     return scene
 

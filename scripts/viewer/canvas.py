@@ -55,10 +55,7 @@ class Canvas:
         self._grounds = [self._add_ground(i, ground.record) for i, ground in enumerate(visible.stage.grounds)]
         solids = visible.stage.shapes
         self._solids = [
-            self._add_mesh(f"/world/solid_{i}", meshes.of_shape(kind, meshes.apart(kind, size, i), corners), tint)
-            for i, (kind, size, corners, tint) in enumerate(
-                zip(visible.kinds, solids.size, solids.corners, solids.tint, strict=True)
-            )
+            self._add_mesh(f"/world/solid_{i}", solids.surface(i), tint) for i, tint in enumerate(solids.tint)
         ]
         self._clouds = self._add_particles(frame.points[env])
         self._marks: list[tuple[Mark, Any]] = []

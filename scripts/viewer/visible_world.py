@@ -9,11 +9,10 @@ import torch
 from genesis.engine.entities.articulated import ArticulatedBody
 from genesis.engine.entities.tool import ToolEntity
 from genesis.grad.tensor import plain_of
-from genesis.loaders.parts import GEOM_KINDS
 from genesis.math import quaternion
 from genesis.morphs import Plane
 from genesis.render.stage import Stage
-from genesis.visible import Rgb
+from genesis.visible import KINDS, Rgb
 
 MAX_ARROWS = 120
 """Particles with a gradient arrow, at most."""
@@ -58,12 +57,17 @@ class VisibleWorld:
         scene = env.scene
         self.env = env
         self.stage = Stage(scene.entities, scene.n_envs, scene.vis_options.floor_height)
-        self.kinds = [GEOM_KINDS[kind] for kind in self.stage.shapes.kind]
         self.tints = [body.record.tint for body in self.stage.particles]
         self.robots = [entity for entity in scene.entities if isinstance(entity, ArticulatedBody)]
         self.tools = [entity for entity in scene.entities if isinstance(entity, ToolEntity)]
         self.links = [
-            sorted({geom.link for geom in robot.model.geoms if robot.model.mass[geom.link] > 0})
+            sorted(
+                {
+                    part.link
+                    for part in (*robot.model.geoms, *robot.model.visuals)
+                    if part.link >= 0 and robot.model.mass[part.link] > 0
+                }
+            )
             for robot in self.robots
         ]
         """Of each robot, those that can be seen and pushed."""
@@ -132,9 +136,7 @@ class VisibleWorld:
     def _marks(self, env: int) -> tuple[Mark, ...]:
         solids, pos, quat = self.env.scene.debug_objects.solids(env)
         rows = zip(solids.kind, solids.size, solids.tint, pos.tolist(), quat.tolist(), strict=True)
-        return tuple(
-            Mark(GEOM_KINDS[kind], size, tint, tuple(at), tuple(along)) for kind, size, tint, at, along in rows
-        )
+        return tuple(Mark(KINDS[kind], size, tint, tuple(at), tuple(along)) for kind, size, tint, at, along in rows)
 
 
 def _single(value: Any) -> np.ndarray:

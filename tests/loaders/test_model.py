@@ -19,9 +19,11 @@ from genesis.loaders import (
     rotations,
 )
 from genesis.loaders.mujoco_numbers import MujocoNumbers, Table
-from genesis.loaders.parts import Actuator, ContactNumbers, Geom, GroundGeom, Joint
+from genesis.loaders.parts import Actuator, ContactNumbers, Geom, GroundGeom, Joint, Visual
+from genesis.meshes.triangles import TriangleMesh
 from tests.loaders.random_trees import random_tree
 
+RECORDS = (RigidModel, Joint, Geom, Actuator, GroundGeom, Visual, TriangleMesh, ContactNumbers, MujocoNumbers, Table)
 SIZES = {
     "sphere": (0.3,),
     "capsule": (0.1, 0.4),
@@ -37,7 +39,7 @@ def same(a, b):
         return np.array_equal(a, b)
     if isinstance(a, tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, RigidModel | Joint | Geom | Actuator | GroundGeom | ContactNumbers | MujocoNumbers | Table):
+    if isinstance(a, RECORDS):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     return type(a) is type(b) and a == b
 
@@ -140,10 +142,18 @@ def test_saving_and_loading_gives_the_same(tmp_path):
     )
     servo = Actuator("servo", 0, 2.0, "position", 3.0, 1.0, -np.inf, 1.0)
     aliases = {"é": (-1, (1.0, 2.0, 3.0), still)}
+    mesh = TriangleMesh(rng.normal(size=(5, 3)).astype(np.float32), rng.integers(0, 5, (7, 3)))
+    seen = [Visual(f"leaf{k}", "mesh", k, up, still, (0.0, 0.0, 0.0), tint, mesh) for k, tint in ((-1, None), (0, up))]
+    seen.append(Visual("knob", "sphere", 0, up, still, (0.1, 0.0, 0.0), (0.1, 0.2, 0.3)))
     tree = replace(tree, geoms=(hull, *tree.geoms), grounds=grounds, actuators=(servo,), aliases=aliases)
+    tree = replace(tree, visuals=tuple(seen))
     for robot in (tree, primitive("box", (1, 1, 1), 1.0, 0.5, fixed=True)):
         robot.save(tmp_path / "robot.npz")
-        assert same(RigidModel.load(tmp_path / "robot.npz"), robot)
+        again = RigidModel.load(tmp_path / "robot.npz")
+        assert same(again, robot)
+    tree.save(tmp_path / "robot.npz")
+    meshes = [each.mesh for each in RigidModel.load(tmp_path / "robot.npz").visuals]
+    assert meshes[0] is meshes[1] and meshes[2] is None  # a mesh is stored once
     assert [entry.name for entry in tmp_path.iterdir() if entry.suffix == ".npz"] == ["robot.npz"]
 
 
@@ -195,6 +205,12 @@ def joint_with(**fields):
 
 def part_with(group, **fields):
     return lambda robot: {group: (replace(getattr(robot, group)[0], **fields), *getattr(robot, group)[1:])}
+
+
+def with_visual(**given):
+    parts = {"kind": "sphere", "link": 0, "size": (0.1, 0.0, 0.0)} | given
+    seen = Visual(name="knob", pos=(0.0, 0.0, 0.0), quat=(1.0, 0.0, 0.0, 0.0), **parts)
+    return lambda _robot: {"visuals": (seen,)}
 
 
 BROKEN = {
@@ -254,6 +270,10 @@ BROKEN = {
         part_with("geoms", kind="hull"),
         r"vertices of geom 'torso' must have shape \(n >= 4, 3\)",
     ),
+    "kind of visual": (with_visual(kind="hull"), "kind of visual 'knob' must be one of sphere"),
+    "link of visual": (with_visual(link=-2), "link of visual 'knob' must be from -1 to 8, got -2"),
+    "colour of visual": (with_visual(tint=(1, 1, 2)), r"tint of visual 'knob' must be from 0 to 1, got \(1, 1, 2\)"),
+    "visual without mesh": (with_visual(kind="mesh"), "mesh of visual 'knob' must be there"),
     "actuator": (part_with("actuators", kind="muscle"), "kind of actuator 'hip_1' must be one of force, position"),
     "gear": (part_with("actuators", gear=0), "gear of actuator 'hip_1' must not be 0"),
     "range": (part_with("actuators", low=1), "range of actuator 'hip_1' must be numbers, low < high"),

@@ -150,5 +150,5 @@ def test_without_trimesh_the_extra_is_named(tmp_path, monkeypatch):
 
 
 def test_the_unknown_fields_of_a_mesh_are_listed_without_what_follows():
-    with pytest.raises(gs.GenesisException, match="Valid ones: pos, quat, euler, fixed, file, scale."):
+    with pytest.raises(gs.GenesisException, match="Valid ones: pos, quat, euler, fixed, file, scale, decompose."):
         gs.morphs.Mesh(surface=3)

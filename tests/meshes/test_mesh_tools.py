@@ -155,8 +155,8 @@ def test_resolutions_out_of_range_are_refused(resolution):
         gs.materials.Tool(sdf_res=resolution)
 
 
-def test_exports_have_the_triangles_and_pictures_the_hull(tmp_path):
-    """Of a tool and of a rigid body; the tool is an L, in whose hollow the picture shows its hull."""
+def test_exports_and_pictures_have_the_triangles(tmp_path):
+    """Of a tool and of a rigid body; the tool is an L, in whose hollow the picture shows nothing."""
     import trimesh
 
     file = write_obj(tmp_path / "ell.obj", *prism(np.array(ELL) * 0.1, 0.1))
@@ -173,7 +173,7 @@ def test_exports_have_the_triangles_and_pictures_the_hull(tmp_path):
         assert abs(part.volume) == pytest.approx(0.005, rel=1e-5)
     seen = np.asarray(camera.render(segmentation=True)[2]).reshape(40, 40)
     metre = 40 / (2 * 2.6 * np.tan(np.radians(6)))  # of the upper face
-    assert (seen == 1).sum() == pytest.approx(0.07 * metre**2, rel=0.05)
+    assert (seen == 1).sum() == pytest.approx(0.05 * metre**2, rel=0.05)
 
 
 def test_particles_feel_a_rigid_mesh_as_the_shape_that_it_is(tmp_path):

@@ -6,8 +6,6 @@ from typing import Any
 import torch
 
 from genesis.engine.entities.rigid_sensors import RigidSensors
-from genesis.loaders.parts import Geom
-from genesis.morphs import Mesh
 from genesis.visible import Rgb, Shape, Solids, Visible
 
 BASE: Rgb = (0.93, 0.46, 0.18)
@@ -25,33 +23,51 @@ class RigidVisible(RigidSensors):
     """Abstract: the part of a rigid entity that cameras ask."""
 
     def visible(self) -> tuple[Visible, ...]:
-        """The shapes of its links."""
-        if isinstance(self.morph, Mesh):
-            own, tint = self.morph.surface, self._tint(self.model.geoms[0])
-            mesh = Shape("hull", (0.0, 0.0, 0.0), tint, "mesh", vertices=own.vertices, triangles=own.faces)
-            return (Solids((mesh,), lambda: (self.get_links_pos(), self.get_links_quat()), self.model.link_names),)
-        shapes = tuple(
-            Shape(geom.kind, geom.size, self._tint(geom), geom.name, geom.link, geom.pos, geom.quat, geom.vertices)
+        """What its links look like: the visuals of its model, and of links without any, or of all with
+        `vis_mode="collision"`, what touches."""
+        visuals = () if self.surface.vis_mode == "collision" else self.model.visuals
+        apart = {seen.link for seen in visuals}
+        world = self.model.n_links  # a frame that does not move, behind those of links
+        shapes = [
+            Shape(
+                seen.kind, seen.size, self.surface.rgb or seen.tint or self._tint(seen.link, seen.kind), seen.name,
+                seen.link if seen.link >= 0 else world, seen.pos, seen.quat, mesh=seen.mesh,
+            )
+            for seen in visuals
+        ]  # fmt: skip
+        shapes += [
+            Shape(geom.kind, geom.size, self._tint(geom.link, geom.kind), geom.name, geom.link, geom.pos, geom.quat,
+                  geom.vertices)
             for geom in self.model.geoms
-        )
-        return (Solids(shapes, lambda: (self.get_links_pos(), self.get_links_quat()), self.model.link_names),)
+            if geom.link not in apart
+        ]  # fmt: skip
+        names = (*self.model.link_names, "world") if -1 in apart else self.model.link_names
+        return (Solids(tuple(shapes), self._with_world if -1 in apart else self._frames, names),)
+
+    def _frames(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.get_links_pos(), self.get_links_quat()
+
+    def _with_world(self) -> tuple[torch.Tensor, torch.Tensor]:
+        pos, quat = self._frames()
+        still = pos.new_zeros(len(pos), 1, 3), quat.new_tensor([1.0, 0.0, 0.0, 0.0]).expand(len(quat), 1, 4)
+        return torch.cat([pos, still[0]], 1), torch.cat([quat, still[1]], 1)
 
     def followed(self, link: Any = None) -> Callable[[], torch.Tensor]:
         """To the place (B, 3) of a link, its name or index; None: of its base."""
         place = self.base_link.idx_local if link is None else self._link(link)
         return lambda: self.get_links_pos()[:, place]
 
-    def _tint(self, geom: Geom) -> Rgb:
-        """Of a shape. Shapes of the base that are of another kind than the first one look like limbs."""
+    def _tint(self, link: int, kind: str) -> Rgb:
+        """Of a shape on a link. Shapes of the base that are of another kind than the first one look like limbs."""
         if self.surface.rgb is not None:
             return self.surface.rgb
-        parent, depth, side, link = self.model.parent.tolist(), 0, 0, geom.link
+        parent, depth, side, at = self.model.parent.tolist(), 0, 0, link
         root = self.base_link.idx_local
-        while link >= 0 and link != root:
-            siblings = [i for i, other in enumerate(parent) if other == parent[link] and i != root]
-            link, depth, side = parent[link], depth + 1, side + siblings.index(link)
+        while at >= 0 and at != root:
+            siblings = [i for i, other in enumerate(parent) if other == parent[at] and i != root]
+            at, depth, side = parent[at], depth + 1, side + siblings.index(at)
         if depth:
             return LONE_LIMB if len(parent) == 2 else LIMBS[side % 2][(depth - 1) % 2]
-        kinds = list(dict.fromkeys(other.kind for other in self.model.geoms if other.link == geom.link))
-        place = kinds.index(geom.kind)
+        kinds = list(dict.fromkeys(geom.kind for geom in self.model.geoms if geom.link == link))
+        place = kinds.index(kind) if kind in kinds else 0
         return BASE if place == 0 else LIMBS[0][(place - 1) % 2]

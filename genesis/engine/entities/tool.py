@@ -103,11 +103,10 @@ class ToolEntity(Entity):
             case morphs.Plane():
                 return (Ground(self._plane, floor_tints(self.surface.rgb)),)
             case morphs.Mesh():
-                own = self.morph.surface
-                mesh = Shape(
-                    "hull", (0.0, 0.0, 0.0), self.surface.rgb or TINT, vertices=own.vertices, triangles=own.faces
-                )
-                return (Solids((mesh,), lambda: (self.get_pos()[:, None], self.get_quat()[:, None])),)
+                middle, mesh = self.morph.surface.seen
+                x, y, z = middle.tolist()
+                look = Shape("mesh", (0.0, 0.0, 0.0), self.surface.rgb or TINT, pos=(x, y, z), mesh=mesh)
+                return (Solids((look,), lambda: (self.get_pos()[:, None], self.get_quat()[:, None])),)
             case morphs.Sphere(radius=radius):
                 kind, size = "sphere", (radius,)
             case morphs.Box(half_extent=half_extent):

@@ -14,7 +14,7 @@ from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.particle_life import check_hold
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
-from genesis.engine.kinds.tools import must_not_be_fixed
+from genesis.engine.kinds.tools import check_without_rigid_options
 from genesis.engine.parameters import Constraint, material_parameter
 from genesis.engine.sampling import sample
 from genesis.engine.stability import check_stable, longest_substep, wave_speed
@@ -144,7 +144,7 @@ class ParticleKind(Kind):
                 "a body of particles must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a "
                 f"{type(morph).__name__}. Choose one, or material Rigid."
             )
-        must_not_be_fixed(morph, material)
+        check_without_rigid_options(morph, material)
         return [ParticleEntity(idx, name, morph, material, surface, model_of(material))]
 
     def substeps(self, entities: Sequence[Entity], options: MPMOptions, dt: float) -> int:

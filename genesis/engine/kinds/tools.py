@@ -88,7 +88,7 @@ class ToolKind(Kind):
                 f"a tool must be solid (Box, Sphere, Cylinder, Capsule or Mesh), got a {type(morph).__name__}. "
                 "Choose one, or material Rigid."
             )
-        must_not_be_fixed(morph, material)
+        check_without_rigid_options(morph, material)
         return [ToolEntity(idx, name, morph, material, surface)]
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ToolPart | None:
@@ -102,10 +102,11 @@ class ToolKind(Kind):
             raise GenesisValueError("state tool.quat must not be zero, got length 0. The identity is (1, 0, 0, 0).")
 
 
-def must_not_be_fixed(morph: morphs.Morph, material: Any) -> None:
-    """Raise if a solid that no solver of bodies moves asks to be held."""
-    if isinstance(morph, morphs.SolidMorph) and morph.fixed:
-        raise GenesisTypeError(
-            f"{type(morph).__name__}.fixed must be False with material {type(material).__name__}, got True. "
-            "Leave it out, or choose material Rigid."
-        )
+def check_without_rigid_options(morph: morphs.Morph, material: Any) -> None:
+    """Raise if a solid that no solver of bodies moves asks to be held, or to touch as convex parts."""
+    for name in ("fixed", "decompose"):
+        if isinstance(morph, morphs.SolidMorph) and getattr(morph, name, False):
+            raise GenesisTypeError(
+                f"{type(morph).__name__}.{name} must be False with material {type(material).__name__}, got True. "
+                "Leave it out, or choose material Rigid."
+            )

@@ -25,7 +25,8 @@ N_BOX = 4
 # `about` a thing.
 KIND, FIRST_FACE, N_FACES, OWNER = range(4)
 N_ABOUT = 4
-"""KIND, FIRST_FACE, N_FACES: of solids; OWNER: of particles, the body's place among those of particles."""
+"""KIND, FIRST_FACE, N_FACES: of solids, FIRST_FACE of a mesh the place of its first node; OWNER: of particles, the
+body's place among those of particles."""
 
 # `solid`: rows of four numbers.
 AXIS_X, AXIS_Y, AXIS_Z, SIZE = range(4)
@@ -35,6 +36,21 @@ CENTRE = 3
 
 # `faces`: unit normal (three), offset.
 OFFSET = 3
+
+# Meshes, each in its own frame. `nodes` of a mesh, the first of which is none: rows of four numbers, the corners of a
+# box. `branches` of a node: of a leaf its first triangle and how many it has; of another one the axis along which its
+# children lie beside each other, and 0.
+NODE_ROWS, N_BRANCH = 2, 2
+
+# `triangles`: rows of four numbers.
+FACE, START, FIRST_SIDE, SECOND_SIDE = range(4)
+TRIANGLE_ROWS = 4
+"""FACE: unit normal, and at OFFSET its offset. START: the first corner, and at SLACK how much of the volume that a ray
+spans with a side is rounding, m^3. …_SIDE: from there to the others, and of the first at DOUBLE_AREA twice the area."""
+SLACK = DOUBLE_AREA = 3
+
+# `corners`: rows of four numbers, the unit normals at the three corners of a triangle.
+CORNER_ROWS = 3
 
 # `ground`: rows of four numbers. Places are relative to the picture's origin.
 PLANE, CORNER, FIELD = range(3)
@@ -68,6 +84,10 @@ SHOWN: Table = (
     Array("faces", "A4", ("faces",), "constant"),
     Array("ground", "A4", ("grounds", GROUND_ROWS), "constant"),
     Array("heights", "A1", ("heights",), "constant"),
+    Array("nodes", "A4", ("nodes", NODE_ROWS), "constant"),
+    Array("branches", "I1", ("nodes", N_BRANCH), "constant"),
+    Array("triangles", "A4", ("triangles", TRIANGLE_ROWS), "constant"),
+    Array("corners", "A4", ("triangles", CORNER_ROWS), "constant"),
 )
 """What all views of a picture show. Of solids and grounds the places are those of the moment."""
 

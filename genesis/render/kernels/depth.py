@@ -20,9 +20,9 @@ from genesis.render.kernels.trace import tracing
 
 
 @per_runtime
-def trace_kernel(full: bool):
-    """`full`: with what was hit and the normals, not the depth alone."""
-    lay, tr = layout(), tracing()
+def trace_kernel(full: bool, meshes: bool):
+    """`full`: with what was hit and the normals, not the depth alone. `meshes`: as of `tracing`."""
+    lay, tr = layout(), tracing(meshes)
 
     @kernel_of(TRACE if full else TRACE_DEPTH)
     def trace(a: ti.template()):

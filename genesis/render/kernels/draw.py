@@ -37,7 +37,7 @@ from genesis.render.kernels.trace import NOTHING, RECON, tracing
 
 @per_runtime
 def draw_kernel():
-    lay, tr = layout(), tracing()
+    lay, tr = layout(), tracing(False)
     real, width, vector = lay.real, lay.width, tr.vector
 
     @ti.func

@@ -13,8 +13,9 @@ FOLD = 0.9
 
 
 @per_runtime
-def edge_kernel():
-    lay, tr = layout(), tracing()
+def edge_kernel(meshes: bool):
+    """`meshes`: as of `tracing`."""
+    lay, tr = layout(), tracing(meshes)
     real, width = lay.real, lay.width
 
     @ti.func

@@ -9,7 +9,7 @@ from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import Vec, absolute, copy, lane, where
 from genesis.render.kernels.arrays import OFFSET
 
-SPHERE, CAPSULE, BOX, CYLINDER, ELLIPSOID, HULL = range(6)  # the order of loaders.parts.GEOM_KINDS
+SPHERE, CAPSULE, BOX, CYLINDER, ELLIPSOID, HULL, MESH = range(7)  # the order of visible.KINDS
 FAR = 1e30
 """m. Farther than anything: no hit."""
 TINY = 1e-12

@@ -43,7 +43,8 @@ from genesis.render.kernels.arrays import (
     UP,
     WIDTH,
 )
-from genesis.render.kernels.shapes import FAR, shapes
+from genesis.render.kernels.shapes import FAR, MESH, shapes
+from genesis.render.kernels.triangles import triangles
 
 NOTHING = -1
 """What a ray hits that hits nothing. Grounds are NOTHING - 1 - index; a solid is its index, a particle its index
@@ -54,8 +55,10 @@ MARCH, BISECT = 600, 12
 
 
 @per_runtime
-def tracing() -> Functions:
+def tracing(meshes: bool) -> Functions:
+    """`meshes`: whether there are any; without, kernels know nothing of them."""
     lay, shape = layout(), shapes()
+    mesh = triangles() if meshes else None
     real, vec3 = lay.real, lay.vec3
 
     @ti.func
@@ -205,11 +208,19 @@ def tracing() -> Functions:
                                   third[0] * d[0] + third[1] * d[1] + third[2] * d[2])  # fmt: skip
                     place = N_ABOUT * thing
                     kind, begin, count = a.about[place + KIND], a.about[place + FIRST_FACE], a.about[place + N_FACES]
-                    into = shape.enter(a, kind, size, begin, count, local_m, local_d)
+                    into, triangle = shape.enter(a, kind, size, begin, count, local_m, local_d), whole(-1)
+                    if ti.static(meshes):
+                        if kind == MESH:
+                            most = t + 2e-4 * b[RADIUS] - along
+                            into, triangle = mesh.meet(a, begin, local_m, local_d, 1e-6 - along, most)
+                            into = where(triangle >= 0, into, lane(FAR))
                     s = along + into
                     if ti.static(full):
                         q = local_m + local_d * where(into < FAR, into, lane())
                         m = shape.normal(a, kind, size, begin, count, q)
+                        if ti.static(meshes):
+                            if kind == MESH:
+                                m = mesh.normal(a, triangle, local_d, q)
                         n = Vec(first[0] * m[0] + second[0] * m[1] + third[0] * m[2],
                                 first[1] * m[0] + second[1] * m[1] + third[1] * m[2],
                                 first[2] * m[0] + second[2] * m[1] + third[2] * m[2])  # fmt: skip

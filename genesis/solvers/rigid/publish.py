@@ -57,12 +57,12 @@ def link_colliders(
         if geom.kind in SHAPES:
             collider = Collider(Shape(geom.kind, geom.size), softness[geom.link])
             found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
-        elif geom.kind == "hull":
+        elif geom.kind == "hull" and (geom.surface is None or len(geom.surface.faces)):
             whole = geom.surface or Surface(*triangles(geom.vertices))
             resolution = MESH_CELLS if geom.surface else HULL_CELLS
             collider = mesh_collider(geom.name, whole, resolution, softness[geom.link])
             found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
-        else:
+        elif geom.kind != "hull":
             unfelt.append(f"{geom.kind} {geom.name!r}")
     for g, ground in enumerate(grounds):
         if not (ground.group or ground.mask):
