@@ -62,7 +62,8 @@ class MPMState(Saved):
     F: Tensor
     """(B, N, 3, 3) deformation gradient (of a liquid: its volume ratio on the diagonal)."""
     Jp: Tensor
-    """(B, N) plastic volume ratio; ones, for no material here is plastic."""
+    """(B, N) by how much plastic flow has changed the volume, a ratio; 1 of materials that do not flow or keep their
+    volume, NaN of those that do not remember it (ElastoPlastic with bounded stretches)."""
     active: torch.Tensor
     """(B, N): bool in the solver's state, int32 in an entity's; follows from `hold`."""
     memory: Tensor | None = None

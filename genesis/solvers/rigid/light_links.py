@@ -18,60 +18,119 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from genesis.contact.colliders import Collider, Matter
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.mass_matrix import link_jacobians, mass_matrix
+from genesis.loaders.mass_matrix import link_jacobians
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.publish import LinkCollider
 
 
-def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float) -> float:
-    """kg of nodes that shapes move in `every` substeps of dt s."""
+def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float) -> torch.Tensor:
+    """(B,) kg of nodes that shapes move in `every` substeps of dt s."""
     waves, fading = matter.speed * (every - 1) * dt, 1.0 + math.log(every)
-    volume = sum(each.shape.face * (matter.cell / 2 + fading * each.softness + waves) for each in colliders)
-    return min(matter.density * volume, matter.mass)
+    per_density = sum(each.shape.face * (matter.cell / 2 + fading * each.softness + waves) for each in colliders)
+    return torch.minimum(matter.density * per_density, matter.mass)
 
 
-def lightness(model: RigidModel, colliders: Sequence[LinkCollider]) -> list[float]:
-    """1 / kg of each collider's link where it is, at rest, in the direction in which it gives way most easily."""
-    if not model.n_dofs:
-        return [0.0] * len(colliders)
-    factor = np.linalg.cholesky(mass_matrix(model))
-    _, turns, linear, angular = link_jacobians(model)
-    found = []
-    for collider in colliders:
-        arm = rotations.rotate(turns[collider.link], np.array(collider.pos))
-        there = linear[collider.link] - np.cross(arm, angular[collider.link], axisa=0, axisb=0, axisc=0)
-        found.append(float(np.linalg.svd(np.linalg.solve(factor, there.T), compute_uv=False)[0] ** 2))
-    return found
+class Lightness:
+    """1 / kg of links where their colliders are, at rest, in the direction in which they give way most easily.
+
+    Args:
+        colliders: K of them, all on links.
+    """
+
+    def __init__(self, model: RigidModel, colliders: Sequence[LinkCollider]) -> None:
+        _, turns, linear, angular = link_jacobians(model)
+        L, D = model.n_links, model.n_dofs
+        of_mass, of_inertia = np.zeros((L, D, D)), np.zeros((L, 6, D, D))
+        for link in range(L):
+            axes = rotations.matrix(turns[link])
+            arm = axes @ model.com[link]
+            at_com = linear[link] - np.cross(arm, angular[link], axisa=0, axisb=0, axisc=0)
+            of_mass[link] = at_com.T @ at_com
+            spin = axes.T @ angular[link]
+            for row, (i, k) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
+                both = np.outer(spin[i], spin[k])
+                of_inertia[link, row] = both if i == k else both + both.T
+        there = [
+            linear[c.link] - np.cross(rotations.rotate(turns[c.link], np.array(c.pos)), angular[c.link],
+                                      axisa=0, axisb=0, axisc=0)
+            for c in colliders
+        ]  # fmt: skip
+        self._of_mass, self._of_inertia = torch.as_tensor(of_mass), torch.as_tensor(of_inertia)
+        self._there = torch.as_tensor(np.array(there).reshape(len(colliders), 3, D))
+
+    def of(self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor) -> torch.Tensor:
+        """(B, K) of links' masses (B, L) and inertias (B, L, 6), and armatures (B, D); all float64."""
+        matrix = torch.einsum("bl,lij->bij", mass, self._of_mass) + torch.diag_embed(armature)
+        matrix = matrix + torch.einsum("blc,lcij->bij", inertia, self._of_inertia)
+        factor = torch.linalg.cholesky(matrix)
+        there = self._there.mT.expand(len(mass), -1, -1, -1)
+        moved = torch.linalg.solve_triangular(factor[:, None], there, upper=False)
+        return torch.linalg.matrix_norm(moved, 2) ** 2
 
 
-def check_light_links(
-    model: RigidModel, labels: Sequence[str], colliders: Sequence[LinkCollider], matter: Sequence[Matter], every: int,
-    dt: float,
-) -> None:  # fmt: skip
-    """Raise if a link is too light for what it touches.
+class LightLinks:
+    """The check, of what links weigh now and of what they touch.
 
     Args:
         labels: What messages call each link.
+        colliders: Of links and grounds.
         every: Substeps of the scene, of dt s, in one of links.
-
-    Raises:
-        GenesisValueError: It names the link.
     """
-    moving = model.moving
-    for link in sorted({collider.link for collider in colliders if collider.link >= 0 and moving[collider.link]}):
-        mine = [collider for collider in colliders if collider.link == link]
-        mass = 1.0 / max(max(lightness(model, mine)), 1e-30)
-        shapes = [collider.collider for collider in mine]
-        most, once = (sum(touched(shapes, of, n, dt) for of in matter) for n in (every, 1))
-        if most > mass:
-            rarely = "" if every == 1 or once > mass else f"more substeps of rigid bodies (now 1 in {every}), "
-            raise GenesisValueError(
-                f"a link must have an apparent mass of at least the {most:.3g} kg of grid nodes that it touches in one "
-                f"of its substeps, got {mass:.3g} kg of {labels[link]!r}: pushing each other in turn, they would "
-                f"gain energy. Use {rarely}a grid_density about {most / mass:.2g} times as large, a smaller "
-                "coup_softness, or a larger mass or armature."
+
+    def __init__(
+        self, model: RigidModel, labels: Sequence[str], colliders: Sequence[LinkCollider], every: int, dt: float
+    ) -> None:
+        moving = model.moving
+        mine = [c for c in colliders if c.link >= 0 and moving[c.link]]
+        self._links = sorted({c.link for c in mine})
+        self._of_link = [[k for k, c in enumerate(mine) if c.link == link] for link in self._links]
+        self._shapes = [[mine[k].collider for k in of] for of in self._of_link]
+        self._labels = [labels[link] for link in self._links]
+        self._lightness = Lightness(model, mine)
+        self._every, self._dt = every, dt
+        self._passed: tuple[torch.Tensor, ...] = ()
+        """What it passed last."""
+
+    def check(
+        self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor, matter: Sequence[Matter]
+    ) -> None:
+        """Raise if a link is too light for what it touches.
+
+        Args:
+            mass, inertia, armature: As in `Lightness.of`.
+
+        Raises:
+            GenesisValueError: It names the link, and the environment where they differ.
+        """
+        given = (mass, inertia, armature, *(value for of in matter for value in (of.density, of.mass, of.speed)))
+        if len(given) == len(self._passed) and all(map(torch.equal, given, self._passed)):
+            return
+        weights = 1.0 / self._lightness.of(mass, inertia, armature).clamp_min(1e-30)
+        for shapes, own, label in zip(self._shapes, self._of_link, self._labels, strict=True):
+            apparent = weights[:, own].amin(1)
+            most, once = (
+                torch.stack([touched(shapes, of, n, self._dt) for of in matter]).sum(0) for n in (self._every, 1)
             )
+            worst = int((most / apparent).argmax())
+            if most[worst] > apparent[worst]:
+                alike = bool((apparent == apparent[0]).all() and (most == most[0]).all())
+                self._raise(
+                    f"{label!r}{'' if alike else f' in environment {worst}'}",
+                    *(float(value[worst]) for value in (apparent, most, once)),
+                )
+        self._passed = given
+
+    def _raise(self, link: str, mass: float, most: float, once: float) -> None:
+        every = self._every
+        rarely = "" if every == 1 or once > mass else f"more substeps of rigid bodies (now 1 in {every}), "
+        raise GenesisValueError(
+            f"a link must have an apparent mass of at least the {most:.3g} kg of grid nodes that it touches in one "
+            f"of its substeps, got {mass:.3g} kg of {link}: pushing each other in turn, they would "
+            f"gain energy. Use {rarely}a grid_density about {most / mass:.2g} times as large, a smaller "
+            "coup_softness, or a larger mass or armature."
+        )
