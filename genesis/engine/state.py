@@ -110,6 +110,9 @@ class RigidState(Saved):
     ctrl: Tensor | None = None
     """(B, A) controls, held likewise, of the actuators that `dofs` does not describe, see `control_actuators`; None
     where the scene has none."""
+    reaction: Tensor | None = None
+    """(B, L, 6) momentum (N s), and angular momentum about the world's origin (N m s), that particles have given to
+    light links and these have yet to feel; None where no link is light for what it touches."""
     mocap: Tensor | None = None
     """(B, M, 7) position (m) and quaternion (wxyz) of the mocap bodies, held likewise; None where there are none."""
 

@@ -42,7 +42,7 @@ def test_what_is_inside_a_shape_fills_its_volume_and_its_extent(kind, monkeypatc
     assert 8 * len(inside) / len(points) == pytest.approx(volume, rel=0.06)
     low, high = placed.extent()
     assert (inside >= low - 0.02).all() and (inside <= high + 0.02).all()
-    assert np.allclose((inside.min(0), inside.max(0)), (low, high), atol=0.05)
+    assert np.allclose((inside.min(0), inside.max(0)), (low, high), atol=0.08)
 
 
 def test_how_far_a_body_lies_behind_a_wall():
@@ -69,8 +69,8 @@ def test_a_ground_behind_the_walls_of_particles_is_told(told):
     scene_of(*((morph, gs.materials.Rigid()) for morph in (plane, tilted, table, pedestal, shelf)))
     found = told("behind")
     assert len(found) == 2 and not told("begin outside")
-    assert "got 'plane_1', 0.2 m behind it" in found[0] and "out by more than 0.2 m" in found[0]
-    assert "got 'box_3/box', 0.05 m behind it" in found[1]
+    assert "got 'box_3/box', 0.05 m behind it" in found[0]
+    assert "got 'plane_1', 0.2 m behind it" in found[1] and "out by more than 0.2 m" in found[1]
 
 
 def test_particles_that_begin_inside_a_body_are_told(told):

@@ -64,7 +64,7 @@ def test_gradients_go_both_ways_through_a_moving_mesh(morph, own, tmp_path):
     def run(q, v, u, gain, masses, frictions):
         scene.reset()
         body.set_mass(masses)
-        body.set_friction(frictions[:, None].expand(2, body.n_geoms))
+        body.set_friction(frictions[:, None] * torch.ones(1, body.n_geoms, dtype=F64))
         body.set_qpos(torch.cat([q[:, :turn], normalise(q[:, turn:])], 1))
         body.set_dofs_velocity(v)
         block.set_velocity(u)

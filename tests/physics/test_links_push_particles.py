@@ -228,5 +228,5 @@ def test_friction_against_particles_is_set_where_the_material_has_one():
     for body in (ball, ground):
         with pytest.raises(gs.GenesisException, match="must have a coup_friction to set it, got None"):
             body.set_coup_friction(0.3)
-    with pytest.raises(gs.GenesisException, match="coup_friction must be finite >= 0, got -1"):
+    with pytest.raises(gs.GenesisException, match="coup_friction must be a finite number >= 0, got -1"):
         gs.materials.Rigid(coup_friction=-1.0)

@@ -47,6 +47,7 @@ class ArticulatedPart(Part):
         self.colliders = [link.collider for link in self._found]
         self.placed = placed(rigid_system, self._found)
         self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
+        self._light: LightLinks | None = None
 
     def parameters(self) -> ParameterFields:
         build = self.build
@@ -57,7 +58,7 @@ class ArticulatedPart(Part):
         if not any(collider.link != WORLD and moving[collider.link] for collider in self._found):
             return None
         dt = self.sim.dt / (self.sim.substeps * self.every)
-        links = LightLinks(system.model, articulated.labels(system), self._found, self.every, dt)
+        self._light = links = LightLinks(system.model, articulated.labels(system), self._found, self.every, dt)
         places = articulated.places_of_bodies(system)
 
         def check(fields: ParameterFields, matter: Sequence[Matter]) -> None:
@@ -73,8 +74,9 @@ class ArticulatedPart(Part):
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build
         return articulated.solver(
-            self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every
-        )
+            self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every,
+            None if self._light is None else self._light.shares,
+        )  # fmt: skip
 
 
 def placed(rigid_system: RigidSystem, found: Sequence[LinkCollider]) -> list[Placed]:
@@ -112,6 +114,7 @@ class ArticulatedKind(Kind):
     entity_types = (RigidEntity, GroundEntity)
     outputs = tuple(OUTPUTS)
     state = RigidState
+    zero_if_absent = ("reaction",)
 
     def default_material(self, morph: morphs.Morph) -> Any:
         return Rigid() if isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) else None

@@ -12,6 +12,8 @@ which is never positive while sum a_i m_i <= M. A face of area A in matter of de
 
 in the k substeps of the scene, of dt, that are one of the link's: the half of the first layer of nodes; what the fading
 influence holds, which takes 1 - (1 - a)^k of the way in k of them; and what waves of speed c reach meanwhile.
+
+Links that are lighter, by a ratio r, feel a share of the reaction at once (`Reaction.share`) if k = 1, up to LIGHTEST.
 """
 
 import math
@@ -26,6 +28,12 @@ from genesis.loaders import rotations
 from genesis.loaders.mass_matrix import link_jacobians
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.publish import LinkCollider
+
+LIGHTEST = 8.0
+"""Largest ratio of what a link touches to its own mass."""
+SHARE = 1.5
+"""s (1 + r) of a link with the share s in what it is due: 1 stops it among what it touches in one substep, 2 throws it
+back as fast as it came."""
 
 
 def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float) -> torch.Tensor:
@@ -95,6 +103,10 @@ class LightLinks:
         self._every, self._dt = every, dt
         self._passed: tuple[torch.Tensor, ...] = ()
         """What it passed last."""
+        self._n_links = model.n_links
+        self.shares: list[float] | None = None
+        """Of each link, in what matter does to it, as first judged, when the scene is built."""
+        self._limits, self._judged = [1.0 if every > 1 else LIGHTEST] * len(self._links), False
 
     def check(
         self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor, matter: Sequence[Matter]
@@ -111,26 +123,43 @@ class LightLinks:
         if len(given) == len(self._passed) and all(map(torch.equal, given, self._passed)):
             return
         weights = 1.0 / self._lightness.of(mass, inertia, armature).clamp_min(1e-30)
-        for shapes, own, label in zip(self._shapes, self._of_link, self._labels, strict=True):
+        ratios = []
+        for shapes, own, label, limit in zip(self._shapes, self._of_link, self._labels, self._limits, strict=True):
             apparent = weights[:, own].amin(1)
             most, once = (
                 torch.stack([touched(shapes, of, n, self._dt) for of in matter]).sum(0) for n in (self._every, 1)
             )
             worst = int((most / apparent).argmax())
-            if most[worst] > apparent[worst]:
+            ratios.append(float(most[worst] / apparent[worst]))
+            if ratios[-1] > limit:
                 alike = bool((apparent == apparent[0]).all() and (most == most[0]).all())
                 self._raise(
                     f"{label!r}{'' if alike else f' in environment {worst}'}",
                     *(float(value[worst]) for value in (apparent, most, once)),
+                    limit,
                 )
         self._passed = given
+        if not self._judged:
+            self._judged = True
+            self._share(ratios)
 
-    def _raise(self, link: str, mass: float, most: float, once: float) -> None:
+    def _share(self, ratios: Sequence[float]) -> None:
+        """Decide on shares, and what may be set later."""
+        if max(ratios) <= 1.0:
+            self._limits = [1.0] * len(ratios)
+            return
+        self.shares = [1.0] * self._n_links
+        for place, (link, ratio) in enumerate(zip(self._links, ratios, strict=True)):
+            if ratio > 1.0:
+                self.shares[link] = SHARE / (1.0 + ratio)
+            self._limits[place] = min(2.0 / self.shares[link] - 1.0, LIGHTEST)
+
+    def _raise(self, link: str, mass: float, most: float, once: float, limit: float) -> None:
         every = self._every
-        rarely = "" if every == 1 or once > mass else f"more substeps of rigid bodies (now 1 in {every}), "
+        rarely = "" if every == 1 or once > LIGHTEST * mass else f"more substeps of rigid bodies (now 1 in {every}), "
         raise GenesisValueError(
-            f"a link must have an apparent mass of at least the {most:.3g} kg of grid nodes that it touches in one "
-            f"of its substeps, got {mass:.3g} kg of {link}: pushing each other in turn, they would "
-            f"gain energy. Use {rarely}a grid_density about {most / mass:.2g} times as large, a smaller "
+            f"a link must have an apparent mass of at least {most / limit:.3g} kg for the {most:.3g} kg of grid nodes "
+            f"that it touches in one of its substeps, got {mass:.3g} kg of {link}: pushing each other in turn, they "
+            f"would gain energy. Use {rarely}a grid_density about {most / mass / limit:.2g} times as large, a smaller "
             "coup_softness, or a larger mass or armature."
         )
