@@ -13,6 +13,9 @@ which is never positive while sum a_i m_i <= M. A face of area A in matter of de
 in the k substeps of the scene, of dt, that are one of the link's: the half of the first layer of nodes; what the fading
 influence holds, which takes 1 - (1 - a)^k of the way in k of them; and what waves of speed c reach meanwhile.
 
+A link has an apparent mass against rotations, too: its inertia over the square of the lever at which it is touched, for
+shapes of half lengths h about axis i max(h_j, h_k)^2 / 3. A body of even density is no lighter for these.
+
 Links that are lighter, by a ratio r, feel a share of the reaction at once (`Reaction.share`) if k = 1, up to LIGHTEST.
 """
 
@@ -44,7 +47,8 @@ def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float
 
 
 class Lightness:
-    """1 / kg of links where their colliders are, at rest, in the direction in which they give way most easily.
+    """1 / kg of links where their colliders are, at rest, in the direction, or about the axis, in which they give way
+    most easily.
 
     Args:
         colliders: K of them, all on links.
@@ -63,13 +67,15 @@ class Lightness:
             for row, (i, k) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
                 both = np.outer(spin[i], spin[k])
                 of_inertia[link, row] = both if i == k else both + both.T
-        there = [
-            linear[c.link] - np.cross(rotations.rotate(turns[c.link], np.array(c.pos)), angular[c.link],
-                                      axisa=0, axisb=0, axisc=0)
-            for c in colliders
-        ]  # fmt: skip
+        there = []
+        for c in colliders:
+            lever, h = rotations.rotate(turns[c.link], np.array(c.pos)), np.array(c.collider.shape.half)
+            reach = np.sqrt([max(h[1], h[2]) ** 2 / 3, max(h[2], h[0]) ** 2 / 3, max(h[0], h[1]) ** 2 / 3])
+            axes = rotations.matrix(rotations.multiply(turns[c.link], np.array(c.quat)))
+            moved = linear[c.link] - np.cross(lever, angular[c.link], axisa=0, axisb=0, axisc=0)
+            there.append([moved, reach[:, None] * (axes.T @ angular[c.link])])
         self._of_mass, self._of_inertia = torch.as_tensor(of_mass), torch.as_tensor(of_inertia)
-        self._there = torch.as_tensor(np.array(there).reshape(len(colliders), 3, D))
+        self._there = torch.as_tensor(np.array(there).reshape(-1, 3, D))
 
     def of(self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor) -> torch.Tensor:
         """(B, K) of links' masses (B, L) and inertias (B, L, 6), and armatures (B, D); all float64."""
@@ -78,7 +84,7 @@ class Lightness:
         factor = torch.linalg.cholesky(matrix)
         there = self._there.mT.expand(len(mass), -1, -1, -1)
         moved = torch.linalg.solve_triangular(factor[:, None], there, upper=False)
-        return torch.linalg.matrix_norm(moved, 2) ** 2
+        return (torch.linalg.matrix_norm(moved, 2) ** 2).unflatten(1, (-1, 2)).amax(2)
 
 
 class LightLinks:
@@ -161,5 +167,5 @@ class LightLinks:
             f"a link must have an apparent mass of at least {most / limit:.3g} kg for the {most:.3g} kg of grid nodes "
             f"that it touches in one of its substeps, got {mass:.3g} kg of {link}: pushing each other in turn, they "
             f"would gain energy. Use {rarely}a grid_density about {most / mass / limit:.2g} times as large, a smaller "
-            "coup_softness, or a larger mass or armature."
+            "coup_softness, or a larger mass, inertia or armature."
         )
