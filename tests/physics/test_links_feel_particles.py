@@ -200,21 +200,20 @@ def test_a_ball_and_a_soft_block_rebound_alike_whichever_of_them_is_thrown():
 
 
 def test_a_light_ball_that_presses_a_block_comes_to_rest_where_a_heavy_one_does():
-    """All at once it would rattle at a tenth of a metre a second: see decision 54."""
+    """Between the block and a wall behind it; all of the reaction at once would shake it."""
+    wall = gs.morphs.Plane(pos=(0.92, 0.8, 0.8), normal=(-1.0, 0.0, 0.0))
     ends = []
     for material in (STUFF, LIGHT):
-        wall = gs.morphs.Plane(pos=(0.92, 0.8, 0.8), normal=(-1.0, 0.0, 0.0))
-        scene, _, (ball, _) = scene_of((BALL, material), (wall, gs.materials.Tool(friction=1.0)), n_envs=1)
-        ball.set_dofs_velocity([0.3, 0.0, 0.0, 0.0, 0.0, 0.0])
+        sphere = gs.morphs.Sphere(pos=(0.6, 0.8, 0.8), radius=0.1)
+        scene, _, (ball, _) = scene_of((sphere, material), (wall, gs.materials.Tool(friction=1.0)), n_envs=1)
         speeds = []
-        for _ in range(400):
-            ball.control_dofs_force([20.0, 0.0, 0.0], dofs_idx_local=range(3))
+        for _ in range(200):
+            ball.control_dofs_force([5.0, 0.0, 0.0], dofs_idx_local=range(3))
             scene.step()
             speeds.append(float(ball.get_dofs_velocity()[0, 0]))
-        ends.append((float(ball.get_pos()[0, 0]), float(np.sqrt(np.mean(np.square(speeds[-100:]))))))
+        ends.append((float(ball.get_pos()[0, 0]), float(np.sqrt(np.mean(np.square(speeds[-50:]))))))
     (heavy, _), (light, speed) = ends
-    print(ends)
-    assert light > BALL.pos[0] + 0.005 and abs(light - heavy) < 2e-3 and speed < 0.02
+    assert light > 0.605 and abs(light - heavy) < 3e-3 and speed < 0.02, ends
 
 
 @pytest.mark.parametrize("every", [1, 4])
