@@ -32,7 +32,7 @@ from genesis.loaders.mass_matrix import link_jacobians
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.publish import LinkCollider
 
-LIGHTEST = 8.0
+LIGHTEST = 6.0
 """Largest ratio of what a link touches to its own mass."""
 SHARE = 1.5
 """s (1 + r) of a link with the share s in what it is due: 1 stops it among what it touches in one substep, 2 throws it
