@@ -155,4 +155,6 @@ def _interval(low: float, high: float, closed: bool) -> str:
         return ""
     if high == math.inf:
         return f" {'>=' if closed else '>'} {low:g}"
+    if low == -math.inf:
+        return f" {'<=' if closed else '<'} {high:g}"
     return f" {'from' if closed else 'strictly between'} {low:g} {'to' if closed else 'and'} {high:g}"

@@ -248,16 +248,19 @@ class Rigid:
     """Density of a Box, Sphere, Cylinder, Capsule or Mesh, kg/m^3. Robots from files have the masses of their file."""
     friction: Parameter | None = None
     """Coulomb coefficient of all links. The larger one of two surfaces counts. Default: that of the robot's file;
-    0.7 for a Box, Sphere, Cylinder, Capsule or Mesh; 0 for a Plane or a Terrain, so that the bodies' own counts.
-    Particles slide with that of what they touch."""
+    0.7 for a Box, Sphere, Cylinder, Capsule or Mesh; 0 for a Plane or a Terrain, so that the bodies' own counts."""
+    coup_friction: Parameter | None = None
+    """Coulomb coefficient of all links against particles. Default: their `friction`, as it is at the time."""
     coup_softness: float = 0.01
     """Distance over which its influence on particles fades, m; 0 makes the contact sharp."""
 
     def __post_init__(self) -> None:
         assign(self, "rho", number("Rigid.rho", self.rho, 0.0))
         assign(self, "coup_softness", number("Rigid.coup_softness", self.coup_softness, 0.0, closed=True))
-        if self.friction is not None:
-            assign(self, "friction", parameter("Rigid.friction", self.friction, *FRICTION_RANGE, closed=True))
+        for name in ("friction", "coup_friction"):
+            given = getattr(self, name)
+            if given is not None:
+                assign(self, name, parameter(f"Rigid.{name}", given, *FRICTION_RANGE, closed=True))
 
 
 if not TYPE_CHECKING:

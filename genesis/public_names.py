@@ -181,7 +181,6 @@ ARGUMENTS: dict[str, dict[str, Ignored | Refused | Spelt]] = {
     },
     "Rigid": {
         "needs_coup": Refused("Particles touch all shapes that touch", True),
-        "coup_friction": Refused("Pass friction: particles slide with that, too"),
         "coup_restitution": Refused("Particles do not bounce", 0.0),
         "gravity_compensation": Refused('Write gravcomp="1" into the body of an MJCF file', 0.0),
         "sdf_cell_size": Ignored("shapes know their distances"),
@@ -343,8 +342,6 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "set_links_inertial_mass": "Call set_mass",
         "get_links_inertial_mass": "Call get_links_mass",
         "set_COM_shift": "Write the centre of mass into the file; set_inertia changes how mass is spread",
-        "set_dofs_force_range": "Write the ranges into the file: forcerange of MJCF actuators, effort of URDF limits",
-        "get_dofs_force_range": "entity.model.force_low and force_high have them",
         "get_dofs_force": "get_dofs_control_force has what controls exert, get_links_wrench what contacts do",
         "get_AABB": "Take the extent of get_links_pos() and of the shapes in geoms",
         "get_verts": "geoms has the shapes, get_links_pos and get_links_quat their frames",

@@ -24,7 +24,7 @@ LAYERS = (
     "grad.tensor",
     "grad.creation loaders",
     "solvers",
-    "engine.failures engine.inputs engine.parameters engine.sampling engine.stability engine.state",
+    "engine.failures engine.inputs engine.parameters engine.placing engine.sampling engine.stability engine.state",
     "engine.coupling",
     "engine.simulator",
     "grad.bridge",

@@ -50,16 +50,27 @@ class Collider:
 
 
 @dataclass(frozen=True)
-class Matter:
-    """What bodies must know of matter that they feel."""
+class Domain:
+    """Where matter may be: its walls hold it there, `padding` away from the end of the domain. World frame, m."""
 
-    density: float
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    """Corners of the walls."""
+    padding: float
+    cell: float
+
+
+@dataclass(frozen=True)
+class Matter:
+    """What bodies must know of matter that they feel. Tensors are (B,), float64."""
+
+    density: torch.Tensor
     """kg/m^3, of the heaviest."""
     cell: float
     """m, between the points at which it is pushed."""
-    mass: float
-    """kg, of all in the heaviest environment."""
-    speed: float
+    mass: torch.Tensor
+    """kg, of all."""
+    speed: torch.Tensor
     """m/s, of its fastest waves."""
 
 

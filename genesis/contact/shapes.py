@@ -47,6 +47,15 @@ class Shape(NamedTuple):
         }[self.kind]
 
     @property
+    def half(self) -> tuple[float, float, float]:
+        """Half lengths of the box around it along its own axes, m; of a plane there is none."""
+        if self.grid is not None:
+            corners = self.grid.surface.vertices
+            return tuple(np.ptp(corners, axis=0) / 2)
+        a, b, c = self.size
+        return {"sphere": (a, a, a), "capsule": (a, a, a + b), "box": (a, b, c), "cylinder": (a, a, b)}[self.kind]
+
+    @property
     def face(self) -> float:
         """m^2, the largest that it shows from any side; of a mesh, from 13 of them, counting hidden parts too."""
         if self.grid is not None:

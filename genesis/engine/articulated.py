@@ -42,12 +42,17 @@ EVERYTHING = 2**31 - 1
 """Group and mask of a ground that touches every shape that touches anything."""
 SHORTEST_IMPACT = 10.0
 """Substeps that an impact should last. With 15 the slope of what leaves over what arrives is right to a fifth."""
+OF_MATERIALS = ("friction", "coup_friction")
+"""Parameters that a material may give."""
 POSITIVE = Constraint(0.0, math.inf)
 NOT_NEGATIVE = Constraint(0.0, math.inf, closed=True)
 SETTERS = {
     "mass": "set_mass",
     "inertia": "set_inertia",
     "friction": "set_friction",
+    "coup_friction": "set_coup_friction",
+    "force_low": "set_dofs_force_range",
+    "force_high": "set_dofs_force_range",
     "contact_stiffness": "set_contact_stiffness",
     "damping": "set_dofs_damping",
     "armature": "set_dofs_armature",
@@ -255,19 +260,18 @@ def _set_offsets(rigid_system: RigidSystem, sim: SimOptions) -> None:
         body._place(EntityOffsets(q, before["dofs"], link, sim.dt, firsts, numbers, (*at, names), own, posed))
         mocaps += len(body.model.mocap_links)
         q, before = q + body.n_qs, {owner: n + _counts(body)[owner] for owner, n in before.items()}
-    of, first, n_grounds = (
-        owners(rigid_system.options),
-        len(_body_parameters(rigid_system)) * n_bodies,
-        len(rigid_system.grounds),
-    )
-    of_grounds = [name for name in rigid_system.parameter_layout if of[name] == "grounds"]
+    of, before_grounds = owners(rigid_system.options), len(_body_parameters(rigid_system)) * n_bodies
+    theirs = [item for item in rigid_system.parameter_layout.items() if of[item[0]] == "grounds"]
     for g, ground in enumerate(rigid_system.grounds):
-        firsts, numbers = {}, {}
-        for k, name in enumerate(of_grounds):
-            begin, shape = rigid_system.parameter_layout[name]
-            short = name.removeprefix("ground_")
-            firsts[short], numbers[short] = begin + g * math.prod(shape[1:]), first + k * n_grounds + g
-        ground._place(firsts, numbers)
+        ground._place(
+            {
+                name.removeprefix("ground_"): (
+                    begin + g * math.prod(shape[1:]),
+                    before_grounds + b * len(rigid_system.grounds) + g,
+                )
+                for b, (name, (begin, shape)) in enumerate(theirs)
+            }
+        )
 
 
 def _counts(body: RigidEntity) -> dict[str, int]:
@@ -281,6 +285,12 @@ def _body_parameters(rigid_system: RigidSystem) -> list[tuple[str, str, tuple[in
     return [(name, of[name], place) for name, place in rigid_system.parameter_layout.items() if of[name] != "grounds"]
 
 
+def places_of_bodies(rigid_system: RigidSystem) -> dict[str, range]:
+    """Of every parameter but those of grounds, by name, where those of all bodies are among `parameters`."""
+    n = len(rigid_system.bodies)
+    return {name: range(b * n, b * n + n) for b, (name, *_) in enumerate(_body_parameters(rigid_system))}
+
+
 def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: Any) -> list[Parameter]:
     """The numbers of the solver's parameters as models and materials say, in its order."""
     grounds = [ground.geom for ground in rigid_system.grounds]
@@ -290,7 +300,7 @@ def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: A
         first, size = begin, math.prod(shape[1:])
         for body in rigid_system.bodies:
             n = _counts(body)[owner]
-            given = body.material.friction if name == "friction" else None
+            given = getattr(body.material, name) if name in OF_MATERIALS else None
             what, remedy = f"{body.name}.{name}", f"{body.name}.{SETTERS.get(name, 'its file')}"
             constraint = _constraint(name, bool(body.model.moving.all()))
             own = torch.as_tensor(initial[first : first + n * size].reshape(n, *shape[1:]))
@@ -304,11 +314,11 @@ def parameters(rigid_system: RigidSystem, sim: SimOptions, n_envs: int, scene: A
             continue
         size, short = math.prod(shape[1:]), name.removeprefix("ground_")
         for g, ground in enumerate(rigid_system.grounds):
-            given = ground.material.friction if short == "friction" else None
+            given = getattr(ground.material, short) if short in OF_MATERIALS else None
             what, remedy = f"{ground.name}.{short}", f"{ground.name}.set_{short}"
             own = torch.as_tensor(initial[begin + g * size : begin + (g + 1) * size].reshape(shape[1:]))
             value = own if given is None else numeric(what, given, scene)
-            constraint = Constraint(*FRICTION_RANGE, closed=True) if short == "friction" else _constraint(short, True)
+            constraint = Constraint(*FRICTION_RANGE, closed=True) if short in OF_MATERIALS else _constraint(short, True)
             found.append(Parameter.of(what, remedy, constraint, value, n_envs, shape[1:]))
     return found
 
@@ -321,6 +331,8 @@ def _constraint(name: str, all_move: bool) -> Constraint:
             return Constraint(-math.inf, math.inf, rule=rule)
     if name in ("actuator_gain", "actuator_bias"):
         return Constraint(-math.inf, math.inf)
+    if name == "force_low":
+        return Constraint(-math.inf, 0.0, closed=True)
     if name == "contact_stiffness" or (name == "mass" and all_move):
         return POSITIVE
     return NOT_NEGATIVE  # a link that is fixed to the world may be without mass
@@ -351,7 +363,9 @@ def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
     system = rigid_system
     softness = [body.material.coup_softness for body in system.bodies for _ in body.model.link_names]
     softness += [ground.material.coup_softness for ground in system.grounds]
-    found, unfelt = link_colliders(system.model, [ground.geom for ground in system.grounds], softness)
+    own = [body.material.coup_friction is not None for body in system.bodies for _ in body.model.link_names]
+    own += [ground.material.coup_friction is not None for ground in system.grounds]
+    found, unfelt = link_colliders(system.model, [ground.geom for ground in system.grounds], softness, own)
     if unfelt:
         runtime.logger.warning(
             f"particles must touch spheres, capsules, boxes, cylinders, planes or meshes, got {', '.join(unfelt[:5])}"
@@ -375,7 +389,7 @@ def feels(rigid_system: RigidSystem, found: Sequence[LinkCollider], outputs: Seq
 
 def solver(
     rigid_system: RigidSystem, sim: SimOptions, n_envs: int, outputs: Sequence[str], found: Sequence[LinkCollider],
-    first: int, every: int,
+    first: int, every: int, shares: Sequence[float] | None,
 ) -> RigidSolver:  # fmt: skip
     """The solver, in which `sim` says how long a step is, and how many substeps of its own are in it.
 
@@ -383,10 +397,11 @@ def solver(
         found: What matter feels of it.
         first: Index of the first of these among the scene's.
         every: Substeps of the scene in one of its own.
+        shares: Of what matter does to links what they feel at once; None: all.
     """
     _warn_of_short_impacts(rigid_system, sim)
     geoms = [ground.geom for ground in rigid_system.grounds]
     return RigidSolver(
         rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity,
-        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs),
+        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs), shares,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.kinds import KINDS
 from genesis.engine.kinds.base import Build, Check, ParameterFields, Part, of_kind
 from genesis.engine.parameters import Constraint, Parameter
+from genesis.engine.placing import warn_of_places
 from genesis.options import SimOptions
 
 
@@ -48,6 +49,10 @@ def assemble(
         part = kind.assemble(entities, build)
         if part is not None:
             parts.append(part)
+    placed = [each for part in parts for each in part.placed]
+    for part in parts:
+        if part.domain is not None:
+            warn_of_places(placed, part.points, part.domain)
     return parts
 
 
@@ -65,23 +70,21 @@ def parameters(parts: Sequence[Part], scene: Any, n_envs: int) -> ParameterField
 def checks(parts: Sequence[Part]) -> Check:
     """A function that raises unless parameters pass every check. It holds no entity."""
     found = [check for part in parts if (check := part.stability_check()) is not None]
+    reactions = [check for part in parts if (check := part.reaction_check()) is not None]
+    matter = [part.matter for part in parts if part.matter is not None]
 
     def check_all(fields: ParameterFields) -> None:
         for check in found:
             check(fields)
+        present = [of(fields) for of in matter] if reactions else []
+        for check in reactions:
+            check(fields, present)
 
     return check_all
 
 
 def couple(parts: Sequence[Part], substeps: int) -> Coupling:
-    """The solvers, and the record in which they exchange.
-
-    Raises:
-        GenesisValueError: Bodies are too light for the matter that they feel.
-    """
-    matter = [part.matter for part in parts if part.matter is not None]
-    for part in parts:
-        part.check_reaction(matter)
+    """The solvers, and the record in which they exchange."""
     every = [collider for part in parts for collider in part.colliders]
     feedback = any(part.takes_impulses for part in parts)
     colliders = Colliders(every, substeps, max(part.chunks for part in parts), feedback)

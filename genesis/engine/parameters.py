@@ -8,7 +8,7 @@ expand, select, stack, cat, view), so the same packed tensor serves several back
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -25,6 +25,8 @@ SLACK = 1e-6
 
 LENGTH_SLACK = 1e-5
 """Rounding that the length of a direction is allowed."""
+
+Place = TypeVar("Place")
 
 
 @dataclass(frozen=True)
@@ -209,14 +211,14 @@ class Parameter:
         return replace(self, owners=tuple((values, row) for row in range(len(values))))
 
 
-def place_of(numbers: Mapping[str, int], parameter_name: str, owner: str) -> int:
-    """Index of a parameter; GenesisTypeError where the scene's contact model has none of that name."""
-    if parameter_name not in numbers:
+def place_of(places: Mapping[str, Place], parameter_name: str, owner: str) -> Place:
+    """Where a parameter is; GenesisTypeError where the scene's contact model has none of that name."""
+    if parameter_name not in places:
         raise GenesisTypeError(
             f"{parameter_name} of {owner!r} must be known to the scene's contact model, got that of another. "
             "Choose the model with RigidOptions(contact=...)."
         )
-    return numbers[parameter_name]
+    return places[parameter_name]
 
 
 def check_solimp_rows(what: str, value: torch.Tensor) -> None:

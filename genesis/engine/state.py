@@ -62,7 +62,8 @@ class MPMState(Saved):
     F: Tensor
     """(B, N, 3, 3) deformation gradient (of a liquid: its volume ratio on the diagonal)."""
     Jp: Tensor
-    """(B, N) plastic volume ratio; ones, for no material here is plastic."""
+    """(B, N) by how much plastic flow has changed the volume, a ratio; 1 of materials that do not flow or keep their
+    volume, NaN of those that do not remember it (ElastoPlastic with bounded stretches)."""
     active: torch.Tensor
     """(B, N): bool in the solver's state, int32 in an entity's; follows from `hold`."""
     memory: Tensor | None = None
@@ -109,6 +110,9 @@ class RigidState(Saved):
     ctrl: Tensor | None = None
     """(B, A) controls, held likewise, of the actuators that `dofs` does not describe, see `control_actuators`; None
     where the scene has none."""
+    reaction: Tensor | None = None
+    """(B, L, 6) momentum (N s), and angular momentum about the world's origin (N m s), that particles have given to
+    light links and these have yet to feel; None where no link is light for what it touches."""
     mocap: Tensor | None = None
     """(B, M, 7) position (m) and quaternion (wxyz) of the mocap bodies, held likewise; None where there are none."""
 

@@ -24,7 +24,7 @@ class StateKind(Protocol):
     direct: tuple[str, ...]
     zero_if_absent: tuple[str, ...]
 
-    def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]: ...
+    def other_state(self, values: Mapping[str, torch.Tensor], solver: Any) -> dict[str, torch.Tensor]: ...
 
 
 class Values:
@@ -158,11 +158,13 @@ class Values:
         self._check_versions()
         if self._state is None:
             parts = {}
+            solvers = {solver.name: solver for solver in self.simulator.coupling.solvers}
             for kind in self._kinds:
                 own = [e.name for e in (*self.simulator.state, *self.simulator.controls) if e.solver == kind.name]
                 if own:
                     values = {name: self.read(kind.name, name) for name in own}
-                    more = {k: self._remembered(v) for k, v in kind.other_state(values).items()}
+                    others = kind.other_state(values, solvers[kind.name])
+                    more = {k: self._remembered(v) for k, v in others.items()}
                     parts[kind.name] = kind.state(**values, **more)
             direct = {kind.name: kind.direct for kind in self._kinds}
             self._state = SceneState(parts, self.t, direct, self._scene)

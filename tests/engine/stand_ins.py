@@ -57,6 +57,9 @@ class StandIn(Solver):
         self.parameters, self.outputs = tuple(Field(*f) for f in parameters), tuple(Field(*f) for f in outputs)
         self._initial = initial
 
+    def plastic_volume(self, memory):
+        return memory.new_ones(memory.shape[:2])
+
     def initial_values(self, n_envs):
         return [
             torch.as_tensor(v, dtype=runtime.current().real).expand(n_envs, *v.shape).clone() for v in self._initial

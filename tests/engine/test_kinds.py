@@ -55,7 +55,8 @@ def fields(kind, scene):
     part = getattr(scene.get_state(), kind.name)
     values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
     values = {name: v for name, v in values.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
-    derived = kind.other_state(values)
+    solvers = {solver.name: solver for solver in scene._built.simulator.coupling.solvers}
+    derived = kind.other_state(values, solvers[kind.name])
     other = {*derived, "hold"}  # whether a particle is held is no number
     return part, {name: v.detach().as_subclass(torch.Tensor) for name, v in values.items() if name not in other}
 

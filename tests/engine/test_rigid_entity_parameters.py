@@ -126,6 +126,46 @@ def test_gradients_are_those_of_difference_quotients(rigid):
     assert torch.autograd.gradcheck(loss, leaves, eps=1e-6, atol=1e-7, rtol=1e-5)
 
 
+def test_ranges_of_force_are_set_together_or_not_at_all(rigid):
+    _, robot, _ = rigid(ground=False)
+    inf = float("inf")
+    low, high = robot.get_dofs_force_range()
+    assert low[1].tolist() == [-inf] * 9 + [-2.0, -inf] and high[1].tolist() == [inf] * 9 + [2.0, inf]
+    robot.set_dofs_force_range([-1.0, -inf], [0.5, inf], dofs_idx_local=[SLIDER, ELBOW], envs_idx=[2])
+    low, high = robot.get_dofs_force_range([ELBOW, SLIDER])
+    assert low.tolist() == [[-2.0, -inf]] * 2 + [[-inf, -1.0]] and high[2].tolist() == [inf, 0.5]
+    for given, message in (
+        ((0.1, 1.0), "robot.force_low must be finite <= 0, got 0.1"),
+        ((-0.3, -0.1), "robot.force_high must be finite >= 0, got -0.1"),
+        ((-0.3, None), "robot.force_high must be a number or a tensor"),
+        ((-0.3, float("nan")), "robot.force_high must be"),
+    ):
+        with pytest.raises(gs.GenesisException, match=message):
+            robot.set_dofs_force_range(*given)
+    assert torch.equal(robot.get_dofs_force_range([ELBOW, SLIDER])[0], low)
+
+
+def test_a_force_beyond_its_range_is_the_end_of_it_and_has_its_slope(rigid):
+    scene, robot, _ = rigid(ground=False)
+    ends = torch.tensor([[-0.4, -0.7], [-0.5, -0.6], [-0.3, -0.8]], dtype=real), torch.tensor([0.6, 0.9], dtype=real)
+    axes, pushes = [ELBOW, SLIDER], torch.tensor([[5.0, -5.0], [-5.0, 0.2], [0.1, 5.0]], dtype=real)
+
+    def pushed(force, lower=-1e3, upper=1e3):
+        scene.reset()
+        robot.set_dofs_force_range(lower, upper, dofs_idx_local=axes)
+        robot.control_dofs_force(force, dofs_idx_local=axes)
+        given = robot.get_dofs_control_force(axes)
+        for _ in range(2):
+            scene.step()
+        return (robot.get_dofs_velocity() * torch.linspace(0.5, 1.5, N_DOFS, dtype=real)).sum(1), given
+
+    cut = pushes.clamp(ends[0], ends[1])
+    found, given = pushed(pushes, *ends)
+    assert torch.equal(found, pushed(cut)[0]) and torch.equal(given, cut)
+    leaves = [pushes.clone().requires_grad_(), *(end.clone().requires_grad_() for end in ends)]
+    assert torch.autograd.gradcheck(lambda *x: pushed(*x), leaves, eps=1e-6, atol=1e-7, rtol=1e-5)
+
+
 def test_some_units_and_the_others_keep_their_owners(rigid):
     scene, robot, _ = rigid()
     whole = torch.full((N_DOFS,), 0.3, dtype=real, requires_grad=True)

@@ -217,7 +217,7 @@ class ToyKind(Kind):
             begin += entity.morph.n
         return ToyPart(mine, build) if mine else None
 
-    def other_state(self, values):
+    def other_state(self, values, solver):
         return {"centre": values["pos"].mean(1)}
 
     def check_state(self, entities, field, rows):

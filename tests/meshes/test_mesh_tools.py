@@ -68,6 +68,23 @@ def test_gradients_of_friction_and_particles_are_those_of_differences(world):
     check(world, 0.4 * noise(2, 27, 3), lambda w, x: w.body.set_velocity(x))
 
 
+def test_gradients_in_closed_loop_are_those_of_differences(world):
+    """The tool follows what it pushes, which follows the tool."""
+
+    def loss(gain):
+        fresh(world)
+        for _ in range(5):
+            seen = torch.cat([plain(world.body.get_particles_pos()).mean(1) - 0.8, plain(world.tool.get_vel())], 1)
+            asked = torch.tanh(seen @ gain.T) + torch.tensor([0.15, 0.1, 0.6, 0.5, -0.4, 0.6], dtype=F64)
+            world.tool.set_velocity(asked[:, :3], asked[:, 3:])
+            world.scene.step()
+        assert plain(world.tool.get_wrench()).detach().abs().amax(-1).min() > 0.1, "every environment must touch"
+        return probe(*everything(world), 0.02 * world.tool.get_wrench())
+
+    (found,) = compare(loss, [leaf(0.5 * noise(6, 6, seed=8))], most=13, bar=BAR)
+    found.check(BAR)
+
+
 def test_a_mesh_of_a_ball_pushes_as_the_ball(tmp_path):
     file = write_obj(tmp_path / "ball.obj", *ball(64, 0.2))
     found = []

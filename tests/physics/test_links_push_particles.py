@@ -42,6 +42,8 @@ def particles(scene):
 
 HEAVY = gs.materials.Rigid(rho=1e18, friction=0.4)
 """What is made of it is a tool."""
+SLIPPERY = gs.materials.Rigid(rho=1e18, friction=0.9, coup_friction=0.4)
+"""Against particles it is the same."""
 MOVE, SPIN = (0.6, 0.1, 0.3), (0.5, -2.0, 1.0)
 MORPHS = {
     "sphere": gs.morphs.Sphere(pos=(0.62, 0.8, 0.8), radius=0.1),
@@ -70,8 +72,9 @@ def test_a_free_body_pushes_as_a_tool_of_the_same_motion(shape):
 
 
 def test_a_spinning_ball_pushes_as_a_spinning_tool():
+    """With the friction that is for particles alone."""
     moved = []
-    for material in (gs.materials.Tool(friction=0.4), HEAVY):
+    for material in (gs.materials.Tool(friction=0.4), SLIPPERY):
         scene, _, (body,) = scene_of((MORPHS["sphere"], material))
         if isinstance(material, gs.materials.Tool):
             body.set_velocity(MOVE, ang=SPIN)
@@ -81,6 +84,7 @@ def test_a_spinning_ball_pushes_as_a_spinning_tool():
             scene.step()
         moved.append(particles(scene).detach())
     assert (moved[1] - moved[0]).abs().max() < 1e-12
+    assert (body.get_coup_friction() == 0.4).all() and (body.get_friction() == 0.9).all()
 
 
 def test_grounds_and_fixed_bodies_hold_as_tools_at_rest():
@@ -88,7 +92,7 @@ def test_grounds_and_fixed_bodies_hold_as_tools_at_rest():
     box = gs.morphs.Box(pos=(0.7, 0.8, 0.62), size=(0.3, 0.3, 0.15))
     fixed = gs.morphs.Box(pos=(0.7, 0.8, 0.62), size=(0.3, 0.3, 0.15), fixed=True)
     held = []
-    tool, rigid = gs.materials.Tool(friction=0.3), gs.materials.Rigid(friction=0.3)
+    tool, rigid = gs.materials.Tool(friction=0.3), gs.materials.Rigid(friction=0.8, coup_friction=0.3)
     for bodies in (((box, tool), (plane, tool)), ((fixed, rigid), (plane, rigid))):  # in the order in which they push
         scene, *_ = scene_of(*bodies, gravity=(0.0, 0.0, -9.81))
         for _ in range(20):
@@ -108,11 +112,12 @@ def arm(tmp_path):
 @pytest.mark.parametrize(("substeps", "own"), [(20, 1), (20, 5)])
 def test_gradients_by_everything_that_moves_a_link(arm, substeps, own):
     """In closed loop, with a new velocity in one environment underway. Links step with particles, or less often."""
-    material = gs.materials.Rigid(friction=0.4)
+    material = gs.materials.Rigid(coup_friction=0.4)
     tool = gs.morphs.Sphere(pos=(0.8, 0.62, 0.8), radius=0.08)
     plane = gs.morphs.Plane(pos=(0.8, 0.8, 0.69))
     scene, block, (robot, ball, ground) = scene_of(
-        (arm, material), (tool, gs.materials.Tool(friction=0.2)), (plane, gs.materials.Rigid()),
+        (arm, material), (tool, gs.materials.Tool(friction=0.2)),
+        (plane, gs.materials.Rigid(coup_friction=0.1)),
         substeps=substeps, dt=2e-2 * substeps / 20, rigid={"substeps": own}, gravity=(0.0, 0.0, -4.0),
         outputs=("wrench",),
     )  # fmt: skip
@@ -127,8 +132,8 @@ def test_gradients_by_everything_that_moves_a_link(arm, substeps, own):
 
     def loss(q, v, gain, frictions, E):
         scene.reset()
-        robot.set_friction(frictions[0])
-        ground.set_friction(frictions[1])
+        robot.set_coup_friction(frictions[0])
+        ground.set_coup_friction(frictions[1])
         block.set_material(E=E)
         robot.set_qpos(torch.cat([q[:, :2], q[:, 2:] / q[:, 2:].norm(dim=1, keepdim=True)], 1))
         robot.set_dofs_velocity(v)
@@ -211,3 +216,17 @@ def test_shapes_that_particles_pass_through_are_named(tmp_path, caplog):
 def test_substeps_of_rigid_bodies_divide_those_of_the_scene():
     with pytest.raises(gs.GenesisException, match=r"RigidOptions.substeps must divide .* got 3 and 4"):
         scene_of((MORPHS["sphere"], gs.materials.Rigid()), rigid={"substeps": 3})
+
+
+def test_friction_against_particles_is_set_where_the_material_has_one():
+    """Otherwise it is the friction."""
+    free = gs.morphs.Sphere(pos=(0.62, 0.8, 0.8), radius=0.1)
+    plane = gs.morphs.Plane(pos=(0.8, 0.8, 0.69))
+    _, _, (ball, ground) = scene_of((free, gs.materials.Rigid(friction=0.2)), (plane, gs.materials.Rigid()))
+    ball.set_friction(0.6)
+    assert (ball.get_coup_friction() == 0.6).all() and (ground.get_coup_friction() == 0.0).all()
+    for body in (ball, ground):
+        with pytest.raises(gs.GenesisException, match="must have a coup_friction to set it, got None"):
+            body.set_coup_friction(0.3)
+    with pytest.raises(gs.GenesisException, match="coup_friction must be a finite number >= 0, got -1"):
+        gs.materials.Rigid(coup_friction=-1.0)

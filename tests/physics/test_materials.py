@@ -83,3 +83,28 @@ def test_momentum_of_all_materials_together_is_kept_and_what_flows_loses_energy(
         assert (energy() < 1.02 * first).all()
     assert (momentum() - start).norm() < 1e-8 * size
     assert (energy() < 0.5 * first).all()
+
+
+def test_what_flows_says_by_how_much_its_volume_has_changed():
+    """The deformation that a particle has been through is what it keeps of it, F, after what has flowed, whose ratio of
+    volumes is Jp; of bounded stretches nobody knows it."""
+    world = make_world(gravity=(0.0, 0.0, 0.0), dt=2e-3, substeps=1)
+    for k, body in enumerate(world.bodies):
+        x = plain(body.get_particles_pos())
+        body.set_velocity(6.0 * (x - x.mean(1, keepdim=True)) @ noise(3, 3, seed=k))
+    J = torch.ones(2, sum(body.n_particles for body in world.bodies), dtype=torch.float64)
+    for _ in range(25):
+        rate = plain(world.scene.get_state().C).detach()
+        world.run(1)
+        J *= torch.det(torch.eye(3, dtype=torch.float64) + 2e-3 * rate)
+    whole, begin = plain(world.scene.get_state().Jp).detach(), 0
+    for body in world.bodies:
+        mine, n, model = body.get_state(), body.n_particles, body.material.constitutive_model
+        Jp, kept = plain(mine.Jp).detach(), torch.det(plain(mine.F).detach())
+        assert torch.equal(Jp, whole[:, begin : begin + n]) or model == "clamped"
+        if model == "clamped":
+            assert Jp.isnan().all() and whole[:, begin : begin + n].isnan().all()
+        else:
+            torch.testing.assert_close(Jp * kept, J[:, begin : begin + n], rtol=1e-9, atol=0.0)
+        assert (abs(Jp - 1).max() > 0.01) == (model in ("sand", "snow"))
+        begin += n

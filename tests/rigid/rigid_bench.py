@@ -9,6 +9,7 @@ import torch
 from genesis.loaders.model import RigidModel
 from genesis.options import CompliantContact, RigidOptions
 from genesis.solvers.base import Frames
+from genesis.solvers.rigid.prepare import UNLIMITED
 from genesis.solvers.rigid.setups import parameter_layout
 from genesis.solvers.rigid.solver import RigidSolver
 from tests.rigid.rigid_differences import SMOOTH_STEPS, Comparison, compared, ridders
@@ -211,7 +212,8 @@ class Bench:
         else:
             pick = slice(field.begin, field.end)
             computed = grads[field.value].flatten(1)[0, pick]
-            scale = field.scale or float(values[field.value].flatten(1)[0, pick].abs().max()) or 1.0
+            size = values[field.value].flatten(1)[0, pick].abs()
+            scale = field.scale or float(torch.where(size < UNLIMITED, size, 0.0).max()) or 1.0
             scales = torch.full((field.end - field.begin,), scale, dtype=F64)
         h = torch.tensor(steps, dtype=F64)[:, None] * scales
         ways = torch.stack([h, -h], 0)  # (2, levels, K)

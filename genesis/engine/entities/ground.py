@@ -18,19 +18,28 @@ from genesis.visible import Ground, Visible, fixed_ground, floor_tints
 MODEL = ("rigid", "model")
 
 
+def must_have_coup_friction(entity: Entity) -> None:
+    """Raise unless the material of a rigid body or a ground says how particles slide."""
+    if entity.material.coup_friction is None:
+        raise GenesisTypeError(
+            f"the material of {entity.name!r} must have a coup_friction to set it, got None: particles slide with its "
+            "friction. Make it of materials.Rigid(coup_friction=...), or call set_friction."
+        )
+
+
 class GroundEntity(Entity):
     """A plane or a height field, fixed to the world. It has no state."""
 
     kind = "ground"
-    PLACED = ("_firsts", "_numbers")
+    PLACED = ("_parameters",)
 
     def __init__(self, idx: int, name: str, morph: Morph, material: Any, surface: Default, geom: GroundGeom) -> None:
         super().__init__(idx, name, morph, material, surface)
         self.geom = geom
 
-    def _place(self, firsts: Mapping[str, int], numbers: Mapping[str, int]) -> None:
-        """By name of a parameter, where it begins in the packed ones, and the index of its `Parameter`."""
-        self._firsts, self._numbers = firsts, numbers
+    def _place(self, parameters: Mapping[str, tuple[int, int]]) -> None:
+        """Of each of its parameters, by name: its place when packed, and that of its `Parameter`."""
+        self._parameters = dict(parameters)
 
     def set_friction(self, friction: Any, envs_idx: Environments = None) -> None:
         """Set the Coulomb coefficient: a number >= 0, or a tensor () or (B,), which may require a gradient.
@@ -39,10 +48,22 @@ class GroundEntity(Entity):
         """
         self._set("friction", friction, envs_idx)
 
+    def set_coup_friction(self, friction: Any, envs_idx: Environments = None) -> None:
+        """Set the Coulomb coefficient against particles, likewise.
+
+        Raises:
+            GenesisTypeError: The material has no `coup_friction`: particles slide with the friction.
+        """
+        must_have_coup_friction(self)
+        self._set("coup_friction", friction, envs_idx)
+
     def get_friction(self, envs_idx: Environments = None) -> Tensor:
         """(B,) Coulomb coefficient."""
-        packed: torch.Tensor = self._values.read("rigid", "model")
-        return self._pick(packed[:, self._firsts["friction"]], envs_idx)
+        return self._get("friction", envs_idx)
+
+    def get_coup_friction(self, envs_idx: Environments = None) -> Tensor:
+        """(B,) Coulomb coefficient against particles."""
+        return self._get("friction" if self.material.coup_friction is None else "coup_friction", envs_idx)
 
     # With `MujocoContact`.
 
@@ -62,13 +83,19 @@ class GroundEntity(Entity):
         """Set (torsional, rolling) friction, m: (2,) or (B, 2); differentiable. Acts with condim 4 and 6."""
         self._set("rotational_friction", friction, envs_idx)
 
-    def _set(self, parameter_name: str, value: Any, envs_idx: Environments) -> None:
-        number = place_of(self._numbers, parameter_name, self.name)
+    # Within.
+
+    def _set(self, name: str, value: Any, envs_idx: Environments) -> None:
+        _, number = place_of(self._parameters, name, self.name)
         if value is None:
-            raise GenesisTypeError(f"{self.name}.{parameter_name} must be a number or a tensor, got None. Give one.")
-        if parameter_name == "solimp":
-            check_solimp_rows(f"{self.name}.solimp", numeric(parameter_name, value, self._values.scene))
+            raise GenesisTypeError(f"{self.name}.{name} must be a number or a tensor, got None. Give one.")
+        if name == "solimp":
+            check_solimp_rows(f"{self.name}.solimp", numeric(f"{self.name}.solimp", value, self._values.scene))
         self._set_parameters(MODEL, {number: value}, self._chosen(envs_idx))
+
+    def _get(self, name: str, envs_idx: Environments) -> Tensor:
+        packed: torch.Tensor = self._values.read("rigid", "model")
+        return self._pick(packed[:, self._parameters[name][0]], envs_idx)
 
     def visible(self) -> tuple[Visible, ...]:
         """Itself."""

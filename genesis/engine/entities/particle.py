@@ -6,16 +6,16 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from genesis import runtime
 from genesis.engine.entities.muscle import Muscles
 from genesis.engine.entities.particle_life import ParticleLife
 from genesis.engine.inputs import Array, Environments
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
-from genesis.grad.tensor import Tensor
+from genesis.grad.tensor import Tensor, plain_of
 from genesis.morphs import SolidMorph
 from genesis.options import MPMOptions
 from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.solver import plastic_volume
 from genesis.surfaces import Default
 from genesis.visible import Points, Rgb, Visible
 
@@ -124,9 +124,9 @@ class ParticleEntity(Muscles, ParticleLife):
         memory (B, n, H) and actu (B, n), None where the scene's state has none."""
         pos, vel, C, F = (self._read(name) for name in ("pos", "vel", "C", "F"))
         active = self.get_particles_active().to(torch.int32)
-        ones = self._values.own(torch.ones(pos.shape[:2], dtype=runtime.current().real, device=pos.device))
         memory, actu = (self._read(name) if self._values.has("mpm", name) else None for name in ("memory", "actu"))
-        return MPMState(pos, vel, C, F, ones, active, memory, actu, self._read("hold"))
+        Jp = plastic_volume(self.model, plain_of(pos).detach()[..., :0] if memory is None else plain_of(memory))
+        return MPMState(pos, vel, C, F, self._values.own(Jp), active, memory, actu, self._read("hold"))
 
     def get_particles_pos(self, envs_idx: Environments = None) -> Tensor:
         """(B, n, 3) m; with `envs_idx` only the chosen environments, in their order."""

@@ -16,7 +16,6 @@ from genesis.engine.inputs import Array, Environments, indices
 from genesis.engine.state import RigidEntityState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
-from genesis.loaders.actuator_table import drive_ranges
 from genesis.public_engine import keywords
 
 
@@ -174,7 +173,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
     def control_dofs_force(self, force: Array, dofs_idx_local: Units = None, envs_idx: Environments = None) -> None:
         """Drive degrees of freedom with a force: a number for all, (n,) or (B, n), N and N m; held until set again.
 
-        It is cut off at the model's `force_low` and `force_high`.
+        It is cut off at the ends of `get_dofs_force_range`.
         """
         self._control("force", force, FORCE, 0.0, 0.0, dofs_idx_local, envs_idx)
 
@@ -184,7 +183,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
         """Drive degrees of freedom to a position: a number for all, (n,) or (B, n), m and rad; held until set again.
 
         The force is kp (position - present one) - kv (present velocity), taken at the end of a substep (stable at any
-        gain), and cut off at the model's `force_low` and `force_high`.
+        gain), and cut off at the ends of `get_dofs_force_range`.
 
         Raises:
             GenesisValueError: A chosen degree of freedom is that of a free joint, or all gains kp are zero.
@@ -197,7 +196,7 @@ class RigidEntity(RigidDynamics, RigidVisible):
     ) -> None:
         """Drive degrees of freedom at a velocity: one for all, (n,) or (B, n), m/s and rad/s; held until set again.
 
-        The force is kv (velocity - present one), taken at the end of a substep, and cut off at the model's limits.
+        The force is kv (velocity - present one), taken at the end of a substep, and cut off likewise.
 
         Raises:
             GenesisValueError: All gains kv are zero.
@@ -248,20 +247,12 @@ class RigidEntity(RigidDynamics, RigidVisible):
         force, pos, vel, follow_pos, follow_vel = self._read("dofs", dof, n).unbind(-1)
         towards = follow_pos * self.get_dofs_kp() * (pos - self.get_dofs_position())
         towards = towards + follow_vel * self.get_dofs_kv() * (vel - self.get_dofs_velocity())
-        low, high = (torch.as_tensor(b, dtype=force.dtype, device=force.device) for b in self._force_range)
-        whole = torch.clamp(force + towards, low, high)
+        whole = torch.clamp(force + towards, *self.get_dofs_force_range())
         if self._offsets.actuators is not None and self.model.actuator_table.others:
             whole = whole + self._pull_on_dofs()
         return self._columns(whole, self._dofs_idx(dofs_idx_local), envs_idx)
 
     # Within.
-
-    @property
-    def _force_range(self) -> tuple[list[float], list[float]]:
-        if self._offsets.actuators is None:
-            return self.model.force_low.tolist(), self.model.force_high.tolist()
-        low, high = drive_ranges(self.model)
-        return low.tolist(), high.tolist()
 
     def _free_q(self, call: str) -> int:
         """First of the free joint's numbers in the solver's qpos."""

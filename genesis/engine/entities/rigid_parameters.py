@@ -7,6 +7,7 @@ it too, and an optimiser's in-place step on it takes effect at the next `scene.s
 tensors, and values for only some of these) must be set again after each `scene.detach_()`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -16,12 +17,14 @@ import torch
 
 from genesis.checks import boolean, check_range
 from genesis.engine.entities.articulated import ArticulatedBody, Units
+from genesis.engine.entities.ground import must_have_coup_friction
 from genesis.engine.inputs import Environments, numeric
-from genesis.engine.parameters import check_solimp_rows, place_of
+from genesis.engine.parameters import Parameter, check_solimp_rows, place_of
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
+from genesis.solvers.rigid.prepare import UNLIMITED
 
 MODEL = ("rigid", "model")
 
@@ -49,6 +52,15 @@ class RigidParameters(ArticulatedBody):
         Explicit contact pairs of a file have their own, which stay.
         """
         self._set("friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
+
+    def set_coup_friction(self, friction: Any, geoms_idx_local: Units = None, envs_idx: Environments = None) -> None:
+        """Set Coulomb coefficients of `geoms` against particles, >= 0.
+
+        Raises:
+            GenesisTypeError: The material has no `coup_friction`: particles slide with the friction.
+        """
+        must_have_coup_friction(self)
+        self._set("coup_friction", friction, self._geoms_idx(geoms_idx_local), geoms_idx_local is None, envs_idx)
 
     def set_contact_stiffness(
         self, stiffness: Any, links_idx_local: Units = None, envs_idx: Environments = None
@@ -83,6 +95,41 @@ class RigidParameters(ArticulatedBody):
         """
         self._set("stiffness", stiffness, self._dofs_idx(dofs_idx_local), dofs_idx_local is None, envs_idx)
 
+    def set_dofs_force_range(
+        self, lower: Any, upper: Any, dofs_idx_local: Units = None, envs_idx: Environments = None
+    ) -> None:
+        """Set the range of the force of controls and drives, N or N m, lower <= 0 <= upper; infinite for none.
+
+        A force that is cut off has no derivative but that by the end of the range.
+
+        Raises:
+            GenesisValueError: An actuator with a law, and a range, of its own acts on a chosen degree of freedom.
+        """
+        chosen, whole = self._dofs_idx(dofs_idx_local), dofs_idx_local is None
+        mujoco = self._offsets.actuators is not None
+        taken = next((dof for dof in chosen if mujoco and dof in self.model.actuator_table.taken), None)
+        if taken is not None:
+            raise GenesisValueError(
+                f"{self.name}.force_range must be of degrees of freedom without actuators with a law of their own, got "
+                f"{taken}, on which one acts. Choose others with dofs_idx_local; its range stands in the file."
+            )
+        changed = {}
+        for name, end in (("force_low", lower), ("force_high", upper)):
+            if end is not None:
+                end = numeric(f"{self.name}.{name}", end, self._values.scene)
+                end = end.clamp(-UNLIMITED, UNLIMITED) if bool(end.detach().isinf().any()) else end
+            changed |= self._changed(name, end, chosen, whole, envs_idx)
+        self._values.set_parameters(MODEL, changed)
+
+    def get_dofs_force_range(
+        self, dofs_idx_local: Units = None, envs_idx: Environments = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, n), (B, n) range of the force of controls and drives, N or N m; infinite where there is none."""
+        dofs, n = self._dofs_idx(dofs_idx_local), self.n_dofs
+        low, high = (self._get(name, dofs, n, envs_idx) for name in ("force_low", "force_high"))
+        ends = low.masked_fill(low <= -UNLIMITED, -math.inf), high.masked_fill(high >= UNLIMITED, math.inf)
+        return cast(tuple[Tensor, Tensor], ends)
+
     def get_mass(self, envs_idx: Environments = None) -> Tensor:
         """(B,) mass of all links, kg."""
         return cast(Tensor, self.get_links_mass(envs_idx=envs_idx).sum(1))
@@ -98,6 +145,11 @@ class RigidParameters(ArticulatedBody):
     def get_friction(self, geoms_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) Coulomb coefficients of `geoms`."""
         return self._get("friction", self._geoms_idx(geoms_idx_local), self.n_geoms, envs_idx)
+
+    def get_coup_friction(self, geoms_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
+        """(B, n) Coulomb coefficients of `geoms` against particles."""
+        name = "friction" if self.material.coup_friction is None else "coup_friction"
+        return self._get(name, self._geoms_idx(geoms_idx_local), self.n_geoms, envs_idx)
 
     def get_contact_stiffness(self, links_idx_local: Units = None, envs_idx: Environments = None) -> Tensor:
         """(B, n) N/m."""
@@ -245,6 +297,12 @@ class RigidParameters(ArticulatedBody):
         return link, density, turn
 
     def _set(self, parameter_name: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments) -> None:
+        self._values.set_parameters(MODEL, self._changed(parameter_name, value, chosen, whole, envs_idx))
+
+    def _changed(
+        self, parameter_name: str, value: Any, chosen: Sequence[int], whole: bool, envs_idx: Environments
+    ) -> dict[int, Parameter]:
+        """Of a parameter that is to be set its index, and what it will be."""
         values, place = self._values, self._place_of(parameter_name)
         envs = self._chosen(envs_idx)
         old = values.parameters(MODEL)[place]
@@ -262,7 +320,7 @@ class RigidParameters(ArticulatedBody):
                 )
         if parameter_name.endswith("solimp"):
             check_solimp_rows(old.what, tensor)
-        values.set_parameters(MODEL, {place: changed})
+        return {place: changed}
 
     def _place_of(self, parameter_name: str) -> int:
         """Index of its `Parameter`."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from genesis import morphs
@@ -15,12 +16,16 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
-from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
+from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, ReactionCheck, of_kind
+from genesis.engine.placing import Placed
 from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.loaders import rotations
+from genesis.loaders.mass_matrix import link_jacobians
 from genesis.materials import Rigid
 from genesis.options import MujocoContact, RigidOptions, SimOptions
-from genesis.solvers.rigid.light_links import check_light_links
+from genesis.solvers.rigid.light_links import LightLinks
+from genesis.solvers.rigid.publish import WORLD, LinkCollider
 from genesis.solvers.rigid.solver import OUTPUTS, RigidSolver
 from genesis.surfaces import Default
 
@@ -40,23 +45,53 @@ class ArticulatedPart(Part):
         self.sim, self.every = own_substeps(build)
         self._found = articulated.colliders(rigid_system) if build.matter else []
         self.colliders = [link.collider for link in self._found]
+        self.placed = placed(rigid_system, self._found)
         self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
+        self._light: LightLinks | None = None
 
     def parameters(self) -> ParameterFields:
         build = self.build
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
 
-    def check_reaction(self, matter: Sequence[Matter]) -> None:
-        system, substeps = self.rigid_system, self.sim.substeps * self.every
-        check_light_links(
-            system.model, articulated.labels(system), self._found, matter, self.every, self.sim.dt / substeps
-        )
+    def reaction_check(self) -> ReactionCheck | None:
+        system, moving = self.rigid_system, self.rigid_system.model.moving
+        if not any(collider.link != WORLD and moving[collider.link] for collider in self._found):
+            return None
+        dt = self.sim.dt / (self.sim.substeps * self.every)
+        self._light = links = LightLinks(system.model, articulated.labels(system), self._found, self.every, dt)
+        places = articulated.places_of_bodies(system)
+
+        def check(fields: ParameterFields, matter: Sequence[Matter]) -> None:
+            numbers = fields["rigid", "model"]
+            mass, inertia, armature = (
+                torch.cat([numbers[i].pack(torch.float64, torch.device("cpu")).detach() for i in places[name]], 1)
+                for name in ("mass", "inertia", "armature")
+            )
+            links.check(mass, inertia, armature, matter)
+
+        return check
 
     def solver(self, colliders: Colliders, first: int) -> RigidSolver:
         build = self.build
         return articulated.solver(
-            self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every
-        )
+            self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every,
+            None if self._light is None else self._light.shares,
+        )  # fmt: skip
+
+
+def placed(rigid_system: RigidSystem, found: Sequence[LinkCollider]) -> list[Placed]:
+    """Where what matter feels of the system begins."""
+    model, names = rigid_system.model, articulated.labels(rigid_system)
+    positions, turns, *_ = link_jacobians(model)
+    places = []
+    for each in found:
+        pose, fixed = (np.array(each.pos), np.array(each.quat)), True
+        if each.link != WORLD:
+            pose = rotations.compose((positions[each.link], turns[each.link]), pose)
+            fixed = not (model.moving[each.link] or each.link in model.mocap_links)
+        name = rigid_system.grounds[each.friction[1]].name if each.link == WORLD else names[each.link]
+        places.append(Placed(name, each.collider.shape, *pose, fixed))
+    return places
 
 
 def own_substeps(build: Build) -> tuple[SimOptions, int]:
@@ -79,6 +114,7 @@ class ArticulatedKind(Kind):
     entity_types = (RigidEntity, GroundEntity)
     outputs = tuple(OUTPUTS)
     state = RigidState
+    zero_if_absent = ("reaction",)
 
     def default_material(self, morph: morphs.Morph) -> Any:
         return Rigid() if isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) else None

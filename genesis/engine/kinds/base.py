@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from genesis.contact.colliders import Collider, Colliders, Matter
+from genesis.contact.colliders import Collider, Colliders, Domain, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.parameters import Parameter
+from genesis.engine.placing import Placed
 from genesis.morphs import Morph
 from genesis.options import SimOptions
 from genesis.solvers.base import Solver
@@ -20,6 +21,8 @@ ParameterFields = dict[tuple[str, str], list[Parameter]]
 """(solver, field) -> its numbers in the solver's row-major order."""
 Check = Callable[[ParameterFields], None]
 """Raises unless a scene can be simulated with these parameters. Holds no entity, for it outlives the build."""
+ReactionCheck = Callable[[ParameterFields, Sequence[Matter]], None]
+"""The same of bodies among matter, which pushes them in turn."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,15 @@ class Part(ABC):
     """Whether its bodies are pushed in turn."""
     chunks = 1
     """Partial sums in which matter adds up what it does to colliders."""
-    matter: Matter | None = None
-    """If it is pushed by colliders."""
+    matter: Callable[[ParameterFields], Matter] | None = None
+    """What bodies must know of it with these parameters, if it is pushed by colliders. Holds no entity."""
+
+    placed: Sequence[Placed] = ()
+    """Where colliders begin."""
+    points: Sequence[tuple[str, np.ndarray]] = ()
+    """Of each body, if it is pushed by colliders, its name and where its particles begin (n, 3)."""
+    domain: Domain | None = None
+    """Where these may be, if it has walls."""
 
     @abstractmethod
     def parameters(self) -> ParameterFields:
@@ -58,9 +68,9 @@ class Part(ABC):
         """What parameters must obey beyond their own ranges."""
         return None
 
-    def check_reaction(self, matter: Sequence[Matter]) -> None:
-        """Raise if bodies are too light for what pushes them in turn."""
-        return
+    def reaction_check(self) -> ReactionCheck | None:
+        """That bodies are not too light for what pushes them in turn; None if nothing does."""
+        return None
 
     @abstractmethod
     def solver(self, colliders: Colliders, first: int) -> Solver:
@@ -117,8 +127,8 @@ class Kind(ABC):
     def assemble(self, entities: Sequence[Entity], build: Build) -> Part | None:
         """Place the entities of this kind, which may be none, and say what they contribute; None for nothing."""
 
-    def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Fields of `state` that are no values of the solver, from those that are."""
+    def other_state(self, values: Mapping[str, torch.Tensor], solver: Any) -> dict[str, torch.Tensor]:
+        """Fields of `state` that are no values of the part's solver, from those that are."""
         return {}
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:

@@ -1,25 +1,26 @@
 """Bodies of particles."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from genesis import morphs
 from genesis.checks import check_range
-from genesis.contact.colliders import Colliders, Matter
+from genesis.contact.colliders import Colliders, Domain, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.muscle import ACTIVATION, fibre_parameter
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.particle_life import check_hold
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import check_without_rigid_options
-from genesis.engine.parameters import Constraint, material_parameter
+from genesis.engine.parameters import Constraint, Parameter, material_parameter
 from genesis.engine.sampling import sample
 from genesis.engine.stability import check_stable, longest_substep, wave_speed
 from genesis.engine.state import MPMState
 from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.grad.tensor import plain_of
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions
 from genesis.solvers.mpm.added import ADDED, STIFFNESS
@@ -72,17 +73,37 @@ def numbers_of(entity: ParticleEntity) -> dict[str, torch.Tensor]:
     }
 
 
+def packed(numbers: Iterator[Parameter], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """The next numbers of a body, (B,) each, float64, by their names."""
+    return {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
+
+
 class ParticlePart(Part):
     """The bodies of particles of a scene."""
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
-        numbers = [numbers_of(entity) for entity in entities]
-        masses = [each["rho"] * e.n_particles * e.particle_volume for e, each in zip(entities, numbers, strict=True)]
-        speed = max(float(wave_speed(e.model, each).max()) for e, each in zip(entities, numbers, strict=True))
-        density = max(float(each["rho"].max()) for each in numbers)
-        self.matter = Matter(density, build.options.dx, sum(float(mass.max()) for mass in masses), speed)
+        volumes = [(entity.model, entity.numbers, entity.n_particles * entity.particle_volume) for entity in entities]
+        cell = build.options.dx
+
+        def matter(fields: ParameterFields) -> Matter:
+            numbers = iter(fields["mpm", "material"])
+            densities, masses, speeds = [], [], []
+            for model, names, volume in volumes:
+                mine = packed(numbers, names)
+                densities.append(mine["rho"])
+                masses.append(volume * mine["rho"])
+                speeds.append(wave_speed(model, mine))
+            density, speed = (torch.stack(each).amax(0) for each in (densities, speeds))
+            return Matter(density, cell, torch.stack(masses).sum(0), speed)
+
+        self.matter = matter
+        options, padding = build.options, build.options.PADDING * cell
+        lower = tuple(bound + padding for bound in options.lower_bound)
+        upper = tuple(bound - padding for bound in options.upper_bound)
+        self.domain = Domain(lower, upper, padding, cell)
+        self.points = [(entity.name, entity.initial_positions) for entity in entities]
 
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build
@@ -102,7 +123,7 @@ class ParticlePart(Part):
         def check(fields: ParameterFields) -> None:
             numbers = iter(fields["mpm", "material"])
             for body, model, names in bodies:
-                mine = {name: next(numbers).pack(torch.float64, torch.device("cpu")).detach() for name in names}
+                mine = packed(numbers, names)
                 courant = model.courant if STIFFNESS not in mine else COURANT
                 check_stable(body, wave_speed(model, mine), mine, sim, options, courant)
 
@@ -167,9 +188,10 @@ class ParticleKind(Kind):
             numbers += len(entity.numbers)
         return ParticlePart(mine, build) if mine else None
 
-    def other_state(self, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def other_state(self, values: Mapping[str, torch.Tensor], solver: MPMSolver) -> dict[str, torch.Tensor]:
         hold = values["hold"].detach().as_subclass(torch.Tensor)
-        return {"Jp": torch.ones_like(hold[..., 3]), "active": hold[..., 3] >= 0}
+        memory = plain_of(values["memory"]) if "memory" in values else hold[..., :0]
+        return {"Jp": solver.plastic_volume(memory), "active": hold[..., 3] >= 0}
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
         if field == "actu":

@@ -13,6 +13,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.entities.tool import ToolEntity
 from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, of_kind
 from genesis.engine.parameters import Constraint, material_parameter
+from genesis.engine.placing import Placed
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
@@ -45,6 +46,10 @@ class ToolPart(Part):
     def __init__(self, entities: Sequence[ToolEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
+        self.placed = [
+            Placed(entity.name, collider.shape, np.array(entity.morph.pos), np.array(entity.morph.orientation), False)
+            for entity, collider in zip(entities, self.colliders, strict=True)
+        ]
 
     def parameters(self) -> ParameterFields:
         constraint = Constraint(*FRICTION_RANGE, closed=True)

@@ -172,6 +172,12 @@ class MPMSolver(Solver):
             parameters.append(torch.tensor([0.0, 0.0, 1.0], **opts).expand(n_envs, N, 3).clone())
         return [*state, torch.zeros(n_envs, N, 4, **opts), *parameters]
 
+    def plastic_volume(self, memory: torch.Tensor) -> torch.Tensor:
+        """(B, N) of all particles, from their memory (B, N, H), without entries where no model has any."""
+        sizes = [len(body.positions) for body in self.bodies]
+        parts = zip(self.bodies, memory.split(sizes, 1), strict=True)
+        return torch.cat([plastic_volume(MODELS[body.model], part) for body, part in parts], 1)
+
     # Frames.
 
     def _sizes(self, n_envs: int, n_frames: int) -> dict[str, int]:
@@ -343,6 +349,13 @@ class MPMSolver(Solver):
             return [*state, ghold, gmaterial, ggravity]
         gactu, gfibre = (self._cotangent(frames, name).clone() for name in ("gactu", "gfibre"))
         return [*state, gactu.squeeze(-1), ghold, gmaterial, gfibre.squeeze(-1), ggravity]
+
+
+def plastic_volume(model: Model, memory: torch.Tensor) -> torch.Tensor:
+    """(...) of a body from its memory (..., H), of which the first entries are its model's; NaN where nobody knows."""
+    if model.plastic_volume is None:
+        return memory.new_full(memory.shape[:-1], torch.nan)
+    return model.plastic_volume(memory[..., : model.width])
 
 
 def _beside(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

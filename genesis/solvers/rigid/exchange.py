@@ -76,11 +76,20 @@ class Exchanging(Bodies):
         mine: RigidFrames = frames.of[self.name]
         _, links = self._links(frames, frame)
         felt = reaction.wrench(frames.exchange, frame, links)
+        if reaction.shares:
+            felt, mine.owed[frame + 1] = reaction.share(self._felt(mine, felt), mine.owed[frame], links)
+            if frames.n_frames == 2 and frame:
+                del mine.owed[frame]
         if felt is not None or mine.pushed:
             total = mine.asked if felt is None else mine.asked + felt.flatten(1)
             blocks.write(self._rows(frames, "wrench"), total)
         mine.pushed = felt is not None
         return links
+
+    @staticmethod
+    def _felt(mine: RigidFrames, felt: torch.Tensor | None) -> torch.Tensor:
+        """The wrenches that matter exerts, zero for nothing."""
+        return torch.zeros_like(mine.owed[0]) if felt is None else felt
 
     # Backward.
 
@@ -98,10 +107,19 @@ class Exchanging(Bodies):
             self._advance_adjoint(frames, frame, frame + 1)
             part = self._read(frames, "gwrench")
             mine.gwrench = part if frame == self.substeps - 1 else mine.gwrench + part
-            gwrench = part.unflatten(1, (-1, 6))
+            gwrench, more = part.unflatten(1, (-1, 6)), []
+            if self._reaction.shares:
+                felt = self._felt(mine, self._reaction.wrench(frames.exchange, frame, links))
+                gwrench, mine.gowed, *more = self._reaction.share_adjoint(
+                    felt, mine.owed[frame], links, gwrench, mine.gowed, healthy
+                )
             mine.glinks = self._reaction.adjoint(frames.exchange, frame, links, gwrench, healthy)
+            for g, of_share in zip(mine.glinks, more, strict=bool(more)):
+                g += of_share
             if frame == 0:
                 blocks.write(rows, mine.gwrench)
+                if self._reaction.shares:
+                    mine.cotangents["reaction"] = mine.gowed
 
     def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]

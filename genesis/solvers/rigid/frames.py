@@ -13,7 +13,8 @@ class RigidFrames:
 
     `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps. Where
     links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place;
-    `links` the links' state at the present frame; `glinks` and `gwrench`, cotangents of these.
+    `links` the links' state at the present frame; `owed`, by frame, what light links have yet to feel; `glinks`,
+    `gwrench` and `gowed`, cotangents of these.
     """
 
     arrays: dict[str, torch.Tensor]
@@ -34,3 +35,5 @@ class RigidFrames:
     pushed: bool = False
     glinks: tuple[torch.Tensor, ...] = ()
     gwrench: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    owed: dict[int, torch.Tensor] = field(default_factory=dict)
+    gowed: torch.Tensor = field(default_factory=lambda: torch.zeros(0))

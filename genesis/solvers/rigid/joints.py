@@ -7,7 +7,7 @@ With y a dof's elastic coordinate (its position; of a ball, a component of its r
 Everything is taken at the new position y + dt u and velocity u, to first order: dt D + dt^2 K comes on the diagonal
 of the mass matrix: stable at any stiffness. Limits are linearised where the old velocity leads, y + dt v, so that they
 act before a fast joint has passed them, and their rounding widens with the speed towards them (`ground`). An actuator
-beyond its strength gives its limit, and no derivative.
+beyond its strength gives its limit, and no derivative but that by the limit.
 """
 
 from genesis.compiler import Functions, per_runtime, ti
@@ -98,9 +98,17 @@ def joints() -> Functions:
                 row[3] * (slower * dwbelow + faster * dwabove))  # fmt: skip
 
     @ti.func
+    def strength(a: ti.template(), b, j, asked):
+        """Range of the force of an actuator, and where what it is asked for is below or above it (1, else 0)."""
+        low, high = a.model[at.block(a, b, "force_low", j)], a.model[at.block(a, b, "force_high", j)]
+        above = where(asked > high, lane(1.0), lane())
+        return low, high, where(asked < low, lane(1.0), lane()), above
+
+    @ti.func
     def terms(a: ti.template(), s, b, j, y):
-        """Force at the old position less velocity terms, D, K, 1 where the actuator is within its strength and else 0,
-        of the limits alone K and the slopes of K and D in y, and by v alone the slopes of their force, K and D."""
+        """Force at the old position less velocity terms, D, K, where the actuator is within its strength, below and
+        above it (1, else 0), of the limits alone K and the slopes of K and D in y, and by v alone the slopes of their
+        force, K and D."""
         v, dt = a.qd[at.dof_at(a, s, b, j)], a.num[DT]
         row, rest = at.law(a, j, LIMIT), at.law(a, j, REST)
         kp = a.dofs[at.control_at(a, b, j, GATE)] * a.model[at.block(a, b, "kp", j)]
@@ -108,20 +116,21 @@ def joints() -> Functions:
         asked = (a.dofs[at.control_at(a, b, j, FORCE)] + kp * (a.dofs[at.control_at(a, b, j, TARGET)] - y)
                  + kv * a.dofs[at.control_at(a, b, j, TARGET_VELOCITY)])  # fmt: skip
         given = asked - kv * v
-        strong = where(given > rest[2], lane(), where(given < rest[1], lane(), lane(1.0)))
+        low, high, below, above = strength(a, b, j, given)
+        strong = 1.0 - below - above
         spring = a.model[at.block(a, b, "stiffness", j)]
         f, k, d, dK, dD, fv, kslope, dv = limit(y + dt * v, v, row, at.law(a, j, LIMIT_WIDTH)[0], WIDEN * dt)
-        force = where(given > rest[2], lane(rest[2]), where(given < rest[1], lane(rest[1]), asked))
+        force = where(given > high, high, where(given < low, low, asked))
         force += f + dt * k * v - spring * (y - rest[0])
         D = a.model[at.block(a, b, "damping", j)] + strong * kv + d
         K = spring + strong * kp + k
-        return force, D, K, strong, k, dK, dD, fv, kslope, dv
+        return force, D, K, strong, below, above, k, dK, dD, fv, kslope, dv
 
     @ti.func
     def load(a: ti.template(), s, b, j):
         """What dof j adds to the diagonal of the mass matrix, and its force at zero acceleration."""
         y, dt = coordinate(a, s, b, j), a.num[DT]
-        force, D, K, _strong, _k, _dK, _dD, _fv, _kv, _dv = terms(a, s, b, j, y)
+        force, D, K, _strong, _below, _above, _k, _dK, _dD, _fv, _kv, _dv = terms(a, s, b, j, y)
         implicit = dt * (D + dt * K)
         armature = a.model[at.block(a, b, "armature", j)]
         return armature + implicit, force - (D + dt * K) * a.qd[at.dof_at(a, s, b, j)]
@@ -132,7 +141,7 @@ def joints() -> Functions:
         dt, i = a.num[DT], at.dof_at(a, s, b, j)
         v, acceleration = a.qd[i], a.qdd[i]
         u = v + dt * acceleration
-        _force, D, K, strong, k, dK, dD, fv, kslope, dv = terms(a, s, b, j, y)
+        _force, D, K, strong, below, above, k, dK, dD, fv, kslope, dv = terms(a, s, b, j, y)
         stretched = y + dt * u
         at.increase(a.gmodel, at.block(a, b, "damping", j), 0.0 - mu * u)
         at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * acceleration)
@@ -140,6 +149,8 @@ def joints() -> Functions:
         p, w = at.block(a, b, "kp", j), at.block(a, b, "kv", j)
         gate, gate_velocity = at.control_at(a, b, j, GATE), at.control_at(a, b, j, GATE_VELOCITY)
         target, target_velocity = at.control_at(a, b, j, TARGET), at.control_at(a, b, j, TARGET_VELOCITY)
+        at.increase(a.gmodel, at.block(a, b, "force_low", j), mu * below)
+        at.increase(a.gmodel, at.block(a, b, "force_high", j), mu * above)
         felt = mu * strong  # beyond its strength an actuator's inputs do not matter
         short, slow = a.dofs[target] - stretched, a.dofs[target_velocity] - u
         at.increase(a.gdofs, at.control_at(a, b, j, FORCE), felt)
@@ -181,5 +192,5 @@ def joints() -> Functions:
         return g + c1 * x + c2 * xx, g + (1.0 - t2 * c2) * x + c1 * xx
 
     return Functions(coordinate=coordinate, rotation_vector=rotation_vector, vector_slope=vector_slope,
-                     elastic_adjoint=elastic_adjoint, load=load, load_adjoint=load_adjoint, turn_by=turn_by,
-                     turn_by_adjoint=turn_by_adjoint)  # fmt: skip
+                     strength=strength, elastic_adjoint=elastic_adjoint, load=load, load_adjoint=load_adjoint,
+                     turn_by=turn_by, turn_by_adjoint=turn_by_adjoint)  # fmt: skip

@@ -62,7 +62,7 @@ OFFSET, COM = range(LINK_VECTORS)
 AXIS, ANCHOR = range(DOF_VECTORS)
 """Of a dof, in its link's frame at rest."""
 LIMIT, REST, LIMIT_WIDTH = range(LAW_ROWS)
-"""Rows of a dof's law: (limit low, high, stiffness, damping), (spring rest, force low, high, rest position), (half the
+"""Rows of a dof's law: (limit low, high, stiffness, damping), (spring rest, -, -, rest position), (half the
 width of the limit's rounding, -, -, -)."""
 POINT_ROWS, GROUND_ROWS = 4, 2
 POINT_CENTRE, POINT_DIAGONAL, POINT_OFF, POINT_EXTRA = range(POINT_ROWS)
@@ -109,9 +109,14 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "stiffness": ("dofs",),
     "kp": ("dofs",),
     "kv": ("dofs",),
+    "force_low": ("dofs",),
+    "force_high": ("dofs",),
+    "coup_friction": ("geoms",),
     "ground_friction": ("grounds",),
+    "ground_coup_friction": ("grounds",),
 }
-"""The parameters in `model`, in their order, with their shapes."""
+"""The parameters in `model`, in their order, with their shapes. Particles slide with `coup_friction` of those bodies
+whose material says so, which kernels do not read."""
 SIZE_OF = {"links": LINKS, "geoms": GEOMS, "dofs": DOFS, "actuators": ACTUATORS, "grounds": GROUNDS}
 """Where kernels find the sizes of BLOCKS."""
 

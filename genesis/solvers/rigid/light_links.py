@@ -12,66 +12,160 @@ which is never positive while sum a_i m_i <= M. A face of area A in matter of de
 
 in the k substeps of the scene, of dt, that are one of the link's: the half of the first layer of nodes; what the fading
 influence holds, which takes 1 - (1 - a)^k of the way in k of them; and what waves of speed c reach meanwhile.
+
+A link has an apparent mass against rotations, too: its inertia over the square of the lever at which it is touched, for
+shapes of half lengths h about axis i max(h_j, h_k)^2 / 3. A body of even density is no lighter for these.
+
+Links that are lighter, by a ratio r, feel a share of the reaction at once (`Reaction.share`) if k = 1, up to LIGHTEST.
 """
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from genesis.contact.colliders import Collider, Matter
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
-from genesis.loaders.mass_matrix import link_jacobians, mass_matrix
+from genesis.loaders.mass_matrix import link_jacobians
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.publish import LinkCollider
 
+LIGHTEST = 6.0
+"""Largest ratio of what a link touches to its own mass."""
+SHARE = 1.5
+"""s (1 + r) of a link with the share s in what it is due: 1 stops it among what it touches in one substep, 2 throws it
+back as fast as it came."""
 
-def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float) -> float:
-    """kg of nodes that shapes move in `every` substeps of dt s."""
+
+def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float) -> torch.Tensor:
+    """(B,) kg of nodes that shapes move in `every` substeps of dt s."""
     waves, fading = matter.speed * (every - 1) * dt, 1.0 + math.log(every)
-    volume = sum(each.shape.face * (matter.cell / 2 + fading * each.softness + waves) for each in colliders)
-    return min(matter.density * volume, matter.mass)
+    per_density = sum(each.shape.face * (matter.cell / 2 + fading * each.softness + waves) for each in colliders)
+    return torch.minimum(matter.density * per_density, matter.mass)
 
 
-def lightness(model: RigidModel, colliders: Sequence[LinkCollider]) -> list[float]:
-    """1 / kg of each collider's link where it is, at rest, in the direction in which it gives way most easily."""
-    if not model.n_dofs:
-        return [0.0] * len(colliders)
-    factor = np.linalg.cholesky(mass_matrix(model))
-    _, turns, linear, angular = link_jacobians(model)
-    found = []
-    for collider in colliders:
-        arm = rotations.rotate(turns[collider.link], np.array(collider.pos))
-        there = linear[collider.link] - np.cross(arm, angular[collider.link], axisa=0, axisb=0, axisc=0)
-        found.append(float(np.linalg.svd(np.linalg.solve(factor, there.T), compute_uv=False)[0] ** 2))
-    return found
+class Lightness:
+    """1 / kg of links where their colliders are, at rest, in the direction, or about the axis, in which they give way
+    most easily.
+
+    Args:
+        colliders: K of them, all on links.
+    """
+
+    def __init__(self, model: RigidModel, colliders: Sequence[LinkCollider]) -> None:
+        _, turns, linear, angular = link_jacobians(model)
+        L, D = model.n_links, model.n_dofs
+        of_mass, of_inertia = np.zeros((L, D, D)), np.zeros((L, 6, D, D))
+        for link in range(L):
+            axes = rotations.matrix(turns[link])
+            arm = axes @ model.com[link]
+            at_com = linear[link] - np.cross(arm, angular[link], axisa=0, axisb=0, axisc=0)
+            of_mass[link] = at_com.T @ at_com
+            spin = axes.T @ angular[link]
+            for row, (i, k) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
+                both = np.outer(spin[i], spin[k])
+                of_inertia[link, row] = both if i == k else both + both.T
+        there = []
+        for c in colliders:
+            lever, h = rotations.rotate(turns[c.link], np.array(c.pos)), np.array(c.collider.shape.half)
+            reach = np.sqrt([max(h[1], h[2]) ** 2 / 3, max(h[2], h[0]) ** 2 / 3, max(h[0], h[1]) ** 2 / 3])
+            axes = rotations.matrix(rotations.multiply(turns[c.link], np.array(c.quat)))
+            moved = linear[c.link] - np.cross(lever, angular[c.link], axisa=0, axisb=0, axisc=0)
+            there.append([moved, reach[:, None] * (axes.T @ angular[c.link])])
+        self._of_mass, self._of_inertia = torch.as_tensor(of_mass), torch.as_tensor(of_inertia)
+        self._there = torch.as_tensor(np.array(there).reshape(-1, 3, D))
+
+    def of(self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor) -> torch.Tensor:
+        """(B, K) of links' masses (B, L) and inertias (B, L, 6), and armatures (B, D); all float64."""
+        matrix = torch.einsum("bl,lij->bij", mass, self._of_mass) + torch.diag_embed(armature)
+        matrix = matrix + torch.einsum("blc,lcij->bij", inertia, self._of_inertia)
+        factor = torch.linalg.cholesky(matrix)
+        there = self._there.mT.expand(len(mass), -1, -1, -1)
+        moved = torch.linalg.solve_triangular(factor[:, None], there, upper=False)
+        return (torch.linalg.matrix_norm(moved, 2) ** 2).unflatten(1, (-1, 2)).amax(2)
 
 
-def check_light_links(
-    model: RigidModel, labels: Sequence[str], colliders: Sequence[LinkCollider], matter: Sequence[Matter], every: int,
-    dt: float,
-) -> None:  # fmt: skip
-    """Raise if a link is too light for what it touches.
+class LightLinks:
+    """The check, of what links weigh now and of what they touch.
 
     Args:
         labels: What messages call each link.
+        colliders: Of links and grounds.
         every: Substeps of the scene, of dt s, in one of links.
-
-    Raises:
-        GenesisValueError: It names the link.
     """
-    moving = model.moving
-    for link in sorted({collider.link for collider in colliders if collider.link >= 0 and moving[collider.link]}):
-        mine = [collider for collider in colliders if collider.link == link]
-        mass = 1.0 / max(max(lightness(model, mine)), 1e-30)
-        shapes = [collider.collider for collider in mine]
-        most, once = (sum(touched(shapes, of, n, dt) for of in matter) for n in (every, 1))
-        if most > mass:
-            rarely = "" if every == 1 or once > mass else f"more substeps of rigid bodies (now 1 in {every}), "
-            raise GenesisValueError(
-                f"a link must have an apparent mass of at least the {most:.3g} kg of grid nodes that it touches in one "
-                f"of its substeps, got {mass:.3g} kg of {labels[link]!r}: pushing each other in turn, they would "
-                f"gain energy. Use {rarely}a grid_density about {most / mass:.2g} times as large, a smaller "
-                "coup_softness, or a larger mass or armature."
+
+    def __init__(
+        self, model: RigidModel, labels: Sequence[str], colliders: Sequence[LinkCollider], every: int, dt: float
+    ) -> None:
+        moving = model.moving
+        mine = [c for c in colliders if c.link >= 0 and moving[c.link]]
+        self._links = sorted({c.link for c in mine})
+        self._of_link = [[k for k, c in enumerate(mine) if c.link == link] for link in self._links]
+        self._shapes = [[mine[k].collider for k in of] for of in self._of_link]
+        self._labels = [labels[link] for link in self._links]
+        self._lightness = Lightness(model, mine)
+        self._every, self._dt = every, dt
+        self._passed: tuple[torch.Tensor, ...] = ()
+        """What it passed last."""
+        self._n_links = model.n_links
+        self.shares: list[float] | None = None
+        """Of each link, in what matter does to it, as first judged, when the scene is built."""
+        self._limits, self._judged = [1.0 if every > 1 else LIGHTEST] * len(self._links), False
+
+    def check(
+        self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor, matter: Sequence[Matter]
+    ) -> None:
+        """Raise if a link is too light for what it touches.
+
+        Args:
+            mass, inertia, armature: As in `Lightness.of`.
+
+        Raises:
+            GenesisValueError: It names the link, and the environment where they differ.
+        """
+        given = (mass, inertia, armature, *(value for of in matter for value in (of.density, of.mass, of.speed)))
+        if len(given) == len(self._passed) and all(map(torch.equal, given, self._passed)):
+            return
+        weights = 1.0 / self._lightness.of(mass, inertia, armature).clamp_min(1e-30)
+        ratios = []
+        for shapes, own, label, limit in zip(self._shapes, self._of_link, self._labels, self._limits, strict=True):
+            apparent = weights[:, own].amin(1)
+            most, once = (
+                torch.stack([touched(shapes, of, n, self._dt) for of in matter]).sum(0) for n in (self._every, 1)
             )
+            worst = int((most / apparent).argmax())
+            ratios.append(float(most[worst] / apparent[worst]))
+            if ratios[-1] > limit:
+                alike = bool((apparent == apparent[0]).all() and (most == most[0]).all())
+                self._raise(
+                    f"{label!r}{'' if alike else f' in environment {worst}'}",
+                    *(float(value[worst]) for value in (apparent, most, once)),
+                    limit,
+                )
+        self._passed = given
+        if not self._judged:
+            self._judged = True
+            self._share(ratios)
+
+    def _share(self, ratios: Sequence[float]) -> None:
+        """Decide on shares, and what may be set later."""
+        if max(ratios) <= 1.0:
+            self._limits = [1.0] * len(ratios)
+            return
+        self.shares = [1.0] * self._n_links
+        for place, (link, ratio) in enumerate(zip(self._links, ratios, strict=True)):
+            if ratio > 1.0:
+                self.shares[link] = SHARE / (1.0 + ratio)
+            self._limits[place] = min(2.0 / self.shares[link] - 1.0, LIGHTEST)
+
+    def _raise(self, link: str, mass: float, most: float, once: float, limit: float) -> None:
+        every = self._every
+        rarely = "" if every == 1 or once > LIGHTEST * mass else f"more substeps of rigid bodies (now 1 in {every}), "
+        raise GenesisValueError(
+            f"a link must have an apparent mass of at least {most / limit:.3g} kg for the {most:.3g} kg of grid nodes "
+            f"that it touches in one of its substeps, got {mass:.3g} kg of {link}: pushing each other in turn, they "
+            f"would gain energy. Use {rarely}a grid_density about {most / mass / limit:.2g} times as large, a smaller "
+            "coup_softness, or a larger mass, inertia or armature."
+        )

@@ -182,8 +182,10 @@ def own_values(model: RigidModel, name: str) -> np.ndarray:
     """The model's own values of one of `layout.PARAMETER_TABLE`, of links, geoms or dofs, less contact stiffness."""
     if name in ("kp", "kv"):
         return model.dof_gains()[("kp", "kv").index(name)]
-    if name == "friction":
+    if name in ("friction", "coup_friction"):
         return np.array([geom.friction for geom in model.geoms])
+    if name in ("force_low", "force_high"):
+        return np.clip(getattr(model, name), -UNLIMITED, UNLIMITED)
     return getattr(model, name)
 
 
@@ -327,8 +329,6 @@ def pack_laws(model: RigidModel, law: Compliant) -> np.ndarray:
     limit[:, 2], limit[:, 3] = limit_laws(model, law)
     rows[:, slot.LIMIT_WIDTH, 0] = limit_widths(model, law)
     rest[:, 0] = model.spring_ref
-    rest[:, 1] = np.maximum(model.force_low, -UNLIMITED)
-    rest[:, 2] = np.minimum(model.force_high, UNLIMITED)
     for j in model.joints:
         if j.kind not in (FREE, BALL):
             rest[j.dof, 3] = model.qpos0[j.q]
@@ -377,9 +377,8 @@ def initial_parameters(
     model: RigidModel, grounds: Sequence[GroundGeom], law: Compliant, gravity: Sequence[float]
 ) -> np.ndarray:
     """All parameters as model, grounds and options say, flat, in the order of `layout.PARAMETER_TABLE`."""
-    values = {
-        "contact_stiffness": contact_stiffness(model, law, gravity),
-        "ground_friction": np.array([ground.friction for ground in grounds]),
-    }
+    frictions = np.array([ground.friction for ground in grounds])
+    values = {"contact_stiffness": contact_stiffness(model, law, gravity)}
+    values |= dict.fromkeys(("ground_friction", "ground_coup_friction"), frictions)
     parts = [values[name] if name in values else own_values(model, name) for name in slot.PARAMETER_TABLE]
     return np.concatenate([np.ravel(part) for part in parts])

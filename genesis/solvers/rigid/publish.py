@@ -38,30 +38,33 @@ class LinkCollider:
     link: int
     pos: tuple[float, float, float]
     quat: tuple[float, float, float, float]
-    friction: int
-    """Place of its friction coefficient among those of geoms and, behind them, of grounds."""
+    friction: tuple[str, int]
+    """Of its friction coefficient the parameter, and the place in that."""
 
 
 def link_colliders(
-    model: RigidModel, grounds: Sequence[GroundGeom], softness: Sequence[float]
+    model: RigidModel, grounds: Sequence[GroundGeom], softness: Sequence[float], own: Sequence[bool] = ()
 ) -> tuple[list[LinkCollider], list[str]]:
     """Shapes that matter can feel, and the names of those that it cannot: ellipsoids, height fields.
 
     Args:
         softness: m, of every link and then of every ground.
+        own: Which of these have a friction of their own against matter; default none.
     """
+    own = own or [False] * len(softness)
     found, unfelt = [], []
     for i, geom in enumerate(model.geoms):
         if not (geom.group or geom.mask):
             continue  # it is only seen
+        friction = "coup_friction" if own[geom.link] else "friction", i
         if geom.kind in SHAPES:
             collider = Collider(Shape(geom.kind, geom.size), softness[geom.link])
-            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
+            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, friction))
         elif geom.kind == "hull" and (geom.surface is None or len(geom.surface.faces)):
             whole = geom.surface or Surface(*triangles(geom.vertices))
             resolution = MESH_CELLS if geom.surface else HULL_CELLS
             collider = mesh_collider(geom.name, whole, resolution, softness[geom.link])
-            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, i))
+            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, friction))
         elif geom.kind != "hull":
             unfelt.append(f"{geom.kind} {geom.name!r}")
     for g, ground in enumerate(grounds):
@@ -70,7 +73,8 @@ def link_colliders(
         if ground.kind == "plane":
             collider = Collider(Shape("plane", (0.0, 0.0, 0.0)), softness[model.n_links + g])
             turn = quaternion.from_z_axis(ground.normal)
-            found.append(LinkCollider(collider, WORLD, ground.pos, turn, len(model.geoms) + g))
+            friction = "ground_coup_friction" if own[model.n_links + g] else "ground_friction", g
+            found.append(LinkCollider(collider, WORLD, ground.pos, turn, friction))
         else:
             unfelt.append(f"{ground.kind} {ground.name!r}")
     return found, unfelt
@@ -98,10 +102,7 @@ class Publisher:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
         n_links = parameter_layout["mass"][1][0]
-        places = [list(range(begin, begin + shape[0])) for begin, shape in (
-            parameter_layout["friction"], parameter_layout["ground_friction"])]  # fmt: skip
-        numbers = [*places[0], *places[1]]
-        columns = [numbers[c.friction] for c in colliders]
+        columns = [parameter_layout[name][0] + index for name, index in (c.friction for c in colliders)]
         self._columns = torch.tensor(columns, device=lay.device, dtype=torch.int64)
         self._first, self._every = first, every
         self._times = substep_dt * torch.arange(every, **opts)

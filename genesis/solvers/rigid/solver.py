@@ -37,7 +37,8 @@ class RigidSolver(Exchanging):
     position, target velocity, position gate, velocity gate), wrench (L, 6) of force and torque at the centre of mass,
     world frame, and ctrl (A,) of actuators with a law of their own, if there are any; parameters model (P,) in the
     order of `parameter_layout`, and gravity (3,); outputs as asked for. Of mocap bodies, if there are any, a control
-    mocap (M, 7): position and quaternion in the world.
+    mocap (M, 7): position and quaternion in the world. Where links are light for the matter that they feel, a state
+    reaction (L, 6): what they are owed, see `Reaction`.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -51,6 +52,7 @@ class RigidSolver(Exchanging):
         first: Index of its first collider among those of the scene.
         every: Substeps of the scene in one of its own.
         feels: Whether links feel what matter does to their colliders.
+        shares: Of each link, in which it feels that; see `Reaction`.
     """
 
     name = "rigid"
@@ -71,6 +73,7 @@ class RigidSolver(Exchanging):
         first: int = 0,
         every: int = 1,
         feels: bool = False,
+        shares: Sequence[float] | None = None,
     ) -> None:
         self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
@@ -82,7 +85,7 @@ class RigidSolver(Exchanging):
         self._initial_model = torch.as_tensor(initial_parameters(options, model, grounds, gravity))
         self._sizes = {**self.setup.sizes, "parameters": len(self._initial_model)}
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        self._reaction = Reaction(colliders, model, first, every, dt / substeps) if feels else None
+        self._reaction = Reaction(colliders, model, first, every, dt / substeps, shares) if feels else None
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         if layout().dtype == torch.float32:
             self.state, self.remainders = (*self.state, Field("qpos_low", (Q,))), {"qpos": "qpos_low"}
@@ -92,6 +95,9 @@ class RigidSolver(Exchanging):
             self.state = (*self.state, Field("activation", (n_activations,)))
         if n_actuators := self._sizes.get("actuators", 0):
             self.controls = (*self.controls, Field("ctrl", (n_actuators,)))
+        self._owes = self._reaction is not None and self._reaction.shares
+        if self._owes:
+            self.state = (*self.state, Field("reaction", (L, 6)))
         self.reads = ("qpos", "dofs_vel")
         if n_mocaps := self._sizes.get("mocaps", 0):
             self.controls = (*self.controls, Field("mocap", (n_mocaps, slot.MOCAP_NUMBERS)))
@@ -137,7 +143,8 @@ class RigidSolver(Exchanging):
         return {**self._sizes, **blocks.sizes(n_envs), "frames": (n_frames - 1) * self.setup.evaluations + 1}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        return count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
+        owed = n_frames * n_envs * 6 * self.model.n_links * layout().dtype.itemsize if self._owes else 0
+        return owed + count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
 
     def allocate(self, frames: Frames) -> None:
         sizes = self._sizes_of(frames.n_envs, frames.n_frames)
@@ -187,7 +194,10 @@ class RigidSolver(Exchanging):
         for name in ARRAYS.keys() & given.keys():
             mine.launch.point(f"{ARRAYS[name]}_in", given[name].contiguous())
         for of, value in zip(self.state, mine.results, strict=True):
-            mine.launch.point(f"{ARRAYS[of.name]}_out", value)
+            if of.name in ARRAYS:
+                mine.launch.point(f"{ARRAYS[of.name]}_out", value)
+        if self._owes:
+            mine.owed = {0: given["reaction"]}
         # Most of these change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name in (name for name in OWN_COPIES if name in given):
             value = given[name]
@@ -230,6 +240,9 @@ class RigidSolver(Exchanging):
     def store(self, frames: Frames) -> list[torch.Tensor]:
         out = frames.of[self.name].results
         q, qd = out[:2]
+        if self._owes:
+            place = [of.name for of in self.state].index("reaction")
+            out[place] = frames.of[self.name].owed[self.substeps].clone()
         if "contacts" in self._wanted:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
@@ -310,6 +323,8 @@ class RigidSolver(Exchanging):
         mine.cotangents = {of.name: gq.new_empty(mine.active, *of.shape) for of in fields if of.name != "qpos_low"}
         for name, value in mine.cotangents.items():
             mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
+        if self._owes:
+            mine.gowed = given["reaction"]
         if self.n_colliders:  # until its substeps' adjoints say more
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
         shared["gcontacts"].zero_()  # of no numbers where none is measured

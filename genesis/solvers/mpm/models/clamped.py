@@ -146,4 +146,7 @@ def snow_speed(numbers: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 NUMBERS = (*FIRST_NUMBERS, "yield_lower", "yield_higher")
 MODEL = Model("clamped", NUMBERS, (), solid_speed, functions)
-SNOW = Model("snow", (*NUMBERS, "hardening", "hardening_limit"), (Memory("Jp", 1.0),), snow_speed, snow_functions)
+SNOW = Model(
+    "snow", (*NUMBERS, "hardening", "hardening_limit"), (Memory("Jp", 1.0),), snow_speed, snow_functions,
+    plastic_volume=lambda memory: memory[..., 0],
+)  # fmt: skip

@@ -8,7 +8,7 @@ from genesis.math.lanes import Vec
 from genesis.math.matrices import symmetric
 from genesis.math.spectral import PAIRS, axes_of, in_axes, spectral, symmetric_from_axes
 from genesis.solvers.mpm.models.isotropic import pulled_back, volume_strain_of
-from genesis.solvers.mpm.models.model import BOLD, FIRST_NUMBERS, Model, solid_speed
+from genesis.solvers.mpm.models.model import BOLD, FIRST_NUMBERS, Model, isochoric, solid_speed
 
 
 @per_runtime
@@ -40,4 +40,4 @@ def functions() -> Functions:
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 
 
-MODEL = Model("corotated", FIRST_NUMBERS, (), solid_speed, functions, BOLD)
+MODEL = Model("corotated", FIRST_NUMBERS, (), solid_speed, functions, BOLD, isochoric)

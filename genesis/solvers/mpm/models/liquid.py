@@ -4,7 +4,7 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Vec, lane
 from genesis.math.matrices import cofactor, diagonal, volume_strain
 from genesis.math.spectral import spectral
-from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, fluid_speed
+from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, fluid_speed, isochoric
 
 
 @per_runtime
@@ -27,4 +27,4 @@ def functions() -> Functions:
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 
 
-MODEL = Model("liquid", FIRST_NUMBERS, (), fluid_speed, functions)
+MODEL = Model("liquid", FIRST_NUMBERS, (), fluid_speed, functions, plastic_volume=isochoric)

@@ -25,6 +25,11 @@ class Memory(NamedTuple):
     shape: tuple[int, ...] = ()
 
 
+def isochoric(memory: torch.Tensor) -> torch.Tensor:
+    """`Model.plastic_volume` of what does not flow, or keeps its volume when it does."""
+    return memory.new_ones(memory.shape[:-1])
+
+
 COURANT = 0.7
 """Largest substep_dt * speed / dx at which any model is taken to be stable."""
 BOLD = 0.9
@@ -57,6 +62,8 @@ class Model(NamedTuple):
     functions: Callable[[], Functions]
     courant: float = COURANT
     """Largest substep_dt * speed / dx that is not refused; above `COURANT` a notice says that it is not safe."""
+    plastic_volume: Callable[[torch.Tensor], torch.Tensor] | None = None
+    """From memory (..., width): by how much plastic flow has changed the volume, (...), a ratio. None: nobody knows."""
 
     @property
     def own_numbers(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from genesis.compiler import Functions, per_runtime, ti
 from genesis.math.lanes import Vec
 from genesis.math.matrices import cofactor, plus, stretch_strain, symmetric, volume_strain
 from genesis.math.spectral import spectral
-from genesis.solvers.mpm.models.model import BOLD, FIRST_NUMBERS, Model, solid_speed
+from genesis.solvers.mpm.models.model import BOLD, FIRST_NUMBERS, Model, isochoric, solid_speed
 
 
 @per_runtime
@@ -29,4 +29,4 @@ def functions() -> Functions:
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 
 
-MODEL = Model("neohookean", FIRST_NUMBERS, (), solid_speed, functions, BOLD)
+MODEL = Model("neohookean", FIRST_NUMBERS, (), solid_speed, functions, BOLD, isochoric)

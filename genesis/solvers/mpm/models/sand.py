@@ -56,4 +56,7 @@ def functions() -> Functions:
     return logarithmic(cone, cone_adjoint, "volume")
 
 
-MODEL = Model("sand", (*FIRST_NUMBERS, "friction_angle"), (Memory("volume"),), solid_speed, functions)
+MODEL = Model(
+    "sand", (*FIRST_NUMBERS, "friction_angle"), (Memory("volume"),), solid_speed, functions,
+    plastic_volume=lambda memory: memory[..., 0].exp(),
+)  # fmt: skip

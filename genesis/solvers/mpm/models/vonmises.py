@@ -8,7 +8,7 @@ Interpolation Material Point Method", section 6.
 from genesis.compiler import Functions, per_runtime, traced, value
 from genesis.math.lanes import Vec, lane
 from genesis.solvers.mpm.models.logarithmic import Surface, logarithmic
-from genesis.solvers.mpm.models.model import BOLD, FIRST_NUMBERS, Memory, Model, solid_speed
+from genesis.solvers.mpm.models.model import BOLD, FIRST_NUMBERS, Memory, Model, isochoric, solid_speed
 
 
 @traced
@@ -46,7 +46,8 @@ def hardened_functions() -> Functions:
 
 
 NUMBERS = (*FIRST_NUMBERS, "von_mises_yield_stress")
-MODEL = Model("vonmises", NUMBERS, (), solid_speed, perfect_functions, BOLD)
+MODEL = Model("vonmises", NUMBERS, (), solid_speed, perfect_functions, BOLD, isochoric)
 HARDENED = Model(
-    "vonmises_hardening", (*NUMBERS, "hardening_modulus"), (Memory("flow"),), solid_speed, hardened_functions, BOLD
+    "vonmises_hardening", (*NUMBERS, "hardening_modulus"), (Memory("flow"),), solid_speed, hardened_functions, BOLD,
+    isochoric,
 )

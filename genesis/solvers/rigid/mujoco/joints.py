@@ -4,7 +4,7 @@
 """
 
 from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import lane, where
+from genesis.math.lanes import where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.joints import joints as shared_joints
 from genesis.solvers.rigid.layout import FORCE, GATE, GATE_VELOCITY, REST, TARGET, TARGET_VELOCITY
@@ -17,23 +17,23 @@ def joints() -> Functions:
 
     @ti.func
     def terms(a: ti.template(), s, b, j):
-        """Force; where the actuator is within its strength; its gains in use."""
+        """Force; where the actuator is within its strength, below and above it (1, else 0); its gains in use."""
         y, v = sh.coordinate(a, s, b, j), a.qd[at.dof_at(a, s, b, j)]
         rest = at.law(a, j, REST)
         kp = a.dofs[at.control_at(a, b, j, GATE)] * a.model[at.block(a, b, "kp", j)]
         kv = a.dofs[at.control_at(a, b, j, GATE_VELOCITY)] * a.model[at.block(a, b, "kv", j)]
         asked = (a.dofs[at.control_at(a, b, j, FORCE)] + kp * (a.dofs[at.control_at(a, b, j, TARGET)] - y)
                  + kv * (a.dofs[at.control_at(a, b, j, TARGET_VELOCITY)] - v))  # fmt: skip
-        strong = where(asked > rest[2], lane(), where(asked < rest[1], lane(), lane(1.0)))
-        force = where(asked > rest[2], lane(rest[2]), where(asked < rest[1], lane(rest[1]), asked))
+        low, high, below, above = sh.strength(a, b, j, asked)
+        force = where(asked > high, high, where(asked < low, low, asked))
         force = force - a.model[at.block(a, b, "stiffness", j)] * (y - rest[0])
         force = force - a.model[at.block(a, b, "damping", j)] * v
-        return force, strong, kp, kv, y
+        return force, 1.0 - below - above, below, above, kp, kv, y
 
     @ti.func
     def load(a: ti.template(), s, b, j):
         """What dof j adds to the diagonal of the mass matrix, and its force."""
-        force, _strong, _kp, _kv, _y = terms(a, s, b, j)
+        force, _strong, _below, _above, _kp, _kv, _y = terms(a, s, b, j)
         return a.model[at.block(a, b, "armature", j)], force
 
     @ti.func
@@ -42,7 +42,7 @@ def joints() -> Functions:
         the other inputs."""
         i = at.dof_at(a, s, b, j)
         v, acceleration = a.qd[i], a.qdd[i]
-        _force, strong, kp, kv, _y = terms(a, s, b, j)
+        _force, strong, below, above, kp, kv, _y = terms(a, s, b, j)
         spring, damping = a.model[at.block(a, b, "stiffness", j)], a.model[at.block(a, b, "damping", j)]
         felt = mu * strong
         target, target_velocity = at.control_at(a, b, j, TARGET), at.control_at(a, b, j, TARGET_VELOCITY)
@@ -52,6 +52,8 @@ def joints() -> Functions:
         at.increase(a.gmodel, at.block(a, b, "damping", j), 0.0 - mu * v)
         at.increase(a.gmodel, at.block(a, b, "armature", j), 0.0 - mu * acceleration)
         at.increase(a.gmodel, at.block(a, b, "stiffness", j), mu * (at.law(a, j, REST)[0] - y))
+        at.increase(a.gmodel, at.block(a, b, "force_low", j), mu * below)
+        at.increase(a.gmodel, at.block(a, b, "force_high", j), mu * above)
         at.increase(a.gdofs, at.control_at(a, b, j, FORCE), felt)
         at.increase(a.gdofs, target, felt * kp)
         at.increase(a.gdofs, target_velocity, felt * kv)
@@ -76,7 +78,7 @@ def implicit_damping(features: Features) -> Functions:
     def of_dof(a: ti.template(), s, b, j):
         total = a.model[at.block(a, b, "damping", j)]
         if ti.static(servos):
-            _force, strong, _kp, kv, _y = jo.terms(a, s, b, j)
+            _force, strong, _below, _above, _kp, kv, _y = jo.terms(a, s, b, j)
             total += strong * kv
         return total
 
@@ -84,7 +86,7 @@ def implicit_damping(features: Features) -> Functions:
     def adjoint(a: ti.template(), s, b, j, g):
         at.increase(a.gmodel, at.block(a, b, "damping", j), g)
         if ti.static(servos):
-            _force, strong, _kp, _kv, _y = jo.terms(a, s, b, j)
+            _force, strong, _below, _above, _kp, _kv, _y = jo.terms(a, s, b, j)
             w, gate = at.block(a, b, "kv", j), at.control_at(a, b, j, GATE_VELOCITY)
             at.increase(a.gmodel, w, strong * g * a.dofs[gate])
             at.increase(a.gdofs, gate, strong * g * a.model[w])

@@ -197,10 +197,14 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
     "size": ("geoms", 3),
     "actuator_gain": ("actuators", 3),
     "actuator_bias": ("actuators", 3),
+    "force_low": ("dofs",),
+    "force_high": ("dofs",),
+    "coup_friction": ("geoms",),
     "ground_friction": ("grounds",),
     "ground_rotational_friction": ("grounds", 2),
     "ground_solref": ("grounds", 2),
     "ground_solimp": ("grounds", 5),
+    "ground_coup_friction": ("grounds",),
 }
 """The parameters in `model`, in their order, with their shapes: those of grounds last. Rotational friction: torsional,
 rolling. Sizes as in `Geom.size`."""

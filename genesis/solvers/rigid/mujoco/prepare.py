@@ -108,9 +108,11 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
     numbers, joints = numbers_of(model), joint_of_dofs(model)
     kp, kv = model.dof_gains()
     kp[model.actuator_table.taken] = kv[model.actuator_table.taken] = 0.0  # these have theirs in laws
+    low, high = drive_ranges(model)
     values: dict[str, Any] = {
         "mass": model.mass, "inertia": model.inertia, "damping": model.damping, "armature": model.armature,
-        "stiffness": model.stiffness, "kp": kp, "kv": kv,
+        "stiffness": model.stiffness, "kp": kp, "kv": kv, "force_low": np.maximum(low, -UNLIMITED),
+        "force_high": np.minimum(high, UNLIMITED),
         "invweight": invweight_of_geoms(numbers),
         "frictionloss": numbers.dofs.frictionloss, "dof_invweight": numbers.dofs.invweight,
         "limit_solref": numbers.joints.solref[joints],
@@ -118,7 +120,7 @@ def own_values(model: RigidModel, grounds: Sequence[GroundGeom], smoothing: floa
         "loss_solref": numbers.dofs.solref, "loss_solimp": numbers.dofs.solimp, **actuator_constants.laws(model),
     }  # fmt: skip
     for prefix, geoms in (("", model.geoms), ("ground_", grounds)):
-        values[f"{prefix}friction"] = [geom.friction for geom in geoms]
+        values[f"{prefix}friction"] = values[f"{prefix}coup_friction"] = [geom.friction for geom in geoms]
         values[f"{prefix}rotational_friction"] = [(geom.contact.torsional, geom.contact.rolling) for geom in geoms]
         values[f"{prefix}solref"] = [geom.contact.solref for geom in geoms]
         values[f"{prefix}solimp"] = smoothed([geom.contact.solimp for geom in geoms], smoothing)
@@ -158,9 +160,6 @@ def pack_laws(model: RigidModel) -> np.ndarray:
     rows = np.zeros((model.n_dofs, rigid.LAW_ROWS, 4))
     rows[:, rigid.LIMIT, 0], rows[:, rigid.LIMIT, 1] = -UNLIMITED, UNLIMITED
     rows[:, rigid.REST, 0] = model.spring_ref
-    low, high = drive_ranges(model)
-    rows[:, rigid.REST, 1] = np.maximum(low, -UNLIMITED)
-    rows[:, rigid.REST, 2] = np.minimum(high, UNLIMITED)
     for i, joint in enumerate(model.joints):
         if joint.kind in (HINGE, SLIDE):
             rows[joint.dof, rigid.REST, 3] = model.qpos0[joint.q]
