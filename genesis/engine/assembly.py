@@ -15,6 +15,8 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.kinds import KINDS
 from genesis.engine.kinds.base import Build, Check, ParameterFields, Part, of_kind
 from genesis.engine.parameters import Constraint, Parameter
+from genesis.engine.sampling import inside
+from genesis.errors import GenesisValueError
 from genesis.options import SimOptions
 
 
@@ -32,6 +34,9 @@ def assemble(
 
     Args:
         options: Of every kind, by their keywords.
+
+    Raises:
+        GenesisValueError: Matter starts outside of its domain, or inside of what pushes it.
     """
     generator = np.random.default_rng(runtime.current().seed)
     matter = any(kind.is_matter and of_kind(kind, entities) for kind in KINDS)
@@ -41,7 +46,20 @@ def assemble(
         part = kind.assemble(entities, build)
         if part is not None:
             parts.append(part)
+    _check_apart(parts)
     return parts
+
+
+def _check_apart(parts: Sequence[Part]) -> None:
+    """Raise if matter starts inside of what pushes it."""
+    for name, points in (body for part in parts for body in part.points):
+        for other, morph in (body for part in parts for body in part.filled):
+            count = int(inside(morph, points).sum())
+            if count:
+                raise GenesisValueError(
+                    f"particles of {name!r} must start outside of {other!r}, got {count} of {len(points)} inside. "
+                    "Move or shrink one of the two."
+                )
 
 
 def parameters(parts: Sequence[Part], scene: Any, n_envs: int) -> ParameterFields:

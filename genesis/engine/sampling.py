@@ -1,4 +1,4 @@
-"""Where the particles of a body start."""
+"""Where the particles of a body start, and whether another one is there."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from genesis.errors import GenesisValueError
 from genesis.math import quaternion
-from genesis.morphs import SolidMorph
+from genesis.morphs import Plane, SolidMorph
 
 
 def sample(morph: SolidMorph, spacing: float, sampler: str, generator: np.random.Generator) -> np.ndarray:
@@ -38,6 +38,18 @@ def sample(morph: SolidMorph, spacing: float, sampler: str, generator: np.random
         )
     turn = torch.tensor(morph.orientation, dtype=torch.float64)
     return quaternion.rotate(turn, torch.from_numpy(local)).numpy() + np.array(morph.pos)
+
+
+def inside(morph: SolidMorph | Plane, points: np.ndarray) -> np.ndarray:
+    """Which of the points (n, 3), m, world frame, lie in a morph: (n,) bool."""
+    local = points - np.array(morph.pos)
+    if isinstance(morph, Plane):
+        return local @ np.array(morph.normal) < 0
+    turn = quaternion.conjugate(torch.tensor(morph.orientation, dtype=torch.float64))
+    local = quaternion.rotate(turn, torch.from_numpy(local)).numpy()
+    found = (np.abs(local - np.array(morph.centre)) < np.array(morph.half_extent)).all(1)
+    found[found] = morph.contains(local[found])
+    return found
 
 
 def _uniform(

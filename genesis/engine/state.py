@@ -62,7 +62,7 @@ class MPMState(Saved):
     F: Tensor
     """(B, N, 3, 3) deformation gradient (of a liquid: its volume ratio on the diagonal)."""
     Jp: Tensor
-    """(B, N) plastic volume ratio; ones, for no material here is plastic."""
+    """(B, N), ones: of snow the plastic volume ratio is in `memory`."""
     active: torch.Tensor
     """(B, N): bool in the solver's state, int32 in an entity's; follows from `hold`."""
     memory: Tensor | None = None

@@ -35,12 +35,14 @@ middle, that pushing them apart gives them energy."""
 class ArticulatedPart(Part):
     """All rigid bodies of a scene, and their grounds."""
 
-    def __init__(self, rigid_system: RigidSystem, build: Build) -> None:
+    def __init__(self, rigid_system: RigidSystem, build: Build, filled: Sequence[Entity]) -> None:
         self.rigid_system, self.build = rigid_system, build
         self.sim, self.every = own_substeps(build)
         self._found = articulated.colliders(rigid_system) if build.matter else []
         self.colliders = [link.collider for link in self._found]
         self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
+        shapes = [(entity.name, entity.morph) for entity in filled]
+        self.filled = [(name, morph) for name, morph in shapes if isinstance(morph, morphs.SolidMorph | morphs.Plane)]
 
     def parameters(self) -> ParameterFields:
         build = self.build
@@ -103,7 +105,7 @@ class ArticulatedKind(Kind):
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
         rigid_system = articulated.assemble(entities, build.options, build.sim, build.matter)
-        return None if rigid_system is None else ArticulatedPart(rigid_system, build)
+        return None if rigid_system is None else ArticulatedPart(rigid_system, build, of_kind(self, entities))
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
         if field == "mocap":

@@ -66,6 +66,7 @@ class ParticlePart(Part):
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
+        self.points = [(entity.name, entity.initial_positions) for entity in entities]
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
         numbers = [
             {name: torch.as_tensor(getattr(e.material, name), dtype=torch.float64).detach().cpu() for name in e.numbers}

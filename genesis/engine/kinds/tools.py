@@ -45,6 +45,7 @@ class ToolPart(Part):
     def __init__(self, entities: Sequence[ToolEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
+        self.filled = [(entity.name, entity.morph) for entity in entities]
 
     def parameters(self) -> ParameterFields:
         constraint = Constraint(*FRICTION_RANGE, closed=True)
