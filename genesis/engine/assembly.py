@@ -17,6 +17,7 @@ from genesis.engine.kinds.base import Build, Check, ParameterFields, Part, of_ki
 from genesis.engine.parameters import Constraint, Parameter
 from genesis.engine.sampling import inside
 from genesis.errors import GenesisValueError
+from genesis.morphs import Plane, SolidMorph
 from genesis.options import SimOptions
 
 
@@ -51,10 +52,10 @@ def assemble(
 
 
 def _check_apart(parts: Sequence[Part]) -> None:
-    """Raise if matter starts inside of what pushes it."""
+    """Raise if matter starts inside of what pushes it, as far as one morph says what that fills."""
     for name, points in (body for part in parts for body in part.points):
         for other, morph in (body for part in parts for body in part.filled):
-            count = int(inside(morph, points).sum())
+            count = int(inside(morph, points).sum()) if isinstance(morph, SolidMorph | Plane) else 0
             if count:
                 raise GenesisValueError(
                     f"particles of {name!r} must start outside of {other!r}, got {count} of {len(points)} inside. "

@@ -47,7 +47,7 @@ def inside(morph: SolidMorph | Plane, points: np.ndarray) -> np.ndarray:
         return local @ np.array(morph.normal) < 0
     turn = quaternion.conjugate(torch.tensor(morph.orientation, dtype=torch.float64))
     local = quaternion.rotate(turn, torch.from_numpy(local)).numpy()
-    found = (np.abs(local - np.array(morph.centre)) < np.array(morph.half_extent)).all(1)
+    found = np.asarray((np.abs(local - np.array(morph.centre)) < np.array(morph.half_extent)).all(axis=1))
     found[found] = morph.contains(local[found])
     return found
 

@@ -41,8 +41,7 @@ class ArticulatedPart(Part):
         self._found = articulated.colliders(rigid_system) if build.matter else []
         self.colliders = [link.collider for link in self._found]
         self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
-        shapes = [(entity.name, entity.morph) for entity in filled]
-        self.filled = [(name, morph) for name, morph in shapes if isinstance(morph, morphs.SolidMorph | morphs.Plane)]
+        self.filled = [(entity.name, entity.morph) for entity in filled]
 
     def parameters(self) -> ParameterFields:
         build = self.build

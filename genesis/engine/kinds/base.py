@@ -11,7 +11,7 @@ import torch
 from genesis.contact.colliders import Collider, Colliders, Matter
 from genesis.engine.entities.base import Entity
 from genesis.engine.parameters import Parameter
-from genesis.morphs import Morph, Plane, SolidMorph
+from genesis.morphs import Morph
 from genesis.options import SimOptions
 from genesis.solvers.base import Solver
 from genesis.surfaces import Default
@@ -51,8 +51,8 @@ class Part(ABC):
     """If it is pushed by colliders."""
     points: Sequence[tuple[str, np.ndarray]] = ()
     """Of matter: names of its bodies, and where the points of each start, (n, 3) m, world frame."""
-    filled: Sequence[tuple[str, SolidMorph | Plane]] = ()
-    """Of what pushes matter: names of bodies, and what each fills at build, as far as one morph says it."""
+    filled: Sequence[tuple[str, Morph]] = ()
+    """Of what pushes matter: names of bodies, and their morphs."""
 
     @abstractmethod
     def parameters(self) -> ParameterFields:
