@@ -117,6 +117,39 @@ def test_elastic_bar(bars, model):
     assert abs(by_E.item() * E_BAR + by_rho.item() * RHO_BAR) < 1e-10 * T
 
 
+def test_a_cantilever_swings_about_the_deflection_of_a_beam():
+    """Held at one end and let go under its weight w per length: its deflection at x, on average over a swing, is
+    w x^2 (6 L^2 - 4 L x + x^2) / (24 E I) + 1.2 w (L x - x^2 / 2) / (G A), a beam's with shear (nu = 0), and a swing
+    takes 2 pi L^2 / 3.516 sqrt(rho A / (E I)). It is 4 cells high, and held to a fraction of a cell: 3 %."""
+    length, height, held, g, E = 3.2, 0.4, 0.2, 0.03, 1e6
+    world = build(
+        ALONE, n_envs=1, size=(length + held, 0.1, height), centres=[(0.3 + (length + held) / 2, 0.5, 0.8)],
+        upper=(4.2, 1.2, 1.6), dt=0.02, substeps=10, gravity=(0.0, 0.0, -g),
+    )  # fmt: skip
+    body = world.body
+    body.set_material(E=E, nu=0.0, rho=1000.0)
+    start = torch.as_tensor(body.initial_positions)
+    x = start[:, 0] - 0.3 - held
+    body.attach(x < 0)
+    swing = 2 * math.pi * length**2 / 3.516 * math.sqrt(12 * 1000.0 / (E * height**2))
+    sunk = []
+    with torch.no_grad():
+        while world.scene.t * world.scene.dt < 1.15 * swing:
+            world.scene.step()
+            sunk.append(start[:, 2] - plain(body.get_particles_pos())[0, :, 2])
+    sunk = torch.stack(sunk)
+    tip = sunk[:, x > length - 0.05].mean(1)
+    lowest = int(tip.argmax())
+    back = lowest + int(tip[lowest:].argmin()) + 1
+    bending, shear = 12 * 1000.0 * g / (E * height**2), 1.2 * 1000.0 * g / (E / 2)
+    beam = bending * x**2 * (6 * length**2 - 4 * length * x + x**2) / 24 + shear * (length * x - x**2 / 2)
+    beam = torch.where(x < 0, 0.0, beam)
+    error = (sunk[:back].mean(0) - beam) / beam.max()
+    print(f"swing {back * world.scene.dt / swing - 1:.1e}, deflection {error.abs().max():.1e}")
+    assert abs(back * world.scene.dt / swing - 1) < 0.03
+    assert error.abs().max() < 0.03
+
+
 V_SLIDE, MU = 1.2, 0.3
 
 
