@@ -15,7 +15,7 @@ from genesis.engine.entities.base import Entity
 from genesis.engine.kinds import KINDS
 from genesis.engine.kinds.base import Build, Check, ParameterFields, Part, of_kind
 from genesis.engine.parameters import Constraint, Parameter
-from genesis.engine.placing import warn_of_places
+from genesis.engine.placing import check_places
 from genesis.options import SimOptions
 
 
@@ -40,6 +40,9 @@ def assemble(
 
     Args:
         options: Of every kind, by their keywords.
+
+    Raises:
+        GenesisValueError: Matter starts outside of its domain, or inside of what pushes it.
     """
     generator = np.random.default_rng(runtime.current().seed)
     matter = any(kind.is_matter and of_kind(kind, entities) for kind in KINDS)
@@ -52,7 +55,7 @@ def assemble(
     placed = [each for part in parts for each in part.placed]
     for part in parts:
         if part.domain is not None:
-            warn_of_places(placed, part.points, part.domain)
+            check_places(placed, part.points, part.domain)
     return parts
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from genesis import runtime
 from genesis.contact.colliders import Domain
 from genesis.contact.shapes import Shape
+from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
 
 SLACK = 1e-6
@@ -27,6 +28,8 @@ class Placed:
     """(4,) wxyz."""
     fixed: bool
     """Whether it stays there."""
+    given: bool
+    """Whether a morph says so, and not the rest pose of a robot, which is often set before the first step."""
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """(n,) bool: which of points (n, 3), world frame, are inside."""
@@ -78,11 +81,14 @@ class Placed:
         return far if far > SLACK * domain.cell else 0.0
 
 
-def warn_of_places(placed: Sequence[Placed], points: Sequence[tuple[str, np.ndarray]], domain: Domain) -> None:
-    """Warn of fixed bodies that cannot carry matter of a domain, and of matter that begins inside bodies.
+def check_places(placed: Sequence[Placed], points: Sequence[tuple[str, np.ndarray]], domain: Domain) -> None:
+    """Warn of fixed bodies that cannot carry matter of a domain, and of matter that begins inside links of robots.
 
     Args:
         points: Of each body of matter its name, and where its particles begin (n, 3), m.
+
+    Raises:
+        GenesisValueError: Matter begins inside a tool, a shape or the ground.
     """
     unreached = {each.name: far for each in placed if each.fixed and (far := each.behind(domain))}
     for name, far in unreached.items():
@@ -94,9 +100,14 @@ def warn_of_places(placed: Sequence[Placed], points: Sequence[tuple[str, np.ndar
     for name, places in points:
         for each in placed:
             n = int(each.inside(places).sum()) if each.name not in unreached else 0
+            if n and each.given:
+                raise GenesisValueError(
+                    f"particles of {name!r} must start outside of {each.name!r}, got {n} of {len(places)} inside. "
+                    "Move or shrink one of the two."
+                )
             if n:
                 runtime.logger.warning(
-                    f"particles must begin outside of bodies, got {n} of the {len(places)} of {name!r} inside "
+                    f"particles must start outside of bodies, got {n} of the {len(places)} of {name!r} inside "
                     f"{each.name!r}, which does not push them out. Move one of them, or set where it begins before the "
                     "first step."
                 )

@@ -1,4 +1,4 @@
-"""Where the particles of a body start."""
+"""Where the particles of a body start, and whether another one is there."""
 
 import math
 

@@ -92,6 +92,30 @@ def test_bad_scenes(act, message):
         act()
 
 
+OVER = {
+    "ball": gs.morphs.Sphere(pos=(0.03, 0.0, 0.6), radius=0.1),
+    "turned box": gs.morphs.Box(pos=(0.0, 0.12, 0.5), size=(0.05, 0.3, 0.08), euler=(0, 0, 20)),
+    "turned cylinder": gs.morphs.Cylinder(pos=(0.0, 0.12, 0.5), radius=0.04, height=0.3, euler=(90, 0, 20)),
+    "ground": gs.morphs.Plane(pos=(5.0, 0.0, 0.5)),
+}
+
+
+@pytest.mark.parametrize("material", [gs.materials.Tool(), gs.materials.Rigid(rho=1e5)], ids=["tool", "rigid"])
+@pytest.mark.parametrize("other", OVER)
+def test_particles_that_start_in_another_body_are_refused(other, material):
+    for sink, wrong in ((0.0, True), (0.3, False)):
+        morph = replace(OVER[other], pos=tuple(np.array(OVER[other].pos) - (0.0, 0.0, sink)))
+        far = gs.morphs.Sphere(pos=(0.0, 0.0, 3.0), radius=0.1), gs.materials.Rigid(rho=1e5)
+        scene = scene_with((cube(), gs.materials.MPM.Elastic(E=1e3)), (morph, material), far)
+        if wrong:
+            with pytest.raises(
+                gs.GenesisException, match=r"particles of 'box_0' must start outside of '.*', got \d of 8"
+            ):
+                scene.build()
+        else:
+            scene.build()
+
+
 def test_two_entities_need_two_names():
     scene = gs.Scene()
     scene.add_entity(morph=cube(), name="a")

@@ -65,6 +65,26 @@ def test_the_pin_rolls():
     assert (velocity[:, 0] - 4.0).abs().max() < 1e-4 and slip.abs().max() < 1e-4
 
 
+@pytest.mark.precision("32")
+def test_gentle_rolling_flattens_and_deep_ploughing_heaps():
+    """A pin that moves at full speed, 15 cm to both sides of the dough's centre, and is lowered to 4.5 cm over the
+    table by 1 mm a step; or at once, and deeper: the same seed, whole episodes."""
+    env = make(4)
+    found = []
+    for depth, lower in ((0.045, 0.1), (0.015, 0.4)):
+        observation, total, way = env.reset(seed=0)[0], torch.zeros(4), torch.ones(4)
+        for _ in range(150):
+            centre, x, z = (0.1 * observation.as_subclass(torch.Tensor)[:, k] for k in (0, 3, 4))
+            way = torch.where(x > centre + 0.149, -1.0, torch.where(x < centre - 0.149, 1.0, way))
+            down = ((depth + env.PIN_RADIUS - z) / rolling_flat.MAX_MOVE).clamp(0.0 - lower, 1.0)
+            observation, reward, *_, info = env.step(torch.stack([way, down, torch.zeros(4)], dim=1).to(gs.tc_float))
+            total = total + reward.as_subclass(torch.Tensor)
+        found.append((total.mean().item(), info["flatness"].mean().item(), info["success"].all().item()))
+    print(found)
+    (gentle, _, flat), (deep, height, _) = found
+    assert flat and gentle > 105 and deep < 80 and height > 0.4
+
+
 @pytest.mark.precision("64")
 def test_gradient_under_the_pin_in_closed_loop_against_central_differences():
     env = make(2, differentiable=True)

@@ -47,8 +47,8 @@ SLIPPERY = gs.materials.Rigid(rho=1e18, friction=0.9, coup_friction=0.4)
 MOVE, SPIN = (0.6, 0.1, 0.3), (0.5, -2.0, 1.0)
 MORPHS = {
     "sphere": gs.morphs.Sphere(pos=(0.62, 0.8, 0.8), radius=0.1),
-    "capsule": gs.morphs.Capsule(pos=(0.63, 0.8, 0.8), euler=(80, 10, 25), radius=0.08, height=0.1),
-    "cylinder": gs.morphs.Cylinder(pos=(0.62, 0.8, 0.8), euler=(6, -5, 0), radius=0.1, height=0.2),
+    "capsule": gs.morphs.Capsule(pos=(0.62, 0.8, 0.8), euler=(80, 10, 25), radius=0.08, height=0.1),
+    "cylinder": gs.morphs.Cylinder(pos=(0.61, 0.8, 0.8), euler=(6, -5, 0), radius=0.1, height=0.2),
     "box": gs.morphs.Box(pos=(0.62, 0.8, 0.8), euler=(5, -7, 20), size=(0.15, 0.2, 0.1)),
 }
 

@@ -202,6 +202,7 @@ WRONG = {
     "target outside": (lambda body: body.attach([0], [[0.1, 0.8, 0.8]]), "must keep"),
     "target too far": (lambda body: body.attach([0], [[1.29, 0.8, 0.8]]), "must lie within 0.4 m"),
     "not finite": (lambda body: body.attach([0], [torch.nan, 0.8, 0.8]), "must be finite"),
+    "a body": (lambda body: body.attach([0], body), "must be places, got the body 'box_0'. Pass its get_pos"),
     "shape of target": (lambda body: body.attach([0, 1], torch.zeros(3, 3)), "must have shape"),
     "no such environment": (lambda body: body.attach([0], envs_idx=[2]), "must lie in 0"),
     "shape of activity": (lambda body: body.set_active([True, False]), "must have shape"),

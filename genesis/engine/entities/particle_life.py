@@ -71,7 +71,12 @@ class ParticleLife(Entity):
         Raises:
             GenesisValueError: No such particle, or none at all; a target outside the domain, or further from its
                 particle than a cell for each substep; wrong shape; an entry not finite.
+            GenesisTypeError: A body in place of a target.
         """
+        if isinstance(target, Entity):
+            raise GenesisTypeError(
+                f"{self.name}.target must be places, got the body {target.name!r}. Pass its get_pos() before each step."
+            )
         envs = self._chosen(envs_idx)
         chosen = self._particles(particles)
         pos = plain_of(self._pick(self._read("pos"), envs_idx))[:, chosen]

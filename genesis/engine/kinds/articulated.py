@@ -83,6 +83,7 @@ def placed(rigid_system: RigidSystem, found: Sequence[LinkCollider]) -> list[Pla
     """Where what matter feels of the system begins."""
     model, names = rigid_system.model, articulated.labels(rigid_system)
     positions, turns, *_ = link_jacobians(model)
+    shapes = [isinstance(body.morph, morphs.SolidMorph) for body in rigid_system.bodies for _ in range(body.n_links)]
     places = []
     for each in found:
         pose, fixed = (np.array(each.pos), np.array(each.quat)), True
@@ -90,7 +91,7 @@ def placed(rigid_system: RigidSystem, found: Sequence[LinkCollider]) -> list[Pla
             pose = rotations.compose((positions[each.link], turns[each.link]), pose)
             fixed = not (model.moving[each.link] or each.link in model.mocap_links)
         name = rigid_system.grounds[each.friction[1]].name if each.link == WORLD else names[each.link]
-        places.append(Placed(name, each.collider.shape, *pose, fixed))
+        places.append(Placed(name, each.collider.shape, *pose, fixed, each.link == WORLD or shapes[each.link]))
     return places
 
 

@@ -83,6 +83,7 @@ class ParticlePart(Part):
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
+        self.points = [(entity.name, entity.initial_positions) for entity in entities]
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
         volumes = [(entity.model, entity.numbers, entity.n_particles * entity.particle_volume) for entity in entities]
         cell = build.options.dx

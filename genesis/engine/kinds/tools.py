@@ -47,8 +47,8 @@ class ToolPart(Part):
         self.entities, self.build = entities, build
         self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
         self.placed = [
-            Placed(entity.name, collider.shape, np.array(entity.morph.pos), np.array(entity.morph.orientation), False)
-            for entity, collider in zip(entities, self.colliders, strict=True)
+            Placed(entity.name, each.shape, np.array(entity.morph.pos), np.array(entity.morph.orientation), False, True)
+            for entity, each in zip(entities, self.colliders, strict=True)
         ]
 
     def parameters(self) -> ParameterFields:
