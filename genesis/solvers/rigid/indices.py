@@ -21,14 +21,24 @@ def local(array, n):
 
 # Indices.
 
+LARGEST = 2**29 - 1
+"""An array of lanes has fewer elements."""
+
 
 @traced
-def item(a, s, b, k, n):
-    """Of number k of n."""
-    n_blocks = a.size[slot.N_BLOCKS]
+def small(i):
+    """The same index, of which the compiler then knows that two of them and a constant have a sum without overflow:
+    constants become part of the machine's addresses, and cost no addition and conversion for each number."""
+    return i if isinstance(i, int) else value(i & LARGEST)
+
+
+@traced
+def item(a, s, b, k, n, more=0):
+    """Of number k + more of n; `more` is best a constant."""
+    block = b if isinstance(s, int) and s == 0 else s * a.size[slot.N_BLOCKS] + b
     if layout().soa:  # neighbouring threads, which are environments, read neighbouring numbers
-        return value((s * n + k) * n_blocks + b)
-    return value((s * n_blocks + b) * n + k)
+        return value((s * n + k + more) * a.size[slot.N_BLOCKS] + b)
+    return value(small(block * n) + small(k) + more)
 
 
 @traced
@@ -54,7 +64,7 @@ def entry_at(a, s, b, entry):
 
 @traced
 def control_at(a, b, j, what):
-    return item(a, 0, b, slot.N_CONTROLS * j + what, slot.N_CONTROLS * a.size[slot.DOFS])
+    return item(a, 0, b, slot.N_CONTROLS * j, slot.N_CONTROLS * a.size[slot.DOFS], what)
 
 
 @traced
@@ -73,7 +83,7 @@ def blocks(a, table):
 def block(a, b, name, i, component=0):
     """Of a parameter, by the name of its block."""
     first, width = a.blocks[name]
-    return item(a, 0, b, first + width * i + component, a.size[slot.PARAMETERS])
+    return item(a, 0, b, first + width * i, a.size[slot.PARAMETERS], component)
 
 
 @traced
@@ -86,25 +96,25 @@ def key_at(a, s, b, g, i):
 def contact_list_at(a, b, c, what):
     """Of listed contact c."""
     rows = a.size[slot.GROUNDS] * a.size[slot.POINTS]
-    return item(a, 0, b, slot.CONTACT_NUMBERS * c + what, slot.CONTACT_NUMBERS * rows)
+    return item(a, 0, b, slot.CONTACT_NUMBERS * c, slot.CONTACT_NUMBERS * rows, what)
 
 
 @traced
 def contact_index_at(a, b, c, what):
     rows = a.size[slot.GROUNDS] * a.size[slot.POINTS]
-    return item(a, 0, b, slot.CONTACT_INTS * c + what, slot.CONTACT_INTS * rows)
+    return item(a, 0, b, slot.CONTACT_INTS * c, slot.CONTACT_INTS * rows, what)
 
 
 @traced
 def contact_at(a, b, i, what):
     """Of the outputs of contact point i."""
-    return item(a, 0, b, slot.CONTACT * i + what, slot.CONTACT * a.size[slot.POINTS])
+    return item(a, 0, b, slot.CONTACT * i, slot.CONTACT * a.size[slot.POINTS], what)
 
 
 @traced
 def vector_at(a, s, b, i, row, rows, n):
     """Of vector `row`, of the `rows` vectors of each of n things."""
-    return item(a, s, b, 3 * (rows * i + row), 3 * rows * n)
+    return item(a, s, b, 3 * rows * i, 3 * rows * n, 3 * row)
 
 
 @traced
@@ -252,17 +262,18 @@ def summed(a, b, l, row):
 @traced
 def row(array, k):
     """Row k of four."""
-    return Vec(*[element(array, 4 * k + c) for c in range(4)])
+    first = small(4 * k)
+    return Vec(*[element(array, first + c) for c in range(4)])
 
 
 @traced
 def link(a, l, what):
-    return value(element(a.link_tree, slot.LINK_INTS * l + what))
+    return value(element(a.link_tree, small(slot.LINK_INTS * l) + what))
 
 
 @traced
 def dof(a, j, what):
-    return value(element(a.dof_tree, slot.DOF_INTS * j + what))
+    return value(element(a.dof_tree, small(slot.DOF_INTS * j) + what))
 
 
 @traced
@@ -300,4 +311,5 @@ def ground(a, g, which):
 
 
 def _vector(array, k):
-    return Vec(*[element(array, 3 * k + c) for c in range(3)])
+    first = small(3 * k)
+    return Vec(*[element(array, first + c) for c in range(3)])

@@ -86,7 +86,7 @@ def kernels(mocap: bool) -> Functions:
 
     @ti.func
     def link_state_at(a: ti.template(), b, l, what):
-        return at.item(a, 0, b, LINK_STATE * l + what, LINK_STATE * a.size[LINKS])
+        return at.item(a, 0, b, LINK_STATE * l, LINK_STATE * a.size[LINKS], what)
 
     @ti.func
     def walk(a: ti.template(), b, l):
