@@ -32,14 +32,16 @@ class _Actuators(NamedTuple):
 
 
 class _Drives(NamedTuple):
-    """What some drives' controls are multiplied with; tensors of the running precision."""
+    """What becomes of some drives' controls; tensors of the running precision."""
 
     plan: DrivePlan
     low: torch.Tensor
     """(n,) bounds of their controls."""
     high: torch.Tensor
+    over: torch.Tensor
+    """(n,) what they are divided by."""
     spread: torch.Tensor
-    """(n, m) from a control to the flat rows of the degrees of freedom."""
+    """(n, m) what they are multiplied with then, by their place in the flat rows of the degrees of freedom."""
     gates: torch.Tensor
     """(m,) added to that."""
     kept: torch.Tensor
@@ -163,11 +165,11 @@ class RigidActuators(RigidParameters):
         if key not in self._known_drives:
             plan = plan_drives(self.name, self._actuators.drives, chosen)
             low, high = self._actuators.ranges[[chosen[place] for place in plan.of]].T
-            spread = np.zeros((len(plan.of), len(plan.gates)))
-            for row, (gear, inverse, at) in enumerate(zip(plan.gear, plan.inverse, plan.at, strict=True)):
-                spread[row, at] = 1.0 / gear if inverse else gear
-            now = runtime.current()
-            numbers = (torch.tensor(x, dtype=now.real, device=now.device) for x in (low, high, spread, plan.gates))
+            over, spread = np.where(plan.inverse, plan.gear, 1.0), np.zeros((len(plan.of), len(plan.gates)))
+            for row, (place, gear, inverse) in enumerate(zip(plan.at, plan.gear, plan.inverse, strict=True)):
+                spread[row, place] = 1.0 if inverse else gear
+            now, given = runtime.current(), (low, high, over, spread, plan.gates)
+            numbers = (torch.tensor(x, dtype=now.real, device=now.device) for x in given)
             kept = torch.tensor(plan.kept, dtype=torch.int64, device=now.device)
             self._known_drives[key] = _Drives(plan, *numbers, kept)
         return self._known_drives[key]
@@ -175,7 +177,10 @@ class RigidActuators(RigidParameters):
     def _write_drives(self, rows: torch.Tensor, drives: _Drives, envs: torch.Tensor | None) -> None:
         plan = drives.plan
         mine = rows if len(plan.of) == rows.shape[1] else rows[:, list(plan.of)]
-        flat = torch.addmm(drives.gates, torch.clamp(mine, drives.low, drives.high), drives.spread)
+        mine = torch.clamp(mine, drives.low, drives.high)
+        if any(plan.inverse):
+            mine = mine / drives.over
+        flat = torch.addmm(drives.gates, mine, drives.spread)
         if plan.kept:
             old = plain_of(self._read("dofs", self._offsets.dof, self.n_dofs))[:, list(plan.dofs)].flatten(1)
             old = old if envs is None else old.index_select(0, envs)
