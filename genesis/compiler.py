@@ -61,10 +61,12 @@ def _position(context: Any, node: Any) -> str:
     return f'File "{context.file}", line {node.lineno + context.lineno_offset}, in {context.func.func.__name__}:\n'
 
 
-front_end.shorten(impl._ti_core, impl, ops, kernel_impl, ASTTransformer, Expr, AnyArray)
+# The compiler searches the source file anew whenever a function is called in a kernel.
+kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
 # The compiler notes the place of every expression. Its own note draws the source line and underlines it, which takes a
 # quarter of the time that a process with a full kernel cache needs to its first gradient.
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
+front_end.shorten(impl._ti_core, impl, ops, ASTTransformer, Expr, AnyArray)
 
 
 def free_cache() -> bool:

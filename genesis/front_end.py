@@ -7,23 +7,19 @@ all others take the compiler's own. (A kernel that is assigned a new name has on
 """
 
 import ast
-import textwrap
-from functools import lru_cache
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 INTEGERS = range(-(2**31), 2**31)
 """Of the compiler's default type of integers."""
 
 
-def shorten(
-    core: Any, impl: ModuleType, ops: ModuleType, kernels: ModuleType, builder: Any, expression: Any, array: Any
-) -> None:
+def shorten(core: Any, impl: ModuleType, ops: ModuleType, builder: Any, expression: Any, array: Any) -> None:
     """Replace functions of the compiler.
 
     Args:
         core: Its part in C++.
-        impl, ops, kernels: Modules `taichi.lang.impl`, `.ops` and `.kernel_impl`.
+        impl, ops: Modules `taichi.lang.impl` and `.ops`.
         builder: Class `ASTTransformer`.
         expression, array: Classes `Expr` and `AnyArray`.
     """
@@ -127,8 +123,3 @@ def shorten(
     ops._binary_operation, ops._ternary_operation, ops.assign = of_two, of_three, assign  # type: ignore[attr-defined]
     impl.expr_init, impl.subscript = variable, element  # type: ignore[attr-defined]
     builder.build_Name, builder.build_Assign = staticmethod(name_node), staticmethod(assignment_node)
-    # Source text is searched for and laid out anew whenever a function is called in a kernel.
-    kernels.getsourcelines = lru_cache(maxsize=None)(kernels.getsourcelines)  # type: ignore[attr-defined]
-    kernels.textwrap = SimpleNamespace(  # type: ignore[attr-defined]
-        fill=lambda line, **_: line.expandtabs(4).rstrip(), dedent=lru_cache(maxsize=None)(textwrap.dedent)
-    )
