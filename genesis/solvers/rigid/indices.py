@@ -21,24 +21,30 @@ def local(array, n):
 
 # Indices.
 
-LARGEST = 2**29 - 1
+LARGEST = 2**28 - 1
 """An array of lanes has fewer elements."""
 
 
 @traced
 def small(i):
-    """The same index, of which the compiler then knows that two of them and a constant have a sum without overflow:
-    constants become part of the machine's addresses, and cost no addition and conversion for each number."""
+    """The same index or count, of which the compiler then knows that sums of some do not overflow: constants become
+    part of the machine's addresses, and loops count addresses, without an addition and a conversion for each number."""
     return i if isinstance(i, int) else value(i & LARGEST)
 
 
 @traced
-def item(a, s, b, k, n, more=0):
-    """Of number k + more of n; `more` is best a constant."""
-    block = b if isinstance(s, int) and s == 0 else s * a.size[slot.N_BLOCKS] + b
+def counts(array, n):
+    """The first n entries of an array of counts as values."""
+    return Vec(*[small(element(array, i)) for i in range(n)])
+
+
+@traced
+def item(a, s, b, k, n, more=None):
+    """Of number k of n; of k + more if that is given, a constant."""
     if layout().soa:  # neighbouring threads, which are environments, read neighbouring numbers
-        return value((s * n + k + more) * a.size[slot.N_BLOCKS] + b)
-    return value(small(block * n) + small(k) + more)
+        return value((s * n + k + (0 if more is None else more)) * a.size[slot.N_BLOCKS] + b)
+    first = small((b if isinstance(s, int) and s == 0 else s * a.size[slot.N_BLOCKS] + b) * n)
+    return value(first + k if more is None else first + small(k) + more)
 
 
 @traced
@@ -273,7 +279,8 @@ def link(a, l, what):
 
 @traced
 def dof(a, j, what):
-    return value(element(a.dof_tree, small(slot.DOF_INTS * j) + what))
+    number = element(a.dof_tree, small(slot.DOF_INTS * j) + what)
+    return small(number) if what in (slot.ENTRY0, slot.DEPTH) else value(number)
 
 
 @traced
