@@ -38,12 +38,13 @@ class _Drives(NamedTuple):
     low: torch.Tensor
     """(n,) bounds of their controls."""
     high: torch.Tensor
-    over: torch.Tensor
-    """(n,) what they are divided by."""
-    spread: torch.Tensor
-    """(n, m) what they are multiplied with then, by their place in the flat rows of the degrees of freedom."""
+    over: torch.Tensor | None
+    """(n,) what they are divided by, and multiplied with then; None: ones."""
+    times: torch.Tensor | None
+    at: torch.Tensor
+    """(n,) where they are added to the flat rows of the degrees of freedom."""
     gates: torch.Tensor
-    """(m,) added to that."""
+    """(m,) these rows before."""
     kept: torch.Tensor
     """Places in the flat rows that keep what is there."""
 
@@ -165,26 +166,28 @@ class RigidActuators(RigidParameters):
         if key not in self._known_drives:
             plan = plan_drives(self.name, self._actuators.drives, chosen)
             low, high = self._actuators.ranges[[chosen[place] for place in plan.of]].T
-            over, spread = np.where(plan.inverse, plan.gear, 1.0), np.zeros((len(plan.of), len(plan.gates)))
-            for row, (place, gear, inverse) in enumerate(zip(plan.at, plan.gear, plan.inverse, strict=True)):
-                spread[row, place] = 1.0 if inverse else gear
-            now, given = runtime.current(), (low, high, over, spread, plan.gates)
-            numbers = (torch.tensor(x, dtype=now.real, device=now.device) for x in given)
-            kept = torch.tensor(plan.kept, dtype=torch.int64, device=now.device)
-            self._known_drives[key] = _Drives(plan, *numbers, kept)
+            gears, now = np.array(plan.gear), runtime.current()
+            over, times = np.where(plan.inverse, gears, 1.0), np.where(plan.inverse, 1.0, gears)
+            low, high, over, times, gates = (
+                torch.tensor(x, dtype=now.real, device=now.device) for x in (low, high, over, times, plan.gates)
+            )
+            over, times = (None if bool((x == 1.0).all()) else x for x in (over, times))
+            at, kept = (torch.tensor(x, dtype=torch.int64, device=now.device) for x in (plan.at, plan.kept))
+            self._known_drives[key] = _Drives(plan, low, high, over, times, at, gates, kept)
         return self._known_drives[key]
 
     def _write_drives(self, rows: torch.Tensor, drives: _Drives, envs: torch.Tensor | None) -> None:
         plan = drives.plan
         mine = rows if len(plan.of) == rows.shape[1] else rows[:, list(plan.of)]
         mine = torch.clamp(mine, drives.low, drives.high)
-        if any(plan.inverse):
-            mine = mine / drives.over
-        flat = torch.addmm(drives.gates, mine, drives.spread)
+        mine = mine if drives.over is None else mine / drives.over
+        mine = mine if drives.times is None else mine * drives.times
+        flat = drives.gates.expand(len(rows), -1)
         if plan.kept:
             old = plain_of(self._read("dofs", self._offsets.dof, self.n_dofs))[:, list(plan.dofs)].flatten(1)
             old = old if envs is None else old.index_select(0, envs)
             flat = flat.index_copy(1, drives.kept, old[:, list(plan.kept)])
+        flat = flat.index_add(1, drives.at, mine)
         rows = flat.view(len(flat), -1, N_CONTROLS)
         self._write_units("dofs", rows, plan.dofs, self._offsets.dof, self.n_dofs, envs)
 
