@@ -19,16 +19,13 @@ from typing import Any, Callable
 
 import torch
 
-from genesis import front_end
 from genesis.errors import GenesisImportError, GenesisRuntimeError
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")  # no banner
 os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # no message, nor a detour of every launch, where stdout is captured
 try:
     import taichi as ti
-    from taichi.lang import impl, kernel_impl, matrix_ops, ops
-    from taichi.lang.any_array import AnyArray
-    from taichi.lang.ast.ast_transformer import ASTTransformer
+    from taichi.lang import impl, kernel_impl, matrix_ops
     from taichi.lang.ast.ast_transformer_utils import ASTTransformerContext
     from taichi.lang.expr import Expr
 except (ImportError, OSError) as error:
@@ -66,7 +63,6 @@ kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
 # The compiler notes the place of every expression. Its own note draws the source line and underlines it, which takes a
 # quarter of the time that a process with a full kernel cache needs to its first gradient.
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
-front_end.shorten(impl._ti_core, impl, ops, ASTTransformer, Expr, AnyArray)
 
 
 def free_cache() -> bool:

@@ -14,7 +14,7 @@ PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, 
 
 LAYERS = (
     "errors folders public_names",
-    "public_engine convert front_end",
+    "public_engine convert",
     "checks compiler grad.batch grad.modes",
     "arrays",
     "launch runtime math",
