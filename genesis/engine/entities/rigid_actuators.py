@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 
+from genesis import runtime
 from genesis.engine.entities.articulated import Units
 from genesis.engine.entities.rigid_controls import N_CONTROLS, DrivePlan, plan_drives
 from genesis.engine.entities.rigid_parameters import RigidParameters
 from genesis.engine.inputs import Array, Environments, indices
 from genesis.errors import GenesisValueError
+from genesis.grad.modes import ordinary
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders.actuator_table import joint_force_ranges
 from genesis.loaders.invweight import numbers_of
@@ -27,6 +29,24 @@ class _Actuators(NamedTuple):
     others: Sequence[int]
     ranges: np.ndarray
     """(A, 2) of their controls."""
+
+
+class _Drives(NamedTuple):
+    """What becomes of some drives' controls; tensors of the running precision."""
+
+    plan: DrivePlan
+    low: torch.Tensor
+    """(n,) bounds of their controls."""
+    high: torch.Tensor
+    over: torch.Tensor | None
+    """(n,) what they are divided by, and multiplied with then; None: ones."""
+    times: torch.Tensor | None
+    at: torch.Tensor
+    """(n,) where they are added to the flat rows of the degrees of freedom."""
+    gates: torch.Tensor
+    """(m,) these rows before."""
+    kept: torch.Tensor
+    """Places in the flat rows that keep what is there."""
 
 
 class RigidActuators(RigidParameters):
@@ -64,9 +84,9 @@ class RigidActuators(RigidParameters):
         envs = self._chosen(envs_idx)
         chosen = self._actuators_idx(actuators_idx_local)
         rows = self._unit_rows("ctrl", ctrl, len(chosen), envs)
-        plan = self._plan(chosen)
-        if plan.of:
-            self._write_drives(rows, plan, chosen, envs)
+        drives = self._drives(chosen)
+        if drives.plan.of:
+            self._write_drives(rows, drives, envs)
         offsets = self._offsets.actuators
         places = [place for place, index in enumerate(chosen) if index in known.others]
         if offsets is not None and places:
@@ -128,7 +148,7 @@ class RigidActuators(RigidParameters):
         return _Actuators(table.names, table.drives, table.others, ranges)
 
     @cached_property
-    def _plans(self) -> dict[tuple[int, ...], DrivePlan]:
+    def _known_drives(self) -> dict[tuple[int, ...], _Drives]:
         """By the indices of chosen actuators."""
         return {}
 
@@ -139,33 +159,37 @@ class RigidActuators(RigidParameters):
     def _actuators_idx(self, chosen: Units) -> Sequence[int]:
         return indices(f"{self.name}.actuators_idx_local", chosen, self.n_actuators, "actuators")
 
-    def _plan(self, chosen: Sequence[int]) -> DrivePlan:
-        drives, key = self._actuators.drives, tuple(chosen)
-        if key not in self._plans:
-            self._plans[key] = plan_drives(self.name, drives, chosen)
-        return self._plans[key]
+    @ordinary
+    def _drives(self, chosen: Sequence[int]) -> _Drives:
+        """Of chosen actuators, made once."""
+        key = tuple(chosen)
+        if key not in self._known_drives:
+            plan = plan_drives(self.name, self._actuators.drives, chosen)
+            low, high = self._actuators.ranges[[chosen[place] for place in plan.of]].T
+            gears, now = np.array(plan.gear), runtime.current()
+            over, times = np.where(plan.inverse, gears, 1.0), np.where(plan.inverse, 1.0, gears)
+            low, high, over, times, gates = (
+                torch.tensor(x, dtype=now.real, device=now.device) for x in (low, high, over, times, plan.gates)
+            )
+            over, times = (None if bool((x == 1.0).all()) else x for x in (over, times))
+            at, kept = (torch.tensor(x, dtype=torch.int64, device=now.device) for x in (plan.at, plan.kept))
+            self._known_drives[key] = _Drives(plan, low, high, over, times, at, gates, kept)
+        return self._known_drives[key]
 
-    def _write_drives(
-        self, rows: torch.Tensor, plan: DrivePlan, chosen: Sequence[int], envs: torch.Tensor | None
-    ) -> None:
-        def constant(numbers: Any) -> torch.Tensor:
-            return torch.tensor(np.array(numbers), dtype=rows.dtype, device=rows.device)
-
-        def places(at: Sequence[int]) -> torch.Tensor:
-            return torch.tensor(at, dtype=torch.int64, device=rows.device)
-
-        mine = rows if len(plan.of) == len(chosen) else rows[:, list(plan.of)]
-        low, high = self._actuators.ranges[[chosen[place] for place in plan.of]].T
-        mine = torch.clamp(mine, constant(low), constant(high))
-        gear, inverse = constant(plan.gear), torch.tensor(plan.inverse, device=rows.device)
-        mine = torch.where(inverse, mine / gear, mine * gear)
-        flat = constant(plan.gates).expand(len(rows), -1)
+    def _write_drives(self, rows: torch.Tensor, drives: _Drives, envs: torch.Tensor | None) -> None:
+        plan = drives.plan
+        mine = rows if len(plan.of) == rows.shape[1] else rows[:, list(plan.of)]
+        mine = torch.clamp(mine, drives.low, drives.high)
+        mine = mine if drives.over is None else mine / drives.over
+        mine = mine if drives.times is None else mine * drives.times
+        flat = drives.gates.expand(len(rows), -1)
         if plan.kept:
             old = plain_of(self._read("dofs", self._offsets.dof, self.n_dofs))[:, list(plan.dofs)].flatten(1)
             old = old if envs is None else old.index_select(0, envs)
-            flat = flat.index_copy(1, places(plan.kept), old[:, list(plan.kept)])
-        flat = flat.index_add(1, places(plan.at), mine)
-        self._write_units("dofs", flat.unflatten(1, (-1, N_CONTROLS)), plan.dofs, self._offsets.dof, self.n_dofs, envs)
+            flat = flat.index_copy(1, drives.kept, old[:, list(plan.kept)])
+        flat = flat.index_add(1, drives.at, mine)
+        rows = flat.view(len(flat), -1, N_CONTROLS)
+        self._write_units("dofs", rows, plan.dofs, self._offsets.dof, self.n_dofs, envs)
 
     def _set_law(self, name: str, value: Any, chosen: Units, envs_idx: Environments) -> None:
         known = self._actuators

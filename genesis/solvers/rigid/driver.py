@@ -98,7 +98,7 @@ def driver(features: Features) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                sized = arrays.having(size=at.counts(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[BEGIN] == 0:
                     bo.begin(a, b)
@@ -130,7 +130,7 @@ def driver(features: Features) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
+                sized = arrays.having(size=at.counts(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS))
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[END] == a.size[SUBSTEPS]:
                     bo.begin_adjoint(a, a.size[SUBSTEPS] % a.size[N_FRAMES], b)

@@ -21,14 +21,30 @@ def local(array, n):
 
 # Indices.
 
+LARGEST = 2**28 - 1
+"""An array of lanes has fewer elements."""
+
 
 @traced
-def item(a, s, b, k, n):
-    """Of number k of n."""
-    n_blocks = a.size[slot.N_BLOCKS]
+def small(i):
+    """The same index or count, of which the compiler then knows that sums of some do not overflow: constants become
+    part of the machine's addresses, and loops count addresses, without an addition and a conversion for each number."""
+    return i if isinstance(i, int) else value(i & LARGEST)
+
+
+@traced
+def counts(array, n):
+    """The first n entries of an array of counts as values."""
+    return Vec(*[small(element(array, i)) for i in range(n)])
+
+
+@traced
+def item(a, s, b, k, n, more=None):
+    """Of number k of n; of k + more if that is given, a constant."""
     if layout().soa:  # neighbouring threads, which are environments, read neighbouring numbers
-        return value((s * n + k) * n_blocks + b)
-    return value((s * n_blocks + b) * n + k)
+        return value((s * n + k + (0 if more is None else more)) * a.size[slot.N_BLOCKS] + b)
+    first = small((b if isinstance(s, int) and s == 0 else s * a.size[slot.N_BLOCKS] + b) * n)
+    return value(first + k if more is None else first + small(k) + more)
 
 
 @traced
@@ -54,7 +70,7 @@ def entry_at(a, s, b, entry):
 
 @traced
 def control_at(a, b, j, what):
-    return item(a, 0, b, slot.N_CONTROLS * j + what, slot.N_CONTROLS * a.size[slot.DOFS])
+    return item(a, 0, b, slot.N_CONTROLS * j, slot.N_CONTROLS * a.size[slot.DOFS], what)
 
 
 @traced
@@ -73,7 +89,7 @@ def blocks(a, table):
 def block(a, b, name, i, component=0):
     """Of a parameter, by the name of its block."""
     first, width = a.blocks[name]
-    return item(a, 0, b, first + width * i + component, a.size[slot.PARAMETERS])
+    return item(a, 0, b, first + width * i, a.size[slot.PARAMETERS], component)
 
 
 @traced
@@ -86,25 +102,25 @@ def key_at(a, s, b, g, i):
 def contact_list_at(a, b, c, what):
     """Of listed contact c."""
     rows = a.size[slot.GROUNDS] * a.size[slot.POINTS]
-    return item(a, 0, b, slot.CONTACT_NUMBERS * c + what, slot.CONTACT_NUMBERS * rows)
+    return item(a, 0, b, slot.CONTACT_NUMBERS * c, slot.CONTACT_NUMBERS * rows, what)
 
 
 @traced
 def contact_index_at(a, b, c, what):
     rows = a.size[slot.GROUNDS] * a.size[slot.POINTS]
-    return item(a, 0, b, slot.CONTACT_INTS * c + what, slot.CONTACT_INTS * rows)
+    return item(a, 0, b, slot.CONTACT_INTS * c, slot.CONTACT_INTS * rows, what)
 
 
 @traced
 def contact_at(a, b, i, what):
     """Of the outputs of contact point i."""
-    return item(a, 0, b, slot.CONTACT * i + what, slot.CONTACT * a.size[slot.POINTS])
+    return item(a, 0, b, slot.CONTACT * i, slot.CONTACT * a.size[slot.POINTS], what)
 
 
 @traced
 def vector_at(a, s, b, i, row, rows, n):
     """Of vector `row`, of the `rows` vectors of each of n things."""
-    return item(a, s, b, 3 * (rows * i + row), 3 * rows * n)
+    return item(a, s, b, 3 * rows * i, 3 * rows * n, 3 * row)
 
 
 @traced
@@ -252,17 +268,19 @@ def summed(a, b, l, row):
 @traced
 def row(array, k):
     """Row k of four."""
-    return Vec(*[element(array, 4 * k + c) for c in range(4)])
+    first = small(4 * k)
+    return Vec(*[element(array, first + c) for c in range(4)])
 
 
 @traced
 def link(a, l, what):
-    return value(element(a.link_tree, slot.LINK_INTS * l + what))
+    return value(element(a.link_tree, small(slot.LINK_INTS * l) + what))
 
 
 @traced
 def dof(a, j, what):
-    return value(element(a.dof_tree, slot.DOF_INTS * j + what))
+    number = element(a.dof_tree, small(slot.DOF_INTS * j) + what)
+    return small(number) if what in (slot.ENTRY0, slot.DEPTH) else value(number)
 
 
 @traced
@@ -300,4 +318,5 @@ def ground(a, g, which):
 
 
 def _vector(array, k):
-    return Vec(*[element(array, 3 * k + c) for c in range(3)])
+    first = small(3 * k)
+    return Vec(*[element(array, first + c) for c in range(3)])

@@ -86,7 +86,7 @@ def kernels(mocap: bool) -> Functions:
 
     @ti.func
     def link_state_at(a: ti.template(), b, l, what):
-        return at.item(a, 0, b, LINK_STATE * l + what, LINK_STATE * a.size[LINKS])
+        return at.item(a, 0, b, LINK_STATE * l, LINK_STATE * a.size[LINKS], what)
 
     @ti.func
     def walk(a: ti.template(), b, l):
@@ -157,7 +157,7 @@ def kernels(mocap: bool) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                a = arrays.having(size=at.local(arrays.size, N_SIZES))
+                a = arrays.having(size=at.counts(arrays.size, N_SIZES))
                 for l in range(a.size[LINKS]):
                     walk(a, b, l)
                     p = at.get3(a, a.place, place_at(a, b, l, P_POS))
@@ -173,7 +173,7 @@ def kernels(mocap: bool) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                a = arrays.having(size=at.local(arrays.size, N_SIZES))
+                a = arrays.having(size=at.counts(arrays.size, N_SIZES))
                 for l in range(a.size[LINKS]):
                     walk(a, b, l)
                     none = lanes3()

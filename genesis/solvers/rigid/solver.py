@@ -327,8 +327,8 @@ class RigidSolver(Exchanging):
             mine.gowed = given["reaction"]
         if self.n_colliders:  # until its substeps' adjoints say more
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
-        shared["gcontacts"].zero_()  # of no numbers where none is measured
-        shared["gjoint"].zero_()
+        for name in {"gcontacts", "gjoint"} & shared.keys():
+            shared[name].zero_()
         if "contacts" in given:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             force, place = given["contacts"].split(3, 2)

@@ -38,7 +38,7 @@ def _places(a, b, j, kind):
     for name, width in (("solref", 2), ("solimp", 5)):
         limit, loss = (value(a.blocks[f"{whose}_{name}"][0] + width * j) for whose in ("limit", "loss"))
         first = value(ti.select(kind == LOSS, loss, limit))
-        out.append([at.item(a, 0, b, first + k, a.size[PARAMETERS]) for k in range(width)])
+        out.append([at.item(a, 0, b, first, a.size[PARAMETERS], k) for k in range(width)])
     return out
 
 
@@ -100,8 +100,7 @@ def dof_rows() -> Functions:
 
     @ti.func
     def list_rows(a: ti.template(), s, b):
-        """Rows of limits and friction loss. Whether there are any but of balls, which are contacts."""
-        found = False
+        """Rows of limits and friction loss; those of balls are contacts."""
         for j in range(a.size[DOFS]):
             bits = 0
             for kind in range(ROW_KINDS):
@@ -123,8 +122,6 @@ def dof_rows() -> Functions:
                         a.dof_rows[i + R_ALONG * step] = lane()
                         a.dof_rows[i + R_BOUND * step] = 0.0 - there  # of friction loss, what it may be at most
             a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])] = bits
-            found = found or bits > 0
-        return found
 
     @ti.func
     def list_ball(a: ti.template(), b, j, axis: ti.template(), stiff, x):
@@ -146,7 +143,7 @@ def dof_rows() -> Functions:
         for j in range(a.size[DOFS]):
             bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
             for kind in range(ROW_KINDS):
-                if (bits >> kind) % 2 == 1:
+                if (bits >> kind) & 1:
                     total += a.dof_rows[my.row_at(a, b, j, kind, 0) + R_D * at.step(a)]
         return total
 
@@ -158,7 +155,7 @@ def dof_rows() -> Functions:
             bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
             if bits > 0:
                 for kind in range(ROW_KINDS):
-                    if (bits >> kind) % 2 == 1:
+                    if (bits >> kind) & 1:
                         i, step = my.row_at(a, b, j, kind, 0), at.step(a)
                         stiff, along = a.dof_rows[i + R_D * step], a.dof_rows[i + R_ALONG * step]
                         x = a.dof_rows[i + R_X * step] + part * along
@@ -189,7 +186,7 @@ def dof_rows() -> Functions:
             if bits > 0:
                 k, m = at.dof_at(a, 0, b, j), at.entry_at(a, s, b, at.dof(a, j, ENTRY0))
                 for kind in range(ROW_KINDS):
-                    if (bits >> kind) % 2 == 1:
+                    if (bits >> kind) & 1:
                         i, step = my.row_at(a, b, j, kind, 0), at.step(a)
                         f = a.dof_rows[i + R_F * step]
                         if kind == UPPER:
@@ -205,7 +202,7 @@ def dof_rows() -> Functions:
             if bits > 0:
                 value_ = array[at.dof_at(a, s, b, j)]
                 for kind in range(ROW_KINDS):
-                    if (bits >> kind) % 2 == 1:
+                    if (bits >> kind) & 1:
                         i = my.row_at(a, b, j, kind, to)
                         v = value_ + 0.0
                         if kind == UPPER:
@@ -220,7 +217,7 @@ def dof_rows() -> Functions:
             bits = a.dof_rows_on[at.item(a, 0, b, j, a.size[DOFS])]
             if bits > 0:
                 for kind in range(ROW_KINDS):
-                    if (bits >> kind) % 2 == 1:
+                    if (bits >> kind) & 1:
                         i, step = my.row_at(a, b, j, kind, 0), at.step(a)
                         a.dof_rows[i + R_X * step] = a.dof_rows[i + R_X * step] + part * a.dof_rows[i + R_ALONG * step]
 

@@ -64,7 +64,7 @@ def driver(features: Features) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS),
+                sized = arrays.having(size=at.counts(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS),
                                       solver_numbers=at.local(arrays.solver_numbers, N_SOLVER_NUMBERS))  # fmt: skip
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[BEGIN] == 0:
@@ -92,7 +92,7 @@ def driver(features: Features) -> Functions:
         for item in range(arrays.size[ACTIVE] * lay.stride):
             b = item // lay.stride
             if item % lay.stride == 0:
-                sized = arrays.having(size=at.local(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS),
+                sized = arrays.having(size=at.counts(arrays.size, N_SIZES), num=at.local(arrays.num, N_NUMBERS),
                                       solver_numbers=at.local(arrays.solver_numbers, N_SOLVER_NUMBERS))  # fmt: skip
                 a = sized.having(blocks=at.blocks(sized, PARAMETER_TABLE))
                 if a.size[END] == a.size[SUBSTEPS]:

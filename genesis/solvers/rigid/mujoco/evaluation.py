@@ -1,7 +1,6 @@
 """One evaluation: from positions, velocities and controls in a frame to its accelerations; and its adjoint."""
 
 from genesis.compiler import Functions, per_runtime, ti, traced
-from genesis.math.lanes import lane
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.adjoint import adjoint
 from genesis.solvers.rigid.inertia import inertia
@@ -92,7 +91,7 @@ def evaluation(features: Features) -> Functions:
 
     @ti.func
     def accelerate(a: ti.template(), s, b, before, warm):
-        """qdd of frame s. Starts from that of frame `before` where `warm`. Returns 1 where it has not converged."""
+        """qdd of frame s. Starts from that of frame `before` if `warm`. Returns 1 where it has not converged."""
         for l in range(a.size[LINKS]):
             ki.link_kinematics(a, s, b, l)
         for l in range(a.size[LINKS]):
@@ -116,25 +115,14 @@ def evaluation(features: Features) -> Functions:
             eq.listed(a, s, b)
         if ti.static(features.tendons):
             te.listed(a, s, b)
-        found = ro.list_rows(a, s, b)
+        ro.list_rows(a, s, b)
         a.first_contact[b] = a.n_contacts[b]
         for l in range(a.size[LINKS]):
             co.listed(a, s, b, l)
         if ti.static(paired):
             bo.find(a, s, b)
             co.listed_between(a, s, b)
-        found = found or a.n_contacts[b] > 0
-        open_ = lane()
-        if found and warm:
-            for j in range(a.size[DOFS]):
-                a.qdd[at.dof_at(a, s, b, j)] = a.qdd[at.dof_at(a, before, b, j)]
-        else:
-            ine.factor(a, s, b)
-            ine.solve(a, s, b)
-            for j in range(a.size[DOFS]):
-                a.qdd[at.dof_at(a, s, b, j)] = a.x[at.dof_at(a, 0, b, j)]
-        if found:
-            open_ += ne.minimise(a, s, b, ti.cast(a.solver_numbers[S_ITERATIONS], ti.i32))
+        open_ = ne.minimise(a, s, b, before, warm, ti.cast(a.solver_numbers[S_ITERATIONS], ti.i32))
         if ti.static(features.outputs):
             out.measure(a, s, b)
         elif ti.static(features.last):
@@ -250,8 +238,7 @@ def evaluation(features: Features) -> Functions:
         if ti.static(features.actuators and features.integrator == IMPLICITFAST):
             ac.damping_adjoint(a, s, b)
 
-    return Functions(accelerate=accelerate, accelerate_adjoint=accelerate_adjoint, damped_adjoint=damped_adjoint,
-                     times_inertia=ne.times_inertia)  # fmt: skip
+    return Functions(accelerate=accelerate, accelerate_adjoint=accelerate_adjoint, damped_adjoint=damped_adjoint)
 
 
 @traced

@@ -3,14 +3,14 @@
 from genesis.compiler import element, traced, value
 from genesis.math.lanes import Vec
 from genesis.solvers.rigid import layout as shared
-from genesis.solvers.rigid.indices import block, item
+from genesis.solvers.rigid.indices import block, item, small, step
 from genesis.solvers.rigid.mujoco import layout as slot
 
 
 @traced
 def number_at(a, b, c, what):
     """Of listed contact c."""
-    return item(a, 0, b, slot.CONTACT_NUMBERS * c + what, slot.CONTACT_NUMBERS * a.size[shared.CONTACTS])
+    return item(a, 0, b, slot.CONTACT_NUMBERS * c, slot.CONTACT_NUMBERS * a.size[shared.CONTACTS], what)
 
 
 @traced
@@ -21,14 +21,14 @@ def number(a, b, c, what):
 
 @traced
 def index_at(a, b, c, what):
-    return item(a, 0, b, slot.CONTACT_INTS * c + what, slot.CONTACT_INTS * a.size[shared.CONTACTS])
+    return item(a, 0, b, slot.CONTACT_INTS * c, slot.CONTACT_INTS * a.size[shared.CONTACTS], what)
 
 
 @traced
 def jacobian_at(a, b, c, row, k):
     """Of a row of listed contact c, by the k-th dof of its chain."""
     rows, depth = a.size[shared.ROWS], a.size[shared.DEEPEST]
-    return item(a, 0, b, (rows * c + row) * depth + k, a.size[shared.CONTACTS] * rows * depth)
+    return item(a, 0, b, (depth * c + k) * rows, a.size[shared.CONTACTS] * rows * depth, row)
 
 
 @traced
@@ -48,17 +48,17 @@ def hessian_at(a, s, b, i, j):
 def row_at(a, b, j, kind, what):
     """Of a row of dof j alone."""
     width = slot.ROW_KINDS * slot.ROW_NUMBERS
-    return item(a, 0, b, width * j + slot.ROW_NUMBERS * kind + what, width * a.size[shared.DOFS])
+    return item(a, 0, b, width * j + slot.ROW_NUMBERS * kind, width * a.size[shared.DOFS], what)
 
 
 @traced
 def touch(a, t, what):
-    return value(element(a.touch, slot.TOUCH_INTS * t + what))
+    return value(element(a.touch, small(slot.TOUCH_INTS * t) + what))
 
 
 @traced
 def touch_number(a, t, what):
-    return value(element(a.touch_law, slot.TOUCH_NUMBERS * t + what))
+    return value(element(a.touch_law, small(slot.TOUCH_NUMBERS * t) + what))
 
 
 @traced
@@ -86,19 +86,22 @@ def equality_dof(a, i, what):
 @traced
 def geom(a, i, which):
     """A row of a geom."""
-    return Vec(*[element(a.geom, 4 * (slot.GEOM_ROWS * i + which) + c) for c in range(4)])
+    first = small(4 * slot.GEOM_ROWS * i)
+    return Vec(*[element(a.geom, first + 4 * which + c) for c in range(4)])
 
 
 @traced
 def point(a, i):
     """A point of a geom."""
-    return Vec(*[element(a.point, 4 * i + c) for c in range(4)])
+    first = small(4 * i)
+    return Vec(*[element(a.point, first + c) for c in range(4)])
 
 
 @traced
 def size(a, b, i):
     """Of a geom."""
-    return Vec(*[element(a.model, block(a, b, "size", i, c)) for c in range(3)])
+    first = block(a, b, "size", i)
+    return Vec(*[element(a.model, first + c * step(a)) for c in range(3)])
 
 
 @traced

@@ -210,28 +210,16 @@ PARAMETER_TABLE: Mapping[str, tuple[str | int, ...]] = {
 rolling. Sizes as in `Geom.size`."""
 
 NOT_SHARED = ("link_law", "point", "released", "contact_list", "contact_index")
+OUTPUTS, TERRAIN = ("contacts", "joint", "gcontacts", "gjoint"), ("heights",)
 TABLE: Table = (
-    *(array for array in rigid.TABLE if array.name not in NOT_SHARED),
+    *(array for array in rigid.TABLE if array.name not in (*NOT_SHARED, *OUTPUTS, *TERRAIN)),
     Array("point", "A1", ("geom_points", 4), "constant"),  # in sizes, or of a hull in its link's frame; 1: a radius
     Array("touch", "I1", ("touches", TOUCH_INTS), "constant"),
-    Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
-    Array("carries_nothing", "I1", ("links",), "constant"),  # 1: `free_bodies` has the link
     Array("touch_law", "A1", ("touches", TOUCH_NUMBERS), "constant"),
     Array("geom", "A1", ("geoms", GEOM_ROWS, 4), "constant"),
     Array("solver_numbers", "A1", (N_SOLVER_NUMBERS,), "constant"),
-    Array("fluid", "A1", ("fluids", FLUID_ROWS, 4), "constant"),
-    Array("fluid_range", "I1", ("links", 2), "constant"),  # first body in the medium, and how many
-    Array("equality", "I1", ("equalities", EQUALITY_INTS), "constant"),
-    Array("equality_numbers", "A1", ("equalities", EQUALITY_NUMBERS), "constant"),
-    Array("equality_dofs", "I1", ("equality_entries", 2), "constant"),  # a dof, and which sides it moves
-    Array("gravcomp", "A1", ("held_links", 4), "constant"),  # parts of the mass: times its place, in all
     # Of every frame.
-    Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # RK4: velocity of a stage in the tangent of its start
-    Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B
     Array("moved", "AL", ("frames", "blocks", "dofs"), "frames"),  # (M + h B)^-1 M a
-    Array("hessian", "AL", ("frames", "blocks", "triangle"), "frames"),  # its factor, where bodies touch: `envelope`
-    Array("envelope", "I1", ("frames", "blocks", "spread_dofs"), "frames"),
-    Array("spread", "I1", ("frames", "blocks"), "frames"),  # 1 where the Hessian has entries outside of the chains
     Array("unconverged", "I1", ("blocks", "lanes"), "frames"),  # evaluations in which the cap was reached
     # Within an evaluation.
     Array("inertia_rows", "AL", ("blocks", "entries"), "scratch"),  # M, along the chains
@@ -239,24 +227,57 @@ TABLE: Table = (
     Array("left", "AL", ("blocks", "dofs"), "scratch"),  # M a - force
     Array("left_along", "AL", ("blocks", "dofs"), "scratch"),  # its slope along the search direction
     Array("contact_list", "AL", ("blocks", "contacts", CONTACT_NUMBERS), "scratch"),
-    Array("contact_jacobian", "AL", ("blocks", "contacts", "rows", "depth"), "scratch"),
+    Array("contact_jacobian", "AL", ("blocks", "contacts", "depth", "rows"), "scratch"),
     Array("contact_dofs", "I1", ("blocks", "contacts", "depth"), "scratch"),  # those that move it
     Array("contact_index", "I1", ("blocks", "contacts", CONTACT_INTS), "scratch"),
     Array("first_contact", "I1", ("blocks",), "scratch"),  # the first in the list that is not of a joint
-    Array("measured", "I1", ("blocks",), "scratch"),  # the next in the list to be measured
-    Array("columns", "I1", ("blocks", "spread_dofs"), "scratch"),  # of a row of the Hessian, those before its own
-    Array("found", "A1", ("blocks", "lanes", "found_numbers"), "scratch"),  # contacts of two geoms
-    Array("n_found", "I1", ("blocks", "lanes", "pairs"), "scratch"),  # how many of each pair
     Array("dof_rows", "AL", ("blocks", "dofs", ROW_KINDS, ROW_NUMBERS), "scratch"),
     Array("dof_rows_on", "I1", ("blocks", "dofs"), "scratch"),  # bits: which rows are there in some environment
     # Within an adjoint.
-    Array("gbase_q", "AL", ("blocks", "dofs"), "adjoint"),  # RK4: of the start of the substep
+    Array("gqdd", "AL", ("blocks", "dofs"), "adjoint"),
+)
+"""What all kernels have. Each array more makes launches longer, and compiled kernels larger."""
+
+RK4_TABLE: Table = (
+    Array("rate", "AL", ("frames", "blocks", "dofs"), "frames"),  # velocity of a stage in the tangent of its start
+    Array("gbase_q", "AL", ("blocks", "dofs"), "adjoint"),  # of the start of the substep
     Array("gbase_qd", "AL", ("blocks", "dofs"), "adjoint"),
-    Array("gend", "AL", ("blocks", "dofs"), "adjoint"),  # RK4: of the mean rate; Euler: of the damped acceleration
+    Array("gend", "AL", ("blocks", "dofs"), "adjoint"),  # of the mean rate
     Array("gend_qd", "AL", ("blocks", "dofs"), "adjoint"),
     Array("grate", "AL", ("blocks", "dofs"), "adjoint"),
-    Array("gqdd", "AL", ("blocks", "dofs"), "adjoint"),
+)
+DAMPED_TABLE: Table = (
+    Array("damped", "AL", ("frames", "blocks", "damped_entries"), "frames"),  # factor of M + h B
     Array("back_damped", "AL", ("blocks", "links", DAMPED_BACK, 3), "adjoint"),
+)
+SPREAD_TABLE: Table = (
+    Array("dof_last", "I1", ("dofs",), "constant"),  # the last dof of those that a dof moves
+    Array("hessian", "AL", ("frames", "blocks", "triangle"), "frames"),  # its factor, where bodies touch: `envelope`
+    Array("envelope", "I1", ("frames", "blocks", "spread_dofs"), "frames"),
+    Array("spread", "I1", ("frames", "blocks"), "frames"),  # 1 where the Hessian has entries outside of the chains
+    Array("columns", "I1", ("blocks", "spread_dofs"), "scratch"),  # of a row of the Hessian, those before its own
+)
+FOUND_TABLE: Table = (
+    Array("found", "A1", ("blocks", "lanes", "found_numbers"), "scratch"),  # contacts of two geoms
+    Array("n_found", "I1", ("blocks", "lanes", "pairs"), "scratch"),  # how many of each pair
+)
+EQUALITY_TABLE: Table = (
+    Array("equality", "I1", ("equalities", EQUALITY_INTS), "constant"),
+    Array("equality_numbers", "A1", ("equalities", EQUALITY_NUMBERS), "constant"),
+    Array("equality_dofs", "I1", ("equality_entries", 2), "constant"),  # a dof, and which sides it moves
+)
+FLUID_TABLE: Table = (
+    Array("fluid", "A1", ("fluids", FLUID_ROWS, 4), "constant"),
+    Array("fluid_range", "I1", ("links", 2), "constant"),  # first body in the medium, and how many
+)
+GRAVCOMP_TABLE: Table = (
+    Array("gravcomp", "A1", ("held_links", 4), "constant"),  # parts of the mass: times its place, in all
+)
+FREE_TABLE: Table = (
+    Array("carries_nothing", "I1", ("links",), "constant"),  # 1: `free_bodies` has the link
+)
+MEASURED_TABLE: Table = (
+    Array("measured", "I1", ("blocks",), "scratch"),  # the next in the list to be measured
 )
 
 NEITHER, OVAL = -1, -2
@@ -324,10 +345,14 @@ LAST_TABLE: Table = (
 
 def table_of(features: Features) -> Table:
     """The arrays of kernels with these features."""
+    outputs, terrain = (tuple(a for a in rigid.TABLE if a.name in names) for names in (OUTPUTS, TERRAIN))
+    rk4 = features.integrator == RK4
     parts = (
         (TRANSMISSION_TABLE, features.transmissions), (ACTUATOR_TABLE, features.actuators),
-        (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps),
-        (CONVEX_TABLE, features.searches),
-        (LAST_TABLE, features.last),
+        (PAIR_TABLE, features.explicit), (MOCAP_TABLE, features.mocaps), (CONVEX_TABLE, features.searches),
+        (LAST_TABLE, features.last), (RK4_TABLE, rk4), (DAMPED_TABLE, not rk4), (SPREAD_TABLE, features.spreads),
+        (FOUND_TABLE, bool(features.pairs)), (EQUALITY_TABLE, features.equalities), (FLUID_TABLE, features.fluid),
+        (GRAVCOMP_TABLE, features.gravcomp), (FREE_TABLE, features.free_bodies), (MEASURED_TABLE, features.measured),
+        (outputs, features.outputs), (terrain, features.terrain),
     )  # fmt: skip
     return (*TABLE, *(array for part, wanted in parts if wanted for array in part))

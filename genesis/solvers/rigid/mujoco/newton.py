@@ -47,6 +47,7 @@ FAR = 1e30
 def newton(features: Features) -> Functions:
     ro, cone, ine, en = dof_rows(), cones(features), inertia(joints), envelope()
     spreads, eq = features.spreads, equalities(features) if features.equalities else None
+    at_row, turns = my.jacobian_at, features.rotations or features.equalities
     te = tendons(features) if features.tendons else None
 
     @ti.func
@@ -71,15 +72,30 @@ def newton(features: Features) -> Functions:
         """Numbers `to` of every contact become J times the dofs' `array`, or that is added to them."""
         for c in range(a.n_contacts[b]):
             depth, dim = a.contact_index[my.index_at(a, b, c, C_DEPTH)], a.contact_index[my.index_at(a, b, c, C_DIM)]
-            for k in range(dim):
-                total = lane()
-                i = my.number_at(a, b, c, to + k)
-                if add:
-                    total += a.contact_list[i]
-                for e in range(depth):
-                    total += a.contact_jacobian[my.jacobian_at(a, b, c, k, e)] * array[
-                        at.dof_at(a, s, b, a.contact_dofs[my.moved_dof_at(a, b, c, e)])]  # fmt: skip
-                a.contact_list[i] = total
+            x0, x1, x2 = lane(), lane(), lane()
+            for e in range(depth):
+                v, i = array[at.dof_at(a, s, b, a.contact_dofs[my.moved_dof_at(a, b, c, e)])], at_row(a, b, c, 0, e)
+                x0 += a.contact_jacobian[i] * v
+                if dim > 1:
+                    x1 += a.contact_jacobian[i + at.step(a)] * v
+                    x2 += a.contact_jacobian[i + 2 * at.step(a)] * v
+            give(a, my.number_at(a, b, c, to), x0, add)
+            if dim > 1:
+                give(a, my.number_at(a, b, c, to + 1), x1, add)
+                give(a, my.number_at(a, b, c, to + 2), x2, add)
+            if ti.static(turns):
+                for k in range(3, dim):
+                    total = lane()
+                    for e in range(depth):
+                        total += a.contact_jacobian[at_row(a, b, c, k, e)] * array[
+                            at.dof_at(a, s, b, a.contact_dofs[my.moved_dof_at(a, b, c, e)])]  # fmt: skip
+                    give(a, my.number_at(a, b, c, to + k), total, add)
+
+    @ti.func
+    def give(a: ti.template(), i, number, add):
+        if add:
+            number += a.contact_list[i]
+        a.contact_list[i] = number
 
     @ti.func
     def evaluate(a: ti.template(), b, part):
@@ -155,48 +171,68 @@ def newton(features: Features) -> Functions:
             if dim > 1:
                 cross += my.number(a, b, c, CROSS)
             for e in range(depth):
-                own = a.contact_dofs[my.moved_dof_at(a, b, c, e)]
-                j0 = a.contact_jacobian[my.jacobian_at(a, b, c, 0, e)]
+                own, i = a.contact_dofs[my.moved_dof_at(a, b, c, e)], at_row(a, b, c, 0, e)
+                j0, j1, j2 = a.contact_jacobian[i], lane(), lane()
                 force, tangential = my.number(a, b, c, F) * j0, lane()
-                for k in range(1, dim):
-                    jk = a.contact_jacobian[my.jacobian_at(a, b, c, k, e)]
-                    force += my.number(a, b, c, F + k) * jk
-                    tangential += my.number(a, b, c, WN + k) * jk
+                if dim > 1:
+                    j1 = a.contact_jacobian[i + at.step(a)]
+                    j2 = a.contact_jacobian[i + 2 * at.step(a)]
+                    force += my.number(a, b, c, F + 1) * j1 + my.number(a, b, c, F + 2) * j2
+                    tangential += my.number(a, b, c, WN + 1) * j1 + my.number(a, b, c, WN + 2) * j2
+                if ti.static(turns):
+                    for k in range(3, dim):
+                        jk = a.contact_jacobian[at_row(a, b, c, k, e)]
+                        force += my.number(a, b, c, F + k) * jk
+                        tangential += my.number(a, b, c, WN + k) * jk
                 i = at.dof_at(a, 0, b, own)
                 a.x[i] = a.x[i] + force
                 # W J of this dof: normal, and tangents through both their own and the shared part
-                y0, shared = wnn * j0 + tangential, j0 + cross * tangential
+                y0, y1, y2, shared = wnn * j0 + tangential, lane(), lane(), j0 + cross * tangential
+                if dim > 1:
+                    y1 += my.number(a, b, c, WN + 1) * shared + my.number(a, b, c, WJ + 1) * j1
+                    y2 += my.number(a, b, c, WN + 2) * shared + my.number(a, b, c, WJ + 2) * j2
                 target = at.dof(a, own, ENTRY0)
                 for f in range(e, depth):
-                    total = y0 * a.contact_jacobian[my.jacobian_at(a, b, c, 0, f)]
-                    for k in range(1, dim):
-                        yk = (my.number(a, b, c, WN + k) * shared
-                              + my.number(a, b, c, WJ + k)
-                              * a.contact_jacobian[my.jacobian_at(a, b, c, k, e)])  # fmt: skip
-                        total += yk * a.contact_jacobian[my.jacobian_at(a, b, c, k, f)]
+                    i = at_row(a, b, c, 0, f)
+                    total = y0 * a.contact_jacobian[i]
+                    if dim > 1:
+                        total += (y1 * a.contact_jacobian[i + at.step(a)]
+                                  + y2 * a.contact_jacobian[i + 2 * at.step(a)])  # fmt: skip
+                    if ti.static(turns):
+                        for k in range(3, dim):
+                            yk = (my.number(a, b, c, WN + k) * shared
+                                  + my.number(a, b, c, WJ + k)
+                                  * a.contact_jacobian[at_row(a, b, c, k, e)])  # fmt: skip
+                            total += yk * a.contact_jacobian[at_row(a, b, c, k, f)]
                     other = a.contact_dofs[my.moved_dof_at(a, b, c, f)]
                     increase(a, s, b, spread, own, other, target + f - e, total)
         factor(a, s, b)
 
     @ti.func
-    def minimise(a: ti.template(), s, b, cap):
-        """qdd of frame s, from a start there. The Hessian's factor stays in the mass matrix. Returns 1 where it has
-        not converged."""
+    def minimise(a: ti.template(), s, b, before, warm, cap):
+        """qdd of frame s, begun where that of frame `before` is if `warm`, else at zero: a lane without rows begins
+        there, and its first step is the solve that it would get alone. The Hessian's factor stays in the mass matrix.
+        Returns 1 where it has not converged."""
         tolerance = a.solver_numbers[1]
-        pressed = ro.stiffness_of_rows(a, b)
+        pressed, none = ro.stiffness_of_rows(a, b), lane()
         for c in range(a.n_contacts[b]):
             pressed += my.number(a, b, c, D)
-        for j in range(a.size[DOFS]):  # from zero the first step is the solve that a lane without rows gets alone
-            i = at.dof_at(a, s, b, j)
-            a.qdd[i] = where(pressed > 0.0, a.qdd[i], lane())
-        project(a, b, X, a.qdd, s, True)
-        ro.project_rows(a, b, R_X, a.qdd, s, True)
-        times_inertia(a, b, a.qdd, s, a.left)
+        for j in range(a.size[DOFS]):
+            start = lane()
+            if warm:
+                start = where(pressed > 0.0, a.qdd[at.dof_at(a, before, b, j)], none)
+            a.qdd[at.dof_at(a, s, b, j)] = start
+            i = at.dof_at(a, 0, b, j)
+            a.left[i] = none
+            a.x[i] = none
+            a.left_along[i] = none
+        if warm:
+            project(a, b, X, a.qdd, s, True)
+            ro.project_rows(a, b, R_X, a.qdd, s, True)
+            times_inertia(a, b, a.qdd, s, a.left)
         for j in range(a.size[DOFS]):
             i = at.dof_at(a, 0, b, j)
             a.left[i] = a.left[i] - a.force[i]
-            a.x[i] = lane()
-            a.left_along[i] = lane()
         # At first the direction is zero: that only evaluates the start. Later ones are Newton's. A lane whose end is
         # found stands still while others go on, so that no lane's numbers depend on its neighbours.
         iteration, going, open_ = 0, True, lane(1.0)
@@ -232,7 +268,10 @@ def newton(features: Features) -> Functions:
                 a.qdd[k] = a.qdd[k] + part * a.x[i]
                 a.left[i] = a.left[i] + part * a.left_along[i]
             going = iteration < cap and any_lane(open_ > 0.5)
-            if going or ti.static(features.elliptic):  # of cones the last step has moved the Hessian
+            stale = False
+            if ti.static(features.elliptic):  # of cones the last step has moved the Hessian
+                stale = a.n_contacts[b] > 0
+            if going or stale:
                 assemble(a, s, b)
             if going:
                 for j in range(a.size[DOFS]):  # slope along p at its start, before x becomes p
@@ -256,4 +295,4 @@ def newton(features: Features) -> Functions:
                 iteration += 1
         return open_
 
-    return Functions(minimise=minimise, times_inertia=times_inertia, solve=solve)
+    return Functions(minimise=minimise, solve=solve)

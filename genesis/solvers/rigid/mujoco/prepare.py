@@ -264,11 +264,13 @@ def mujoco(
         "damped_entries": 0 if chosen.integrator == slot.RK4 else len(chain), "held_links": len(held),
         **actuator_constants.sizes(model), **(transmissions.sizes() if features.transmissions else {}),
     }  # fmt: skip
+    table = slot.table_of(features)
+    names = {array.name for array in table}
     return Setup(
-        table=slot.table_of(features),
+        table=table,
         driver=lambda: driver(features),
         outputs=features.outputs,
-        constants=constants,
+        constants={name: values for name, values in constants.items() if name in names},
         sizes=sizes,
         places=places(model),
         evaluations=slot.EVALUATIONS[chosen.integrator],

@@ -280,7 +280,9 @@ def substeps(features: Features) -> Functions:
     def damp(a: ti.template(), s, b):
         """(M + h B)^-1 M a, and the factor for the adjoint."""
         h = a.num[DT]
-        ev.times_inertia(a, b, a.qdd, s, a.x)
+        for j in range(a.size[DOFS]):
+            i = at.dof_at(a, 0, b, j)
+            a.x[i] = a.left[i] + a.force[i]
         for e in range(a.size[ENTRIES]):
             a.damped[at.entry_at(a, s, b, e)] = a.inertia_rows[at.entry_at(a, 0, b, e)]
         for j in range(a.size[DOFS]):
