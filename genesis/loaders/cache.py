@@ -10,7 +10,7 @@ from genesis.folders import cache_folder
 from genesis.loaders import archive
 from genesis.loaders.model import RigidModel
 
-LOADER_VERSION = 5
+LOADER_VERSION = 6
 """Of what loading means; raise it when the same file gives another robot."""
 
 
