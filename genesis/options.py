@@ -286,7 +286,7 @@ class RigidOptions(OwnOptions):
         if self.iterations is not None:
             assign(self, "iterations", integer(f"{name}.iterations", self.iterations, 1))
         if self.tolerance is not None:
-            assign(self, "tolerance", number(f"{name}.tolerance", self.tolerance, 0.0))
+            assign(self, "tolerance", number(f"{name}.tolerance", self.tolerance, 0.0, 1.0))
         for field in ("self_collision", "enable_collision", "enable_joint_limit", "disable_constraint"):
             assign(self, field, boolean(f"{name}.{field}", getattr(self, field)))
         if self.substeps is not None:

@@ -349,11 +349,13 @@ def agreed(options: Sequence[MujocoOptions], name: str, default: Any) -> Any:
     if not options:
         return default
     first = options[0]
+    given = {"integrator": "RigidOptions", "cone": "MujocoContact", "impratio": "MujocoContact"}.get(name)
+    remedy = f"Give it in {given}." if given else "Change one of the files."
     for other in options[1:]:
         if getattr(other, name) != getattr(first, name):
             raise GenesisValueError(
                 f"{name} must be the same in all files of a scene, got {getattr(first, name)} of {first.source!r} and "
-                f"{getattr(other, name)} of {other.source!r}. Give it in the scene's options."
+                f"{getattr(other, name)} of {other.source!r}. {remedy}"
             )
     return getattr(first, name)
 

@@ -91,7 +91,7 @@ def _options(model: Any) -> Iterator[tuple[str, str]]:
     if getattr(option, "disableactuator", 0):
         yield "flag", "actuator groups disabled"
     if option.noslip_iterations > 0:
-        yield "flag", "noslip iterations"
+        yield "noslip", f"{option.noslip_iterations} iterations"
     for index in range(model.ngeom):
         if model.geom_fluid[index, 0]:
             yield "fluid", f"{_label('geom', index, model.geom(index).name)} (fluidshape ellipsoid)"

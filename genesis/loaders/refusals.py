@@ -38,6 +38,7 @@ WHEN_ALLOWED = {
     "mimic": "joints that mimic another move on their own",
     "mocap": "mocap bodies, or with MujocoContact grounds on them, are fixed to the world",
     "nonlinear": "springs and dampers keep their linear part only",
+    "noslip": "contacts creep as with noslip_iterations at zero; MujocoContact.impratio makes that less",
     "pair": "explicit contact pairs are left out",
     "plugin": "plugins are left out",
     "sdf": "geoms given by a signed distance are left out",

@@ -1,7 +1,8 @@
 """Which model files of a folder load, and why the others do not; and whether those that load move as in MuJoCo.
 
 Files that MuJoCo refuses, or in which nothing moves, are left out; so are copies. A file counts once for every feature
-for which it is refused. The work is done by `files_child.py`, in a process of its own.
+for which it is refused. Where pinocchio is installed (`pip install pin`), URDF files are tried in it, too. The work is
+done by `files_child.py`, in a process of its own.
 """
 
 import hashlib
@@ -63,6 +64,12 @@ class Files:
         if not rows:
             return
         print(f"\n{kind}: {len(loaded)} of {len(tried)} load; left out: {len(rows) - len(tried)}")
+        known = [row for row in tried if row.get("pinocchio")]
+        if known:
+            lost = [row for row in known if row["reasons"]]
+            print(f"of {len(known)} that pinocchio loads {len(known) - len(lost)} load")
+            for row in lost:
+                print(f"  {', '.join(row['reasons'])}  {Path(row['path']).relative_to(self.folder)}")
         reasons = Counter(reason for row in tried for reason in row["reasons"])
         sole = Counter(row["reasons"][0] for row in tried if len(row["reasons"]) == 1)
         lines = [[reason, count, sole[reason]] for reason, count in reasons.most_common()]

@@ -1,6 +1,7 @@
 """Loads the model files whose paths come on standard input, and writes a line of JSON for each. See `files.py`."""
 
 import argparse
+import importlib
 import json
 import re
 import sys
@@ -32,6 +33,8 @@ def told(path: Path, repair: bool, steps: int) -> dict[str, Any]:
     row: dict[str, Any] = {"path": str(path), "kind": "URDF" if root == "robot" else "MJCF"}
     if root not in ("robot", "mujoco"):
         return row | {"skipped": "no model"}
+    if root == "robot":
+        row |= known_to_pinocchio(path)
     model = None
     if root == "mujoco":
         try:
@@ -47,6 +50,19 @@ def told(path: Path, repair: bool, steps: int) -> dict[str, Any]:
     except Exception as error:  # a fault of the loader itself
         return row | {"reasons": [f"{type(error).__name__}: {error}"]}
     return row | {"reasons": []}
+
+
+def known_to_pinocchio(path: Path) -> dict[str, bool]:
+    """Whether pinocchio loads a URDF file; nothing where it is not installed."""
+    try:
+        pinocchio = importlib.import_module("pinocchio")
+    except ImportError:
+        return {}
+    try:
+        pinocchio.buildModelFromUrdf(str(path))
+    except (ValueError, RuntimeError):
+        return {"pinocchio": False}
+    return {"pinocchio": True}
 
 
 def root_of(path: Path) -> str | None:

@@ -282,6 +282,8 @@ def test_files_that_disagree_are_refused_naming_both_values(tmp_path):
     assert agreed([], "impratio", 5.0) == 5.0 and agreed([options, other], "cone", None) == "elliptic"
     with pytest.raises(GenesisValueError, match=r"impratio must be the same .*got 3.0 of 'model' and 1.0 of 'other'"):
         agreed([options, other], "impratio", 5.0)
+    with pytest.raises(GenesisValueError, match="density must be the same .* Change one of the files"):
+        agreed([options, replace(options, density=0.0)], "density", 0.0)
 
 
 WRAPPED = (
@@ -294,7 +296,7 @@ WRONG = [
     ('<option><flag actuation="disable"/></option>' + BODY + FILTER, "flag: actuation disabled"),
     ('<option actuatorgroupdisable="0"/>' + BODY + FILTER, "flag: actuator groups disabled"),
     ('<option o_friction="1 2 .1 .1 .1"><flag override="enable"/></option>' + BODY, "flag: override enabled"),
-    ('<option noslip_iterations="3"/>' + BODY, "flag: noslip iterations"),
+    ('<option noslip_iterations="3"/>' + BODY, "noslip: 3 iterations"),
     (BODY.replace("{geom}", 'fluidshape="ellipsoid"'), r"fluid: g \(fluidshape ellipsoid\)"),
     (BODY + WRAPPED, r"tendon: t \(wraps around a geom\)"),
     (BODY + WRAPPED + '<equality><tendon name="e" tendon1="t"/></equality>', r"equality: e"),
@@ -335,9 +337,9 @@ def test_a_model_of_the_compliant_kind_is_judged_when_it_is_used(tmp_path):
         f'<mujoco><option noslip_iterations="3"/>{BODY.format(joint="", geom="")}</mujoco>'
     )
     robot = load_mjcf(tmp_path / "slip.xml", cache=False)
-    with pytest.raises(GenesisValueError, match=r"slip must hold .* got flag: noslip iterations\. .*allow"):
+    with pytest.raises(GenesisValueError, match=r"slip must hold .* got noslip: 3 iterations\. .*allow"):
         check_for_mujoco(robot)
-    check_for_mujoco(load(tmp_path / "slip.xml", allow=["flag"]))
+    check_for_mujoco(load(tmp_path / "slip.xml", allow=["noslip"]))
 
 
 def test_a_record_of_other_parts_is_refused(tmp_path):

@@ -2,13 +2,17 @@
 
 import logging
 import re
+from dataclasses import replace
 
 import mujoco
 import pytest
 import torch
 
 import genesis as gs
+from genesis.loaders import load_mjcf
 from genesis.options import CompliantContact, MujocoContact, RigidOptions
+from genesis.solvers.rigid.mujoco.prepare import Choice
+from genesis.solvers.rigid.setups import setup
 from tests.rigid.rigid_models import file_of
 
 pytestmark = pytest.mark.precision("64")
@@ -50,6 +54,7 @@ def scene_of(body=PLAIN, option="", substeps=1, n_envs=2, outputs=(), dt=0.004, 
         (lambda: RigidOptions(contact=MujocoContact(), integrator="Verlet"), "integrator"),
         (lambda: RigidOptions(contact=MujocoContact(), iterations=0), "iterations"),
         (lambda: RigidOptions(contact=MujocoContact(), tolerance=0.0), "tolerance"),
+        (lambda: RigidOptions(contact=MujocoContact(), tolerance=1e9), "tolerance"),
         (lambda: RigidOptions(contact=CompliantContact(), integrator="RK4"), "must be left out with CompliantContact"),
         (lambda: RigidOptions(contact=CompliantContact(), tolerance=1e-6), "must be left out with CompliantContact"),
         (lambda: MujocoContact(sag=1e-3), "must get known fields only, got sag"),
@@ -87,6 +92,32 @@ def test_solimp_beyond_its_ranges_is_bounded_after_mixing_as_in_mujoco(solimp):
     found = ball.get_qpos()
     error = (found - torch.tensor(data.qpos, dtype=found.dtype)).abs().max()
     assert error < (1e-10 if found.dtype == torch.float64 else 1e-4)
+
+
+def test_files_must_agree_on_what_their_integrator_reads_alone():
+    """Whether damping is implicit is a question of Euler's method."""
+    model = load_mjcf(file_of(BALL.format(body=PLAIN, option="")), contact="mujoco")
+    assert model.mujoco is not None
+    (own,) = model.mujoco.options
+    files = (own, replace(own, source="other", eulerdamp=False))
+    model = replace(model, mujoco=replace(model.mujoco, options=files))
+    for integrator in ("RK4", "implicitfast"):
+        assert Choice.of(model, RigidOptions(integrator=integrator), 0.004).eulerdamp
+    with pytest.raises(gs.GenesisException, match="eulerdamp must be the same in all files .*Change one of the files"):
+        Choice.of(model, RigidOptions(integrator="Euler"), 0.004)
+
+
+@pytest.mark.parametrize("integrator, told", [("implicitfast", True), ("RK4", False)])
+def test_a_free_body_that_something_damps_is_reported_where_its_motion_differs(caplog, integrator, told):
+    rope = """<tendon><spatial name="rope" damping="{}"><site site="hook"/><site site="eye"/></spatial></tendon>"""
+    body = PLAIN.replace("</body>", '<site name="eye" pos="0 0 0.1"/></body><site name="hook" pos="0 0 1"/>')
+    for damping, here in (("0.1", told), ("0", False)):
+        text = BALL.format(body=body, option="").replace("</mujoco>", rope.format(damping) + "</mujoco>")
+        model = load_mjcf(file_of(text), contact="mujoco")
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="genesis"):
+            setup(model, model.grounds, RigidOptions(integrator=integrator), 0.004, (0.0, 0.0, -9.81), (), ["ball/b"])
+        assert ("gyroscopic force" in caplog.text and "ball/b" in caplog.text) == here
 
 
 def test_a_resting_balls_contact_carries_its_weight():

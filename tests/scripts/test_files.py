@@ -24,7 +24,7 @@ def test_files_are_counted_by_what_they_are_refused_for(tmp_path, capsys):
     found = Files(tmp_path, repair=True, json=tmp_path / "report.json").run()["files"]
     kinds = {row["path"].rsplit("/", 1)[1]: row for row in found}
     assert {name for name, row in kinds.items() if "skipped" in row} == {"still.xml", "part.xml", "bad.xml"}
-    assert kinds["copy.xml"]["reasons"] == [] and kinds["slip.xml"]["reasons"] == ["flag"]
+    assert kinds["copy.xml"]["reasons"] == [] and kinds["slip.xml"]["reasons"] == ["noslip"]
     assert kinds["massless.urdf"]["repairs"] == ["mass"]
     assert json.loads((tmp_path / "report.json").read_text())["files"] == found
     told = capsys.readouterr().out
@@ -32,7 +32,7 @@ def test_files_are_counted_by_what_they_are_refused_for(tmp_path, capsys):
 
 
 def test_reasons_without_what_is_a_files_own():
-    features = "'/a/b.xml' must hold supported elements only, got flag: noslip; tendon: t, u. Remove them, or"
+    features = "'/a/b.xml' must hold supported elements only, got flag: sleep enabled; tendon: t, u. Remove them, or"
     assert reasons(features, "/a/b.xml") == ["flag", "tendon"]
     own = "'/a/b.xml' must be a model that MuJoCo compiles, got: Error: size 0 of 'g' in /a/c.stl. Correct it."
     assert reasons(own, "/a/b.xml") == ["Error: size … of … in … Correct it."]

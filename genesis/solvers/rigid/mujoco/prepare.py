@@ -349,5 +349,6 @@ class Choice(NamedTuple):
                 f"{density:g} and viscosity {viscosity:g}. Give another in RigidOptions.integrator."
             )
         cone, wind = law.cone or agreed(files, "cone", "pyramidal"), agreed(files, "wind", (0.0, 0.0, 0.0))
-        flags = [agreed(files, flag, True) for flag in ("refsafe", "eulerdamp", "filterparent")]
-        return cls(integrator, cone, impratio, density, viscosity, wind, *flags)
+        refsafe, filterparent = agreed(files, "refsafe", True), agreed(files, "filterparent", True)
+        eulerdamp = agreed(files, "eulerdamp", True) if integrator == slot.EULER else True  # it is of Euler alone
+        return cls(integrator, cone, impratio, density, viscosity, wind, refsafe, eulerdamp, filterparent)
