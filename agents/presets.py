@@ -58,8 +58,9 @@ _PUBLISHED = (HOPPER, WALKER, CHEETAH, ANT, HUMANOID)
 _NO_JUMP = (G_PENDULUM, G_DOUBLE, G_REACHER, G_SWIMMER, G_CHEETAH)
 """Of Gymnasium's tasks those in which nothing touches, or contacts begin at zero in the model itself."""
 _JUMPS = (G_PUSHER, G_HOPPER, G_WALKER, G_ANT, G_HUMANOID, G_STANDUP, BLOCK_PUSH)
-CONTACT: dict[str, str] = {**dict.fromkeys(_NO_JUMP, "mujoco"), **dict.fromkeys(_JUMPS, "smoothed")}
-"""Environment to the contact model to train with, where it has several: that without jumps (docs/benchmarks.md)."""
+_FROM_SLOPES = ("bptt", "shac", "ahac", "sapo", "trajopt-adam")
+"""Agents that see nothing of a return but its slope."""
+
 
 _BATCHES = {
     CARTPOLE: (64, _steps(700, 64)),  # SHAC: 500 epochs
@@ -282,6 +283,16 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "trajopt-cem": {env: replace(preset, num_envs=64) for env, preset in _TRAJOPT.items()},
 }
 """Agent to environment to preset."""
+
+
+def contact(env: str, agent: str) -> str | None:
+    """The contact model to train with where the task has several, else None.
+
+    MuJoCo's own, or one without its jumps for agents to whom a jump is nothing (docs/decisions.md, 46 and 60).
+    """
+    if env in _JUMPS:
+        return "smoothed" if agent in _FROM_SLOPES else "mujoco"
+    return "mujoco" if env in _NO_JUMP else None
 
 
 def find(env: str, agent: str) -> Preset | None:

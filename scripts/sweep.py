@@ -95,7 +95,7 @@ def run(config: SweepConfig) -> list[Outcome]:
     """
     _check(config)
     jobs = [
-        Job(env, agent, seed, config.contact or _default_contact(env))
+        Job(env, agent, seed, config.contact or _default_contact(env, agent))
         for env in config.envs
         for agent in config.agents
         for seed in config.seeds
@@ -270,9 +270,9 @@ def _write(path: Path, record: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def _default_contact(env: str) -> str | None:
+def _default_contact(env: str, agent: str) -> str | None:
     """The model that a training takes by itself; None where the task has one only."""
-    return presets.CONTACT.get(env) or common.own_contact(env)
+    return presets.contact(env, agent) or common.own_contact(env)
 
 
 def _other_arguments(config: SweepConfig, job: Job) -> str:

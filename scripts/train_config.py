@@ -89,7 +89,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     agent = _named(arguments, "agent", DEFAULT_AGENT)
     common.check_names(env, agent)
     preset = presets.find(env, agent)
-    default = TrainConfig(env=env, agent=agent, contact=presets.CONTACT.get(env))
+    default = TrainConfig(env=env, agent=agent, contact=presets.contact(env, agent))
     hyper = AGENTS[agent].config()
     if preset is not None:
         default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)

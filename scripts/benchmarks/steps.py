@@ -58,7 +58,7 @@ class Steps:
         return result
 
     def _measure(self, env_id: str) -> dict[str, Any]:
-        contact = presets.CONTACT.get(env_id) if common.own_contact(env_id) else None
+        contact = presets.contact(env_id, self.agent) if common.own_contact(env_id) else None
         preset, entry = presets.find(env_id, self.agent), AGENTS[self.agent]
         assert preset is not None
         config = entry.config(**preset.hyper)

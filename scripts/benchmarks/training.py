@@ -54,7 +54,7 @@ class Training:
         return result
 
     def _measure(self, env_id: str) -> dict[str, Any]:
-        contact = (self.contact or presets.CONTACT.get(env_id)) if common.own_contact(env_id) else None
+        contact = (self.contact or presets.contact(env_id, self.agent)) if common.own_contact(env_id) else None
         preset, entry = presets.find(env_id, self.agent), AGENTS[self.agent]
         assert preset is not None
         env = common.training_env(env_id, preset.num_envs, entry.agent.differentiable, contact=contact)

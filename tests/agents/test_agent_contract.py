@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import genesis as gs
-from agents import AGENTS
+from agents import AGENTS, presets
 from tests.envs.point_mass import make
 
 LIGHT = {
@@ -252,3 +252,12 @@ def test_an_update_leaves_no_graph_behind(entry, monkeypatch):
     env.detach_()
     gc.collect()
     assert len(actions) >= 8 and all(action() is None for action in actions)
+
+
+def test_who_learns_from_returns_learns_with_the_contact_that_counts():
+    """And who sees nothing but slopes with one that has no jumps; where nothing jumps nobody needs it."""
+    ant, cheetah = "genesis-mujoco/Ant-v5", "genesis-mujoco/HalfCheetah-v5"
+    assert {agent: presets.contact(ant, agent) for agent in ("ivw", "ppo", "shac", "sapo")} == {
+        "ivw": "mujoco", "ppo": "mujoco", "shac": "smoothed", "sapo": "smoothed",
+    }  # fmt: skip
+    assert presets.contact(cheetah, "shac") == "mujoco" and presets.contact("genesis/Ant-v0", "shac") is None
