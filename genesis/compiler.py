@@ -11,6 +11,7 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
+import textwrap
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -53,13 +54,22 @@ _caches: list[Any] = []
 _at_stop: list[Callable[[], None]] = []
 
 
+def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with its results kept until `stop()`."""
+    cached = lru_cache(maxsize=None)(function)
+    _caches.append(cached)
+    return cached
+
+
 def _position(context: Any, node: Any) -> str:
     """Where a statement of a kernel stands, for messages."""
     return f'File "{context.file}", line {node.lineno + context.lineno_offset}, in {context.func.func.__name__}:\n'
 
 
-# The compiler searches the source file anew whenever a function is called in a kernel.
-kernel_impl.getsourcelines = lru_cache(maxsize=None)(kernel_impl.getsourcelines)
+# The compiler searches the source file anew whenever a function is called in a kernel, and spreads its tabulators.
+kernel_impl.getsourcefile = _remembered(kernel_impl.getsourcefile)
+kernel_impl.getsourcelines = _remembered(kernel_impl.getsourcelines)
+kernel_impl.textwrap = SimpleNamespace(fill=_remembered(textwrap.fill), dedent=_remembered(textwrap.dedent))
 # The compiler notes the place of every expression. Its own note draws the source line and underlines it, which takes a
 # quarter of the time that a process with a full kernel cache needs to its first gradient.
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
@@ -152,9 +162,7 @@ def at_stop(drop: Callable[[], None]) -> Callable[[], None]:
 
 def per_runtime(factory: Callable[..., Any]) -> Callable[..., Any]:
     """Cache what `factory` makes (kernels, functions) until `stop()`: they depend on precision and layout."""
-    cached = lru_cache(maxsize=None)(factory)
-    _caches.append(cached)
-    return cached
+    return _remembered(factory)
 
 
 class Functions(SimpleNamespace):

@@ -6,7 +6,6 @@ A tutorial is one program: its blocks run one after the other, in a process of i
 import contextlib
 import importlib
 import io
-import os
 import shlex
 import sys
 
@@ -55,16 +54,7 @@ def single_blocks():
 
 def run(code, folder):
     """Runs a program in a process of its own; returns what it printed."""
-    program = folder / "program.py"
-    program.write_text(code, encoding="utf-8")
-    done = processes.run(
-        [sys.executable, str(program)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = processes.program(code, file=folder / "program.py")
     assert done.returncode == 0, done.stderr
     return done.stdout
 

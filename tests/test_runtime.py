@@ -1,7 +1,6 @@
 """`gs.init`, `gs.destroy` and what they decide. What starts or stops the toolkit runs in a process of its own."""
 
 import os
-import sys
 import textwrap
 import time
 
@@ -16,11 +15,7 @@ from tests import processes
 
 def run(program, **environment):
     """What `program` prints; it must succeed and say nothing else."""
-    code = "import genesis as gs, torch\n" + textwrap.dedent(program)
-    done = processes.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True, text=True, timeout=200, env=os.environ | environment,
-    )  # fmt: skip
+    done = processes.program("import genesis as gs, torch\n" + textwrap.dedent(program), env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), done.stderr.strip()
 

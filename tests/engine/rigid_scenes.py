@@ -71,8 +71,8 @@ def builder(monkeypatch):
 
     def build(n_envs=3, outputs=(), ground=True, boxes=0, friction=None, options=None, **sim):
         settings = {"dt": 0.01, "substeps": 4, "requires_grad": True, **sim}
-        if options is None and not boxes:
-            options = gs.options.RigidOptions(integrator="Euler")  # kernels that tests of robots have, too
+        if options is None and boxes < 2:  # kernels that tests of robots have, too
+            options = gs.options.RigidOptions(integrator="Euler")
         scene = gs.Scene(sim_options=gs.options.SimOptions(**settings), rigid_options=options)
         before = [scene.add_entity(*box((2.0, 0.0, 0.1))) for _ in range(min(boxes, 1))]
         robot = scene.add_entity(gs.morphs.Robot(name="mixed"), gs.materials.Rigid(friction=friction), name="robot")

@@ -3,7 +3,6 @@
 import copy
 import io
 import pickle
-import sys
 
 import pytest
 import torch
@@ -177,8 +176,7 @@ else:
 """
     found = []
     for role in ("save", "load"):
-        command = [sys.executable, "-W", "ignore", "-c", program, role, str(tmp_path / "state.pt")]
-        done = processes.run(command, capture_output=True, text=True, timeout=200)
+        done = processes.program(program, role, str(tmp_path / "state.pt"))
         assert done.returncode == 0, done.stderr
         found += done.stdout.splitlines()
     assert len(found) == 3 and len(set(found)) == 1

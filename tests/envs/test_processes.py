@@ -1,16 +1,13 @@
 """Environments in processes of their own: spawned ones work, forked ones say what to do instead of hanging."""
 
 import multiprocessing
-import os
 import sys
-from pathlib import Path
 
 import pytest
 
 from envs import ENV_IDS
 from tests import processes
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 240  # for what takes some 10 s on an idle machine: a hang must fail, not wait
 
 PROGRAM = """
@@ -37,13 +34,7 @@ if __name__ == "__main__":
 
 
 def run(env_id, context, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    command = [sys.executable, str(program), env_id, context]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return processes.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
-    )
+    return processes.program(PROGRAM, env_id, context, file=tmp_path / "program.py", timeout=LIMIT_S)
 
 
 def cases():

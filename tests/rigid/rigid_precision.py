@@ -1,6 +1,4 @@
-"""One rollout and its gradients, for comparison between precisions; run as a program it writes them at precision 64."""
-
-import sys
+"""One rollout and its gradients, for comparison between precisions."""
 
 import torch
 
@@ -41,10 +39,3 @@ def rollout(robot=CRAWLER):
     found = {"losses": total.detach(), "qpos": plain(world.robot.get_qpos()).detach()}
     found |= {f"gradient by {name}": g for name, g in zip(leaves, grads, strict=True)}
     return {name: value.double() for name, value in found.items()}
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    gs.init(backend=gs.cpu, precision="64", seed=0, logging_level="warning")
-    torch.save(rollout(), sys.argv[1])
-    gs.destroy()

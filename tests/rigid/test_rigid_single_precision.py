@@ -1,14 +1,10 @@
 """Single precision: it agrees with double, and gives the same bits twice."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from genesis.loaders.model import primitive
+from tests import processes
 from tests.rigid.rigid_bench import Bench
 from tests.rigid.rigid_grounds import flat
 from tests.rigid.rigid_precision import rollout
@@ -16,12 +12,19 @@ from tests.rigid.rigid_precision import rollout
 pytestmark = pytest.mark.precision("32")
 
 
+IN_DOUBLE = """
+import sys, torch, genesis as gs
+from tests.rigid.rigid_precision import rollout
+torch.set_num_threads(1)
+gs.init(backend=gs.cpu, precision="64", seed=0, logging_level="warning")
+torch.save(rollout(), sys.argv[1])
+"""
+
+
 def test_single_agrees_with_double(tmp_path):
     """Through landing and sliding: positions to 1e-5, gradients to 1e-3."""
-    script = Path(__file__).with_name("rigid_precision.py")
-    paths = [str(script.parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    subprocess.run([sys.executable, str(script), str(tmp_path / "double.pt")], check=True, env=environment, timeout=250)
+    done = processes.program(IN_DOUBLE, str(tmp_path / "double.pt"))
+    assert done.returncode == 0, done.stderr
     double, single = torch.load(tmp_path / "double.pt"), rollout()
     for name, wanted in double.items():
         error = float((single[name] - wanted).norm() / wanted.norm())

@@ -176,6 +176,7 @@ def test_a_resumed_run_describes_itself_once(tmp_path):
 def test_curves_of_a_run_that_was_killed_never_run_back(monkeypatch, tmp_path):
     """Each session begins at a checkpoint that is older than the last events, evaluations and video."""
     monkeypatch.setattr("scripts.video_recorder.FIRST_VIDEO", 0.0)
+    monkeypatch.setattr("scripts.video_recorder.VIDEO_SIZE", (16, 16))
     frequent = {
         "total_steps": 100,
         "eval_every": 40,
@@ -208,8 +209,9 @@ def test_curves_of_a_run_that_was_killed_never_run_back(monkeypatch, tmp_path):
         assert sorted(seen) == [e.step for e in whole.Scalars("losses/policy_loss")]  # by readers of single files, too
 
 
-def test_what_is_measured_again_at_a_checkpoint_takes_the_place_of_what_was(tmp_path):
+def test_what_is_measured_again_at_a_checkpoint_takes_the_place_of_what_was(monkeypatch, tmp_path):
     """A finished run that is resumed evaluates and videos the same policy again."""
+    monkeypatch.setattr("scripts.video_recorder.VIDEO_SIZE", (16, 16))
     run = trained(tmp_path, CARTPOLE, "shac", total_steps=40, eval_every=1000)
     before = events(run)
     config, hyper = train.parse(["--resume", str(run), "--eval-episodes", "2"])
