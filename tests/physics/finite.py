@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-"""Relative to the size of the input. No step suits every curvature and every round-off, and none makes a wrong
-derivative right."""
+STEPS = (1e-5, 1e-4, 1e-6, 1e-3)
+"""Relative to the size of the input, the one that suits most first. No step suits every curvature and every round-off,
+and none makes a wrong derivative right."""
 MAX_KINKS = 0.05
 """Share of samples that may lie on a kink."""
 
@@ -102,11 +102,11 @@ def _sweep(
     at: Callable[[float], float], base: float, wanted: float, size: float, scale: float, bar: float
 ) -> tuple[float, bool]:
     """Best central difference along one direction, and whether the point is on a kink."""
-    best, sides = float("inf"), []
+    best, sides = float("inf"), {}
     for step in STEPS:
         h = step * scale
         up, down = (at(h) - base) / h, (base - at(-h)) / h
-        sides.append((up, down))
+        sides[step] = up, down
         central = (up + down) / 2
         if abs(central - wanted) < abs(best - wanted):
             best = central
@@ -115,7 +115,7 @@ def _sweep(
     if abs(best - wanted) < bar * size:
         return best, False
     # On a smooth function the one-sided differences approach each other with the step; on a kink they stay apart.
-    (up0, down0), (up, down) = sides[1], sides[2]
+    (up0, down0), (up, down) = sides[1e-4], sides[1e-5]
     apart = abs(up - down) > 0.3 * abs(up0 - down0) and abs(up - down) > 10 * bar * size
     slack = 0.01 * abs(up - down)
     between = min(up, down) - slack <= wanted <= max(up, down) + slack

@@ -182,13 +182,15 @@ def check_adjoint(coupling):
                 direction[..., 3] = 0.0  # whether a particle is held is no number
             expected = float((gradients[i][k] * direction).sum())
             errors = []
-            for h in (1e-4, 1e-5, 1e-6, 1e-7):
+            for h in (1e-5, 1e-6, 1e-4, 1e-7):  # none makes a wrong derivative right
                 ends = []
                 for sign in (1.0, -1.0):
                     changed = [list(row) for row in values]
                     changed[i][k] = value + sign * h * direction
                     ends.append(loss(changed))
                 errors.append(abs((ends[0] - ends[1]) / (2 * h) - expected) / abs(expected))
+                if errors[-1] < 1e-6:
+                    break
             assert min(errors) < 1e-6, (coupling.solvers[i].name, k, errors)
 
 

@@ -117,13 +117,15 @@ def test_gradients_through_impulses(driver, every, link):  # noqa: F811
             scale = value.abs().flatten(0, -2).amax(0).clamp(min=0.1)
             direction = scale * torch.randn(value.shape, generator=generator, dtype=value.dtype)
             expected, errors = float((gradients[i][k] * direction).sum()), []
-            for h in (1e-4, 1e-5, 1e-6, 1e-7):
+            for h in (1e-5, 1e-6, 1e-4, 1e-7):  # none makes a wrong derivative right
                 ends = []
                 for sign in (1.0, -1.0):
                     changed = [list(row) for row in values]
                     changed[i][k] = value + sign * h * direction
                     ends.append(loss(changed))
                 errors.append(abs((ends[0] - ends[1]) / (2 * h) - expected) / abs(expected))
+                if errors[-1] < 1e-6:
+                    break
             assert min(errors) < 1e-6, (coupling.solvers[i].name, k, errors)
 
 
