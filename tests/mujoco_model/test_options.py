@@ -3,6 +3,7 @@
 import logging
 import re
 from dataclasses import replace
+from typing import Any
 
 import mujoco
 import pytest
@@ -101,10 +102,10 @@ def test_files_must_agree_on_what_their_integrator_reads_alone():
     (own,) = model.mujoco.options
     files = (own, replace(own, source="other", eulerdamp=False))
     model = replace(model, mujoco=replace(model.mujoco, options=files))
-    for integrator in ("RK4", "implicitfast"):
-        assert Choice.of(model, RigidOptions(integrator=integrator), 0.004).eulerdamp
+    options: dict[str, Any] = {name: RigidOptions(integrator=name) for name in ("Euler", "RK4", "implicitfast")}
+    assert all(Choice.of(model, options[name], 0.004).eulerdamp for name in ("RK4", "implicitfast"))
     with pytest.raises(gs.GenesisException, match="eulerdamp must be the same in all files .*Change one of the files"):
-        Choice.of(model, RigidOptions(integrator="Euler"), 0.004)
+        Choice.of(model, options["Euler"], 0.004)
 
 
 @pytest.mark.parametrize("integrator, told", [("implicitfast", True), ("RK4", False)])
