@@ -222,7 +222,9 @@ def place_of(places: Mapping[str, Place], parameter_name: str, owner: str) -> Pl
 
 
 def check_solimp_rows(what: str, value: torch.Tensor) -> None:
-    """Raise unless all rows (..., 5) are within the ranges that have a meaning."""
+    """Raise unless all rows (..., 5) are within the ranges that have a meaning. Other shapes are not judged here."""
+    if value.shape[-1:] != (5,):
+        return
     for row in plain_of(value).detach().double().reshape(-1, value.shape[-1]).unique(dim=0).tolist():
         check_solimp_range(what, row)
 

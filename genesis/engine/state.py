@@ -112,7 +112,8 @@ class RigidState(Saved):
     where the scene has none."""
     reaction: Tensor | None = None
     """(B, L, 6) momentum (N s), and angular momentum about the world's origin (N m s), that particles have given to
-    light links and these have yet to feel; None where no link is light for what it touches."""
+    light links and these have yet to feel, zero of bodies that are placed anew; None where no link is light for what it
+    touches."""
     mocap: Tensor | None = None
     """(B, M, 7) position (m) and quaternion (wxyz) of the mocap bodies, held likewise; None where there are none."""
 

@@ -99,6 +99,9 @@ def test_ground_friction():
     for wrong in (-1.0, None, [0.1, 0.2, 0.3]):
         with pytest.raises(gs.GenesisException, match="friction must"):
             plane.set_friction(wrong)
+    for wrong in ((0.9, 0.95, 0.001, 0.5), 0.5, [[0.9, 0.95, 0.001, 0.5, 2.0]] * 3):
+        with pytest.raises(gs.GenesisException, match=r"plane_1.solimp must have shape \(5,\) or \(2, 5\)"):
+            plane.set_solimp(wrong)
 
 
 def test_gradients_are_those_of_difference_quotients(rigid):

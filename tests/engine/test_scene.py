@@ -203,6 +203,11 @@ def test_substeps_that_nobody_gave_are_as_many_as_stiffness_needs():
     scene.add_entity(cube(), soft)
     with pytest.raises(gs.GenesisException, match=f"Use substeps={few} or more"):
         scene.build()
+    for E, rho in ((torch.tensor([1e4, 1e6]), torch.full((3,), 1e3)), (torch.zeros(0), 1e3)):
+        scene = gs.Scene(sim_options=gs.options.SimOptions(dt=1e-2))
+        scene.add_entity(cube(), gs.materials.MPM.Elastic(E=E, rho=rho))
+        with pytest.raises(gs.GenesisException, match=r"must have shape \(\) or \(2,\)"):
+            scene.build(n_envs=2)
     robot = gs.options.RigidOptions(substeps=4)
     assert chosen((cube(), soft), (gs.morphs.Plane(), None), rigid_options=robot) % 4 == 0
     assert chosen((cube(), None)) == 1 and chosen((cube(), gs.materials.MPM.Elastic(E=1e11))) == 1

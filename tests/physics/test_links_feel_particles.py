@@ -178,6 +178,25 @@ def test_a_reset_scene_goes_the_same_way_again_and_leaves_other_environments_alo
         assert torch.equal(third[1], second[1])  # began anew
 
 
+def test_what_a_light_link_was_owed_elsewhere_does_not_move_it_where_it_is_placed():
+    scene, block, (ball,) = scene_of((BALL, LIGHT))
+    ball.set_dofs_velocity([0.5, 0.05, 0.1, 0.0, 2.0, 3.0])
+    for _ in range(12):
+        scene.step()
+    state = scene.get_state()
+    assert plain(state.rigid.reaction).abs().amax(2).min() > 1e-6
+    far = plain(ball.get_qpos()).detach() + torch.tensor([9.0, -5.0, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=F64)
+    for place in (lambda envs: ball.set_qpos(far[envs], envs_idx=envs),
+                  lambda envs: ball.set_pos(far[envs, :3], envs_idx=envs),
+                  lambda envs: ball.set_dofs_position(far[envs, :3], dofs_idx_local=range(3), envs_idx=envs)):  # fmt: skip
+        scene.reset(state)
+        place([1])
+        owed = plain(scene.get_state().rigid.reaction)
+        assert torch.equal(owed[0], plain(state.rigid.reaction)[0]) and not owed[1].any()
+        scene.step()
+        assert not plain(ball.get_dofs_velocity())[1].any()
+
+
 def test_a_ball_and_a_soft_block_rebound_alike_whichever_of_them_is_thrown():
     """Relative velocities, to what the grid allows: a block that moves sees it otherwise than one at rest."""
     scene = gs.Scene(

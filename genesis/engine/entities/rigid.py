@@ -280,15 +280,18 @@ class RigidEntity(RigidDynamics, RigidVisible):
         )
 
     def _rest(self, wanted: bool, envs: torch.Tensor | None) -> None:
+        """After it was placed: whether it is at rest there. What particles gave its light links elsewhere is gone."""
         if wanted and self.n_dofs:
-            values = self._values
-            still = torch.zeros(
-                values.n_envs if envs is None else len(envs),
-                self.n_dofs,
-                dtype=values.dtype,
-                device=values.device,
-            )
-            self._write_units("dofs_vel", still, range(self.n_dofs), self._offsets.dof, self.n_dofs, envs)
+            self._clear("dofs_vel", self._offsets.dof, self.n_dofs, envs)
+        if self._values.has("rigid", "reaction"):
+            self._clear("reaction", self._offsets.link, self.n_links, envs)
+
+    def _clear(self, name: str, begin: int, n: int, envs: torch.Tensor | None) -> None:
+        """Set all of this entity's n units, which begin at `begin` in the solver, to zero."""
+        values = self._values
+        old = plain_of(values.read("rigid", name))[:, begin : begin + n].detach()
+        rows = torch.zeros_like(old if envs is None else old.index_select(0, envs))
+        self._write_units(name, rows, range(n), begin, n, envs)
 
     def _must_have_gains(self, call: str, parameter_name: str) -> None:
         gains = self._values.parameters(MODEL)[self._offsets.numbers[parameter_name]]

@@ -83,7 +83,6 @@ class ParticlePart(Part):
 
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
-        self.points = [(entity.name, entity.initial_positions) for entity in entities]
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
         volumes = [(entity.model, entity.numbers, entity.n_particles * entity.particle_volume) for entity in entities]
         cell = build.options.dx
@@ -173,6 +172,9 @@ class ParticleKind(Kind):
         needed = 1
         for entity in of_kind(self, entities):
             numbers = numbers_of(entity)
+            sizes = {len(of) for of in numbers.values() if of.ndim}
+            if len(sizes) > 1 or 0 in sizes:  # values for other numbers of environments, which the checks say, too
+                continue
             longest = float(longest_substep(wave_speed(entity.model, numbers), numbers, options).min())
             if dt < MOST_BY_DEFAULT * longest:  # not where a number is unlawful, which the checks say
                 needed = max(needed, math.ceil(dt / longest))
