@@ -57,7 +57,9 @@ def _same(old: np.ndarray, new: np.ndarray) -> bool:
     """Equal, or numbers equal to rounding: compilers of other platforms round otherwise."""
     if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
         return False
-    return bool(np.allclose(old, new, rtol=1e-12, atol=1e-14) if old.dtype.kind == "f" else (old == new).all())
+    return bool(
+        np.allclose(old, new, rtol=1e-12, atol=1e-14, equal_nan=True) if old.dtype.kind == "f" else (old == new).all()
+    )
 
 
 def compile_all(options: Options) -> int:

@@ -229,7 +229,7 @@ def _gymnasiums(result: dict[str, Any]) -> list[str]:
         return []
     words = ["--engine", "gymnasium", "--contact", "mujoco"]
     command = commands.script("evaluate", "--checkpoint", Path(result["run"]), *words)
-    return [f'to score it in Gymnasium\'s own {task}, which needs MuJoCo (pip install -e ".[mjcf]"):', f"  {command}"]
+    return [f'to score it in Gymnasium\'s own {task}, which needs MuJoCo, the extra "mjcf":', f"  {command}"]
 
 
 def _going_on(result: dict[str, Any]) -> tuple[str, str]:

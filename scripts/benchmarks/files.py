@@ -1,7 +1,7 @@
 """Which model files of a folder load, and why the others do not; and whether those that load move as in MuJoCo.
 
 Files that MuJoCo refuses, or in which nothing moves, are left out; so are copies. A file counts once for every feature
-for which it is refused. Where pinocchio is installed (`pip install pin`), URDF files are tried in it, too. The work is
+for which it is refused. Where pinocchio is installed (package `pin`), URDF files are tried in it, too. The work is
 done by `files_child.py`, in a process of its own.
 """
 

@@ -82,7 +82,7 @@ def test_a_training_ends_with_the_score_or_how_to_get_it(monkeypatch):
     wanted = "in Gymnasium's own Ant-v5: return 190.00 +- 3.00 over 2 fresh episodes, 95.0 % +- 1.0 % of it (95 %)\n"
     assert wanted in told and "--engine" not in told
     told = train.report(result)
-    assert 'which needs MuJoCo (pip install -e ".[mjcf]"):\n' in told
+    assert 'which needs MuJoCo, the extra "mjcf":\n' in told
     assert "-m scripts.evaluate --checkpoint runs/a --engine gymnasium --contact mujoco\n" in told
     assert "--engine" not in train.report(result | {"env": "genesis/Ant-v0"})
     monkeypatch.setattr(train, "find_spec", lambda name: None)
