@@ -97,17 +97,21 @@ def check_places(placed: Sequence[Placed], points: Sequence[tuple[str, np.ndarra
             f"they lie on the wall, which is {domain.padding:.3g} m (three cells) inside of MPMOptions.lower_bound and "
             f"upper_bound. Move the bound out by more than {far:.3g} m."
         )
+    bodies: dict[str, list[Placed]] = {}
+    for each in placed:
+        if each.name not in unreached:
+            bodies.setdefault(each.name, []).append(each)
     for name, places in points:
-        for each in placed:
-            n = int(each.inside(places).sum()) if each.name not in unreached else 0
-            if n and each.given:
+        for body, shapes in bodies.items():
+            n = int(np.any([each.inside(places) for each in shapes], axis=0).sum())
+            if n and shapes[0].given:
                 raise GenesisValueError(
-                    f"particles of {name!r} must start outside of {each.name!r}, got {n} of {len(places)} inside. "
+                    f"particles of {name!r} must start outside of {body!r}, got {n} of {len(places)} inside. "
                     "Move or shrink one of the two."
                 )
             if n:
                 runtime.logger.warning(
                     f"particles must start outside of bodies, got {n} of the {len(places)} of {name!r} inside "
-                    f"{each.name!r}, which does not push them out. Move one of them, or set where it begins before the "
+                    f"{body!r}, which does not push them out. Move one of them, or set where it begins before the "
                     "first step."
                 )

@@ -75,9 +75,11 @@ def test_a_ground_behind_the_walls_of_particles_is_told(told):
 
 
 def test_particles_that_begin_inside_a_link_of_a_robot_are_told(told):
-    """Of 64 in a block from 0.7 to 0.9 m, half a cell of 0.1 m apart; a robot's pose is often set before it counts."""
+    """Of 64 in a block from 0.7 to 0.9 m, half a cell of 0.1 m apart; a robot's pose is often set before it counts.
+    Told once for each link, however many shapes it has."""
     arm = """<mujoco><worldbody><body name="palm" pos="0.8 0.8 0.7"><joint type="slide" axis="0 0 1"/>
-        <geom type="sphere" size="0.06" density="2000"/></body></worldbody></mujoco>"""
+        <geom type="sphere" size="0.06" density="2000"/><geom type="sphere" size="0.05" density="2000"/>
+        </body></worldbody></mujoco>"""
     scene_of((gs.morphs.MJCF(file=file_of(arm)), gs.materials.Rigid()))
     (found,) = told("start outside")
     assert "got 4 of the 64 of 'box_0' inside 'mjcf_1/palm'" in found

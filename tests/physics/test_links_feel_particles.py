@@ -186,11 +186,13 @@ def test_what_a_light_link_was_owed_elsewhere_does_not_move_it_where_it_is_place
     state = scene.get_state()
     assert plain(state.rigid.reaction).abs().amax(2).min() > 1e-6
     far = plain(ball.get_qpos()).detach() + torch.tensor([9.0, -5.0, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=F64)
-    for place in (lambda envs: ball.set_qpos(far[envs], envs_idx=envs),
-                  lambda envs: ball.set_pos(far[envs, :3], envs_idx=envs),
-                  lambda envs: ball.set_dofs_position(far[envs, :3], dofs_idx_local=range(3), envs_idx=envs)):  # fmt: skip
+    for place in (
+        lambda: ball.set_qpos(far[1:], envs_idx=1),
+        lambda: ball.set_pos(far[1:, :3], envs_idx=1),
+        lambda: ball.set_dofs_position(far[1:, :3], dofs_idx_local=range(3), envs_idx=1),
+    ):
         scene.reset(state)
-        place([1])
+        place()
         owed = plain(scene.get_state().rigid.reaction)
         assert torch.equal(owed[0], plain(state.rigid.reaction)[0]) and not owed[1].any()
         scene.step()
