@@ -65,8 +65,8 @@ def summary(returns: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
 
 
 def describe(statistics: dict[str, float]) -> str:
-    """Statistics of an evaluation in one line."""
-    text = f"return {statistics['return_mean']:.2f} +- {statistics['return_std']:.2f}"
+    """Statistics of an evaluation in one line: the mean return and half the width of its 95 % interval."""
+    text = f"return {statistics['return_mean']:.2f} +- {statistics['return_interval']:.2f} (95 %)"
     if "success_rate" in statistics:
         text += f", success {100 * statistics['success_rate']:.0f} %"
     return text + f" over {statistics['episodes']:.0f} fresh episodes"
