@@ -54,12 +54,12 @@ def outdated(name: str, folder: Path) -> bool:
 
 
 def _same(old: np.ndarray, new: np.ndarray) -> bool:
-    """Equal, or numbers equal to rounding: compilers of other platforms round otherwise."""
+    """Equal, or numbers equal to rounding: compilers of other platforms round otherwise. NaN, no colour, equals NaN."""
     if old.shape != new.shape or old.dtype.kind != new.dtype.kind:
         return False
-    return bool(
-        np.allclose(old, new, rtol=1e-12, atol=1e-14, equal_nan=True) if old.dtype.kind == "f" else (old == new).all()
-    )
+    if old.dtype.kind == "f":
+        return bool(np.allclose(old, new, rtol=1e-12, atol=1e-14, equal_nan=True))
+    return bool((old == new).all())
 
 
 def compile_all(options: Options) -> int:

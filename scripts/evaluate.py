@@ -76,6 +76,9 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         level = "warning" if config.json else None
         gs.init(backend=getattr(gs, config.backend), precision=saved["precision"], logging_level=level)
     contact = common.contact_of(saved["env"], saved, config.contact)
+    own = common.own_contact(saved["env"])
+    if contact != own and config.contact is None:
+        gs.logger.info("on the contact model of the training, %s; on the task's own: --contact %s.", contact, own)
     env = common.evaluation_env(saved["env"], min(config.num_envs, config.episodes), contact)
     agent = common.restored_agent(saved, env)
     result: dict[str, Any] = {
@@ -118,12 +121,13 @@ def _main() -> int:
         print(json.dumps(result))
         return 0
     statistics = {name: value for name, value in result.items() if isinstance(value, dict)}
+    width = max(len(name) for name in (*result, *statistics["deterministic"]))
     for name, value in result.items():
         if name not in statistics:
-            print(f"{name:<16} {'the only model' if value is None else value}")
-    print(f"{'':<16} " + " ".join(f"{name:>17}" for name in statistics))
+            print(f"{name:<{width}} {'the only model' if value is None else value}")
+    print(f"{'':<{width}} " + " ".join(f"{name:>17}" for name in statistics))
     for name in statistics["deterministic"]:
-        print(f"{name:<16} " + " ".join(f"{values.get(name, math.nan):>17.4g}" for values in statistics.values()))
+        print(f"{name:<{width}} " + " ".join(f"{values.get(name, math.nan):>17.4g}" for values in statistics.values()))
     return 0
 
 

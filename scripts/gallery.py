@@ -59,7 +59,7 @@ MOMENTS = {
     "genesis/FluidMove-v0": Moment(12, (0.5, 0.2, 0.2), seed=1),
     "genesis/BlockPush-v0": Moment(12, (0.8, -0.85), seed=0, pos=(-0.08, -0.74, 0.56), lookat=(-0.08, 0.03, 0.02)),
     "genesis/Quadrotor-v0": Moment(10, 0.2, seed=6, pos=(0.38, -0.65, 0.69), lookat=(0.21, 0.03, 0.06)),
-    "genesis/Ant-v0": Moment(9, ANT_STEP, pos=(0.7, -3.0, 1.1), lookat=(0.0, 0.0, 0.0)),
+    "genesis/Ant-v0": Moment(9, ANT_STEP, pos=(0.8, -3.4, 1.25), lookat=(0.0, 0.0, 0.0)),
     "genesis/Humanoid-v0": Moment(6, HUMANOID_LEAP, pos=(1.8, -3.0, 0.6), lookat=(0.0, 0.0, -0.05)),
     "genesis/HalfCheetah-v0": Moment(6, CHEETAH_LANDING, pos=(0.9, -2.8, 0.8), lookat=(0.05, 0.0, 0.0)),
     "genesis/Walker2d-v0": Moment(44, WALKER_STEP, pos=(1.3, -3.2, 0.6), lookat=(0.1, 0.0, -0.1)),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import tyro
 
 import genesis as gs
-from genesis.errors import GenesisValueError
+from genesis.errors import GenesisValueError, optional_import
 from genesis.identification import Experiment, Identification, Recording, identify, synthetic_recording
 from scripts import common
 from scripts.identification import rigid, soft
@@ -78,6 +78,9 @@ def run(config: IdentifyConfig) -> list[str]:
         )
     if config.example is None and config.cases:
         raise GenesisValueError(f"cases must be left out without an example, got {config.cases}. Leave them out.")
+    if config.picture and not config.cases:  # now, and not after the fit
+        with optional_import("matplotlib", "plot", "to draw a fit", "leave the picture out: --no-picture"):
+            importlib.import_module("matplotlib")
     bounds = dict(map(parsed_bounds, config.bounds))
     fixed = dict(map(parsed_value, config.fixed))
     recordings = [Recording.load(path) for path in config.recordings]

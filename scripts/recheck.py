@@ -142,6 +142,7 @@ def table(result: dict[str, Any]) -> str:
             f"{row.world:<8} {row.substeps:>8} {row.return_mean:>10.1f} +-{row.return_std:>6.1f} "
             f"{100 * row.change:>+7.1f}% {row.length_mean:>7.0f} {row.limit_excess:>9.4f} {depth:>17} {pulling:>8}"
         )
+    lines.append("return: mean and standard deviation of episodes")
     lines.append("limits: largest excess, rad or m. penetration: largest, and of the body's size. pulling: of contacts")
     if result["control"] is not None:
         control = result["control"]

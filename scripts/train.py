@@ -101,6 +101,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "run": str(loop.folder.path),
         "env": config.env,
         "agent": config.agent,
+        "contact": config.contact or common.own_contact(config.env),
         "seed": config.seed,
         "checkpoint": str(checkpoint.path_of(loop.folder.path, agent.steps)),
         "best": str(loop.folder.best) if loop.folder.best.is_file() else None,
@@ -227,7 +228,8 @@ def _gymnasiums(result: dict[str, Any]) -> list[str]:
         return [f"in Gymnasium's own {task}: {describe(there)}{kept}"]
     if not result["trained"] or not common.of_gymnasium(result["env"]):
         return []
-    words = ["--engine", "gymnasium", "--contact", "mujoco"]
+    own = common.own_contact(result["env"])
+    words = ["--engine", "gymnasium", *(["--contact", own] if own and result["contact"] != own else [])]
     command = commands.script("evaluate", "--checkpoint", Path(result["run"]), *words)
     return [f'to score it in Gymnasium\'s own {task}, which needs MuJoCo, the extra "mjcf":', f"  {command}"]
 

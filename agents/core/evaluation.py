@@ -56,7 +56,7 @@ def summary(returns: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
     return {
         "episodes": float(n),
         "return_mean": returns.mean().item(),
-        "return_interval": WIDTH_95 * deviation / math.sqrt(max(n - 1, 1)),
+        "return_interval": interval(deviation, n),
         "return_std": deviation,
         "return_min": returns.min().item(),
         "return_max": returns.max().item(),
@@ -64,9 +64,15 @@ def summary(returns: torch.Tensor, lengths: torch.Tensor) -> dict[str, float]:
     }
 
 
+def interval(deviation: float, n: float) -> float:
+    """Half the width of the 95 % interval of the mean of n numbers; `deviation` is theirs, divided by n."""
+    return WIDTH_95 * deviation / math.sqrt(max(n - 1, 1))
+
+
 def describe(statistics: dict[str, float]) -> str:
-    """Statistics of an evaluation in one line."""
-    text = f"return {statistics['return_mean']:.2f} +- {statistics['return_std']:.2f}"
+    """Statistics of an evaluation in one line: the mean return and half the width of its 95 % interval."""
+    half = interval(statistics["return_std"], statistics["episodes"])  # statistics of earlier versions do not have it
+    text = f"return {statistics['return_mean']:.2f} +- {half:.2f} (95 %)"
     if "success_rate" in statistics:
         text += f", success {100 * statistics['success_rate']:.0f} %"
     return text + f" over {statistics['episodes']:.0f} fresh episodes"

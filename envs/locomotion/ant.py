@@ -24,6 +24,7 @@ class Ant(FloatingTask):
     """
 
     ROBOT = "ant"
+    VIEW = (0.6, -4.6, 1.4)
     FRICTION = 0.75
     CONTACT = reference_contact(ke=4e4, kd=1e4, limit_ke=1e3, limit_kd=10.0)
 

@@ -31,6 +31,7 @@ class AntV5(MujocoTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM = "gymnasium/ant", 0.01, "Ant-v5"
+    VIEW = (0.6, -4.6, 1.4)
     EVALUATED, NORMAL_VELOCITIES, ENDS_HEALTHY = True, True, True
     DEFAULTS = {
         "frame_skip": 5,

@@ -48,6 +48,7 @@ class MujocoTask(ArticulatedTask):
     NORMAL_VELOCITIES: ClassVar[bool] = False  # whether velocities at the start are normal; else uniform
     ENDS_HEALTHY: ClassVar[bool] = False  # whether the ends of healthy ranges are healthy
     SMOOTHING: ClassVar[float] = 0.02  # m, rad
+    FLOOR: ClassVar[float | None] = None  # m, height of a floor that is only seen, where the model has no ground
     CONTACTS: ClassVar[Mapping[str, gs.options.RigidOptions]] = {
         "mujoco": gs.options.RigidOptions(contact=gs.options.MujocoContact()),
         "smoothed": gs.options.RigidOptions(contact=gs.options.MujocoContact(smoothing=SMOOTHING)),
@@ -125,6 +126,7 @@ class MujocoTask(ArticulatedTask):
                 dt=self.control_dt, substeps=self.substeps, gravity=self.GRAVITY, requires_grad=self.differentiable
             ),
             rigid_options=self.CONTACTS[self.contact],
+            vis_options=gs.options.VisOptions(floor_height=self.FLOOR),
         )
         self.robot = scene.add_entity(gs.morphs.Robot(name=self.ROBOT), name="robot")
         scene.build(n_envs=self.num_envs, outputs=("last_evaluation",) if self.EVALUATED else ())

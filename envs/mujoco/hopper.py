@@ -24,6 +24,7 @@ class HopperV5(UprightTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM, COORDINATES = "gymnasium/hopper", 0.002, "Hopper-v5", 6
+    VIEW, VIEW_HEIGHT = (0.7, -4.6, 1.1), 0.95
     DEFAULTS = {
         "frame_skip": 4,
         "forward_reward_weight": 1.0,

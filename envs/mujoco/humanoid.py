@@ -92,6 +92,7 @@ class HumanoidV5(HumanoidTask):
     """
 
     ROBOT, GYMNASIUM = "gymnasium/humanoid", "Humanoid-v5"
+    VIEW, VIEW_HEIGHT = (0.7, -4.6, 1.2), 0.85
     DEFAULTS = {
         "frame_skip": 5,
         "forward_reward_weight": 1.25,
@@ -142,6 +143,7 @@ class HumanoidStandupV5(HumanoidTask):
     """
 
     ROBOT, GYMNASIUM = "gymnasium/humanoid_standup", "HumanoidStandup-v5"
+    VIEW, VIEW_HEIGHT = (0.7, -4.6, 1.2), 0.6
     DEFAULTS = {
         "frame_skip": 5,
         "uph_cost_weight": 1.0,

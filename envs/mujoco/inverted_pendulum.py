@@ -23,6 +23,7 @@ class InvertedPendulumV5(MujocoTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM = "gymnasium/inverted_pendulum", 0.02, "InvertedPendulum-v5"
+    VIEW_HEIGHT, FLOOR = 0.2, -0.6
     ENDS_HEALTHY = True
     GREATEST_ANGLE = 0.2  # rad
     DEFAULTS = {"frame_skip": 2, "reset_noise_scale": 0.01}

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
+import genesis as gs
 from envs.mujoco.base import MujocoTask, Terms, mujoco_single_env
 from envs.step_cache import cached_per_step
 from envs.streams import Draw
@@ -39,6 +40,10 @@ class PusherV5(MujocoTask):
     def observation_size(cls, options: Mapping[str, Any]) -> int:
         """23."""
         return 23
+
+    def add_camera(self) -> gs.Camera:
+        """The arm from above its far side, and the table in front of it."""
+        return self.scene.add_camera(res=self.render_size, pos=(2.6, -2.2, 1.7), lookat=(0.3, -0.35, -0.15))
 
     def sample_initial_state(self, draw: Draw, envs_idx: torch.Tensor) -> Mapping[str, torch.Tensor]:
         """See the class."""

@@ -28,7 +28,7 @@ class ReacherV5(MujocoTask):
 
     ROBOT, TIMESTEP, GYMNASIUM = "gymnasium/reacher", 0.01, "Reacher-v5"
     EVALUATED = True
-    VIEW, VIEW_HEIGHT = (0.0, -0.3, 0.8), 0.0
+    VIEW, VIEW_HEIGHT, FLOOR = (0.0, -0.4, 0.9), 0.0, 0.0
     NOISE, VELOCITY_NOISE, REACH = 0.1, 0.005, 0.2  # rad, rad/s, m
     DEFAULTS = {"frame_skip": 2, "reward_dist_weight": 1.0, "reward_control_weight": 1.0}
     single_action_space = Box(-1.0, 1.0, (2,), np.float32)

@@ -25,7 +25,7 @@ class SwimmerV5(MujocoTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM = "gymnasium/swimmer", 0.01, "Swimmer-v5"
-    VIEW, VIEW_HEIGHT = (0.0, -2.5, 4.5), 0.0
+    VIEW, VIEW_HEIGHT, FLOOR = (0.0, -4.5, 6.5), 0.0, -0.1
     DEFAULTS = {
         "frame_skip": 4,
         "forward_reward_weight": 1.0,

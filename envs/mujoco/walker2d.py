@@ -22,6 +22,7 @@ class Walker2dV5(UprightTask):
     """
 
     ROBOT, TIMESTEP, GYMNASIUM, COORDINATES = "gymnasium/walker2d", 0.002, "Walker2d-v5", 9
+    VIEW, VIEW_HEIGHT = (0.7, -4.6, 1.1), 0.85
     DEFAULTS = {
         "frame_skip": 4,
         "forward_reward_weight": 1.0,

@@ -129,3 +129,17 @@ def test_the_quadrotor_stays_in_the_picture_and_over_the_floor():
         rows, columns = np.nonzero(seen == env.robot.idx + 1)
         assert len(rows) > 8 and abs(rows.mean() - 29.5) < 3 and abs(columns.mean() - 39.5) < 3
     env.close()
+
+
+@pytest.mark.parametrize("name", ["Ant", "Hopper", "Humanoid", "Pusher", "Reacher", "Swimmer", "Walker2d"])
+def test_robots_of_gymnasiums_tasks_are_seen_whole(name):
+    """Nothing of it is cut off at an edge, and a floor lies below."""
+    env = gym.make_vec(f"genesis-mujoco/{name}-v5", num_envs=1, render_mode="rgb_array", render_size=(80, 80)).unwrapped
+    env.reset(seed=0)
+    rgb, _, segmentation, _ = env.add_camera().render(segmentation=True)
+    seen = segmentation == env.robot.idx + 1
+    assert seen.sum() > 60
+    if name != "Reacher":  # whose walls are its own, and reach beyond
+        assert not (seen[0].any() or seen[-1].any() or seen[:, 0].any() or seen[:, -1].any())
+    assert len(np.unique(rgb[60:][~seen[60:]], axis=0)) > 1  # the squares of a floor
+    env.close()

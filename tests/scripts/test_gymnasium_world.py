@@ -75,15 +75,16 @@ def test_the_commands(env_id, tmp_path, monkeypatch, capsys):
 
 
 def test_a_training_ends_with_the_score_or_how_to_get_it(monkeypatch):
-    trained = {"return_mean": 200.0, "return_std": 3.0, "episodes": 2.0}
+    trained = {"return_mean": 200.0, "return_std": 3.0, "episodes": 10.0}
     there = trained | {"return_mean": 190.0, "kept": 0.95, "kept_interval": 0.01}
     result = trainings.INTERRUPTED | {"interrupted": False, "env": ANT, "trained": trained}
     told = train.report(result | {"in_gymnasium": there})
-    wanted = "in Gymnasium's own Ant-v5: return 190.00 +- 3.00 over 2 fresh episodes, 95.0 % +- 1.0 % of it (95 %)\n"
-    assert wanted in told and "--engine" not in told
-    told = train.report(result)
+    wanted = "return 190.00 +- 1.96 (95 %) over 10 fresh episodes, 95.0 % +- 1.0 % of it (95 %)\n"
+    assert f"in Gymnasium's own Ant-v5: {wanted}" in told and "--engine" not in told
+    told = train.report(result | {"contact": "smoothed"})
     assert 'which needs MuJoCo, the extra "mjcf":\n' in told
     assert "-m scripts.evaluate --checkpoint runs/a --engine gymnasium --contact mujoco\n" in told
+    assert "--engine gymnasium\n" in train.report(result | {"contact": "mujoco"})
     assert "--engine" not in train.report(result | {"env": "genesis/Ant-v0"})
     monkeypatch.setattr(train, "find_spec", lambda name: None)
     assert train.in_gymnasium(None, None, train.TrainConfig(env=ANT), trained) is None

@@ -59,3 +59,10 @@ def test_an_experiment_that_is_nowhere_is_refused(place, tmp_path, monkeypatch, 
     monkeypatch.setattr(sys, "argv", line)
     assert identify.main() == 1
     assert "experiment must be FILE.py:NAME or package.module:NAME" in capsys.readouterr().err
+
+
+def test_a_missing_matplotlib_is_told_before_the_fit(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(GenesisException, match="leave the picture out: --no-picture"):
+        run(IdentifyConfig(example="rigid", output=tmp_path / "report"))
+    assert not (tmp_path / "report").exists()
