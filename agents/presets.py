@@ -133,7 +133,7 @@ _IVW_STEPS = {
     G_CHEETAH: _steps(4000, 128, 8),
     G_ANT: _steps(2000, 128, 8),
 }
-"""Of IVW, which goes on improving on MuJoCo's own contact where SHAC sways: two to four minutes on two cores."""
+"""Of IVW, where they are more than SHAC's: what two to four minutes take (docs/benchmarks.md)."""
 _MUJOCO_IVW = {
     env: replace(preset, total_steps=_IVW_STEPS.get(env, preset.total_steps)) for env, preset in _MUJOCO_SHAC.items()
 }
