@@ -16,6 +16,12 @@ from agents.core.evaluation import evaluate
 from genesis.errors import GenesisValueError
 from scripts import common, gymnasium_world
 from scripts.mujoco_world import MujocoScene
+from scripts.progress import EpisodeProgress
+
+PLAYED = {
+    "genesis": "deterministic and then as it explores", "gymnasium": "here and in Gymnasium",
+    "mujoco": "here and in MuJoCo",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,19 +97,25 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     }
     if config.engine == "gymnasium":
         gymnasium_world.check_task(env, saved["env"])
-        gs.logger.info("playing %d episodes, here and in Gymnasium.", config.episodes)
-        result |= gymnasium_world.comparison(agent.act, env, config.episodes, config.seed)
+    scene = MujocoScene(env) if config.engine == "mujoco" else env.scene
+    gs.logger.info("playing %d episodes, %s.", config.episodes, PLAYED[config.engine])
+    rounded = math.ceil(config.episodes / env.num_envs) * env.num_envs
+    total = rounded + (config.episodes if config.engine == "gymnasium" else rounded)
+    progress = None if config.json else EpisodeProgress(total)
+    if config.engine == "gymnasium":
+        result |= gymnasium_world.comparison(agent.act, env, config.episodes, config.seed, progress)
     elif config.engine == "mujoco":
-        scene = MujocoScene(env)
-        gs.logger.info("playing %d episodes, here and in MuJoCo.", config.episodes)
-        result["deterministic"] = evaluate(agent.act, env, config.episodes, config.seed)
+        result["deterministic"] = evaluate(agent.act, env, config.episodes, config.seed, progress)
         env.scene = scene
-        result["mujoco"] = evaluate(agent.act, env, config.episodes, config.seed)
+        result["mujoco"] = evaluate(agent.act, env, config.episodes, config.seed, progress)
     else:
         torch.manual_seed(config.seed)  # of the exploration
-        gs.logger.info("playing %d episodes, deterministic and then as it explores.", config.episodes)
         for name, deterministic in (("deterministic", True), ("stochastic", False)):
-            result[name] = evaluate(lambda o, d=deterministic: agent.act(o, d), env, config.episodes, config.seed)
+            result[name] = evaluate(
+                lambda o, d=deterministic: agent.act(o, d), env, config.episodes, config.seed, progress
+            )
+    if progress is not None:
+        progress.close()
     env.close()
     return result
 

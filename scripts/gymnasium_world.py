@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from agents.core.evaluation import evaluate, summary
+from agents.core.evaluation import Report, evaluate, summary
 from envs.mujoco.base import MujocoTask
 from genesis.errors import GenesisValueError
 from genesis.loaders import lazy_import
@@ -26,19 +26,19 @@ def check_task(env: Any, env_id: str) -> None:
     lazy_import.mujoco("to play the policy in Gymnasium", instead="leave --engine out")
 
 
-def comparison(act: Act, env: MujocoTask, episodes: int, seed: int) -> dict[str, Any]:
-    """A deterministic policy here and in Gymnasium's environment.
+def comparison(act: Act, env: MujocoTask, episodes: int, seed: int, report: Report | None = None) -> dict[str, Any]:
+    """A deterministic policy here and in Gymnasium's environment; `report` is told of the episodes of both.
 
     Returns:
         deterministic and gymnasium: the statistics of `agents.core.evaluation.evaluate` and of `scores`; kept: the part
         of the mean return that is left in Gymnasium, and kept_interval: half the width of its 95 % interval. Both are
         NaN where there was no return.
     """
-    here, there = evaluate(act, env, episodes, seed), scores(act, env, episodes, seed)
+    here, there = evaluate(act, env, episodes, seed, report), scores(act, env, episodes, seed, report)
     return {"deterministic": here, "gymnasium": there, **kept(here, there)}
 
 
-def scores(act: Act, env: MujocoTask, episodes: int, seed: int) -> dict[str, float]:
+def scores(act: Act, env: MujocoTask, episodes: int, seed: int, report: Report | None = None) -> dict[str, float]:
     """Statistics of a policy in Gymnasium's environment, see `agents.core.evaluation.summary`.
 
     Args:
@@ -46,8 +46,9 @@ def scores(act: Act, env: MujocoTask, episodes: int, seed: int) -> dict[str, flo
         env: The task here; Gymnasium's environment gets its options.
         episodes: Episodes, of the seeds `seed`, `seed` + 1, ...
         seed: Of the first episode.
+        report: See `agents.core.evaluation.Report`.
     """
-    return summary(*_played(act, env, episodes, seed))
+    return summary(*_played(act, env, episodes, seed, report))
 
 
 def kept(here: dict[str, float], there: dict[str, float]) -> dict[str, float]:
@@ -60,7 +61,9 @@ def kept(here: dict[str, float], there: dict[str, float]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _played(act: Act, env: MujocoTask, episodes: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _played(
+    act: Act, env: MujocoTask, episodes: int, seed: int, report: Report | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns and lengths (episodes,)."""
     worlds: list[Any] = [gymnasium.make(env.GYMNASIUM, **env.options) for _ in range(episodes)]
     seen = np.stack([world.reset(seed=seed + k)[0] for k, world in enumerate(worlds)])
@@ -68,11 +71,14 @@ def _played(act: Act, env: MujocoTask, episodes: int, seed: int) -> tuple[torch.
     playing = list(range(episodes))
     while playing:
         actions = act(env.tensor(seen)).as_subclass(torch.Tensor).double().cpu().numpy()
-        for k in tuple(playing):
+        played = tuple(playing)
+        for k in played:
             seen[k], reward, terminated, truncated, _ = worlds[k].step(actions[k])
             returns[k] += reward
             lengths[k] += 1
             if terminated or truncated:
                 worlds[k].close()
                 playing.remove(k)
+        if report is not None:
+            report(len(played) - len(playing), len(played))
     return torch.from_numpy(returns), torch.from_numpy(lengths)

@@ -56,6 +56,18 @@ class Progress:
             self._bar.close()
 
 
+class EpisodeProgress:
+    """Shows how many episodes have ended; it is told of them as `agents.core.evaluation.Report` says."""
+
+    def __init__(self, total: int):
+        self._progress, self._ended, self._steps = Progress(total, unit="episodes"), 0, 0
+        self.close = self._progress.close
+
+    def __call__(self, ended: int, steps: int) -> None:
+        self._ended, self._steps = self._ended + ended, self._steps + steps
+        self._progress.show(self._ended, {"steps": f"{self._steps:,}"})
+
+
 def _short(value: float | str) -> str:
     """Three digits, or all of those before the point."""
     if isinstance(value, str):

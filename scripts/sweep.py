@@ -1,8 +1,8 @@
 """Trains agents in environments with several seeds: `python -m scripts.sweep --envs ... --agents ... --seeds ...`.
 
-Each finished run leaves a small JSON file under docs/results; what is there is not run again, what was interrupted is
-resumed. A walking robot's policy is then played at finer substeps and in MuJoCo (`scripts.recheck`). The table
-docs/results.md is written anew after every run.
+Each finished run leaves a small JSON file; what is there is not run again, what was interrupted is resumed. A walking
+robot's policy is then played at finer substeps and in MuJoCo (`scripts.recheck`). The table is written anew after every
+run. The project's own is that of `--results docs`.
 """
 
 import json
@@ -46,12 +46,21 @@ class SweepConfig:
     """Runs at a time. With several, the table marks their seconds as not comparable: run alone what is to be timed."""
     train_args: str = ""
     """Further arguments of scripts.train, in one string: --train-args="--max-minutes 2"."""
-    results_dir: Path = Path("docs/results")
-    """Folder of the records, a JSON file for each run; a run whose record is there is not run again."""
-    table: Path = Path("docs/results.md")
-    """The file with the table, Markdown; it is written anew from all records."""
+    results: Path | None = None
+    """Folder of results.md, the table, and of results/, the records that it is written from: a JSON file for each run,
+    and one whose record is there is not run again. None: `run_dir`."""
     run_dir: Path = Path("runs/sweep")
     """Folder of the runs themselves, with a log of each. A run that has finished there is not run again either."""
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records."""
+        return (self.results or self.run_dir) / "results"
+
+    @property
+    def table(self) -> Path:
+        """The file with the table, Markdown."""
+        return (self.results or self.run_dir) / "results.md"
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def run(config: SweepConfig) -> list[Outcome]:
 
 def write_table(config: SweepConfig) -> None:
     """Writes the table from all records that there are."""
-    records = results.load(config.results_dir) if config.results_dir.is_dir() else []
+    records = results.load(config.records) if config.records.is_dir() else []
     if records:
         config.table.parent.mkdir(parents=True, exist_ok=True)
         config.table.write_text(results.markdown(records, config.expected_seeds), encoding="utf-8")
@@ -286,7 +295,7 @@ def _other_arguments(config: SweepConfig, job: Job) -> str:
     there, wanted = (" ".join(options) or "none" for options in (before, now))
     return (
         f"its record was made with other arguments of scripts.train, {there} instead of {wanted}, and stays. "
-        "For runs with these, give another --results-dir and --run-dir."
+        "For runs with these, give another --run-dir, and --results if given."
     )
 
 
@@ -324,7 +333,7 @@ def _environment(parallel: int) -> dict[str, str]:
 
 
 def _record_path(config: SweepConfig, job: Job) -> Path:
-    return config.results_dir / f"{job.name}.json"
+    return config.records / f"{job.name}.json"
 
 
 def _check(config: SweepConfig) -> None:
@@ -344,7 +353,7 @@ def _check(config: SweepConfig) -> None:
         raise GenesisValueError(f"parallel must be at least 1, got {config.parallel}.")
     if config.seeds and min(config.seeds) < 0:
         raise GenesisValueError(f"seeds must be at least 0, got {config.seeds}.")
-    results.load(config.results_dir)  # a broken record would end the sweep after its first run
+    results.load(config.records)  # a broken record would end the sweep after its first run
 
 
 if __name__ == "__main__":

@@ -12,8 +12,14 @@ WIDTH_95 = 1.96
 """Half the width of a normal distribution's 95 % interval, in deviations."""
 
 
+Report = Callable[[int, int], None]
+"""Is told, as episodes are played, how many have ended and how many steps were made since it was last told."""
+
+
 @torch.no_grad()
-def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: int, seed: int) -> dict[str, float]:
+def evaluate(
+    act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: int, seed: int, report: Report | None = None
+) -> dict[str, float]:
     """Runs whole episodes, the same number in each environment, and averages.
 
     Args:
@@ -21,6 +27,7 @@ def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: in
         env: A vector environment with torch output and SAME_STEP autoreset.
         episodes: At least so many episodes, rounded up to a multiple of the number of environments.
         seed: Seed of the environments.
+        report: See `Report`; of the episodes that count.
 
     Returns:
         What `summary` says, nonfinite (rows that the simulator lost) and, for each number NAME that the task measures,
@@ -42,6 +49,8 @@ def evaluate(act: Callable[[torch.Tensor], torch.Tensor], env: Any, episodes: in
             for name, value in values.items():
                 records.setdefault(name, []).append(_plain(value)[ended].to(torch.float64))
         finished += ended
+        if report is not None:
+            report(int(ended.sum()), env.num_envs)
     result = {name: torch.cat(value) for name, value in records.items()}
     found = summary(result.pop("return"), result.pop("length")) | {"nonfinite": float(nonfinite)}
     if "final_success" in result:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from scripts.progress import Progress
+from scripts.progress import EpisodeProgress, Progress
 from scripts.train_loop import Headline
 
 
@@ -31,6 +31,14 @@ def test_lines_are_few_but_the_last_one_comes(capsys):
     for done in (1, 2, 3):
         progress.show(done, {})
     assert capsys.readouterr().out.split() == ["0", "s", "3/3", "steps"]
+
+
+def test_episodes_that_end_are_counted_with_their_steps(capsys):
+    progress = EpisodeProgress(4)
+    for ended, steps in ((1, 500), (0, 400), (3, 400)):
+        progress(ended, steps)
+    progress.close()
+    assert capsys.readouterr().out.split() == ["0", "s", "4/4", "episodes", "steps", "1,300"]
 
 
 @pytest.mark.parametrize("limit, part", [(float("inf"), " 10%"), (120.0, " 50%")])

@@ -152,8 +152,7 @@ def config(tmp_path):
         envs=(CARTPOLE,),
         agents=("ppo", "shac"),
         seeds=(0, 1),
-        results_dir=tmp_path / "results",
-        table=tmp_path / "results.md",
+        results=tmp_path,
         run_dir=tmp_path / "runs",
     )
 
@@ -161,7 +160,7 @@ def config(tmp_path):
 def test_a_sweep_and_the_same_again(training, config):
     outcomes = sweep.run(config)
     assert [outcome.state for outcome in outcomes] == ["done"] * 4 and len(training.calls) == 4
-    record = json.loads((config.results_dir / "CartPoleSwingUp-v0__ppo__1.json").read_text())
+    record = json.loads((config.records / "CartPoleSwingUp-v0__ppo__1.json").read_text())
     assert (record["env"], record["agent"], record["seed"], record["contact"]) == (CARTPOLE, "ppo", 1, None)
     assert record["command"].startswith("python -m scripts.train --env genesis/CartPoleSwingUp-v0 --agent ppo --seed 1")
     assert record["commit"] and record["steps"] == 5 and record["parallel"] == 1
@@ -172,8 +171,15 @@ def test_a_sweep_and_the_same_again(training, config):
     assert "(2/2)" in table and record["commit"][:10] in table
     assert [outcome.state for outcome in sweep.run(config)] == ["there"] * 4 and len(training.calls) == 4
     config.table.unlink()
-    assert sweep.run(SweepConfig(results_dir=config.results_dir, table=config.table)) == []
+    assert sweep.run(SweepConfig(results=config.results)) == []
     assert config.table.read_text() == table
+
+
+def test_results_go_to_the_folder_of_the_runs_unless_told_otherwise(training, config):
+    own = replace(config, results=None, seeds=(0,), agents=("ppo",))
+    sweep.run(own)
+    assert own.table == config.run_dir / "results.md" and own.table.is_file() and not config.table.exists()
+    assert [path.name for path in (config.run_dir / "results").iterdir()] == ["CartPoleSwingUp-v0__ppo__0.json"]
 
 
 def test_a_failure_stops_nobody_else(training, config, capsys):
@@ -189,7 +195,7 @@ def test_an_interrupted_run_is_resumed(training, config):
     training.status = {0: 130}
     outcomes = sweep.run(replace(config, agents=("ppo",)))
     assert [outcome.state for outcome in outcomes] == ["interrupted", "interrupted"] and len(training.calls) == 1
-    assert not config.results_dir.exists()
+    assert not config.records.exists()
     training.status = {}
     assert [outcome.state for outcome in sweep.run(replace(config, agents=("ppo",)))] == ["done", "done"]
     assert training.calls == [("ppo", 0, False), ("ppo", 0, True), ("ppo", 1, False)]
@@ -208,7 +214,7 @@ def test_a_resumed_run_gets_what_is_left_of_its_minutes(monkeypatch, training, c
     training.status = {}
     assert [outcome.state for outcome in sweep.run(limited)] == ["done"]
     assert training.minutes[0] is None and training.minutes[1:] == [left, left]
-    command = json.loads(next(config.results_dir.glob("*.json")).read_text())["command"]
+    command = json.loads(next(config.records.glob("*.json")).read_text())["command"]
     assert command.endswith(given)  # as an uninterrupted run would be
 
 
@@ -247,7 +253,7 @@ def test_the_record_of_a_run_has_the_arguments_that_it_was_made_with(training, c
     """Though it is written later, by a sweep with others."""
     one = replace(config, agents=("ppo",), seeds=(0,))
     sweep.run(one)
-    (path,) = config.results_dir.glob("*.json")
+    (path,) = config.records.glob("*.json")
     path.unlink()
     (about,) = config.run_dir.glob("*/*/config.json")
     about.write_text(json.dumps(json.loads(about.read_text()) | {"command": ["scripts/train.py", "--keep", "2"]}))
@@ -257,9 +263,9 @@ def test_the_record_of_a_run_has_the_arguments_that_it_was_made_with(training, c
 
 def test_a_finished_run_without_a_record_is_not_run_again(training, config):
     sweep.run(config)
-    (config.results_dir / "CartPoleSwingUp-v0__ppo__1.json").unlink()
+    (config.records / "CartPoleSwingUp-v0__ppo__1.json").unlink()
     assert sorted(outcome.state for outcome in sweep.run(config)) == ["done", "there", "there", "there"]
-    assert len(training.calls) == 4 and len(list(config.results_dir.glob("*.json"))) == 4
+    assert len(training.calls) == 4 and len(list(config.records.glob("*.json"))) == 4
 
 
 CONTROL = {"deviation": 0.1, "bar": 0.2, "passed": True}
@@ -297,7 +303,7 @@ def test_policies_of_walking_robots_are_rechecked(monkeypatch, training, config)
         "| penetration, of the body's size | –, – |",
     ):
         assert line in table
-    first = min(config.results_dir.glob("*.json"))
+    first = min(config.records.glob("*.json"))
     first.write_text(json.dumps({name: x for name, x in json.loads(first.read_text()).items() if name != "recheck"}))
     sweep.write_table(config)
     table = config.table.read_text()
@@ -313,7 +319,7 @@ def test_a_walking_policy_is_rechecked(training, config):
     config = replace(config, envs=("genesis/Hopper-v0",), agents=("ppo",), seeds=(0,))
     training.rechecks = [(f"a warning\n{RECHECK}\nleaked semaphores\n[1]\n", 0)]
     assert [outcome.state for outcome in sweep.run(config)] == ["done"]
-    record = json.loads((config.results_dir / "Hopper-v0__ppo__0.json").read_text())
+    record = json.loads((config.records / "Hopper-v0__ppo__0.json").read_text())
     assert record["recheck"] == {"rows": [ROW], "control": None} and record["steps"] == 5
     table = config.table.read_text()
     assert "| limits, rad | 0.012 |" in table and "| MuJoCo's control | – |" in table and "| pulling | – |" in table
@@ -326,7 +332,7 @@ def test_a_recheck_that_did_not_end_well_is_done_again(training, config):
     states = ["failed", "interrupted", "interrupted", "failed", "failed", "failed"]
     for state in states:  # what an earlier one printed is not taken for the next one's
         assert [outcome.state for outcome in sweep.run(config)] == [state]
-    record = json.loads((config.results_dir / "Hopper-v0__ppo__0.json").read_text())
+    record = json.loads((config.records / "Hopper-v0__ppo__0.json").read_text())
     assert "recheck" not in record and len(training.calls) == 1
     assert "limits, rad" not in config.table.read_text()
     training.rechecks = [(RECHECK, 0)]
@@ -345,8 +351,8 @@ def test_without_its_run_a_record_is_complete(training, config):
 
 @pytest.mark.parametrize("content", ["", "<<<<<<< HEAD", "[]", '{"env": "genesis/Ant-v0"}'])
 def test_a_broken_record_is_named(training, config, content):
-    config.results_dir.mkdir()
-    path = config.results_dir / "Ant-v0__strict__ppo__0.json"
+    config.records.mkdir()
+    path = config.records / "Ant-v0__strict__ppo__0.json"
     path.write_text(content)
     with pytest.raises(gs.GenesisException, match=path.name):
         sweep.run(config)
@@ -389,7 +395,7 @@ def test_a_real_run(config):
     arguments = "--num-envs 4 --total-steps 400 --eval-episodes 2 --hyper.window 25 --hyper.hidden 8"
     outcomes = sweep.run(replace(config, agents=("ppo",), seeds=(0,), train_args=arguments))
     assert [outcome.state for outcome in outcomes] == ["done"], outcomes
-    record = json.loads(next(config.results_dir.glob("*.json")).read_text())
+    record = json.loads(next(config.records.glob("*.json")).read_text())
     assert record["steps"] == 400 and record["training_seconds"] > 0 and record["final"]["episodes"] == 2
 
 
@@ -397,7 +403,7 @@ def test_a_policy_of_gymnasiums_tasks_has_been_scored_by_its_training(training, 
     """Its record lies beside the others, and nothing is re-checked."""
     config = replace(config, envs=("genesis-mujoco/Ant-v5",), agents=("shac",), seeds=(0,))
     assert [outcome.state for outcome in sweep.run(config)] == ["done"]
-    record = json.loads((config.results_dir / "genesis-mujoco-Ant-v5__smoothed__shac__0.json").read_text())
+    record = json.loads((config.records / "genesis-mujoco-Ant-v5__smoothed__shac__0.json").read_text())
     assert record["in_gymnasium"] is None and record["contact"] == "smoothed"  # this run had no MuJoCo
     table = config.table.read_text()
     assert "## genesis-mujoco/Ant-v5, contact `smoothed`" in table and "| in Gymnasium | – |" in table

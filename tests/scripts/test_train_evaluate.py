@@ -74,6 +74,7 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     assert checkpoint.load(run / "checkpoints" / "best.pt")["best"] == max(point[2] for point in best["curve"])
     code, output = run_evaluate(monkeypatch, capsys, newest(run), "--env", ENV)
     assert code == 0 and "return_mean" in output.out
+    assert "8/8 episodes  steps " in output.out  # four, deterministic and as it explores
 
 
 def test_the_same_seed_gives_the_same_policy(monkeypatch, tmp_path):
