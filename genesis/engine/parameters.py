@@ -55,9 +55,7 @@ class Constraint:
         if self.rule == "direction":
             self._check_length(what, value)
             return
-        for row in (
-            plain_of(value).detach().to("cpu", torch.float64).reshape(-1, value.shape[-1]).unique(dim=0).tolist()
-        ):
+        for row in _distinct_rows(value):
             {"solref": check_solref, "solimp": check_solimp}[self.rule](what, row)
 
     def _check_length(self, what: str, value: torch.Tensor) -> None:
@@ -111,6 +109,21 @@ class Parameter:
         """The same value, or one row each, for all environments; see `assign`."""
         blank = Parameter(what, remedy, constraint, item, ((torch.zeros(item), None),) * n_envs, units)
         return blank.assign(value, None, per_env)
+
+    def given(self, value: Any, scene: Any) -> torch.Tensor:
+        """What a user sets it to, as a tensor, for `assign`.
+
+        Raises:
+            GenesisTypeError: None, or no number.
+            GenesisValueError: A solimp beyond the ranges that have a meaning; those of files are bounded instead.
+        """
+        if value is None:
+            raise GenesisTypeError(f"{self.what} must be a number or a tensor, got None. Give one.")
+        tensor = numeric(self.what, value, scene)
+        if self.constraint.rule == "solimp" and tensor.shape[-1:] == self.item[-1:]:  # `assign` judges other shapes
+            for row in _distinct_rows(tensor):
+                check_solimp_range(self.what, row)
+        return tensor
 
     @ordinary
     def assign(self, value: torch.Tensor, envs: torch.Tensor | None, per_env: bool = False) -> "Parameter":
@@ -221,12 +234,9 @@ def place_of(places: Mapping[str, Place], parameter_name: str, owner: str) -> Pl
     return places[parameter_name]
 
 
-def check_solimp_rows(what: str, value: torch.Tensor) -> None:
-    """Raise unless all rows (..., 5) are within the ranges that have a meaning. Other shapes are not judged here."""
-    if value.shape[-1:] != (5,):
-        return
-    for row in plain_of(value).detach().double().reshape(-1, value.shape[-1]).unique(dim=0).tolist():
-        check_solimp_range(what, row)
+def _distinct_rows(value: torch.Tensor) -> list[list[float]]:
+    """Each row (..., n) once."""
+    return plain_of(value).detach().to("cpu", torch.float64).reshape(-1, value.shape[-1]).unique(dim=0).tolist()
 
 
 def material_parameter(

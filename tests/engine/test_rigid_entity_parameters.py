@@ -102,6 +102,8 @@ def test_ground_friction():
     for wrong in ((0.9, 0.95, 0.001, 0.5), 0.5, [[0.9, 0.95, 0.001, 0.5, 2.0]] * 3):
         with pytest.raises(gs.GenesisException, match=r"plane_1.solimp must have shape \(5,\) or \(2, 5\)"):
             plane.set_solimp(wrong)
+    with pytest.raises(gs.GenesisException, match=r"plane_1.solimp must have d_min, d_max and midpoint from 0 to 1"):
+        plane.set_solimp((0.9, 1.1, 0.001, 0.5, 2.0))
 
 
 def test_gradients_are_those_of_difference_quotients(rigid):

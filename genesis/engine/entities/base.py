@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import torch
 
-from genesis.engine.inputs import Array, Environments, environments, numeric, real, rows
+from genesis.engine.inputs import Array, Environments, environments, real, rows
 from genesis.engine.values import Values
 from genesis.errors import GenesisRuntimeError, GenesisTypeError
 from genesis.grad.tensor import Tensor
@@ -83,11 +83,7 @@ class Entity:
         return cast(Tensor, value if envs is None else value.index_select(0, envs))
 
     def _set_parameters(self, key: tuple[str, str], given: dict[int, Any], envs: torch.Tensor | None) -> None:
-        """Set those numbers of a parameter field for which a value is given; all or none."""
-        values = self._values
-        changed = {}
-        for place, value in given.items():
-            if value is not None:
-                old = values.parameters(key)[place]
-                changed[place] = old.assign(numeric(old.what, value, values.scene), envs)
-        values.set_parameters(key, changed)
+        """Set numbers of a parameter field; all or none."""
+        old, scene = self._values.parameters(key), self._values.scene
+        changed = {place: old[place].assign(old[place].given(value, scene), envs) for place, value in given.items()}
+        self._values.set_parameters(key, changed)

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from genesis.engine.entities.base import Entity
-from genesis.engine.inputs import Environments, numeric
-from genesis.engine.parameters import check_solimp_rows, place_of
+from genesis.engine.inputs import Environments
+from genesis.engine.parameters import place_of
 from genesis.errors import GenesisTypeError
 from genesis.grad.tensor import Tensor
 from genesis.loaders.model import GroundGeom
@@ -87,10 +87,6 @@ class GroundEntity(Entity):
 
     def _set(self, name: str, value: Any, envs_idx: Environments) -> None:
         _, number = place_of(self._parameters, name, self.name)
-        if value is None:
-            raise GenesisTypeError(f"{self.name}.{name} must be a number or a tensor, got None. Give one.")
-        if name == "solimp":
-            check_solimp_rows(f"{self.name}.solimp", numeric(f"{self.name}.solimp", value, self._values.scene))
         self._set_parameters(MODEL, {number: value}, self._chosen(envs_idx))
 
     def _get(self, name: str, envs_idx: Environments) -> Tensor:

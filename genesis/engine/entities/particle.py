@@ -116,7 +116,7 @@ class ParticleEntity(Muscles, ParticleLife):
         for name in given:
             if name not in self.numbers:
                 raise GenesisTypeError(f"set_material of {self.name!r} must get {own} only, got {name}. Leave it out.")
-        places = {self._first + i: given.get(name) for i, name in enumerate(self.numbers)}
+        places = {self._first + i: given[name] for i, name in enumerate(self.numbers) if given.get(name) is not None}
         self._set_parameters(("mpm", "material"), places, self._chosen(envs_idx))
 
     def get_state(self) -> MPMState:

@@ -19,8 +19,8 @@ from genesis.checks import boolean, check_range
 from genesis.engine.entities.articulated import ArticulatedBody, Units
 from genesis.engine.entities.ground import must_have_coup_friction
 from genesis.engine.inputs import Environments, numeric
-from genesis.engine.parameters import Parameter, check_solimp_rows, place_of
-from genesis.errors import GenesisTypeError, GenesisValueError
+from genesis.engine.parameters import Parameter, place_of
+from genesis.errors import GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
@@ -306,9 +306,7 @@ class RigidParameters(ArticulatedBody):
         values, place = self._values, self._place_of(parameter_name)
         envs = self._chosen(envs_idx)
         old = values.parameters(MODEL)[place]
-        if value is None:
-            raise GenesisTypeError(f"{old.what} must be a number or a tensor, got None. Give one.")
-        tensor = numeric(old.what, value, values.scene)
+        tensor = old.given(value, values.scene)
         whole = whole or list(chosen) == list(range(old.item[0]))
         changed = old.assign(tensor, envs) if whole else old.assign_units(tensor, chosen, envs)
         if parameter_name == "stiffness" and self._coordinates.free:
@@ -318,8 +316,6 @@ class RigidParameters(ArticulatedBody):
                     f"{old.what} must be zero at free joints, got {packed.max().item():.4g}. "
                     "Choose other degrees of freedom with dofs_idx_local."
                 )
-        if parameter_name.endswith("solimp"):
-            check_solimp_rows(old.what, tensor)
         return {place: changed}
 
     def _place_of(self, parameter_name: str) -> int:

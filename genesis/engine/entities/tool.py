@@ -59,8 +59,6 @@ class ToolEntity(Entity):
 
     def set_friction(self, friction: Any, envs_idx: Environments = None) -> None:
         """Set the Coulomb coefficient: a number >= 0, or a tensor () or (B,), which may require a gradient."""
-        if friction is None:
-            raise GenesisTypeError(f"{self.name}.friction must be a number or a tensor, got None. Give one.")
         self._set_parameters(("tool", "friction"), {self._column: friction}, self._chosen(envs_idx))
 
     def get_state(self) -> ToolState:
