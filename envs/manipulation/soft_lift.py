@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 
 import genesis as gs
 from envs.articulated import ArticulatedTask
-from envs.manipulation.table import end_of_arm, lift, quarters_of, rounded_norm
+from envs.manipulation.table import add_soft_block, end_of_arm, lift, quarters_of, rounded_norm
 from envs.single import single_env
 from envs.step_cache import cached_per_step
 from envs.streams import Draw
@@ -89,12 +89,7 @@ class SoftLift(ArticulatedTask):
             material=gs.materials.Rigid(friction=TABLE_FRICTION, coup_softness=SOFTNESS),
             name="table",
         )
-        self.block = scene.add_entity(
-            gs.morphs.Box(pos=(0.0, 0.0, 0.5 * BLOCK_SIZE[2]), size=BLOCK_SIZE),
-            material=gs.materials.MPM.Elastic(E=YOUNG, nu=POISSON, rho=DENSITY, model="neohooken"),
-            vis_mode="recon",
-            name="block",
-        )
+        self.block = add_soft_block(scene, BLOCK_SIZE, YOUNG, POISSON, DENSITY)
         self.robot = scene.add_entity(
             gs.morphs.Robot(name="soft_lift"), material=gs.materials.Rigid(coup_softness=SOFTNESS), name="arm"
         )

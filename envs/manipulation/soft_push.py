@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 import genesis as gs
 from envs.base import DifferentiableVectorEnv
-from envs.manipulation.table import lift, pushing_spot, quarters_of, rounded_norm
+from envs.manipulation.table import add_soft_block, lift, pushing_spot, quarters_of, rounded_norm
 from envs.options import BatchOptions, TaskOptions
 from envs.single import SingleEnv, single_env
 from envs.streams import Draw
@@ -93,12 +93,7 @@ class SoftPush(DifferentiableVectorEnv):
             mpm_options=gs.options.MPMOptions(grid_density=GRID_DENSITY, lower_bound=DOMAIN[0], upper_bound=DOMAIN[1]),
         )
         scene.add_entity(gs.morphs.Plane(), material=gs.materials.Tool(friction=TABLE_FRICTION), name="table")
-        self.block = scene.add_entity(
-            gs.morphs.Box(pos=(0.0, 0.0, 0.5 * BLOCK_SIZE[2]), size=BLOCK_SIZE),
-            material=gs.materials.MPM.Elastic(E=BLOCK_E, nu=BLOCK_NU, rho=BLOCK_RHO, model="neohooken"),
-            vis_mode="recon",
-            name="block",
-        )
+        self.block = add_soft_block(scene, BLOCK_SIZE, BLOCK_E, BLOCK_NU, BLOCK_RHO)
         self.stick = scene.add_entity(
             gs.morphs.Capsule(pos=(STICK_START[0], 0.0, self._stick_z), height=STICK_HEIGHT, radius=STICK_RADIUS),
             material=gs.materials.Tool(friction=STICK_FRICTION),

@@ -1,6 +1,11 @@
-"""What tasks on a table share: lengths that are smooth at zero, where to push, the end of an arm, parts of a block."""
+"""What tasks on a table share: lengths that are smooth at zero, where to push, the end of an arm, a soft block and its
+parts."""
+
+from typing import Any
 
 import torch
+
+import genesis as gs
 
 SMOOTH = 0.01
 """m, where distances are rounded off."""
@@ -37,6 +42,18 @@ def end_of_arm(angles: torch.Tensor, rates: torch.Tensor, length: float) -> tupl
     along = length * torch.stack([torch.cos(angles), torch.sin(angles)], dim=2)
     across = torch.stack([-along[..., 1], along[..., 0]], dim=2)
     return along.sum(dim=1), (rates[..., None] * across).sum(dim=1)
+
+
+def add_soft_block(
+    scene: gs.Scene, size: tuple[float, float, float], young: float, poisson: float, density: float
+) -> Any:
+    """A neo-Hookean block of these sizes (m) and numbers (Pa, -, kg/m^3), which lies on the table over the origin."""
+    return scene.add_entity(
+        gs.morphs.Box(pos=(0.0, 0.0, 0.5 * size[2]), size=size),
+        material=gs.materials.MPM.Elastic(E=young, nu=poisson, rho=density, model="neohooken"),
+        vis_mode="recon",
+        name="block",
+    )
 
 
 def quarters_of(positions: torch.Tensor) -> torch.Tensor:
