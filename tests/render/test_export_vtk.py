@@ -193,7 +193,7 @@ def pixel_of(camera, point):
 def test_where_vtk_ends_the_process_there_is_a_sentence(ball, tmp_path, monkeypatch):
     crash = tmp_path / "crash.py"
     crash.write_text(f"import os; os.kill(os.getpid(), {int(signal.SIGSEGV)})")
-    monkeypatch.setattr(export, "STILL", crash)
+    monkeypatch.setattr(export, "RENDER_PROCESS", crash)
     with pytest.raises(gs.GenesisException, match=r"able to draw.*status -11.*apt-get install libegl1"):
         ball.export(tmp_path / "a.png")
     crash.write_text("raise ValueError('no light')")
@@ -213,7 +213,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(request, ball, tmp_path, 
         line = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n    with open(picture"
         assert "    with open(picture" in text
         limited.write_text(text.replace("with open(picture", line))
-        monkeypatch.setattr(export, "STILL", limited)
+        monkeypatch.setattr(export, "RENDER_PROCESS", limited)
         target.write_bytes(b"old")
         before = {path: path.read_bytes() for path in tmp_path.iterdir()}
         with pytest.raises(gs.GenesisException, match=r"pose\.png must be writable.*disk"):

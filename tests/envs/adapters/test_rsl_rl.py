@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import genesis as gs
-from envs import ENV_IDS
 from tests.envs.adapters.learned import ENV_ID, TRAINED, UNTRAINED, mean_return
+from tests.envs.every_task import one_of_each_class
 
 pytestmark = pytest.mark.adapters
 
@@ -17,7 +17,7 @@ def adapted(env_id=ENV_ID, num_envs=3, **options):
     return RslRlVecEnv(gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="SameStep", output="torch", **options))
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
+@pytest.mark.parametrize("env_id", one_of_each_class())
 def test_contract(env_id):
     from rsl_rl.env import VecEnv
     from tensordict import TensorDict

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from envs import ENV_IDS
 from tests.envs.adapters.learned import ENV_ID, TRAINED, UNTRAINED, mean_return
+from tests.envs.every_task import one_of_each_class
 
 pytestmark = pytest.mark.adapters
 
@@ -18,7 +18,7 @@ def wrapped(env_id=ENV_ID, num_envs=3, **options):
     return wrap_env(env, wrapper="gymnasium", verbose=False)
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
+@pytest.mark.parametrize("env_id", one_of_each_class())
 def test_its_wrapper(env_id):
     env = wrapped(env_id, max_episode_steps=2)
     observation, _ = env.reset()

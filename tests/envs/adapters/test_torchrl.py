@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import genesis as gs
-from envs import ENV_IDS
 from tests.envs.adapters.learned import ENV_ID, TRAINED, UNTRAINED, mean_return
+from tests.envs.every_task import one_of_each_class
 
 pytestmark = pytest.mark.adapters
 
@@ -18,7 +18,7 @@ def adapted(env_id=ENV_ID, num_envs=3, **options):
     return TorchRLEnv(gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="Disabled", output="torch", **options))
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
+@pytest.mark.parametrize("env_id", one_of_each_class())
 def test_its_checker(env_id):
     from torchrl.envs.utils import check_env_specs
 
@@ -26,7 +26,7 @@ def test_its_checker(env_id):
     check_env_specs(adapted(env_id, differentiable=True), seed=0)
 
 
-@pytest.mark.parametrize("env_id", ENV_IDS)
+@pytest.mark.parametrize("env_id", one_of_each_class())
 def test_a_rollout_is_that_of_the_vector_environment(env_id):
     env = adapted(env_id, max_episode_steps=2)
     reference = gym.make_vec(env_id, num_envs=3, autoreset_mode="SameStep", output="torch", max_episode_steps=2)
