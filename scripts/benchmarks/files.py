@@ -22,7 +22,8 @@ from scripts.benchmarks import report
 SUFFIXES = (".xml", ".mjcf", ".urdf")
 PATIENCE = 300.0
 """s for one file."""
-MASS_BAR, STEPS_BAR = 1e-9, 1e-6
+BARS = {"mass": 1e-9, "weighed": 1e-9, "moved": 1e-6}
+"""Mass matrix beside MuJoCo's and pinocchio's, and the state after some steps; relative."""
 
 
 @dataclass
@@ -49,11 +50,12 @@ class Files:
         found = []
         for row in results(paths, ["--repair"] * self.repair + [f"--steps={self.steps}"] * (self.steps > 0)):
             found.append(row)
-            differs = ", ".join(f"{key} {row[key]:.1e}" for key in ("mass", "moved") if key in row)
+            differs = ", ".join(f"{key} {row[key]:.1e}" for key in BARS if key in row)
             told = row.get("skipped") or ", ".join(row["reasons"]) or f"loads {differs}"
             print(f"{len(found)}/{len(paths)} {Path(row['path']).relative_to(self.folder)}: {told}", file=sys.stderr)
         for kind in ("MJCF", "URDF"):
             self._tell(kind, [row for row in found if row["kind"] == kind])
+        self._tell_folders(found)
         result = {"benchmark": "files", "machine": about, "files": found}
         report.finish(result, self.json)
         return result
@@ -80,14 +82,34 @@ class Files:
             report.print_table("repaired", ["what", "files"], [list(pair) for pair in repairs.most_common()])
         self._tell_differences(loaded)
 
+    def _tell_folders(self, rows: list[dict[str, Any]]) -> None:
+        """How many of each kind load, by the first folder below."""
+        tried: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            if "skipped" not in row:
+                above = Path(row["path"]).relative_to(self.folder).parent.parts
+                tried.setdefault(above[0] if above else ".", []).append(row)
+        lines = []
+        for name, own in tried.items():
+            urdf = [row for row in own if row["kind"] == "URDF"]
+            kinds = [row for row in own if row["kind"] == "MJCF"], urdf, [row for row in urdf if row.get("pinocchio")]
+            counts = [f"{sum(not row['reasons'] for row in kind)} of {len(kind)}" if kind else "" for kind in kinds]
+            lines.append([name, *counts])
+        if len(lines) > 1:
+            report.print_table("load", ["folder", "MJCF", "URDF", "of those that pinocchio loads"], lines)
+
     def _tell_differences(self, loaded: list[dict[str, Any]]) -> None:
-        for key, bar in (("mass", MASS_BAR), ("moved", STEPS_BAR)):
+        names = {
+            "mass": "mass matrix",
+            "weighed": "mass matrix, beside pinocchio's",
+            "moved": f"state after {self.steps} steps",
+        }
+        for key, bar in BARS.items():
             compared = [row for row in loaded if key in row]
             if not compared:
                 continue
-            what = "mass matrix" if key == "mass" else f"state after {self.steps} steps"
             worse = sorted((row for row in compared if not row[key] <= bar), key=lambda row: -row[key])
-            print(f"{what}: {len(compared) - len(worse)} of {len(compared)} within {bar:g}")
+            print(f"{names[key]}: {len(compared) - len(worse)} of {len(compared)} within {bar:g}")
             for row in worse:
                 own = f", MuJoCo's own from speeds 1e-12 off {row['chaos']:.1e}" if key == "moved" else ""
                 print(f"  {row[key]:.1e}{own}  {Path(row['path']).relative_to(self.folder)}")

@@ -1,7 +1,6 @@
 """Loads the model files whose paths come on standard input, and writes a line of JSON for each. See `files.py`."""
 
 import argparse
-import importlib
 import json
 import re
 import sys
@@ -19,6 +18,7 @@ from genesis.loaders.lazy_import import mujoco
 from genesis.loaders.mass_matrix import mass_matrix
 from genesis.loaders.urdf import read_urdf
 from genesis.solvers.rigid.setups import setup
+from scripts.benchmarks import files_pinocchio
 
 FEATURES = re.compile(r"(?:supported elements only|what MuJoCo's contact model has here), got (.*?)\. Remove")
 LOOSE = 0.5
@@ -34,7 +34,7 @@ def told(path: Path, repair: bool, steps: int) -> dict[str, Any]:
     if root not in ("robot", "mujoco"):
         return row | {"skipped": "no model"}
     if root == "robot":
-        row |= known_to_pinocchio(path)
+        row |= files_pinocchio.known(path)
     model = None
     if root == "mujoco":
         try:
@@ -50,19 +50,6 @@ def told(path: Path, repair: bool, steps: int) -> dict[str, Any]:
     except Exception as error:  # a fault of the loader itself
         return row | {"reasons": [f"{type(error).__name__}: {error}"]}
     return row | {"reasons": []}
-
-
-def known_to_pinocchio(path: Path) -> dict[str, bool]:
-    """Whether pinocchio loads a URDF file; nothing where it is not installed."""
-    try:
-        pinocchio = importlib.import_module("pinocchio")
-    except ImportError:
-        return {}
-    try:
-        pinocchio.buildModelFromUrdf(str(path))
-    except (ValueError, RuntimeError):
-        return {"pinocchio": False}
-    return {"pinocchio": True}
 
 
 def root_of(path: Path) -> str | None:
@@ -97,6 +84,8 @@ def loaded(path: Path, root: str, repair: bool, model: Any, steps: int) -> dict[
     labels = [f"file/{link}" for link in body.model.link_names]
     setup(body.model, grounds, options, timestep, gravity, (), labels)
     row: dict[str, Any] = {"repairs": sorted({what.split(":")[0] for what in body.repairs})}
+    if root == "robot":
+        row |= files_pinocchio.weighed(path, body.model, row["repairs"])
     if root == "robot" and steps:
         spec = read_urdf(path.absolute(), False, repair).spec
         spec.compiler.fusestatic = False

@@ -1,15 +1,19 @@
 """MJCF files: what is translated, against MuJoCo's own forces; what is refused, by name."""
 
+import inspect
 import logging
+import re
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
 
 from genesis.errors import GenesisImportError, GenesisTypeError, GenesisValueError
-from genesis.loaders import link_jacobians, load_mjcf, rotations
+from genesis.loaders import link_jacobians, load_mjcf, mujoco_refusals, rotations
+from genesis.loaders.refusals import WHEN_ALLOWED
 
 CUBE = '"-1 -1 -1 1 -1 -1 -1 1 -1 1 1 -1 -1 -1 1 1 -1 1 -1 1 1 1 1 1 0 0 0 .5 .2 .1"'  # and two points inside
 
@@ -98,6 +102,18 @@ def test_all_refusals_are_listed_at_once(load):
 def test_allowing_one_thing_does_not_allow_another(load):
     with pytest.raises(GenesisValueError, match=r"got margin: bone\."):
         load(arm(geom='condim="1" margin="0.1"'), allow=["condim"])
+
+
+def test_docs_list_all_that_mujocos_contact_model_is_refused_for():
+    """By the names to allow, which the source yields with each refusal."""
+    page = Path(__file__).parents[2].joinpath("docs/rigid.md").read_text()
+    table = re.search(r"\n\| of \| what \| `allow` \|\n(.*?)\n\n", page, re.DOTALL)
+    assert table
+    listed = {name for line in table[1].splitlines() for name in re.findall(r"`(\w+)`", line.split("|")[3])}
+    source = inspect.getsource(mujoco_refusals)
+    refused = set(re.findall(r'(?:yield|return) "(\w+)"|\("(\w+)", model\.n(?:flex|plugin)', source))
+    names = {"".join(each) for each in refused}
+    assert len(names) > 15 and listed == names <= set(WHEN_ALLOWED)
 
 
 def test_names_to_allow_are_checked(load):

@@ -7,18 +7,19 @@ from scripts.benchmarks.files_child import reasons
 
 BODY = '<worldbody><body><freejoint/><geom size=".1"/></body></worldbody>'
 FILES = {
-    "good.xml": f"<mujoco>{BODY}</mujoco>",
-    "copy.xml": f"<mujoco>{BODY}</mujoco>",
-    "slip.xml": f'<mujoco><option noslip_iterations="3"/>{BODY}</mujoco>',
-    "still.xml": "<mujoco/>",
-    "part.xml": "<mujocoinclude/>",
-    "bad.xml": "<mujoco><gone/></mujoco>",
-    "massless.urdf": '<robot name="r"><link name="base"/></robot>',
+    "one/good.xml": f"<mujoco>{BODY}</mujoco>",
+    "one/copy.xml": f"<mujoco>{BODY}</mujoco>",
+    "one/slip.xml": f'<mujoco><option noslip_iterations="3"/>{BODY}</mujoco>',
+    "one/still.xml": "<mujoco/>",
+    "one/part.xml": "<mujocoinclude/>",
+    "one/bad.xml": "<mujoco><gone/></mujoco>",
+    "two/massless.urdf": '<robot name="r"><link name="base"/></robot>',
 }
 
 
 def test_files_are_counted_by_what_they_are_refused_for(tmp_path, capsys):
     for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert len(distinct(tmp_path)) == len(FILES) - 1
     found = Files(tmp_path, repair=True, json=tmp_path / "report.json").run()["files"]
@@ -29,6 +30,7 @@ def test_files_are_counted_by_what_they_are_refused_for(tmp_path, capsys):
     assert json.loads((tmp_path / "report.json").read_text())["files"] == found
     told = capsys.readouterr().out
     assert "MJCF: 1 of 2 load; left out: 3" in told and "URDF: 1 of 1 load; left out: 0" in told
+    assert "| one    | 1 of 2 |        |" in told and "| two    |        | 1 of 1 |" in told
 
 
 def test_reasons_without_what_is_a_files_own():

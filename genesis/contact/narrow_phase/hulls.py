@@ -48,15 +48,23 @@ class Hull:
 
 def hull_of(vertices: np.ndarray, polygons: Sequence[Sequence[int]]) -> Hull:
     """The hull with these corners (n, 3), m, and these faces, by the indices of their corners."""
-    around = [[face for face, corners in enumerate(polygons) if i in corners] for i in range(len(vertices))]
-    normals = np.array([normal(vertices[list(corners)]) for corners in polygons])
-    return Hull(np.asarray(vertices, float), polygons, normals, around)
+    around: list[list[int]] = [[] for _ in vertices]
+    for face, corners in enumerate(polygons):
+        for i in corners:
+            around[i].append(face)
+    return Hull(np.asarray(vertices, float), polygons, normals_of(vertices, polygons), around)
 
 
-def normal(corners: np.ndarray) -> np.ndarray:
-    """Unit normal of a flat polygon (n, 3), counter-clockwise seen from its tip."""
-    total = np.cross(corners, np.roll(corners, -1, 0)).sum(0)
-    return total / np.linalg.norm(total)
+def normals_of(vertices: np.ndarray, polygons: Sequence[Sequence[int]]) -> np.ndarray:
+    """(m, 3) unit normals of flat polygons of vertices (n, 3), counter-clockwise seen from their tips."""
+    lengths = np.array([len(corners) for corners in polygons], int)
+    ends = np.cumsum(lengths)
+    ring = np.array([i for corners in polygons for i in corners], int)
+    following = np.arange(1, len(ring) + 1)
+    following[ends - 1] = ends - lengths
+    across = np.cross(vertices[ring], vertices[ring[following]])
+    totals = [across[end - length : end].sum(0) for end, length in zip(ends, lengths, strict=True)]
+    return np.array([total / np.linalg.norm(total) for total in totals]).reshape(-1, 3)
 
 
 def forms() -> tuple[Hull, Hull, Hull, Hull]:

@@ -8,6 +8,7 @@ each corner its faces, two rows each: (normal, 1 if it is the last), (rows of up
 
 import numpy as np
 
+from genesis.contact.narrow_phase.hulls import normals_of
 from genesis.loaders.lazy_import import mujoco
 from genesis.solvers.rigid.mujoco.layout import CLUSTER, HULL_HEAD
 
@@ -26,7 +27,7 @@ def hull_rows(corners: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, int]:
     for face, polygon in enumerate(polygons):
         for i in polygon:
             around[i].append(face)
-    normals = [_normal(corners[list(polygon)]) for polygon in polygons]
+    normals = normals_of(corners, polygons)
     flat = [_flattened(corners[list(p)], n) if len(p) > 4 else p for p, n in zip(polygons, normals, strict=True)]
     vertices, rows = np.zeros((len(corners), 4)), []
     clusters = clusters_of(corners)
@@ -111,8 +112,3 @@ def _flattened(ring: np.ndarray, normal: np.ndarray) -> list[tuple[float, float]
     side = np.cross(normal, np.eye(3)[np.abs(normal).argmin()])
     side /= np.linalg.norm(side)
     return [(x, y) for x, y in np.stack([ring @ side, ring @ np.cross(normal, side)], 1).tolist()]
-
-
-def _normal(ring: np.ndarray) -> np.ndarray:
-    total = np.cross(ring, np.roll(ring, -1, 0)).sum(0)
-    return total / np.linalg.norm(total)

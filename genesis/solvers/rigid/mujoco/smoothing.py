@@ -1,5 +1,6 @@
 """Impedances that begin at zero, and the margin that keeps the height at which bodies rest."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,15 @@ def extra_margin(solref: np.ndarray, solimp: np.ndarray, width: float, timestep:
         width: `MujocoContact.smoothing`, m.
         timestep: s, or 0 where time constants have no lower bound.
     """
-    soft = smoothed(solimp, width)[0]
-    return resting_depth(solref, soft, timestep) - resting_depth(solref, solimp, timestep)
+    own = tuple(np.asarray(solref, float).tolist())
+    soft, hard = (tuple(each.tolist()) for each in (smoothed(solimp, width)[0], np.asarray(solimp, float)))
+    return resting_depth(own, soft, timestep) - resting_depth(own, hard, timestep)
 
 
-def resting_depth(solref: np.ndarray, solimp: np.ndarray, timestep: float) -> float:
-    """Depth y, m, at which k d(y)^2 / (1 - d(y)) y holds `GRAVITY`: no acceleration, and no motion."""
+@lru_cache(maxsize=1024)
+def resting_depth(solref: tuple[float, ...], solimp: tuple[float, ...], timestep: float) -> float:
+    """Depth y, m, at which k d(y)^2 / (1 - d(y)) y holds `GRAVITY`: no acceleration, and no motion. Kept, for most
+    contacts of a scene have the same numbers."""
     most = np.clip(solimp[1], LEAST, MOST)
     if solref[0] > 0.0:
         stiffness = 1.0 / (most * max(solref[0], 2.0 * timestep) * solref[1]) ** 2
@@ -50,7 +54,7 @@ def resting_depth(solref: np.ndarray, solimp: np.ndarray, timestep: float) -> fl
     return depth
 
 
-def impedance_at(depth: float, solimp: np.ndarray) -> float:
+def impedance_at(depth: float, solimp: tuple[float, ...]) -> float:
     """d(y): see `impedance`."""
     first, last, width, middle, power = solimp
     first, last, middle = np.clip([first, last, middle], LEAST, MOST)
