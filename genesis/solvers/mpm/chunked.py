@@ -135,8 +135,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
-                            put4(a.moved, to + c, ph.node(get4(a.grid, at + c), ph.clamped(at + c, a),
-                                                          ti.Vector([i, j, k]), light, s, b, slab, a))  # fmt: skip
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            put4(a.moved, to + c, ph.node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a))
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -178,8 +178,9 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
-                            put4(a.moved, to + c, ph.trace_node(get4(a.grid, at + c), ph.clamped(at + c, a),
-                                                                ti.Vector([i, j, k]), light, s, b, to + c, a))  # fmt: skip
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            put4(a.moved, to + c, ph.trace_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, to + c,
+                                                                a))  # fmt: skip
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -210,8 +211,9 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
-                            ggravity_sum += ph.release_node(get4(a.grid, at + c), ph.clamped(at + c, a),
-                                                            ti.Vector([i, j, k]), light, s, b, slab, to + c, a)  # fmt: skip
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            ggravity_sum += ph.release_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                                            to + c, a)  # fmt: skip
                 put4(a.ggravity, sums, ggravity_sum)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):

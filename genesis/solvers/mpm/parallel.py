@@ -71,9 +71,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 ph.p2g_particle(a.grid, a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
-            put4(a.moved, c, ph.node(get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a),
-                                     coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
-                                     a))  # fmt: skip
+            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+            put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
+                                     a.size[BEGIN], b, 0, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
@@ -91,9 +91,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             put4(a.gmoved, c, vec4(0.0))
             if a.size[CLAMPED] != 0:
                 put4(a.gclamp, c, vec4(0.0))
-            put4(a.moved, c, ph.trace_node(get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a),
-                                           coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, c,
-                                           a))  # fmt: skip
+            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+            put4(a.moved, c, ph.trace_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
+                                           a.size[BEGIN], b, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.live[b] != 0:
@@ -103,9 +103,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c
             if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
-                add4(a.ggravity, b, ph.release_node(get4(a.grid, at), ph.clamped(at, a),
-                                                    coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                                    a.size[BEGIN], b, 0, c, a))  # fmt: skip
+                grid, clamp = get4(a.grid, at), ph.clamped(at, a)
+                add4(a.ggravity, b, ph.release_node(grid, clamp, coordinates(c % a.size[CAPACITY], a),
+                                                    ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.live[b] != 0:

@@ -14,7 +14,7 @@ A `box` of nodes says where a grid lies in its array: (index of its first node, 
 `a` has the arrays of `genesis.solvers.mpm.arrays` and of `genesis.contact.colliders`, and `num` in registers.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti, traced
+from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.matrices import plus
 from genesis.solvers.mpm.added import added_stress
 from genesis.solvers.mpm.arrays import (
@@ -48,11 +48,9 @@ LIGHTEST = {ti.f32: 1e-8, ti.f64: 1e-16}
 def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions) -> Functions:
     """Of a scene of these models, whose bodies have these numbers beside (`genesis.solvers.mpm.added.ADDED`)."""
     lay, t, row, material, more = layout(), transfer(), rows(), constitutive(models), added_stress(added)
-    held = holding()
+    held, get_columns, put_columns = holding(), t.get_columns, t.put_columns
     real, vec3, vec4, W = lay.real, lay.vec3, lay.vec4, lay.width
-    get3, get4, put3, put4, add4, entry, put_entry = (
-        lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry, lay.put_entry
-    )  # fmt: skip
+    get3, get4, put3, put4, add4, entry = lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry
 
     @ti.func
     def numbers(a: ti.template()):
@@ -276,23 +274,6 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def largest(v):
         """Largest absolute entry of a vector of three."""
         return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
-
-    @ti.func
-    def put_columns(array: ti.template(), i, c0, c1, c2):
-        """Write a matrix whose columns are vec4."""
-        for r in ti.static(range(3)):
-            put_entry(array, i, 3 * r, 9, c0[r])
-            put_entry(array, i, 3 * r + 1, 9, c1[r])
-            put_entry(array, i, 3 * r + 2, 9, c2[r])
-
-    @traced
-    def column(array, i, c, k, zero):
-        return vec4(*(entry(array, i, 3 * r + c, 9) * k for r in range(3)), zero)
-
-    @ti.func
-    def get_columns(array: ti.template(), i, k, zero):
-        """Columns of k times a matrix as vec4. `zero` is a run-time 0: a literal would keep LLVM from vectorising."""
-        return column(array, i, 0, k, zero), column(array, i, 1, k, zero), column(array, i, 2, k, zero)
 
     @ti.func
     def advance_particle(q, q1, i, a: ti.template()):

@@ -200,10 +200,12 @@ class MPMSolver(Solver):
         }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        """Grid frames are counted by the nodes around the particles' first positions: other pages are never touched."""
+        """Grid frames are counted by the nodes around the particles' first positions: other pages are never touched.
+        Those of what is attached count once something is."""
         span = np.ptp(np.concatenate([b.positions for b in self.bodies]), axis=0) / self.dx + 6
         nodes = min(self.capacity, int(np.prod(span)))
-        return count_bytes(TABLE, {**self._sizes(n_envs, n_frames), "nodes": nodes}, "frames")
+        clamped = nodes if self._clamped else 0
+        return count_bytes(TABLE, {**self._sizes(n_envs, n_frames), "nodes": nodes, "clamped": clamped}, "frames")
 
     def _scratch(self, n_envs: int, *lives: str) -> dict[str, torch.Tensor]:
         """Arrays which all sets of frames of this size share."""
@@ -212,9 +214,10 @@ class MPMSolver(Solver):
             shared.update(allocate(TABLE, self._sizes(n_envs, 2), "scratch"))
         if "adjoint" in lives and "gx" not in shared:
             shared.update(allocate(TABLE, self._sizes(n_envs, 2), "adjoint"))
+        sizes = self._sizes(n_envs, 2)
         for array in CLAMPS:
-            if array.name in shared and shared[array.name].nelement() < math.prod(extent(array, self._sizes(n_envs, 2))):
-                shared.update(allocate((array,), self._sizes(n_envs, 2), array.life))
+            if array.name in shared and shared[array.name].nelement() < math.prod(extent(array, sizes)):
+                shared.update(allocate((array,), sizes, array.life))
         return shared
 
     def allocate(self, frames: Frames) -> None:
