@@ -18,7 +18,7 @@ FREE, ATTACHED = 0.0, 1.0
 INACTIVE = 2.0
 """Modes: subtracted from that of an inactive particle, which so remembers whether it is attached."""
 
-CLAMPING = 1e-3
+CLAMPING = 0.01
 """Share of a node's mass from which on attached particles alone say how it moves."""
 
 
