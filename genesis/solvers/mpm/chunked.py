@@ -114,7 +114,10 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     clear_box(at, start, a)
                     ph.stage_all(share(chunk, a), share(chunk + 1, a), q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(share(chunk, a), share(chunk + 1, a)):
-                        ph.p2g_particle(a.parts, a.clamp_parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
+                        ph.p2g_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
+                    if a.size[CLAMPED] != 0:
+                        for p in range(share(chunk, a), share(chunk + 1, a)):
+                            ph.p2g_clamp(a.clamp_parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
                 else:
                     a.status[b] = ti.max(s, 1)  # the substep before made it
         ti.loop_config(block_dim=1)

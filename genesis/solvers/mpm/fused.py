@@ -66,7 +66,10 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                             put4(a.clamp, at + c, vec4(0.0))
                     ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(n):
-                        ph.p2g_particle(a.grid, a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                        ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                    if a.size[CLAMPED] != 0:
+                        for p in range(n):
+                            ph.p2g_clamp(a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):

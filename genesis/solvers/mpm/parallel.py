@@ -68,7 +68,8 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
                 at = grid_at(a) + b * a.size[CAPACITY]
-                ph.p2g_particle(a.grid, a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
+                ph.p2g_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
+                ph.p2g_clamp(a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)

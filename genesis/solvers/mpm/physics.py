@@ -176,17 +176,20 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 stage(q0 + p, q1 + p, i0 + p, ti.min(last - p, W), c0 + e, e, s, a)
 
     @ti.func
-    def p2g_particle(grid: ti.template(), clamp: ti.template(), q, i, box, a: ti.template()):
-        """An attached particle's momentum, without its stress, goes to `clamp` as well."""
-        mode = held.mode(i, a)
-        if mode >= 0.0:
+    def p2g_particle(grid: ti.template(), q, i, box, a: ti.template()):
+        if held.mode(i, a) >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
+                  get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
+
+    @ti.func
+    def p2g_clamp(clamp: ti.template(), q, i, box, a: ti.template()):
+        """Of an attached particle: its momentum without its stress, and its mass."""
+        if held.mode(i, a) > 0.0:
             first, fx = first_node(get3(a.x, q), box, a)
             q4 = get4(a.stage, 4 * i)
-            t.p2g(grid, first, box[4], box[5], fx, q4, get4(a.stage, 4 * i + 1),
-                  get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
-            if mode > 0.0:
-                a0, a1, a2 = get_columns(a.C, q, q4[3] * a.num[DX], a.num[ZERO])
-                t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
+            a0, a1, a2 = get_columns(a.C, q, q4[3] * a.num[DX], a.num[ZERO])
+            t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
 
     @ti.func
     def blocked(v, at, d, a: ti.template()):
@@ -397,8 +400,8 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     return Functions(
         numbers=numbers, mode=held.mode, clamped=held.clamped, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
-        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
-        g2p_particle=g2p_particle,
+        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp,
+        node=node, trace_node=trace_node, g2p_particle=g2p_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
         release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip
