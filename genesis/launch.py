@@ -50,15 +50,19 @@ class Launch:
     """By name of the argument; kept so that the memory outlives the binding."""
     process: int
     places: dict[str, int]
+    elements: dict[str, tuple[int, int]]
+    """Of each argument the axes that count elements, and those within one; (1, 0) of an array of plain numbers."""
     changed: list[tuple[Any, ...]] = field(default_factory=list)
 
     def point(self, name: str, array: torch.Tensor) -> None:
-        """Bind an argument, a contiguous array of plain numbers, to another memory."""
+        """Bind an argument to another memory: a contiguous array of its own shape or, for plain numbers, of any."""
         place = (self.places[name],)
         self.arrays[name] = array = array.resolve_neg()  # torch may put off a change of sign (imag of a conjugate)
         count = array.nelement()
         if count:
-            self.changed.append((place, array.data_ptr(), array.element_size() * count, (count,), 0))
+            outer, inner = self.elements[name]
+            shape = array.shape[:outer] if (outer, inner) != (1, 0) else (count,)
+            self.changed.append((place, array.data_ptr(), array.element_size() * count, shape, 0))
 
     def __call__(self) -> None:
         if os.getpid() != self.process:
@@ -113,9 +117,10 @@ def bind(kernel: Callable[..., None], arrays: Mapping[str, torch.Tensor], lanes:
         if collecting:
             gc.enable()
     program: Any = impl.get_runtime().prog
-    arguments = []
+    arguments, elements = [], {}
     for index, (array, argument) in enumerate(zip(ordered, primal.arguments, strict=True)):
         inner = getattr(argument.annotation.dtype, "ndim", 0)
+        elements[argument.name] = (array.dim() - inner, inner)
         shape = array.shape[: array.dim() - inner]
         arguments.append(((index,), array.data_ptr(), array.element_size() * array.nelement(), shape, 0))
 
@@ -142,7 +147,7 @@ def bind(kernel: Callable[..., None], arrays: Mapping[str, torch.Tensor], lanes:
         program.launch_kernel(binary, context())
 
     # On a GPU a launch leaves its context pointing to memory that is already freed.
-    launch = Launch(run_afresh if config.arch == ti.cuda else run, dict(arrays), os.getpid(), places)
+    launch = Launch(run_afresh if config.arch == ti.cuda else run, dict(arrays), os.getpid(), places, elements)
     _launches.add(launch)
     return launch
 

@@ -58,8 +58,9 @@ class ParticleLife(Entity):
         """Attach particles to places: at the end of every step they are there, whatever pulls at them.
 
         Within a step they move at a constant velocity, and they give the rest of the body what it takes: the hold is
-        exact, without a stiffness. Call it before every step with the places of a gripper, say `link.get_pos()`, to
-        move them. `set_position` takes them along; free again (`set_free`) they fly on as they moved last.
+        exact, without a stiffness. Free particles up to a cell away go with them. Call it before every step with the
+        places of a gripper, say `link.get_pos()`, to move them. `set_position` takes them along; free again
+        (`set_free`) they fly on as they moved last.
 
         Args:
             particles: Indices (k,), 0 … n - 1, or a mask (n,), the same in all environments; None for all.

@@ -5,10 +5,11 @@ from genesis.arrays import Array
 # Slots of the arrays `size` and `num`.
 # N_ENVS is what the arrays hold, ACTIVE how many of them are in use; N_NUMBERS counts the numbers of all bodies'
 # materials, N_MEMORY what a particle keeps,
-# HELD is 0 where every particle is active and free; CELLS and its two successors count cells per axis.
+# HELD is 0 where every particle is active and free, CLAMPED where none is attached; CELLS and its two successors count
+# cells per axis.
 N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
-SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY, HELD = range(9, 14)
-CELLS = 14
+SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY, HELD, CLAMPED = range(9, 15)
+CELLS = 15
 N_SIZES = CELLS + 3
 DT, DX, INV_DX, ZERO, ORIGIN = range(5)
 NUM_LENGTH = ORIGIN + 3
@@ -30,6 +31,7 @@ TABLE = (
     Array("C", "A33", ("frames", "envs", "particles"), "frames"),
     Array("F", "A33", ("frames", "envs", "particles"), "frames"),
     Array("grid", "A4", ("grids", "envs", "nodes"), "frames"),
+    Array("clamp", "A4", ("grids", "envs", "clamped"), "frames"),  # momentum and mass of what is attached, of `grid`
     Array("box", "I1", ("grids", "envs", "chunks", 6), "frames"),
     Array("memory", "A1", ("frames", "envs", "particles", "memory"), "frames"),
     Array("material", "A1", ("envs", "numbers"), "frames"),  # of each body E, nu, rho, its model's own and added ones
@@ -42,8 +44,10 @@ TABLE = (
     Array("stage", "A4", ("envs", "particles", 4), "scratch"),
     Array("moved", "A4", ("envs", "nodes"), "scratch"),  # the grid after its operation
     Array("parts", "A4", ("parts", "envs", "nodes"), "scratch"),  # a grid of each chunk, where there are several
+    Array("clamp_parts", "A4", ("parts", "envs", "clamped"), "scratch"),
     Array("live", "I1", ("envs",), "adjoint"),  # 1 where an environment is healthy and has a cotangent
     Array("gmoved", "A4", ("envs", "nodes"), "adjoint"),
+    Array("gclamp", "A4", ("envs", "clamped"), "adjoint"),
     Array("contact_cache", "A4", ("envs", "nodes", "colliders", 2), "adjoint"),  # what contact notes
     Array("gx", "A3", ("envs", "particles"), "adjoint"),
     Array("gv", "A3", ("envs", "particles"), "adjoint"),

@@ -14,6 +14,7 @@ from genesis.solvers.mpm.arrays import (
     BEGIN,
     CAPACITY,
     CELLS,
+    CLAMPED,
     FORWARD,
     N_BODIES,
     N_CHUNKS,
@@ -64,8 +65,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return low, high
 
     @ti.func
-    def reduce_plane(whole: ti.template(), slot, b, i, to, low, high, a: ti.template()):
-        """whole[plane i] = sum over chunks, in their order."""
+    def reduce_plane(whole: ti.template(), parts: ti.template(), slot, b, i, to, low, high, a: ti.template()):
+        """whole[plane i] = sum of the chunks' parts, in their order."""
         for j in range(low[0], high[0]):
             for k in range(low[1], high[1]):
                 put4(whole, to + node_at(i, j, k, a), vec4(0.0))
@@ -76,7 +77,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for j in range(a.box[at + 1], a.box[at + 4]):
                     for k in range(a.box[at + 2], a.box[at + 5]):
                         c = node_at(i, j, k, a)
-                        put4(whole, to + c, get4(whole, to + c) + get4(a.parts, start + c))
+                        put4(whole, to + c, get4(whole, to + c) + get4(parts, start + c))
 
     @ti.func
     def clear_box(at, start, a: ti.template()):
@@ -84,6 +85,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             for j in range(a.box[at + 1], a.box[at + 4]):
                 for k in range(a.box[at + 2], a.box[at + 5]):
                     put4(a.parts, start + node_at(i, j, k, a), vec4(0.0))
+                    if a.size[CLAMPED] != 0:
+                        put4(a.clamp_parts, start + node_at(i, j, k, a), vec4(0.0))
 
     @kernel(table, *FORWARD)
     def advance(arrays: ti.template()):
@@ -112,6 +115,9 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     ph.stage_all(share(chunk, a), share(chunk + 1, a), q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(share(chunk, a), share(chunk + 1, a)):
                         ph.p2g_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
+                    if a.size[CLAMPED] != 0:
+                        for p in range(share(chunk, a), share(chunk + 1, a)):
+                            ph.p2g_clamp(a.clamp_parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
                 else:
                     a.status[b] = ti.max(s, 1)  # the substep before made it
         ti.loop_config(block_dim=1)
@@ -126,12 +132,14 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_plane(a.grid, slot, b, i, at, low, high, a)
+                    reduce_plane(a.grid, a.parts, slot, b, i, at, low, high, a)
+                    if a.size[CLAMPED] != 0:
+                        reduce_plane(a.clamp, a.clamp_parts, slot, b, i, at, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
-                            put4(a.moved, to + c, ph.node(get4(a.grid, at + c), ti.Vector([i, j, k]), light, s, b,
-                                                          slab, a))  # fmt: skip
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            put4(a.moved, to + c, ph.node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a))
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -173,8 +181,9 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
-                            put4(a.moved, to + c, ph.trace_node(get4(a.grid, at + c), ti.Vector([i, j, k]), light, s, b,
-                                                                to + c, a))  # fmt: skip
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            put4(a.moved, to + c, ph.trace_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, to + c,
+                                                                a))  # fmt: skip
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -201,12 +210,13 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_plane(a.gmoved, slot, b, i, to, low, high, a)
+                    reduce_plane(a.gmoved, a.parts, slot, b, i, to, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
-                            ggravity_sum += ph.release_node(get4(a.grid, at + c), ti.Vector([i, j, k]), light, s, b,
-                                                            slab, to + c, a)  # fmt: skip
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            ggravity_sum += ph.release_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                                            to + c, a)  # fmt: skip
                 put4(a.ggravity, sums, ggravity_sum)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):

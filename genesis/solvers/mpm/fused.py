@@ -8,6 +8,7 @@ from genesis.solvers.mpm.arrays import (
     BACKWARD,
     BEGIN,
     CAPACITY,
+    CLAMPED,
     END,
     FORWARD,
     N_BODIES,
@@ -61,15 +62,21 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         a.box[slot * 6 + 3 + d] = high[d]
                     for c in range(shape[0] * shape[1] * shape[2]):
                         put4(a.grid, at + c, vec4(0.0))
+                        if a.size[CLAMPED] != 0:
+                            put4(a.clamp, at + c, vec4(0.0))
                     ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(n):
                         ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                    if a.size[CLAMPED] != 0:
+                        for p in range(n):
+                            ph.p2g_clamp(a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
                     for i in range(shape[0]):
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                put4(a.moved, to + c, ph.node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
-                                                              light, s, b, 0, a))  # fmt: skip
+                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0,
+                                                              a))  # fmt: skip
                     for p in range(n):
                         ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
                     for p in range(n):
@@ -100,8 +107,9 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                put4(a.moved, to + c, ph.trace_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
-                                                                    light, s, b, to + c, a))  # fmt: skip
+                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                put4(a.moved, to + c, ph.trace_node(grid, clamp, low + ti.Vector([i, j, k]), light, s,
+                                                                    b, to + c, a))  # fmt: skip
                                 put4(a.gmoved, to + c, vec4(0.0))
                     for p in range(n):
                         ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
@@ -110,8 +118,9 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         for j in range(shape[1]):
                             for k in range(shape[2]):
                                 c = (i * shape[1] + j) * shape[2] + k
-                                ggravity_sum += ph.release_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]), light,
-                                                                s, b, 0, to + c, a)  # fmt: skip
+                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                ggravity_sum += ph.release_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0,
+                                                                to + c, a)  # fmt: skip
                     put4(a.ggravity, b, ggravity_sum)
                     c = b * a.size[N_BODIES]
                     ph.release_all(0, n, q0, b * n, c, c, s, ph.grid_box(to, low, shape), a)

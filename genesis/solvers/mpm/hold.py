@@ -6,15 +6,20 @@ there at a constant velocity; in terms of the position x at the beginning of sub
 
     u = (target - x) / ((S - s) dt),      v = u before the substep,      v' = u,      x' = x + dt u
 
-in place of what the grid gives. C and F go on as of every particle. docs/mpm.md, "Particles that are held".
+in place of what the grid gives. C and F go on as of every particle. So that free particles do not slip away from them,
+nodes move as the attached particles near them say: beside the grid, `clamp` has momentum and mass of these alone, the
+velocity of which a node takes on, the more the larger their share of its mass. docs/mpm.md, "Particles that are held".
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.solvers.mpm.arrays import DT, HELD, N_MEMORY, SUBSTEPS
+from genesis.solvers.mpm.arrays import CLAMPED, DT, HELD, N_MEMORY, SUBSTEPS
 
 FREE, ATTACHED = 0.0, 1.0
 INACTIVE = 2.0
 """Modes: subtracted from that of an inactive particle, which so remembers whether it is attached."""
+
+CLAMPING = 0.01
+"""Share of a node's mass from which on attached particles alone say how it moves."""
 
 
 @per_runtime
@@ -51,6 +56,43 @@ def holding() -> Functions:
         put3(a.gv, i, 0.0 * gu)
 
     @ti.func
+    def clamped(c, a: ti.template()):
+        """(momentum, mass) of the attached particles at node c of `clamp`; zero where there are none."""
+        out = vec4(0.0)
+        if a.size[CLAMPED] != 0:
+            out = get4(a.clamp, c)
+        return out
+
+    @ti.func
+    def hardness(clamp, m):
+        """How far a node of mass m takes on the velocity of what is attached, and the slope by the share of mass."""
+        t = ti.min(clamp[3] / (CLAMPING * m), ti.cast(1.0, real))
+        return t * t * (3.0 - 2.0 * t), 6.0 * t * (1.0 - t) / CLAMPING
+
+    @ti.func
+    def follow(v, clamp, m):
+        """Velocity of a node of mass m that would be v without what is attached."""
+        out = v
+        if clamp[3] > 0.0:
+            hard, _slope = hardness(clamp, m)
+            out = v + hard * (clamp[:3] / clamp[3] - v)
+        return out
+
+    @ti.func
+    def follow_adjoint(v, clamp, m, g):
+        """Cotangents of v, of `clamp` and of m."""
+        gv, gclamp, gm = g, vec4(0.0), ti.cast(0.0, real)
+        if clamp[3] > 0.0:
+            hard, slope = hardness(clamp, m)
+            u = clamp[:3] / clamp[3]
+            gshare = slope * g.dot(u - v) / m
+            gu = g * (hard / clamp[3])
+            gv = g - hard * g
+            gclamp = vec4(gu[0], gu[1], gu[2], gshare - gu.dot(u))
+            gm -= gshare * clamp[3] / m
+        return gv, gclamp, gm
+
+    @ti.func
     def keep(q, q1, a: ti.template()):
         """State of an inactive particle after a substep. Its adjoint is the identity (`MPMSolver.store_adjoint`)."""
         put3(a.x, q1, get3(a.x, q))
@@ -61,4 +103,7 @@ def holding() -> Functions:
         for j in range(a.size[N_MEMORY]):
             a.memory[q1 * a.size[N_MEMORY] + j] = a.memory[q * a.size[N_MEMORY] + j]
 
-    return Functions(mode=mode, steer=steer, steer_adjoint=steer_adjoint, keep=keep)
+    return Functions(
+        mode=mode, steer=steer, steer_adjoint=steer_adjoint, clamped=clamped, follow=follow,
+        follow_adjoint=follow_adjoint, keep=keep,
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from genesis.solvers.mpm.arrays import (
     BEGIN,
     CAPACITY,
     CELLS,
+    CLAMPED,
     FORWARD,
     N_BODIES,
     N_ENVS,
@@ -54,6 +55,8 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 ph.derive(b, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             put4(a.grid, grid_at(a) + c, vec4(0.0))
+            if a.size[CLAMPED] != 0:
+                put4(a.clamp, grid_at(a) + c, vec4(0.0))
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             q = frame(a.size[BEGIN], b, a) + p
@@ -66,10 +69,12 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             if a.status[b] == 0:
                 at = grid_at(a) + b * a.size[CAPACITY]
                 ph.p2g_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
+                ph.p2g_clamp(a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
-            put4(a.moved, c, ph.node(get4(a.grid, grid_at(a) + c), coordinates(c % a.size[CAPACITY], a),
-                                     ph.lightest(b, a), a.size[BEGIN], b, 0, a))  # fmt: skip
+            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+            put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
+                                     a.size[BEGIN], b, 0, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0:
@@ -85,8 +90,11 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             put4(a.gmoved, c, vec4(0.0))
-            put4(a.moved, c, ph.trace_node(get4(a.grid, grid_at(a) + c), coordinates(c % a.size[CAPACITY], a),
-                                           ph.lightest(b, a), a.size[BEGIN], b, c, a))  # fmt: skip
+            if a.size[CLAMPED] != 0:
+                put4(a.gclamp, c, vec4(0.0))
+            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+            put4(a.moved, c, ph.trace_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
+                                           a.size[BEGIN], b, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.live[b] != 0:
@@ -96,7 +104,8 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c
             if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
-                add4(a.ggravity, b, ph.release_node(get4(a.grid, at), coordinates(c % a.size[CAPACITY], a),
+                grid, clamp = get4(a.grid, at), ph.clamped(at, a)
+                add4(a.ggravity, b, ph.release_node(grid, clamp, coordinates(c % a.size[CAPACITY], a),
                                                     ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]

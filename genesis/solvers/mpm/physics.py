@@ -14,11 +14,12 @@ A `box` of nodes says where a grid lies in its array: (index of its first node, 
 `a` has the arrays of `genesis.solvers.mpm.arrays` and of `genesis.contact.colliders`, and `num` in registers.
 """
 
-from genesis.compiler import Functions, layout, per_runtime, ti, traced
+from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.matrices import plus
 from genesis.solvers.mpm.added import added_stress
 from genesis.solvers.mpm.arrays import (
     CELLS,
+    CLAMPED,
     DT,
     DX,
     INV_DX,
@@ -47,11 +48,9 @@ LIGHTEST = {ti.f32: 1e-8, ti.f64: 1e-16}
 def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions) -> Functions:
     """Of a scene of these models, whose bodies have these numbers beside (`genesis.solvers.mpm.added.ADDED`)."""
     lay, t, row, material, more = layout(), transfer(), rows(), constitutive(models), added_stress(added)
-    held = holding()
+    held, get_columns, put_columns = holding(), t.get_columns, t.put_columns
     real, vec3, vec4, W = lay.real, lay.vec3, lay.vec4, lay.width
-    get3, get4, put3, put4, add4, entry, put_entry = (
-        lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry, lay.put_entry
-    )  # fmt: skip
+    get3, get4, put3, put4, add4, entry = lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry
 
     @ti.func
     def numbers(a: ti.template()):
@@ -184,6 +183,15 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                   get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
 
     @ti.func
+    def p2g_clamp(clamp: ti.template(), q, i, box, a: ti.template()):
+        """Of an attached particle: its momentum without its stress, and its mass."""
+        if held.mode(i, a) > 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            q4 = get4(a.stage, 4 * i)
+            a0, a1, a2 = get_columns(a.C, q, q4[3] * a.num[DX], a.num[ZERO])
+            t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
+
+    @ti.func
     def blocked(v, at, d, a: ti.template()):
         return (at[d] < WALL and v[d] < 0.0) or (at[d] > a.size[CELLS + d] - WALL and v[d] > 0.0)
 
@@ -205,29 +213,31 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return origin(a) + vec3(ti.cast(at[0], real), ti.cast(at[1], real), ti.cast(at[2], real)) * a.num[DX]
 
     @ti.func
-    def node(grid_node, at, light, s, b, chunk, a: ti.template()):
-        """(momentum, mass) -> (velocity, mass): gravity, colliders, walls. `at` is the node's cell index."""
+    def node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
+        """(momentum, mass), that of all and of what is attached -> (velocity, mass): gravity, what is attached,
+        colliders, walls. `at` is the node's cell index."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
-            v = contact.resolve(falling(grid_node, b, a), place(at, a), m, s, b, chunk, a)
+            v = contact.resolve(held.follow(falling(grid_node, b, a), clamp, m), place(at, a), m, s, b, chunk, a)
             out = wall(v, at, m, a)
         return out
 
     @ti.func
-    def trace_node(grid_node, at, light, s, b, c, a: ti.template()):
+    def trace_node(grid_node, clamp, at, light, s, b, c, a: ti.template()):
         """As `node`, for the adjoint: notes in row c of `contact_cache` what `release_node` needs of the colliders."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
-            out = wall(contact.trace(falling(grid_node, b, a), place(at, a), s, b, c, a), at, m, a)
+            v = held.follow(falling(grid_node, b, a), clamp, m)
+            out = wall(contact.trace(v, place(at, a), s, b, c, a), at, m, a)
         return out
 
     @ti.func
-    def release_node(grid_node, at, light, s, b, chunk, c, a: ti.template()):
-        """Cotangent of (velocity, mass) -> of (momentum, mass) in gmoved[c], and gravity's."""
+    def release_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
+        """Cotangent of (velocity, mass) -> of (momentum, mass), in gmoved[c] and gclamp[c], and gravity's."""
         moved_node, gnode = get4(a.moved, c), get4(a.gmoved, c)
-        out, ggravity = vec4(0.0), vec3(0.0)
+        out, gclamp, ggravity = vec4(0.0), vec4(0.0), vec3(0.0)
         m = grid_node[3]
         if m > light:
             mv = vec3(grid_node[0], grid_node[1], grid_node[2])
@@ -236,11 +246,16 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             for d in ti.static(range(3)):
                 if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > a.size[CELLS + d] - WALL):
                     gv[d] = 0.0
-            gv, gm = contact.resolve_adjoint(v, place(at, a), m, gv, s, b, chunk, c, a)
+            followed = held.follow(v, clamp, m)
+            gfollowed, gm = contact.resolve_adjoint(followed, place(at, a), m, gv, s, b, chunk, c, a)
+            gv, gclamp, gshare = held.follow_adjoint(v, clamp, m, gfollowed)
+            gm += gshare
             ggravity = a.num[DT] * gv
             gmv = gv / m
             out = vec4(gmv[0], gmv[1], gmv[2], gm - gmv.dot(mv) / m)
         put4(a.gmoved, c, out)
+        if a.size[CLAMPED] != 0:
+            put4(a.gclamp, c, gclamp)
         return vec4(ggravity[0], ggravity[1], ggravity[2], 0.0)
 
     @ti.func
@@ -262,23 +277,6 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def largest(v):
         """Largest absolute entry of a vector of three."""
         return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
-
-    @ti.func
-    def put_columns(array: ti.template(), i, c0, c1, c2):
-        """Write a matrix whose columns are vec4."""
-        for r in ti.static(range(3)):
-            put_entry(array, i, 3 * r, 9, c0[r])
-            put_entry(array, i, 3 * r + 1, 9, c1[r])
-            put_entry(array, i, 3 * r + 2, 9, c2[r])
-
-    @traced
-    def column(array, i, c, k, zero):
-        return vec4(*(entry(array, i, 3 * r + c, 9) * k for r in range(3)), zero)
-
-    @ti.func
-    def get_columns(array: ti.template(), i, k, zero):
-        """Columns of k times a matrix as vec4. `zero` is a run-time 0: a literal would keep LLVM from vectorising."""
-        return column(array, i, 0, k, zero), column(array, i, 1, k, zero), column(array, i, 2, k, zero)
 
     @ti.func
     def advance_particle(q, q1, i, a: ti.template()):
@@ -313,6 +311,21 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             at = ti.Vector([first, gfirst - box[0] + first, box[4], box[5]])
             slope = t.g2p_adjoint(a.moved, grid, at, fx, a.num[INV_DX], w4, g0, g1, g2)
             put3(a.gx, i, g + slope)
+
+    @ti.func
+    def release_clamp(q, i, m, s, box, a: ti.template()):
+        """Adjoint of what an attached particle of mass m gives to `clamp`; returns the mass's cotangent."""
+        first, fx = first_node(get3(a.x, q), box, a)
+        v, k = get3(a.v, q), m * a.num[DX]
+        a0, a1, a2 = get_columns(a.C, q, k, a.num[ZERO])
+        gq, b0, b1, b2, slope = t.p2g_adjoint(
+            a.gclamp, first, box[4], box[5], fx, a.num[INV_DX], vec4(m * v[0], m * v[1], m * v[2], m), a0, a1, a2
+        )  # fmt: skip
+        put3(a.gx, i, get3(a.gx, i) + slope)
+        held.steer_adjoint(i, s, m * gq[:3], a)
+        c0, c1, c2 = get_columns(a.gC, i, 1.0, a.num[ZERO])
+        put_columns(a.gC, i, c0 + b0 * k, c1 + b1 * k, c2 + b2 * k)
+        return v.dot(gq[:3]) + gq[3] + (a0.dot(b0) + a1.dot(b1) + a2.dot(b2)) / m
 
     @ti.func
     def release(q, i, count, c, gc, e, s, box, a: ti.template()):
@@ -359,6 +372,10 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             gC = gC + gCa
         row.store33(a.gF, i, count, L.transpose() @ gF)
         row.store33(a.gC, i, count, gC + (gF @ Fp.transpose()) * dt)
+        if a.size[CLAMPED] != 0:
+            for j in range(count):
+                if held.mode(i + j, a) > 0.0:
+                    gmass += release_clamp(q + j, i + j, m[2], s, box, a)
         add4(a.gderived, gc, vec4(gmu, glam, gmass + dx * row.total(gA.dot(Cp), count), 0.0))
 
     @ti.func
@@ -381,10 +398,10 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return found
 
     return Functions(
-        numbers=numbers, mode=held.mode, grid_box=grid_box, domain_box=domain_box, inside=inside,
+        numbers=numbers, mode=held.mode, clamped=held.clamped, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
-        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
-        g2p_particle=g2p_particle,
+        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp,
+        node=node, trace_node=trace_node, g2p_particle=g2p_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
         release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip

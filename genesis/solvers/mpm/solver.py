@@ -1,12 +1,13 @@
 """MPM solver: arrays, launches and the choice of driver."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, Sequence
 
 import numpy as np
 import torch
 
-from genesis.arrays import Table, allocate, count_bytes, view
+from genesis.arrays import Table, allocate, count_bytes, extent, select, view
 from genesis.compiler import Functions, layout
 from genesis.contact import colliders as exchange
 from genesis.contact import grids
@@ -19,6 +20,7 @@ from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
+from genesis.solvers.mpm.hold import ATTACHED
 from genesis.solvers.mpm.models import MODELS, Model, compiled_models
 from genesis.solvers.mpm.parallel import parallel
 from genesis.solvers.mpm.prepare import prepare
@@ -69,6 +71,10 @@ class MPMFrames:
     active: int = 0
     held: int = 0
     """Whether a particle is inactive or attached; on GPUs always 1, for to know would be to wait."""
+    attached: bool = False
+    """Whether a particle is attached."""
+    looked: torch.Tensor | None = None
+    """The control `hold` that `attached` was found in: on GPUs it is looked for in another one only."""
     inactive: torch.Tensor | None = None
     """(active, N), where any may be."""
     passed: Sequence[torch.Tensor] = ()
@@ -77,6 +83,8 @@ class MPMFrames:
     launch_prepare: Launch | None = None
 
 
+CLAMPS = tuple(array for array in TABLE if "clamped" in array.shape)
+"""Arrays that only scenes need in which a particle is attached."""
 STATE = {"pos": "x", "vel": "v", "C": "C", "F": "F", "memory": "memory"}
 """Values of the state, and the arrays that hold them in every frame; their cotangents' arrays have a g before."""
 
@@ -119,6 +127,8 @@ class MPMSolver(Solver):
         self.per_substep = lay.atomic or self.n_chunks > 1
         """Whether the driver is launched once per substep (chunked, parallel) or once per step (fused)."""
         lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
+        self._clamped = 0
+        """Nodes of the arrays of what is attached: none until something is, since most scenes hold nothing."""
         self.dx = 1.0 / options.grid_density
         self._cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
         self.capacity = int(np.prod(self._cells + 1))
@@ -186,14 +196,16 @@ class MPMSolver(Solver):
             "frames": n_frames, "grids": self.substeps if n_frames > 2 else 1, "chunks": self.n_chunks,
             "parts": self.n_chunks if self.n_chunks > 1 else 0, "colliders": len(self.colliders or ()),
             "numbers": int(self._first[-1]), "memory": self.memory, "borders": len(self.bodies) + 1,
-            "muscles": self.n_particles if self.muscular else 0,
+            "muscles": self.n_particles if self.muscular else 0, "clamped": self._clamped,
         }  # fmt: skip
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        """Grid frames are counted by the nodes around the particles' first positions: other pages are never touched."""
+        """Grid frames are counted by the nodes around the particles' first positions: other pages are never touched.
+        Those of what is attached count once something is."""
         span = np.ptp(np.concatenate([b.positions for b in self.bodies]), axis=0) / self.dx + 6
         nodes = min(self.capacity, int(np.prod(span)))
-        return count_bytes(TABLE, {**self._sizes(n_envs, n_frames), "nodes": nodes}, "frames")
+        clamped = nodes if self._clamped else 0
+        return count_bytes(TABLE, {**self._sizes(n_envs, n_frames), "nodes": nodes, "clamped": clamped}, "frames")
 
     def _scratch(self, n_envs: int, *lives: str) -> dict[str, torch.Tensor]:
         """Arrays which all sets of frames of this size share."""
@@ -202,6 +214,10 @@ class MPMSolver(Solver):
             shared.update(allocate(TABLE, self._sizes(n_envs, 2), "scratch"))
         if "adjoint" in lives and "gx" not in shared:
             shared.update(allocate(TABLE, self._sizes(n_envs, 2), "adjoint"))
+        sizes = self._sizes(n_envs, 2)
+        for array in CLAMPS:
+            if array.name in shared and shared[array.name].nelement() < math.prod(extent(array, sizes)):
+                shared.update(allocate((array,), sizes, array.life))
         return shared
 
     def allocate(self, frames: Frames) -> None:
@@ -209,10 +225,24 @@ class MPMSolver(Solver):
         arrays = {**self._constants, **allocate(TABLE, sizes, "frames")}
         arrays.update(allocate(TABLE, sizes, "step"))
         shared = self._scratch(frames.n_envs)
-        scratch = {name: shared[name] for name in ("stage", "moved", "parts")}
+        scratch = {array.name: shared[array.name] for array in select(TABLE, "scratch")}
         touched = frames.exchange.arrays if self.colliders else {}
         launch = bind(self._kernels().advance, {**arrays, **scratch, **touched}, lanes=True)
         frames.of[self.name] = MPMFrames(arrays, sizes, launch)
+
+    def _make_clamps(self, frames: Frames) -> None:
+        """Arrays of what is attached, where a set of frames has none yet."""
+        mine: MPMFrames = frames.of[self.name]
+        if mine.sizes["clamped"]:
+            return
+        self._clamped = self.capacity
+        mine.sizes = self._sizes(frames.n_envs, frames.n_frames)
+        mine.arrays.update(allocate(CLAMPS, mine.sizes, "frames"))
+        made = {**self._scratch(frames.n_envs), **mine.arrays}
+        for launch in (mine.launch, mine.launch_adjoint):
+            for array in CLAMPS if launch else ():
+                if array.name in launch.places:
+                    launch.point(array.name, made[array.name])
 
     def _kernels(self) -> Functions:
         driver = parallel if layout().atomic else chunked if self.n_chunks > 1 else fused
@@ -221,7 +251,7 @@ class MPMSolver(Solver):
     def _launch(self, launch: Launch, frames: Frames, begin: int, end: int) -> None:
         """Run a kernel on substeps [begin, end). Its sizes are made once."""
         mine: MPMFrames = frames.of[self.name]
-        key = (frames.n_envs, frames.n_frames, mine.active, mine.held, begin, end)
+        key = (frames.n_envs, frames.n_frames, mine.active, mine.held, mine.attached, begin, end)
         if key not in self._size:
             values = [0] * slot.N_SIZES
             values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, mine.active
@@ -230,7 +260,7 @@ class MPMSolver(Solver):
             values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
             values[slot.SUBSTEPS], values[slot.N_CHUNKS] = self.substeps, self.n_chunks
             values[slot.N_NUMBERS], values[slot.N_MEMORY] = mine.sizes["numbers"], self.memory
-            values[slot.HELD] = mine.held
+            values[slot.HELD], values[slot.CLAMPED] = mine.held, mine.attached
             values[slot.CELLS :] = self._cells.tolist()
             self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
         launch.point("size", self._size[key])
@@ -247,6 +277,8 @@ class MPMSolver(Solver):
         state, (material, *_, gravity) = values[: len(self.state)], values[len(self.state) + len(self.controls) :]
         n = mine.active = len(gravity)
         self._load_hold(mine, values[len(self.state) + len(self.controls) - 1])
+        if mine.attached:
+            self._make_clamps(frames)
         if self.muscular:
             for name, value in (("actu", values[len(self.state)]), ("fibre", values[-2])):
                 array = view(TABLE, mine.arrays, name, mine.sizes)[:n]
@@ -263,6 +295,11 @@ class MPMSolver(Solver):
         if mine.held:
             array = view(TABLE, mine.arrays, "hold", mine.sizes)[: mine.active]
             array.copy_(hold.view(array.shape))
+        if not mine.held:
+            mine.attached = False
+        elif hold is not mine.looked:
+            mine.attached = bool((hold[..., 3].abs() == ATTACHED).any())
+        mine.looked = hold if layout().atomic else None
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         mine: MPMFrames = frames.of[self.name]

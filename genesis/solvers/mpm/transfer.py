@@ -6,14 +6,14 @@ a0, a1, a2 of A. Everything four wide, so that a node is one load, one multiply-
 
 from types import SimpleNamespace
 
-from genesis.compiler import layout, per_runtime, ti
+from genesis.compiler import layout, per_runtime, ti, traced
 
 
 @per_runtime
 def transfer() -> SimpleNamespace:
     lay = layout()
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
-    get4, add4 = lay.get4, lay.add4
+    get4, add4, entry, put_entry = lay.get4, lay.add4, lay.entry, lay.put_entry
 
     @ti.func
     def cell(x, origin, inv_dx):
@@ -146,7 +146,24 @@ def transfer() -> SimpleNamespace:
             d0 += dw[0, i] * ei
         return vec3(d0 - inv_dx * g0.dot(sv), d1 - inv_dx * g1.dot(sv), d2 - inv_dx * g2.dot(sv))
 
+    @ti.func
+    def put_columns(array: ti.template(), i, c0, c1, c2):
+        """Write a matrix whose columns are vec4."""
+        for r in ti.static(range(3)):
+            put_entry(array, i, 3 * r, 9, c0[r])
+            put_entry(array, i, 3 * r + 1, 9, c1[r])
+            put_entry(array, i, 3 * r + 2, 9, c2[r])
+
+    @traced
+    def column(array, i, c, k, zero):
+        return vec4(*(entry(array, i, 3 * r + c, 9) * k for r in range(3)), zero)
+
+    @ti.func
+    def get_columns(array: ti.template(), i, k, zero):
+        """Columns of k times a matrix as vec4. `zero` is a run-time 0: a literal would keep LLVM from vectorising."""
+        return column(array, i, 0, k, zero), column(array, i, 1, k, zero), column(array, i, 2, k, zero)
+
     return SimpleNamespace(
-        cell=cell, offset=offset,
+        cell=cell, offset=offset, get_columns=get_columns, put_columns=put_columns,
         p2g=p2g, p2g_adjoint=p2g_adjoint, g2p=g2p, g2p_adjoint=g2p_adjoint,
     )  # fmt: skip
