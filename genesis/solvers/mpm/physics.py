@@ -215,6 +215,25 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return out
 
     @ti.func
+    def weigh_node(grid_node, at, light, s, b, chunk, a: ti.template()):
+        """Adds what the node would give to colliders, and its mass, to what they weigh."""
+        if grid_node[3] > light:
+            contact.weigh(falling(grid_node, b, a), place(at, a), grid_node[3], s, b, chunk, a)
+
+    @ti.func
+    def weigh_node_adjoint(grid_node, at, light, s, b, chunk, c, a: ti.template()):
+        """Adds to the cotangent of (momentum, mass) in gmoved[c]; gravity's. After `release_node`."""
+        ggravity = vec3(0.0)
+        m = grid_node[3]
+        if m > light:
+            gv, gm = contact.weigh_adjoint(falling(grid_node, b, a), place(at, a), m, s, b, chunk, c, a)
+            ggravity = a.num[DT] * gv
+            gmv = gv / m
+            add = vec4(gmv[0], gmv[1], gmv[2], gm - gmv.dot(vec3(grid_node[0], grid_node[1], grid_node[2])) / m)
+            put4(a.gmoved, c, get4(a.gmoved, c) + add)
+        return vec4(ggravity[0], ggravity[1], ggravity[2], 0.0)
+
+    @ti.func
     def trace_node(grid_node, at, light, s, b, c, a: ti.template()):
         """As `node`, for the adjoint: notes in row c of `contact_cache` what `release_node` needs of the colliders."""
         out = vec4(0.0)
@@ -384,7 +403,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         numbers=numbers, mode=held.mode, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, node=node, trace_node=trace_node,
-        g2p_particle=g2p_particle,
+        weigh_node=weigh_node, weigh_node_adjoint=weigh_node_adjoint, g2p_particle=g2p_particle,
         advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
         release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip
