@@ -109,8 +109,8 @@ class SoftLift(ArticulatedTask):
         return {"held": torch.zeros_like(hand[:, 0])}
 
     def add_camera(self) -> gs.Camera:
-        """Over the table, from the arm's right."""
-        return self.scene.add_camera(res=self.render_size, pos=(0.45, -0.95, 0.55), lookat=(-0.15, 0.0, 0.14))
+        """Over the table, from the arm's right, with the whole arm in sight, also when it is lifted."""
+        return self.scene.add_camera(res=self.render_size, pos=(0.45, -1.15, 0.65), lookat=(-0.22, 0.0, 0.2))
 
     def randomise_parameters(self, draw: Draw, envs_idx: torch.Tensor, width: float) -> None:
         """Those of the arm, and the block's stiffness (downwards only: upwards it would be unstable)."""

@@ -23,6 +23,9 @@ POSITION, QUATERNION, VELOCITY, ANGULAR = range(4)
 """Rows of a pose: (position, friction coefficient), quaternion wxyz, (velocity, -), (angular velocity, -)."""
 FORCE, MOMENT = range(2)
 """Rows of an impulse: N s, and N m s about the collider's position."""
+WEIGHED = 5
+"""Rows of what is weighed: (impulse, mass), its moment; of the mass the first moments, and the second ones
+(xx, yy, zz) and (yz, zx, xy); all about the collider's position."""
 
 ENVS, COLLIDERS, CHUNKS = range(3)
 """Slots of `counts`."""
@@ -35,8 +38,10 @@ TABLE = (
     Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size or grid), (softness, squared reach, -, -)
     Array("poses", "A4", ("substeps", "envs", "colliders", 4), "frames"),  # at the beginning of each substep
     Array("impulse", "A4", ("substeps", "chunks", "envs", "colliders", 2), "frames"),  # partial sums of each substep
+    Array("weighed", "A4", ("substeps", "chunks", "envs", "yielding", WEIGHED), "frames"),
     Array("gposes", "A4", ("substeps", "chunks", "envs", "colliders", 4), "adjoint"),
     Array("gimpulse", "A4", ("substeps", "envs", "colliders", 2), "adjoint"),
+    Array("gweighed", "A4", ("substeps", "envs", "yielding", WEIGHED), "adjoint"),
 )
 
 
@@ -96,11 +101,15 @@ class Colliders:
         substeps: Of the scene, in a control step.
         chunks: Partial sums in which matter adds up impulses and cotangents of poses.
         feedback: Whether any body takes the impulses.
+        yielding: Whether any body has another velocity after an exchange than before it.
     """
 
-    def __init__(self, colliders: Sequence[Collider], substeps: int, chunks: int, feedback: bool = False) -> None:
-        self.colliders, self.feedback = tuple(colliders), feedback
+    def __init__(
+        self, colliders: Sequence[Collider], substeps: int, chunks: int, feedback: bool = False, yielding: bool = False
+    ) -> None:
+        self.colliders, self.feedback, self.yielding = tuple(colliders), feedback, yielding
         self.sizes = {"colliders": len(self.colliders), "substeps": substeps, "chunks": chunks}
+        self.sizes["yielding"] = len(self.colliders) if yielding else 0
         self.constants = allocate(TABLE, self.sizes, "constant")
         rows = view(TABLE, self.constants, "shapes", self.sizes)
         meshes = [collider.shape.grid for collider in self.colliders if collider.shape.grid is not None]

@@ -6,6 +6,9 @@
 Kinks (the derivative jumps, the value does not): r.n = 0, the edge of sticking, distance 0.
 Source: the contact rule of PlasticineLab (Huang et al. 2021, section 3), with a continuous cut-off.
 
+Bodies that yield come out of this with another velocity than they had before. What they get at that one, and the mass
+of the points that go with them, is weighed first, for them to say with which (`genesis.solvers.rigid.yielding`).
+
 `a` has the arrays of `genesis.contact.colliders`,
 and `contact_cache` (rows of two for each point and collider) of the solver
 whose points these are. s is the scene's substep, b the environment, chunk the partial sum that the point adds to.
@@ -14,7 +17,7 @@ whose points these are. s is the scene's substep, b the environment, chunk the p
 import math
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS
+from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS, WEIGHED
 from genesis.contact.shapes import FADE, PLANE, shapes
 from genesis.math.kernels import rotations
 
@@ -106,6 +109,26 @@ def contact(meshes: bool = False) -> Functions:
         return out
 
     @ti.func
+    def weigh(v, x, m, s, b, chunk, a: ti.template()):
+        """Adds to `weighed` what `resolve` would give to colliders, and the mass that goes with them: zeroth, first and
+        second moments of it about each collider's position."""
+        out = v
+        pose, slot = pose_at(s, b, a), sum_at(s, b, chunk, a)
+        for k in range(a.counts[COLLIDERS]):
+            influence, _slope, n, _y = near(x, pose + k, k, a)
+            r = x - get4(a.poses, 4 * (pose + k))[:3]
+            resolved = respond(out, n, influence, r, pose + k, a)
+            J = m * (out - resolved)
+            if J.dot(J) > 0.0:
+                moment, mass, row = r.cross(J), influence * m, WEIGHED * (slot + k)
+                add4(a.weighed, row, vec4(J[0], J[1], J[2], mass))
+                add4(a.weighed, row + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+                add4(a.weighed, row + 2, mass * vec4(r[0], r[1], r[2], 0.0))
+                add4(a.weighed, row + 3, mass * vec4(r[0] * r[0], r[1] * r[1], r[2] * r[2], 0.0))
+                add4(a.weighed, row + 4, mass * vec4(r[1] * r[2], r[2] * r[0], r[0] * r[1], 0.0))
+            out = resolved
+
+    @ti.func
     def trace(v, x, s, b, c, a: ti.template()):
         """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope)."""
         out = v
@@ -119,12 +142,13 @@ def contact(meshes: bool = False) -> Functions:
         return out
 
     @ti.func
-    def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
-        """Cotangents of the velocity before all colliders and of the mass; adds the colliders' own to gposes."""
+    def back(weighing: ti.template(), v, x, m, g, s, b, chunk, c, a: ti.template()):
+        """Of `resolve`, or of `weigh`: cotangents of the velocity before all colliders and of the mass; adds the
+        colliders' own to gposes."""
         gv, gm = g, ti.cast(0.0, real)
         pose, gpose, row = pose_at(s, b, a), sum_at(s, b, chunk, a), c * a.counts[COLLIDERS]
-        for back in range(a.counts[COLLIDERS]):
-            k = a.counts[COLLIDERS] - 1 - back
+        for later in range(a.counts[COLLIDERS]):
+            k = a.counts[COLLIDERS] - 1 - later
             n4, y4 = get4(a.contact_cache, 2 * (row + k)), get4(a.contact_cache, 2 * (row + k) + 1)
             influence, n, at = n4[3], n4[:3], pose + k
             if influence > 0.0:
@@ -139,14 +163,28 @@ def contact(meshes: bool = False) -> Functions:
                     mu = get4(a.poses, 4 * at)[3]
                     slid, tangent, length, keep, nc = slide(rel, n, mu)
                     # impulse J = m (w - w') = -m step, and its moment r x J
-                    gmoment = get4(a.gimpulse, 2 * at + 1)[:3]
-                    gJ = get4(a.gimpulse, 2 * at)[:3] + gmoment.cross(r)
+                    gforce, gmoment = vec4(0.0), vec3(0.0)
+                    if ti.static(weighing):
+                        gforce = get4(a.gweighed, WEIGHED * at)
+                        gmoment = get4(a.gweighed, WEIGHED * at + 1)[:3]
+                    else:
+                        gforce, gmoment = get4(a.gimpulse, 2 * at), get4(a.gimpulse, 2 * at + 1)[:3]
+                    gJ = gforce[:3] + gmoment.cross(r)
                     step = influence * (slid - rel)
                     gm -= gJ.dot(step)
                     gposition = gmoment.cross(step) * (0.0 - m)
                     gout = gv - m * gJ
                     # w' = w + influence (keep tangent - rel)
                     ginfluence = gout.dot(slid - rel)
+                    if ti.static(weighing):
+                        first, second = get4(a.gweighed, WEIGHED * at + 2)[:3], get4(a.gweighed, WEIGHED * at + 3)[:3]
+                        mixed = get4(a.gweighed, WEIGHED * at + 4)[:3]
+                        across = vec3(mixed[1] * r[2] + mixed[2] * r[1], mixed[2] * r[0] + mixed[0] * r[2],
+                                      mixed[0] * r[1] + mixed[1] * r[0])  # fmt: skip
+                        gmass = gforce[3] + r.dot(first + second * r + 0.5 * across)
+                        gm += influence * gmass
+                        ginfluence += m * gmass
+                        gposition = gposition - influence * m * (first + 2.0 * second * r + across)
                     gslid = influence * gout
                     gtangent = keep * gslid
                     gnc, gmu = ti.cast(0.0, real), ti.cast(0.0, real)
@@ -178,6 +216,17 @@ def contact(meshes: bool = False) -> Functions:
         return gv, gm
 
     @ti.func
+    def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
+        """Cotangents of the velocity before all colliders and of the mass, from those of the velocity after them and of
+        impulses."""
+        return back(False, v, x, m, g, s, b, chunk, c, a)
+
+    @ti.func
+    def weigh_adjoint(v, x, m, s, b, chunk, c, a: ti.template()):
+        """The same, from those of what was weighed; after `trace`, and with the velocities that it was weighed at."""
+        return back(True, v, x, m, vec3(0.0), s, b, chunk, c, a)
+
+    @ti.func
     def answers(s, b, a: ti.template()):
         """Whether any collider's impulse has a cotangent."""
         any_ = False
@@ -187,7 +236,10 @@ def contact(meshes: bool = False) -> Functions:
                 any_ = True
         return any_
 
-    return Functions(resolve=resolve, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers)
+    return Functions(
+        resolve=resolve, weigh=weigh, trace=trace, resolve_adjoint=resolve_adjoint, weigh_adjoint=weigh_adjoint,
+        answers=answers,
+    )  # fmt: skip
 
 
 @per_runtime

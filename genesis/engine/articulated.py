@@ -389,7 +389,7 @@ def feels(rigid_system: RigidSystem, found: Sequence[LinkCollider], outputs: Seq
 
 def solver(
     rigid_system: RigidSystem, sim: SimOptions, n_envs: int, outputs: Sequence[str], found: Sequence[LinkCollider],
-    first: int, every: int, shares: Sequence[float] | None,
+    first: int, every: int, mobility: torch.Tensor | None,
 ) -> RigidSolver:  # fmt: skip
     """The solver, in which `sim` says how long a step is, and how many substeps of its own are in it.
 
@@ -397,11 +397,11 @@ def solver(
         found: What matter feels of it.
         first: Index of the first of these among the scene's.
         every: Substeps of the scene in one of its own.
-        shares: Of what matter does to links what they feel at once; None: all.
+        mobility: With which links yield to matter within a substep; None where they do not.
     """
     _warn_of_short_impacts(rigid_system, sim)
     geoms = [ground.geom for ground in rigid_system.grounds]
     return RigidSolver(
         rigid_system.model, geoms, rigid_system.options, sim.dt, sim.substeps, n_envs, outputs, sim.gravity,
-        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs), shares,
+        labels(rigid_system), found, first, every, feels(rigid_system, found, outputs), mobility,
     )  # fmt: skip

@@ -16,6 +16,13 @@ class Coupling:
             for m in matter: m.substep(frames, s, s + 1)
             for b in bodies: b.substep(frames, s, s + 1)
 
+    Where some bodies yield to what they push, matter stops in its substep as soon as it knows what it would do to them,
+    and goes on when they have said with which velocities they come out of that:
+
+        for m in matter: m.weigh(frames, s)
+        for b in yielding bodies: b.give_way(frames, s)
+        for m in matter: m.finish(frames, s)
+
     The adjoint is the reversed list. Where no body waits for what matter does to it, the same happens in whole
     intervals: bodies first, then all their poses, then matter.
 
@@ -32,6 +39,7 @@ class Coupling:
         self.colliders, self.substeps = colliders, substeps
         self._publishing = [body for body in self.bodies if body.n_colliders] if self.matter else []
         self._alternating = not all(body.whole_steps for body in self._publishing)
+        self._yielding = [body for body in self._publishing if body.yielding]
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
         """Size of what `allocate` makes."""
@@ -48,13 +56,13 @@ class Coupling:
         """Advance all solvers over substeps of the scene."""
         if begin == 0 and len(self.colliders):
             frames.exchange.rows("impulse").zero_()
+            frames.exchange.rows("weighed").zero_()
         for first, last in self._intervals(begin, end):
             if not self._alternating:
                 self._advance(frames, first, last)
             for body in self._publishing:
                 body.publish(frames, first, last)
-            for solver in self.matter:
-                solver.substep(frames, first, last)
+            self._exchange(frames, first, last)
             if self._alternating:
                 self._advance(frames, first, last)
 
@@ -62,11 +70,11 @@ class Coupling:
         """The reverse."""
         if end == self.substeps and len(self.colliders):
             frames.exchange.rows("gposes").zero_()
+            frames.exchange.rows("gweighed").zero_()
         for first, last in reversed(self._intervals(begin, end)):
             if self._alternating:
                 self._advance_adjoint(frames, first, last)
-            for solver in reversed(self.matter):
-                solver.substep_adjoint(frames, first, last)
+            self._exchange_adjoint(frames, first, last)
             for body in reversed(self._publishing):
                 body.publish_adjoint(frames, first, last)
             if not self._alternating:
@@ -92,6 +100,31 @@ class Coupling:
     @staticmethod
     def _every(solver: Solver) -> int:
         return solver.every if isinstance(solver, Bodies) else 1
+
+    def _exchange(self, frames: Frames, begin: int, end: int) -> None:
+        """Matter over these substeps, of which there is but one where bodies yield."""
+        if not self._yielding:
+            for solver in self.matter:
+                solver.substep(frames, begin, end)
+            return
+        for solver in self.matter:
+            solver.weigh(frames, begin)
+        for body in self._yielding:
+            body.give_way(frames, begin)
+        for solver in self.matter:
+            solver.finish(frames, begin)
+
+    def _exchange_adjoint(self, frames: Frames, begin: int, end: int) -> None:
+        if not self._yielding:
+            for solver in reversed(self.matter):
+                solver.substep_adjoint(frames, begin, end)
+            return
+        for solver in reversed(self.matter):
+            solver.finish_adjoint(frames, begin)
+        for body in reversed(self._yielding):
+            body.give_way_adjoint(frames, begin)
+        for solver in reversed(self.matter):
+            solver.weigh_adjoint(frames, begin)
 
     def _advance(self, frames: Frames, begin: int, end: int) -> None:
         """Bodies over the substeps of their own that end in these."""

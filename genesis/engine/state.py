@@ -110,10 +110,10 @@ class RigidState(Saved):
     ctrl: Tensor | None = None
     """(B, A) controls, held likewise, of the actuators that `dofs` does not describe, see `control_actuators`; None
     where the scene has none."""
-    reaction: Tensor | None = None
-    """(B, L, 6) momentum (N s), and angular momentum about the world's origin (N m s), that particles have given to
-    light links and these have yet to feel, zero of bodies that are placed anew; None where no link is light for what it
-    touches."""
+    free_change: Tensor | None = None
+    """(B, L, 6) how the velocity of each link's centre of mass (m/s) and its angular velocity (rad/s, world frame)
+    changed in the last substep by all but particles, zero of bodies that are placed anew; None where no link yields to
+    particles within a substep."""
     mocap: Tensor | None = None
     """(B, M, 7) position (m) and quaternion (wxyz) of the mocap bodies, held likewise; None where there are none."""
 

@@ -106,6 +106,15 @@ class Solver(ABC):
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         """Advance from frame `begin` to frame `end`."""
 
+    def weigh(self, frames: Frames, substep: int) -> None:
+        """Of matter: a substep as far as its exchange with colliders. What these would get, and the mass that goes
+        with them, comes to `Exchange.weighed`. `finish` does the rest, with the velocities that they have then."""
+        raise NotImplementedError
+
+    def finish(self, frames: Frames, substep: int) -> None:
+        """What follows `weigh`; both together are `substep`."""
+        raise NotImplementedError
+
     @abstractmethod
     def store(self, frames: Frames) -> list[torch.Tensor]:
         """State in the last frame, then outputs, in fresh tensors."""
@@ -151,6 +160,14 @@ class Solver(ABC):
         Skips, and leaves zero, an environment whose cotangents are all zero, or which failed.
         """
 
+    def finish_adjoint(self, frames: Frames, substep: int) -> None:
+        """As far back as `weigh`."""
+        raise NotImplementedError
+
+    def weigh_adjoint(self, frames: Frames, substep: int) -> None:
+        """The rest, with the cotangents of what was weighed, and the velocities that colliders had then."""
+        raise NotImplementedError
+
     @abstractmethod
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         """Cotangents of state, controls and parameters (order of `load`), in fresh tensors; None at will where they are
@@ -172,6 +189,16 @@ class Bodies(Solver):
     """Whether it can advance a whole step before matter does: it takes no impulses, and keeps all of its poses."""
     every: int
     """Substeps of the scene in one of its own. Frames and ranges of `substep` count its own."""
+    yielding = False
+    """Whether its colliders come out of an exchange with other velocities than they had before it."""
+
+    def give_way(self, frames: Frames, substep: int) -> None:
+        """Of a `yielding` one: write these velocities in place of those that it published, from what was weighed."""
+        raise NotImplementedError
+
+    def give_way_adjoint(self, frames: Frames, substep: int) -> None:
+        """Take the cotangents of these velocities, give those of what was weighed, and publish the former again."""
+        raise NotImplementedError
 
     @abstractmethod
     def publish(self, frames: Frames, begin: int, end: int) -> None:

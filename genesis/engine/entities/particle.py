@@ -14,8 +14,7 @@ from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.morphs import SolidMorph
 from genesis.options import MPMOptions
-from genesis.solvers.mpm.models import Model
-from genesis.solvers.mpm.solver import plastic_volume
+from genesis.solvers.mpm.models import Model, plastic_volume
 from genesis.surfaces import Default
 from genesis.visible import Points, Rgb, Visible
 

@@ -280,11 +280,11 @@ class RigidEntity(RigidDynamics, RigidVisible):
         )
 
     def _rest(self, wanted: bool, envs: torch.Tensor | None) -> None:
-        """After it was placed: whether it is at rest there. What particles gave its light links elsewhere is gone."""
+        """After it was placed: whether it is at rest there. What moved its links elsewhere is gone."""
         if wanted and self.n_dofs:
             self._clear("dofs_vel", self._offsets.dof, self.n_dofs, envs)
-        if self._values.has("rigid", "reaction"):
-            self._clear("reaction", self._offsets.link, self.n_links, envs)
+        if self._values.has("rigid", "free_change"):
+            self._clear("free_change", self._offsets.link, self.n_links, envs)
 
     def _clear(self, name: str, begin: int, n: int, envs: torch.Tensor | None) -> None:
         """Set all of this entity's n units, which begin at `begin` in the solver, to zero."""

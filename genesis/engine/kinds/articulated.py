@@ -47,6 +47,9 @@ class ArticulatedPart(Part):
         self.colliders = [link.collider for link in self._found]
         self.placed = placed(rigid_system, self._found)
         self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
+        moving = rigid_system.model.moving
+        self._moves = any(collider.link != WORLD and moving[collider.link] for collider in self._found)
+        self.yielding = self._moves and self.every == 1
         self._light: LightLinks | None = None
 
     def parameters(self) -> ParameterFields:
@@ -54,8 +57,8 @@ class ArticulatedPart(Part):
         return {("rigid", "model"): articulated.parameters(self.rigid_system, build.sim, build.n_envs, build.scene)}
 
     def reaction_check(self) -> ReactionCheck | None:
-        system, moving = self.rigid_system, self.rigid_system.model.moving
-        if not any(collider.link != WORLD and moving[collider.link] for collider in self._found):
+        system = self.rigid_system
+        if not self._moves:
             return None
         dt = self.sim.dt / (self.sim.substeps * self.every)
         self._light = links = LightLinks(system.model, articulated.labels(system), self._found, self.every, dt)
@@ -75,7 +78,7 @@ class ArticulatedPart(Part):
         build = self.build
         return articulated.solver(
             self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every,
-            None if self._light is None else self._light.shares,
+            self._light.mobility if self.yielding and self._light is not None else None,
         )  # fmt: skip
 
 
@@ -115,7 +118,7 @@ class ArticulatedKind(Kind):
     entity_types = (RigidEntity, GroundEntity)
     outputs = tuple(OUTPUTS)
     state = RigidState
-    zero_if_absent = ("reaction",)
+    zero_if_absent = ("free_change",)
 
     def default_material(self, morph: morphs.Morph) -> Any:
         return Rigid() if isinstance(morph, (*WITHOUT_MATERIAL, morphs.SolidMorph)) else None

@@ -48,6 +48,8 @@ class Part(ABC):
     """What pushes matter, if these are bodies."""
     takes_impulses = False
     """Whether its bodies are pushed in turn."""
+    yielding = False
+    """Whether they yield to what they push within a substep."""
     chunks = 1
     """Partial sums in which matter adds up what it does to colliders."""
     matter: Callable[[ParameterFields], Matter] | None = None

@@ -5,12 +5,14 @@ from genesis.arrays import Array
 # Slots of the arrays `size` and `num`.
 # N_ENVS is what the arrays hold, ACTIVE how many of them are in use; N_NUMBERS counts the numbers of all bodies'
 # materials, N_MEMORY what a particle keeps,
-# HELD is 0 where every particle is active and free, CLAMPED where none is attached; CELLS and its two successors count
-# cells per axis.
+# HELD is 0 where every particle is active and free, CLAMPED where none is attached; PART says which part of a substep
+# is meant; CELLS and its two successors count cells per axis.
 N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
-SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY, HELD, CLAMPED = range(9, 15)
-CELLS = 15
+SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY, HELD, CLAMPED, PART = range(9, 16)
+CELLS = 16
 N_SIZES = CELLS + 3
+WHOLE, BEFORE, AFTER = range(3)
+"""Parts of a substep: all of it; as far as the sums on the grid, and what follows."""
 DT, DX, INV_DX, ZERO, ORIGIN = range(5)
 NUM_LENGTH = ORIGIN + 3
 

@@ -10,7 +10,9 @@ from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.launch import kernel
 from genesis.solvers.mpm.arrays import (
     ACTIVE,
+    AFTER,
     BACKWARD,
+    BEFORE,
     BEGIN,
     CAPACITY,
     CELLS,
@@ -22,6 +24,7 @@ from genesis.solvers.mpm.arrays import (
     N_FRAMES,
     N_GRIDS,
     N_PARTICLES,
+    PART,
     SUBSTEPS,
 )  # fmt: skip
 from genesis.solvers.mpm.models import Model
@@ -80,6 +83,13 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                         put4(whole, to + c, get4(whole, to + c) + get4(parts, start + c))
 
     @ti.func
+    def reduce_sums(slot, b, i, to, low, high, a: ti.template()):
+        """Plane i of `grid` and, where a particle is attached, of `clamp`."""
+        reduce_plane(a.grid, a.parts, slot, b, i, to, low, high, a)
+        if a.size[CLAMPED] != 0:
+            reduce_plane(a.clamp, a.clamp_parts, slot, b, i, to, low, high, a)
+
+    @ti.func
     def clear_box(at, start, a: ti.template()):
         for i in range(a.box[at], a.box[at + 3]):
             for j in range(a.box[at + 1], a.box[at + 4]):
@@ -92,7 +102,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def advance(arrays: ti.template()):
         """Substep `size[BEGIN]`."""
         for b in range(arrays.size[ACTIVE]):
-            if arrays.size[BEGIN] == 0:
+            if arrays.size[BEGIN] == 0 and arrays.size[PART] != AFTER:
                 arrays.status[b] = 0
                 ph.derive(b, arrays)
         ti.loop_config(block_dim=1)
@@ -100,7 +110,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.status[b] == 0:
+            if item % STRIDE == 0 and a.status[b] == 0 and a.size[PART] != AFTER:
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
                 at = (slot_of(s, b, a) * a.size[N_CHUNKS] + chunk) * 6
@@ -125,16 +135,14 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.status[b] == 0:
+            if item % STRIDE == 0 and a.status[b] == 0 and a.size[PART] != BEFORE:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_plane(a.grid, a.parts, slot, b, i, at, low, high, a)
-                    if a.size[CLAMPED] != 0:
-                        reduce_plane(a.clamp, a.clamp_parts, slot, b, i, at, low, high, a)
+                    reduce_sums(slot, b, i, at, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
@@ -145,7 +153,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.status[b] == 0:
+            if item % STRIDE == 0 and a.status[b] == 0 and a.size[PART] != BEFORE:
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
                 for p in range(share(chunk, a), share(chunk + 1, a)):
@@ -157,7 +165,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.status[b] == 0 and a.size[BEGIN] + 1 == a.size[SUBSTEPS]:
+            last = a.size[BEGIN] + 1 == a.size[SUBSTEPS] and a.size[PART] != BEFORE
+            if item % STRIDE == 0 and a.status[b] == 0 and last:
                 q1, first = frame(a.size[SUBSTEPS], b, a), share(chunk, a)
                 good, low, high = ph.bounds(q1 + first, b * a.size[N_PARTICLES] + first, share(chunk + 1, a) - first, a)
                 if not good:
@@ -171,7 +180,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.live[b] != 0:
+            if item % STRIDE == 0 and a.live[b] != 0 and a.size[PART] != BEFORE:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
@@ -189,7 +198,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.live[b] != 0:
+            if item % STRIDE == 0 and a.live[b] != 0 and a.size[PART] != BEFORE:
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 start = (b * a.size[N_CHUNKS] + chunk) * a.size[CAPACITY]
                 clear_box((slot_of(s, b, a) * a.size[N_CHUNKS] + chunk) * 6, start, a)
@@ -201,7 +210,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.live[b] != 0:
+            if item % STRIDE == 0 and a.live[b] != 0 and a.size[PART] != BEFORE:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
@@ -223,7 +232,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.live[b] != 0:
+            if item % STRIDE == 0 and a.live[b] != 0 and a.size[PART] != AFTER:
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 first = (chunk * a.size[N_ENVS] + b) * a.size[N_BODIES]
                 ph.release_all(share(chunk, a), share(chunk + 1, a), frame(s, b, a), b * n, b * a.size[N_BODIES], first,
@@ -232,4 +241,50 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for e in range(a.size[N_BODIES]):
                         ph.derive_adjoint(b * a.size[N_BODIES] + e, first + e, e, a)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint)
+    @kernel(table, *FORWARD)
+    def weigh(arrays: ti.template()):
+        """Substep `size[BEGIN]`, between its parts."""
+        ti.loop_config(block_dim=1)
+        for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
+            b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
+            num = ph.numbers(arrays)
+            a = arrays.having(num=num)
+            if item % STRIDE == 0 and a.status[b] == 0:
+                s, light = a.size[BEGIN], ph.lightest(b, a)
+                slot = slot_of(s, b, a)
+                at = slot * a.size[CAPACITY]
+                for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
+                    i = row * a.size[N_CHUNKS] + slab
+                    low, high = plane_box(slot, i, a)
+                    reduce_sums(slot, b, i, at, low, high, a)
+                    for j in range(low[0], high[0]):
+                        for k in range(low[1], high[1]):
+                            c = at + node_at(i, j, k, a)
+                            grid, clamp = get4(a.grid, c), ph.clamped(c, a)
+                            ph.weigh_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a)
+
+    @kernel(table, *BACKWARD)
+    def weigh_adjoint(arrays: ti.template()):
+        """Substep `size[BEGIN]`, between its parts."""
+        ti.loop_config(block_dim=1)
+        for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
+            b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
+            num = ph.numbers(arrays)
+            a = arrays.having(num=num)
+            if item % STRIDE == 0 and a.live[b] != 0:
+                s, light = a.size[BEGIN], ph.lightest(b, a)
+                slot, sums = slot_of(s, b, a), slab * a.size[N_ENVS] + b
+                at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
+                ggravity_sum = get4(a.ggravity, sums)
+                for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
+                    i = row * a.size[N_CHUNKS] + slab
+                    low, high = plane_box(slot, i, a)
+                    for j in range(low[0], high[0]):
+                        for k in range(low[1], high[1]):
+                            c = node_at(i, j, k, a)
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            ggravity_sum += ph.weigh_node_adjoint(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                                                  to + c, a)  # fmt: skip
+                put4(a.ggravity, sums, ggravity_sum)
+
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)

@@ -5,7 +5,9 @@ from genesis.compiler import STRIDE, Functions, layout, per_runtime, ti
 from genesis.launch import kernel
 from genesis.solvers.mpm.arrays import (
     ACTIVE,
+    AFTER,
     BACKWARD,
+    BEFORE,
     BEGIN,
     CAPACITY,
     CLAMPED,
@@ -16,6 +18,7 @@ from genesis.solvers.mpm.arrays import (
     N_FRAMES,
     N_GRIDS,
     N_PARTICLES,
+    PART,
     SUBSTEPS,
 )  # fmt: skip
 from genesis.solvers.mpm.models import Model
@@ -51,37 +54,40 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     q1 = (((s + 1) % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
                     slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
-                    good, low, high = ph.bounds(q0, b * n, n, a)
-                    if a.status[b] == 0 and not good:
-                        a.status[b] = ti.max(s, 1)  # the substep before made it
+                    if a.size[PART] != AFTER:
+                        good, low, high = ph.bounds(q0, b * n, n, a)
+                        if a.status[b] == 0 and not good:
+                            a.status[b] = ti.max(s, 1)  # the substep before made it
+                        for d in ti.static(range(3)):
+                            a.box[slot * 6 + d] = low[d]
+                            a.box[slot * 6 + 3 + d] = high[d]
                     if a.status[b] != 0:
                         break
-                    shape = high - low
-                    for d in ti.static(range(3)):
-                        a.box[slot * 6 + d] = low[d]
-                        a.box[slot * 6 + 3 + d] = high[d]
-                    for c in range(shape[0] * shape[1] * shape[2]):
-                        put4(a.grid, at + c, vec4(0.0))
-                        if a.size[CLAMPED] != 0:
-                            put4(a.clamp, at + c, vec4(0.0))
-                    ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
-                    for p in range(n):
-                        ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
-                    if a.size[CLAMPED] != 0:
+                    low, shape = covered(slot, a)
+                    if a.size[PART] != AFTER:
+                        for c in range(shape[0] * shape[1] * shape[2]):
+                            put4(a.grid, at + c, vec4(0.0))
+                            if a.size[CLAMPED] != 0:
+                                put4(a.clamp, at + c, vec4(0.0))
+                        ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
                         for p in range(n):
-                            ph.p2g_clamp(a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
-                    for i in range(shape[0]):
-                        for j in range(shape[1]):
-                            for k in range(shape[2]):
-                                c = (i * shape[1] + j) * shape[2] + k
-                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                                put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0,
-                                                              a))  # fmt: skip
-                    for p in range(n):
-                        ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
-                    for p in range(n):
-                        ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
-                if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS]:
+                            ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                        if a.size[CLAMPED] != 0:
+                            for p in range(n):
+                                ph.p2g_clamp(a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                    if a.size[PART] != BEFORE:
+                        for i in range(shape[0]):
+                            for j in range(shape[1]):
+                                for k in range(shape[2]):
+                                    c = (i * shape[1] + j) * shape[2] + k
+                                    grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                    put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
+                                                                  0, a))  # fmt: skip
+                        for p in range(n):
+                            ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
+                        for p in range(n):
+                            ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
+                if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS] and a.size[PART] != BEFORE:
                     last = ((a.size[END] % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
                     good, low, high = ph.bounds(last, b * n, n, a)
                     if not good:
@@ -103,30 +109,74 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                     low, shape = covered(slot, a)
-                    for i in range(shape[0]):
-                        for j in range(shape[1]):
-                            for k in range(shape[2]):
-                                c = (i * shape[1] + j) * shape[2] + k
-                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                                put4(a.moved, to + c, ph.trace_node(grid, clamp, low + ti.Vector([i, j, k]), light, s,
-                                                                    b, to + c, a))  # fmt: skip
-                                put4(a.gmoved, to + c, vec4(0.0))
-                    for p in range(n):
-                        ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
-                    ggravity_sum = get4(a.ggravity, b)
-                    for i in range(shape[0]):
-                        for j in range(shape[1]):
-                            for k in range(shape[2]):
-                                c = (i * shape[1] + j) * shape[2] + k
-                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                                ggravity_sum += ph.release_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0,
-                                                                to + c, a)  # fmt: skip
-                    put4(a.ggravity, b, ggravity_sum)
-                    c = b * a.size[N_BODIES]
-                    ph.release_all(0, n, q0, b * n, c, c, s, ph.grid_box(to, low, shape), a)
-                if a.size[BEGIN] == 0:
+                    if a.size[PART] != BEFORE:
+                        for i in range(shape[0]):
+                            for j in range(shape[1]):
+                                for k in range(shape[2]):
+                                    c = (i * shape[1] + j) * shape[2] + k
+                                    grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                    put4(a.moved, to + c, ph.trace_node(grid, clamp, low + ti.Vector([i, j, k]), light,
+                                                                        s, b, to + c, a))  # fmt: skip
+                                    put4(a.gmoved, to + c, vec4(0.0))
+                        for p in range(n):
+                            ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
+                        ggravity_sum = get4(a.ggravity, b)
+                        for i in range(shape[0]):
+                            for j in range(shape[1]):
+                                for k in range(shape[2]):
+                                    c = (i * shape[1] + j) * shape[2] + k
+                                    grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                    ggravity_sum += ph.release_node(grid, clamp, low + ti.Vector([i, j, k]), light, s,
+                                                                    b, 0, to + c, a)  # fmt: skip
+                        put4(a.ggravity, b, ggravity_sum)
+                    if a.size[PART] != AFTER:
+                        c = b * a.size[N_BODIES]
+                        ph.release_all(0, n, q0, b * n, c, c, s, ph.grid_box(to, low, shape), a)
+                if a.size[BEGIN] == 0 and a.size[PART] != AFTER:
                     for e in range(a.size[N_BODIES]):
                         c = b * a.size[N_BODIES] + e
                         ph.derive_adjoint(c, c, e, a)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint)
+    @kernel(table, *FORWARD)
+    def weigh(arrays: ti.template()):
+        """Substep `size[BEGIN]`, between its parts."""
+        ti.loop_config(block_dim=1)
+        for item in range(arrays.size[ACTIVE] * STRIDE):
+            b = item // STRIDE
+            if item % STRIDE == 0 and arrays.status[b] == 0:
+                num = ph.numbers(arrays)
+                a = arrays.having(num=num)
+                s, light = a.size[BEGIN], ph.lightest(b, a)
+                slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
+                low, shape = covered(slot, a)
+                for i in range(shape[0]):
+                    for j in range(shape[1]):
+                        for k in range(shape[2]):
+                            c = slot * a.size[CAPACITY] + (i * shape[1] + j) * shape[2] + k
+                            grid, clamp = get4(a.grid, c), ph.clamped(c, a)
+                            ph.weigh_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, a)
+
+    @kernel(table, *BACKWARD)
+    def weigh_adjoint(arrays: ti.template()):
+        """Substep `size[BEGIN]`, between its parts."""
+        ti.loop_config(block_dim=1)
+        for item in range(arrays.size[ACTIVE] * STRIDE):
+            b = item // STRIDE
+            if item % STRIDE == 0 and arrays.live[b] != 0:
+                num = ph.numbers(arrays)
+                a = arrays.having(num=num)
+                s, light = a.size[BEGIN], ph.lightest(b, a)
+                slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
+                at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
+                low, shape = covered(slot, a)
+                ggravity_sum = get4(a.ggravity, b)
+                for i in range(shape[0]):
+                    for j in range(shape[1]):
+                        for k in range(shape[2]):
+                            c = (i * shape[1] + j) * shape[2] + k
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            ggravity_sum += ph.weigh_node_adjoint(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
+                                                                  0, to + c, a)  # fmt: skip
+                put4(a.ggravity, b, ggravity_sum)
+
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)

@@ -9,7 +9,9 @@ from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.launch import kernel
 from genesis.solvers.mpm.arrays import (
     ACTIVE,
+    AFTER,
     BACKWARD,
+    BEFORE,
     BEGIN,
     CAPACITY,
     CELLS,
@@ -20,6 +22,7 @@ from genesis.solvers.mpm.arrays import (
     N_FRAMES,
     N_GRIDS,
     N_PARTICLES,
+    PART,
     SUBSTEPS,
 )  # fmt: skip
 from genesis.solvers.mpm.models import Model
@@ -50,34 +53,37 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
     def advance(a: ti.template()):
         """Substep `size[BEGIN]`."""
         for b in range(a.size[ACTIVE]):
-            if a.size[BEGIN] == 0:
+            if a.size[BEGIN] == 0 and a.size[PART] != AFTER:
                 a.status[b] = 0
                 ph.derive(b, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
-            put4(a.grid, grid_at(a) + c, vec4(0.0))
-            if a.size[CLAMPED] != 0:
-                put4(a.clamp, grid_at(a) + c, vec4(0.0))
+            if a.size[PART] != AFTER:
+                put4(a.grid, grid_at(a) + c, vec4(0.0))
+                if a.size[CLAMPED] != 0:
+                    put4(a.clamp, grid_at(a) + c, vec4(0.0))
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             q = frame(a.size[BEGIN], b, a) + p
-            if a.status[b] == 0 and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q), a):
-                a.status[b] = ti.max(a.size[BEGIN], 1)  # the substep before made it
-            e = a.body[p]
-            ph.stage(q, frame(a.size[BEGIN] + 1, b, a) + p, i, 1, b * a.size[N_BODIES] + e, e, a.size[BEGIN], a)
+            if a.size[PART] != AFTER:
+                if a.status[b] == 0 and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q), a):
+                    a.status[b] = ti.max(a.size[BEGIN], 1)  # the substep before made it
+                e = a.body[p]
+                ph.stage(q, frame(a.size[BEGIN] + 1, b, a) + p, i, 1, b * a.size[N_BODIES] + e, e, a.size[BEGIN], a)
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
-            if a.status[b] == 0:
+            if a.status[b] == 0 and a.size[PART] != AFTER:
                 at = grid_at(a) + b * a.size[CAPACITY]
                 ph.p2g_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
                 ph.p2g_clamp(a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
-            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-            put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                     a.size[BEGIN], b, 0, a))  # fmt: skip
+            if a.size[PART] != BEFORE:
+                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+                put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
+                                         a.size[BEGIN], b, 0, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
-            if a.status[b] == 0:
+            if a.status[b] == 0 and a.size[PART] != BEFORE:
                 q, q1 = frame(a.size[BEGIN], b, a) + p, frame(a.size[BEGIN] + 1, b, a) + p
                 ph.g2p_particle(q, i, ph.domain_box(b * a.size[CAPACITY], a), a)
                 ph.advance_particle(q, q1, i, a)
@@ -89,34 +95,56 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
         """Substep `size[BEGIN]`."""
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
-            put4(a.gmoved, c, vec4(0.0))
-            if a.size[CLAMPED] != 0:
-                put4(a.gclamp, c, vec4(0.0))
-            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-            put4(a.moved, c, ph.trace_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                           a.size[BEGIN], b, c, a))  # fmt: skip
+            if a.size[PART] != BEFORE:
+                put4(a.gmoved, c, vec4(0.0))
+                if a.size[CLAMPED] != 0:
+                    put4(a.gclamp, c, vec4(0.0))
+                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+                put4(a.moved, c, ph.trace_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
+                                               a.size[BEGIN], b, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
-            if a.live[b] != 0:
+            if a.live[b] != 0 and a.size[PART] != BEFORE:
                 at = b * a.size[CAPACITY]
                 ph.project_particle(a.gmoved, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), at, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c
-            if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
+            if a.live[b] != 0 and a.size[PART] != BEFORE and get4(a.grid, at)[3] > 0.0:
                 grid, clamp = get4(a.grid, at), ph.clamped(at, a)
                 add4(a.ggravity, b, ph.release_node(grid, clamp, coordinates(c % a.size[CAPACITY], a),
                                                     ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
-            if a.live[b] != 0:
+            if a.live[b] != 0 and a.size[PART] != AFTER:
                 e = a.body[p]
                 c = b * a.size[N_BODIES] + e
                 at = b * a.size[CAPACITY]
                 ph.release(frame(a.size[BEGIN], b, a) + p, i, 1, c, c, e, a.size[BEGIN],
                            ph.domain_box(at, a), a)  # fmt: skip
         for c in range(a.size[ACTIVE] * a.size[N_BODIES]):
-            if a.size[BEGIN] == 0 and a.live[c // a.size[N_BODIES]] != 0:
+            if a.size[BEGIN] == 0 and a.size[PART] != AFTER and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint)
+    @kernel(table, *FORWARD)
+    def weigh(a: ti.template()):
+        """Substep `size[BEGIN]`, between its parts."""
+        for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
+            b = c // a.size[CAPACITY]
+            if a.status[b] == 0:
+                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+                ph.weigh_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
+                              a)  # fmt: skip
+
+    @kernel(table, *BACKWARD)
+    def weigh_adjoint(a: ti.template()):
+        """Substep `size[BEGIN]`, between its parts."""
+        for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
+            b = c // a.size[CAPACITY]
+            at = grid_at(a) + c
+            if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
+                grid, clamp = get4(a.grid, at), ph.clamped(at, a)
+                add4(a.ggravity, b, ph.weigh_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
+                                                          ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
+
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)

@@ -1,4 +1,5 @@
-"""One substep, per particle and per grid node, and its adjoint. Drivers (fused, chunked, parallel) only loop over them.
+"""One substep, per particle and per grid node (`genesis.solvers.mpm.nodes`), and its adjoint. Drivers (fused, chunked,
+parallel) only loop over them.
 
 Forward                                        Adjoint, in reverse
     stage             stress, momentum             release           of p2g and stage
@@ -27,17 +28,15 @@ from genesis.solvers.mpm.arrays import (
     N_MEMORY,
     N_NUMBERS,
     NUM_LENGTH,
-    ORIGIN,
     ZERO,
 )  # fmt: skip
 from genesis.solvers.mpm.hold import holding
 from genesis.solvers.mpm.models import Model
+from genesis.solvers.mpm.nodes import nodes
 from genesis.solvers.mpm.rows import rows
 from genesis.solvers.mpm.stress import constitutive
 from genesis.solvers.mpm.transfer import transfer
 
-WALL = 3
-"""Cells at each side of the domain in which nodes may not move outward. Source: the usual MLS-MPM padding."""
 OFF_GRID = 1e30
 """m: beyond any grid."""
 LIGHTEST = {ti.f32: 1e-8, ti.f64: 1e-16}
@@ -48,18 +47,15 @@ LIGHTEST = {ti.f32: 1e-8, ti.f64: 1e-16}
 def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions) -> Functions:
     """Of a scene of these models, whose bodies have these numbers beside (`genesis.solvers.mpm.added.ADDED`)."""
     lay, t, row, material, more = layout(), transfer(), rows(), constitutive(models), added_stress(added)
-    held, get_columns, put_columns = holding(), t.get_columns, t.put_columns
+    of_node, held, get_columns, put_columns = nodes(contact), holding(), t.get_columns, t.put_columns
     real, vec3, vec4, W = lay.real, lay.vec3, lay.vec4, lay.width
     get3, get4, put3, put4, add4, entry = lay.get3, lay.get4, lay.put3, lay.put4, lay.add4, lay.entry
+    origin = of_node.origin
 
     @ti.func
     def numbers(a: ti.template()):
         """The numbers in registers: in an array they would be read again after every store."""
         return ti.Vector([a.num[i] for i in ti.static(range(NUM_LENGTH))], dt=real)
-
-    @ti.func
-    def origin(a: ti.template()):
-        return vec3(a.num[ORIGIN], a.num[ORIGIN + 1], a.num[ORIGIN + 2])
 
     @ti.func
     def derive(b, a: ti.template()):
@@ -190,73 +186,6 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             q4 = get4(a.stage, 4 * i)
             a0, a1, a2 = get_columns(a.C, q, q4[3] * a.num[DX], a.num[ZERO])
             t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
-
-    @ti.func
-    def blocked(v, at, d, a: ti.template()):
-        return (at[d] < WALL and v[d] < 0.0) or (at[d] > a.size[CELLS + d] - WALL and v[d] > 0.0)
-
-    @ti.func
-    def wall(v, at, m, a: ti.template()):
-        for d in ti.static(range(3)):
-            if blocked(v, at, d, a):
-                v[d] = 0.0
-        return vec4(v[0], v[1], v[2], m)
-
-    @ti.func
-    def falling(grid_node, b, a: ti.template()):
-        """Velocity of a node of environment b under gravity."""
-        return vec3(grid_node[0], grid_node[1], grid_node[2]) / grid_node[3] + a.num[DT] * get4(a.gravity, b)[:3]
-
-    @ti.func
-    def place(at, a: ti.template()):
-        """Position of the node of cell `at`, m."""
-        return origin(a) + vec3(ti.cast(at[0], real), ti.cast(at[1], real), ti.cast(at[2], real)) * a.num[DX]
-
-    @ti.func
-    def node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
-        """(momentum, mass), that of all and of what is attached -> (velocity, mass): gravity, what is attached,
-        colliders, walls. `at` is the node's cell index."""
-        out = vec4(0.0)
-        m = grid_node[3]
-        if m > light:
-            v = contact.resolve(held.follow(falling(grid_node, b, a), clamp, m), place(at, a), m, s, b, chunk, a)
-            out = wall(v, at, m, a)
-        return out
-
-    @ti.func
-    def trace_node(grid_node, clamp, at, light, s, b, c, a: ti.template()):
-        """As `node`, for the adjoint: notes in row c of `contact_cache` what `release_node` needs of the colliders."""
-        out = vec4(0.0)
-        m = grid_node[3]
-        if m > light:
-            v = held.follow(falling(grid_node, b, a), clamp, m)
-            out = wall(contact.trace(v, place(at, a), s, b, c, a), at, m, a)
-        return out
-
-    @ti.func
-    def release_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
-        """Cotangent of (velocity, mass) -> of (momentum, mass), in gmoved[c] and gclamp[c], and gravity's."""
-        moved_node, gnode = get4(a.moved, c), get4(a.gmoved, c)
-        out, gclamp, ggravity = vec4(0.0), vec4(0.0), vec3(0.0)
-        m = grid_node[3]
-        if m > light:
-            mv = vec3(grid_node[0], grid_node[1], grid_node[2])
-            v = falling(grid_node, b, a)
-            gv = vec3(gnode[0], gnode[1], gnode[2])
-            for d in ti.static(range(3)):
-                if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > a.size[CELLS + d] - WALL):
-                    gv[d] = 0.0
-            followed = held.follow(v, clamp, m)
-            gfollowed, gm = contact.resolve_adjoint(followed, place(at, a), m, gv, s, b, chunk, c, a)
-            gv, gclamp, gshare = held.follow_adjoint(v, clamp, m, gfollowed)
-            gm += gshare
-            ggravity = a.num[DT] * gv
-            gmv = gv / m
-            out = vec4(gmv[0], gmv[1], gmv[2], gm - gmv.dot(mv) / m)
-        put4(a.gmoved, c, out)
-        if a.size[CLAMPED] != 0:
-            put4(a.gclamp, c, gclamp)
-        return vec4(ggravity[0], ggravity[1], ggravity[2], 0.0)
 
     @ti.func
     def g2p_particle(q, i, box, a: ti.template()):
@@ -400,8 +329,9 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     return Functions(
         numbers=numbers, mode=held.mode, clamped=held.clamped, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
-        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp,
-        node=node, trace_node=trace_node, g2p_particle=g2p_particle,
-        advance_particle=advance_particle, project_particle=project_particle, release_node=release_node,
+        stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp, node=of_node.node,
+        trace_node=of_node.trace_node, release_node=of_node.release_node, weigh_node=of_node.weigh_node,
+        weigh_node_adjoint=of_node.weigh_node_adjoint, g2p_particle=g2p_particle, advance_particle=advance_particle,
+        project_particle=project_particle,
         release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
 from genesis.solvers.mpm.hold import ATTACHED
-from genesis.solvers.mpm.models import MODELS, Model, compiled_models
+from genesis.solvers.mpm.models import MODELS, Model, compiled_models, plastic_volume
 from genesis.solvers.mpm.parallel import parallel
 from genesis.solvers.mpm.prepare import prepare
 
@@ -81,6 +81,8 @@ class MPMFrames:
     """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
+    launch_weigh: Launch | None = None
+    launch_weigh_adjoint: Launch | None = None
 
 
 CLAMPS = tuple(array for array in TABLE if "clamped" in array.shape)
@@ -227,8 +229,10 @@ class MPMSolver(Solver):
         shared = self._scratch(frames.n_envs)
         scratch = {array.name: shared[array.name] for array in select(TABLE, "scratch")}
         touched = frames.exchange.arrays if self.colliders else {}
-        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched}, lanes=True)
-        frames.of[self.name] = MPMFrames(arrays, sizes, launch)
+        kernels, bound = self._kernels(), {**arrays, **scratch, **touched}
+        mine = frames.of[self.name] = MPMFrames(arrays, sizes, bind(kernels.advance, bound, lanes=True))
+        if self.colliders and self.colliders.yielding:
+            mine.launch_weigh = bind(kernels.weigh, bound, lanes=True)
 
     def _make_clamps(self, frames: Frames) -> None:
         """Arrays of what is attached, where a set of frames has none yet."""
@@ -239,7 +243,7 @@ class MPMSolver(Solver):
         mine.sizes = self._sizes(frames.n_envs, frames.n_frames)
         mine.arrays.update(allocate(CLAMPS, mine.sizes, "frames"))
         made = {**self._scratch(frames.n_envs), **mine.arrays}
-        for launch in (mine.launch, mine.launch_adjoint):
+        for launch in (mine.launch, mine.launch_weigh, mine.launch_adjoint, mine.launch_weigh_adjoint):
             for array in CLAMPS if launch else ():
                 if array.name in launch.places:
                     launch.point(array.name, made[array.name])
@@ -248,10 +252,10 @@ class MPMSolver(Solver):
         driver = parallel if layout().atomic else chunked if self.n_chunks > 1 else fused
         return driver(self.models, self.added, self._touch, self._table)
 
-    def _launch(self, launch: Launch, frames: Frames, begin: int, end: int) -> None:
-        """Run a kernel on substeps [begin, end). Its sizes are made once."""
+    def _launch(self, launch: Launch, frames: Frames, begin: int, end: int, part: int = slot.WHOLE) -> None:
+        """Run a kernel on substeps [begin, end), or a part of one. Its sizes are made once."""
         mine: MPMFrames = frames.of[self.name]
-        key = (frames.n_envs, frames.n_frames, mine.active, mine.held, mine.attached, begin, end)
+        key = (frames.n_envs, frames.n_frames, mine.active, mine.held, mine.attached, begin, end, part)
         if key not in self._size:
             values = [0] * slot.N_SIZES
             values[slot.N_ENVS], values[slot.ACTIVE] = frames.n_envs, mine.active
@@ -260,7 +264,7 @@ class MPMSolver(Solver):
             values[slot.CAPACITY], values[slot.BEGIN], values[slot.END] = self.capacity, begin, end
             values[slot.SUBSTEPS], values[slot.N_CHUNKS] = self.substeps, self.n_chunks
             values[slot.N_NUMBERS], values[slot.N_MEMORY] = mine.sizes["numbers"], self.memory
-            values[slot.HELD], values[slot.CLAMPED] = mine.held, mine.attached
+            values[slot.HELD], values[slot.CLAMPED], values[slot.PART] = mine.held, mine.attached, part
             values[slot.CELLS :] = self._cells.tolist()
             self._size[key] = torch.tensor(values, dtype=torch.int32, device=layout().device)
         launch.point("size", self._size[key])
@@ -306,6 +310,15 @@ class MPMSolver(Solver):
         for first, last in self._intervals(begin, end):
             self._launch(mine.launch, frames, first, last)
 
+    def weigh(self, frames: Frames, substep: int) -> None:
+        mine: MPMFrames = frames.of[self.name]
+        assert mine.launch_weigh is not None
+        self._launch(mine.launch, frames, substep, substep + 1, slot.BEFORE)
+        self._launch(mine.launch_weigh, frames, substep, substep + 1)
+
+    def finish(self, frames: Frames, substep: int) -> None:
+        self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.AFTER)
+
     def _intervals(self, begin: int, end: int) -> list[tuple[int, int]]:
         return [(s, s + 1) for s in range(begin, end)] if self.per_substep else [(begin, end)]
 
@@ -346,6 +359,8 @@ class MPMSolver(Solver):
             kernels = prepare(self.models, self.added, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
+            if mine.launch_weigh is not None:
+                mine.launch_weigh_adjoint = bind(self._kernels().weigh_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
@@ -367,6 +382,14 @@ class MPMSolver(Solver):
         for first, last in reversed(self._intervals(begin, end)):
             self._launch(mine.launch_adjoint, frames, first, last)
 
+    def finish_adjoint(self, frames: Frames, substep: int) -> None:
+        self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.AFTER)
+
+    def weigh_adjoint(self, frames: Frames, substep: int) -> None:
+        mine: MPMFrames = frames.of[self.name]
+        self._launch(mine.launch_weigh_adjoint, frames, substep, substep + 1)
+        self._launch(mine.launch_adjoint, frames, substep, substep + 1, slot.BEFORE)
+
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: MPMFrames = frames.of[self.name]
         shared, n = self._scratch(frames.n_envs), mine.active
@@ -386,13 +409,6 @@ class MPMSolver(Solver):
             return [*state, ghold, gmaterial, ggravity]
         gactu, gfibre = (self._cotangent(frames, name).clone() for name in ("gactu", "gfibre"))
         return [*state, gactu.squeeze(-1), ghold, gmaterial, gfibre.squeeze(-1), ggravity]
-
-
-def plastic_volume(model: Model, memory: torch.Tensor) -> torch.Tensor:
-    """(...) of a body from its memory (..., H), of which the first entries are its model's; NaN where nobody knows."""
-    if model.plastic_volume is None:
-        return memory.new_full(memory.shape[:-1], torch.nan)
-    return model.plastic_volume(memory[..., : model.width])
 
 
 def _beside(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

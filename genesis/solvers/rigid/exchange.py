@@ -8,6 +8,7 @@ from genesis.solvers.rigid.frames import RigidFrames
 from genesis.solvers.rigid.publish import Publisher
 from genesis.solvers.rigid.reaction import Reaction
 from genesis.solvers.rigid.readout import Readout
+from genesis.solvers.rigid.yielding import Yielding
 
 
 class Exchanging(Bodies):
@@ -17,6 +18,8 @@ class Exchanging(Bodies):
     _publisher: Publisher
     _reaction: Reaction | None
     """None where no link feels matter."""
+    _yields: Yielding | None
+    """None where none yields to it within a substep."""
     _readout: Readout
 
     def _advance(self, frames: Frames, begin: int, end: int) -> None:
@@ -66,30 +69,35 @@ class Exchanging(Bodies):
         if self._reaction is None:
             self._advance(frames, begin, end)
             return
+        mine: RigidFrames = frames.of[self.name]
         for frame in range(begin, end):
-            self._push(frames, self._reaction, frame)
+            links, felt = self._push(frames, self._reaction, frame)
             self._advance(frames, frame, frame + 1)
-            frames.of[self.name].links = {}
+            mine.links = {}
+            if self._yields is not None:
+                _, after = self._links(frames, frame + 1)
+                mine.free[frame + 1] = self._yields.others(links, after, felt)
+                if frames.n_frames == 2:
+                    del mine.free[frame]
 
-    def _push(self, frames: Frames, reaction: Reaction, frame: int) -> list[torch.Tensor]:
-        """What matter did to links comes to the wrenches that were asked for. Links' state at the frame."""
+    def give_way(self, frames: Frames, substep: int) -> None:
+        assert self._yields is not None
+        _, links = self._links(frames, substep)
+        self._yields.give_way(frames.exchange, substep, links, frames.of[self.name].free[substep])
+
+    def _push(
+        self, frames: Frames, reaction: Reaction, frame: int
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """What matter did to links comes to the wrenches that were asked for. Links' state at the frame, and what they
+        feel of matter."""
         mine: RigidFrames = frames.of[self.name]
         _, links = self._links(frames, frame)
         felt = reaction.wrench(frames.exchange, frame, links)
-        if reaction.shares:
-            felt, mine.owed[frame + 1] = reaction.share(self._felt(mine, felt), mine.owed[frame], links)
-            if frames.n_frames == 2 and frame:
-                del mine.owed[frame]
         if felt is not None or mine.pushed:
             total = mine.asked if felt is None else mine.asked + felt.flatten(1)
             blocks.write(self._rows(frames, "wrench"), total)
         mine.pushed = felt is not None
-        return links
-
-    @staticmethod
-    def _felt(mine: RigidFrames, felt: torch.Tensor | None) -> torch.Tensor:
-        """The wrenches that matter exerts, zero for nothing."""
-        return torch.zeros_like(mine.owed[0]) if felt is None else felt
+        return links, felt
 
     # Backward.
 
@@ -101,25 +109,45 @@ class Exchanging(Bodies):
         healthy = self.failures(frames) == 0
         for frame in reversed(range(begin, end)):
             mine.links = {}
-            links = self._push(frames, self._reaction, frame)
+            links, _ = self._push(frames, self._reaction, frame)
             rows = self._rows(frames, "gwrench")
             rows.zero_()
             self._advance_adjoint(frames, frame, frame + 1)
             part = self._read(frames, "gwrench")
             mine.gwrench = part if frame == self.substeps - 1 else mine.gwrench + part
-            gwrench, more = part.unflatten(1, (-1, 6)), []
-            if self._reaction.shares:
-                felt = self._felt(mine, self._reaction.wrench(frames.exchange, frame, links))
-                gwrench, mine.gowed, *more = self._reaction.share_adjoint(
-                    felt, mine.owed[frame], links, gwrench, mine.gowed, healthy
-                )
-            mine.glinks = self._reaction.adjoint(frames.exchange, frame, links, gwrench, healthy)
-            for g, of_share in zip(mine.glinks, more, strict=bool(more)):
-                g += of_share
+            gwrench = part.unflatten(1, (-1, 6))
+            if self._yields is None:
+                mine.glinks = list(self._reaction.adjoint(frames.exchange, frame, links, gwrench, healthy))
+            else:  # what they felt, and how they moved, is also in what else moved them
+                before, gfelt = mine.gbefore
+                gpos, gquat = self._reaction.adjoint(frames.exchange, frame, links, gwrench + gfelt, healthy)
+                mine.glinks = [gpos, gquat + before[0], *before[1:]]
             if frame == 0:
                 blocks.write(rows, mine.gwrench)
-                if self._reaction.shares:
-                    mine.cotangents["reaction"] = mine.gowed
+
+    def give_way_adjoint(self, frames: Frames, substep: int) -> None:
+        assert self._yields is not None
+        mine: RigidFrames = frames.of[self.name]
+        healthy = self.failures(frames) == 0
+        _, links = self._links(frames, substep)
+        gpos, gquat, gfree = self._yields.give_way_adjoint(
+            frames.exchange, substep, links, mine.free[substep], healthy
+        )
+        mine.glinks[0] += gpos
+        mine.glinks[1] += gquat
+        mine.gfree = gfree
+        self._publisher.write(frames.exchange, substep, links, self._read(frames, "model"))
+
+    def _others_adjoint(self, frames: Frames, frame: int, gfree: torch.Tensor) -> list[torch.Tensor]:
+        """Of what else moved links in the substep before a frame: cotangents of quat, vel and ang at it. Keeps what the
+        substep's own adjoint takes."""
+        assert self._yields is not None
+        mine: RigidFrames = frames.of[self.name]
+        _, after = self._links(frames, frame)
+        _, before = self._links(frames, frame - 1)
+        gbefore, gafter, gfelt = self._yields.others_adjoint(before, after, gfree, self.failures(frames) == 0)
+        mine.gbefore = gbefore, gfelt
+        return gafter
 
     def publish_adjoint(self, frames: Frames, begin: int, end: int) -> None:
         mine: RigidFrames = frames.of[self.name]
@@ -131,10 +159,15 @@ class Exchanging(Bodies):
             )
             for g, part in zip(glinks, mine.glinks, strict=False):
                 g += part
+            if self._yields is not None and frame > 0:
+                for g, part in zip(glinks[1:], self._others_adjoint(frames, frame, mine.gfree), strict=True):
+                    g += part
             gstate = self._readout.adjoint(state, glinks)
             self._add(frames, "gmodel", gmodel)
             for gposes in gstate.values[2:]:
                 self._add(frames, "gmocap", gposes.flatten(1))
+            if self._yields is not None and frame == 0:
+                mine.cotangents["free_change"] = mine.gfree
             if frame == 0:  # the step's own cotangents have been given out already
                 for name, part in zip(("qpos", "dofs_vel"), gstate.values, strict=False):
                     mine.cotangents[name] += part

@@ -13,8 +13,9 @@ class RigidFrames:
 
     `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps. Where
     links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place;
-    `links` the links' state at the present frame; `owed`, by frame, what light links have yet to feel; `glinks`,
-    `gwrench` and `gowed`, cotangents of these.
+    `links` the links' state at the present frame; `free`, by frame, what all else did to their velocities in the
+    substep before; `glinks`, `gwrench` and `gfree`, cotangents of these, and `gbefore` what the last of these gives to
+    the substep before; `gends` what it gives to poses of mocap bodies at the end.
     """
 
     arrays: dict[str, torch.Tensor]
@@ -33,7 +34,9 @@ class RigidFrames:
     links: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = field(default_factory=dict)
     asked: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     pushed: bool = False
-    glinks: tuple[torch.Tensor, ...] = ()
+    glinks: list[torch.Tensor] = field(default_factory=list)
     gwrench: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-    owed: dict[int, torch.Tensor] = field(default_factory=dict)
-    gowed: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    free: dict[int, torch.Tensor] = field(default_factory=dict)
+    gfree: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    gbefore: tuple[list[torch.Tensor], torch.Tensor] = field(default_factory=lambda: ([], torch.zeros(0)))
+    gends: tuple[torch.Tensor, ...] = ()

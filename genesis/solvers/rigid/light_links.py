@@ -1,6 +1,6 @@
-"""How light a link may be that feels matter: its push and matter's answer are explicit, one after the other.
+"""How light a link may be that feels matter, and how readily it yields to it.
 
-In an exchange the nodes that a link touches, of masses m_i and with influences a_i, take its velocity, or that part of
+Links that step less often than matter push it and take its answer one after the other. The nodes that a link touches, of masses m_i and with influences a_i, take its velocity, or that part of
 the way there; the link is given what they lose. With the velocity w at which they approach each other and the link's
 apparent mass M where it is touched, the energy of both changes by
 
@@ -13,10 +13,13 @@ which is never positive while sum a_i m_i <= M. A face of area A in matter of de
 in the k substeps of the scene, of dt, that are one of the link's: the half of the first layer of nodes; what the fading
 influence holds, which takes 1 - (1 - a)^k of the way in k of them; and what waves of speed c reach meanwhile.
 
+Links that step as often yield to matter within a substep (`yielding.py`), with a mobility W that must not be smaller
+than their own: W = s diag(w 1, u 1), with w and u the largest eigenvalues of its blocks of force and of torque, and s,
+1 to 2, as small as it can be. It is taken at rest and kept. Where masses are set later, the exchange is stable while
+r (3 - 4 a) <= 1, with r the ratio of touched and apparent mass, and a that of W and the link's own.
+
 A link has an apparent mass against rotations, too: its inertia over the square of the lever at which it is touched, for
 shapes of half lengths h about axis i max(h_j, h_k)^2 / 3. A body of even density is no lighter for these.
-
-Links that are lighter, by a ratio r, feel a share of the reaction at once (`Reaction.share`) if k = 1, up to LIGHTEST.
 """
 
 import math
@@ -32,11 +35,8 @@ from genesis.loaders.mass_matrix import link_jacobians
 from genesis.loaders.model import RigidModel
 from genesis.solvers.rigid.publish import LinkCollider
 
-LIGHTEST = 6.0
-"""Largest ratio of what a link touches to its own mass."""
-SHARE = 1.5
-"""s (1 + r) of a link with the share s in what it is due: 1 stops it among what it touches in one substep, 2 throws it
-back as fast as it came."""
+LIGHTEST = 15.0
+"""Largest ratio of what a link that steps as often as matter touches to its own mass."""
 
 
 def touched(colliders: Sequence[Collider], matter: Matter, every: int, dt: float) -> torch.Tensor:
@@ -67,24 +67,43 @@ class Lightness:
             for row, (i, k) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))):
                 both = np.outer(spin[i], spin[k])
                 of_inertia[link, row] = both if i == k else both + both.T
-        there = []
+        there, centres = [], []
         for c in colliders:
             lever, h = rotations.rotate(turns[c.link], np.array(c.pos)), np.array(c.collider.shape.half)
             reach = np.sqrt([max(h[1], h[2]) ** 2 / 3, max(h[2], h[0]) ** 2 / 3, max(h[0], h[1]) ** 2 / 3])
             axes = rotations.matrix(rotations.multiply(turns[c.link], np.array(c.quat)))
             moved = linear[c.link] - np.cross(lever, angular[c.link], axisa=0, axisb=0, axisc=0)
             there.append([moved, reach[:, None] * (axes.T @ angular[c.link])])
+            centre = rotations.rotate(turns[c.link], model.com[c.link])
+            at_com = linear[c.link] - np.cross(centre, angular[c.link], axisa=0, axisb=0, axisc=0)
+            centres.append([at_com, angular[c.link]])
         self._of_mass, self._of_inertia = torch.as_tensor(of_mass), torch.as_tensor(of_inertia)
+        self._centres = torch.as_tensor(np.array(centres).reshape(-1, 3, D))
         self._there = torch.as_tensor(np.array(there).reshape(-1, 3, D))
 
     def of(self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor) -> torch.Tensor:
         """(B, K) of links' masses (B, L) and inertias (B, L, 6), and armatures (B, D); all float64."""
+        moved = self._moved(self._there, mass, inertia, armature)
+        return (torch.linalg.matrix_norm(moved, 2) ** 2).amax(2)
+
+    def mobility(self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor) -> torch.Tensor:
+        """(B, K, 2) 1 / kg and 1 / (kg m^2) of the same links: how a force, and a torque, move their centres of mass and
+        turn them, at most."""
+        moved = self._moved(self._centres, mass, inertia, armature)
+        most = torch.linalg.matrix_norm(moved, 2)
+        both = (moved / most.clamp_min(1e-30)[..., None, None]).transpose(2, 3).flatten(3)
+        return (most * torch.linalg.matrix_norm(both, 2)[..., None]) ** 2
+
+    def _moved(
+        self, jacobians: torch.Tensor, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor
+    ) -> torch.Tensor:
+        """(B, K, 2, D, 3) R with R^T R = J M^-1 J^T, of two jacobians of each link."""
         matrix = torch.einsum("bl,lij->bij", mass, self._of_mass) + torch.diag_embed(armature)
         matrix = matrix + torch.einsum("blc,lcij->bij", inertia, self._of_inertia)
         factor = torch.linalg.cholesky(matrix)
-        there = self._there.mT.expand(len(mass), -1, -1, -1)
+        there = jacobians.mT.expand(len(mass), -1, -1, -1)
         moved = torch.linalg.solve_triangular(factor[:, None], there, upper=False)
-        return (torch.linalg.matrix_norm(moved, 2) ** 2).unflatten(1, (-1, 2)).amax(2)
+        return moved.unflatten(1, (-1, 2))
 
 
 class LightLinks:
@@ -110,9 +129,10 @@ class LightLinks:
         self._passed: tuple[torch.Tensor, ...] = ()
         """What it passed last."""
         self._n_links = model.n_links
-        self.shares: list[float] | None = None
-        """Of each link, in what matter does to it, as first judged, when the scene is built."""
-        self._limits, self._judged = [1.0 if every > 1 else LIGHTEST] * len(self._links), False
+        self.mobility: torch.Tensor | None = None
+        """(L, 2) with which links yield to matter, as first judged, when the scene is built."""
+        self._yielded: list[float] = []
+        """kg, of each link the apparent mass that it has for that."""
 
     def check(
         self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor, matter: Sequence[Matter]
@@ -129,36 +149,33 @@ class LightLinks:
         if len(given) == len(self._passed) and all(map(torch.equal, given, self._passed)):
             return
         weights = 1.0 / self._lightness.of(mass, inertia, armature).clamp_min(1e-30)
-        ratios = []
-        for shapes, own, label, limit in zip(self._shapes, self._of_link, self._labels, self._limits, strict=True):
+        masses = []
+        for place, (shapes, own, label) in enumerate(zip(self._shapes, self._of_link, self._labels, strict=True)):
             apparent = weights[:, own].amin(1)
+            masses.append(float(apparent.amin()))
             most, once = (
                 torch.stack([touched(shapes, of, n, self._dt) for of in matter]).sum(0) for n in (self._every, 1)
             )
-            worst = int((most / apparent).argmax())
-            ratios.append(float(most[worst] / apparent[worst]))
-            if ratios[-1] > limit:
+            least = most
+            if self._every == 1:
+                least = most / LIGHTEST
+                if self._yielded:
+                    least = torch.maximum(least, 3 * most / (1 + 4 * most / self._yielded[place]))
+            worst = int((least / apparent).argmax())
+            if least[worst] > apparent[worst]:
                 alike = bool((apparent == apparent[0]).all() and (most == most[0]).all())
                 self._raise(
                     f"{label!r}{'' if alike else f' in environment {worst}'}",
                     *(float(value[worst]) for value in (apparent, most, once)),
-                    limit,
+                    float(most[worst] / least[worst]),
                 )
         self._passed = given
-        if not self._judged:
-            self._judged = True
-            self._share(ratios)
-
-    def _share(self, ratios: Sequence[float]) -> None:
-        """Decide on shares, and what may be set later."""
-        if max(ratios) <= 1.0:
-            self._limits = [1.0] * len(ratios)
-            return
-        self.shares = [1.0] * self._n_links
-        for place, (link, ratio) in enumerate(zip(self._links, ratios, strict=True)):
-            if ratio > 1.0:
-                self.shares[link] = SHARE / (1.0 + ratio)
-            self._limits[place] = min(2.0 / self.shares[link] - 1.0, LIGHTEST)
+        if not self._yielded:
+            self._yielded = masses
+            own = self._lightness.mobility(mass, inertia, armature).amax(0)
+            self.mobility = torch.zeros(self._n_links, 2, dtype=own.dtype)
+            for link, of in zip(self._links, self._of_link, strict=True):
+                self.mobility[link] = own[of[0]]
 
     def _raise(self, link: str, mass: float, most: float, once: float, limit: float) -> None:
         every = self._every

@@ -8,14 +8,6 @@ a moment M about x. Over that substep its link, whose centre of mass is c, feels
 which is the momentum, and the angular momentum about any point, that matter has lost. With cotangents of f and t:
 
     gJ = (gf + gt x (x - c)) / h,      gM = gt / h,      gx = J x gt / h,      gc = - the sum of these
-
-A link that is light for what it touches would be thrown back faster than it came. Of what it is due, from this substep
-and from before, it feels a share s, and is owed the rest, momentum P and angular momentum L about the world's origin:
-
-    due  p = h f + P,   m = h t + L - c x P;      it feels s (p, m) / h;      P' = (1 - s) p,   L' = (1 - s) m + c x P'
-
-so that all momentum is somewhere. With r times its own mass in nodes that move with it, its velocity changes from one
-substep to the next by 1 - s (1 + r) of what it did, which dies away where s (1 + r) < 2 (decision 54).
 """
 
 from collections.abc import Sequence
@@ -37,31 +29,22 @@ class Reaction:
         first: Index of the first of them among the scene's.
         every: Substeps of the scene in one of the solver's.
         dt: Substep of the solver, s.
-        shares: Of each link, in 0 ... 1; None where all are 1, and no link is owed anything.
     """
 
     def __init__(
-        self, colliders: Sequence[LinkCollider], model: RigidModel, first: int, every: int, dt: float,
-        shares: Sequence[float] | None = None,
-    ) -> None:  # fmt: skip
+        self, colliders: Sequence[LinkCollider], model: RigidModel, first: int, every: int, dt: float
+    ) -> None:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
         self._own, self._every = slice(first, first + len(colliders)), every
         links = [collider.link for collider in colliders]
         self._link = torch.tensor([max(link, 0) for link in links], device=lay.device)
         self._com = torch.as_tensor(model.com.copy(), **opts)
-        self._dt = dt
-        self._shares = None if shares is None else torch.tensor(shares, **opts)[:, None]
         self._onto = torch.zeros(model.n_links, len(links), **opts)
         """1 / h where a collider is on a link."""
         for k, link in enumerate(links):
             if link != WORLD:
                 self._onto[link, k] = 1.0 / dt
-
-    @property
-    def shares(self) -> bool:
-        """Whether links are owed something."""
-        return self._shares is not None
 
     def _impulse(self, exchange: Exchange, frame: int, n_envs: int) -> torch.Tensor:
         """(every, chunks, B, K, 2, 4) of the substep after a frame: a view."""
@@ -114,32 +97,3 @@ class Reaction:
         gpos = -((self._onto != 0).to(gplace) @ gplace.sum(0))
         gturn = torch.linalg.cross(arm, gpos)
         return gpos, 2.0 * quaternion.multiply(torch.cat([torch.zeros_like(gturn[..., :1]), gturn], 2), links[1])
-
-    def share(
-        self, felt: torch.Tensor, owed: torch.Tensor, links: Sequence[torch.Tensor]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What links feel of what they are due, and what they are owed then.
-
-        Args:
-            felt: (B, L, 6) as from `wrench`.
-            owed: (B, L, 6) momentum, and angular momentum about the world's origin, N s and N m s.
-        """
-        assert self._shares is not None
-        pos, quat = links[:2]
-        centre = pos + quaternion.rotate(quat, self._com)
-        momentum, spin = owed.split(3, 2)
-        due = self._dt * felt + torch.cat([momentum, spin - torch.linalg.cross(centre, momentum)], 2)
-        kept, turning = ((1.0 - self._shares) * due).split(3, 2)
-        after = torch.cat([kept, turning + torch.linalg.cross(centre, kept)], 2)
-        return self._shares / self._dt * due, after
-
-    def share_adjoint(
-        self, felt: torch.Tensor, owed: torch.Tensor, links: Sequence[torch.Tensor], gwrench: torch.Tensor,
-        gafter: torch.Tensor, healthy: torch.Tensor,
-    ) -> tuple[torch.Tensor, ...]:  # fmt: skip
-        """Cotangents of `felt`, `owed`, and pos and quat of `links`, zero where not `healthy` (B,)."""
-        mask = healthy[:, None, None]
-        given = [torch.where(mask, value, 0.0) for value in (felt, owed, *links[:2], gwrench, gafter)]
-        with torch.enable_grad():
-            inputs = [value.detach().requires_grad_() for value in given[:4]]
-            return torch.autograd.grad(self.share(inputs[0], inputs[1], inputs[2:]), inputs, given[4:])

@@ -22,6 +22,7 @@ from genesis.solvers.rigid.reaction import Reaction
 from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
+from genesis.solvers.rigid.yielding import Yielding
 
 LAST = {"last_qpos": "q", "last_dofs_vel": "qd", "last_contacts": "contacts", "last_joints": "joint"}
 """Fields of the last evaluation, and what their arrays are called."""
@@ -37,8 +38,8 @@ class RigidSolver(Exchanging):
     position, target velocity, position gate, velocity gate), wrench (L, 6) of force and torque at the centre of mass,
     world frame, and ctrl (A,) of actuators with a law of their own, if there are any; parameters model (P,) in the
     order of `parameter_layout`, and gravity (3,); outputs as asked for. Of mocap bodies, if there are any, a control
-    mocap (M, 7): position and quaternion in the world. Where links are light for the matter that they feel, a state
-    reaction (L, 6): what they are owed, see `Reaction`.
+    mocap (M, 7): position and quaternion in the world. Where links yield to what they push, a state free_change (L, 6):
+    what all else did to their velocities in the last substep, see `Yielding`.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -52,7 +53,7 @@ class RigidSolver(Exchanging):
         first: Index of its first collider among those of the scene.
         every: Substeps of the scene in one of its own.
         feels: Whether links feel what matter does to their colliders.
-        shares: Of each link, in which it feels that; see `Reaction`.
+        mobility: (L, 2) of each link where they yield to that, see `Yielding`; as many substeps as the scene's.
     """
 
     name = "rigid"
@@ -73,7 +74,7 @@ class RigidSolver(Exchanging):
         first: int = 0,
         every: int = 1,
         feels: bool = False,
-        shares: Sequence[float] | None = None,
+        mobility: torch.Tensor | None = None,
     ) -> None:
         self.labels = model.link_names if labels is None else tuple(labels)
         self.model, self.substeps, self.dt = model, substeps, dt
@@ -85,7 +86,9 @@ class RigidSolver(Exchanging):
         self._initial_model = torch.as_tensor(initial_parameters(options, model, grounds, gravity))
         self._sizes = {**self.setup.sizes, "parameters": len(self._initial_model)}
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        self._reaction = Reaction(colliders, model, first, every, dt / substeps, shares) if feels else None
+        self._reaction = Reaction(colliders, model, first, every, dt / substeps) if feels else None
+        self._yields = None if mobility is None else Yielding(colliders, model, first, dt / substeps, mobility)
+        self.yielding = mobility is not None
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         if layout().dtype == torch.float32:
             self.state, self.remainders = (*self.state, Field("qpos_low", (Q,))), {"qpos": "qpos_low"}
@@ -95,9 +98,8 @@ class RigidSolver(Exchanging):
             self.state = (*self.state, Field("activation", (n_activations,)))
         if n_actuators := self._sizes.get("actuators", 0):
             self.controls = (*self.controls, Field("ctrl", (n_actuators,)))
-        self._owes = self._reaction is not None and self._reaction.shares
-        if self._owes:
-            self.state = (*self.state, Field("reaction", (L, 6)))
+        if self.yielding:
+            self.state = (*self.state, Field("free_change", (L, 6)))
         self.reads = ("qpos", "dofs_vel")
         if n_mocaps := self._sizes.get("mocaps", 0):
             self.controls = (*self.controls, Field("mocap", (n_mocaps, slot.MOCAP_NUMBERS)))
@@ -143,8 +145,8 @@ class RigidSolver(Exchanging):
         return {**self._sizes, **blocks.sizes(n_envs), "frames": (n_frames - 1) * self.setup.evaluations + 1}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        owed = n_frames * n_envs * 6 * self.model.n_links * layout().dtype.itemsize if self._owes else 0
-        return owed + count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
+        free = n_frames * n_envs * 6 * self.model.n_links * layout().dtype.itemsize if self.yielding else 0
+        return free + count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
 
     def allocate(self, frames: Frames) -> None:
         sizes = self._sizes_of(frames.n_envs, frames.n_frames)
@@ -196,8 +198,8 @@ class RigidSolver(Exchanging):
         for of, value in zip(self.state, mine.results, strict=True):
             if of.name in ARRAYS:
                 mine.launch.point(f"{ARRAYS[of.name]}_out", value)
-        if self._owes:
-            mine.owed = {0: given["reaction"]}
+        if self.yielding:
+            mine.free = {0: given["free_change"]}
         # Most of these change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name in (name for name in OWN_COPIES if name in given):
             value = given[name]
@@ -240,9 +242,9 @@ class RigidSolver(Exchanging):
     def store(self, frames: Frames) -> list[torch.Tensor]:
         out = frames.of[self.name].results
         q, qd = out[:2]
-        if self._owes:
-            place = [of.name for of in self.state].index("reaction")
-            out[place] = frames.of[self.name].owed[self.substeps].clone()
+        if self.yielding:
+            place = [of.name for of in self.state].index("free_change")
+            out[place] = frames.of[self.name].free[self.substeps].clone()
         if "contacts" in self._wanted:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
@@ -316,6 +318,13 @@ class RigidSolver(Exchanging):
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
             mine.gposes = more[2:]
+        if self.yielding:
+            of_links = self._others_adjoint(frames, self.substeps, given["free_change"])
+            state, links = self._links(frames, self.substeps)
+            of_state = self._readout.adjoint(state, [torch.zeros_like(links[0]), *of_links]).values
+            healthy = self.failures(frames) == 0
+            of_state = [torch.where(_beside(healthy, part), part, 0.0) for part in of_state]
+            gq, gqd, mine.gends = gq + of_state[0], gqd + of_state[1], tuple(of_state[2:])
         for name, value in {**given, "qpos": gq, "dofs_vel": gqd}.items():
             if f"g{ARRAYS.get(name)}_in" in mine.launch_adjoint.places:
                 mine.launch_adjoint.point(f"g{ARRAYS[name]}_in", value.contiguous())
@@ -323,8 +332,6 @@ class RigidSolver(Exchanging):
         mine.cotangents = {of.name: gq.new_empty(mine.active, *of.shape) for of in fields if of.name != "qpos_low"}
         for name, value in mine.cotangents.items():
             mine.launch_adjoint.point(f"g{ARRAYS[name]}_out", value)
-        if self._owes:
-            mine.gowed = given["reaction"]
         if self.n_colliders:  # until its substeps' adjoints say more
             frames.exchange.rows("gimpulse")[..., self.first : self.first + self.n_colliders, :, :].zero_()
         for name in {"gcontacts", "gjoint"} & shared.keys():
@@ -356,6 +363,7 @@ class RigidSolver(Exchanging):
                 found[name] = mine.cotangents[name] - part
             of_poses = [after - before for after, before in zip(mine.gposes, less[2:], strict=True)]
             mine.gacceleration, mine.gposes = None, ()
+        of_poses += mine.gends
         fields = (*self.state, *self.controls, *self.parameters)
         for of, wanted in zip(fields, needed, strict=True):
             if of.name in OWN_COPIES and wanted:
@@ -386,3 +394,8 @@ class RigidSolver(Exchanging):
         """Cotangents of `reads` from their values, and the cotangents of `readout`."""
         n = len(self.reads)
         return self._readout.adjoint(tensors[:n], tensors[n:]).values
+
+
+def _beside(mask: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """A mask (B,) with the axes of values (B, ...)."""
+    return mask.view(-1, *[1] * (values.dim() - 1))

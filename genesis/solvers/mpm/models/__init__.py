@@ -8,9 +8,9 @@ from collections.abc import Collection
 
 from genesis.errors import GenesisValueError
 from genesis.solvers.mpm.models import clamped, corotated, liquid, neohookean, sand, vonmises
-from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Memory, Model
+from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Memory, Model, plastic_volume
 
-__all__ = ["MODELS", "Memory", "Model", "compiled_models", "register"]
+__all__ = ["MODELS", "Memory", "Model", "compiled_models", "plastic_volume", "register"]
 
 MODELS: dict[str, Model] = {}
 

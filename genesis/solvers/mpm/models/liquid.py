@@ -1,10 +1,34 @@
-"""Weakly compressible liquid: tau = lambda J (J - 1) 1; a particle keeps its volume ratio J and forgets its shape."""
+"""Weakly compressible liquid: tau = lambda J_p (J_p - 1) 1; a particle keeps its volume ratio J and forgets its shape.
 
-from genesis.compiler import Functions, per_runtime, ti
-from genesis.math.lanes import Vec, lane
+    J = max(det F, 1/10),    J_p = max(J, 1/2)
+
+lambda J (J - 1) has its minimum at J = 1/2: below, what is pressed further would resist less, and collapse. There the
+stress stays; and where more than nine tenths of a particle's volume would vanish (within a substep det F can even be
+negative) the rest of the compression is forgotten. Kink: det F = 1/10.
+"""
+
+from genesis.compiler import Functions, per_runtime, ti, traced, value
+from genesis.math.lanes import Vec, lane, where
 from genesis.math.matrices import cofactor, diagonal, volume_strain
 from genesis.math.spectral import spectral
 from genesis.solvers.mpm.models.model import FIRST_NUMBERS, Model, fluid_speed, isochoric
+
+SMALLEST = 0.1
+"""J of a particle."""
+SOFTEST = 0.5
+"""J at which lambda J (J - 1) has its minimum."""
+
+
+@traced
+def at_least(J1, smallest):
+    """J - 1 of a volume ratio that is not below `smallest`."""
+    return value(ti.max(J1, smallest - 1.0))
+
+
+@traced
+def where_free(J1, x):
+    """x where the volume ratio may become smaller yet, else zero."""
+    return where(J1 > SMALLEST - 1.0, x, lane())
 
 
 @per_runtime
@@ -13,16 +37,18 @@ def functions() -> Functions:
 
     @ti.func
     def stress(F, m, h):
-        J1 = volume_strain(F)
+        whole = volume_strain(F)
+        J1, Jp1 = at_least(whole, SMALLEST), at_least(whole, SOFTEST)
         edge = 1.0 + sp.expm1(sp.log(1.0 + J1, J1) * (1.0 / 3.0))
-        pressure = m[1] * J1 * (1.0 + J1)
-        return diagonal(edge, edge, edge), diagonal(pressure, pressure, pressure), h, Vec(J1, edge)
+        pressure = m[1] * Jp1 * (1.0 + Jp1)
+        return diagonal(edge, edge, edge), diagonal(pressure, pressure, pressure), h, Vec(whole, edge)
 
     @ti.func
     def stress_adjoint(F, m, h, kept, gFn, gtau, gh):
-        J1, trace = kept[0], gtau.trace()
-        gJ = gFn.trace() * kept[1] / (3.0 * (1.0 + J1)) + trace * m[1] * (1.0 + 2.0 * J1)
-        return cofactor(F) * gJ, Vec(lane(), trace * J1 * (1.0 + J1)), gh
+        whole, edge = kept[0], kept[1]
+        J1, Jp1, trace = at_least(whole, SMALLEST), at_least(whole, SOFTEST), gtau.trace()
+        gJ = where_free(whole, gFn.trace() * edge / (3.0 * (1.0 + J1)) + trace * m[1] * (1.0 + 2.0 * Jp1))
+        return cofactor(F) * gJ, Vec(lane(), trace * Jp1 * (1.0 + Jp1)), gh
 
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 

@@ -81,6 +81,13 @@ class Model(NamedTuple):
         return [field.initial for field in self.memory for _ in range(math.prod(field.shape))]
 
 
+def plastic_volume(model: Model, memory: torch.Tensor) -> torch.Tensor:
+    """(...) of a body from its memory (..., H), of which the first entries are its model's; NaN where nobody knows."""
+    if model.plastic_volume is None:
+        return memory.new_full(memory.shape[:-1], torch.nan)
+    return model.plastic_volume(memory[..., : model.width])
+
+
 def lame(E: torch.Tensor, nu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """mu and lambda, Pa."""
     return E / (2 * (1 + nu)), E * nu / ((1 + nu) * (1 - 2 * nu))
