@@ -5,7 +5,8 @@ from genesis.arrays import Array
 # Slots of the arrays `size` and `num`.
 # N_ENVS is what the arrays hold, ACTIVE how many of them are in use; N_NUMBERS counts the numbers of all bodies'
 # materials, N_MEMORY what a particle keeps,
-# HELD is 0 where every particle is active and free; PART says which part of a substep is meant; CELLS and its two successors count cells per axis.
+# HELD is 0 where every particle is active and free; PART says which part of a substep is meant; CELLS and its two
+# successors count cells per axis.
 N_ENVS, ACTIVE, N_PARTICLES, N_BODIES, N_FRAMES, N_GRIDS, CAPACITY, BEGIN, END = range(9)
 SUBSTEPS, N_CHUNKS, N_NUMBERS, N_MEMORY, HELD, PART = range(9, 15)
 CELLS = 15

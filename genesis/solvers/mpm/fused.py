@@ -107,8 +107,9 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                             for j in range(shape[1]):
                                 for k in range(shape[2]):
                                     c = (i * shape[1] + j) * shape[2] + k
-                                    put4(a.moved, to + c, ph.trace_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]),
-                                                                        light, s, b, to + c, a))  # fmt: skip
+                                    put4(a.moved, to + c,
+                                         ph.trace_node(get4(a.grid, at + c), low + ti.Vector([i, j, k]), light, s, b,
+                                                       to + c, a))  # fmt: skip
                                     put4(a.gmoved, to + c, vec4(0.0))
                         for p in range(n):
                             ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
