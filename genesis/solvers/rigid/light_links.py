@@ -1,8 +1,9 @@
 """How light a link may be that feels matter, and how readily it yields to it.
 
-Links that step less often than matter push it and take its answer one after the other. The nodes that a link touches, of masses m_i and with influences a_i, take its velocity, or that part of
-the way there; the link is given what they lose. With the velocity w at which they approach each other and the link's
-apparent mass M where it is touched, the energy of both changes by
+Links that step less often than matter push it and take its answer one after the other. The nodes that a link touches,
+of masses m_i and with influences a_i, take its velocity, or that part of the way there; the link is given what they
+lose. With the velocity w at which they approach each other and the link's apparent mass M where it is touched, the
+energy of both changes by
 
     w^2 / 2 ((sum a_i m_i)^2 / M - sum a_i (2 - a_i) m_i)
 
@@ -87,8 +88,8 @@ class Lightness:
         return (torch.linalg.matrix_norm(moved, 2) ** 2).amax(2)
 
     def mobility(self, mass: torch.Tensor, inertia: torch.Tensor, armature: torch.Tensor) -> torch.Tensor:
-        """(B, K, 2) 1 / kg and 1 / (kg m^2) of the same links: how a force, and a torque, move their centres of mass and
-        turn them, at most."""
+        """(B, K, 2) 1 / kg and 1 / (kg m^2) of the same links: how a force, and a torque, move their centres of mass
+        and turn them, at most."""
         moved = self._moved(self._centres, mass, inertia, armature)
         most = torch.linalg.matrix_norm(moved, 2)
         both = (moved / most.clamp_min(1e-30)[..., None, None]).transpose(2, 3).flatten(3)

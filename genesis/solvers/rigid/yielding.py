@@ -1,8 +1,8 @@
 """How links yield to what they push, within a substep: with which velocities they come out of an exchange.
 
 A link that takes its velocity V into an exchange and the answer J of matter out of it, for its next substep, moves
-matter a substep long with a velocity that J has not yet changed. On a spring k that is explicit Euler: the oscillation of
-a mass M grows by k h / 2 M a second. So matter goes with the velocity U that the link will have, if it yields as a
+matter a substep long with a velocity that J has not yet changed. On a spring k that is explicit Euler: the oscillation
+of a mass M grows by k h / 2 M a second. So matter goes with the velocity U that the link will have, if it yields as a
 free body with mobility W (6 x 6, about its centre of mass, of (force, torque)), and all else does to it what it did in
 the substep before:
 

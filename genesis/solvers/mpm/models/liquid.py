@@ -1,6 +1,6 @@
-"""Weakly compressible liquid: tau = lambda J_p (J_p - 1) 1; a particle keeps its volume ratio J and forgets its shape.
+"""Weakly compressible liquid: tau = lambda K (K - 1) 1; a particle keeps its volume ratio J and forgets its shape.
 
-    J = max(det F, 1/10),    J_p = max(J, 1/2)
+    J = max(det F, 1/10),    K = max(J, 1/2)
 
 lambda J (J - 1) has its minimum at J = 1/2: below, what is pressed further would resist less, and collapse. There the
 stress stays; and where more than nine tenths of a particle's volume would vanish (within a substep det F can even be
@@ -38,17 +38,17 @@ def functions() -> Functions:
     @ti.func
     def stress(F, m, h):
         whole = volume_strain(F)
-        J1, Jp1 = at_least(whole, SMALLEST), at_least(whole, SOFTEST)
+        J1, K1 = at_least(whole, SMALLEST), at_least(whole, SOFTEST)
         edge = 1.0 + sp.expm1(sp.log(1.0 + J1, J1) * (1.0 / 3.0))
-        pressure = m[1] * Jp1 * (1.0 + Jp1)
+        pressure = m[1] * K1 * (1.0 + K1)
         return diagonal(edge, edge, edge), diagonal(pressure, pressure, pressure), h, Vec(whole, edge)
 
     @ti.func
     def stress_adjoint(F, m, h, kept, gFn, gtau, gh):
         whole, edge = kept[0], kept[1]
-        J1, Jp1, trace = at_least(whole, SMALLEST), at_least(whole, SOFTEST), gtau.trace()
-        gJ = where_free(whole, gFn.trace() * edge / (3.0 * (1.0 + J1)) + trace * m[1] * (1.0 + 2.0 * Jp1))
-        return cofactor(F) * gJ, Vec(lane(), trace * Jp1 * (1.0 + Jp1)), gh
+        J1, K1, trace = at_least(whole, SMALLEST), at_least(whole, SOFTEST), gtau.trace()
+        gJ = where_free(whole, gFn.trace() * edge / (3.0 * (1.0 + J1)) + trace * m[1] * (1.0 + 2.0 * K1))
+        return cofactor(F) * gJ, Vec(lane(), trace * K1 * (1.0 + K1)), gh
 
     return Functions(stress=stress, stress_adjoint=stress_adjoint)
 
