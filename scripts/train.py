@@ -85,7 +85,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
             loop.log(untrained)
     else:
         untrained = saved["untrained"]
-        loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})
+        loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__ if name in saved})
         restore_process(saved["processes"][distributed.rank()], agent, env)
         done = f"nothing is left to train: the run has its {config.total_steps:,} steps, and --total-steps may be more"
         _say(done, leading and agent.steps >= config.total_steps)
@@ -111,6 +111,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "max_minutes": config.max_minutes,
         "processes": distributed.world_size(),
         "seconds": round(loop.record.seconds, 1),
+        "processor_seconds": round(loop.record.processor_seconds, 1),
         "compilation_seconds": round(compiled_s, 1),
         "skipped_updates": agent.skipped_updates,
         "interrupted": interrupted,

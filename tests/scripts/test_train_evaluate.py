@@ -28,6 +28,7 @@ SCALARS = {
     "time/env_steps_per_second",
     "time/simulator_share",
     "time/training_minutes",
+    "time/processor_minutes",
     "evaluation/return_mean",
 }
 
