@@ -60,7 +60,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
     task = (entry.agent.differentiable, first_env_index, config.contact, entry.agent.step_outputs(hyper))
     compiled_s = compile_kernels(config.env, *task)
-    env = common.training_env(config.env, n_envs, *task)
+    env = common.training_env(config.env, n_envs, *task, config.episode_steps)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None

@@ -77,6 +77,14 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     assert code == 0 and "return_mean" in output.out
 
 
+def test_episodes_of_the_training_are_cut_and_those_of_evaluations_are_not(monkeypatch, tmp_path):
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "200", "--episode-steps", "3")
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    assert code == 0 and {event.value for event in events.Scalars("charts/episodic_length")} == {3.0}
+    whole = {event.value for event in events.Scalars("evaluation/length_mean")}
+    assert len(whole) == 1 and whole.pop() > 3.0
+
+
 def test_the_same_seed_gives_the_same_policy(monkeypatch, tmp_path):
     runs = [run_train(monkeypatch, tmp_path / str(i), "--total-steps", "100")[1] for i in range(2)]
     first, second = (policy(run) for run in runs)
@@ -201,6 +209,7 @@ BAD_OPTIONS = [
     (["--total-steps", "-1"], "total_steps"),
     (["--num-envs", "-1"], "num_envs"),
     (["--max-minutes", "-1"], "max_minutes"),
+    (["--episode-steps", "0"], "episode_steps"),
     (["--resume", "/nowhere"], "resume"),
     (["--eval-every", "0"], "eval_every"),
     (["--keep", "0"], "keep"),
