@@ -1,15 +1,16 @@
 """IVW: first- and zeroth-order policy gradients of the same rollouts, mixed step by step by their inverse variances.
 
-With u_t = mu_theta(o_t) + sigma eps_t the action before squashing, both estimate the gradient of the objective by the
-mean of u_t:
+With u_t = mu_theta(o_t) + sigma z_t the action before squashing, where z_t = rho z_t-1 + sqrt(1 - rho^2) eps_t may last
+(`exploration_correlation` rho), both estimate the gradient of the objective by the mean of u_t:
 
     first order   g1_t = dJ/du_t, through the simulator,
-    zeroth order  g0_t = gamma^(t - t_seg) / (N H)  (y_t - V'(s_t)) eps_t / sigma, the likelihood ratio with a baseline,
+    zeroth order  g0_t = (A_t eps_t - rho A_t+1 eps_t+1) / (sigma sqrt(1 - rho^2)), the likelihood ratio and a baseline,
+                  A_t = gamma^(t - t_seg) / (N H)  (y_t - V'(s_t)), its second part only within an episode and window,
 
 where y_t is the TD(lambda) target of the critic. Over the N environments of a step they have variances v1_t, v0_t and
 a covariance c_t (traces), and g_t = w_t g1_t + (1 - w_t) g0_t with w_t = (v0_t - c_t) / (v0_t + v1_t - 2 c_t) has the
-least variance of all mixtures. log sigma likewise, with g1_t sigma eps_t and (y_t - V'(s_t)) (eps_t^2 - 1). The rest is
-SHAC (see there).
+least variance of all mixtures. log sigma likewise, with g1_t sigma z_t and g0_t sigma z_t - A_t. The rest is SHAC (see
+there).
 
 Sources: Parmas et al., "PIPPS" (ICML 2018), total propagation; Suh et al., "Do differentiable simulators give better
 policy gradients?" (ICML 2022), which mixes by one weight a rollout.
@@ -18,6 +19,7 @@ Differences from the papers:
 - The weight belongs to a step of the window, not to a rollout: far from the window's end the adjoint is noisy, near it
   it is not. Both estimators use the same rollouts; there are no perturbed ones.
 - The zeroth-order advantage is a TD(lambda) one.
+- The likelihood is that of the whole sequence of actions, where the exploration lasts.
 - A step whose first-order gradients are not finite is left to the zeroth order.
 - Those of SHAC here.
 """
@@ -53,7 +55,7 @@ class IVW(TargetAgent):
     def update(self, env: Any) -> dict[str, float]:
         """One epoch: window, both gradients, actor, critic, target; returns scalars by TensorBoard tag."""
         observation, watch = self.begin(env)
-        window, means, noise = self._roll_out(env, observation)
+        window, means, noise = self._roll_out(env, observation)  # noise from one step before on
         loss = self._actor_loss(window)
         watch.lap("forward")
         first = first_order(loss, means)
@@ -61,11 +63,11 @@ class IVW(TargetAgent):
         x, target = self._critic_data(window)
         score = self._score(window, x, target)
         std = self.policy.log_std.detach().exp()
-        zeroth = score * noise / std
+        zeroth = self._zeroth_order(window, score, noise) / std
         weight = first_order_weight(first, zeroth)
         by_mean = torch.where(weight > 0, weight * first, 0.0) + (1.0 - weight) * zeroth
-        by_log_std = torch.where(weight > 0, weight * first * std * noise, 0.0)
-        by_log_std = by_log_std + (1.0 - weight) * score * (noise.square() - 1.0)
+        by_log_std = torch.where(weight > 0, weight * first * std * noise[1:], 0.0)
+        by_log_std = by_log_std + (1.0 - weight) * (zeroth * std * noise[1:] - score)
         surrogate = -(by_mean * self.policy.mean(x) + by_log_std * self.policy.log_std).sum()
         step = checked_step(self.actor_optimiser, surrogate, env, window.first_nonfinite)
         watch.lap("mixing")
@@ -80,14 +82,14 @@ class IVW(TargetAgent):
         return self.finish(window, loss, step, fit.scalars() | more, watch)
 
     def _roll_out(self, env: Any, observation: torch.Tensor) -> tuple[Window, list[torch.Tensor], torch.Tensor]:
-        """Also the policy's means, H of (B, A) with the graph, and the noise (H, B, A)."""
+        """Also the policy's means, H of (B, A) with the graph, and the noise (1 + H, B, A), that before first."""
         steps = self.config.window
-        noise = self.exploration(env, steps)
+        noise = self.exploration(env, steps, before=1)
         means = []
 
         def policy(t: int, x: torch.Tensor) -> torch.Tensor:
             means.append(self.policy.mean(x))
-            return self.policy.squashed(means[-1], noise[t])
+            return self.policy.squashed(means[-1], noise[t + 1])
 
         return collect(env, observation, steps, policy, self.normaliser), means, noise
 
@@ -106,6 +108,13 @@ class IVW(TargetAgent):
         survival = window.survival(self.config.survival_width)
         discount = segment_discounts(window.done, self.config.gamma, survival).to(target.dtype) / target.numel()
         return torch.where(window.valid, discount * (target - value), 0.0)[..., None]
+
+    def _zeroth_order(self, window: Window, score: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """sigma g0 (H, B, A) from A (H, B, 1) and z (1 + H, B, A), that before the window first."""
+        rho = self.config.exploration_correlation
+        own = score * (noise[1:] - rho * noise[:-1]) / (1.0 - rho * rho)
+        later = torch.where(window.done[:-1, :, None], 0.0, own[1:])
+        return own - rho * torch.cat([later, torch.zeros_like(own[:1])])
 
 
 def first_order(loss: torch.Tensor, means: list[torch.Tensor]) -> torch.Tensor:

@@ -28,6 +28,8 @@ class Preset:
     """Environment steps, summed over the batch; schedules end there."""
     hyper: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the agent's configuration that differ from its defaults."""
+    episode_steps: int | None = None
+    """Control steps after which an episode of the training is cut; None: the task's own end."""
 
 
 def _steps(epochs: int, num_envs: int, window: int = 32) -> int:
@@ -127,15 +129,18 @@ _MUJOCO_TASKS: dict[str, tuple[int, int, dict[str, Any]]] = {
 """Of SHAC in Gymnasium's tasks: environments, steps and what is beside `_MUJOCO`. Measured in Hopper, Walker2d and
 HalfCheetah (docs/decisions.md, 46) and in Ant (docs/benchmarks.md), in the others not at all."""
 _MUJOCO_SHAC = {env: Preset(n, steps, _MUJOCO | hyper) for env, (n, steps, hyper) in _MUJOCO_TASKS.items()}
-_IVW_STEPS = {
-    G_HOPPER: _steps(500, 128),
-    G_WALKER: _steps(600, 128),
-    G_CHEETAH: _steps(4000, 128, 8),
-    G_ANT: _steps(2000, 128, 8),
+_LASTING = {"exploration_correlation": 0.5}
+_IVW: dict[str, tuple[int, dict[str, Any], int | None]] = {
+    G_HOPPER: (_steps(300, 128), _LASTING, None),
+    G_WALKER: (_steps(600, 128), _LASTING, None),
+    G_CHEETAH: (_steps(6000, 128, 8), {}, 200),
+    G_ANT: (_steps(2000, 128, 8), {}, None),
+    G_HUMANOID: (_steps(500, 128), _LONG | _LASTING, None),
 }
-"""Of IVW, where they are more than SHAC's: what two to four minutes take (docs/benchmarks.md)."""
-_MUJOCO_IVW = {
-    env: replace(preset, total_steps=_IVW_STEPS.get(env, preset.total_steps)) for env, preset in _MUJOCO_SHAC.items()
+"""Of IVW, where it differs from SHAC: steps, hyper-parameters and the training's episodes (docs/decisions.md, 63)."""
+_MUJOCO_IVW = _MUJOCO_SHAC | {
+    env: Preset(_MUJOCO_SHAC[env].num_envs, steps, dict(_MUJOCO_SHAC[env].hyper) | hyper, episode_steps)
+    for env, (steps, hyper, episode_steps) in _IVW.items()
 }
 _MUJOCO_SAPO = {env: Preset(n, steps, _BOUND | hyper) for env, (n, steps, hyper) in _MUJOCO_TASKS.items()}
 """The same batches, windows and nets; not measured."""
@@ -171,6 +176,15 @@ _LIFT = {
     env: Preset(*_SOFT[env][:2], _SMALL | _BOUND | {"actor_learning_rate": 5e-4}) for env in (SOFT_LIFT, SOFT_LIFT_MINI)
 }
 """Of SHAC, measured in SoftLift-mini: without bound and at the default rate it learns, and forgets it again."""
+_ROLL = _BOUND | {
+    "window": 50,
+    "gamma": 0.997,
+    "critic_passes": 4,
+    "initial_log_std": 0.0,
+    "exploration_correlation": 0.95,
+}
+_ROLLS = {ROLLING: Preset(16, 800_000, _SMALL | _ROLL), ROLLING_MINI: Preset(16, 400_000, _SMALL | _ROLL)}
+"""Of SHAC, measured in RollingFlat-mini (docs/decisions.md, 63)."""
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -279,7 +293,12 @@ def _family(table: Mapping[str, Mapping[str, Any]]) -> dict[str, Preset]:
 
 
 PRESETS: dict[str, dict[str, Preset]] = {
-    "shac": _family(_SHAC) | _soft(_SMALL) | _LIFT | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID} | _MUJOCO_SHAC,
+    "shac": _family(_SHAC)
+    | _soft(_SMALL)
+    | _LIFT
+    | _ROLLS
+    | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID}
+    | _MUJOCO_SHAC,
     "ahac": _family(_AHAC)
     | _soft(_SMALL)
     | {SOFT_PUSH: Preset(16, 80_000, _SMALL | {"first_window": 25})}

@@ -136,6 +136,7 @@ def training_env(
     first_env_index: int = 0,
     contact: str | None = None,
     step_outputs: tuple[str, ...] = (),
+    episode_steps: int | None = None,
 ) -> Any:
     """The batch to learn in: torch tensors, with gradients if `differentiable`, SAME_STEP autoreset.
 
@@ -146,6 +147,7 @@ def training_env(
         first_env_index: Global index of the first one, where a batch is split over processes.
         contact: Name of one of the task's contact models; None: its default.
         step_outputs: What the scene must measure during steps; see `agents.Agent.step_outputs`.
+        episode_steps: Control steps after which an episode is truncated; None: the task's own.
 
     Raises:
         GenesisValueError: Nothing can be measured there.
@@ -155,7 +157,8 @@ def training_env(
             "env must be of a robot on the ground of genesis/..., for the agent asks for its "
             f"{', '.join(step_outputs)}, got {env}. Leave out the hyper-parameter that does."
         )
-    return _make(env, num_envs, differentiable, first_env_index, contact, step_outputs=step_outputs)
+    options: dict[str, Any] = {} if episode_steps is None else {"max_episode_steps": episode_steps}
+    return _make(env, num_envs, differentiable, first_env_index, contact, step_outputs=step_outputs, **options)
 
 
 def evaluation_env(env: str, num_envs: int, contact: str | None = None) -> Any:
@@ -191,8 +194,10 @@ def _make(
     render_mode: str | None = None,
     render_size: tuple[int, int] = RENDER_SIZE,
     step_outputs: tuple[str, ...] = (),
+    **options: Any,
 ) -> Any:
-    options: dict[str, Any] = {} if contact is None else {"contact": contact}
+    if contact is not None:
+        options["contact"] = contact
     if contact is not None:
         _check_has_contacts(env, contact)
     if step_outputs:

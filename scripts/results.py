@@ -181,6 +181,7 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
     for m in minutes:
         lines.append(row(f"at {m:g} min", lambda rs, p=60 * m: summary([return_at(r, "seconds", p) for r in rs])))
     lines.append(row("training, s", lambda rs: summary([r["training_seconds"] for r in rs])))
+    lines.append(row("of processors, s", lambda rs: summary([r.get("processor_seconds") for r in rs])))
     lines.append(row("compilation, s", lambda rs: summary([r["compile_seconds"] for r in rs])))
     lines.append(row("seeds", lambda rs: ", ".join(str(seed) for seed in sorted(r["seed"] for r in rs))))
     lines.append(row("missing seeds", lambda rs: _missing(rs, expected_seeds)))

@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from genesis.errors import GenesisValueError
 
 RETURN, MINUTES = "charts/episodic_return", "time/training_minutes"
+PROCESSOR_MINUTES = "time/processor_minutes"
 CURVE_POINTS = 200
 SMOOTHED = 10
 """Points of the curve over which a threshold must be passed on average."""
@@ -43,7 +44,8 @@ def read(run: Path) -> dict[str, Any]:
     compiles kernels; what it took beyond the median update is `compile_seconds` and in no other number.
 
     Returns:
-        steps, updates, training_seconds, compile_seconds; curve: steps, seconds and mean return of the episodes that
+        steps, updates, training_seconds, processor_seconds (of all threads; None where none were logged),
+        compile_seconds; curve: steps, seconds and mean return of the episodes that
         ended, thinned to at most `CURVE_POINTS`; evaluations: the same of the deterministic policy underway; final: its
         statistics after training, on fresh episodes (None if there was no evaluation); in_gymnasium: those in
         Gymnasium's own environment, and the part kept (None where the run has none); time_to: for each of the
@@ -55,7 +57,12 @@ def read(run: Path) -> dict[str, Any]:
     result, config = _json(run / "result.json"), _json(run / "config.json")
     if result.get("interrupted"):
         raise GenesisValueError(f"The run must have finished, got an interrupted one, {run}. Resume it.")
-    seconds, compile_seconds = _times(run)
+    seconds, compile_seconds = _times(run, MINUTES)
+    if not seconds:
+        raise GenesisValueError(
+            f"The run must have logged {MINUTES}, got nothing in {run}. Train it with scripts.train."
+        )
+    processor, _ = _times(run, PROCESSOR_MINUTES)
     curve = [(step, seconds[step], value) for step, value in _scalars(run, RETURN).items() if step in seconds]
     evaluations = [(int(step), seconds[int(step)], value) for step, _, value in result["curve"] if int(step) in seconds]
     thresholds = THRESHOLDS.get(config["config"]["train"]["env"], {})
@@ -64,6 +71,7 @@ def read(run: Path) -> dict[str, Any]:
         "steps": last,
         "updates": len(seconds),
         "training_seconds": round(seconds[last], 2),
+        "processor_seconds": round(max(processor.values()), 2) if processor else None,
         "compile_seconds": round(compile_seconds, 2),
         "curve": _thinned(curve),
         "evaluations": _thinned(evaluations),
@@ -92,12 +100,17 @@ def time_to(curve: list[Point], evaluations: list[Point], threshold: float) -> d
     return {"steps": steps, "seconds": round(seconds, 2)}
 
 
-def _times(run: Path) -> tuple[dict[int, float], float]:
-    """Step after each update to the seconds of the updates until then, and the seconds of compilation, left out."""
+def _times(run: Path, tag: str) -> tuple[dict[int, float], float]:
+    """Step after each update to the seconds of the updates until then, and the seconds of compilation, left out.
+
+    Args:
+        run: Its folder.
+        tag: Of the minutes until then; where none were logged there are no steps.
+    """
     clock: dict[int, float] = {}
     firsts = []
     for file in _event_files(run):
-        minutes = _read_file(file, MINUTES)
+        minutes = _read_file(file, tag)
         if minutes:
             firsts.append(min(minutes))
             clock = {
@@ -105,9 +118,7 @@ def _times(run: Path) -> tuple[dict[int, float], float]:
             }  # what was done again counts once
             clock |= {step: 60.0 * value for step, value in minutes.items()}
     if not clock:
-        raise GenesisValueError(
-            f"The run must have logged {MINUTES}, got nothing in {run}. Train it with scripts.train."
-        )
+        return {}, 0.0
     steps = sorted(clock)
     durations = np.diff([0.0, *(clock[step] for step in steps)])
     usual = np.median(durations)

@@ -60,7 +60,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
     _say("compiling kernels: tens of seconds the first time, seconds from then on", leading)
     task = (entry.agent.differentiable, first_env_index, config.contact, entry.agent.step_outputs(hyper))
     compiled_s = compile_kernels(config.env, *task)
-    env = common.training_env(config.env, n_envs, *task)
+    env = common.training_env(config.env, n_envs, *task, config.episode_steps)
     agent = entry.agent(hyper, env, config.seed, config.total_steps)
     watched = ActionGradients(env) if leading and entry.agent.differentiable and config.histograms_every != 0 else None
     folder = _folder(config) if leading else None
@@ -85,7 +85,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
             loop.log(untrained)
     else:
         untrained = saved["untrained"]
-        loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__})
+        loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__ if name in saved})
         restore_process(saved["processes"][distributed.rank()], agent, env)
         done = f"nothing is left to train: the run has its {config.total_steps:,} steps, and --total-steps may be more"
         _say(done, leading and agent.steps >= config.total_steps)
@@ -111,6 +111,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         "max_minutes": config.max_minutes,
         "processes": distributed.world_size(),
         "seconds": round(loop.record.seconds, 1),
+        "processor_seconds": round(loop.record.processor_seconds, 1),
         "compilation_seconds": round(compiled_s, 1),
         "skipped_updates": agent.skipped_updates,
         "interrupted": interrupted,

@@ -49,6 +49,9 @@ class TrainConfig:
     With --resume, so many further ones; 0 is then just the evaluation at the end."""
     num_envs: int = 0
     """Environments that are simulated side by side, over all processes."""
+    episode_steps: int | None = None
+    """Control steps after which episodes of the training are cut, so that starts stay frequent; evaluations play whole
+    ones. None: the task's own end."""
     contact: str | None = None
     """Contact model, where a task has several: "mujoco" or "smoothed"; None: the task's own."""
     precision: str = "32"
@@ -93,6 +96,7 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     hyper = AGENTS[agent].config()
     if preset is not None:
         default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)
+        default = dataclasses.replace(default, episode_steps=preset.episode_steps)
         hyper = AGENTS[agent].config(**preset.hyper)
     config, hyper = _parsed(arguments, default, hyper)
     if preset is None and 0 in (config.num_envs, config.total_steps):
@@ -126,6 +130,12 @@ def check_numbers(config: TrainConfig) -> None:
     for name, value, lawful, constraint in (
         ("total_steps", config.total_steps, config.total_steps >= 1, "be at least 1"),
         ("num_envs", config.num_envs, config.num_envs >= 1, "be at least 1"),
+        (
+            "episode_steps",
+            config.episode_steps,
+            config.episode_steps is None or config.episode_steps >= 1,
+            "be at least 1",
+        ),
         ("eval_episodes", config.eval_episodes, config.eval_episodes >= 0, "be at least 0"),
         ("eval_every", config.eval_every, config.eval_every is None or config.eval_every >= 1, "be at least 1"),
         ("keep", config.keep, config.keep >= 1, "be at least 1"),

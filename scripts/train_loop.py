@@ -29,10 +29,19 @@ class Record:
 
     seconds: float = 0.0
     """Wall-clock of the updates alone, over all sessions."""
+    processor_seconds: float = 0.0
+    """Of this process and its threads in the updates."""
     best: float = float("-inf")
     """Mean return of the best evaluation."""
     curve: list[list[float]] = field(default_factory=list)
     """[steps, seconds of updates, mean return] of each evaluation."""
+
+    def minutes(self) -> dict[str, float]:
+        """Of the updates, by TensorBoard tag."""
+        return {
+            "time/training_minutes": self.seconds / 60.0,
+            "time/processor_minutes": self.processor_seconds / 60.0,
+        }
 
     def best_so_far(self, steps: int, evaluation: Evaluation) -> bool:
         """Notes an evaluation, in place of an earlier one at the same step; returns whether it is the best one."""
@@ -85,12 +94,13 @@ class TrainLoop:
         return interrupted
 
     def _update(self, progress: Progress | None, headline: "Headline", began: float) -> None:
-        started, before = time.perf_counter(), self.agent.steps
+        started, used, before = time.perf_counter(), time.process_time(), self.agent.steps
         scalars = self.agent.update(self.env)
         self.record.seconds += time.perf_counter() - started
+        self.record.processor_seconds += time.process_time() - used
         steps = self.agent.steps
         if self.dashboard is not None and progress is not None:
-            self.dashboard.scalars(scalars | {"time/training_minutes": self.record.seconds / 60.0}, steps)
+            self.dashboard.scalars(scalars | self.record.minutes(), steps)
             self.dashboard.gradients(self.agent, before)
             progress.show(steps, headline.of(scalars), self.record.seconds - began)
         if self.eval_every and steps // self.eval_every > before // self.eval_every and steps < self.total_steps:

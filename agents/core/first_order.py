@@ -14,7 +14,7 @@ from torch import nn
 from agents.core.adjoint import CotangentBound
 from agents.core.agent import Agent, linear_schedule, plain
 from agents.core.config import NetConfig, bounded
-from agents.core.constraints import BETAS, LIMIT, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
+from agents.core.constraints import BELOW_ONE, BETAS, LIMIT, NUMBER, PART, POSITIVE, RATE, UNIT, WHOLE, WIDTHS
 from agents.core.fitting import Fit, fit_critics
 from agents.core.nets import Critics, GaussianPolicy
 from agents.core.noise import Noise, standard_normal
@@ -42,6 +42,9 @@ class FirstOrderConfig(NetConfig):
     cotangent_limit: float | None = bounded(None, LIMIT)
     """Largest cotangent of an environment's state after a step, in medians over the batch; a larger one is scaled down,
     one that is not finite is left out. None: no limit."""
+    exploration_correlation: float = bounded(0.0, BELOW_ONE)
+    """Correlation of the exploration in one control step with that in the next one, rho; 0: white noise. It then lasts
+    for about 1 / (1 - rho) control steps, so that an actuator of which one step moves little sees far places."""
     actor_learning_rate: float = bounded(2e-3, POSITIVE)
     """Adam's learning rate of the policy at the start."""
     critic_learning_rate: float = bounded(2e-3, POSITIVE)
@@ -134,9 +137,10 @@ class FirstOrderAgent(Agent):
         self.critic_optimiser.learning_rate = linear_schedule(config.critic_learning_rate, last, done)
         return observation, watch
 
-    def exploration(self, env: Any, steps: int) -> torch.Tensor:
-        """The standard normal noise (H, B, A) of the next `steps` steps."""
-        return self.noise.normal(self.steps_each(env), steps, env.streams.env_ids, self.action_size)
+    def exploration(self, env: Any, steps: int, before: int = 0) -> torch.Tensor:
+        """The standard normal noise (H, B, A) of the next `steps` steps, after that of the `before` last ones."""
+        correlation, first, ids = self.config.exploration_correlation, self.steps_each(env), env.streams.env_ids
+        return self.noise.correlated(first - before, steps + before, ids, self.action_size, correlation)
 
     def objective(self, window: Window, reward: torch.Tensor, value: Value) -> torch.Tensor:
         """J (): see `window_return`, with `value` where a segment ends without a termination.

@@ -1,11 +1,15 @@
 """Exploration noise as a function of (seed, global environment index, step), and of nothing else."""
 
+import math
 import zlib
 
 import numpy as np
 import torch
 
 from envs.streams import Draw
+
+FORGOTTEN = 1e-3
+"""Correlation with an earlier step that counts as none."""
 
 
 class Noise:
@@ -25,6 +29,19 @@ class Noise:
         draw = Draw(np.broadcast_to(self._key, (rows, 2)), np.tile(env_ids, n_steps), np.zeros(rows), steps)
         numbers = draw.normal(1.0, (size,)).reshape(n_steps, n_envs, size)
         return torch.from_numpy(numbers).to(self._like)
+
+    def correlated(
+        self, first_step: int, n_steps: int, env_ids: np.ndarray, size: int, correlation: float
+    ) -> torch.Tensor:
+        """The same with covariance c^k between steps that are k apart, to within `FORGOTTEN`.
+
+        z_t = w sum_k c^k x_t-k over the steps until c^k is forgotten, of variance 1: a first-order autoregression, but
+        a function of the step alone, from step -1 on.
+        """
+        reach = 0 if correlation == 0.0 else math.ceil(math.log(FORGOTTEN) / math.log(correlation))
+        white = self.normal(first_step + (reach > 0), n_steps + reach, env_ids, size)
+        weight = torch.tensor([correlation ** (reach - k) for k in range(reach + 1)]).to(white)
+        return torch.tensordot(white.unfold(0, reach + 1, 1), weight / weight.norm(), 1)
 
 
 def standard_normal(rows: int, columns: int, like: torch.Tensor) -> torch.Tensor:

@@ -218,6 +218,16 @@ def test_noise_depends_on_seed_environment_and_step_alone():
     assert abs(many.mean().item()) < 0.02 and many.std().item() == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+def test_correlated_noise_is_an_autoregression_that_windows_do_not_cut(correlation):
+    noise = Noise(3, "exploration", F64)
+    long = noise.correlated(-1, 400, np.arange(500), 2, correlation)
+    assert torch.equal(long[101:151], noise.correlated(100, 50, np.arange(500), 2, correlation))
+    for k in range(20):
+        found = (long[k:] * long[: len(long) - k]).mean().item()
+        assert found == pytest.approx(correlation**k, abs=0.02)
+
+
 def test_policies_by_hand():
     low, high = torch.tensor([-1.0, 0.0], dtype=torch.float64), torch.tensor([1.0, 4.0], dtype=torch.float64)
     observation, noise = torch.randn(2, 5, 3, dtype=torch.float64)[:, :, :3], torch.randn(5, 2, dtype=torch.float64)

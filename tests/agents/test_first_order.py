@@ -332,10 +332,15 @@ def test_weights_by_hand():
 
 
 @pytest.mark.precision("64")
-def test_both_orders_estimate_the_same_gradient():
-    """Averaged over many environments from one state, the likelihood ratio agrees with the pathwise gradient."""
+@pytest.mark.parametrize("correlation", [0.0, 0.6])
+def test_both_orders_estimate_the_same_gradient(correlation):
+    """Averaged over many environments from one state, the likelihood ratio agrees with the pathwise gradient.
+
+    By the means of all steps and by the logarithm of the exploration, whether it is white or not.
+    """
     env = training_env(4096, 1000)
-    agent = agent_for("ivw", env, window=3, lam=1.0, initial_log_std=-2.0)
+    options = {"initial_log_std": -2.0, "exploration_correlation": correlation}
+    agent = agent_for("ivw", env, window=3, lam=1.0, **options)
     env.reset(seed=0)
     env.episode["goal"] = env.episode["goal"][:1].expand(4096, 2).clone()
     env.scene.values = {name: 0.0 * value for name, value in env.scene.values.items()}
@@ -344,10 +349,13 @@ def test_both_orders_estimate_the_same_gradient():
     g1 = first_order(agent._actor_loss(window), means)
     x, target = agent._critic_data(window)
     score = agent._score(window, x, target)
-    g0 = score * noise / agent.policy.log_std.exp()
-    for t in range(3):
-        mean, spread = g0[t].mean(dim=0), g0[t].std(dim=0) / 64.0
-        assert bool(((mean - g1[t].mean(dim=0)).abs() < 4.0 * spread).all())
+    by_mean = agent._zeroth_order(window, score, noise)
+    std = agent.policy.log_std.detach().exp()
+    g0 = by_mean / std
+    by_log_std = g1 * std * noise[1:], by_mean * noise[1:] - score
+    for first, zeroth in ((g1, g0), tuple(x.sum(dim=0, keepdim=True) for x in by_log_std)):
+        spread = zeroth.std(dim=1) / 64.0
+        assert bool(((zeroth.mean(dim=1) - first.mean(dim=1)).abs() < 4.0 * spread).all())
     assert bool((first_order_weight(g1, g0) > 0.9).all())  # a smooth task: the first order is far less noisy
 
 

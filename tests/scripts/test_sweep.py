@@ -66,6 +66,7 @@ def write_run(folder, seconds, returns, first_step=1, interrupted=False, trained
             if step >= first_step:
                 before += duration
                 writer.add_scalar("time/training_minutes", before / 60.0, step)
+                writer.add_scalar("time/processor_minutes", 1.5 * before / 60.0, step)
                 writer.add_scalar("charts/episodic_return", value, step)
     (folder / "config.json").write_text(json.dumps({"config": {"train": {"env": CARTPOLE}}}))
     final = None if interrupted else {"return_mean": trained, "return_std": 1.0}
@@ -78,6 +79,7 @@ def test_a_record_leaves_compilation_out(tmp_path):
     record = run_record.read(tmp_path)
     assert (record["steps"], record["updates"]) == (4, 4)
     assert record["training_seconds"] == pytest.approx(4.0, abs=0.01)
+    assert record["processor_seconds"] == pytest.approx(6.0, abs=0.01)
     assert record["compile_seconds"] == pytest.approx(8.0, abs=0.01)
     assert record["curve"]["return"] == [-900.0, -800.0, -400.0, -300.0]
     assert record["curve"]["seconds"] == pytest.approx([1.0, 2.0, 3.0, 4.0], abs=0.01)

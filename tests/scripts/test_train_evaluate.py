@@ -28,6 +28,7 @@ SCALARS = {
     "time/env_steps_per_second",
     "time/simulator_share",
     "time/training_minutes",
+    "time/processor_minutes",
     "evaluation/return_mean",
 }
 
@@ -75,6 +76,14 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
     code, output = run_evaluate(monkeypatch, capsys, newest(run), "--env", ENV)
     assert code == 0 and "return_mean" in output.out
     assert "8/8 episodes  steps " in output.out  # four, deterministic and as it explores
+
+
+def test_episodes_of_the_training_are_cut_and_those_of_evaluations_are_not(monkeypatch, tmp_path):
+    code, run = run_train(monkeypatch, tmp_path, "--total-steps", "200", "--episode-steps", "3")
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    assert code == 0 and {event.value for event in events.Scalars("charts/episodic_length")} == {3.0}
+    whole = {event.value for event in events.Scalars("evaluation/length_mean")}
+    assert len(whole) == 1 and whole.pop() > 3.0
 
 
 def test_the_same_seed_gives_the_same_policy(monkeypatch, tmp_path):
@@ -201,6 +210,7 @@ BAD_OPTIONS = [
     (["--total-steps", "-1"], "total_steps"),
     (["--num-envs", "-1"], "num_envs"),
     (["--max-minutes", "-1"], "max_minutes"),
+    (["--episode-steps", "0"], "episode_steps"),
     (["--resume", "/nowhere"], "resume"),
     (["--eval-every", "0"], "eval_every"),
     (["--keep", "0"], "keep"),
