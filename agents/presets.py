@@ -185,6 +185,11 @@ _ROLL = _BOUND | {
 }
 _ROLLS = {ROLLING: Preset(16, 800_000, _SMALL | _ROLL), ROLLING_MINI: Preset(16, 400_000, _SMALL | _ROLL)}
 """Of SHAC, measured in RollingFlat-mini (docs/decisions.md, 63)."""
+_POUR = {
+    env: Preset(16, steps, _SMALL | _BOUND | {"exploration_correlation": 0.9})
+    for env, steps in ((FLUID_MOVE, 120_000), (FLUID_MOVE_MINI, 60_000))
+}
+"""Of SHAC, measured in FluidMove-mini (docs/decisions.md, 63)."""
 _BPTT = {
     CARTPOLE: Preset(64, _steps(500, 64), {"window": 64}),
     PENDULUM: Preset(64, _steps(300, 64, 200), {"window": 200}),
@@ -297,6 +302,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     | _soft(_SMALL)
     | _LIFT
     | _ROLLS
+    | _POUR
     | {SOFT_PUSH: _PUSH, BLOCK_PUSH: _PUSH_RIGID}
     | _MUJOCO_SHAC,
     "ahac": _family(_AHAC)
