@@ -21,11 +21,11 @@ def known(path: Path) -> dict[str, bool]:
 
 def weighed(path: Path, ours: RigidModel, repairs: list[str]) -> dict[str, float]:
     """How far the mass matrix at rest is from pinocchio's, in its eigenvalues, relative to the greatest: the order and
-    the signs of joints do not count. 1 for another number of degrees of freedom; nothing where one of the two made up
-    a mass, or pinocchio does not load the file."""
+    the signs of joints do not count. 1 for another number of degrees of freedom; nothing where nothing moves, a
+    mass is made up, or pinocchio does not load the file."""
     pinocchio = _pinocchio()
     made_up = CHANGING & set(repairs) or any("<inertial>" in loss for loss in ours.losses)
-    if pinocchio is None or made_up or _model(pinocchio, path) is None:
+    if pinocchio is None or made_up or ours.n_dofs == 0 or _model(pinocchio, path) is None:
         return {}
     for root in ((), (pinocchio.JointModelFreeFlyer(),)):
         model = _model(pinocchio, path, *root)
