@@ -10,6 +10,7 @@ from genesis.engine.coupling import Coupling
 from genesis.loaders.model import primitive
 from genesis.options import CompliantContact
 from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.hold import ATTACHED
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver
 from genesis.solvers.rigid.publish import link_colliders
 from genesis.solvers.rigid.solver import RigidSolver
@@ -93,7 +94,13 @@ HOLD = (None, 4)
 
 @pytest.mark.parametrize(("every", "link"), [(1, False), (4, False), (20, False), (1, True), (4, True)])
 def test_gradients_through_impulses(driver, every, link):  # noqa: F811
+    """With some attached particles where the ball is a link that yields, else with free ones alone."""
     coupling, values = coupled(every, link)
+    held = link and every == 1
+    if held:
+        hold = values[1][HOLD[1]]
+        hold[:, ::7, 3] = ATTACHED
+        hold[..., :3] = values[1][0] + torch.tensor([2e-3, 5e-4, -1e-3])
     frames = coupling.allocate(ENVS, SUBSTEPS + 1)
     generator = torch.Generator().manual_seed(1)
     weights = [[torch.randn(r.shape, generator=generator, dtype=r.dtype) for r in own]
@@ -113,13 +120,15 @@ def test_gradients_through_impulses(driver, every, link):  # noqa: F811
 
     for i, own in enumerate(values):
         for k, value in enumerate(own):
-            if k == HOLD[i]:  # of particles that are all free
+            if k == HOLD[i] and not held:
                 assert (gradients[i][k] == 0).all()
                 continue
             smallest = 1e-4 if link and (i, k) == (0, len(own) - 2) else 0.1  # the model has inertias of 2e-5 kg m^2
             scale = value.abs().flatten(0, -2).amax(0).clamp(min=smallest)
             direction = scale * torch.randn(value.shape, generator=generator, dtype=value.dtype).abs()
             direction = torch.where(gradients[i][k] < 0, -direction, direction)  # so that no sum cancels
+            if k == HOLD[i]:
+                direction[..., 3] = 0.0  # whether a particle is attached is no number
             expected, errors = float((gradients[i][k] * direction).sum()), []
             for h in (1e-5, 1e-6, 1e-4, 1e-7):  # none makes a wrong derivative right
                 ends = []
