@@ -132,7 +132,7 @@ _MUJOCO_SHAC = {env: Preset(n, steps, _MUJOCO | hyper) for env, (n, steps, hyper
 _LASTING = {"exploration_correlation": 0.5}
 _IVW: dict[str, tuple[int, dict[str, Any], int | None]] = {
     G_HOPPER: (_steps(300, 128), _LASTING, None),
-    G_WALKER: (_steps(600, 128), _LASTING, None),
+    G_WALKER: (_steps(600, 128), {}, None),
     G_CHEETAH: (_steps(6000, 128, 8), {}, 200),
     G_ANT: (_steps(2000, 128, 8), {}, None),
     G_HUMANOID: (_steps(500, 128), _LONG | _LASTING, None),
