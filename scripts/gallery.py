@@ -71,7 +71,6 @@ MOMENTS = {
 STRIPS = {
     "ant": Strip(DOCS / "checkpoints" / "ant.pt", (0.0, 0.8, 1.5, 2.2, 3.0), forward=True),
     "hopper": Strip(DOCS / "checkpoints" / "hopper.pt", (0.0, 0.5, 0.8, 1.0, 1.7), forward=True),
-    "humanoid": Strip(DOCS / "checkpoints" / "humanoid.pt", (0.0, 0.4, 0.8, 1.2, 3.0), forward=True),
     "halfcheetah": Strip(DOCS / "checkpoints" / "halfcheetah.pt", (0.0, 0.5, 1.0, 1.5, 2.0), forward=True),
     "cartpole": Strip(DOCS / "checkpoints" / "cartpole.pt", (0.0, 0.5, 1.0, 1.4, 3.9), forward=False),
 }
