@@ -95,8 +95,8 @@ def parse(arguments: list[str]) -> tuple[TrainConfig, Any]:
     default = TrainConfig(env=env, agent=agent, contact=presets.contact(env, agent))
     hyper = AGENTS[agent].config()
     if preset is not None:
-        default = dataclasses.replace(default, num_envs=preset.num_envs, total_steps=preset.total_steps)
-        default = dataclasses.replace(default, episode_steps=preset.episode_steps)
+        given = ("num_envs", "total_steps", "episode_steps")
+        default = dataclasses.replace(default, **{name: getattr(preset, name) for name in given})
         hyper = AGENTS[agent].config(**preset.hyper)
     config, hyper = _parsed(arguments, default, hyper)
     if preset is None and 0 in (config.num_envs, config.total_steps):

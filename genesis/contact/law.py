@@ -92,8 +92,9 @@ def contact(meshes: bool = False) -> Functions:
         return out
 
     @ti.func
-    def resolve(v, x, m, s, b, chunk, a: ti.template()):
-        """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
+    def meet(weighing: ti.template(), v, x, m, s, b, chunk, a: ti.template()):
+        """Velocity of a point of mass m at x after all colliders; adds the impulses (N s) on these and their moments to
+        `impulse`, or to `weighed` with the mass that goes with them."""
         out = v
         pose, slot = pose_at(s, b, a), sum_at(s, b, chunk, a)
         for k in range(a.counts[COLLIDERS]):
@@ -103,30 +104,29 @@ def contact(meshes: bool = False) -> Functions:
             J = m * (out - resolved)
             if J.dot(J) > 0.0:
                 moment = r.cross(J)
-                add4(a.impulse, 2 * (slot + k), vec4(J[0], J[1], J[2], 0.0))
-                add4(a.impulse, 2 * (slot + k) + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+                if ti.static(weighing):
+                    mass, row = influence * m, WEIGHED * (slot + k)
+                    add4(a.weighed, row, vec4(J[0], J[1], J[2], mass))
+                    add4(a.weighed, row + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+                    add4(a.weighed, row + 2, mass * vec4(r[0], r[1], r[2], 0.0))
+                    add4(a.weighed, row + 3, mass * vec4(r[0] * r[0], r[1] * r[1], r[2] * r[2], 0.0))
+                    add4(a.weighed, row + 4, mass * vec4(r[1] * r[2], r[2] * r[0], r[0] * r[1], 0.0))
+                else:
+                    add4(a.impulse, 2 * (slot + k), vec4(J[0], J[1], J[2], 0.0))
+                    add4(a.impulse, 2 * (slot + k) + 1, vec4(moment[0], moment[1], moment[2], 0.0))
             out = resolved
         return out
+
+    @ti.func
+    def resolve(v, x, m, s, b, chunk, a: ti.template()):
+        """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
+        return meet(False, v, x, m, s, b, chunk, a)
 
     @ti.func
     def weigh(v, x, m, s, b, chunk, a: ti.template()):
         """Adds to `weighed` what `resolve` would give to colliders, and the mass that goes with them: zeroth, first and
         second moments of it about each collider's position."""
-        out = v
-        pose, slot = pose_at(s, b, a), sum_at(s, b, chunk, a)
-        for k in range(a.counts[COLLIDERS]):
-            influence, _slope, n, _y = near(x, pose + k, k, a)
-            r = x - get4(a.poses, 4 * (pose + k))[:3]
-            resolved = respond(out, n, influence, r, pose + k, a)
-            J = m * (out - resolved)
-            if J.dot(J) > 0.0:
-                moment, mass, row = r.cross(J), influence * m, WEIGHED * (slot + k)
-                add4(a.weighed, row, vec4(J[0], J[1], J[2], mass))
-                add4(a.weighed, row + 1, vec4(moment[0], moment[1], moment[2], 0.0))
-                add4(a.weighed, row + 2, mass * vec4(r[0], r[1], r[2], 0.0))
-                add4(a.weighed, row + 3, mass * vec4(r[0] * r[0], r[1] * r[1], r[2] * r[2], 0.0))
-                add4(a.weighed, row + 4, mass * vec4(r[1] * r[2], r[2] * r[0], r[0] * r[1], 0.0))
-            out = resolved
+        meet(True, v, x, m, s, b, chunk, a)
 
     @ti.func
     def trace(v, x, s, b, c, a: ti.template()):
