@@ -81,8 +81,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         given = completed(type(self), options, BatchOptions)
         interface.check_options(num_envs, max_episode_steps, given)
         interface.check_scales(given)
-        self.num_envs = num_envs
-        self.max_episode_steps = max_episode_steps
+        self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self.output = given["output"]
         self.differentiable = given["differentiable"]
         self.autoreset_mode = interface.autoreset_member(given["autoreset_mode"])
@@ -106,7 +105,8 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         self._low = self.tensor(self.single_action_space.low)
         self._high = self.tensor(self.single_action_space.high)
 
-        self.streams = Streams(num_envs, given["first_env_index"])
+        limit = max_episode_steps or math.inf
+        self.streams = Streams(num_envs, given["first_env_index"], limit, staggered=given["staggered"])
         self.episode: dict[str, torch.Tensor] = {}
         self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         uniform = all(len(bound.unique()) == 1 for bound in (self._low, self._high))
@@ -245,7 +245,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
             reward = checks.shaped(self.reward(), (self.num_envs,), "reward")
             terminated = checks.shaped(self.terminated(), (self.num_envs,), "terminated") | nonfinite
             margins = self.margins() if self.differentiable else None
-            truncated = self.elapsed >= (self.max_episode_steps or math.inf)
+            truncated = self.elapsed >= torch.as_tensor(self.streams.limits(), device=self.device)
             if restarting is not None:
                 terminated, truncated = terminated & ~restarting, truncated & ~restarting
             if restarting is not None or failed is not None:

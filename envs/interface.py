@@ -45,9 +45,12 @@ def check_options(num_envs: int, max_episode_steps: int | None, given: Mapping[s
     if max_episode_steps is not None:
         _check_whole("max_episode_steps", max_episode_steps, 1, "Pass None for episodes without a limit.")
     check_choice("output", output, OUTPUTS)
-    if not isinstance(differentiable, (bool, np.bool_)):
-        raise GenesisTypeError(
-            f"differentiable must be True or False, got {type(differentiable).__name__}. Pass a bool."
+    for name in ("differentiable", "staggered"):
+        if not isinstance(given[name], (bool, np.bool_)):
+            raise GenesisTypeError(f"{name} must be True or False, got {type(given[name]).__name__}. Pass a bool.")
+    if given["staggered"] and max_episode_steps is None:
+        raise GenesisValueError(
+            "staggered=True must come with max_episode_steps, got None. Episodes without a limit are never cut."
         )
     if differentiable and output != "torch":
         raise GenesisValueError(

@@ -37,6 +37,9 @@ class BatchOptions(TaskOptions, total=False):
     """Keep the graph from actions to observations and rewards; needs `output="torch"`."""
     autoreset_mode: AutoresetMode | str
     """A member of `gymnasium.vector.AutoresetMode`, or its value."""
+    staggered: bool
+    """First episodes end at times that are spread over `max_episode_steps`, so that environments do not start together
+    ever after."""
     first_env_index: int
     """Global index of the first environment, where a batch is split over several objects."""
 
@@ -51,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "output": "numpy",
     "differentiable": False,
     "autoreset_mode": AutoresetMode.NEXT_STEP,
+    "staggered": False,
     "first_env_index": 0,
 }
 

@@ -6,6 +6,7 @@ environments are reset and how many numbers another environment drew change noth
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), Philox-4x32-10.
 """
 
+import math
 import zlib
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_GOLDEN = 0.5 * (5**0.5 - 1.0)
 AHEAD = 1024
 """Numbers that are made together, over all rows, where fewer are asked for."""
 
@@ -95,10 +97,18 @@ class Draw:
 
 
 class Streams:
-    """Seeds and episode numbers of a batch of environments; hands out `Draw`s."""
+    """Seeds and episode numbers of a batch of environments; hands out `Draw`s, and says how long episodes may be."""
 
-    def __init__(self, num_envs: int, first_env_index: int):
-        """Starts unseeded: call `seed` before drawing."""
+    def __init__(self, num_envs: int, first_env_index: int, limit: float = math.inf, staggered: bool = False):
+        """Starts unseeded: call `seed` before drawing.
+
+        Args:
+            num_envs: Environments in the batch.
+            first_env_index: Global index of the first one.
+            limit: Steps in an episode, at most; math.inf: any number.
+            staggered: First episodes may have any part of it, spread evenly over environments; needs a finite one.
+        """
+        self._limit, self._staggered = limit, staggered
         self.env_ids = np.arange(first_env_index, first_env_index + num_envs)
         self.seeds = np.zeros(num_envs, dtype=np.int64)
         self.episodes = np.full(num_envs, -1, dtype=np.int64)
@@ -111,6 +121,13 @@ class Streams:
     def next_episode(self, rows: np.ndarray) -> None:
         """Counts one more episode in the rows."""
         self.episodes[rows] += 1
+
+    def limits(self) -> np.ndarray | float:
+        """Steps that the present episodes may have: (num_envs,) where they are staggered, else one number."""
+        if not self._staggered:
+            return self._limit
+        parts = self.env_ids * _GOLDEN % 1.0  # spread in any range of environments
+        return np.where(self.episodes > 0, self._limit, self._limit - np.floor(self._limit * parts))
 
     def draw(self, purpose: str, rows: np.ndarray, steps: np.ndarray) -> Draw:
         """Random numbers for the rows (n,) at their steps (n,) of the episode; each purpose has its own stream."""

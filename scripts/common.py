@@ -147,7 +147,8 @@ def training_env(
         first_env_index: Global index of the first one, where a batch is split over processes.
         contact: Name of one of the task's contact models; None: its default.
         step_outputs: What the scene must measure during steps; see `agents.Agent.step_outputs`.
-        episode_steps: Control steps after which an episode is truncated; None: the task's own.
+        episode_steps: Control steps after which an episode is truncated, at spread times at first; None: the task's
+            own.
 
     Raises:
         GenesisValueError: Nothing can be measured there.
@@ -157,7 +158,9 @@ def training_env(
             "env must be of a robot on the ground of genesis/..., for the agent asks for its "
             f"{', '.join(step_outputs)}, got {env}. Leave out the hyper-parameter that does."
         )
-    options: dict[str, Any] = {} if episode_steps is None else {"max_episode_steps": episode_steps}
+    options: dict[str, Any] = {}
+    if episode_steps is not None:
+        options = {"max_episode_steps": episode_steps, "staggered": True}
     return _make(env, num_envs, differentiable, first_env_index, contact, step_outputs=step_outputs, **options)
 
 

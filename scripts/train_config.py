@@ -50,8 +50,8 @@ class TrainConfig:
     num_envs: int = 0
     """Environments that are simulated side by side, over all processes."""
     episode_steps: int | None = None
-    """Control steps after which episodes of the training are cut, so that starts stay frequent; evaluations play whole
-    ones. None: the task's own end."""
+    """Control steps after which episodes of the training are cut, so that starts stay frequent, and at spread times, so
+    that environments do not start together; evaluations play whole ones. None: the task's own end."""
     contact: str | None = None
     """Contact model, where a task has several: "mujoco" or "smoothed"; None: the task's own."""
     precision: str = "32"

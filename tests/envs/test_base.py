@@ -40,6 +40,30 @@ def test_batch_split_changes_nothing(mode, options):
     assert torch.equal(whole, torch.cat(parts, dim=1))
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_staggered_first_episodes_are_any_part_of_whole_ones(mode):
+    """Whatever the range of environments, and also where the state was saved underway."""
+    lengths = []
+    for first, resumed in ((0, False), (0, True), (32, False)):
+        env = make(64 - first, 20, staggered=True, autoreset_mode=mode, first_env_index=first)
+        env.reset(seed=0)
+        ended = [[] for _ in range(env.num_envs)]
+        for step in range(62):
+            if resumed and step == 5:
+                state = env.state_dict()
+                env = make(64, 20, staggered=True, autoreset_mode=mode)
+                env.load_state_dict(state)
+            *_, info = env.step(torch.zeros(env.num_envs, 2))
+            for row in info["_episode_length"].nonzero().flatten().tolist():
+                ended[row].append(int(info["episode_length"][row]))
+        lengths.append(ended)
+    whole, again, part = lengths
+    assert whole == again and part == whole[32:]
+    assert all(set(later) == {20} for _, *later in whole)
+    first = np.sort([first for first, *_ in whole])
+    assert np.abs(first - np.arange(1, 65) * 20 / 64).max() < 2
+
+
 def test_modes_give_the_same_episodes():
     """Initial states and goals depend on the episode, not on when its reset happens."""
     starts = {}

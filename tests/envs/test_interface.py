@@ -67,7 +67,7 @@ def test_unknown_options_are_refused_by_name_with_the_valid_ones():
     assert str(caught.value) == (
         "PointMass must get known options only, got action_dealy. Valid ones: action_delay, action_noise, "
         "autoreset_mode, differentiable, first_env_index, max_episode_steps, num_envs, observation_noise, output, "
-        "parameter_randomisation, render_mode, render_size."
+        "parameter_randomisation, render_mode, render_size, staggered."
     )
     with pytest.raises(gs.GenesisException, match="AntEnv must get known options only, got output.*substeps"):
         gym.make("envs:genesis/Ant-v0", output="torch")
