@@ -133,7 +133,7 @@ _LASTING = {"exploration_correlation": 0.5}
 _IVW: dict[str, tuple[int, dict[str, Any], int | None]] = {
     G_HOPPER: (_steps(300, 128), _LASTING, None),
     G_WALKER: (_steps(600, 128), {}, None),
-    G_CHEETAH: (_steps(6000, 128, 8), {}, 200),
+    G_CHEETAH: (_steps(6000, 128, 8), {}, 100),
     G_ANT: (_steps(2000, 128, 8), {}, None),
     G_HUMANOID: (_steps(500, 128), _LONG | _LASTING, None),
 }
