@@ -157,9 +157,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
                 for p in range(share(chunk, a), share(chunk + 1, a)):
-                    ph.g2p_particle(q0 + p, b * n + p, ph.domain_box(b * a.size[CAPACITY], a), a)
-                for p in range(share(chunk, a), share(chunk + 1, a)):
-                    ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
+                    ph.g2p_particle(q0 + p, q1 + p, b * n + p, ph.domain_box(b * a.size[CAPACITY], a), a)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]

@@ -84,9 +84,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                     put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
                                                                   0, a))  # fmt: skip
                         for p in range(n):
-                            ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
-                        for p in range(n):
-                            ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
+                            ph.g2p_particle(q0 + p, q1 + p, b * n + p, ph.grid_box(to, low, shape), a)
                 if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS] and a.size[PART] != BEFORE:
                     last = ((a.size[END] % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
                     good, low, high = ph.bounds(last, b * n, n, a)

@@ -85,8 +85,7 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0 and a.size[PART] != BEFORE:
                 q, q1 = frame(a.size[BEGIN], b, a) + p, frame(a.size[BEGIN] + 1, b, a) + p
-                ph.g2p_particle(q, i, ph.domain_box(b * a.size[CAPACITY], a), a)
-                ph.advance_particle(q, q1, i, a)
+                ph.g2p_particle(q, q1, i, ph.domain_box(b * a.size[CAPACITY], a), a)
                 if a.size[BEGIN] + 1 == a.size[SUBSTEPS] and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q1), a):
                     a.status[b] = a.size[SUBSTEPS]
 

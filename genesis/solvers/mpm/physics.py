@@ -91,14 +91,18 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     @ti.func
     def first_node(x, box, a: ti.template()):
         """Index of the lowest node of the particle's stencil in a grid, and the particle's offset from it."""
-        base = t.cell(x, origin(a), a.num[INV_DX])
-        at = base - box[1:4]
-        return box[0] + (at[0] * box[4] + at[1]) * box[5] + at[2], t.offset(x, origin(a), a.num[INV_DX], base)
+        low, fx = t.corner(x, origin(a), a.num[INV_DX])
+        at = t.whole(low) - box[1:4]
+        return box[0] + (at[0] * box[4] + at[1]) * box[5] + at[2], fx
+
+    @ti.func
+    def finite(x):
+        return lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
 
     @ti.func
     def inside(x, a: ti.template()):
         """Whether the particle's stencil lies in the grid. False for NaN."""
-        good = lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
+        good = finite(x)
         if good:
             g = (x - origin(a)) * a.num[INV_DX]
             for d in ti.static(range(3)):
@@ -110,16 +114,14 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def bounds(q, i, count, a: ti.template()):
         """Whether the active ones of `count` particles from q, i on are inside, and the box of nodes around them
         [low, high) (empty if they are not, or none is active)."""
-        low, high = get3(a.x, q), get3(a.x, q)
-        good, found = True, False
+        low, high, total, found = vec3(OFF_GRID), vec3(-OFF_GRID), vec3(0.0), False
         for j in range(count):
             if held.mode(i + j, a) >= 0.0:
                 xp = get3(a.x, q + j)
-                good = good and inside(xp, a)
-                if not found:
-                    low, high = xp, xp
-                found = True
                 low, high = ti.min(low, xp), ti.max(high, xp)
+                total += xp  # is not finite where one is not: NaN is no minimum and no maximum
+                found = True
+        good = not found or (finite(total) and inside(low, a) and inside(high, a))
         first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
         if good and found:
             first = t.cell(low, origin(a), a.num[INV_DX])
@@ -188,38 +190,30 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
 
     @ti.func
-    def g2p_particle(q, i, box, a: ti.template()):
-        mode = held.mode(i, a)
-        if mode >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
-            nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
-            if mode > 0.0:
-                u = get3(a.v, q)
-                nv = vec4(u[0], u[1], u[2], a.num[ZERO])
-            k = 4.0 * a.num[INV_DX]
-            put4(a.stage, 4 * i, nv)
-            put4(a.stage, 4 * i + 1, b0 * k)
-            put4(a.stage, 4 * i + 2, b1 * k)
-            put4(a.stage, 4 * i + 3, b2 * k)
-
-    @ti.func
     def largest(v):
         """Largest absolute entry of a vector of three."""
         return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
 
     @ti.func
-    def advance_particle(q, q1, i, a: ti.template()):
-        if held.mode(i, a) < 0.0:
+    def g2p_particle(q, q1, i, box, a: ti.template()):
+        """State after the substep but F and memory, from the moved nodes."""
+        mode = held.mode(i, a)
+        if mode < 0.0:
             held.keep(q, q1, a)
         else:
-            nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
-            c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
-            put_columns(a.C, q1, c0, c1, c2)
-            step = a.num[DT] * nv[:3]
+            xp = get3(a.x, q)
+            first, fx = first_node(xp, box, a)
+            nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
+            vp = nv[:3]
+            if mode > 0.0:
+                vp = get3(a.v, q)
+            step = a.num[DT] * vp
             if largest(step) > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
                 step += vec3(OFF_GRID)
-            put3(a.v, q1, nv[:3])
-            put3(a.x, q1, get3(a.x, q) + step)
+            put3(a.v, q1, vp)
+            put3(a.x, q1, xp + step)
+            k = 4.0 * a.num[INV_DX]
+            put_columns(a.C, q1, b0 * k, b1 * k, b2 * k)
 
     @ti.func
     def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):
@@ -320,8 +314,9 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def has_cotangent(i, a: ti.template()):
         """Whether any cotangent of element i differs from zero."""
         found = largest(get3(a.gx, i)) > 0.0 or largest(get3(a.gv, i)) > 0.0
+        at = lay.place(i, 9)
         for k in range(9):
-            found = found or ti.abs(entry(a.gC, i, k, 9)) > 0.0 or ti.abs(entry(a.gF, i, k, 9)) > 0.0
+            found = found or ti.abs(entry(a.gC, at, k)) > 0.0 or ti.abs(entry(a.gF, at, k)) > 0.0
         for j in range(a.size[N_MEMORY]):
             found = found or ti.abs(a.gmemory[i * a.size[N_MEMORY] + j]) > 0.0
         return found
@@ -331,7 +326,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp, node=of_node.node,
         trace_node=of_node.trace_node, release_node=of_node.release_node, weigh_node=of_node.weigh_node,
-        weigh_node_adjoint=of_node.weigh_node_adjoint, g2p_particle=g2p_particle, advance_particle=advance_particle,
+        weigh_node_adjoint=of_node.weigh_node_adjoint, g2p_particle=g2p_particle,
         project_particle=project_particle,
         release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip
