@@ -92,8 +92,8 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def first_node(x, box, a: ti.template()):
         """Index of the lowest node of the particle's stencil in a grid, and the particle's offset from it."""
         low, fx = t.corner(x, origin(a), a.num[INV_DX])
-        at = t.whole(low) - box[1:4]
-        return box[0] + (at[0] * box[4] + at[1]) * box[5] + at[2], fx
+        i, j, k = t.whole(low[0]) - box[1], t.whole(low[1]) - box[2], t.whole(low[2]) - box[3]
+        return box[0] + (i * box[4] + j) * box[5] + k, fx
 
     @ti.func
     def finite(x):
@@ -190,11 +190,6 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
 
     @ti.func
-    def largest(v):
-        """Largest absolute entry of a vector of three."""
-        return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
-
-    @ti.func
     def g2p_particle(q, q1, i, box, a: ti.template()):
         """State after the substep but F and memory, from the moved nodes."""
         mode = held.mode(i, a)
@@ -208,7 +203,8 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             if mode > 0.0:
                 vp = get3(a.v, q)
             step = a.num[DT] * vp
-            if largest(step) > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+            far = ti.abs(step[0]) > a.num[DX] or ti.abs(step[1]) > a.num[DX] or ti.abs(step[2]) > a.num[DX]
+            if far:  # no particle crosses a cell in a substep: `inside` finds it far away
                 step += vec3(OFF_GRID)
             put3(a.v, q1, vp)
             put3(a.x, q1, xp + step)
@@ -309,6 +305,11 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             for block in range(n):
                 p = first + block * W
                 release(q0 + p, i0 + p, ti.min(last - p, W), c0 + e, gc0 + e, e, s, box, a)
+
+    @ti.func
+    def largest(v):
+        """Largest absolute entry of a vector of three."""
+        return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
 
     @ti.func
     def has_cotangent(i, a: ti.template()):

@@ -26,16 +26,15 @@ def transfer() -> SimpleNamespace:
             low = ti.floor(low)
         return low, g - low
 
-    @ti.func
-    def whole(low):
-        """Indices of a node from reals."""
-        return ti.Vector([ti.cast(low[d], ti.i32) for d in ti.static(range(3))])
+    @traced
+    def whole(x):
+        return ti.cast(x, ti.i32)
 
     @ti.func
     def cell(x, origin, inv_dx):
         """Lowest node of the stencil."""
         low, _fx = corner(x, origin, inv_dx)
-        return whole(low)
+        return ti.Vector([whole(low[0]), whole(low[1]), whole(low[2])])
 
     @ti.func
     def weights(fx):
