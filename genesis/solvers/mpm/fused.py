@@ -69,6 +69,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                             put4(a.grid, at + c, vec4(0.0))
                             if a.size[CLAMPED] != 0:
                                 put4(a.clamp, at + c, vec4(0.0))
+                        for p in range(n):
+                            ph.locate(q0 + p, b * n + p, ph.grid_box(0, low, shape), a)
                         ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
                         for p in range(n):
                             ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
@@ -108,6 +110,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                     low, shape = covered(slot, a)
                     if a.size[PART] != BEFORE:
+                        for p in range(n):
+                            ph.locate(q0 + p, b * n + p, ph.grid_box(0, low, shape), a)
                         for i in range(shape[0]):
                             for j in range(shape[1]):
                                 for k in range(shape[2]):

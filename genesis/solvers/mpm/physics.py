@@ -96,6 +96,20 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return box[0] + (i * box[4] + j) * box[5] + k, fx
 
     @ti.func
+    def locate(q, i, box, a: ti.template()):
+        """Notes where a particle's stencil is in a box: `lowest` counts from the grid's first node. In a loop of its
+        own: what reads it then does not wait for it."""
+        if held.mode(i, a) >= 0.0:
+            first, fx = first_node(get3(a.x, q), box, a)
+            a.lowest[i] = first - box[0]
+            put4(a.offset, i, vec4(fx[0], fx[1], fx[2], a.num[ZERO]))
+
+    @ti.func
+    def located(i, box, a: ti.template()):
+        """As `first_node`, from what `locate` has noted."""
+        return box[0] + a.lowest[i], get4(a.offset, i)[:3]
+
+    @ti.func
     def finite(x):
         return lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
 
@@ -176,7 +190,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     @ti.func
     def p2g_particle(grid: ti.template(), q, i, box, a: ti.template()):
         if held.mode(i, a) >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
+            first, fx = located(i, box, a)
             t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
                   get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
 
@@ -184,7 +198,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def p2g_clamp(clamp: ti.template(), q, i, box, a: ti.template()):
         """Of an attached particle: its momentum without its stress, and its mass."""
         if held.mode(i, a) > 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
+            first, fx = located(i, box, a)
             q4 = get4(a.stage, 4 * i)
             a0, a1, a2 = get_columns(a.C, q, q4[3] * a.num[DX], a.num[ZERO])
             t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
@@ -197,7 +211,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             held.keep(q, q1, a)
         else:
             xp = get3(a.x, q)
-            first, fx = first_node(xp, box, a)
+            first, fx = located(i, box, a)
             nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
             vp = nv[:3]
             if mode > 0.0:
@@ -219,7 +233,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         """
         mode = held.mode(i, a)
         if mode >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
+            first, fx = located(i, box, a)
             g = get3(a.gx, i)
             w = get3(a.gv, i) + a.num[DT] * g
             if mode > 0.0:  # v' and x' follow from the velocity that `steer` gave it, not from the grid's
@@ -234,7 +248,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     @ti.func
     def release_clamp(q, i, m, s, box, a: ti.template()):
         """Adjoint of what an attached particle of mass m gives to `clamp`; returns the mass's cotangent."""
-        first, fx = first_node(get3(a.x, q), box, a)
+        first, fx = located(i, box, a)
         v, k = get3(a.v, q), m * a.num[DX]
         a0, a1, a2 = get_columns(a.C, q, k, a.num[ZERO])
         gq, b0, b1, b2, slope = t.p2g_adjoint(
@@ -264,7 +278,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             mode, at = held.mode(i + j, a), 4 * (i + j)
             b0, b1, b2 = vec4(0.0), vec4(0.0), vec4(0.0)
             if mode >= 0.0:
-                first, fx = first_node(get3(a.x, q + j), box, a)
+                first, fx = located(i + j, box, a)
                 vp = get3(a.v, q + j)
                 q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
                 gq, h0, h1, h2, slope = t.p2g_adjoint(
@@ -324,7 +338,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
 
     return Functions(
         numbers=numbers, mode=held.mode, clamped=held.clamped, grid_box=grid_box, domain_box=domain_box, inside=inside,
-        bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
+        bounds=bounds, locate=locate, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp, node=of_node.node,
         trace_node=of_node.trace_node, release_node=of_node.release_node, weigh_node=of_node.weigh_node,
         weigh_node_adjoint=of_node.weigh_node_adjoint, g2p_particle=g2p_particle,
