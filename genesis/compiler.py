@@ -340,7 +340,8 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     return SimpleNamespace(
         real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
-        finite=finite, bounded=bounded, place=place, entry=entry, put_entry=put_entry, get3=get3, get4=get4, put3=put3, put4=put4, add4=add4,
+        finite=finite, bounded=bounded, place=place, entry=entry, put_entry=put_entry, get3=get3, get4=get4, put3=put3,
+        put4=put4, add4=add4,
         new=new, new_int=new_int, new_lanes=new_lanes, new_int_lanes=new_int_lanes, rows=rows,
         width=width, lane=lane, whole=whole,
         stride=1 if soa else STRIDE, block_dim=32 if soa else 1,

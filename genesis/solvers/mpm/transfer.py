@@ -12,7 +12,7 @@ from genesis.compiler import layout, per_runtime, ti, traced
 @per_runtime
 def transfer() -> SimpleNamespace:
     lay = layout()
-    real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
+    vec3, vec4 = lay.vec3, lay.vec4
     get4, add4, entry, put_entry = lay.get4, lay.add4, lay.entry, lay.put_entry
 
     @ti.func
