@@ -89,24 +89,18 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return ti.cast(LIGHTEST[real], real) * m
 
     @ti.func
-    def first_node(x, box, a: ti.template()):
-        """Index of the lowest node of the particle's stencil in a grid, and the particle's offset from it."""
-        low, fx = t.corner(x, origin(a), a.num[INV_DX])
-        i, j, k = t.whole(low[0]) - box[1], t.whole(low[1]) - box[2], t.whole(low[2]) - box[3]
-        return box[0] + (i * box[4] + j) * box[5] + k, fx
-
-    @ti.func
     def locate(q, i, box, a: ti.template()):
-        """Notes where a particle's stencil is in a box: `lowest` counts from the grid's first node. In a loop of its
-        own: what reads it then does not wait for it."""
+        """Notes the lowest node of the particle's stencil, counted from the grid's first one, and the particle's offset
+        from it. In a loop of its own: what reads them does not wait for them."""
         if held.mode(i, a) >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
-            a.lowest[i] = first - box[0]
+            low, fx = t.corner(get3(a.x, q), origin(a), a.num[INV_DX])
+            node = t.whole(low[0]) - box[1], t.whole(low[1]) - box[2], t.whole(low[2]) - box[3]
+            a.lowest[i] = (node[0] * box[4] + node[1]) * box[5] + node[2]
             put4(a.offset, i, vec4(fx[0], fx[1], fx[2], a.num[ZERO]))
 
     @ti.func
     def located(i, box, a: ti.template()):
-        """As `first_node`, from what `locate` has noted."""
+        """Index of that node in a grid, and the offset."""
         return box[0] + a.lowest[i], get4(a.offset, i)[:3]
 
     @ti.func
