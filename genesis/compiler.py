@@ -41,6 +41,9 @@ STRIDE = 512
 """Taichi's CPU backend runs a parallel loop of fewer than about 512 iterations on one thread: loop over n * STRIDE
 iterations and work where the index is a multiple of STRIDE."""
 
+MOST_NUMBERS = 1 << 30
+"""Numbers that an array of a CPU has less than: `layout().bounded` tells the compiler of it."""
+
 LANES = 8
 """Environments that one thread of a CPU works on side by side, in vector instructions (`genesis.math.lanes`)."""
 
@@ -209,9 +212,10 @@ def layout() -> SimpleNamespace:
     cost memory when touched), `new_lanes(count)` and `new_int_lanes(count)` one of lane values; `rows(array, k)` views
     any array as (count, k) for torch. `get*`/`put*`/`add*` read, overwrite and add; `add*` is atomic on a GPU. A loop
     over n pieces of work for a thread runs over n * `stride` indices, in blocks of `block_dim`, and works where the
-    index is a multiple of `stride`. Arrays `A3` and `A33` hold plain numbers, `entry(a, i, k, n)` being the k-th of the
-    n of element i: as vectors of three or nine, kernels on lanes would read them at addresses that the machine's
-    instructions do not allow.
+    index is a multiple of `stride`. Arrays `A3` and `A33` hold plain numbers, `entry(a, at, k)` being the k-th of those
+    at `place(i, n)` of element i, which has n: as vectors of three or nine, kernels on lanes would read them at
+    addresses that the machine's instructions do not allow. `bounded(i)` is i, of which the compiler then knows that it
+    is an index: it makes what is added to it, say 1 for the next element, a part of the address.
     """
     config = impl.current_cfg()
     real, gpu = config.default_fp, config.arch != ti.x64 and config.arch != ti.arm64
@@ -247,17 +251,28 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
         return good
 
     @traced
-    def entry(a, i, k, components):
-        """Number k of element i of an array of so many numbers an element."""
-        return element(a, k, i) if soa else element(a, components * i + k)
+    def bounded(i):
+        """An index of a CPU's arrays, by its bits below MOST_NUMBERS, which are all that it has."""
+        return i if soa else value(i & (MOST_NUMBERS - 1))
 
     @traced
-    def put_entry(a, i, k, components, number):
-        entry(a, i, k, components)._assign(value(number))
+    def place(i, components):
+        """Where element i is in an array of so many numbers an element."""
+        return i if soa else bounded(components * i)
+
+    @traced
+    def entry(a, at, k):
+        """Number k of the element at a place."""
+        return element(a, k, at) if soa else element(a, at + k)
+
+    @traced
+    def put_entry(a, at, k, number):
+        entry(a, at, k)._assign(value(number))
 
     @ti.func
     def get3(a: ti.template(), i):
-        return vec3(entry(a, i, 0, 3), entry(a, i, 1, 3), entry(a, i, 2, 3))
+        at = place(i, 3)
+        return vec3(entry(a, at, 0), entry(a, at, 1), entry(a, at, 2))
 
     @ti.func
     def get4(a: ti.template(), i):
@@ -271,8 +286,9 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
 
     @ti.func
     def put3(a: ti.template(), i, v):
+        at = place(i, 3)
         for c in ti.static(range(3)):
-            put_entry(a, i, c, 3, v[c])
+            put_entry(a, at, c, v[c])
 
     @ti.func
     def put4(a: ti.template(), i, v):
@@ -296,9 +312,10 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
             a[i] = a[i] + v
 
     def new(count: int, components: int) -> torch.Tensor:
-        if count * components >= 2**31:
+        most = 2**31 if soa else MOST_NUMBERS
+        if count * components >= most:
             raise GenesisRuntimeError(
-                f"an array must have fewer than 2^31 elements, got {count} x {components}. "
+                f"an array must have fewer than {most} elements, got {count} x {components}. "
                 "Use fewer environments, particles or substeps, or a coarser grid."
             )
         if soa and components > 1:
@@ -323,7 +340,8 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
     return SimpleNamespace(
         real=real, dtype=dtype, device=device, soa=soa, atomic=atomic,
         vec3=vec3, vec4=vec4, mat3=mat3, A1=scalar, I1=integer, **kinds,
-        finite=finite, entry=entry, put_entry=put_entry, get3=get3, get4=get4, put3=put3, put4=put4, add4=add4,
+        finite=finite, bounded=bounded, place=place, entry=entry, put_entry=put_entry, get3=get3, get4=get4, put3=put3,
+        put4=put4, add4=add4,
         new=new, new_int=new_int, new_lanes=new_lanes, new_int_lanes=new_int_lanes, rows=rows,
         width=width, lane=lane, whole=whole,
         stride=1 if soa else STRIDE, block_dim=32 if soa else 1,

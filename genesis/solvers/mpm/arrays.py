@@ -44,6 +44,8 @@ TABLE = (
     Array("derived", "A4", ("envs", "bodies"), "frames"),  # (mu, lam, particle mass, particle volume)
     Array("status", "I1", ("envs",), "frames"),  # 0, or 1 + the substep that went wrong
     Array("stage", "A4", ("envs", "particles", 4), "scratch"),
+    Array("lowest", "I1", ("envs", "particles"), "scratch"),  # the stencil's lowest node, and the offset from it, cells
+    Array("offset", "A4", ("envs", "particles"), "scratch"),
     Array("moved", "A4", ("envs", "nodes"), "scratch"),  # the grid after its operation
     Array("parts", "A4", ("parts", "envs", "nodes"), "scratch"),  # a grid of each chunk, where there are several
     Array("clamp_parts", "A4", ("parts", "envs", "clamped"), "scratch"),

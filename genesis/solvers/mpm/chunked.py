@@ -122,6 +122,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     a.box[at + 3 + d] = high[d]
                 if good:
                     clear_box(at, start, a)
+                    for p in range(share(chunk, a), share(chunk + 1, a)):
+                        ph.locate(q0 + p, b * n + p, ph.domain_box(0, a), a)
                     ph.stage_all(share(chunk, a), share(chunk + 1, a), q0, q1, b * n, b * a.size[N_BODIES], s, a)
                     for p in range(share(chunk, a), share(chunk + 1, a)):
                         ph.p2g_particle(a.parts, q0 + p, b * n + p, ph.domain_box(start, a), a)
@@ -157,9 +159,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
                 for p in range(share(chunk, a), share(chunk + 1, a)):
-                    ph.g2p_particle(q0 + p, b * n + p, ph.domain_box(b * a.size[CAPACITY], a), a)
-                for p in range(share(chunk, a), share(chunk + 1, a)):
-                    ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
+                    ph.g2p_particle(q0 + p, q1 + p, b * n + p, ph.domain_box(b * a.size[CAPACITY], a), a)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -202,6 +202,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 start = (b * a.size[N_CHUNKS] + chunk) * a.size[CAPACITY]
                 clear_box((slot_of(s, b, a) * a.size[N_CHUNKS] + chunk) * 6, start, a)
+                for p in range(share(chunk, a), share(chunk + 1, a)):
+                    ph.locate(frame(s, b, a) + p, b * n + p, ph.domain_box(0, a), a)
                 for p in range(share(chunk, a), share(chunk + 1, a)):
                     ph.project_particle(a.parts, frame(s, b, a) + p, b * n + p,
                                         ph.domain_box(b * a.size[CAPACITY], a), start, a)  # fmt: skip

@@ -69,6 +69,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                             put4(a.grid, at + c, vec4(0.0))
                             if a.size[CLAMPED] != 0:
                                 put4(a.clamp, at + c, vec4(0.0))
+                        for p in range(n):
+                            ph.locate(q0 + p, b * n + p, ph.grid_box(0, low, shape), a)
                         ph.stage_all(0, n, q0, q1, b * n, b * a.size[N_BODIES], s, a)
                         for p in range(n):
                             ph.p2g_particle(a.grid, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
@@ -84,9 +86,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                     put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
                                                                   0, a))  # fmt: skip
                         for p in range(n):
-                            ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
-                        for p in range(n):
-                            ph.advance_particle(q0 + p, q1 + p, b * n + p, a)
+                            ph.g2p_particle(q0 + p, q1 + p, b * n + p, ph.grid_box(to, low, shape), a)
                 if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS] and a.size[PART] != BEFORE:
                     last = ((a.size[END] % a.size[N_FRAMES]) * a.size[N_ENVS] + b) * n
                     good, low, high = ph.bounds(last, b * n, n, a)
@@ -110,6 +110,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                     low, shape = covered(slot, a)
                     if a.size[PART] != BEFORE:
+                        for p in range(n):
+                            ph.locate(q0 + p, b * n + p, ph.grid_box(0, low, shape), a)
                         for i in range(shape[0]):
                             for j in range(shape[1]):
                                 for k in range(shape[2]):

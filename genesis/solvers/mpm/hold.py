@@ -97,9 +97,10 @@ def holding() -> Functions:
         """State of an inactive particle after a substep. Its adjoint is the identity (`MPMSolver.store_adjoint`)."""
         put3(a.x, q1, get3(a.x, q))
         put3(a.v, q1, get3(a.v, q))
+        at, to = lay.place(q, 9), lay.place(q1, 9)
         for k in range(9):
-            put_entry(a.C, q1, k, 9, entry(a.C, q, k, 9))
-            put_entry(a.F, q1, k, 9, entry(a.F, q, k, 9))
+            put_entry(a.C, to, k, entry(a.C, at, k))
+            put_entry(a.F, to, k, entry(a.F, at, k))
         for j in range(a.size[N_MEMORY]):
             a.memory[q1 * a.size[N_MEMORY] + j] = a.memory[q * a.size[N_MEMORY] + j]
 

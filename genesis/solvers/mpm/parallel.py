@@ -68,6 +68,7 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 if a.status[b] == 0 and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q), a):
                     a.status[b] = ti.max(a.size[BEGIN], 1)  # the substep before made it
                 e = a.body[p]
+                ph.locate(q, i, ph.domain_box(0, a), a)
                 ph.stage(q, frame(a.size[BEGIN] + 1, b, a) + p, i, 1, b * a.size[N_BODIES] + e, e, a.size[BEGIN], a)
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
@@ -85,8 +86,7 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0 and a.size[PART] != BEFORE:
                 q, q1 = frame(a.size[BEGIN], b, a) + p, frame(a.size[BEGIN] + 1, b, a) + p
-                ph.g2p_particle(q, i, ph.domain_box(b * a.size[CAPACITY], a), a)
-                ph.advance_particle(q, q1, i, a)
+                ph.g2p_particle(q, q1, i, ph.domain_box(b * a.size[CAPACITY], a), a)
                 if a.size[BEGIN] + 1 == a.size[SUBSTEPS] and ph.mode(i, a) >= 0.0 and not ph.inside(get3(a.x, q1), a):
                     a.status[b] = a.size[SUBSTEPS]
 
@@ -105,8 +105,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.live[b] != 0 and a.size[PART] != BEFORE:
-                at = b * a.size[CAPACITY]
-                ph.project_particle(a.gmoved, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), at, a)
+                at, q = b * a.size[CAPACITY], frame(a.size[BEGIN], b, a) + p
+                ph.locate(q, i, ph.domain_box(0, a), a)
+                ph.project_particle(a.gmoved, q, i, ph.domain_box(at, a), at, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c

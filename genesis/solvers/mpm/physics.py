@@ -89,16 +89,28 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         return ti.cast(LIGHTEST[real], real) * m
 
     @ti.func
-    def first_node(x, box, a: ti.template()):
-        """Index of the lowest node of the particle's stencil in a grid, and the particle's offset from it."""
-        base = t.cell(x, origin(a), a.num[INV_DX])
-        at = base - box[1:4]
-        return box[0] + (at[0] * box[4] + at[1]) * box[5] + at[2], t.offset(x, origin(a), a.num[INV_DX], base)
+    def locate(q, i, box, a: ti.template()):
+        """Notes the lowest node of the particle's stencil, counted from the grid's first one, and the particle's offset
+        from it. In a loop of its own: what reads them does not wait for them."""
+        if held.mode(i, a) >= 0.0:
+            low, fx = t.corner(get3(a.x, q), origin(a), a.num[INV_DX])
+            node = t.whole(low[0]) - box[1], t.whole(low[1]) - box[2], t.whole(low[2]) - box[3]
+            a.lowest[i] = (node[0] * box[4] + node[1]) * box[5] + node[2]
+            put4(a.offset, i, vec4(fx[0], fx[1], fx[2], a.num[ZERO]))
+
+    @ti.func
+    def located(i, box, a: ti.template()):
+        """Index of that node in a grid, and the offset."""
+        return box[0] + a.lowest[i], get4(a.offset, i)[:3]
+
+    @ti.func
+    def finite(x):
+        return lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
 
     @ti.func
     def inside(x, a: ti.template()):
         """Whether the particle's stencil lies in the grid. False for NaN."""
-        good = lay.finite(x[0]) and lay.finite(x[1]) and lay.finite(x[2])
+        good = finite(x)
         if good:
             g = (x - origin(a)) * a.num[INV_DX]
             for d in ti.static(range(3)):
@@ -110,16 +122,14 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def bounds(q, i, count, a: ti.template()):
         """Whether the active ones of `count` particles from q, i on are inside, and the box of nodes around them
         [low, high) (empty if they are not, or none is active)."""
-        low, high = get3(a.x, q), get3(a.x, q)
-        good, found = True, False
+        low, high, total, found = vec3(OFF_GRID), vec3(-OFF_GRID), vec3(0.0), False
         for j in range(count):
             if held.mode(i + j, a) >= 0.0:
                 xp = get3(a.x, q + j)
-                good = good and inside(xp, a)
-                if not found:
-                    low, high = xp, xp
-                found = True
                 low, high = ti.min(low, xp), ti.max(high, xp)
+                total += xp  # is not finite where one is not: NaN is no minimum and no maximum
+                found = True
+        good = not found or (finite(total) and inside(low, a) and inside(high, a))
         first, last = ti.Vector([0, 0, 0]), ti.Vector([0, 0, 0])
         if good and found:
             first = t.cell(low, origin(a), a.num[INV_DX])
@@ -174,7 +184,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     @ti.func
     def p2g_particle(grid: ti.template(), q, i, box, a: ti.template()):
         if held.mode(i, a) >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
+            first, fx = located(i, box, a)
             t.p2g(grid, first, box[4], box[5], fx, get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1),
                   get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3))  # fmt: skip
 
@@ -182,44 +192,32 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     def p2g_clamp(clamp: ti.template(), q, i, box, a: ti.template()):
         """Of an attached particle: its momentum without its stress, and its mass."""
         if held.mode(i, a) > 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
+            first, fx = located(i, box, a)
             q4 = get4(a.stage, 4 * i)
             a0, a1, a2 = get_columns(a.C, q, q4[3] * a.num[DX], a.num[ZERO])
             t.p2g(clamp, first, box[4], box[5], fx, q4, a0, a1, a2)
 
     @ti.func
-    def g2p_particle(q, i, box, a: ti.template()):
+    def g2p_particle(q, q1, i, box, a: ti.template()):
+        """State after the substep but F and memory, from the moved nodes."""
         mode = held.mode(i, a)
-        if mode >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
-            nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
-            if mode > 0.0:
-                u = get3(a.v, q)
-                nv = vec4(u[0], u[1], u[2], a.num[ZERO])
-            k = 4.0 * a.num[INV_DX]
-            put4(a.stage, 4 * i, nv)
-            put4(a.stage, 4 * i + 1, b0 * k)
-            put4(a.stage, 4 * i + 2, b1 * k)
-            put4(a.stage, 4 * i + 3, b2 * k)
-
-    @ti.func
-    def largest(v):
-        """Largest absolute entry of a vector of three."""
-        return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
-
-    @ti.func
-    def advance_particle(q, q1, i, a: ti.template()):
-        if held.mode(i, a) < 0.0:
+        if mode < 0.0:
             held.keep(q, q1, a)
         else:
-            nv, c0 = get4(a.stage, 4 * i), get4(a.stage, 4 * i + 1)
-            c1, c2 = get4(a.stage, 4 * i + 2), get4(a.stage, 4 * i + 3)
-            put_columns(a.C, q1, c0, c1, c2)
-            step = a.num[DT] * nv[:3]
-            if largest(step) > a.num[DX]:  # no particle crosses a cell in a substep: `inside` finds it far away
+            xp = get3(a.x, q)
+            first, fx = located(i, box, a)
+            nv, b0, b1, b2 = t.g2p(a.moved, first, box[4], box[5], fx)
+            vp = nv[:3]
+            if mode > 0.0:
+                vp = get3(a.v, q)
+            step = a.num[DT] * vp
+            far = ti.abs(step[0]) > a.num[DX] or ti.abs(step[1]) > a.num[DX] or ti.abs(step[2]) > a.num[DX]
+            if far:  # no particle crosses a cell in a substep: `inside` finds it far away
                 step += vec3(OFF_GRID)
-            put3(a.v, q1, nv[:3])
-            put3(a.x, q1, get3(a.x, q) + step)
+            put3(a.v, q1, vp)
+            put3(a.x, q1, xp + step)
+            k = 4.0 * a.num[INV_DX]
+            put_columns(a.C, q1, b0 * k, b1 * k, b2 * k)
 
     @ti.func
     def project_particle(grid: ti.template(), q, i, box, gfirst, a: ti.template()):
@@ -229,7 +227,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         """
         mode = held.mode(i, a)
         if mode >= 0.0:
-            first, fx = first_node(get3(a.x, q), box, a)
+            first, fx = located(i, box, a)
             g = get3(a.gx, i)
             w = get3(a.gv, i) + a.num[DT] * g
             if mode > 0.0:  # v' and x' follow from the velocity that `steer` gave it, not from the grid's
@@ -244,7 +242,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
     @ti.func
     def release_clamp(q, i, m, s, box, a: ti.template()):
         """Adjoint of what an attached particle of mass m gives to `clamp`; returns the mass's cotangent."""
-        first, fx = first_node(get3(a.x, q), box, a)
+        first, fx = located(i, box, a)
         v, k = get3(a.v, q), m * a.num[DX]
         a0, a1, a2 = get_columns(a.C, q, k, a.num[ZERO])
         gq, b0, b1, b2, slope = t.p2g_adjoint(
@@ -274,7 +272,7 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             mode, at = held.mode(i + j, a), 4 * (i + j)
             b0, b1, b2 = vec4(0.0), vec4(0.0), vec4(0.0)
             if mode >= 0.0:
-                first, fx = first_node(get3(a.x, q + j), box, a)
+                first, fx = located(i + j, box, a)
                 vp = get3(a.v, q + j)
                 q4 = vec4(m[2] * vp[0], m[2] * vp[1], m[2] * vp[2], m[2])
                 gq, h0, h1, h2, slope = t.p2g_adjoint(
@@ -317,21 +315,27 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 release(q0 + p, i0 + p, ti.min(last - p, W), c0 + e, gc0 + e, e, s, box, a)
 
     @ti.func
+    def largest(v):
+        """Largest absolute entry of a vector of three."""
+        return ti.max(ti.abs(v[0]), ti.abs(v[1]), ti.abs(v[2]))
+
+    @ti.func
     def has_cotangent(i, a: ti.template()):
         """Whether any cotangent of element i differs from zero."""
         found = largest(get3(a.gx, i)) > 0.0 or largest(get3(a.gv, i)) > 0.0
+        at = lay.place(i, 9)
         for k in range(9):
-            found = found or ti.abs(entry(a.gC, i, k, 9)) > 0.0 or ti.abs(entry(a.gF, i, k, 9)) > 0.0
+            found = found or ti.abs(entry(a.gC, at, k)) > 0.0 or ti.abs(entry(a.gF, at, k)) > 0.0
         for j in range(a.size[N_MEMORY]):
             found = found or ti.abs(a.gmemory[i * a.size[N_MEMORY] + j]) > 0.0
         return found
 
     return Functions(
         numbers=numbers, mode=held.mode, clamped=held.clamped, grid_box=grid_box, domain_box=domain_box, inside=inside,
-        bounds=bounds, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
+        bounds=bounds, locate=locate, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp, node=of_node.node,
         trace_node=of_node.trace_node, release_node=of_node.release_node, weigh_node=of_node.weigh_node,
-        weigh_node_adjoint=of_node.weigh_node_adjoint, g2p_particle=g2p_particle, advance_particle=advance_particle,
+        weigh_node_adjoint=of_node.weigh_node_adjoint, g2p_particle=g2p_particle,
         project_particle=project_particle,
         release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip

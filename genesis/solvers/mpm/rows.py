@@ -18,16 +18,17 @@ def rows() -> Functions:
         """Mat."""
         M = lanes33()
         for j in range(W):
-            row = first + ti.min(j, count - 1)
+            at = lay.place(first + ti.min(j, count - 1), 9)
             for k in ti.static(range(9)):
-                set_lane(M[k // 3][k % 3], j, entry(a, row, k, 9))
+                set_lane(M[k // 3][k % 3], j, entry(a, at, k))
         return M
 
     @ti.func
     def store33(a: ti.template(), first, count, M):
         for j in range(count):
+            at = lay.place(first + j, 9)
             for k in ti.static(range(9)):
-                lay.put_entry(a, first + j, k, 9, of_lane(M[k // 3][k % 3], j))
+                lay.put_entry(a, at, k, of_lane(M[k // 3][k % 3], j))
 
     @traced
     def lane_values(n):
@@ -55,8 +56,9 @@ def rows() -> Functions:
         """Mat, its columns from rows 1, 2, 3 of the four of each particle from particle i on."""
         M = lanes33()
         for j in range(W):
+            at = lay.bounded(4 * (i + ti.min(j, count - 1)))
             for c in ti.static(range(3)):
-                column = lay.get4(a, 4 * (i + ti.min(j, count - 1)) + 1 + c)
+                column = lay.get4(a, at + 1 + c)
                 for r in ti.static(range(3)):
                     set_lane(M[r][c], j, column[r])
         return M
@@ -65,9 +67,10 @@ def rows() -> Functions:
     def store_columns(a: ti.template(), i, count, M, zero):
         """`zero` is a run-time 0, as in `genesis.solvers.mpm.transfer`."""
         for j in range(count):
+            at = lay.bounded(4 * (i + j))
             for c in ti.static(range(3)):
                 column = vec4(of_lane(M[0][c], j), of_lane(M[1][c], j), of_lane(M[2][c], j), zero)
-                lay.put4(a, 4 * (i + j) + 1 + c, column)
+                lay.put4(a, at + 1 + c, column)
 
     @traced
     def total(x, count):
