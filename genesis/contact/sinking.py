@@ -15,7 +15,7 @@ from genesis.runtime import logger
 
 DEEPEST = 1.5
 """Cells deep inside a shape that matter is pressed to at most."""
-NEAR = 0.3
+NEAR = 0.2
 """Cells from the middle of a shape, within which it counts as passed; of thin ones half their depth."""
 EVERY = 16
 """Steps from a look to the next."""
@@ -78,7 +78,7 @@ class Sinking:
         remedy = "It was set there, or has been passed through."
         if whole < thick / 2:
             remedy = (
-                f"Shapes thinner than {thick:.3g} m, 3.6 cells, carry only a part of what is as stiff as that: make it "
+                f"Shapes thinner than {thick:.3g} m, 3.4 cells, carry only a part of what is as stiff as that: make it "
                 "thicker, or raise grid_density."
             )
         logger.warning(

@@ -37,7 +37,7 @@ def test_a_plate_that_is_pressed_through_is_told_once(caplog):
         one, name = pressed(1.0)
     assert one < 0.7 * six
     (record,) = caplog.records
-    for part in (f"inside {name!r}", "3.6 cells", "environment 0"):
+    for part in (f"inside {name!r}", "3.4 cells", "environment 0"):
         assert part in record.getMessage()
 
 
