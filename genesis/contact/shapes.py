@@ -56,6 +56,43 @@ class Shape(NamedTuple):
         return {"sphere": (a, a, a), "capsule": (a, a, a + b), "box": (a, b, c), "cylinder": (a, a, b)}[self.kind]
 
     @property
+    def depth(self) -> float:
+        """m from its surface to the farthest point inside of it (infinite for a plane)."""
+        if self.grid is not None:
+            return float(-self.grid.values.min())
+        return math.inf if self.kind == "plane" else min(self.half)
+
+    def within(self, y: np.ndarray) -> np.ndarray:
+        """(n,) m, how deep places (n, 3) of its own frame are inside of it; not above zero outside."""
+        a, b, c = self.size
+        if self.grid is not None:
+            near = np.round((y - self.grid.lower) / self.grid.spacing).astype(int)
+            known = np.all((near >= 0) & (near < self.grid.values.shape), axis=1)
+            near[~known] = 0
+            return np.where(known, -self.grid.values[tuple(near.T)], 0.0)
+        if self.kind == "plane":
+            return -y[:, 2]
+        if self.kind == "box":
+            return ((a, b, c) - np.abs(y)).min(1)
+        radius = np.hypot(y[:, 0], y[:, 1])
+        if self.kind == "cylinder":
+            return np.minimum(a - radius, b - np.abs(y[:, 2]))
+        return a - np.hypot(radius, y[:, 2] - np.clip(y[:, 2], -b, b))
+
+    @property
+    def levers(self) -> tuple[float, float, float]:
+        """m/s, at most, with which its surface moves along its normal at a spin of 1 rad/s about each of its axes."""
+        a, b, c = self.size
+        return {
+            "sphere": (0.0, 0.0, 0.0),
+            "capsule": (b, b, 0.0),
+            "box": (max(b, c), max(c, a), max(a, b)),
+            "cylinder": (max(a, b), max(a, b), 0.0),
+            "plane": (0.0, 0.0, 0.0),
+            "mesh": (a, a, a),
+        }[self.kind]
+
+    @property
     def face(self) -> float:
         """m^2, the largest that it shows from any side; of a mesh, from 13 of them, counting hidden parts too."""
         if self.grid is not None:

@@ -359,20 +359,13 @@ def _warn_of_short_impacts(rigid_system: RigidSystem, sim: SimOptions) -> None:
 
 
 def colliders(rigid_system: RigidSystem) -> list[LinkCollider]:
-    """What matter feels of the system; a warning says what it does not feel."""
+    """What matter feels of the system."""
     system = rigid_system
     softness = [body.material.coup_softness for body in system.bodies for _ in body.model.link_names]
     softness += [ground.material.coup_softness for ground in system.grounds]
     own = [body.material.coup_friction is not None for body in system.bodies for _ in body.model.link_names]
     own += [ground.material.coup_friction is not None for ground in system.grounds]
-    found, unfelt = link_colliders(system.model, [ground.geom for ground in system.grounds], softness, own)
-    if unfelt:
-        runtime.logger.warning(
-            f"particles must touch spheres, capsules, boxes, cylinders, planes or meshes, got {', '.join(unfelt[:5])}"
-            f"{f' and {len(unfelt) - 5} more' if len(unfelt) > 5 else ''}, which they pass through. "
-            "Give these bodies such shapes."
-        )
-    return found
+    return link_colliders(system.model, [ground.geom for ground in system.grounds], softness, own)
 
 
 def labels(rigid_system: RigidSystem) -> list[str]:

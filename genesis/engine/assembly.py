@@ -10,6 +10,8 @@ import torch
 
 from genesis import runtime
 from genesis.contact.colliders import Colliders
+from genesis.contact.jumps import Jumps
+from genesis.contact.sinking import Sinking
 from genesis.engine.coupling import Coupling
 from genesis.engine.entities.base import Entity
 from genesis.engine.kinds import KINDS
@@ -86,14 +88,17 @@ def checks(parts: Sequence[Part]) -> Check:
     return check_all
 
 
-def couple(parts: Sequence[Part], substeps: int) -> Coupling:
+def couple(parts: Sequence[Part], sim: SimOptions) -> Coupling:
     """The solvers, and the record in which they exchange."""
     every = [collider for part in parts for collider in part.colliders]
     feedback = any(part.takes_impulses for part in parts)
     yielding = any(part.yielding for part in parts)
-    colliders = Colliders(every, substeps, max(part.chunks for part in parts), feedback, yielding)
+    colliders = Colliders(every, sim.substeps, max(part.chunks for part in parts), feedback, yielding)
     solvers, first = [], 0
     for part in parts:
         solvers.append(part.solver(colliders, first))
         first += len(part.colliders)
-    return Coupling(solvers, colliders, substeps)
+    names = [each.name for part in parts for each in part.placed]
+    cells = [part.domain.cell for part in parts if part.domain is not None]
+    sinking = Sinking(every, names, max(cells)) if cells else None
+    return Coupling(solvers, colliders, sim.substeps, Jumps(every, names, sim.substep_dt), sinking)

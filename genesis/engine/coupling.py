@@ -1,11 +1,15 @@
 """The solvers of a scene, in the order in which they advance, and what they exchange in every substep."""
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from genesis.contact.colliders import Colliders
-from genesis.solvers.base import Bodies, Frames, Solver
+from genesis.contact.jumps import Jumps
+from genesis.contact.sinking import EVERY, Sinking
+from genesis.solvers.base import Bodies, Frames, Origin, Solver
 
 
 class Coupling:
@@ -30,9 +34,14 @@ class Coupling:
         solvers: Of which each has been given `colliders`.
         colliders: Of all bodies.
         substeps: Of the scene, in a control step.
+        jumps: Finds colliders that are too fast for matter; None where nobody asks.
+        sinking: Finds matter that is too deep inside of them; the same.
     """
 
-    def __init__(self, solvers: Sequence[Solver], colliders: Colliders, substeps: int) -> None:
+    def __init__(
+        self, solvers: Sequence[Solver], colliders: Colliders, substeps: int, jumps: Jumps | None = None,
+        sinking: Sinking | None = None,
+    ) -> None:  # fmt: skip
         self.bodies = [solver for solver in solvers if isinstance(solver, Bodies)]
         self.matter = [solver for solver in solvers if not isinstance(solver, Bodies)]
         self.solvers: list[Solver] = [*self.bodies, *self.matter]
@@ -40,6 +49,7 @@ class Coupling:
         self._publishing = [body for body in self.bodies if body.n_colliders] if self.matter else []
         self._alternating = not all(body.whole_steps for body in self._publishing)
         self._yielding = [body for body in self._publishing if body.yielding]
+        self._jumps, self._sinking = (jumps, sinking) if self._publishing else (None, None)
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
         """Size of what `allocate` makes."""
@@ -87,12 +97,43 @@ class Coupling:
             code, every = solver.failures(frames), self._every(solver)
             if code is not None:
                 codes.append(code if every == 1 else torch.where(code == 0, 0, (code - 1) * every + 1))
+        if self._jumps is not None and self._jumps.any_fast(frames.exchange.rows("poses")):
+            codes.append(self._jumps.find(frames.exchange.rows("poses"), self._bounds(frames)))
         if len(codes) < 2:
             return codes[0] if codes else None
         first = torch.stack([torch.where(code == 0, torch.iinfo(code.dtype).max, code) for code in codes]).amin(0)
         return torch.where(first == torch.iinfo(first.dtype).max, 0, first)
 
+    def origin(self, frames: Frames, env: int, code: int) -> tuple[str, Origin] | None:
+        """The solver whose collider jumped over matter in environment `env` of `frames`, and what of it; None if it is
+        not that for which `failures` says `code`."""
+        if self._jumps is None:
+            return None
+        bounds = [corners[env : env + 1] for corners in self._bounds(frames)]
+        found = self._jumps.first(frames.exchange.rows("poses")[:, env : env + 1], bounds)
+        if found is None or found[0] != code:
+            return None
+        _, k, speed = found
+        body = next(body for body in self._publishing if body.first <= k < body.first + body.n_colliders)
+        law = f"stay below {float(self._jumps.fastest[k]):.4g} m/s among particles, its depth and softness in a substep"
+        return body.name, Origin(body.moved_by, self._jumps.names[k], law, speed)
+
+    def watch(self, frames: Frames, step: int, first: int) -> None:
+        """After a step forward, warn of what went wrong in it without a failure. `first` is the first environment."""
+        if self._sinking is None or step % EVERY:
+            return
+        poses = frames.exchange.rows("poses")[-1]
+        for solver in self.matter:
+            body_of = partial(solver.body_of, solver.state[0].name)
+            self._sinking.look(poses, solver.points(frames), body_of, step, first)
+
     # Within.
+
+    def _bounds(self, frames: Frames) -> list[torch.Tensor]:
+        """Of each kind of matter (n, 2, 3): lower and upper corner of where it is."""
+        points = [solver.points(frames) for solver in self.matter]
+        ends = [(x.nan_to_num(nan=math.inf).amin(1), x.nan_to_num(nan=-math.inf).amax(1)) for x in points]
+        return [torch.stack(end, 1) for end in ends]
 
     def _intervals(self, begin: int, end: int) -> list[tuple[int, int]]:
         return [(s, s + 1) for s in range(begin, end)] if self._alternating else [(begin, end)]

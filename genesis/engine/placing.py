@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -10,9 +11,14 @@ from genesis.contact.colliders import Domain
 from genesis.contact.shapes import Shape
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
+from genesis.morphs import Plane, SolidMorph
 
 SLACK = 1e-6
 """Of a cell."""
+BURIED = 0.1
+"""Part of a rigid body that may begin inside of another one without a word."""
+LATTICE = 10
+"""Places along each edge of a body's box at which it is asked."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +39,7 @@ class Placed:
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """(n,) bool: which of points (n, 3), world frame, are inside."""
-        a, b, c = self.shape.size
-        y = (points - self.pos) @ rotations.matrix(self.quat)
-        kind, grid = self.shape.kind, self.shape.grid
-        if kind == "plane":
-            return y[:, 2] < 0
-        if kind == "box":
-            return np.all(np.abs(y) < (a, b, c), axis=1)
-        if kind == "cylinder":
-            return np.logical_and(np.hypot(y[:, 0], y[:, 1]) < a, np.abs(y[:, 2]) < b)
-        if grid is not None:
-            near = np.round((y - grid.lower) / grid.spacing).astype(int)
-            known = np.all((near >= 0) & (near < grid.values.shape), axis=1)
-            near[~known] = 0
-            return known & (grid.values[tuple(near.T)] < 0)
-        y[:, 2] -= np.clip(y[:, 2], -b, b) if kind == "capsule" else 0.0
-        return np.linalg.norm(y, axis=1) < a
+        return self.shape.within((points - self.pos) @ rotations.matrix(self.quat)) > 0
 
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper corner of a box around it, m; of a plane there is none."""
@@ -79,6 +70,64 @@ class Placed:
             if far > domain.padding:
                 return 0.0
         return far if far > SLACK * domain.cell else 0.0
+
+
+def warn_of_overlaps(bodies: Sequence[tuple[str, SolidMorph, np.ndarray]]) -> None:
+    """Tell of bodies of particles that begin inside each other.
+
+    Args:
+        bodies: Of each its name, its morph, and where its particles begin (n, 3), m.
+    """
+    for (name, _, places), (other, morph, _) in combinations(bodies, 2):
+        n = int(_contains(morph, places).sum())
+        if n:
+            runtime.logger.warning(
+                f"bodies of particles must begin outside of each other, got {n} of the {len(places)} particles of "
+                f"{name!r} inside {other!r}: matter is there twice, as heavy and as stiff as both. Move one of them, "
+                "or switch it off by set_active(False) until there is room."
+            )
+
+
+def warn_of_buried(bodies: Sequence[tuple[str, SolidMorph]], planes: Sequence[tuple[str, Plane]]) -> None:
+    """Tell of rigid bodies that begin inside each other, or behind planes, by more than a tenth of one that moves:
+    contact throws them apart."""
+    parts = []
+    for name, morph in bodies:
+        places = _filled(morph)
+        if morph.fixed or not len(places):  # the latter of meshes that are thin everywhere
+            continue
+        low, high = places.min(0), places.max(0)
+        behind = [(other, (places - np.array(plane.pos)) @ np.array(plane.normal) < 0) for other, plane in planes]
+        near = [(other, of) for other, of in bodies if other != name and _meets(of, low, high)]
+        among = [(other, _contains(of, places)) for other, of in near]
+        parts += [(float(inside.mean()), name, other) for other, inside in behind + among]
+    told: set[frozenset[str]] = set()
+    for part, name, other in sorted(parts, reverse=True):
+        if part > BURIED and frozenset((name, other)) not in told:
+            told.add(frozenset((name, other)))
+            runtime.logger.warning(
+                f"rigid bodies must begin outside of each other, got {100 * part:.0f} % of {name!r} inside {other!r}: "
+                "contact throws them apart. Move one of them, or set where it begins before the first step."
+            )
+
+
+def _filled(morph: SolidMorph) -> np.ndarray:
+    """(n, 3) m, world frame: places that are spread evenly in it."""
+    ticks = (np.arange(LATTICE) + 0.5) * (2 / LATTICE) - 1
+    lattice = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
+    local = lattice * np.array(morph.half_extent) + np.array(morph.centre)
+    return local[morph.contains(local)] @ rotations.matrix(np.array(morph.orientation)).T + np.array(morph.pos)
+
+
+def _meets(morph: SolidMorph, low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether a ball around it reaches the box from `low` to `high`, m."""
+    radius = float(np.linalg.norm(np.abs(morph.centre) + np.array(morph.half_extent)))
+    return bool(np.all((np.array(morph.pos) - radius < high) & (np.array(morph.pos) + radius > low)))
+
+
+def _contains(morph: SolidMorph, places: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of places (n, 3), m, world frame, are inside."""
+    return morph.contains((places - np.array(morph.pos)) @ rotations.matrix(np.array(morph.orientation)))
 
 
 def check_places(placed: Sequence[Placed], points: Sequence[tuple[str, np.ndarray]], domain: Domain) -> None:

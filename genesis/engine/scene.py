@@ -257,7 +257,7 @@ class Scene:
         parameters, check = assembly.parameters(parts, self, n_envs), assembly.checks(parts)
         check(parameters)
         budget = self.sim_options.frame_budget_mb * 1e6 if self.requires_grad else 0.0
-        simulator = Simulator(assembly.couple(parts, self.substeps), n_envs, self.substeps, budget)
+        simulator = Simulator(assembly.couple(parts, self.sim_options), n_envs, self.substeps, budget)
         self._built = Values(self, simulator, KINDS, parameters, check, self.requires_grad)
         for entity in self._entities:
             entity._built = self._built

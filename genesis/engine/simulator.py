@@ -197,6 +197,7 @@ class Simulator:
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             for i, tensor in zip(indices, solver.store(frames), strict=True):
                 results[i] = tensor
+        self.coupling.watch(frames, step, begin)
         for solver in self.coupling.solvers:
             counts = solver.unconverged(frames)
             if counts is not None and _some(counts):
@@ -243,6 +244,9 @@ class Simulator:
 
     def _origin(self, frames: Frames, env: int, code: int, results: Sequence[torch.Tensor]) -> tuple[str, Origin]:
         """The solver that failed, and what of it; what cannot be told is looked for in the results."""
+        jumped = self.coupling.origin(frames, env, code)
+        if jumped is not None:
+            return jumped
         failing = []
         for solver in self.coupling.solvers:
             codes = solver.failures(frames)

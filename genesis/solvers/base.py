@@ -106,6 +106,11 @@ class Solver(ABC):
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         """Advance from frame `begin` to frame `end`."""
 
+    def points(self, frames: Frames) -> torch.Tensor:
+        """Of matter: (n_envs, n, 3) m where its points are after the last substep; NaN for those that colliders cannot
+        move. `body_of` tells of a row of its first field whose it is."""
+        raise NotImplementedError
+
     def weigh(self, frames: Frames, substep: int) -> None:
         """Of matter: a substep as far as its exchange with colliders. What these would get, and the mass that goes
         with them, comes to `Exchange.weighed`. `finish` does the rest, with the velocities that they have then."""
@@ -185,6 +190,8 @@ class Bodies(Solver):
     first: int
     """Index of its first collider among those of the scene."""
     n_colliders: int
+    moved_by: str
+    """Field of its state or controls that says how fast they are."""
     whole_steps: bool
     """Whether it can advance a whole step before matter does: it takes no impulses, and keeps all of its poses."""
     every: int

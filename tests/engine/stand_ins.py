@@ -135,6 +135,12 @@ class StandInCoupling:
     def failures(self, frames):
         return frames.of["status"]
 
+    def origin(self, frames, env, code):
+        return None
+
+    def watch(self, frames, step, first):
+        pass
+
     def substep_adjoint(self, frames, begin, end):
         kept, healthy = frames.of["kept"], frames.of["status"] == 0
         cotangents, gwrench = {}, None
@@ -173,10 +179,10 @@ class StandInCoupling:
             ]
 
 
-def couple(parts, substeps):
+def couple(parts, sim):
     """In place of `genesis.engine.assembly.couple`; the scene must have particles and tools."""
     tools, bodies = (part.entities for part in parts)
-    sim, outputs = parts[0].build.sim, parts[0].build.outputs
+    outputs = parts[0].build.outputs
     pos = torch.cat([torch.from_numpy(e.initial_positions) for e in bodies])
     N, T, M = len(pos), len(tools), len(bodies)
     initial = [pos, torch.zeros(N, 3), torch.zeros(N, 3, 3), torch.eye(3).expand(N, 3, 3), torch.zeros(N, 4)]

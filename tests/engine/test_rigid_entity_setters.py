@@ -218,7 +218,7 @@ def test_quaternions_are_scaled_and_differentiated_as_such(rigid):
         (lambda r: r.set_links_wrench([0.0] * 3, [0.0, 0.0, np.nan]), "robot.torque must be finite"),
         (lambda r: r.set_links_wrench([0.0] * 3, links_idx_local=4), "links_idx_local must lie in 0 … 3"),
         (lambda r: r.get_link("hip"), "link must be one of base, arm, fore, slider, got 'hip'"),
-        (lambda r: r.get_link("tip"), "got 'tip', which is fixed to link 'fore'"),
+        (lambda r: r.get_imu("tip"), "got 'tip', which is fixed to link 'fore'"),
         (lambda r: r.get_joint("hip"), "joint must be one of root, shoulder, elbow, rail"),
     ],
 )

@@ -306,6 +306,9 @@ class ToySolver(Solver):
         results = [value.clone() for value in mine["frames"][self.substeps]]
         return results + ([mine["tension"].clone()] if self.outputs else [])
 
+    def points(self, frames):
+        return frames.of["toy"]["frames"][self.substeps][0]
+
     def failures(self, frames):
         return frames.of["toy"]["status"]
 

@@ -1,7 +1,5 @@
 """Particles among rigid bodies: links and grounds push them as tools of the same motion do, with gradients."""
 
-import logging
-
 import pytest
 import torch
 
@@ -201,16 +199,41 @@ def test_fewer_substeps_of_links_converge_to_as_many_as_particles_have(arm):
     assert errors[0] < errors[1] < errors[2] < 0.1, errors
 
 
-def test_shapes_that_particles_pass_through_are_named(tmp_path, caplog):
+def test_an_ellipsoid_pushes_as_the_ball_that_it_is(tmp_path, monkeypatch):
+    """With three equal axes; matter feels it by a grid of distances, which is exact to a part of its cells."""
     pytest.importorskip("mujoco")
-    path = tmp_path / "odd.xml"
-    path.write_text(
-        '<mujoco><worldbody><body name="odd" pos=".6 .8 .8"><freejoint/><geom type="box" size=".02 .02 .02"/>'
-        '<geom name="egg" type="ellipsoid" size=".02 .03 .04"/></body></worldbody></mujoco>'
-    )
-    with caplog.at_level(logging.WARNING, logger="genesis"):
-        scene_of((gs.morphs.MJCF(file=str(path)), gs.materials.Rigid()))
-    assert "egg" in caplog.text and "pass through" in caplog.text
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    moved = []
+    for kind, size in (("sphere", "0.1"), ("ellipsoid", "0.1 0.1 0.1")):
+        path = tmp_path / f"{kind}.xml"
+        path.write_text(
+            '<mujoco><worldbody><body pos=".62 .8 .8"><freejoint/>'
+            f'<geom type="{kind}" size="{size}" mass="1e9"/></body></worldbody></mujoco>'
+        )
+        scene, _, (body,) = scene_of((gs.morphs.MJCF(file=str(path)), gs.materials.Rigid(friction=0.4)))
+        body.set_dofs_velocity([*MOVE, 0.0, 0.0, 0.0])
+        start = particles(scene).clone()
+        for _ in range(12):
+            scene.step()
+        moved.append((particles(scene) - start)[..., :3].detach())
+    assert (moved[1] - moved[0]).norm() < 0.02 * moved[0].norm()
+
+
+def test_a_terrain_carries_as_the_plane_that_it_is(tmp_path, monkeypatch):
+    """A block falls onto a slope and slides on it; the terrain's heights are the plane's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    stuff, slope, ends = gs.materials.Rigid(friction=0.2), 0.3, []
+    heights = [[slope * 0.2 * i for _ in range(9)] for i in range(9)]
+    for ground in (
+        gs.morphs.Plane(pos=(0.8, 0.8, 0.66), normal=(-slope, 0.0, 1.0)),
+        gs.morphs.Terrain(pos=(0.0, 0.0, 0.66 - 0.8 * slope), heights=heights, spacing=0.2),
+    ):
+        scene, _, _ = scene_of((ground, stuff), gravity=(0.0, 0.0, -9.81), dt=8e-3)
+        start = particles(scene).clone()
+        for _ in range(30):
+            scene.step()
+        ends.append((particles(scene) - start)[..., :3].detach())
+    assert ends[0][..., 0].mean() < -0.02 and (ends[1] - ends[0]).norm() < 0.02 * ends[0].norm()
 
 
 def test_substeps_of_rigid_bodies_divide_those_of_the_scene():

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,6 +43,32 @@ def planted(robot, seed=0, part=0.95):
 def pose(robot, qpos, name="link6"):
     """(B, 3) and (B, 4) of a link."""
     return (part[:, 0] for part in robot.forward_kinematics(qpos, robot.get_link(name).idx_local))
+
+
+def test_a_welded_body_is_a_frame_on_its_link():
+    """Pose and velocity are MuJoCo's, the Jacobian's product with velocities is the latter, and it can be a target."""
+    mujoco = pytest.importorskip("mujoco")
+    text = arm(6, " ").replace('<body pos="0.2 0 0">', '<body name="hand" pos="0.2 0 0.1" euler="0.3 0.4 0.5">')
+    robot, truth = built(text), mujoco.MjModel.from_xml_string(text)
+    hand, qpos = robot.get_link("hand"), planted(robot, 3)
+    velocity = torch.randn(B, robot.n_dofs, dtype=real, generator=torch.Generator().manual_seed(4))
+    robot.set_qpos(qpos)
+    robot.set_dofs_velocity(velocity)
+    found = [hand.get_pos(), hand.get_quat(), hand.get_vel(), hand.get_ang()]
+    data, body, spatial = mujoco.MjData(truth), truth.body("hand").id, np.zeros(6)
+    for env in range(B):
+        data.qpos[:], data.qvel[:] = qpos[env], velocity[env]
+        mujoco.mj_forward(truth, data)
+        mujoco.mj_objectVelocity(truth, data, mujoco.mjtObj.mjOBJ_XBODY, body, spatial, 0)
+        for mine, right in zip(found, (data.xpos[body], data.xquat[body], spatial[3:], spatial[:3]), strict=True):
+            assert mine[env].numpy() == pytest.approx(right, abs=1e-12)
+    moved = (robot.get_jacobian("hand") @ velocity[..., None])[..., 0]
+    assert (moved - torch.cat(found[2:], 1)).abs().max() < 1e-12
+    reached = robot.inverse_kinematics(hand, found[0], found[1], init_qpos=qpos + 0.1, pos_tol=1e-9, rot_tol=1e-9)
+    robot.set_qpos(reached)
+    assert (hand.get_pos() - found[0]).norm(dim=1).max() < 1e-8
+    assert (quaternion.multiply(hand.get_quat(), quaternion.conjugate(found[1]))[:, 1:]).norm(dim=1).max() < 1e-8
+    assert hand.idx_local == robot.n_links - 1 and hand.link is robot.links[-1]
 
 
 def test_poses_are_reached_within_limits():

@@ -34,7 +34,7 @@ class Compliant:
 def link_ball(every):
     """A free sphere of the rigid solver, which yields to matter within a substep where it steps as often."""
     model = primitive("sphere", [0.04], MASS, 0.4)
-    colliders, _ = link_colliders(model, [], [0.01])
+    colliders = link_colliders(model, [], [0.01])
     return RigidSolver(
         model, [], Compliant(), DT, SUBSTEPS // every, ENVS, gravity=(0.0,) * 3, colliders=colliders, every=every,
         feels=True, mobility=torch.tensor([[1.0, 2.5 / 0.04**2]]) / MASS if every == 1 else None,

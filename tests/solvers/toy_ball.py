@@ -10,7 +10,7 @@ from genesis.solvers.base import Bodies, Field
 class ToyBall(Bodies):
     """State pos (3,), vel (3,); no controls, parameters or outputs. Semi-implicit Euler; it does not turn."""
 
-    name = "toy"
+    name, moved_by = "toy", "vel"
     state = (Field("pos", (3,)), Field("vel", (3,)))
     controls = parameters = outputs = ()
     whole_steps = False

@@ -10,6 +10,7 @@ import torch
 
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import Coordinates
+from genesis.engine.entities.fixed_frame import FixedFrame
 from genesis.engine.inputs import Array, Environments, indices, is_run, real, rows
 from genesis.errors import GenesisKeyError, GenesisTypeError, GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
@@ -225,8 +226,8 @@ class ArticulatedBody(Entity):
         """The link of the first free joint, else the first link: whose pose is that of the entity."""
         return self.links[self._root]
 
-    def get_link(self, name: str) -> RigidLink:
-        """The link of that name.
+    def get_link(self, name: str) -> RigidLink | FixedFrame:
+        """The link of that name; of a body of the file that no joint moves, or a site, its frame on a link.
 
         Raises:
             GenesisKeyError: There is none.
@@ -236,11 +237,7 @@ class ArticulatedBody(Entity):
                 return link
         at = self.model.aliases.get(name) if isinstance(name, str) else None
         if at is not None:
-            owner = "the world" if at[0] < 0 else f"link {self.links[at[0]].name!r}"
-            raise GenesisKeyError(
-                f"link must be one that joints move, got {name!r}, which is fixed to {owner} at {at[1]} m. "
-                "Take that link."
-            )
+            return FixedFrame(name, None if at[0] < 0 else self.links[at[0]], at[1], at[2], weakref.ref(self))
         raise GenesisKeyError(
             f"link must be one of {', '.join(link.name for link in self.links)}, got {name!r}. Choose one of these."
         )
@@ -284,13 +281,18 @@ class ArticulatedBody(Entity):
     def _dofs_idx(self, chosen: Units) -> Sequence[int]:
         return indices(f"{self.name}.dofs_idx_local", chosen, self.n_dofs, "degrees of freedom")
 
-    def _link(self, link: RigidLink | str | int) -> int:
+    def _link(self, link: RigidLink | FixedFrame | str | int) -> int:
+        link = self.get_link(link) if isinstance(link, str) else link
+        if isinstance(link, FixedFrame):
+            owner = "the world" if link.link is None else f"link {link.link.name!r}"
+            raise GenesisKeyError(
+                f"link must be one that joints move, got {link.name!r}, which is fixed to {owner} at {link.pos} m. "
+                "Take that link."
+            )
         if isinstance(link, RigidLink):
             if link not in self.links:
                 raise GenesisValueError(f"link must be of {self.name!r}, got {link.name!r} of another. Pass its name.")
             return link.idx_local
-        if isinstance(link, str):
-            return self.get_link(link).idx_local
         if isinstance(link, int | np.integer) and not isinstance(link, bool):
             return self._links_idx(link)[0]
         raise GenesisTypeError(f"link must be a link, its name or its index, got {type(link).__name__}. Pass one.")

@@ -14,6 +14,7 @@ from genesis import runtime
 from genesis.checks import boolean, integer, number
 from genesis.engine.entities.articulated import RigidLink, Units
 from genesis.engine.entities.coordinates import unit
+from genesis.engine.entities.fixed_frame import FixedFrame
 from genesis.engine.entities.rigid_mocap import RigidMocap
 from genesis.engine.inputs import Array, Environments
 from genesis.errors import GenesisTypeError, GenesisValueError
@@ -25,7 +26,7 @@ from genesis.solvers.rigid import dynamics
 from genesis.solvers.rigid.inverse_kinematics import Effort, Ranges, Targets, solve
 from genesis.solvers.rigid.tree import Placed, Tree
 
-Link = RigidLink | str | int
+Link = RigidLink | FixedFrame | str | int
 
 
 class RigidDynamics(RigidMocap):
@@ -55,13 +56,14 @@ class RigidDynamics(RigidMocap):
         rad/s), world axes, for each unit of `get_dofs_velocity`.
 
         Args:
-            link: A link, its name or its index.
+            link: A link, its name or its index; or a frame that is fixed to one.
             local_point: (3,) or a row for each chosen environment, m, in the link's frame, differentiable; None: the
                 frame's origin.
         """
-        index, envs = self._link(link), self._chosen(envs_idx)
+        envs = self._chosen(envs_idx)
         placed = Placed(*(plain_of(self._pick(part, envs_idx)) for part in self._placed()))
         point = self._rows("local_point", [0.0] * 3 if local_point is None else local_point, ((3,),), envs)
+        index, point, _ = self._on_link(link, point)
         at = placed.pos[:, index] + quaternion.rotate(placed.quat[:, index], point)
         linear, angular = self._tree.jacobians(placed, at[:, None], [index])
         return self._values.own(torch.cat([linear, angular], -1)[:, 0].transpose(1, 2))
@@ -103,7 +105,7 @@ class RigidDynamics(RigidMocap):
         described here are those of `inverse_kinematics_multilink`, which says what is differentiable.
 
         Args:
-            link: A link, its name or its index.
+            link: A link, its name or its index; or a frame that is fixed to one, whose pose is then wanted.
             pos: (3,), or a row for each chosen environment, m; None: anywhere.
             quat: (4,), or a row for each chosen environment, wxyz; None: anyhow.
             local_point: (3,), or a row for each chosen environment, m, in the link's frame; None: its origin.
@@ -240,22 +242,34 @@ class RigidDynamics(RigidMocap):
                 f"{', '.join(str(len(given)) for given in (poss, quats, points))}. None is one for no target."
             )
         rows: list[list[torch.Tensor]] = [[], [], []]
-        wanted = []
+        wanted, indices = [], []
         for link, pos, quat, point in zip(links, poss, quats, points, strict=True):
-            if self._root_of(self._link(link)) in self._mocap:
+            given = self._rows("local_point", [0.0] * 3 if point is None else point, ((3,),), envs)
+            index, given, turned = self._on_link(link, given)
+            if self._root_of(index) in self._mocap:
                 raise GenesisValueError(
-                    f"links of inverse kinematics must not hang on a mocap body, got "
-                    f"{self.links[self._link(link)].name!r} of {self.name!r}. Choose others."
+                    f"links of inverse kinematics must not hang on a mocap body, got {self.links[index].name!r} of "
+                    f"{self.name!r}. Choose others."
                 )
             if pos is None and quat is None:
-                name = self.links[self._link(link)].name
+                name = self.links[index].name
                 raise GenesisValueError(f"link {name!r} must have a target, got neither pos nor quat. Pass one.")
+            indices.append(index)
             wanted.append([float(pos is not None)] * 3 + [float(quat is not None)] * 3)
-            rows[0].append(self._rows("local_point", [0.0] * 3 if point is None else point, ((3,),), envs))
+            rows[0].append(given)
             rows[1].append(self._rows("pos", [0.0] * 3 if pos is None else pos, ((3,),), envs))
             turn = self._rows("quat", [1.0, 0.0, 0.0, 0.0] if quat is None else quat, ((4,),), envs)
-            rows[2].append(unit(f"{self.name}.quat", turn))
+            rows[2].append(quaternion.multiply(unit(f"{self.name}.quat", turn), quaternion.conjugate(turned)))
         if not wanted:
             raise GenesisTypeError("links must hold at least one link, got none. Pass one.")
         at, pos, quat = (torch.stack(part, 1) for part in rows)
-        return Targets([self._link(link) for link in links], at, pos, quat, at.new_tensor(wanted))
+        return Targets(indices, at, pos, quat, at.new_tensor(wanted))
+
+    def _on_link(self, link: Link, point: torch.Tensor) -> tuple[int, torch.Tensor, torch.Tensor]:
+        """Index of a link, or of that which a frame is fixed to; a point (K, 3) of it in the link's frame; and how the
+        frame is turned there (K, 4)."""
+        frame = self.get_link(link) if isinstance(link, str) else link
+        if isinstance(frame, FixedFrame) and frame.link is not None:
+            quat = point.new_tensor(frame.quat).expand(len(point), 4)
+            return self._link(frame.link), point.new_tensor(frame.pos) + quaternion.rotate(quat, point), quat
+        return self._link(frame), point, point.new_tensor([1.0, 0.0, 0.0, 0.0]).expand(len(point), 4)

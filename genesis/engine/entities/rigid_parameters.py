@@ -24,6 +24,7 @@ from genesis.errors import GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
+from genesis.public_engine import notice
 from genesis.solvers.rigid.prepare import UNLIMITED
 
 MODEL = ("rigid", "model")
@@ -211,6 +212,10 @@ class RigidParameters(ArticulatedBody):
             GenesisValueError: A geom is a mesh, or its link is not such a shape.
         """
         chosen = self._geoms_idx(geoms_idx_local)
+        if self._values.simulator.coupling.matter:
+            notice(
+                f"particles do not feel set_geoms_size of {self.name!r}: to them its shapes keep their sizes of build."
+            )
         for index in chosen:
             geom = self.geoms[index]
             if geom.kind not in shapes.N_SIZES:

@@ -17,7 +17,7 @@ from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.kinds.base import Build, Kind, ParameterFields, Part, ReactionCheck, of_kind
-from genesis.engine.placing import Placed
+from genesis.engine.placing import Placed, warn_of_buried
 from genesis.engine.state import RigidState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.loaders import rotations
@@ -146,7 +146,13 @@ class ArticulatedKind(Kind):
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ArticulatedPart | None:
         rigid_system = articulated.assemble(entities, build.options, build.sim, build.matter)
-        return None if rigid_system is None else ArticulatedPart(rigid_system, build)
+        if rigid_system is None:
+            return None
+        if build.options.enable_collision and not build.options.disable_constraint:
+            solids = [(b.name, b.morph) for b in rigid_system.bodies if isinstance(b.morph, morphs.SolidMorph)]
+            planes = [(g.name, g.morph) for g in rigid_system.grounds if isinstance(g.morph, morphs.Plane)]
+            warn_of_buried(solids, planes)
+        return ArticulatedPart(rigid_system, build)
 
     def check_state(self, entities: Sequence[Entity], field: str, rows: torch.Tensor) -> None:
         if field == "mocap":

@@ -16,6 +16,7 @@ from genesis.engine.entities.particle_life import check_hold
 from genesis.engine.kinds.base import Build, Check, Kind, ParameterFields, Part, of_kind
 from genesis.engine.kinds.tools import check_without_rigid_options
 from genesis.engine.parameters import Constraint, Parameter, material_parameter
+from genesis.engine.placing import warn_of_overlaps
 from genesis.engine.sampling import sample
 from genesis.engine.stability import check_stable, longest_substep, wave_speed
 from genesis.engine.state import MPMState
@@ -189,6 +190,7 @@ class ParticleKind(Kind):
             entity._place(positions, build.options, particles, numbers)
             particles += len(positions)
             numbers += len(entity.numbers)
+        warn_of_overlaps([(entity.name, entity.morph, entity.initial_positions) for entity in mine])
         return ParticlePart(mine, build) if mine else None
 
     def other_state(self, values: Mapping[str, torch.Tensor], solver: MPMSolver) -> dict[str, torch.Tensor]:

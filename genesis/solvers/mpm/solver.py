@@ -306,9 +306,8 @@ class MPMSolver(Solver):
         mine.looked = hold if layout().atomic else None
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
-        mine: MPMFrames = frames.of[self.name]
         for first, last in self._intervals(begin, end):
-            self._launch(mine.launch, frames, first, last)
+            self._launch(frames.of[self.name].launch, frames, first, last)
 
     def weigh(self, frames: Frames, substep: int) -> None:
         mine: MPMFrames = frames.of[self.name]
@@ -327,9 +326,14 @@ class MPMSolver(Solver):
             self._frame(frames, STATE[field.name], self.substeps).clone().view(-1, *field.shape) for field in self.state
         ]
 
-    def failures(self, frames: Frames) -> torch.Tensor:
+    def points(self, frames: Frames) -> torch.Tensor:
         mine: MPMFrames = frames.of[self.name]
-        return mine.arrays["status"][: mine.active]
+        x = self._frame(frames, "x", self.substeps).view(mine.active, -1, 3)
+        held = view(TABLE, mine.arrays, "hold", mine.sizes)[: mine.active, ..., 3] != 0 if mine.held else None
+        return x if held is None else x.masked_fill(held.view(*x.shape[:2], 1), math.nan)
+
+    def failures(self, frames: Frames) -> torch.Tensor:
+        return frames.of[self.name].arrays["status"][: frames.of[self.name].active]
 
     def origin(self, frames: Frames, env: int, code: int) -> Origin:
         x, v = self._frame(frames, "x", code)[env], self._frame(frames, "v", code)[env]
@@ -378,9 +382,8 @@ class MPMSolver(Solver):
         return view(TABLE, self._scratch(frames.n_envs), name, mine.sizes)[: mine.active]
 
     def substep_adjoint(self, frames: Frames, begin: int, end: int) -> None:
-        mine: MPMFrames = frames.of[self.name]
         for first, last in reversed(self._intervals(begin, end)):
-            self._launch(mine.launch_adjoint, frames, first, last)
+            self._launch(frames.of[self.name].launch_adjoint, frames, first, last)
 
     def finish_adjoint(self, frames: Frames, substep: int) -> None:
         self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.AFTER)

@@ -18,14 +18,17 @@ from genesis.compiler import layout
 from genesis.contact.colliders import Collider, Exchange, mesh_collider
 from genesis.contact.shapes import SHAPES, Shape
 from genesis.loaders.model import RigidModel
-from genesis.loaders.parts import GroundGeom
+from genesis.loaders.parts import Geom, GroundGeom
 from genesis.math import quaternion
+from genesis.meshes.closed import ellipsoid, ground_under
 from genesis.meshes.hull import triangles
 from genesis.meshes.surface import Surface
 
 MESH_CELLS, HULL_CELLS = 64, 32
 """Cells of grids of distances along the longest edge: of whole meshes, and of the hulls of robots' files, which are
-many and have no hollows."""
+many and have no hollows, and ellipsoids."""
+FIELD_CELLS = 128
+"""The most along height fields; two between neighbouring heights where these are few."""
 WORLD = -1
 """Link of what is fixed to the world: grounds."""
 
@@ -44,40 +47,47 @@ class LinkCollider:
 
 def link_colliders(
     model: RigidModel, grounds: Sequence[GroundGeom], softness: Sequence[float], own: Sequence[bool] = ()
-) -> tuple[list[LinkCollider], list[str]]:
-    """Shapes that matter can feel, and the names of those that it cannot: ellipsoids, height fields.
+) -> list[LinkCollider]:
+    """Shapes that matter feels: of ellipsoids, meshes and height fields by grids of distances.
 
     Args:
         softness: m, of every link and then of every ground.
         own: Which of these have a friction of their own against matter; default none.
     """
     own = own or [False] * len(softness)
-    found, unfelt = [], []
+    found = []
     for i, geom in enumerate(model.geoms):
         if not (geom.group or geom.mask):
             continue  # it is only seen
+        if geom.surface is not None and not len(geom.surface.faces):
+            continue  # a further hull of a mesh that is felt as it is
         friction = "coup_friction" if own[geom.link] else "friction", i
-        if geom.kind in SHAPES:
-            collider = Collider(Shape(geom.kind, geom.size), softness[geom.link])
-            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, friction))
-        elif geom.kind == "hull" and (geom.surface is None or len(geom.surface.faces)):
-            whole = geom.surface or Surface(*triangles(geom.vertices))
-            resolution = MESH_CELLS if geom.surface else HULL_CELLS
-            collider = mesh_collider(geom.name, whole, resolution, softness[geom.link])
-            found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, friction))
-        elif geom.kind != "hull":
-            unfelt.append(f"{geom.kind} {geom.name!r}")
+        collider = _of_geom(geom, softness[geom.link])
+        found.append(LinkCollider(collider, geom.link, geom.pos, geom.quat, friction))
     for g, ground in enumerate(grounds):
         if not (ground.group or ground.mask):
             continue  # it is for explicit pairs
-        if ground.kind == "plane":
-            collider = Collider(Shape("plane", (0.0, 0.0, 0.0)), softness[model.n_links + g])
-            turn = quaternion.from_z_axis(ground.normal)
-            friction = "ground_coup_friction" if own[model.n_links + g] else "ground_friction", g
-            found.append(LinkCollider(collider, WORLD, ground.pos, turn, friction))
-        else:
-            unfelt.append(f"{ground.kind} {ground.name!r}")
-    return found, unfelt
+        friction = "ground_coup_friction" if own[model.n_links + g] else "ground_friction", g
+        collider = _of_ground(ground, softness[model.n_links + g])
+        turn = quaternion.from_z_axis(ground.normal)
+        found.append(LinkCollider(collider, WORLD, ground.pos, turn, friction))
+    return found
+
+
+def _of_geom(geom: Geom, softness: float) -> Collider:
+    if geom.kind in SHAPES:
+        return Collider(Shape(geom.kind, geom.size), softness)
+    if geom.kind == "ellipsoid":
+        return mesh_collider(geom.name, ellipsoid(geom.size), HULL_CELLS, softness)
+    whole = geom.surface or Surface(*triangles(geom.vertices))
+    return mesh_collider(geom.name, whole, MESH_CELLS if geom.surface else HULL_CELLS, softness)
+
+
+def _of_ground(ground: GroundGeom, softness: float) -> Collider:
+    if ground.kind == "plane":
+        return Collider(Shape("plane", (0.0, 0.0, 0.0)), softness)
+    cells = max(MESH_CELLS // 4, min(2 * (max(ground.heights.shape) - 1), FIELD_CELLS))
+    return mesh_collider(ground.name, ground_under(ground.heights, ground.spacing), cells, softness)
 
 
 class Publisher:

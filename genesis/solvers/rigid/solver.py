@@ -56,7 +56,7 @@ class RigidSolver(Exchanging):
         mobility: (L, 2) of each link where they yield to that, see `Yielding`; as many substeps as the scene's.
     """
 
-    name = "rigid"
+    name, moved_by = "rigid", "dofs_vel"
     whole_steps = False
 
     def __init__(

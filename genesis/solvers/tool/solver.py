@@ -129,7 +129,7 @@ def kernels() -> Functions:
 class ToolSolver(Bodies):
     """Final. State pos (T, 3), quat (T, 4); controls vel, ang (T, 3); parameter friction (T,); output wrench (T, 6)."""
 
-    name = "tool"
+    name, moved_by = "tool", "vel"
     state: tuple[Field, ...]
     whole_steps = True
     every = 1

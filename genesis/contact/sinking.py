@@ -1,0 +1,94 @@
+"""Matter that is deeper inside a shape than the grid can hold it out of there, looked for now and then.
+
+What a shape carries sinks into it: a block of modulus E that presses a face with p, by some 3 p / E cells, at most by
+one and a half, since then all nodes that a point feels are inside. But nodes beyond the middle of a shape are pushed
+out on its far side. So where matter gets to the middle it passes through, and the shape sinks: decision 66.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from genesis.contact.colliders import POSITION, QUATERNION, Collider
+from genesis.math import quaternion
+from genesis.runtime import logger
+
+DEEPEST = 1.5
+"""Cells deep inside a shape that matter is pressed to at most."""
+NEAR = 0.2
+"""Cells from the middle of a shape, within which it counts as passed; of thin ones half their depth."""
+EVERY = 16
+"""Steps from a look to the next."""
+BUDGET = 60_000
+"""Points times colliders of a look, at most: of more environments some, in turns."""
+
+
+class Sinking:
+    """Looks for it, and warns once of each pair of bodies.
+
+    Args:
+        colliders: K of the scene.
+        names: What messages call their bodies.
+        cell: m, of matter's grid.
+    """
+
+    def __init__(self, colliders: Sequence[Collider], names: Sequence[str], cell: float) -> None:
+        self._shapes, self._names, self._cell = [each.shape for each in colliders], tuple(names), cell
+        self._deepest = [min(shape.depth - min(shape.depth / 2, NEAR * cell), DEEPEST * cell) for shape in self._shapes]
+        """m, of each."""
+        self._told: set[tuple[str, str | None]] = set()
+
+    def look(
+        self, poses: torch.Tensor, points: torch.Tensor, body_of: Callable[[int], str | None], step: int, first: int
+    ) -> None:
+        """Warn of points that are too deep inside colliders, after every `EVERY`-th step.
+
+        Args:
+            poses: (n, K, 4, 4) of all colliders.
+            points: (n, m, 3) m; NaN of those that do not count.
+            body_of: Whose a point is.
+            first: Number of the first environment, in messages.
+        """
+        n, m = points.shape[:2]
+        some = max(1, BUDGET // max(1, m * len(self._shapes)))
+        begin = step // EVERY * some % n
+        for env in range(begin, min(begin + some, n)):
+            self._look(poses[env], points[env], body_of, f"step {step}, environment {first + env}")
+
+    def _look(self, poses: torch.Tensor, points: torch.Tensor, body_of: Callable[[int], str | None], when: str) -> None:
+        places, own = points.double().cpu().numpy(), poses.double().cpu()
+        counted = np.flatnonzero(np.isfinite(places[:, 0]))
+        for k, (shape, name, deepest) in enumerate(zip(self._shapes, self._names, self._deepest, strict=True)):
+            apart = places[counted] - own[k, POSITION, :3].numpy()
+            near = np.flatnonzero((apart * apart).sum(1) < shape.reach**2)
+            if not len(near):
+                continue
+            turn = quaternion.conjugate(own[k, QUATERNION])
+            inside = quaternion.rotate(turn, torch.from_numpy(apart[near])).numpy()
+            depth = shape.within(inside)
+            worst = int(depth.argmax())
+            if depth[worst] > deepest or (shape.grid is None and _around(inside[depth > shape.depth / 2])):
+                row = int(counted[near[worst]])
+                self._tell(shape.depth, name, body_of(row), float(depth[worst]), when)
+
+    def _tell(self, whole: float, name: str, body: str | None, depth: float, when: str) -> None:
+        if (name, body) in self._told:
+            return
+        self._told.add((name, body))
+        thick = 2 * (DEEPEST + NEAR) * self._cell
+        remedy = "It was set there, or has been passed through."
+        if whole < thick / 2:
+            remedy = (
+                f"Shapes thinner than {thick:.3g} m, 3.4 cells, carry only a part of what is as stiff as that: make it "
+                "thicker, or raise grid_density."
+            )
+        logger.warning(
+            f"particles must stay near the surface of what pushes them, got one of {body!r} {depth:.3g} m inside "
+            f"{name!r} in {when}, from where it may leave on the other side. {remedy}"
+        )
+
+
+def _around(places: np.ndarray) -> bool:
+    """Whether places (n, 3) in a shape's inner half are on all sides of its middle: nothing is pressed there."""
+    return len(places) > 0 and bool(((places > 0).any(0) & (places < 0).any(0)).all())
