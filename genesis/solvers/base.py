@@ -106,13 +106,13 @@ class Solver(ABC):
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         """Advance from frame `begin` to frame `end`."""
 
-    def weigh(self, frames: Frames, substep: int) -> None:
-        """Of matter: a substep as far as its exchange with colliders. What these would get, and the mass that goes
-        with them, comes to `Exchange.weighed`. `finish` does the rest, with the velocities that they have then."""
+    def offer(self, frames: Frames, substep: int) -> None:
+        """Of matter: a substep as far as its exchange with colliders. Its points near those that yield are listed in the
+        `Exchange`. `finish` does the rest, with the velocities that colliders have then."""
         raise NotImplementedError
 
     def finish(self, frames: Frames, substep: int) -> None:
-        """What follows `weigh`; both together are `substep`."""
+        """What follows `offer`; both together are `substep`."""
         raise NotImplementedError
 
     @abstractmethod
@@ -161,11 +161,11 @@ class Solver(ABC):
         """
 
     def finish_adjoint(self, frames: Frames, substep: int) -> None:
-        """As far back as `weigh`."""
+        """As far back as `offer`; lists those points again."""
         raise NotImplementedError
 
-    def weigh_adjoint(self, frames: Frames, substep: int) -> None:
-        """The rest, with the cotangents of what was weighed, and the velocities that colliders had then."""
+    def offer_adjoint(self, frames: Frames, substep: int) -> None:
+        """The rest, with the cotangents of the impulses to which colliders yielded."""
         raise NotImplementedError
 
     @abstractmethod
@@ -193,11 +193,11 @@ class Bodies(Solver):
     """Whether its colliders come out of an exchange with other velocities than they had before it."""
 
     def give_way(self, frames: Frames, substep: int) -> None:
-        """Of a `yielding` one: write these velocities in place of those that it published, from what was weighed."""
+        """Of a `yielding` one: write these velocities in place of those that it published, from what was offered."""
         raise NotImplementedError
 
     def give_way_adjoint(self, frames: Frames, substep: int) -> None:
-        """Take the cotangents of these velocities, give those of what was weighed, and publish the former again."""
+        """Take the cotangents of these velocities, and give those of the impulses to which it yielded."""
         raise NotImplementedError
 
     @abstractmethod

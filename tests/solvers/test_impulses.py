@@ -46,8 +46,8 @@ def coupled(every, link=False):
     positions = np.array([0.5, 0.45, 0.45]) + 0.1 * np.random.default_rng(0).random((80, 3))
     bodies = [MPMBody("block", positions, VOLUME, "neohookean", (5e3, 0.2, RHO))]
     ball = link_ball(every) if link else ToyBall(MASS, 0.04, DT, SUBSTEPS, every)
-    shape = Collider(Shape("sphere", (0.04, 0.0, 0.0)), 0.01)
-    colliders = Colliders([shape], SUBSTEPS, mpm_module.count_chunks(ENVS, 80), True, ball.yielding)
+    shape, chunks = Collider(Shape("sphere", (0.04, 0.0, 0.0)), 0.01, ball.yielding), mpm_module.count_chunks(ENVS, 80)
+    colliders = Colliders([shape], SUBSTEPS, chunks, True, mpm_module.most_offers(Grid(), chunks))
     particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)
     coupling = Coupling([ball, particles], colliders, SUBSTEPS)
     pos = torch.tensor([0.46, 0.5, 0.505], dtype=torch.float64).expand(ENVS, 3)

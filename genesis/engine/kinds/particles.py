@@ -26,7 +26,7 @@ from genesis.options import MPMOptions
 from genesis.solvers.mpm.added import ADDED, STIFFNESS
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.models.model import COURANT
-from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks, most_offers
 from genesis.surfaces import Default
 
 MOST_BY_DEFAULT = 200
@@ -84,6 +84,7 @@ class ParticlePart(Part):
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+        self.offers = most_offers(build.options, self.chunks)
         volumes = [(entity.model, entity.numbers, entity.n_particles * entity.particle_volume) for entity in entities]
         cell = build.options.dx
 

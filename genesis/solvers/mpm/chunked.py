@@ -26,6 +26,7 @@ from genesis.solvers.mpm.arrays import (
     N_PARTICLES,
     PART,
     SUBSTEPS,
+    WHOLE,
 )  # fmt: skip
 from genesis.solvers.mpm.models import Model
 from genesis.solvers.mpm.physics import physics
@@ -142,7 +143,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_sums(slot, b, i, at, low, high, a)
+                    if a.size[PART] == WHOLE:
+                        reduce_sums(slot, b, i, at, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
@@ -242,13 +244,15 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                         ph.derive_adjoint(b * a.size[N_BODIES] + e, first + e, e, a)
 
     @kernel(table, *FORWARD)
-    def weigh(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer(arrays: ti.template()):
+        """Points that yielding bodies are near in substep `size[BEGIN]`, after its part BEFORE; or AFTER, once more."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
+            if item % STRIDE == 0:
+                a.offered[slab * a.size[N_ENVS] + b] = 0
             if item % STRIDE == 0 and a.status[b] == 0:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
@@ -256,16 +260,17 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_sums(slot, b, i, at, low, high, a)
+                    if a.size[PART] == BEFORE:
+                        reduce_sums(slot, b, i, at, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
                             c = at + node_at(i, j, k, a)
                             grid, clamp = get4(a.grid, c), ph.clamped(c, a)
-                            ph.weigh_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a)
+                            ph.offer_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a)
 
     @kernel(table, *BACKWARD)
-    def weigh_adjoint(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer_adjoint(arrays: ti.template()):
+        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -283,8 +288,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.weigh_node_adjoint(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                            ggravity_sum += ph.offer_node_adjoint(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
                                                                   to + c, a)  # fmt: skip
                 put4(a.ggravity, sums, ggravity_sum)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer=offer, offer_adjoint=offer_adjoint)

@@ -138,11 +138,13 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         ph.derive_adjoint(c, c, e, a)
 
     @kernel(table, *FORWARD)
-    def weigh(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer(arrays: ti.template()):
+        """Points that yielding bodies are near in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
+            if item % STRIDE == 0:
+                arrays.offered[b] = 0
             if item % STRIDE == 0 and arrays.status[b] == 0:
                 num = ph.numbers(arrays)
                 a = arrays.having(num=num)
@@ -154,11 +156,11 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         for k in range(shape[2]):
                             c = slot * a.size[CAPACITY] + (i * shape[1] + j) * shape[2] + k
                             grid, clamp = get4(a.grid, c), ph.clamped(c, a)
-                            ph.weigh_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, a)
+                            ph.offer_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, a)
 
     @kernel(table, *BACKWARD)
-    def weigh_adjoint(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer_adjoint(arrays: ti.template()):
+        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
@@ -175,8 +177,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         for k in range(shape[2]):
                             c = (i * shape[1] + j) * shape[2] + k
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.weigh_node_adjoint(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
+                            ggravity_sum += ph.offer_node_adjoint(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
                                                                   0, to + c, a)  # fmt: skip
                 put4(a.ggravity, b, ggravity_sum)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer=offer, offer_adjoint=offer_adjoint)

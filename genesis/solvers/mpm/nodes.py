@@ -68,20 +68,20 @@ def nodes(contact: Functions) -> Functions:
         return out
 
     @ti.func
-    def weigh_node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
-        """Adds what the node would give to colliders, and its mass, to what they weigh."""
+    def offer_node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
+        """Lists the node among those that a yielding collider is near."""
         m = grid_node[3]
         if m > light:
-            contact.weigh(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, a)
+            contact.offer(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, a)
 
     @ti.func
-    def weigh_node_adjoint(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
+    def offer_node_adjoint(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
         """Adds to the cotangents of (momentum, mass) in gmoved[c] and gclamp[c]; gravity's. After `release_node`."""
         ggravity = vec4(0.0)
         m = grid_node[3]
         if m > light:
             v = arriving(grid_node, clamp, b, a)
-            gv, gm = contact.weigh_adjoint(v, place(at, a), m, s, b, chunk, c, a)
+            gv, gm = contact.offer_adjoint(v, place(at, a), m, s, b, chunk, c, a)
             gnode, gclamp, ggravity = arriving_adjoint(grid_node, clamp, gv, gm, b, a)
             put4(a.gmoved, c, get4(a.gmoved, c) + gnode)
             if a.size[CLAMPED] != 0:
@@ -118,6 +118,6 @@ def nodes(contact: Functions) -> Functions:
         return ggravity
 
     return Functions(
-        origin=origin, node=node, weigh_node=weigh_node, weigh_node_adjoint=weigh_node_adjoint, trace_node=trace_node,
+        origin=origin, node=node, offer_node=offer_node, offer_node_adjoint=offer_node_adjoint, trace_node=trace_node,
         release_node=release_node,
     )  # fmt: skip

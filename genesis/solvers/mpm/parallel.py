@@ -127,24 +127,26 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)
 
     @kernel(table, *FORWARD)
-    def weigh(a: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer(a: ti.template()):
+        """Points that yielding bodies are near in substep `size[BEGIN]`, between its parts."""
+        for b in range(a.size[ACTIVE]):
+            a.offered[b] = 0
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             if a.status[b] == 0:
                 grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-                ph.weigh_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
+                ph.offer_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
                               a)  # fmt: skip
 
     @kernel(table, *BACKWARD)
-    def weigh_adjoint(a: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer_adjoint(a: ti.template()):
+        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c
             if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
                 grid, clamp = get4(a.grid, at), ph.clamped(at, a)
-                add4(a.ggravity, b, ph.weigh_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
+                add4(a.ggravity, b, ph.offer_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
                                                           ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer=offer, offer_adjoint=offer_adjoint)

@@ -51,6 +51,18 @@ class GridOptions(Protocol):
     def upper_bound(self) -> Sequence[float]: ...
 
 
+def cells_of(options: GridOptions) -> np.ndarray:
+    """Cells of the grid per axis."""
+    lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
+    return np.ceil((upper - lower) * options.grid_density - 1e-9).astype(int)
+
+
+def most_offers(options: GridOptions, n_chunks: int) -> int:
+    """Nodes in as many planes as one chunk has."""
+    x, y, z = (int(n) + 1 for n in cells_of(options))
+    return -(-x // n_chunks) * y * z
+
+
 def count_chunks(n_envs: int, n_particles: int) -> int:
     """Pieces that the chunked driver cuts an environment into; 1 means environment per thread.
 
@@ -81,8 +93,8 @@ class MPMFrames:
     """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
-    launch_weigh: Launch | None = None
-    launch_weigh_adjoint: Launch | None = None
+    launch_offer: Launch | None = None
+    launch_offer_adjoint: Launch | None = None
 
 
 CLAMPS = tuple(array for array in TABLE if "clamped" in array.shape)
@@ -128,11 +140,10 @@ class MPMSolver(Solver):
         self.n_chunks = count_chunks(n_envs, N)
         self.per_substep = lay.atomic or self.n_chunks > 1
         """Whether the driver is launched once per substep (chunked, parallel) or once per step (fused)."""
-        lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
         self._clamped = 0
         """Nodes of the arrays of what is attached: none until something is, since most scenes hold nothing."""
         self.dx = 1.0 / options.grid_density
-        self._cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
+        self._cells = cells_of(options)
         self.capacity = int(np.prod(self._cells + 1))
         self.models: tuple[Model, ...] = compiled_models([body.model for body in self.bodies])
         meshes = colliders.grids if colliders else {}
@@ -148,7 +159,7 @@ class MPMSolver(Solver):
             ("volume", [b.volume for b in self.bodies]),
             ("muscular", self._places(STIFFNESS)),
             ("viscous", self._places(VISCOSITY)),
-            ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]),
+            ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *options.lower_bound]),
         ):
             self._constants[name].copy_(torch.as_tensor(np.asarray(values)))
         self._size: dict[tuple[int, ...], torch.Tensor] = {}
@@ -232,7 +243,7 @@ class MPMSolver(Solver):
         kernels, bound = self._kernels(), {**arrays, **scratch, **touched}
         mine = frames.of[self.name] = MPMFrames(arrays, sizes, bind(kernels.advance, bound, lanes=True))
         if self.colliders and self.colliders.yielding:
-            mine.launch_weigh = bind(kernels.weigh, bound, lanes=True)
+            mine.launch_offer = bind(kernels.offer, bound, lanes=True)
 
     def _make_clamps(self, frames: Frames) -> None:
         """Arrays of what is attached, where a set of frames has none yet."""
@@ -243,7 +254,7 @@ class MPMSolver(Solver):
         mine.sizes = self._sizes(frames.n_envs, frames.n_frames)
         mine.arrays.update(allocate(CLAMPS, mine.sizes, "frames"))
         made = {**self._scratch(frames.n_envs), **mine.arrays}
-        for launch in (mine.launch, mine.launch_weigh, mine.launch_adjoint, mine.launch_weigh_adjoint):
+        for launch in (mine.launch, mine.launch_offer, mine.launch_adjoint, mine.launch_offer_adjoint):
             for array in CLAMPS if launch else ():
                 if array.name in launch.places:
                     launch.point(array.name, made[array.name])
@@ -310,11 +321,11 @@ class MPMSolver(Solver):
         for first, last in self._intervals(begin, end):
             self._launch(mine.launch, frames, first, last)
 
-    def weigh(self, frames: Frames, substep: int) -> None:
+    def offer(self, frames: Frames, substep: int) -> None:
         mine: MPMFrames = frames.of[self.name]
-        assert mine.launch_weigh is not None
+        assert mine.launch_offer is not None
         self._launch(mine.launch, frames, substep, substep + 1, slot.BEFORE)
-        self._launch(mine.launch_weigh, frames, substep, substep + 1)
+        self._launch(mine.launch_offer, frames, substep, substep + 1, slot.BEFORE)
 
     def finish(self, frames: Frames, substep: int) -> None:
         self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.AFTER)
@@ -359,8 +370,8 @@ class MPMSolver(Solver):
             kernels = prepare(self.models, self.added, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
-            if mine.launch_weigh is not None:
-                mine.launch_weigh_adjoint = bind(self._kernels().weigh_adjoint, arrays, lanes=True)
+            if mine.launch_offer is not None:
+                mine.launch_offer_adjoint = bind(self._kernels().offer_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
@@ -383,11 +394,14 @@ class MPMSolver(Solver):
             self._launch(mine.launch_adjoint, frames, first, last)
 
     def finish_adjoint(self, frames: Frames, substep: int) -> None:
-        self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.AFTER)
-
-    def weigh_adjoint(self, frames: Frames, substep: int) -> None:
         mine: MPMFrames = frames.of[self.name]
-        self._launch(mine.launch_weigh_adjoint, frames, substep, substep + 1)
+        assert mine.launch_offer is not None
+        self._launch(mine.launch_adjoint, frames, substep, substep + 1, slot.AFTER)
+        self._launch(mine.launch_offer, frames, substep, substep + 1, slot.AFTER)
+
+    def offer_adjoint(self, frames: Frames, substep: int) -> None:
+        mine: MPMFrames = frames.of[self.name]
+        self._launch(mine.launch_offer_adjoint, frames, substep, substep + 1)
         self._launch(mine.launch_adjoint, frames, substep, substep + 1, slot.BEFORE)
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:

@@ -82,8 +82,9 @@ class Exchanging(Bodies):
 
     def give_way(self, frames: Frames, substep: int) -> None:
         assert self._yields is not None
+        mine: RigidFrames = frames.of[self.name]
         _, links = self._links(frames, substep)
-        self._yields.give_way(frames.exchange, substep, links, frames.of[self.name].free[substep])
+        self._yields.give_way(mine.yielding, substep, links, mine.free[substep])
 
     def _push(
         self, frames: Frames, reaction: Reaction, frame: int
@@ -130,13 +131,11 @@ class Exchanging(Bodies):
         mine: RigidFrames = frames.of[self.name]
         healthy = self.failures(frames) == 0
         _, links = self._links(frames, substep)
-        gpos, gquat, gfree = self._yields.give_way_adjoint(
-            frames.exchange, substep, links, mine.free[substep], healthy
+        gpos, gquat, mine.gfree = self._yields.give_way_adjoint(
+            mine.yielding, substep, links, mine.free[substep], healthy
         )
         mine.glinks[0] += gpos
         mine.glinks[1] += gquat
-        mine.gfree = gfree
-        self._publisher.write(frames.exchange, substep, links, self._read(frames, "model"))
 
     def _others_adjoint(self, frames: Frames, frame: int, gfree: torch.Tensor) -> list[torch.Tensor]:
         """Of what else moved links in the substep before a frame: cotangents of quat, vel and ang at it. Keeps what the

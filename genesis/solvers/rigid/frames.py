@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from genesis.launch import Launch
+from genesis.solvers.rigid.yielding import YieldingFrames
 
 
 @dataclass
@@ -15,7 +16,7 @@ class RigidFrames:
     links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place;
     `links` the links' state at the present frame; `free`, by frame, what all else did to their velocities in the
     substep before; `glinks`, `gwrench` and `gfree`, cotangents of these, and `gbefore` what the last of these gives to
-    the substep before; `gends` what it gives to poses of mocap bodies at the end.
+    the substep before; `gends` what it gives to poses of mocap bodies at the end. `yielding` is of links that do.
     """
 
     arrays: dict[str, torch.Tensor]
@@ -40,3 +41,4 @@ class RigidFrames:
     gfree: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     gbefore: tuple[list[torch.Tensor], torch.Tensor] = field(default_factory=lambda: ([], torch.zeros(0)))
     gends: tuple[torch.Tensor, ...] = ()
+    yielding: YieldingFrames = None  # type: ignore[assignment]

@@ -145,7 +145,10 @@ class RigidSolver(Exchanging):
         return {**self._sizes, **blocks.sizes(n_envs), "frames": (n_frames - 1) * self.setup.evaluations + 1}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        free = n_frames * n_envs * 6 * self.model.n_links * layout().dtype.itemsize if self.yielding else 0
+        free = 0
+        if self._yields is not None:
+            free = n_frames * n_envs * 6 * self.model.n_links * layout().dtype.itemsize
+            free += self._yields.frame_bytes(n_envs, self.substeps)
         return free + count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
 
     def allocate(self, frames: Frames) -> None:
@@ -158,7 +161,9 @@ class RigidSolver(Exchanging):
             {**self._constants, **size, **arrays, **shared, **self._unset("step")},
             lanes=True,
         )
-        frames.of[self.name] = RigidFrames(arrays, sizes, launch)
+        mine = frames.of[self.name] = RigidFrames(arrays, sizes, launch)
+        if self._yields is not None:
+            mine.yielding = self._yields.allocate(frames.exchange)
 
     def _of(self, life: str, n_envs: int) -> dict[str, torch.Tensor]:
         """Arrays that live only within a launch or a backward, shared by all frames of this size."""

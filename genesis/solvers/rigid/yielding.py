@@ -6,37 +6,51 @@ of a mass M grows by k h / 2 M a second. So matter goes with the velocity U that
 free body with mobility W (6 x 6, about its centre of mass, of (force, torque)), and all else does to it what it did in
 the substep before:
 
-    U = V + D + W J(U),      J(U) = J(V) - N (U - V)   to first order,      N: the inertia of the nodes that go with it
-    U - V = D + W (1 + N W)^-1 (J(V) - N D)
-    D  =  (V - V_before) - W J_before               what all else did to its velocity in the substep before
+    U = V + D + W J(U),      D = (V - V_before) - W J_before
+
+J(U) is what matter gives to a link of this velocity, continuous in U and in all else. The equation is solved to
+rounding (`implicit.py`), so U is continuous, too, and its adjoint is that of an implicit function:
+
+    lambda = gU + J'(U)^T W lambda,      gV = gD = lambda,      and J passes W lambda on to what it depends on
 
 At rest D + W J is zero, whatever W is: nothing creeps. Of W it matters that it is no smaller than the link's own
-(`light_links.py`): the exchange is then stable for links of any mass (decision 62).
+(`light_links.py`): the exchange is then stable for links of any mass (decisions 62 and 64).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
+from genesis.arrays import allocate, count_bytes, select
 from genesis.compiler import layout
-from genesis.contact.colliders import ANGULAR, POSITION, VELOCITY, Exchange
+from genesis.contact.colliders import Exchange
+from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.math import quaternion
-from genesis.solvers.rigid.publish import WORLD, LinkCollider
+from genesis.solvers.rigid import implicit as slot
+from genesis.solvers.rigid.implicit import TABLE, implicit
+from genesis.solvers.rigid.publish import LinkCollider
+
+STATE = ("pos", "quat", "vel", "ang", "free")
+"""Of links at a frame, as kernels read them."""
 
 
-def cross_matrix(v: torch.Tensor) -> torch.Tensor:
-    """(..., 3, 3) that multiplies as the cross product with v (..., 3) does."""
-    x, y, z = v.unbind(-1)
-    none = torch.zeros_like(x)
-    return torch.stack([none, -z, y, z, none, -x, -y, x, none], -1).unflatten(-1, (3, 3))
+@dataclass
+class YieldingFrames:
+    """What a control step leaves behind for its adjoint, and kernels bound to it."""
+
+    exchange: Exchange
+    arrays: dict[str, torch.Tensor]
+    launch: Launch
+    launch_adjoint: Launch | None = None
 
 
 class Yielding:
-    """In torch, as `Publisher`.
+    """Per link six equations for six unknowns, in kernels; what else changes links' velocities, in torch.
 
     Args:
-        colliders: K of them, all of the solver.
+        colliders: All of the solver.
         first: Index of the first of them among the scene's.
         dt: Substep of the scene and of the solver, s.
         mobility: (L, 2) 1 / kg and 1 / (kg m^2), W of each link; zero of links that keep their velocity.
@@ -47,92 +61,94 @@ class Yielding:
     ) -> None:
         lay = layout()
         opts = {"dtype": lay.dtype, "device": lay.device}
-        self._own, self._dt = slice(first, first + len(colliders)), dt
-        self._link = torch.tensor([max(c.link, 0) for c in colliders], device=lay.device)
+        self._first, self._dt, self._n_links = first, dt, model.n_links
+        yields = (mobility > 0).any(1)
+        self._links = [c.link if c.link >= 0 and yields[c.link] else -1 for c in colliders]
+        """Of each collider, -1 where it keeps its velocity."""
         self._com = torch.as_tensor(model.com.copy(), **opts)
-        self._mobility = mobility.to(**opts).repeat_interleave(3, 1)
+        self._of_links = mobility.to(**opts)
+        self._mobility = self._of_links.repeat_interleave(3, 1)
         self._yields = (self._mobility.amax(1, keepdim=True) > 0).to(lay.dtype)
-        self._onto = torch.zeros(model.n_links, len(colliders), **opts)
-        for k, collider in enumerate(colliders):
-            if collider.link != WORLD:
-                self._onto[collider.link, k] = 1.0
+        self._extents: dict[tuple[int, int], torch.Tensor] = {}
+        self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+
+    # Frames.
+
+    def _sizes(self, n_envs: int, substeps: int, n_colliders: int = 0) -> dict[str, int]:
+        return {"envs": n_envs, "links": self._n_links, "substeps": substeps, "colliders": n_colliders}
+
+    def frame_bytes(self, n_envs: int, substeps: int) -> int:
+        """Size of what `allocate` makes."""
+        return count_bytes(TABLE, self._sizes(n_envs, substeps), "frames")
+
+    def allocate(self, exchange: Exchange) -> YieldingFrames:
+        """For a set of frames."""
+        sizes = self._sizes(exchange.sizes["envs"], exchange.sizes["substeps"], exchange.sizes["colliders"])
+        arrays = {**allocate(TABLE, sizes, "constant", "frames"), **self._of(exchange, "scratch")}
+        links = [-1] * sizes["colliders"]
+        links[self._first : self._first + len(self._links)] = self._links
+        arrays["link_of"].copy_(torch.tensor(links))
+        arrays["com"].copy_(self._com.flatten())
+        arrays["mobility"].copy_(self._of_links.flatten())
+        step = self._unset("step")
+        return YieldingFrames(exchange, arrays, bind(implicit().give_way, {**exchange.arrays, **arrays, **step}))
+
+    def _of(self, exchange: Exchange, life: str) -> dict[str, torch.Tensor]:
+        """Arrays that all frames of a size share."""
+        sizes = self._sizes(exchange.sizes["envs"], exchange.sizes["substeps"], exchange.sizes["colliders"])
+        key = (life, sizes["envs"])
+        if key not in self._shared:
+            self._shared[key] = allocate(TABLE, sizes, life)
+        return self._shared[key]
+
+    @staticmethod
+    def _unset(life: str) -> dict[str, torch.Tensor]:
+        """Stands for tensors of the step until they are known."""
+        lay = layout()
+        return {array.name: lay.new_int(1) if array.kind == "I1" else lay.new(1, 1) for array in select(TABLE, life)}
+
+    def _launch(self, launch: Launch, substep: int, values: dict[str, torch.Tensor]) -> None:
+        n = len(values["pos"])
+        if (n, substep) not in self._extents:
+            extent = torch.tensor([n, self._n_links, substep], dtype=torch.int32, device=layout().device)
+            self._extents[n, substep] = extent
+        for name, value in {**values, "extent": self._extents[n, substep]}.items():
+            launch.point(name, value)
+        launch()
+
+    # The exchange.
 
     def give_way(
-        self, exchange: Exchange, substep: int, links: Sequence[torch.Tensor], free: torch.Tensor
+        self, mine: YieldingFrames, substep: int, links: Sequence[torch.Tensor], free: torch.Tensor
     ) -> None:
-        """Add U - V to the velocities in the poses of a substep.
+        """Add U - V to the velocities in the poses of a substep, from what is offered there.
 
         Args:
             links: pos (B, L, 3), quat (B, L, 4), ... as `RigidSolver.readout` gives them.
             free: (B, L, 6) D of each link: of its centre of mass, m/s, and angular, rad/s.
         """
-        poses, weighed = self._rows(exchange, substep, len(free))
-        linear, angular = self.change(poses[..., POSITION, :3], weighed, links[0], links[1], free)
-        poses[..., VELOCITY, :3] += linear
-        poses[..., ANGULAR, :3] += angular
+        self._launch(mine.launch, substep, dict(zip(STATE, (*links, free.contiguous()), strict=True)))
 
     def give_way_adjoint(
-        self, exchange: Exchange, substep: int, links: Sequence[torch.Tensor], free: torch.Tensor,
+        self, mine: YieldingFrames, substep: int, links: Sequence[torch.Tensor], free: torch.Tensor,
         healthy: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:  # fmt: skip
-        """Cotangents of pos and quat of `links` and of `free`, zero where not `healthy` (B,); writes those of what was
-        weighed, adds those of places."""
-        n, mask = len(free), healthy[:, None, None]
-        poses, weighed = self._rows(exchange, substep, n)
-        gposes = exchange.rows("gposes")[substep, :, :n, self._own]
-        given = gposes[..., (VELOCITY, ANGULAR), :3].sum(0)
-        inputs = (poses[..., POSITION, :3], weighed, links[0], links[1], free)
-        with torch.enable_grad():
-            leaves = [
-                torch.where(mask if value.dim() == 3 else mask[..., None], value, 0.0).detach().requires_grad_()
-                for value in inputs
-            ]
-            found = torch.autograd.grad(
-                self.change(*leaves), leaves, [torch.where(mask, given[..., k, :], 0.0) for k in (0, 1)]
-            )
-        gplace, gweighed, gpos, gquat, gfree = found
-        gposes[0, ..., POSITION, :3] += gplace
-        exchange.rows("gweighed")[substep, :n, self._own] = gweighed
-        return gpos, gquat, gfree
+        """Cotangents of pos and quat of `links` and of `free`, zero where not `healthy` (B,); writes those of the
+        impulses to which links yielded, adds those of places. Those of the links' velocities are these of their poses
+        when matter has added what it gives to these by way of the impulses."""
+        if mine.launch_adjoint is None:
+            exchange = {**mine.exchange.arrays, **mine.exchange.adjoint}
+            own = {**mine.arrays, **self._of(mine.exchange, "adjoint")}
+            unset = {**self._unset("step"), **self._unset("step_adjoint")}
+            mine.launch_adjoint = bind(implicit().give_way_adjoint, {**exchange, **own, **unset})
+        found = [torch.zeros_like(value, memory_format=torch.contiguous_format) for value in (*links[:2], free)]
+        values = dict(zip(STATE, (*links, free.contiguous()), strict=True)) | {"healthy": healthy.int()}
+        self._launch(
+            mine.launch_adjoint, substep, values | dict(zip(("gpos", "gquat", "gfree"), found, strict=True))
+        )
+        return tuple(found)
 
-    def _rows(self, exchange: Exchange, substep: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Poses (B, K, 4, 4), a view, and what was weighed (B, K, 5, 4) of its own colliders."""
-        weighed = exchange.rows("weighed")[substep, :, :n, self._own].sum(0)
-        return exchange.rows("poses")[substep, :n, self._own], weighed
-
-    def change(
-        self, place: torch.Tensor, weighed: torch.Tensor, pos: torch.Tensor, quat: torch.Tensor, free: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """U - V of colliders at their places (B, K, 3): linear and angular, (B, K, 3) each."""
-        centre = pos + quaternion.rotate(quat, self._com.expand(*pos.shape))
-        lever = place - centre[:, self._link]
-        J, mass, M = weighed[..., 0, :3], weighed[..., 0, 3:], weighed[..., 1, :3]
-        first, square, mixed = weighed[..., 2, :3], weighed[..., 3, :3], weighed[..., 4, :3]
-        # About the link's centre of mass, and of all colliders of a link.
-        answer = self._onto @ torch.cat([J, M + torch.linalg.cross(lever, J)], 2)
-        xx, yy, zz = square.unbind(2)
-        yz, zx, xy = mixed.unbind(2)
-        second = torch.stack([xx, xy, zx, xy, yy, yz, zx, yz, zz], 2).unflatten(2, (3, 3))
-        across = first[..., :, None] * lever[..., None, :]
-        second = second + across + across.mT + mass[..., None] * lever[..., :, None] * lever[..., None, :]
-        moments = torch.cat([mass, first + mass * lever, second.flatten(2)], 2)
-        mass, first, second = (self._onto @ moments).split([1, 3, 9], 2)
-        second = second.unflatten(2, (3, 3))
-        eye = torch.eye(3, dtype=place.dtype, device=place.device)
-        skew = cross_matrix(first)
-        trace = second.diagonal(dim1=2, dim2=3).sum(2)[..., None, None]
-        upper, lower = torch.cat([mass[..., None] * eye, -skew], 3), torch.cat([skew, trace * eye - second], 3)
-        inertia = torch.cat([upper, lower], 2)
-        # U - V = D + S y,  (1 + S N S) y = S (J - N D),  S^2 = W
-        root = self._mobility.sqrt()
-        scaled = root[:, :, None] * inertia * root[:, None, :] + torch.eye(6, dtype=place.dtype, device=place.device)
-        free = self._yields * free
-        rest = root * (answer - (inertia @ free[..., None])[..., 0])
-        factor = torch.linalg.cholesky_ex(scaled)[0]  # which does not raise where an environment has failed
-        change = free + root * torch.cholesky_solve(rest[..., None], factor)[..., 0]
-        linear, angular = change[:, self._link].split(3, 2)
-        on = self._onto.amax(0)[:, None]
-        return on * (linear + torch.linalg.cross(angular, lever)), on * angular
+    # What else changes velocities.
 
     def others(
         self, before: Sequence[torch.Tensor], after: Sequence[torch.Tensor], felt: torch.Tensor | None
