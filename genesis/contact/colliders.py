@@ -141,17 +141,20 @@ class Colliders:
     def allocate(self, n_envs: int) -> "Exchange":
         """Arrays for a set of frames."""
         sizes = {**self.sizes, "envs": n_envs}
-        arrays = {**self.constants, **allocate(TABLE, sizes, "frames"), **self._arrays("scratch", n_envs)}
+        arrays = {**self.constants, **allocate(TABLE, sizes, "frames")}
         counts = [n_envs, len(self), sizes["chunks"], sizes["points"]]
         arrays["counts"].copy_(torch.tensor(counts, dtype=torch.int32))
         return Exchange(self, sizes, arrays)
+
+    def scratch_arrays(self, n_envs: int) -> dict[str, torch.Tensor]:
+        """What lives within a substep, shared by all frames of a size."""
+        return self._arrays("scratch", n_envs)
 
     def adjoint_arrays(self, n_envs: int) -> dict[str, torch.Tensor]:
         """Cotangents, shared by all frames of a size."""
         return self._arrays("adjoint", n_envs)
 
     def _arrays(self, life: str, n_envs: int) -> dict[str, torch.Tensor]:
-        """Shared by all frames of a size."""
         if (life, n_envs) not in self._shared:
             self._shared[life, n_envs] = allocate(TABLE, {**self.sizes, "envs": n_envs}, life)
         return self._shared[life, n_envs]
@@ -169,6 +172,11 @@ class Exchange:
         """A view of an array in its shape."""
         arrays = self.arrays if name in self.arrays else self.of.adjoint_arrays(self.sizes["envs"])
         return view(TABLE, arrays, name, self.sizes)
+
+    @property
+    def scratch(self) -> dict[str, torch.Tensor]:
+        """Arrays of what is offered, by name."""
+        return self.of.scratch_arrays(self.sizes["envs"])
 
     @property
     def adjoint(self) -> dict[str, torch.Tensor]:

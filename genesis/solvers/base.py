@@ -107,8 +107,8 @@ class Solver(ABC):
         """Advance from frame `begin` to frame `end`."""
 
     def offer(self, frames: Frames, substep: int) -> None:
-        """Of matter: a substep as far as its exchange with colliders. Its points near those that yield are listed in the
-        `Exchange`. `finish` does the rest, with the velocities that colliders have then."""
+        """Of matter: a substep as far as its exchange with colliders. Its points near those that yield are listed in
+        the `Exchange`. `finish` does the rest, with the velocities that colliders have then."""
         raise NotImplementedError
 
     def finish(self, frames: Frames, substep: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.colliders import FORCE, VELOCITY, Collider, Colliders
 from genesis.contact.shapes import Shape
 from genesis.engine.coupling import Coupling
 from genesis.loaders.model import primitive
@@ -37,7 +37,7 @@ def link_ball(every):
     colliders, _ = link_colliders(model, [], [0.01])
     return RigidSolver(
         model, [], Compliant(), DT, SUBSTEPS // every, ENVS, gravity=(0.0,) * 3, colliders=colliders, every=every,
-        feels=True, mobility=torch.tensor([[1.0, 2.5 / 0.04**2]]) / MASS if every == 1 else None,
+        feels=True, mobility=torch.tensor([[1.0, 2.5 / 0.04**2]], dtype=torch.float64) / MASS if every == 1 else None,
     )  # fmt: skip
 
 
@@ -85,6 +85,10 @@ def test_momentum_goes_from_the_ball_to_the_particles(driver, every, link):  # n
         values = [[*after, *own[len(after) :]] for after, own in zip(results, values, strict=True)]
     after = momentum(values[0][1][:, :3], values[1][1])
     assert (values[0][1] - vel)[:, 0].max() < -0.1  # the ball has lost speed
+    if link and every == 1:  # nothing else moves it, so particles went with the velocity that it has now
+        went = frames.exchange.rows("poses")[-1, :, 0, VELOCITY, :3]
+        assert frames.exchange.rows("impulse")[-1, ..., FORCE, :3].sum((0, 2)).norm(dim=1).min() > 1e-5
+        assert (went - values[0][1][:, :3]).abs().max() < 1e-13
     assert (after - before).abs().max() < 1e-13 * before.abs().max()
 
 

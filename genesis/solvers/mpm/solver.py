@@ -239,7 +239,7 @@ class MPMSolver(Solver):
         arrays.update(allocate(TABLE, sizes, "step"))
         shared = self._scratch(frames.n_envs)
         scratch = {array.name: shared[array.name] for array in select(TABLE, "scratch")}
-        touched = frames.exchange.arrays if self.colliders else {}
+        touched = {**frames.exchange.arrays, **frames.exchange.scratch} if self.colliders else {}
         kernels, bound = self._kernels(), {**arrays, **scratch, **touched}
         mine = frames.of[self.name] = MPMFrames(arrays, sizes, bind(kernels.advance, bound, lanes=True))
         if self.colliders and self.colliders.yielding:
@@ -365,8 +365,9 @@ class MPMSolver(Solver):
         mine: MPMFrames = frames.of[self.name]
         shared = self._scratch(frames.n_envs, "adjoint")
         if mine.launch_adjoint is None:
-            touched = {**frames.exchange.arrays, **frames.exchange.adjoint} if self.colliders else {}
-            arrays = {**mine.arrays, **shared, **touched}
+            arrays = {**mine.arrays, **shared}
+            if self.colliders:
+                arrays |= {**frames.exchange.arrays, **frames.exchange.scratch, **frames.exchange.adjoint}
             kernels = prepare(self.models, self.added, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)

@@ -1,4 +1,4 @@
-"""With which velocities links come out of an exchange: kernels, an environment per thread (see `yielding`).
+"""With which velocities links come out of an exchange: kernels, an environment per thread (see `reaction`).
 
 Of each link, about its centre of mass c: its velocity V, what else changes it D, and X = U - V, the unknown, with
 
@@ -15,56 +15,40 @@ first link's velocity, too. N leaves that out, and so do the diagonal blocks of 
 transposed derivative, do not, and these decide when an iteration ends.
 """
 
-from genesis.arrays import Array, Table
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.contact import colliders as exchange
-from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS, FORCE, MOMENT
+from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS
 from genesis.contact.law import contact
 from genesis.launch import kernel
-from genesis.math.kernels import rotations
+from genesis.solvers.rigid.reaction_layout import (
+    ACTIVE,
+    BEST,
+    CENTRE,
+    FORWARD,
+    FRAME,
+    LINKS,
+    N_ROWS,
+    STEP,
+    TABLE,
+    TRIAL,
+    D,
+    J,
+    N,
+    V,
+    X,
+)  # fmt: skip
+from genesis.solvers.rigid.wrenches import wrenches
 
-ACTIVE, LINKS, SUBSTEP, N_SIZES = range(4)
-"""Slots of `extent`; the last is how many there are."""
-CENTRE, V, D, X, STEP, TRIAL, BEST, J = 0, 1, 3, 5, 7, 9, 11, 13
-N = 15
-N_ROWS = N + 12
-"""Rows of a link: pairs (linear, angular) but for its centre of mass, and behind `J` the 6 rows of N in halves. Beside
-J, (force, size), (torque, size): sums without signs, whose rounding is that of J."""
-GIVEN, LAMBDA, PULLED = X, BEST, STEP
-"""In the adjoint: the cotangent of X, lambda, and what J gives to the first."""
-DIRECT, THROUGH, K_ROWS = 0, 2, 4
-"""Rows of a collider in the adjoint, pairs: cotangents of its velocities, and what J adds to them."""
 MOST, SHORTER = 40, 3
 """Passes over the points at most, and how often a step that leads no nearer is halved."""
 ROUNDING = {ti.f32: 2e-6, ti.f64: 4e-15}
 """Relative: what is smaller is no error."""
 
-TABLE: Table = (
-    Array("extent", "I1", (N_SIZES,), "step"),
-    Array("link_of", "I1", ("colliders",), "constant"),  # link of each of the scene's that yield, -1 of others
-    Array("mobility", "A1", ("links", 2), "constant"),
-    Array("com", "A1", ("links", 3), "constant"),
-    Array("pos", "A1", ("envs", "links", 3), "step"),
-    Array("quat", "A1", ("envs", "links", 4), "step"),
-    Array("vel", "A1", ("envs", "links", 3), "step"),
-    Array("ang", "A1", ("envs", "links", 3), "step"),
-    Array("free", "A1", ("envs", "links", 6), "step"),
-    Array("change", "A1", ("substeps", "envs", "links", 6), "frames"),  # X of each substep
-    Array("cut_off", "I1", ("envs",), "frames"),  # substeps in which X was not found in `MOST` passes
-    Array("link_rows", "A4", ("envs", "links", N_ROWS), "scratch"),
-    Array("system", "A1", ("envs", "links", 42), "scratch"),  # six rows of a link's equations
-    Array("healthy", "I1", ("envs",), "step_adjoint"),
-    Array("gpos", "A1", ("envs", "links", 3), "step_adjoint"),
-    Array("gquat", "A1", ("envs", "links", 4), "step_adjoint"),
-    Array("gfree", "A1", ("envs", "links", 6), "step_adjoint"),
-    Array("collider_rows", "A4", ("envs", "colliders", K_ROWS), "adjoint"),
-)
-
 
 @per_runtime
 def implicit() -> Functions:
-    lay, law, turn, table = layout(), contact(), rotations(), TABLE + exchange.TABLE
-    real, vec3, vec4, mat3, get4, put4, add4 = lay.real, lay.vec3, lay.vec4, lay.mat3, lay.get4, lay.put4, lay.add4
+    lay, law, of_link = layout(), contact(), wrenches()
+    real, vec3, vec4, get4, put4 = lay.real, lay.vec3, lay.vec4, lay.get4, lay.put4
+    three, put, padded = of_link.three, of_link.put, of_link.padded
     rounding = ROUNDING[real] ** 2
 
     @ti.func
@@ -73,28 +57,14 @@ def implicit() -> Functions:
         return (b * a.extent[LINKS] + l) * N_ROWS
 
     @ti.func
-    def three(values: ti.template(), i):
-        return vec3(values[i], values[i + 1], values[i + 2])
-
-    @ti.func
-    def put(values: ti.template(), i, v):
-        for c in ti.static(range(3)):
-            values[i + c] = v[c]
-
-    @ti.func
-    def padded(v, last):
-        return vec4(v[0], v[1], v[2], last)
-
-    @ti.func
     def prepare(b, a: ti.template()):
         """Centres, V and D."""
         for l in range(a.extent[LINKS]):
             i, at = b * a.extent[LINKS] + l, row(b, l, a)
-            quat = vec4(a.quat[4 * i], a.quat[4 * i + 1], a.quat[4 * i + 2], a.quat[4 * i + 3])
-            arm, ang = turn.rotate(quat, three(a.com, 3 * l)), three(a.ang, 3 * i)
-            put4(a.link_rows, at + CENTRE, padded(three(a.pos, 3 * i) + arm, 0.0))
-            put4(a.link_rows, at + V, padded(three(a.vel, 3 * i) + ang.cross(arm), 0.0))
-            put4(a.link_rows, at + V + 1, padded(ang, 0.0))
+            put4(a.link_rows, at + CENTRE, padded(three(a.pos, 3 * i) + of_link.arm(b, l, a), 0.0))
+            linear, angular = of_link.twist(b, l, a)
+            put4(a.link_rows, at + V, padded(linear, 0.0))
+            put4(a.link_rows, at + V + 1, padded(angular, 0.0))
             for k in ti.static(range(2)):
                 put4(a.link_rows, at + D + k, padded(three(a.free, 6 * i + 3 * k), 0.0))
 
@@ -104,7 +74,7 @@ def implicit() -> Functions:
         u, rho = vec3(0.0), vec3(0.0)
         if at >= 0:
             rho = x - get4(a.link_rows, at + CENTRE)[:3]
-            linear, angular = get4(a.link_rows, at + V) + get4(a.link_rows, at + TRIAL), vec4(0.0)
+            linear = get4(a.link_rows, at + V) + get4(a.link_rows, at + TRIAL)
             angular = get4(a.link_rows, at + V + 1) + get4(a.link_rows, at + TRIAL + 1)
             u = linear[:3] + angular[:3].cross(rho)
         else:
@@ -113,9 +83,11 @@ def implicit() -> Functions:
 
     @ti.func
     def rows_of(b, k, a: ti.template()):
-        at = -1
-        if a.link_of[k] >= 0:
-            at = row(b, a.link_of[k], a)
+        """First row of the link that collider k is on, if that yields; else -1."""
+        l, at = a.link_of[k], -1
+        if l >= 0:
+            if a.mobility[2 * l] + a.mobility[2 * l + 1] > 0.0:
+                at = row(b, l, a)
         return at
 
     @ti.func
@@ -195,11 +167,10 @@ def implicit() -> Functions:
             for k in ti.static(range(2)):
                 w = a.mobility[2 * l + k]
                 if w > 0.0:
-                    x, d, answer = get4(a.link_rows, at + TRIAL + k), get4(a.link_rows, at + D + k), get4(a.link_rows,
-                                                                                                        at + J + k)  # fmt: skip
+                    x, d = get4(a.link_rows, at + TRIAL + k), get4(a.link_rows, at + D + k)
+                    u, answer = get4(a.link_rows, at + V + k), get4(a.link_rows, at + J + k)
                     G = x[:3] - d[:3] - w * answer[:3]
                     off += G.dot(G) / w
-                    u = get4(a.link_rows, at + V + k)
                     small += (x[:3].dot(x[:3]) + d[:3].dot(d[:3]) + u[:3].dot(u[:3])) / w + w * answer[3] * answer[3]
         return off, rounding * small
 
@@ -325,16 +296,19 @@ def implicit() -> Functions:
                 passes += 1
         return found
 
-    @kernel(table, "constant", "frames", "scratch", "step")
+    @kernel(TABLE, *FORWARD)
     def give_way(a: ti.template()):
-        """X of substep `extent[SUBSTEP]`, and poses with U in place of V."""
+        """X of substep `extent[FRAME]`, and poses with U in place of V."""
         ti.loop_config(block_dim=lay.block_dim)
         for item in range(a.extent[ACTIVE] * lay.stride):
-            b, s = item // lay.stride, a.extent[SUBSTEP]
+            b, s = item // lay.stride, a.extent[FRAME]
             if item % lay.stride == 0:
-                prepare(b, a)
                 if s == 0:
                     a.cut_off[b] = 0
+                else:
+                    of_link.note_free(b, a)
+                of_link.note_twist(b, a)
+                prepare(b, a)
                 copy(b, D, TRIAL, a)
                 if touched(b, a):
                     if not settle(s, b, a):
@@ -354,169 +328,7 @@ def implicit() -> Functions:
                         put4(a.poses, 4 * (pose + k) + 2, get4(a.poses, 4 * (pose + k) + 2) + moved)
                         put4(a.poses, 4 * (pose + k) + 3, get4(a.poses, 4 * (pose + k) + 3) + padded(angular, 0.0))
 
-    @ti.func
-    def pull_point(at, count, s, b, a: ti.template()):
-        """Of a point whose rows are at `at`: what links get from W lambda, by way of what it gives to them."""
-        x4, v4 = get4(a.offers, at), get4(a.offers, at + 1)
-        x, m, pose, g = x4[:3], x4[3], law.pose_at(s, b, a), vec3(0.0)
-        for later in range(count):
-            v = v4[:3]
-            for e in range(count - later):
-                k, n4 = a.offer_of[at + 2 + e], get4(a.offers, at + 2 + e)
-                n, to = n4[:3], rows_of(b, a.offer_of[at + 2 + e], a)
-                u, rho = meets(k, x, to, pose, a)
-                rel = v - u
-                if rel.dot(n) < 0.0:
-                    mu = get4(a.poses, 4 * (pose + k))[3]
-                    slid, tangent, length, keep, _nc = law.slide(rel, n, mu)
-                    v += n4[3] * (slid - rel)
-                    if e == count - 1 - later:
-                        back = g
-                        if to >= 0:
-                            w, turn_w = a.mobility[2 * a.link_of[k]], a.mobility[2 * a.link_of[k] + 1]
-                            linear, angular = get4(a.link_rows, to + LAMBDA), get4(a.link_rows, to + LAMBDA + 1)
-                            back -= m * (w * linear[:3] + turn_w * angular[:3].cross(rho))
-                        through = n4[3] * (opposed(n, tangent, length, keep, mu).transpose() @ back)
-                        g -= through
-                        if to >= 0:
-                            r = x - get4(a.poses, 4 * (pose + k))[:3]
-                            mine = K_ROWS * (b * a.counts[COLLIDERS] + k) + THROUGH
-                            put4(a.collider_rows, mine, get4(a.collider_rows, mine) + padded(through, 0.0))
-                            moment = get4(a.collider_rows, mine + 1) + padded(r.cross(through), 0.0)
-                            put4(a.collider_rows, mine + 1, moment)
-
-    @ti.func
-    def gather(which: ti.template(), target: ti.template(), s, b, a: ti.template()):
-        """Cotangents of colliders' velocities, come to those of links."""
-        for l in range(a.extent[LINKS]):
-            for k in ti.static(range(2)):
-                put4(a.link_rows, row(b, l, a) + target + k, vec4(0.0))
-        for k in range(a.counts[COLLIDERS]):
-            at = rows_of(b, k, a)
-            if at >= 0:
-                mine = K_ROWS * (b * a.counts[COLLIDERS] + k) + which
-                lever = get4(a.poses, 4 * (law.pose_at(s, b, a) + k))[:3] - get4(a.link_rows, at + CENTRE)[:3]
-                linear, angular = get4(a.collider_rows, mine)[:3], get4(a.collider_rows, mine + 1)[:3]
-                to = at + target
-                put4(a.link_rows, to, get4(a.link_rows, to) + padded(linear, 0.0))
-                put4(a.link_rows, to + 1, get4(a.link_rows, to + 1) + padded(angular + lever.cross(linear), 0.0))
-
-    @ti.func
-    def pull(s, b, a: ti.template()):
-        """What J gives to the cotangent of X: THROUGH, and PULLED."""
-        for k in range(a.counts[COLLIDERS]):
-            for half in ti.static(range(2)):
-                put4(a.collider_rows, K_ROWS * (b * a.counts[COLLIDERS] + k) + THROUGH + half, vec4(0.0))
-        for chunk in range(a.counts[CHUNKS]):
-            for index in range(a.offered[chunk * a.counts[ENVS] + b]):
-                at = law.offer_at(b, chunk, index, a)
-                if a.offer_of[at] > 0:
-                    pull_point(at, a.offer_of[at], s, b, a)
-        gather(THROUGH, PULLED, s, b, a)
-
-    @ti.func
-    def lacks(b, a: ti.template()):
-        """What lambda lacks, in column 6 of the systems: its square, and that of what is rounding in it."""
-        off, small = ti.cast(0.0, real), ti.cast(0.0, real)
-        for l in range(a.extent[LINKS]):
-            at, system = row(b, l, a), 42 * (b * a.extent[LINKS] + l)
-            for k in ti.static(range(2)):
-                given, pulled = get4(a.link_rows, at + GIVEN + k), get4(a.link_rows, at + PULLED + k)
-                found = get4(a.link_rows, at + LAMBDA + k)
-                rest = given + pulled - found
-                off += a.mobility[2 * l + k] * rest.dot(rest)
-                small += a.mobility[2 * l + k] * (given.dot(given) + pulled.dot(pulled) + found.dot(found))
-                for c in ti.static(range(3)):
-                    a.system[system + 7 * (3 * k + c) + 6] = rest[c]
-        return off, rounding * small
-
-    @ti.func
-    def find_lambda(s, b, a: ti.template()):
-        for l in range(a.extent[LINKS]):
-            for k in ti.static(range(2)):
-                put4(a.link_rows, row(b, l, a) + LAMBDA + k, vec4(0.0))
-                put4(a.link_rows, row(b, l, a) + PULLED + k, vec4(0.0))
-        push(s, b, a)
-        passes = 0
-        while passes < MOST:
-            off, small = lacks(b, a)
-            if off <= small or not lay.finite(off):
-                passes = MOST
-            else:
-                for l in range(a.extent[LINKS]):
-                    at, system = row(b, l, a) + LAMBDA, 42 * (b * a.extent[LINKS] + l)
-                    solve(b, l, True, a)
-                    for k in ti.static(range(2)):
-                        i = system + 21 * k + 6
-                        more = vec4(a.system[i], a.system[i + 7], a.system[i + 14], 0.0)
-                        put4(a.link_rows, at + k, get4(a.link_rows, at + k) + more)
-                pull(s, b, a)
-                passes += 1
-        for l in range(a.extent[LINKS]):
-            for k in ti.static(range(2)):
-                at = row(b, l, a)
-                put4(a.link_rows, at + LAMBDA + k, get4(a.link_rows, at + GIVEN + k) + get4(a.link_rows, at + PULLED + k))
-
-    @ti.func
-    def load_given(s, b, a: ti.template()):
-        """X, and the cotangents of what it adds to colliders' velocities."""
-        for l in range(a.extent[LINKS]):
-            to = 6 * ((s * a.counts[ENVS] + b) * a.extent[LINKS] + l)
-            for k in ti.static(range(2)):
-                put4(a.link_rows, row(b, l, a) + TRIAL + k, padded(three(a.change, to + 3 * k), 0.0))
-        for k in range(a.counts[COLLIDERS]):
-            mine = K_ROWS * (b * a.counts[COLLIDERS] + k)
-            for half in ti.static(range(2)):
-                total = vec4(0.0)
-                for chunk in range(a.counts[CHUNKS]):
-                    total += get4(a.gposes, 4 * (law.sum_at(s, b, chunk, a) + k) + 2 + half)
-                put4(a.collider_rows, mine + DIRECT + half, padded(total, 0.0))
-                put4(a.collider_rows, mine + THROUGH + half, vec4(0.0))
-        gather(DIRECT, GIVEN, s, b, a)
-
-    @ti.func
-    def give_back(s, b, k, a: ti.template()):
-        """Of a collider: the cotangents of the impulse to which its link yielded, and of its place."""
-        l = a.link_of[k]
-        at, pose = row(b, l, a), law.pose_at(s, b, a) + k
-        lever = get4(a.poses, 4 * pose)[:3] - get4(a.link_rows, at + CENTRE)[:3]
-        force = a.mobility[2 * l] * get4(a.link_rows, at + LAMBDA)[:3]
-        torque = a.mobility[2 * l + 1] * get4(a.link_rows, at + LAMBDA + 1)[:3]
-        put4(a.ganswer, 2 * pose + FORCE, padded(force + torque.cross(lever), 0.0))
-        put4(a.ganswer, 2 * pose + MOMENT, padded(torque, 0.0))
-        impulse, mine = vec4(0.0), K_ROWS * (b * a.counts[COLLIDERS] + k)
-        for chunk in range(a.counts[CHUNKS]):
-            impulse += get4(a.impulse, 2 * (law.sum_at(s, b, chunk, a) + k) + FORCE)
-        glinear = get4(a.collider_rows, mine + DIRECT) + get4(a.collider_rows, mine + THROUGH)
-        glever = impulse[:3].cross(torque) + glinear[:3].cross(get4(a.link_rows, at + TRIAL + 1)[:3])
-        to = 4 * (law.sum_at(s, b, 0, a) + k)
-        put4(a.gposes, to, get4(a.gposes, to) + padded(glever, 0.0))
-        i = b * a.extent[LINKS] + l
-        put(a.gpos, 3 * i, three(a.gpos, 3 * i) - glever)
-
-    @kernel(table, "constant", "frames", "scratch", "step", "adjoint", "step_adjoint")
-    def give_way_adjoint(a: ti.template()):
-        """Of substep `extent[SUBSTEP]`: cotangents of impulses, of places and of D. Those of V are the colliders' own."""
-        ti.loop_config(block_dim=lay.block_dim)
-        for item in range(a.extent[ACTIVE] * lay.stride):
-            b, s = item // lay.stride, a.extent[SUBSTEP]
-            if item % lay.stride == 0 and a.healthy[b] != 0:
-                prepare(b, a)
-                load_given(s, b, a)
-                find_lambda(s, b, a)
-                for k in range(a.counts[COLLIDERS]):
-                    if a.link_of[k] >= 0:
-                        give_back(s, b, k, a)
-                for l in range(a.extent[LINKS]):
-                    i, at = b * a.extent[LINKS] + l, row(b, l, a)
-                    arm = get4(a.link_rows, at + CENTRE)[:3] - three(a.pos, 3 * i)
-                    gturn = arm.cross(three(a.gpos, 3 * i))
-                    quat = vec4(a.quat[4 * i], a.quat[4 * i + 1], a.quat[4 * i + 2], a.quat[4 * i + 3])
-                    gquat = turn.tangent_to_quaternion(quat, gturn)
-                    for c in ti.static(range(4)):
-                        a.gquat[4 * i + c] = gquat[c]
-                    if a.mobility[2 * l] + a.mobility[2 * l + 1] > 0.0:
-                        for k in ti.static(range(2)):
-                            put(a.gfree, 6 * i + 3 * k, get4(a.link_rows, at + LAMBDA + k))
-
-    return Functions(give_way=give_way, give_way_adjoint=give_way_adjoint)
+    return Functions(
+        give_way=give_way, row=row, rows_of=rows_of, prepare=prepare, meets=meets, opposed=opposed, push=push,
+        solve=solve, rounding=rounding,
+    )  # fmt: skip
