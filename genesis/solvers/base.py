@@ -51,6 +51,17 @@ class Origin(NamedTuple):
     """What it was instead, as far as it can be told."""
 
 
+class CutOff(NamedTuple):
+    """Iterations that may have been cut off."""
+
+    law: str
+    """What they must, in words."""
+    remedy: str
+    """What follows where they were not, and what helps."""
+    counts: torch.Tensor
+    """(n_envs,) int32: in how many evaluations."""
+
+
 @dataclass
 class Frames:
     """What a step leaves behind for its adjoint: one entry per solver, made by `Coupling.allocate`."""
@@ -126,9 +137,9 @@ class Solver(ABC):
         None where this solver cannot fail.
         """
 
-    def unconverged(self, frames: Frames) -> torch.Tensor | None:
-        """(n_envs,) int32: in how many evaluations of the last step an iteration was cut off. None: it has none."""
-        return None
+    def unconverged(self, frames: Frames) -> Sequence[CutOff]:
+        """Iterations of the last step."""
+        return ()
 
     def readout(self, *values: torch.Tensor) -> Sequence[torch.Tensor]:
         """`readouts` from `reads`, in fresh tensors."""

@@ -7,7 +7,7 @@ from genesis.solvers.rigid import blocks
 from genesis.solvers.rigid.frames import RigidFrames
 from genesis.solvers.rigid.publish import Publisher
 from genesis.solvers.rigid.reaction import Reaction
-from genesis.solvers.rigid.readout import Readout
+from genesis.solvers.rigid.readout import Readout, unpacked
 
 
 class Exchanging(Bodies):
@@ -43,8 +43,8 @@ class Exchanging(Bodies):
         """(active, M, 7) that mocap bodies have in this step, if there are any."""
         raise NotImplementedError
 
-    def _links(self, frames: Frames, frame: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """State and links' state of one of its own frames, before which nothing later has been done."""
+    def _links(self, frames: Frames, frame: int) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """State and links' state, packed, of one of its own frames, before which nothing later has been done."""
         mine: RigidFrames = frames.of[self.name]
         if frame not in mine.links:
             if frame == 0:
@@ -52,7 +52,7 @@ class Exchanging(Bodies):
             else:
                 state = [self._read(frames, "q", frame), self._read(frames, "qd", frame)]
             state += self._poses(frames)
-            mine.links = {frame: (state, list(self._readout.forward(*state)))}
+            mine.links = {frame: (state, self._readout.packed(*state))}
         return mine.links[frame]
 
     # Forward.
@@ -60,7 +60,7 @@ class Exchanging(Bodies):
     def publish(self, frames: Frames, begin: int, end: int) -> None:
         for frame in self._publisher.frames(begin, end):
             _, links = self._links(frames, frame)
-            self._publisher.write(frames.exchange, frame, links, self._read(frames, "model"))
+            self._publisher.write(frames.exchange, frame, unpacked(links), self._read(frames, "model"))
 
     def substep(self, frames: Frames, begin: int, end: int) -> None:
         if self._reaction is None:
@@ -109,7 +109,7 @@ class Exchanging(Bodies):
         for frame in reversed(self._publisher.frames(begin, end)):
             state, links = self._links(frames, frame)
             glinks, gmodel = self._publisher.adjoint(
-                frames.exchange, frame, links, self._read(frames, "model"), healthy
+                frames.exchange, frame, unpacked(links), self._read(frames, "model"), healthy
             )
             if self._reaction is not None:
                 for g, part in zip(glinks, self._reaction.cotangents(mine.reaction, len(healthy)), strict=True):

@@ -31,7 +31,7 @@ class RigidFrames:
     cotangents: dict[str, torch.Tensor] = field(default_factory=dict)
     gacceleration: torch.Tensor | None = None
     gposes: tuple[torch.Tensor, ...] = ()
-    links: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = field(default_factory=dict)
+    links: dict[int, tuple[list[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
     asked: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     healthy: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     gwrench: torch.Tensor = field(default_factory=lambda: torch.zeros(0))

@@ -36,6 +36,7 @@ from genesis.solvers.rigid.reaction_layout import (
     V,
     X,
 )  # fmt: skip
+from genesis.solvers.rigid.readout import S_POS
 from genesis.solvers.rigid.wrenches import wrenches
 
 MOST, SHORTER = 40, 3
@@ -61,7 +62,7 @@ def implicit() -> Functions:
         """Centres, V and D."""
         for l in range(a.extent[LINKS]):
             i, at = b * a.extent[LINKS] + l, row(b, l, a)
-            put4(a.link_rows, at + CENTRE, padded(three(a.pos, 3 * i) + of_link.arm(b, l, a), 0.0))
+            put4(a.link_rows, at + CENTRE, padded(of_link.part(i, S_POS, a) + of_link.arm(b, l, a), 0.0))
             linear, angular = of_link.twist(b, l, a)
             put4(a.link_rows, at + V, padded(linear, 0.0))
             put4(a.link_rows, at + V + 1, padded(angular, 0.0))
@@ -279,8 +280,8 @@ def implicit() -> Functions:
         while passes < MOST:
             push(s, b, a)
             off, small = error(b, a)
-            if not lay.finite(off):
-                passes = MOST
+            if not lay.finite(off):  # the environment fails elsewhere
+                found, passes = True, MOST
             else:
                 if passes == 0 or off < nearest:
                     nearest = off

@@ -34,8 +34,8 @@ from genesis.solvers.rigid.publish import LinkCollider
 from genesis.solvers.rigid.reaction_layout import OWN
 from genesis.solvers.rigid.wrenches import wrenches
 
-LINKS = {"pos": 3, "quat": 4, "vel": 3, "ang": 3}
-"""State of links at a frame: (B, L, 3), (B, L, 4), ... as `RigidSolver.readout` gives them."""
+COTANGENTS = {"gpos": 3, "gquat": 4, "gvel": 3, "gang": 3}
+"""Of links, and how many numbers they are."""
 
 
 @dataclass
@@ -49,7 +49,8 @@ class ReactionFrames:
 
 
 class Reaction:
-    """Kernels, each over one of the solver's substeps. Tensors are contiguous.
+    """Kernels, each over one of the solver's substeps. Tensors are contiguous; `links` are links' state (B, L, 13), as
+    `Readout.packed` gives it.
 
     Args:
         colliders: K of them, all of the solver.
@@ -120,14 +121,15 @@ class Reaction:
                 bound |= {**exchange.adjoint, **self._of(exchange, "adjoint"), "healthy": lay.new_int(1)}
             found = {**vars(wrenches()), **vars(implicit()), **vars(implicit_adjoint())}
             mine.launches[name] = bind(found[name], bound)
-        n = len(values["pos"])
+        n = len(values["link_state"])
         if (n, exchange.sizes["envs"], frame) not in self._extents:
             blocks = -(-exchange.sizes["envs"] // lay.width)
             extent = torch.tensor([n, self._n_links, frame, self._every, blocks], dtype=torch.int32, device=lay.device)
             self._extents[n, exchange.sizes["envs"], frame] = extent
         launch = mine.launches[name]
-        for given, value in {**values, "extent": self._extents[n, exchange.sizes["envs"], frame]}.items():
-            launch.point(given, value)
+        for given, value in (*values.items(), ("extent", self._extents[n, exchange.sizes["envs"], frame])):
+            if launch.arrays[given] is not value:
+                launch.point(given, value)
         launch()
 
     def _rows(self, array: torch.Tensor, n: int, numbers: int) -> torch.Tensor:
@@ -140,12 +142,12 @@ class Reaction:
 
     # Wrenches.
 
-    def feel(self, mine: ReactionFrames, frame: int, links: Sequence[torch.Tensor], asked: torch.Tensor) -> None:
+    def feel(self, mine: ReactionFrames, frame: int, links: torch.Tensor, asked: torch.Tensor) -> None:
         """Of the substep after a frame: to the wrenches that were asked for (B, L, 6) comes what matter does."""
-        self._launch(mine, "feel", frame, {**dict(zip(LINKS, links, strict=True)), "asked": asked})
+        self._launch(mine, "feel", frame, {"link_state": links, "asked": asked})
 
     def feel_adjoint(
-        self, mine: ReactionFrames, frame: int, links: Sequence[torch.Tensor], gwrench: torch.Tensor,
+        self, mine: ReactionFrames, frame: int, links: torch.Tensor, gwrench: torch.Tensor,
         healthy: torch.Tensor,
     ) -> None:  # fmt: skip
         """From cotangents of wrenches (B, L, 6), and of D after the substep, those of impulses, places and links.
@@ -153,12 +155,12 @@ class Reaction:
         Args:
             healthy: (B,) int32, not 0 where there are any; elsewhere nothing need be finite.
         """
-        values = {**dict(zip(LINKS, links, strict=True)), "gwrench": gwrench, "healthy": healthy}
+        values = {"link_state": links, "gwrench": gwrench, "healthy": healthy}
         self._launch(mine, "feel_adjoint", frame, values, True)
 
     def cotangents(self, mine: ReactionFrames, n: int) -> list[torch.Tensor]:
         """Of pos, quat, vel and ang of links, for n environments, as far as adjoints have come; views."""
-        return [self._back(mine, n, f"g{name}", numbers) for name, numbers in LINKS.items()]
+        return [self._back(mine, n, name, numbers) for name, numbers in COTANGENTS.items()]
 
     # Where links yield.
 
@@ -166,32 +168,32 @@ class Reaction:
         """A control step, with D (B, L, 6) of each link: of its centre of mass, m/s, and angular, rad/s."""
         self._rows(mine.arrays["free"], len(free), 6).copy_(free)
 
-    def give_way(self, mine: ReactionFrames, frame: int, links: Sequence[torch.Tensor]) -> None:
+    def give_way(self, mine: ReactionFrames, frame: int, links: torch.Tensor) -> None:
         """Add U - V to the velocities in the poses of a substep, from what is offered there."""
-        self._launch(mine, "give_way", frame, dict(zip(LINKS, links, strict=True)))
+        self._launch(mine, "give_way", frame, {"link_state": links})
 
-    def conclude(self, mine: ReactionFrames, links: Sequence[torch.Tensor]) -> torch.Tensor:
+    def conclude(self, mine: ReactionFrames, links: torch.Tensor) -> torch.Tensor:
         """D at the end of a control step."""
-        self._launch(mine, "conclude", 0, dict(zip(LINKS, links, strict=True)))
-        return self._rows(mine.arrays["free"], len(links[0]), 6).clone()
+        self._launch(mine, "conclude", 0, {"link_state": links})
+        return self._rows(mine.arrays["free"], len(links), 6).clone()
 
     def cut_off(self, mine: ReactionFrames, n: int) -> torch.Tensor:
         """(n,) int32: in how many substeps of the last step the search for U was cut off."""
         return mine.arrays["cut_off"][:n]
 
     def conclude_adjoint(
-        self, mine: ReactionFrames, links: Sequence[torch.Tensor], gfree: torch.Tensor, healthy: torch.Tensor
+        self, mine: ReactionFrames, links: torch.Tensor, gfree: torch.Tensor, healthy: torch.Tensor
     ) -> None:
         """From the cotangent of D at the end of a step those of links."""
         self._back(mine, len(gfree), "gfree", 6).copy_(gfree)
-        self._launch(mine, "conclude_adjoint", 0, {**dict(zip(LINKS, links, strict=True)), "healthy": healthy}, True)
+        self._launch(mine, "conclude_adjoint", 0, {"link_state": links, "healthy": healthy}, True)
 
     def give_way_adjoint(
-        self, mine: ReactionFrames, frame: int, links: Sequence[torch.Tensor], healthy: torch.Tensor
+        self, mine: ReactionFrames, frame: int, links: torch.Tensor, healthy: torch.Tensor
     ) -> None:
         """From the cotangents of the velocities in poses those of D, and of the impulses to which links yielded; adds
         those of places and of links. Those of V are these of the poses, when matter has added its part."""
-        values = {**dict(zip(LINKS, links, strict=True)), "healthy": healthy}
+        values = {"link_state": links, "healthy": healthy}
         self._launch(mine, "give_way_adjoint", frame, values, True)
 
     def free_cotangent(self, mine: ReactionFrames, n: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from genesis.arrays import Array, Table
 from genesis.contact import colliders as exchange
+from genesis.solvers.rigid.readout import LINK_STATE
 
 ACTIVE, LINKS, FRAME, EVERY, BLOCKS, N_SIZES = range(6)
 """Slots of `extent`: environments, links, the substep of links that is meant, substeps of the scene in one of these,
@@ -23,10 +24,7 @@ OWN: Table = (
     Array("mobility", "A1", ("links", 2), "constant"),  # zero of links that keep their velocity in an exchange
     Array("com", "A1", ("links", 3), "constant"),
     # Links' state at a frame, wrenches that were asked for, and these with what is felt, in the solver's own memory.
-    Array("pos", "A1", ("envs", "links", 3), "step"),
-    Array("quat", "A1", ("envs", "links", 4), "step"),
-    Array("vel", "A1", ("envs", "links", 3), "step"),
-    Array("ang", "A1", ("envs", "links", 3), "step"),
+    Array("link_state", "A1", ("envs", "links", LINK_STATE), "step"),
     Array("asked", "A1", ("envs", "links", 6), "step"),
     Array("total", "A1", ("blocks", "links", 6), "step"),
     Array("felt", "A1", ("envs", "links", 6), "frames"),

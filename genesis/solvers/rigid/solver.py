@@ -12,7 +12,7 @@ from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import GroundGeom
-from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, CutOff, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.exchange import Exchanging
@@ -263,10 +263,18 @@ class RigidSolver(Exchanging):
     def _touches(rows: torch.Tensor) -> torch.Tensor:
         return rows[:, :, 6:].clamp_min(1.0)
 
-    def unconverged(self, frames: Frames) -> torch.Tensor | None:
+    def unconverged(self, frames: Frames) -> list[CutOff]:
         mine: RigidFrames = frames.of[self.name]
-        counts = mine.arrays.get("unconverged")
-        return None if counts is None else counts[: mine.active]
+        found = []
+        if "unconverged" in mine.arrays:
+            law = "contact must be solved within RigidOptions.iterations"
+            remedy = "its accelerations are approximate. Raise iterations"
+            found.append(CutOff(law, remedy, mine.arrays["unconverged"][: mine.active]))
+        if self._reaction is not None and self.yielding:
+            law = "velocities with which links yield to particles must be found"
+            remedy = "they are approximate. Lower friction, or take more substeps"
+            found.append(CutOff(law, remedy, self._reaction.cut_off(mine.reaction, mine.active)))
+        return found
 
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: RigidFrames = frames.of[self.name]

@@ -20,6 +20,7 @@ from genesis.contact.law import contact
 from genesis.launch import kernel
 from genesis.math.kernels import rotations
 from genesis.solvers.rigid.reaction_layout import ACTIVE, BACKWARD, BLOCKS, EVERY, FORWARD, FRAME, LINKS, TABLE
+from genesis.solvers.rigid.readout import LINK_STATE, S_ANG, S_POS, S_QUAT, S_VEL
 
 
 @per_runtime
@@ -41,8 +42,14 @@ def wrenches() -> Functions:
         return vec4(v[0], v[1], v[2], last)
 
     @ti.func
+    def part(i, which, a: ti.template()):
+        """Of the state of the i-th link of all: one of S_POS, S_VEL and S_ANG."""
+        return three(a.link_state, LINK_STATE * i + which)
+
+    @ti.func
     def quat_of(i, a: ti.template()):
-        return vec4(a.quat[4 * i], a.quat[4 * i + 1], a.quat[4 * i + 2], a.quat[4 * i + 3])
+        at = LINK_STATE * i + S_QUAT
+        return vec4(a.link_state[at], a.link_state[at + 1], a.link_state[at + 2], a.link_state[at + 3])
 
     @ti.func
     def arm(b, l, a: ti.template()):
@@ -53,8 +60,8 @@ def wrenches() -> Functions:
     def twist(b, l, a: ti.template()):
         """Velocity of its centre of mass, and angular velocity."""
         i = b * a.extent[LINKS] + l
-        angular = three(a.ang, 3 * i)
-        return three(a.vel, 3 * i) + angular.cross(arm(b, l, a)), angular
+        angular = part(i, S_ANG, a)
+        return part(i, S_VEL, a) + angular.cross(arm(b, l, a)), angular
 
     @ti.func
     def yields(l, a: ti.template()):
@@ -84,7 +91,7 @@ def wrenches() -> Functions:
         i, reach = b * a.extent[LINKS] + l, arm(b, l, a)
         put(a.gvel, 3 * i, three(a.gvel, 3 * i) + glinear)
         put(a.gang, 3 * i, three(a.gang, 3 * i) + gangular + reach.cross(glinear))
-        turn_back(i, reach.cross(glinear.cross(three(a.ang, 3 * i))), a)
+        turn_back(i, reach.cross(glinear.cross(part(i, S_ANG, a))), a)
 
     @ti.func
     def turn_back(i, gturn, a: ti.template()):
@@ -148,7 +155,7 @@ def wrenches() -> Functions:
                     for s in range(first, first + a.extent[EVERY]):
                         J, M = impulse_of(s, b, k, FORCE, a), impulse_of(s, b, k, MOMENT, a)
                         if J.dot(J) + M.dot(M) > 0.0:
-                            lever = get4(a.poses, 4 * (law.pose_at(s, b, a) + k))[:3] - three(a.pos, 3 * i)
+                            lever = get4(a.poses, 4 * (law.pose_at(s, b, a) + k))[:3] - part(i, S_POS, a)
                             lever -= arm(b, l, a)
                             put(a.felt, 6 * i, three(a.felt, 6 * i) + J / a.dt[0])
                             torque = (M + lever.cross(J)) / a.dt[0]
@@ -177,7 +184,7 @@ def wrenches() -> Functions:
                         gcentre = vec3(0.0)
                         for s in range(first, first + a.extent[EVERY]):
                             pose, to = law.pose_at(s, b, a) + k, 4 * (law.sum_at(s, b, 0, a) + k)
-                            lever = get4(a.poses, 4 * pose)[:3] - three(a.pos, 3 * i) - arm(b, l, a)
+                            lever = get4(a.poses, 4 * pose)[:3] - part(i, S_POS, a) - arm(b, l, a)
                             put4(a.gimpulse, 2 * pose + FORCE, padded(gforce + gtorque.cross(lever), 0.0))
                             put4(a.gimpulse, 2 * pose + MOMENT, padded(gtorque, 0.0))
                             gplace = impulse_of(s, b, k, FORCE, a).cross(gtorque)
@@ -200,7 +207,7 @@ def wrenches() -> Functions:
                 free_adjoint(b, 1.0, a)
 
     return Functions(
-        three=three, put=put, padded=padded, arm=arm, twist=twist, note_twist=note_twist, note_free=note_free,
-        free_adjoint=free_adjoint, moved_back=moved_back, impulse_of=impulse_of, feel=feel, feel_adjoint=feel_adjoint,
-        conclude=conclude, conclude_adjoint=conclude_adjoint,
+        three=three, put=put, padded=padded, part=part, arm=arm, twist=twist, note_twist=note_twist,
+        note_free=note_free, free_adjoint=free_adjoint, moved_back=moved_back, impulse_of=impulse_of, feel=feel,
+        feel_adjoint=feel_adjoint, conclude=conclude, conclude_adjoint=conclude_adjoint,
     )  # fmt: skip
