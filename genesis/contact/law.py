@@ -23,8 +23,9 @@ from genesis.math.kernels import rotations
 
 
 @per_runtime
-def contact(meshes: bool = False) -> Functions:
-    """Functions of kernels; with `meshes` `a` has the arrays of `genesis.contact.grids`, too."""
+def contact(meshes: bool = False, yielding: bool = False) -> Functions:
+    """Functions of kernels; with `meshes` `a` has the arrays of `genesis.contact.grids`, too. `yielding`: some
+    colliders come out of it with another velocity; then points are listed, and resolved as they are listed."""
     lay, shape, turn = layout(), shapes(meshes), rotations()
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     get4, put4, add4 = lay.get4, lay.put4, lay.add4
@@ -98,6 +99,14 @@ def contact(meshes: bool = False) -> Functions:
         return out
 
     @ti.func
+    def push(J, r, at, a: ti.template()):
+        """Adds an impulse (N s), and its moment, to those of a collider."""
+        if J.dot(J) > 0.0:
+            moment = r.cross(J)
+            add4(a.impulse, 2 * at, vec4(J[0], J[1], J[2], 0.0))
+            add4(a.impulse, 2 * at + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+
+    @ti.func
     def resolve(v, x, m, s, b, chunk, a: ti.template()):
         """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
         out = v
@@ -106,43 +115,90 @@ def contact(meshes: bool = False) -> Functions:
             influence, _slope, n, _y = near(x, pose + k, k, a)
             r = x - get4(a.poses, 4 * (pose + k))[:3]
             resolved = respond(out, n, influence, r, pose + k, a)
-            J = m * (out - resolved)
-            if J.dot(J) > 0.0:
-                moment = r.cross(J)
-                add4(a.impulse, 2 * (slot + k), vec4(J[0], J[1], J[2], 0.0))
-                add4(a.impulse, 2 * (slot + k) + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+            push(m * (out - resolved), r, slot + k, a)
             out = resolved
         return out
 
     @ti.func
-    def offer(v, x, m, s, b, chunk, a: ti.template()):
-        """Lists the point among those that a yielding collider is near, with all that are."""
+    def clear_offers(b, chunk, a: ti.template()):
+        if ti.static(yielding):
+            a.offered[chunk * a.counts[ENVS] + b] = 0
+
+    @ti.func
+    def offer_collider(row, found, n, influence, k, b, chunk, a: ti.template()):
+        """Lists collider k as the next one near a point; returns the point's first row, which it gets if it is the
+        first."""
+        first = row
+        if found == 0:
+            first = offer_at(b, chunk, ti.atomic_add(a.offered[chunk * a.counts[ENVS] + b], 1), a)
+        put4(a.offers, first + 2 + found, vec4(n[0], n[1], n[2], influence))
+        a.offer_of[first + 2 + found] = k
+        return first
+
+    @ti.func
+    def offer_point(row, found, yields, v, x, m, c, a: ti.template()):
+        """Lists a point of row c among moved ones. The count of colliders near it is negative if none yields."""
+        put4(a.offers, row, vec4(x[0], x[1], x[2], m))
+        put4(a.offers, row + 1, vec4(v[0], v[1], v[2], 0.0))
+        a.offer_of[row] = found if yields else -found
+        a.offer_of[row + 1] = c
+
+    @ti.func
+    def may_yield(k, a: ti.template()):
+        return get4(a.shapes, 2 * k + 1)[2] > 0.0
+
+    @ti.func
+    def offer(v, x, m, s, b, chunk, c, a: ti.template()):
+        """Lists the point if a collider is near it."""
         pose, row, found, yields = pose_at(s, b, a), -1, 0, False
         for k in range(a.counts[COLLIDERS]):
             influence, _slope, n, _y = near(x, pose + k, k, a)
             if influence > 0.0:
-                if found == 0:
-                    row = offer_at(b, chunk, ti.atomic_add(a.offered[chunk * a.counts[ENVS] + b], 1), a)
-                put4(a.offers, row + 2 + found, vec4(n[0], n[1], n[2], influence))
-                a.offer_of[row + 2 + found] = k
+                row = offer_collider(row, found, n, influence, k, b, chunk, a)
                 found += 1
-                yields = yields or get4(a.shapes, 2 * k + 1)[2] > 0.0
+                yields = yields or may_yield(k, a)
         if found > 0:
-            put4(a.offers, row, vec4(x[0], x[1], x[2], m))
-            put4(a.offers, row + 1, vec4(v[0], v[1], v[2], 0.0))
-            a.offer_of[row] = found if yields else 0
+            offer_point(row, found, yields, v, x, m, c, a)
 
     @ti.func
-    def trace(v, x, s, b, c, a: ti.template()):
-        """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope)."""
+    def count_offers(b, chunk, a: ti.template()):
+        return a.offered[chunk * a.counts[ENVS] + b]
+
+    @ti.func
+    def resolve_offered(index, s, b, chunk, a: ti.template()):
+        """Of a point that is listed, as `resolve`: its velocity then; its place and mass, and its row."""
+        row, pose, slot = offer_at(b, chunk, index, a), pose_at(s, b, a), sum_at(s, b, chunk, a)
+        x4, v4 = get4(a.offers, row), get4(a.offers, row + 1)
+        x, out = x4[:3], v4[:3]
+        for e in range(ti.abs(a.offer_of[row])):
+            k, n4 = a.offer_of[row + 2 + e], get4(a.offers, row + 2 + e)
+            r = x - get4(a.poses, 4 * (pose + k))[:3]
+            resolved = respond(out, n4[:3], n4[3], r, pose + k, a)
+            push(x4[3] * (out - resolved), r, slot + k, a)
+            out = resolved
+        return out, x4, a.offer_of[row + 1]
+
+    @ti.func
+    def trace(v, x, m, s, b, chunk, c, a: ti.template()):
+        """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope). And as
+        `offer`, where colliders yield."""
         out = v
         pose, row = pose_at(s, b, a), c * a.counts[COLLIDERS]
+        offered, found, yields = -1, 0, False
         for k in range(a.counts[COLLIDERS]):
             influence, slope, n, y = near(x, pose + k, k, a)
             put4(a.contact_cache, 2 * (row + k), vec4(n[0], n[1], n[2], influence))
             put4(a.contact_cache, 2 * (row + k) + 1, vec4(y[0], y[1], y[2], slope))
+            if ti.static(yielding):
+                if influence > 0.0:
+                    offered = offer_collider(offered, found, n, influence, k, b, chunk, a)
+                    found += 1
+                    yields = yields or may_yield(k, a)
             r = x - get4(a.poses, 4 * (pose + k))[:3]
             out = respond(out, n, influence, r, pose + k, a)
+        if ti.static(yielding):
+            if found > 0:
+                offer_point(offered, found, yields, v, x, m, c, a)
         return out
 
     @ti.func
@@ -228,7 +284,8 @@ def contact(meshes: bool = False) -> Functions:
 
     return Functions(
         pose_at=pose_at, sum_at=sum_at, offer_at=offer_at, body_velocity=body_velocity, slide=slide, resolve=resolve,
-        offer=offer, trace=trace, resolve_adjoint=resolve_adjoint, offer_adjoint=offer_adjoint, answers=answers,
+        clear_offers=clear_offers, offer=offer, count_offers=count_offers, resolve_offered=resolve_offered, trace=trace,
+        resolve_adjoint=resolve_adjoint, offer_adjoint=offer_adjoint, answers=answers, yielding=yielding,
     )  # fmt: skip
 
 
@@ -242,7 +299,11 @@ def no_contact() -> Functions:
         return v
 
     @ti.func
-    def trace(v, x, s, b, c, a: ti.template()):
+    def clear_offers(b, chunk, a: ti.template()):
+        pass
+
+    @ti.func
+    def trace(v, x, m, s, b, chunk, c, a: ti.template()):
         return v
 
     @ti.func
@@ -253,4 +314,7 @@ def no_contact() -> Functions:
     def answers(s, b, a: ti.template()):
         return False
 
-    return Functions(resolve=resolve, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers)
+    return Functions(
+        resolve=resolve, clear_offers=clear_offers, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers,
+        yielding=False,
+    )  # fmt: skip

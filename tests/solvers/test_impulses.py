@@ -10,6 +10,7 @@ from genesis.engine.coupling import Coupling
 from genesis.loaders.model import primitive
 from genesis.options import CompliantContact
 from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.grid import most_offers
 from genesis.solvers.mpm.hold import ATTACHED
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver
 from genesis.solvers.rigid.publish import link_colliders
@@ -47,7 +48,7 @@ def coupled(every, link=False):
     bodies = [MPMBody("block", positions, VOLUME, "neohookean", (5e3, 0.2, RHO))]
     ball = link_ball(every) if link else ToyBall(MASS, 0.04, DT, SUBSTEPS, every)
     shape, chunks = Collider(Shape("sphere", (0.04, 0.0, 0.0)), 0.01, ball.yielding), mpm_module.count_chunks(ENVS, 80)
-    colliders = Colliders([shape], SUBSTEPS, chunks, True, mpm_module.most_offers(Grid(), chunks))
+    colliders = Colliders([shape], SUBSTEPS, chunks, True, most_offers(Grid(), chunks))
     particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)
     coupling = Coupling([ball, particles], colliders, SUBSTEPS)
     pos = torch.tensor([0.46, 0.5, 0.505], dtype=torch.float64).expand(ENVS, 3)

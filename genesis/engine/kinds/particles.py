@@ -24,9 +24,10 @@ from genesis.grad.tensor import plain_of
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions
 from genesis.solvers.mpm.added import ADDED, STIFFNESS
+from genesis.solvers.mpm.grid import most_offers
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.models.model import COURANT
-from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks, most_offers
+from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
 from genesis.surfaces import Default
 
 MOST_BY_DEFAULT = 200

@@ -150,6 +150,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                             c = node_at(i, j, k, a)
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
                             put4(a.moved, to + c, ph.node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a))
+                ph.offered_nodes(s, b, slab, a)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -186,6 +187,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
+                ph.clear_offers(b, slab, a)
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
@@ -193,8 +195,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            put4(a.moved, to + c, ph.trace_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, to + c,
-                                                                a))  # fmt: skip
+                            put4(a.moved, to + c, ph.trace_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                                                to + c, a))  # fmt: skip
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -245,14 +247,14 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
 
     @kernel(table, *FORWARD)
     def offer(arrays: ti.template()):
-        """Points that yielding bodies are near in substep `size[BEGIN]`, after its part BEFORE; or AFTER, once more."""
+        """Lists points that colliders are near in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
             if item % STRIDE == 0:
-                a.offered[slab * a.size[N_ENVS] + b] = 0
+                ph.clear_offers(b, slab, a)
             if item % STRIDE == 0 and a.status[b] == 0:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
@@ -260,13 +262,13 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    if a.size[PART] == BEFORE:
-                        reduce_sums(slot, b, i, at, low, high, a)
+                    reduce_sums(slot, b, i, at, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
-                            c = at + node_at(i, j, k, a)
-                            grid, clamp = get4(a.grid, c), ph.clamped(c, a)
-                            ph.offer_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a)
+                            c = node_at(i, j, k, a)
+                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                            ph.offer_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                          b * a.size[CAPACITY] + c, a)  # fmt: skip
 
     @kernel(table, *BACKWARD)
     def offer_adjoint(arrays: ti.template()):

@@ -83,6 +83,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                     grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
                                     put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
                                                                   0, a))  # fmt: skip
+                        ph.offered_nodes(s, b, 0, a)
                         for p in range(n):
                             ph.g2p_particle(q0 + p, b * n + p, ph.grid_box(to, low, shape), a)
                         for p in range(n):
@@ -110,13 +111,14 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                     low, shape = covered(slot, a)
                     if a.size[PART] != BEFORE:
+                        ph.clear_offers(b, 0, a)
                         for i in range(shape[0]):
                             for j in range(shape[1]):
                                 for k in range(shape[2]):
                                     c = (i * shape[1] + j) * shape[2] + k
                                     grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
                                     put4(a.moved, to + c, ph.trace_node(grid, clamp, low + ti.Vector([i, j, k]), light,
-                                                                        s, b, to + c, a))  # fmt: skip
+                                                                        s, b, 0, to + c, a))  # fmt: skip
                                     put4(a.gmoved, to + c, vec4(0.0))
                         for p in range(n):
                             ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
@@ -139,12 +141,12 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
 
     @kernel(table, *FORWARD)
     def offer(arrays: ti.template()):
-        """Points that yielding bodies are near in substep `size[BEGIN]`, between its parts."""
+        """Lists points that colliders are near in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
             if item % STRIDE == 0:
-                arrays.offered[b] = 0
+                ph.clear_offers(b, 0, arrays)
             if item % STRIDE == 0 and arrays.status[b] == 0:
                 num = ph.numbers(arrays)
                 a = arrays.having(num=num)
@@ -156,7 +158,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         for k in range(shape[2]):
                             c = slot * a.size[CAPACITY] + (i * shape[1] + j) * shape[2] + k
                             grid, clamp = get4(a.grid, c), ph.clamped(c, a)
-                            ph.offer_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, a)
+                            ph.offer_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0,
+                                          c + (b - slot) * a.size[CAPACITY], a)  # fmt: skip
 
     @kernel(table, *BACKWARD)
     def offer_adjoint(arrays: ti.template()):

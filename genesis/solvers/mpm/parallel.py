@@ -81,6 +81,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
                 put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
                                          a.size[BEGIN], b, 0, a))  # fmt: skip
+        for b in range(a.size[ACTIVE]):
+            if a.size[PART] != BEFORE:
+                ph.offered_nodes(a.size[BEGIN], b, 0, a)
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0 and a.size[PART] != BEFORE:
@@ -93,6 +96,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
     @kernel(table, *BACKWARD)
     def advance_adjoint(a: ti.template()):
         """Substep `size[BEGIN]`."""
+        for b in range(a.size[ACTIVE]):
+            if a.size[PART] != BEFORE:
+                ph.clear_offers(b, 0, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             if a.size[PART] != BEFORE:
@@ -101,7 +107,7 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                     put4(a.gclamp, c, vec4(0.0))
                 grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
                 put4(a.moved, c, ph.trace_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                               a.size[BEGIN], b, c, a))  # fmt: skip
+                                               a.size[BEGIN], b, 0, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.live[b] != 0 and a.size[PART] != BEFORE:
@@ -128,15 +134,15 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
 
     @kernel(table, *FORWARD)
     def offer(a: ti.template()):
-        """Points that yielding bodies are near in substep `size[BEGIN]`, between its parts."""
+        """Lists points that colliders are near in substep `size[BEGIN]`, between its parts."""
         for b in range(a.size[ACTIVE]):
-            a.offered[b] = 0
+            ph.clear_offers(b, 0, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             if a.status[b] == 0:
                 grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
                 ph.offer_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
-                              a)  # fmt: skip
+                              c, a)  # fmt: skip
 
     @kernel(table, *BACKWARD)
     def offer_adjoint(a: ti.template()):

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, Sequence
+from typing import Sequence
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
+from genesis.solvers.mpm.grid import GridOptions, cells_of
 from genesis.solvers.mpm.hold import ATTACHED
 from genesis.solvers.mpm.models import MODELS, Model, compiled_models, plastic_volume
 from genesis.solvers.mpm.parallel import parallel
@@ -38,29 +39,6 @@ class MPMBody:
     numbers: Sequence[float | torch.Tensor]
     added: tuple[str, ...] = ()
     """Names of those of `added.ADDED` that follow in `numbers`."""
-
-
-class GridOptions(Protocol):
-    """What this solver reads of `genesis.options.MPMOptions`."""
-
-    @property
-    def grid_density(self) -> float: ...
-    @property
-    def lower_bound(self) -> Sequence[float]: ...
-    @property
-    def upper_bound(self) -> Sequence[float]: ...
-
-
-def cells_of(options: GridOptions) -> np.ndarray:
-    """Cells of the grid per axis."""
-    lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
-    return np.ceil((upper - lower) * options.grid_density - 1e-9).astype(int)
-
-
-def most_offers(options: GridOptions, n_chunks: int) -> int:
-    """Nodes in as many planes as one chunk has."""
-    x, y, z = (int(n) + 1 for n in cells_of(options))
-    return -(-x // n_chunks) * y * z
 
 
 def count_chunks(n_envs: int, n_particles: int) -> int:
@@ -147,7 +125,7 @@ class MPMSolver(Solver):
         self.capacity = int(np.prod(self._cells + 1))
         self.models: tuple[Model, ...] = compiled_models([body.model for body in self.bodies])
         meshes = colliders.grids if colliders else {}
-        self._touch = contact(bool(meshes)) if colliders else no_contact()
+        self._touch = contact(bool(meshes), colliders.yielding) if colliders else no_contact()
         self._table: Table = TABLE + (exchange.TABLE if colliders else ()) + (grids.TABLE if meshes else ())
         self._constants = {**allocate(TABLE, self._sizes(n_envs, 2), "constant"), **meshes}
         bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
@@ -325,7 +303,7 @@ class MPMSolver(Solver):
         mine: MPMFrames = frames.of[self.name]
         assert mine.launch_offer is not None
         self._launch(mine.launch, frames, substep, substep + 1, slot.BEFORE)
-        self._launch(mine.launch_offer, frames, substep, substep + 1, slot.BEFORE)
+        self._launch(mine.launch_offer, frames, substep, substep + 1)
 
     def finish(self, frames: Frames, substep: int) -> None:
         self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.AFTER)
@@ -395,10 +373,7 @@ class MPMSolver(Solver):
             self._launch(mine.launch_adjoint, frames, first, last)
 
     def finish_adjoint(self, frames: Frames, substep: int) -> None:
-        mine: MPMFrames = frames.of[self.name]
-        assert mine.launch_offer is not None
-        self._launch(mine.launch_adjoint, frames, substep, substep + 1, slot.AFTER)
-        self._launch(mine.launch_offer, frames, substep, substep + 1, slot.AFTER)
+        self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.AFTER)
 
     def offer_adjoint(self, frames: Frames, substep: int) -> None:
         mine: MPMFrames = frames.of[self.name]
