@@ -83,8 +83,9 @@ def nodes(contact: Functions) -> Functions:
     def offer_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
         """Lists the node if a collider is near it."""
         m = grid_node[3]
-        if m > light:
-            contact.offer(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, c, a)
+        if ti.static(contact.yielding):
+            if m > light:
+                contact.offer(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, c, a)
 
     @ti.func
     def offer_node_adjoint(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):

@@ -56,6 +56,8 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             if a.size[BEGIN] == 0 and a.size[PART] != AFTER:
                 a.status[b] = 0
                 ph.derive(b, a)
+            if a.size[PART] != AFTER:
+                ph.clear_offers(b, 0, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             if a.size[PART] != AFTER:
                 put4(a.grid, grid_at(a) + c, vec4(0.0))
@@ -76,11 +78,12 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 ph.p2g_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
                 ph.p2g_clamp(a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
-            b = c // a.size[CAPACITY]
+            b, at = c // a.size[CAPACITY], coordinates(c % a.size[CAPACITY], a)
+            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
             if a.size[PART] != BEFORE:
-                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-                put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                         a.size[BEGIN], b, 0, a))  # fmt: skip
+                put4(a.moved, c, ph.node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, a))
+            elif a.status[b] == 0:
+                ph.offer_node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, c, a)
         for b in range(a.size[ACTIVE]):
             if a.size[PART] != BEFORE:
                 ph.offered_nodes(a.size[BEGIN], b, 0, a)
@@ -132,18 +135,6 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             if a.size[BEGIN] == 0 and a.size[PART] != AFTER and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)
 
-    @kernel(table, *FORWARD)
-    def offer(a: ti.template()):
-        """Lists points that colliders are near in substep `size[BEGIN]`, between its parts."""
-        for b in range(a.size[ACTIVE]):
-            ph.clear_offers(b, 0, a)
-        for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
-            b = c // a.size[CAPACITY]
-            if a.status[b] == 0:
-                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-                ph.offer_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
-                              c, a)  # fmt: skip
-
     @kernel(table, *BACKWARD)
     def offer_adjoint(a: ti.template()):
         """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
@@ -155,4 +146,4 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 add4(a.ggravity, b, ph.offer_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
                                                           ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer=offer, offer_adjoint=offer_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)

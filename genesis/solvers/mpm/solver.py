@@ -71,7 +71,6 @@ class MPMFrames:
     """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
-    launch_offer: Launch | None = None
     launch_offer_adjoint: Launch | None = None
 
 
@@ -218,10 +217,8 @@ class MPMSolver(Solver):
         shared = self._scratch(frames.n_envs)
         scratch = {array.name: shared[array.name] for array in select(TABLE, "scratch")}
         touched = {**frames.exchange.arrays, **frames.exchange.scratch} if self.colliders else {}
-        kernels, bound = self._kernels(), {**arrays, **scratch, **touched}
-        mine = frames.of[self.name] = MPMFrames(arrays, sizes, bind(kernels.advance, bound, lanes=True))
-        if self.colliders and self.colliders.yielding:
-            mine.launch_offer = bind(kernels.offer, bound, lanes=True)
+        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched}, lanes=True)
+        frames.of[self.name] = MPMFrames(arrays, sizes, launch)
 
     def _make_clamps(self, frames: Frames) -> None:
         """Arrays of what is attached, where a set of frames has none yet."""
@@ -232,7 +229,7 @@ class MPMSolver(Solver):
         mine.sizes = self._sizes(frames.n_envs, frames.n_frames)
         mine.arrays.update(allocate(CLAMPS, mine.sizes, "frames"))
         made = {**self._scratch(frames.n_envs), **mine.arrays}
-        for launch in (mine.launch, mine.launch_offer, mine.launch_adjoint, mine.launch_offer_adjoint):
+        for launch in (mine.launch, mine.launch_adjoint, mine.launch_offer_adjoint):
             for array in CLAMPS if launch else ():
                 if array.name in launch.places:
                     launch.point(array.name, made[array.name])
@@ -300,10 +297,7 @@ class MPMSolver(Solver):
             self._launch(mine.launch, frames, first, last)
 
     def offer(self, frames: Frames, substep: int) -> None:
-        mine: MPMFrames = frames.of[self.name]
-        assert mine.launch_offer is not None
-        self._launch(mine.launch, frames, substep, substep + 1, slot.BEFORE)
-        self._launch(mine.launch_offer, frames, substep, substep + 1)
+        self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.BEFORE)
 
     def finish(self, frames: Frames, substep: int) -> None:
         self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.AFTER)
@@ -349,7 +343,7 @@ class MPMSolver(Solver):
             kernels = prepare(self.models, self.added, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
-            if mine.launch_offer is not None:
+            if self.colliders and self.colliders.yielding:
                 mine.launch_offer_adjoint = bind(self._kernels().offer_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")

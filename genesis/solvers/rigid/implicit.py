@@ -33,6 +33,7 @@ from genesis.solvers.rigid.reaction_layout import (
     D,
     J,
     N,
+    U,
     V,
     X,
 )  # fmt: skip
@@ -75,9 +76,7 @@ def implicit() -> Functions:
         u, rho = vec3(0.0), vec3(0.0)
         if at >= 0:
             rho = x - get4(a.link_rows, at + CENTRE)[:3]
-            linear = get4(a.link_rows, at + V) + get4(a.link_rows, at + TRIAL)
-            angular = get4(a.link_rows, at + V + 1) + get4(a.link_rows, at + TRIAL + 1)
-            u = linear[:3] + angular[:3].cross(rho)
+            u = get4(a.link_rows, at + U)[:3] + get4(a.link_rows, at + U + 1)[:3].cross(rho)
         else:
             u = law.body_velocity(pose + k, x - get4(a.poses, 4 * (pose + k))[:3], a)
         return u, rho
@@ -149,8 +148,11 @@ def implicit() -> Functions:
 
     @ti.func
     def push(s, b, a: ti.template()):
-        """J and N of all links at V + TRIAL."""
+        """J and N of all links at U = V + TRIAL."""
         for l in range(a.extent[LINKS]):
+            for k in ti.static(range(2)):
+                at = row(b, l, a) + k
+                put4(a.link_rows, at + U, get4(a.link_rows, at + V) + get4(a.link_rows, at + TRIAL))
             for r in range(J, N_ROWS):
                 put4(a.link_rows, row(b, l, a) + r, vec4(0.0))
         for chunk in range(a.counts[CHUNKS]):

@@ -7,8 +7,8 @@ from genesis.solvers.rigid.readout import LINK_STATE
 ACTIVE, LINKS, FRAME, EVERY, BLOCKS, N_SIZES = range(6)
 """Slots of `extent`: environments, links, the substep of links that is meant, substeps of the scene in one of these,
 blocks of environments in `wrench`; how many there are."""
-CENTRE, V, D, X, STEP, TRIAL, BEST, J = 0, 1, 3, 5, 7, 9, 11, 13
-N = 15
+CENTRE, V, D, X, STEP, TRIAL, BEST, U, J = 0, 1, 3, 5, 7, 9, 11, 13, 15
+N = 17
 N_ROWS = N + 12
 """Rows of a link in `implicit`: pairs (linear, angular) but for its centre of mass, and behind `J` the 6 rows of N in
 halves. Beside J, (force, size), (torque, size): sums without signs, whose rounding is that of J."""
