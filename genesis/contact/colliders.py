@@ -23,25 +23,27 @@ POSITION, QUATERNION, VELOCITY, ANGULAR = range(4)
 """Rows of a pose: (position, friction coefficient), quaternion wxyz, (velocity, -), (angular velocity, -)."""
 FORCE, MOMENT = range(2)
 """Rows of an impulse: N s, and N m s about the collider's position."""
-WEIGHED = 5
-"""Rows of what is weighed: (impulse, mass), its moment; of the mass the first moments, and the second ones
-(xx, yy, zz) and (yz, zx, xy); all about the collider's position."""
 
-ENVS, COLLIDERS, CHUNKS = range(3)
+ENVS, COLLIDERS, CHUNKS, POINTS = range(4)
 """Slots of `counts`."""
 
 BLURRED = 0.1
 """Part of its volume by which a mesh may differ from its grid of distances without a warning."""
 
 TABLE = (
-    Array("counts", "I1", (3,), "frames"),
-    Array("shapes", "A4", ("colliders", 2), "constant"),  # (kind, size or grid), (softness, squared reach, -, -)
+    Array("counts", "I1", (4,), "frames"),
+    # (kind, size or grid), (softness, squared reach, whether it yields, -)
+    Array("shapes", "A4", ("colliders", 2), "constant"),
     Array("poses", "A4", ("substeps", "envs", "colliders", 4), "frames"),  # at the beginning of each substep
     Array("impulse", "A4", ("substeps", "chunks", "envs", "colliders", 2), "frames"),  # partial sums of each substep
-    Array("weighed", "A4", ("substeps", "chunks", "envs", "yielding", WEIGHED), "frames"),
+    # Points near colliders that yield, as `genesis.contact.law` lists them: how many, their rows, and of each row the
+    # collider, or in a point's first how many there are.
+    Array("offered", "I1", ("chunks", "envs"), "scratch"),
+    Array("offers", "A4", ("chunks", "envs", "points", "offer"), "scratch"),
+    Array("offer_of", "I1", ("chunks", "envs", "points", "offer"), "scratch"),
     Array("gposes", "A4", ("substeps", "chunks", "envs", "colliders", 4), "adjoint"),
     Array("gimpulse", "A4", ("substeps", "envs", "colliders", 2), "adjoint"),
-    Array("gweighed", "A4", ("substeps", "envs", "yielding", WEIGHED), "adjoint"),
+    Array("ganswer", "A4", ("substeps", "envs", "yielding", 2), "adjoint"),  # of the impulses to which bodies yield
 )
 
 
@@ -52,6 +54,8 @@ class Collider:
     shape: Shape
     softness: float
     """Distance over which its influence fades, m."""
+    yields: bool = False
+    """Whether its body has another velocity after an exchange than before it."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,17 @@ class Colliders:
         substeps: Of the scene, in a control step.
         chunks: Partial sums in which matter adds up impulses and cotangents of poses.
         feedback: Whether any body takes the impulses.
-        yielding: Whether any body has another velocity after an exchange than before it.
+        points: Of matter, at most, in each of the chunks: what those may be offered that yield.
     """
 
     def __init__(
-        self, colliders: Sequence[Collider], substeps: int, chunks: int, feedback: bool = False, yielding: bool = False
+        self, colliders: Sequence[Collider], substeps: int, chunks: int, feedback: bool = False, points: int = 0
     ) -> None:
-        self.colliders, self.feedback, self.yielding = tuple(colliders), feedback, yielding
+        self.colliders, self.feedback = tuple(colliders), feedback
+        self.yielding = any(collider.yields for collider in colliders)
         self.sizes = {"colliders": len(self.colliders), "substeps": substeps, "chunks": chunks}
-        self.sizes["yielding"] = len(self.colliders) if yielding else 0
+        self.sizes |= {"yielding": len(self.colliders) if self.yielding else 0, "offer": 2 + len(self.colliders)}
+        self.sizes["points"] = points if self.yielding else 0
         self.constants = allocate(TABLE, self.sizes, "constant")
         rows = view(TABLE, self.constants, "shapes", self.sizes)
         meshes = [collider.shape.grid for collider in self.colliders if collider.shape.grid is not None]
@@ -121,8 +127,9 @@ class Colliders:
             size = collider.shape.size if mesh is None else (meshes.index(mesh), 0.0, 0.0)
             numbers = [SHAPES.index(collider.shape.kind), *size]
             row[0] = torch.tensor(numbers, dtype=layout().dtype)
-            row[1] = torch.tensor([collider.softness, min(reach, 1e30), 0.0, 0.0], dtype=layout().dtype)
-        self._shared: dict[int, dict[str, torch.Tensor]] = {}
+            numbers = [collider.softness, min(reach, 1e30), float(collider.yields), 0.0]
+            row[1] = torch.tensor(numbers, dtype=layout().dtype)
+        self._shared: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self.colliders)
@@ -135,14 +142,22 @@ class Colliders:
         """Arrays for a set of frames."""
         sizes = {**self.sizes, "envs": n_envs}
         arrays = {**self.constants, **allocate(TABLE, sizes, "frames")}
-        arrays["counts"].copy_(torch.tensor([n_envs, len(self), sizes["chunks"]], dtype=torch.int32))
+        counts = [n_envs, len(self), sizes["chunks"], sizes["points"]]
+        arrays["counts"].copy_(torch.tensor(counts, dtype=torch.int32))
         return Exchange(self, sizes, arrays)
+
+    def scratch_arrays(self, n_envs: int) -> dict[str, torch.Tensor]:
+        """What lives within a substep, shared by all frames of a size."""
+        return self._arrays("scratch", n_envs)
 
     def adjoint_arrays(self, n_envs: int) -> dict[str, torch.Tensor]:
         """Cotangents, shared by all frames of a size."""
-        if n_envs not in self._shared:
-            self._shared[n_envs] = allocate(TABLE, {**self.sizes, "envs": n_envs}, "adjoint")
-        return self._shared[n_envs]
+        return self._arrays("adjoint", n_envs)
+
+    def _arrays(self, life: str, n_envs: int) -> dict[str, torch.Tensor]:
+        if (life, n_envs) not in self._shared:
+            self._shared[life, n_envs] = allocate(TABLE, {**self.sizes, "envs": n_envs}, life)
+        return self._shared[life, n_envs]
 
 
 @dataclass
@@ -157,6 +172,11 @@ class Exchange:
         """A view of an array in its shape."""
         arrays = self.arrays if name in self.arrays else self.of.adjoint_arrays(self.sizes["envs"])
         return view(TABLE, arrays, name, self.sizes)
+
+    @property
+    def scratch(self) -> dict[str, torch.Tensor]:
+        """Arrays of what is offered, by name."""
+        return self.of.scratch_arrays(self.sizes["envs"])
 
     @property
     def adjoint(self) -> dict[str, torch.Tensor]:

@@ -6,8 +6,8 @@
 Kinks (the derivative jumps, the value does not): r.n = 0, the edge of sticking, distance 0.
 Source: the contact rule of PlasticineLab (Huang et al. 2021, section 3), with a continuous cut-off.
 
-Bodies that yield come out of this with another velocity than they had before. What they get at that one, and the mass
-of the points that go with them, is weighed first, for them to say with which (`genesis.solvers.rigid.yielding`).
+Bodies that yield come out of this with another velocity than they had before. The points near them are offered to them
+first, for them to say with which (`genesis.solvers.rigid.yielding`).
 
 `a` has the arrays of `genesis.contact.colliders`,
 and `contact_cache` (rows of two for each point and collider) of the solver
@@ -17,14 +17,15 @@ whose points these are. s is the scene's substep, b the environment, chunk the p
 import math
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS, WEIGHED
+from genesis.contact.colliders import CHUNKS, COLLIDERS, ENVS, POINTS
 from genesis.contact.shapes import FADE, PLANE, shapes
 from genesis.math.kernels import rotations
 
 
 @per_runtime
-def contact(meshes: bool = False) -> Functions:
-    """Functions of kernels; with `meshes` `a` has the arrays of `genesis.contact.grids`, too."""
+def contact(meshes: bool = False, yielding: bool = False) -> Functions:
+    """Functions of kernels; with `meshes` `a` has the arrays of `genesis.contact.grids`, too. `yielding`: some
+    colliders come out of it with another velocity; then points are listed, and resolved as they are listed."""
     lay, shape, turn = layout(), shapes(meshes), rotations()
     real, vec3, vec4 = lay.real, lay.vec3, lay.vec4
     get4, put4, add4 = lay.get4, lay.put4, lay.add4
@@ -39,6 +40,12 @@ def contact(meshes: bool = False) -> Functions:
     def sum_at(s, b, chunk, a: ti.template()):
         """Index of the first collider's partial sum."""
         return ((s * a.counts[CHUNKS] + chunk) * a.counts[ENVS] + b) * a.counts[COLLIDERS]
+
+    @ti.func
+    def offer_at(b, chunk, index, a: ti.template()):
+        """First row of an offered point: (x, m), (v, -), and then (normal, influence) of each collider near it."""
+        list_ = chunk * a.counts[ENVS] + b
+        return (list_ * a.counts[POINTS] + index) * (2 + a.counts[COLLIDERS])
 
     @ti.func
     def near(x, at, k, a: ti.template()):
@@ -92,59 +99,112 @@ def contact(meshes: bool = False) -> Functions:
         return out
 
     @ti.func
-    def meet(weighing: ti.template(), v, x, m, s, b, chunk, a: ti.template()):
-        """Velocity of a point of mass m at x after all colliders; adds the impulses (N s) on these and their moments to
-        `impulse`, or to `weighed` with the mass that goes with them."""
+    def push(J, r, at, a: ti.template()):
+        """Adds an impulse (N s), and its moment, to those of a collider."""
+        if J.dot(J) > 0.0:
+            moment = r.cross(J)
+            add4(a.impulse, 2 * at, vec4(J[0], J[1], J[2], 0.0))
+            add4(a.impulse, 2 * at + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+
+    @ti.func
+    def resolve(v, x, m, s, b, chunk, a: ti.template()):
+        """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
         out = v
         pose, slot = pose_at(s, b, a), sum_at(s, b, chunk, a)
         for k in range(a.counts[COLLIDERS]):
             influence, _slope, n, _y = near(x, pose + k, k, a)
             r = x - get4(a.poses, 4 * (pose + k))[:3]
             resolved = respond(out, n, influence, r, pose + k, a)
-            J = m * (out - resolved)
-            if J.dot(J) > 0.0:
-                moment = r.cross(J)
-                if ti.static(weighing):
-                    mass, row = influence * m, WEIGHED * (slot + k)
-                    add4(a.weighed, row, vec4(J[0], J[1], J[2], mass))
-                    add4(a.weighed, row + 1, vec4(moment[0], moment[1], moment[2], 0.0))
-                    add4(a.weighed, row + 2, mass * vec4(r[0], r[1], r[2], 0.0))
-                    add4(a.weighed, row + 3, mass * vec4(r[0] * r[0], r[1] * r[1], r[2] * r[2], 0.0))
-                    add4(a.weighed, row + 4, mass * vec4(r[1] * r[2], r[2] * r[0], r[0] * r[1], 0.0))
-                else:
-                    add4(a.impulse, 2 * (slot + k), vec4(J[0], J[1], J[2], 0.0))
-                    add4(a.impulse, 2 * (slot + k) + 1, vec4(moment[0], moment[1], moment[2], 0.0))
+            push(m * (out - resolved), r, slot + k, a)
             out = resolved
         return out
 
     @ti.func
-    def resolve(v, x, m, s, b, chunk, a: ti.template()):
-        """Velocity of a point of mass m at x after all colliders, which get the impulse (N s) and its moment."""
-        return meet(False, v, x, m, s, b, chunk, a)
+    def clear_offers(b, chunk, a: ti.template()):
+        if ti.static(yielding):
+            a.offered[chunk * a.counts[ENVS] + b] = 0
 
     @ti.func
-    def weigh(v, x, m, s, b, chunk, a: ti.template()):
-        """Adds to `weighed` what `resolve` would give to colliders, and the mass that goes with them: zeroth, first and
-        second moments of it about each collider's position."""
-        meet(True, v, x, m, s, b, chunk, a)
+    def offer_collider(row, found, n, influence, k, b, chunk, a: ti.template()):
+        """Lists collider k as the next one near a point; returns the point's first row, which it gets if it is the
+        first."""
+        first = row
+        if found == 0:
+            first = offer_at(b, chunk, ti.atomic_add(a.offered[chunk * a.counts[ENVS] + b], 1), a)
+        put4(a.offers, first + 2 + found, vec4(n[0], n[1], n[2], influence))
+        a.offer_of[first + 2 + found] = k
+        return first
 
     @ti.func
-    def trace(v, x, s, b, c, a: ti.template()):
-        """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope)."""
+    def offer_point(row, found, yields, v, x, m, c, a: ti.template()):
+        """Lists a point of row c among moved ones. The count of colliders near it is negative if none yields."""
+        put4(a.offers, row, vec4(x[0], x[1], x[2], m))
+        put4(a.offers, row + 1, vec4(v[0], v[1], v[2], 0.0))
+        a.offer_of[row] = found if yields else -found
+        a.offer_of[row + 1] = c
+
+    @ti.func
+    def may_yield(k, a: ti.template()):
+        return get4(a.shapes, 2 * k + 1)[2] > 0.0
+
+    @ti.func
+    def offer(v, x, m, s, b, chunk, c, a: ti.template()):
+        """Lists the point if a collider is near it."""
+        pose, row, found, yields = pose_at(s, b, a), -1, 0, False
+        for k in range(a.counts[COLLIDERS]):
+            influence, _slope, n, _y = near(x, pose + k, k, a)
+            if influence > 0.0:
+                row = offer_collider(row, found, n, influence, k, b, chunk, a)
+                found += 1
+                yields = yields or may_yield(k, a)
+        if found > 0:
+            offer_point(row, found, yields, v, x, m, c, a)
+
+    @ti.func
+    def count_offers(b, chunk, a: ti.template()):
+        return a.offered[chunk * a.counts[ENVS] + b]
+
+    @ti.func
+    def resolve_offered(index, s, b, chunk, a: ti.template()):
+        """Of a point that is listed, as `resolve`: its velocity then; its place and mass, and its row."""
+        row, pose, slot = offer_at(b, chunk, index, a), pose_at(s, b, a), sum_at(s, b, chunk, a)
+        x4, v4 = get4(a.offers, row), get4(a.offers, row + 1)
+        x, out = x4[:3], v4[:3]
+        for e in range(ti.abs(a.offer_of[row])):
+            k, n4 = a.offer_of[row + 2 + e], get4(a.offers, row + 2 + e)
+            r = x - get4(a.poses, 4 * (pose + k))[:3]
+            resolved = respond(out, n4[:3], n4[3], r, pose + k, a)
+            push(x4[3] * (out - resolved), r, slot + k, a)
+            out = resolved
+        return out, x4, a.offer_of[row + 1]
+
+    @ti.func
+    def trace(v, x, m, s, b, chunk, c, a: ti.template()):
+        """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope). And as
+        `offer`, where colliders yield."""
         out = v
         pose, row = pose_at(s, b, a), c * a.counts[COLLIDERS]
+        offered, found, yields = -1, 0, False
         for k in range(a.counts[COLLIDERS]):
             influence, slope, n, y = near(x, pose + k, k, a)
             put4(a.contact_cache, 2 * (row + k), vec4(n[0], n[1], n[2], influence))
             put4(a.contact_cache, 2 * (row + k) + 1, vec4(y[0], y[1], y[2], slope))
+            if ti.static(yielding):
+                if influence > 0.0:
+                    offered = offer_collider(offered, found, n, influence, k, b, chunk, a)
+                    found += 1
+                    yields = yields or may_yield(k, a)
             r = x - get4(a.poses, 4 * (pose + k))[:3]
             out = respond(out, n, influence, r, pose + k, a)
+        if ti.static(yielding):
+            if found > 0:
+                offer_point(offered, found, yields, v, x, m, c, a)
         return out
 
     @ti.func
-    def back(weighing: ti.template(), v, x, m, g, s, b, chunk, c, a: ti.template()):
-        """Of `resolve`, or of `weigh`: cotangents of the velocity before all colliders and of the mass; adds the
-        colliders' own to gposes."""
+    def back(gimpulse: ti.template(), v, x, m, g, s, b, chunk, c, a: ti.template()):
+        """Cotangents of the velocity before all colliders and of the mass, from those of the velocity after them and of
+        impulses; adds the colliders' own to gposes. After `trace`."""
         gv, gm = g, ti.cast(0.0, real)
         pose, gpose, row = pose_at(s, b, a), sum_at(s, b, chunk, a), c * a.counts[COLLIDERS]
         for later in range(a.counts[COLLIDERS]):
@@ -163,28 +223,14 @@ def contact(meshes: bool = False) -> Functions:
                     mu = get4(a.poses, 4 * at)[3]
                     slid, tangent, length, keep, nc = slide(rel, n, mu)
                     # impulse J = m (w - w') = -m step, and its moment r x J
-                    gforce, gmoment = vec4(0.0), vec3(0.0)
-                    if ti.static(weighing):
-                        gforce = get4(a.gweighed, WEIGHED * at)
-                        gmoment = get4(a.gweighed, WEIGHED * at + 1)[:3]
-                    else:
-                        gforce, gmoment = get4(a.gimpulse, 2 * at), get4(a.gimpulse, 2 * at + 1)[:3]
-                    gJ = gforce[:3] + gmoment.cross(r)
+                    gmoment = get4(gimpulse, 2 * at + 1)[:3]
+                    gJ = get4(gimpulse, 2 * at)[:3] + gmoment.cross(r)
                     step = influence * (slid - rel)
                     gm -= gJ.dot(step)
                     gposition = gmoment.cross(step) * (0.0 - m)
                     gout = gv - m * gJ
                     # w' = w + influence (keep tangent - rel)
                     ginfluence = gout.dot(slid - rel)
-                    if ti.static(weighing):
-                        first, second = get4(a.gweighed, WEIGHED * at + 2)[:3], get4(a.gweighed, WEIGHED * at + 3)[:3]
-                        mixed = get4(a.gweighed, WEIGHED * at + 4)[:3]
-                        across = vec3(mixed[1] * r[2] + mixed[2] * r[1], mixed[2] * r[0] + mixed[0] * r[2],
-                                      mixed[0] * r[1] + mixed[1] * r[0])  # fmt: skip
-                        gmass = gforce[3] + r.dot(first + second * r + 0.5 * across)
-                        gm += influence * gmass
-                        ginfluence += m * gmass
-                        gposition = gposition - influence * m * (first + 2.0 * second * r + across)
                     gslid = influence * gout
                     gtangent = keep * gslid
                     gnc, gmu = ti.cast(0.0, real), ti.cast(0.0, real)
@@ -219,12 +265,12 @@ def contact(meshes: bool = False) -> Functions:
     def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
         """Cotangents of the velocity before all colliders and of the mass, from those of the velocity after them and of
         impulses."""
-        return back(False, v, x, m, g, s, b, chunk, c, a)
+        return back(a.gimpulse, v, x, m, g, s, b, chunk, c, a)
 
     @ti.func
-    def weigh_adjoint(v, x, m, s, b, chunk, c, a: ti.template()):
-        """The same, from those of what was weighed; after `trace`, and with the velocities that it was weighed at."""
-        return back(True, v, x, m, vec3(0.0), s, b, chunk, c, a)
+    def offer_adjoint(v, x, m, s, b, chunk, c, a: ti.template()):
+        """The same, of what links yielded to: from the cotangents of those impulses alone."""
+        return back(a.ganswer, v, x, m, vec3(0.0), s, b, chunk, c, a)
 
     @ti.func
     def answers(s, b, a: ti.template()):
@@ -237,8 +283,9 @@ def contact(meshes: bool = False) -> Functions:
         return any_
 
     return Functions(
-        resolve=resolve, weigh=weigh, trace=trace, resolve_adjoint=resolve_adjoint, weigh_adjoint=weigh_adjoint,
-        answers=answers,
+        pose_at=pose_at, sum_at=sum_at, offer_at=offer_at, body_velocity=body_velocity, slide=slide, resolve=resolve,
+        clear_offers=clear_offers, offer=offer, count_offers=count_offers, resolve_offered=resolve_offered, trace=trace,
+        resolve_adjoint=resolve_adjoint, offer_adjoint=offer_adjoint, answers=answers, yielding=yielding,
     )  # fmt: skip
 
 
@@ -252,7 +299,11 @@ def no_contact() -> Functions:
         return v
 
     @ti.func
-    def trace(v, x, s, b, c, a: ti.template()):
+    def clear_offers(b, chunk, a: ti.template()):
+        pass
+
+    @ti.func
+    def trace(v, x, m, s, b, chunk, c, a: ti.template()):
         return v
 
     @ti.func
@@ -263,4 +314,7 @@ def no_contact() -> Functions:
     def answers(s, b, a: ti.template()):
         return False
 
-    return Functions(resolve=resolve, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers)
+    return Functions(
+        resolve=resolve, clear_offers=clear_offers, trace=trace, resolve_adjoint=resolve_adjoint, answers=answers,
+        yielding=False,
+    )  # fmt: skip

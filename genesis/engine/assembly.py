@@ -92,8 +92,9 @@ def couple(parts: Sequence[Part], sim: SimOptions) -> Coupling:
     """The solvers, and the record in which they exchange."""
     every = [collider for part in parts for collider in part.colliders]
     feedback = any(part.takes_impulses for part in parts)
-    yielding = any(part.yielding for part in parts)
-    colliders = Colliders(every, sim.substeps, max(part.chunks for part in parts), feedback, yielding)
+    colliders = Colliders(
+        every, sim.substeps, max(part.chunks for part in parts), feedback, sum(part.offers for part in parts)
+    )
     solvers, first = [], 0
     for part in parts:
         solvers.append(part.solver(colliders, first))

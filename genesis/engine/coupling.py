@@ -20,10 +20,10 @@ class Coupling:
             for m in matter: m.substep(frames, s, s + 1)
             for b in bodies: b.substep(frames, s, s + 1)
 
-    Where some bodies yield to what they push, matter stops in its substep as soon as it knows what it would do to them,
+    Where some bodies yield to what they push, matter stops in its substep as soon as it knows what is near them,
     and goes on when they have said with which velocities they come out of that:
 
-        for m in matter: m.weigh(frames, s)
+        for m in matter: m.offer(frames, s)
         for b in yielding bodies: b.give_way(frames, s)
         for m in matter: m.finish(frames, s)
 
@@ -66,7 +66,6 @@ class Coupling:
         """Advance all solvers over substeps of the scene."""
         if begin == 0 and len(self.colliders):
             frames.exchange.rows("impulse").zero_()
-            frames.exchange.rows("weighed").zero_()
         for first, last in self._intervals(begin, end):
             if not self._alternating:
                 self._advance(frames, first, last)
@@ -80,7 +79,7 @@ class Coupling:
         """The reverse."""
         if end == self.substeps and len(self.colliders):
             frames.exchange.rows("gposes").zero_()
-            frames.exchange.rows("gweighed").zero_()
+            frames.exchange.rows("ganswer").zero_()
         for first, last in reversed(self._intervals(begin, end)):
             if self._alternating:
                 self._advance_adjoint(frames, first, last)
@@ -149,7 +148,7 @@ class Coupling:
                 solver.substep(frames, begin, end)
             return
         for solver in self.matter:
-            solver.weigh(frames, begin)
+            solver.offer(frames, begin)
         for body in self._yielding:
             body.give_way(frames, begin)
         for solver in self.matter:
@@ -165,7 +164,7 @@ class Coupling:
         for body in reversed(self._yielding):
             body.give_way_adjoint(frames, begin)
         for solver in reversed(self.matter):
-            solver.weigh_adjoint(frames, begin)
+            solver.offer_adjoint(frames, begin)
 
     def _advance(self, frames: Frames, begin: int, end: int) -> None:
         """Bodies over the substeps of their own that end in these."""

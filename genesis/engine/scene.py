@@ -163,8 +163,9 @@ class Scene:
 
     @property
     def unconverged(self) -> int:
-        """In how many evaluations `MujocoContact` was cut off by `RigidOptions.iterations`, in all environments, since
-        the scene was built."""
+        """In how many evaluations `MujocoContact` was cut off by `RigidOptions.iterations`, and in how many substeps
+        the search for the velocities with which links yield to particles, in all environments, since the scene was
+        built."""
         self._must_be_built(True)
         return self._values.simulator.unconverged
 

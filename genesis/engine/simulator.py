@@ -15,7 +15,7 @@ from genesis import runtime
 from genesis.engine.coupling import Coupling
 from genesis.engine.failures import Failure, failed_rows, is_finite, warn
 from genesis.errors import GenesisRuntimeError
-from genesis.solvers.base import Frames, Origin, Solver
+from genesis.solvers.base import CutOff, Frames, Origin, Solver
 
 SCRATCH_BYTES = 512 * 2**20
 """Memory that frames outside the frame budget may take; with more, environments are worked on in groups."""
@@ -199,9 +199,9 @@ class Simulator:
                 results[i] = tensor
         self.coupling.watch(frames, step, begin)
         for solver in self.coupling.solvers:
-            counts = solver.unconverged(frames)
-            if counts is not None and _some(counts):
-                self._note_unconverged(counts, step, begin)
+            for found in solver.unconverged(frames):
+                if _some(found.counts):
+                    self._note_unconverged(found, step, begin)
         codes = self.coupling.failures(frames)
         if codes is not None and _some(codes):
             self._declare_failed(frames, codes[: len(results[0])].clone(), values, results, step, begin)
@@ -230,15 +230,15 @@ class Simulator:
             self._clear_failed(frames, present, cotangents, step, begin)
         return grads
 
-    def _note_unconverged(self, counts: torch.Tensor, step: int, begin: int) -> None:
-        """Count the evaluations of contact that were cut off; the first time, say so."""
+    def _note_unconverged(self, found: CutOff, step: int, begin: int) -> None:
+        """Count the iterations that were cut off; the first time, say so."""
         if not self.unconverged:
-            env = begin + int(counts.nonzero()[0])
+            env = begin + int(found.counts.nonzero()[0])
             runtime.logger.warning(
-                f"contact must be solved within RigidOptions.iterations, got one cut off in step {step}, environment "
-                f"{env}: its accelerations are approximate. Raise iterations; scene.unconverged counts on."
+                f"{found.law}, got one cut off in step {step}, environment {env}: {found.remedy}; "
+                "scene.unconverged counts on."
             )
-        self.unconverged += int(counts.sum())
+        self.unconverged += int(found.counts.sum())
 
     # Failed environments.
 

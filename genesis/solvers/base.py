@@ -51,6 +51,17 @@ class Origin(NamedTuple):
     """What it was instead, as far as it can be told."""
 
 
+class CutOff(NamedTuple):
+    """Iterations that may have been cut off."""
+
+    law: str
+    """What they must, in words."""
+    remedy: str
+    """What follows where they were not, and what helps."""
+    counts: torch.Tensor
+    """(n_envs,) int32: in how many evaluations."""
+
+
 @dataclass
 class Frames:
     """What a step leaves behind for its adjoint: one entry per solver, made by `Coupling.allocate`."""
@@ -111,13 +122,13 @@ class Solver(ABC):
         move. `body_of` tells of a row of its first field whose it is."""
         raise NotImplementedError
 
-    def weigh(self, frames: Frames, substep: int) -> None:
-        """Of matter: a substep as far as its exchange with colliders. What these would get, and the mass that goes
-        with them, comes to `Exchange.weighed`. `finish` does the rest, with the velocities that they have then."""
+    def offer(self, frames: Frames, substep: int) -> None:
+        """Of matter: a substep as far as its exchange with colliders. Its points near those that yield are listed in
+        the `Exchange`. `finish` does the rest, with the velocities that colliders have then."""
         raise NotImplementedError
 
     def finish(self, frames: Frames, substep: int) -> None:
-        """What follows `weigh`; both together are `substep`."""
+        """What follows `offer`; both together are `substep`."""
         raise NotImplementedError
 
     @abstractmethod
@@ -131,9 +142,9 @@ class Solver(ABC):
         None where this solver cannot fail.
         """
 
-    def unconverged(self, frames: Frames) -> torch.Tensor | None:
-        """(n_envs,) int32: in how many evaluations of the last step an iteration was cut off. None: it has none."""
-        return None
+    def unconverged(self, frames: Frames) -> Sequence[CutOff]:
+        """Iterations of the last step."""
+        return ()
 
     def readout(self, *values: torch.Tensor) -> Sequence[torch.Tensor]:
         """`readouts` from `reads`, in fresh tensors."""
@@ -166,11 +177,11 @@ class Solver(ABC):
         """
 
     def finish_adjoint(self, frames: Frames, substep: int) -> None:
-        """As far back as `weigh`."""
+        """As far back as `offer`; lists those points again."""
         raise NotImplementedError
 
-    def weigh_adjoint(self, frames: Frames, substep: int) -> None:
-        """The rest, with the cotangents of what was weighed, and the velocities that colliders had then."""
+    def offer_adjoint(self, frames: Frames, substep: int) -> None:
+        """The rest, with the cotangents of the impulses to which colliders yielded."""
         raise NotImplementedError
 
     @abstractmethod
@@ -200,11 +211,11 @@ class Bodies(Solver):
     """Whether its colliders come out of an exchange with other velocities than they had before it."""
 
     def give_way(self, frames: Frames, substep: int) -> None:
-        """Of a `yielding` one: write these velocities in place of those that it published, from what was weighed."""
+        """Of a `yielding` one: write these velocities in place of those that it published, from what was offered."""
         raise NotImplementedError
 
     def give_way_adjoint(self, frames: Frames, substep: int) -> None:
-        """Take the cotangents of these velocities, give those of what was weighed, and publish the former again."""
+        """Take the cotangents of these velocities, and give those of the impulses to which it yielded."""
         raise NotImplementedError
 
     @abstractmethod

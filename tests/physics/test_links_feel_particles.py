@@ -28,6 +28,17 @@ LIGHT = gs.materials.Rigid(rho=150.0, friction=0.4)
 """A ball of it touches three times its own mass of grid nodes."""
 
 
+PAIR = """
+<mujoco><worldbody><body pos="0.6 0.8 0.8">
+  <joint type="slide" axis="1 0 0" damping="0.2"/><joint type="slide" axis="0 1 0.2" damping="0.2"/>
+  <geom type="box" size=".08 .1 .1" mass=".5"/>
+  <body pos=".02 .04 .01"><joint type="hinge" axis="0 0.3 1" damping="0.01"/>
+    <geom type="box" size=".08 .08 .06" mass=".4"/></body>
+</body></worldbody></mujoco>
+"""
+"""Two light boxes, of which the second one, on the first, lies partly in it."""
+
+
 def of_ball(ball, about=0.8):
     """Momentum, and angular momentum about a point, of a free sphere, whose inertia is the same about all axes."""
     q, v = plain(ball.get_qpos()), plain(ball.get_dofs_velocity())
@@ -155,6 +166,61 @@ def test_gradients_go_both_ways_through_what_else_moves_a_light_link(held):
 
         for comparison in compare(loss, inputs, bar=1e-7):
             comparison.check(1e-6)
+
+
+def test_gradients_go_through_nodes_that_two_light_links_push(tmp_path):
+    """One after the other: what the second one meets depends on the first one's velocity, too."""
+    pytest.importorskip("mujoco")
+    (tmp_path / "pair.xml").write_text(PAIR)
+    scene, block, (robot,) = scene_of(
+        (gs.morphs.MJCF(file=str(tmp_path / "pair.xml")), gs.materials.Rigid(friction=0.3))
+    )
+    v, u, controls = 0.2 * noise(2, 3, seed=1), 0.02 * noise(2, block.n_particles, 3), 3.0 * noise(3, 2, 3, seed=2)
+    v[:, 0], u[..., 0] = 0.8, u[..., 0] - 0.5
+    inputs, weights = [value.requires_grad_() for value in (v, u, controls)], noise(2, 6, seed=3)
+
+    def loss(v, u, controls):
+        scene.reset()
+        robot.set_dofs_velocity(v)
+        block.set_velocity(u)
+        for force in controls:
+            robot.control_dofs_force(force + particles(scene).mean(1)[:, :3] - 0.8)
+            scene.step()
+        return (robot_and_particles(scene, robot)[0] * weights).sum() + particles(scene)[..., 3:].square().sum()
+
+    for comparison in compare(loss, inputs, bar=1e-7):
+        comparison.check(1e-6)
+
+
+def test_a_light_ball_comes_out_of_a_block_without_jumps_in_how_it_came():
+    """A hundred speeds, and again between the two neighbours that least go on as the others; the mean slope over all is
+    the mean of gradients, for there are kinks alone."""
+    n = 100
+    scene, _, (ball,) = scene_of((BALL, LIGHT), n_envs=n, substeps=2)
+
+    def ends(speeds):
+        scene.reset()
+        v = torch.zeros(n, 6, dtype=F64)
+        v[:, 1] = 0.1
+        ball.set_dofs_velocity(v + speeds[:, None] * torch.eye(6, dtype=F64)[0])
+        for step in range(15):
+            ball.control_dofs_force([10.0 if step % 6 < 3 else -5.0, 0.0, 0.0], dofs_idx_local=range(3))
+            scene.step()
+        return plain(ball.get_dofs_velocity())[:, 0]
+
+    speeds = torch.linspace(0.8, 1.2, n, dtype=F64).requires_grad_()
+    found = ends(speeds)
+    (slopes,) = torch.autograd.grad(found.sum(), speeds)
+    speeds, found = speeds.detach(), found.detach()
+    mean = slopes.sum() - (slopes[0] + slopes[-1]) / 2
+    assert float((found[-1] - found[0]) / 0.4) == pytest.approx(float(mean / (n - 1)), rel=2e-3)
+    for _ in range(4):
+        steps = found.diff()
+        k = int((steps - steps.median()).abs().argmax())
+        speeds = torch.linspace(float(speeds[k]), float(speeds[k + 1]), n, dtype=F64)
+        with torch.no_grad():
+            found = ends(speeds)
+    assert found.diff().abs().max() < 3.0 * float(speeds[-1] - speeds[0]) / (n - 1) + 1e-12
 
 
 def test_a_light_ball_is_not_pushed_by_the_stress_of_attached_particles():

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from genesis.contact.colliders import Collider, Colliders
+from genesis.contact.colliders import FORCE, VELOCITY, Collider, Colliders
 from genesis.contact.shapes import Shape
 from genesis.engine.coupling import Coupling
 from genesis.loaders.model import primitive
 from genesis.options import CompliantContact
 from genesis.solvers.mpm import solver as mpm_module
+from genesis.solvers.mpm.grid import most_offers
 from genesis.solvers.mpm.hold import ATTACHED
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver
 from genesis.solvers.rigid.publish import link_colliders
@@ -37,7 +38,7 @@ def link_ball(every):
     colliders = link_colliders(model, [], [0.01])
     return RigidSolver(
         model, [], Compliant(), DT, SUBSTEPS // every, ENVS, gravity=(0.0,) * 3, colliders=colliders, every=every,
-        feels=True, mobility=torch.tensor([[1.0, 2.5 / 0.04**2]]) / MASS if every == 1 else None,
+        feels=True, mobility=torch.tensor([[1.0, 2.5 / 0.04**2]], dtype=torch.float64) / MASS if every == 1 else None,
     )  # fmt: skip
 
 
@@ -46,8 +47,8 @@ def coupled(every, link=False):
     positions = np.array([0.5, 0.45, 0.45]) + 0.1 * np.random.default_rng(0).random((80, 3))
     bodies = [MPMBody("block", positions, VOLUME, "neohookean", (5e3, 0.2, RHO))]
     ball = link_ball(every) if link else ToyBall(MASS, 0.04, DT, SUBSTEPS, every)
-    shape = Collider(Shape("sphere", (0.04, 0.0, 0.0)), 0.01)
-    colliders = Colliders([shape], SUBSTEPS, mpm_module.count_chunks(ENVS, 80), True, ball.yielding)
+    shape, chunks = Collider(Shape("sphere", (0.04, 0.0, 0.0)), 0.01, ball.yielding), mpm_module.count_chunks(ENVS, 80)
+    colliders = Colliders([shape], SUBSTEPS, chunks, True, most_offers(Grid(), chunks))
     particles = MPMSolver(bodies, Grid(), DT, SUBSTEPS, ENVS, colliders)
     coupling = Coupling([ball, particles], colliders, SUBSTEPS)
     pos = torch.tensor([0.46, 0.5, 0.505], dtype=torch.float64).expand(ENVS, 3)
@@ -85,6 +86,10 @@ def test_momentum_goes_from_the_ball_to_the_particles(driver, every, link):  # n
         values = [[*after, *own[len(after) :]] for after, own in zip(results, values, strict=True)]
     after = momentum(values[0][1][:, :3], values[1][1])
     assert (values[0][1] - vel)[:, 0].max() < -0.1  # the ball has lost speed
+    if link and every == 1:  # nothing else moves it, so particles went with the velocity that it has now
+        went = frames.exchange.rows("poses")[-1, :, 0, VELOCITY, :3]
+        assert frames.exchange.rows("impulse")[-1, ..., FORCE, :3].sum((0, 2)).norm(dim=1).min() > 1e-5
+        assert (went - values[0][1][:, :3]).abs().max() < 1e-13
     assert (after - before).abs().max() < 1e-13 * before.abs().max()
 
 

@@ -44,12 +44,15 @@ class ArticulatedPart(Part):
         self.rigid_system, self.build = rigid_system, build
         self.sim, self.every = own_substeps(build)
         self._found = articulated.colliders(rigid_system) if build.matter else []
-        self.colliders = [link.collider for link in self._found]
         self.placed = placed(rigid_system, self._found)
         self.takes_impulses = articulated.feels(rigid_system, self._found, build.outputs)
         moving = rigid_system.model.moving
-        self._moves = any(collider.link != WORLD and moving[collider.link] for collider in self._found)
-        self.yielding = self._moves and self.every == 1
+        moves = [found.link != WORLD and bool(moving[found.link]) for found in self._found]
+        self._moves = any(moves)
+        self.colliders = [
+            replace(found.collider, yields=each and self.every == 1)
+            for found, each in zip(self._found, moves, strict=True)
+        ]
         self._light: LightLinks | None = None
 
     def parameters(self) -> ParameterFields:
@@ -78,7 +81,7 @@ class ArticulatedPart(Part):
         build = self.build
         return articulated.solver(
             self.rigid_system, self.sim, build.n_envs, build.outputs, self._found, first, self.every,
-            self._light.mobility if self.yielding and self._light is not None else None,
+            self._light.mobility if self.every == 1 and self._light is not None else None,
         )  # fmt: skip
 
 

@@ -48,10 +48,10 @@ class Part(ABC):
     """What pushes matter, if these are bodies."""
     takes_impulses = False
     """Whether its bodies are pushed in turn."""
-    yielding = False
-    """Whether they yield to what they push within a substep."""
     chunks = 1
     """Partial sums in which matter adds up what it does to colliders."""
+    offers = 0
+    """Points at which it may be pushed in each of these."""
     matter: Callable[[ParameterFields], Matter] | None = None
     """What bodies must know of it with these parameters, if it is pushed by colliders. Holds no entity."""
 

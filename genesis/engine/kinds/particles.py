@@ -25,6 +25,7 @@ from genesis.grad.tensor import plain_of
 from genesis.materials import ParticleMaterial
 from genesis.options import MPMOptions
 from genesis.solvers.mpm.added import ADDED, STIFFNESS
+from genesis.solvers.mpm.grid import most_offers
 from genesis.solvers.mpm.models import MODELS, Model
 from genesis.solvers.mpm.models.model import COURANT
 from genesis.solvers.mpm.solver import MPMBody, MPMSolver, count_chunks
@@ -85,6 +86,7 @@ class ParticlePart(Part):
     def __init__(self, entities: Sequence[ParticleEntity], build: Build) -> None:
         self.entities, self.build = entities, build
         self.chunks = count_chunks(build.n_envs, sum(entity.n_particles for entity in entities))
+        self.offers = most_offers(build.options, self.chunks)
         volumes = [(entity.model, entity.numbers, entity.n_particles * entity.particle_volume) for entity in entities]
         cell = build.options.dx
 

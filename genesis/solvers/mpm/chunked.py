@@ -110,6 +110,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
+            if item % STRIDE == 0 and a.size[PART] != AFTER:
+                ph.clear_offers(b, chunk, a)
             if item % STRIDE == 0 and a.status[b] == 0 and a.size[PART] != AFTER:
                 s, n = a.size[BEGIN], a.size[N_PARTICLES]
                 q0, q1 = frame(s, b, a), frame(s + 1, b, a)
@@ -137,19 +139,25 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.status[b] == 0 and a.size[PART] != BEFORE:
+            if item % STRIDE == 0 and a.status[b] == 0:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_sums(slot, b, i, at, low, high, a)
+                    if a.size[PART] != AFTER:
+                        reduce_sums(slot, b, i, at, low, high, a)
                     for j in range(low[0], high[0]):
                         for k in range(low[1], high[1]):
-                            c = node_at(i, j, k, a)
+                            c, place = node_at(i, j, k, a), ti.Vector([i, j, k])
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            put4(a.moved, to + c, ph.node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a))
+                            if a.size[PART] == BEFORE:
+                                ph.offer_node(grid, clamp, place, light, s, b, slab, to + c, a)
+                            else:
+                                put4(a.moved, to + c, ph.node(grid, clamp, place, light, s, b, slab, a))
+                if a.size[PART] != BEFORE:
+                    ph.offered_nodes(s, b, slab, a)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -184,6 +192,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
+                ph.clear_offers(b, slab, a)
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
@@ -191,8 +200,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            put4(a.moved, to + c, ph.trace_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, to + c,
-                                                                a))  # fmt: skip
+                            put4(a.moved, to + c, ph.trace_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                                                to + c, a))  # fmt: skip
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -243,31 +252,9 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for e in range(a.size[N_BODIES]):
                         ph.derive_adjoint(b * a.size[N_BODIES] + e, first + e, e, a)
 
-    @kernel(table, *FORWARD)
-    def weigh(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
-        ti.loop_config(block_dim=1)
-        for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
-            b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
-            num = ph.numbers(arrays)
-            a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.status[b] == 0:
-                s, light = a.size[BEGIN], ph.lightest(b, a)
-                slot = slot_of(s, b, a)
-                at = slot * a.size[CAPACITY]
-                for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
-                    i = row * a.size[N_CHUNKS] + slab
-                    low, high = plane_box(slot, i, a)
-                    reduce_sums(slot, b, i, at, low, high, a)
-                    for j in range(low[0], high[0]):
-                        for k in range(low[1], high[1]):
-                            c = at + node_at(i, j, k, a)
-                            grid, clamp = get4(a.grid, c), ph.clamped(c, a)
-                            ph.weigh_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab, a)
-
     @kernel(table, *BACKWARD)
-    def weigh_adjoint(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer_adjoint(arrays: ti.template()):
+        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -285,8 +272,8 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                         for k in range(low[1], high[1]):
                             c = node_at(i, j, k, a)
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.weigh_node_adjoint(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                            ggravity_sum += ph.offer_node_adjoint(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
                                                                   to + c, a)  # fmt: skip
                 put4(a.ggravity, sums, ggravity_sum)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)

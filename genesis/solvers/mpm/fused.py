@@ -55,6 +55,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
                     at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
                     if a.size[PART] != AFTER:
+                        ph.clear_offers(b, 0, a)
                         good, low, high = ph.bounds(q0, b * n, n, a)
                         if a.status[b] == 0 and not good:
                             a.status[b] = ti.max(s, 1)  # the substep before made it
@@ -77,6 +78,14 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         if a.size[CLAMPED] != 0:
                             for p in range(n):
                                 ph.p2g_clamp(a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
+                        if ti.static(ph.yielding):
+                            for i in range(shape[0]):
+                                for j in range(shape[1]):
+                                    for k in range(shape[2]):
+                                        c = (i * shape[1] + j) * shape[2] + k
+                                        grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                        ph.offer_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, to + c,
+                                                      a)  # fmt: skip
                     if a.size[PART] != BEFORE:
                         for i in range(shape[0]):
                             for j in range(shape[1]):
@@ -85,6 +94,7 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                     grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
                                     put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
                                                                   0, a))  # fmt: skip
+                        ph.offered_nodes(s, b, 0, a)
                         for p in range(n):
                             ph.g2p_particle(q0 + p, q1 + p, b * n + p, ph.grid_box(to, low, shape), a)
                 if a.status[b] == 0 and a.size[END] == a.size[SUBSTEPS] and a.size[PART] != BEFORE:
@@ -112,13 +122,14 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     if a.size[PART] != BEFORE:
                         for p in range(n):
                             ph.locate(q0 + p, b * n + p, ph.grid_box(0, low, shape), a)
+                        ph.clear_offers(b, 0, a)
                         for i in range(shape[0]):
                             for j in range(shape[1]):
                                 for k in range(shape[2]):
                                     c = (i * shape[1] + j) * shape[2] + k
                                     grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
                                     put4(a.moved, to + c, ph.trace_node(grid, clamp, low + ti.Vector([i, j, k]), light,
-                                                                        s, b, to + c, a))  # fmt: skip
+                                                                        s, b, 0, to + c, a))  # fmt: skip
                                     put4(a.gmoved, to + c, vec4(0.0))
                         for p in range(n):
                             ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
@@ -139,28 +150,9 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         c = b * a.size[N_BODIES] + e
                         ph.derive_adjoint(c, c, e, a)
 
-    @kernel(table, *FORWARD)
-    def weigh(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
-        ti.loop_config(block_dim=1)
-        for item in range(arrays.size[ACTIVE] * STRIDE):
-            b = item // STRIDE
-            if item % STRIDE == 0 and arrays.status[b] == 0:
-                num = ph.numbers(arrays)
-                a = arrays.having(num=num)
-                s, light = a.size[BEGIN], ph.lightest(b, a)
-                slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
-                low, shape = covered(slot, a)
-                for i in range(shape[0]):
-                    for j in range(shape[1]):
-                        for k in range(shape[2]):
-                            c = slot * a.size[CAPACITY] + (i * shape[1] + j) * shape[2] + k
-                            grid, clamp = get4(a.grid, c), ph.clamped(c, a)
-                            ph.weigh_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, a)
-
     @kernel(table, *BACKWARD)
-    def weigh_adjoint(arrays: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer_adjoint(arrays: ti.template()):
+        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
@@ -177,8 +169,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         for k in range(shape[2]):
                             c = (i * shape[1] + j) * shape[2] + k
                             grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.weigh_node_adjoint(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
+                            ggravity_sum += ph.offer_node_adjoint(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
                                                                   0, to + c, a)  # fmt: skip
                 put4(a.ggravity, b, ggravity_sum)
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)

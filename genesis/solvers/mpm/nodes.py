@@ -5,7 +5,7 @@ is what the attached particles alone have given to the node (`genesis.solvers.mp
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
-from genesis.solvers.mpm.arrays import CELLS, CLAMPED, DT, DX, ORIGIN
+from genesis.solvers.mpm.arrays import CELLS, CLAMPED, DT, DX, INV_DX, ORIGIN
 from genesis.solvers.mpm.hold import holding
 
 WALL = 3
@@ -59,29 +59,42 @@ def nodes(contact: Functions) -> Functions:
     @ti.func
     def node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
         """(momentum, mass), that of all and of what is attached -> (velocity, mass): gravity, what is attached,
-        colliders, walls."""
+        colliders, walls. Where colliders yield, listed nodes come to these later."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
-            v = contact.resolve(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, a)
+            v = arriving(grid_node, clamp, b, a)
+            if ti.static(not contact.yielding):
+                v = contact.resolve(v, place(at, a), m, s, b, chunk, a)
             out = wall(v, at, m, a)
         return out
 
     @ti.func
-    def weigh_node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
-        """Adds what the node would give to colliders, and its mass, to what they weigh."""
-        m = grid_node[3]
-        if m > light:
-            contact.weigh(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, a)
+    def offered_nodes(s, b, chunk, a: ti.template()):
+        """Colliders and walls of the nodes that are listed, in place of what `node` made of them."""
+        if ti.static(contact.yielding):
+            for index in range(contact.count_offers(b, chunk, a)):
+                v, x4, c = contact.resolve_offered(index, s, b, chunk, a)
+                g = (x4[:3] - origin(a)) * a.num[INV_DX] + 0.5
+                at = ti.Vector([ti.cast(ti.floor(g[d]), ti.i32) for d in ti.static(range(3))])
+                put4(a.moved, c, wall(v, at, x4[3], a))
 
     @ti.func
-    def weigh_node_adjoint(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
+    def offer_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
+        """Lists the node if a collider is near it."""
+        m = grid_node[3]
+        if ti.static(contact.yielding):
+            if m > light:
+                contact.offer(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, c, a)
+
+    @ti.func
+    def offer_node_adjoint(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
         """Adds to the cotangents of (momentum, mass) in gmoved[c] and gclamp[c]; gravity's. After `release_node`."""
         ggravity = vec4(0.0)
         m = grid_node[3]
         if m > light:
             v = arriving(grid_node, clamp, b, a)
-            gv, gm = contact.weigh_adjoint(v, place(at, a), m, s, b, chunk, c, a)
+            gv, gm = contact.offer_adjoint(v, place(at, a), m, s, b, chunk, c, a)
             gnode, gclamp, ggravity = arriving_adjoint(grid_node, clamp, gv, gm, b, a)
             put4(a.gmoved, c, get4(a.gmoved, c) + gnode)
             if a.size[CLAMPED] != 0:
@@ -89,13 +102,13 @@ def nodes(contact: Functions) -> Functions:
         return ggravity
 
     @ti.func
-    def trace_node(grid_node, clamp, at, light, s, b, c, a: ti.template()):
+    def trace_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
         """As `node`, for the adjoint: notes in row c of `contact_cache` what `release_node` needs of the colliders."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
             v = arriving(grid_node, clamp, b, a)
-            out = wall(contact.trace(v, place(at, a), s, b, c, a), at, m, a)
+            out = wall(contact.trace(v, place(at, a), m, s, b, chunk, c, a), at, m, a)
         return out
 
     @ti.func
@@ -118,6 +131,6 @@ def nodes(contact: Functions) -> Functions:
         return ggravity
 
     return Functions(
-        origin=origin, node=node, weigh_node=weigh_node, weigh_node_adjoint=weigh_node_adjoint, trace_node=trace_node,
-        release_node=release_node,
+        origin=origin, node=node, offered_nodes=offered_nodes, offer_node=offer_node,
+        offer_node_adjoint=offer_node_adjoint, trace_node=trace_node, release_node=release_node,
     )  # fmt: skip

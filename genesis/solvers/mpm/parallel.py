@@ -56,6 +56,8 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             if a.size[BEGIN] == 0 and a.size[PART] != AFTER:
                 a.status[b] = 0
                 ph.derive(b, a)
+            if a.size[PART] != AFTER:
+                ph.clear_offers(b, 0, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             if a.size[PART] != AFTER:
                 put4(a.grid, grid_at(a) + c, vec4(0.0))
@@ -77,11 +79,15 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 ph.p2g_particle(a.grid, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
                 ph.p2g_clamp(a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
-            b = c // a.size[CAPACITY]
+            b, at = c // a.size[CAPACITY], coordinates(c % a.size[CAPACITY], a)
+            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
             if a.size[PART] != BEFORE:
-                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-                put4(a.moved, c, ph.node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                         a.size[BEGIN], b, 0, a))  # fmt: skip
+                put4(a.moved, c, ph.node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, a))
+            elif a.status[b] == 0:
+                ph.offer_node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, c, a)
+        for b in range(a.size[ACTIVE]):
+            if a.size[PART] != BEFORE:
+                ph.offered_nodes(a.size[BEGIN], b, 0, a)
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.status[b] == 0 and a.size[PART] != BEFORE:
@@ -93,6 +99,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
     @kernel(table, *BACKWARD)
     def advance_adjoint(a: ti.template()):
         """Substep `size[BEGIN]`."""
+        for b in range(a.size[ACTIVE]):
+            if a.size[PART] != BEFORE:
+                ph.clear_offers(b, 0, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             if a.size[PART] != BEFORE:
@@ -101,7 +110,7 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                     put4(a.gclamp, c, vec4(0.0))
                 grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
                 put4(a.moved, c, ph.trace_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a),
-                                               a.size[BEGIN], b, c, a))  # fmt: skip
+                                               a.size[BEGIN], b, 0, c, a))  # fmt: skip
         for i in range(a.size[ACTIVE] * a.size[N_PARTICLES]):
             b, p = i // a.size[N_PARTICLES], i % a.size[N_PARTICLES]
             if a.live[b] != 0 and a.size[PART] != BEFORE:
@@ -127,25 +136,15 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             if a.size[BEGIN] == 0 and a.size[PART] != AFTER and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)
 
-    @kernel(table, *FORWARD)
-    def weigh(a: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
-        for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
-            b = c // a.size[CAPACITY]
-            if a.status[b] == 0:
-                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-                ph.weigh_node(grid, clamp, coordinates(c % a.size[CAPACITY], a), ph.lightest(b, a), a.size[BEGIN], b, 0,
-                              a)  # fmt: skip
-
     @kernel(table, *BACKWARD)
-    def weigh_adjoint(a: ti.template()):
-        """Substep `size[BEGIN]`, between its parts."""
+    def offer_adjoint(a: ti.template()):
+        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c
             if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
                 grid, clamp = get4(a.grid, at), ph.clamped(at, a)
-                add4(a.ggravity, b, ph.weigh_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
+                add4(a.ggravity, b, ph.offer_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
                                                           ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
 
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, weigh=weigh, weigh_adjoint=weigh_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)

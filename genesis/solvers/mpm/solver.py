@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, Sequence
+from typing import Sequence
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from genesis.solvers.mpm.added import ADDED, STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.arrays import TABLE
 from genesis.solvers.mpm.chunked import chunked
 from genesis.solvers.mpm.fused import fused
+from genesis.solvers.mpm.grid import GridOptions, cells_of
 from genesis.solvers.mpm.hold import ATTACHED
 from genesis.solvers.mpm.models import MODELS, Model, compiled_models, plastic_volume
 from genesis.solvers.mpm.parallel import parallel
@@ -38,17 +39,6 @@ class MPMBody:
     numbers: Sequence[float | torch.Tensor]
     added: tuple[str, ...] = ()
     """Names of those of `added.ADDED` that follow in `numbers`."""
-
-
-class GridOptions(Protocol):
-    """What this solver reads of `genesis.options.MPMOptions`."""
-
-    @property
-    def grid_density(self) -> float: ...
-    @property
-    def lower_bound(self) -> Sequence[float]: ...
-    @property
-    def upper_bound(self) -> Sequence[float]: ...
 
 
 def count_chunks(n_envs: int, n_particles: int) -> int:
@@ -81,8 +71,7 @@ class MPMFrames:
     """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
-    launch_weigh: Launch | None = None
-    launch_weigh_adjoint: Launch | None = None
+    launch_offer_adjoint: Launch | None = None
 
 
 CLAMPS = tuple(array for array in TABLE if "clamped" in array.shape)
@@ -128,15 +117,14 @@ class MPMSolver(Solver):
         self.n_chunks = count_chunks(n_envs, N)
         self.per_substep = lay.atomic or self.n_chunks > 1
         """Whether the driver is launched once per substep (chunked, parallel) or once per step (fused)."""
-        lower, upper = np.asarray(options.lower_bound, float), np.asarray(options.upper_bound, float)
         self._clamped = 0
         """Nodes of the arrays of what is attached: none until something is, since most scenes hold nothing."""
         self.dx = 1.0 / options.grid_density
-        self._cells = np.ceil((upper - lower) / self.dx - 1e-9).astype(int)
+        self._cells = cells_of(options)
         self.capacity = int(np.prod(self._cells + 1))
         self.models: tuple[Model, ...] = compiled_models([body.model for body in self.bodies])
         meshes = colliders.grids if colliders else {}
-        self._touch = contact(bool(meshes)) if colliders else no_contact()
+        self._touch = contact(bool(meshes), colliders.yielding) if colliders else no_contact()
         self._table: Table = TABLE + (exchange.TABLE if colliders else ()) + (grids.TABLE if meshes else ())
         self._constants = {**allocate(TABLE, self._sizes(n_envs, 2), "constant"), **meshes}
         bodies_of = np.concatenate([np.full(len(b.positions), e) for e, b in enumerate(self.bodies)])
@@ -148,7 +136,7 @@ class MPMSolver(Solver):
             ("volume", [b.volume for b in self.bodies]),
             ("muscular", self._places(STIFFNESS)),
             ("viscous", self._places(VISCOSITY)),
-            ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *lower]),
+            ("num", [dt / substeps, self.dx, 1.0 / self.dx, 0.0, *options.lower_bound]),
         ):
             self._constants[name].copy_(torch.as_tensor(np.asarray(values)))
         self._size: dict[tuple[int, ...], torch.Tensor] = {}
@@ -228,11 +216,9 @@ class MPMSolver(Solver):
         arrays.update(allocate(TABLE, sizes, "step"))
         shared = self._scratch(frames.n_envs)
         scratch = {array.name: shared[array.name] for array in select(TABLE, "scratch")}
-        touched = frames.exchange.arrays if self.colliders else {}
-        kernels, bound = self._kernels(), {**arrays, **scratch, **touched}
-        mine = frames.of[self.name] = MPMFrames(arrays, sizes, bind(kernels.advance, bound, lanes=True))
-        if self.colliders and self.colliders.yielding:
-            mine.launch_weigh = bind(kernels.weigh, bound, lanes=True)
+        touched = {**frames.exchange.arrays, **frames.exchange.scratch} if self.colliders else {}
+        launch = bind(self._kernels().advance, {**arrays, **scratch, **touched}, lanes=True)
+        frames.of[self.name] = MPMFrames(arrays, sizes, launch)
 
     def _make_clamps(self, frames: Frames) -> None:
         """Arrays of what is attached, where a set of frames has none yet."""
@@ -243,7 +229,7 @@ class MPMSolver(Solver):
         mine.sizes = self._sizes(frames.n_envs, frames.n_frames)
         mine.arrays.update(allocate(CLAMPS, mine.sizes, "frames"))
         made = {**self._scratch(frames.n_envs), **mine.arrays}
-        for launch in (mine.launch, mine.launch_weigh, mine.launch_adjoint, mine.launch_weigh_adjoint):
+        for launch in (mine.launch, mine.launch_adjoint, mine.launch_offer_adjoint):
             for array in CLAMPS if launch else ():
                 if array.name in launch.places:
                     launch.point(array.name, made[array.name])
@@ -309,11 +295,8 @@ class MPMSolver(Solver):
         for first, last in self._intervals(begin, end):
             self._launch(frames.of[self.name].launch, frames, first, last)
 
-    def weigh(self, frames: Frames, substep: int) -> None:
-        mine: MPMFrames = frames.of[self.name]
-        assert mine.launch_weigh is not None
-        self._launch(mine.launch, frames, substep, substep + 1, slot.BEFORE)
-        self._launch(mine.launch_weigh, frames, substep, substep + 1)
+    def offer(self, frames: Frames, substep: int) -> None:
+        self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.BEFORE)
 
     def finish(self, frames: Frames, substep: int) -> None:
         self._launch(frames.of[self.name].launch, frames, substep, substep + 1, slot.AFTER)
@@ -358,13 +341,14 @@ class MPMSolver(Solver):
         mine: MPMFrames = frames.of[self.name]
         shared = self._scratch(frames.n_envs, "adjoint")
         if mine.launch_adjoint is None:
-            touched = {**frames.exchange.arrays, **frames.exchange.adjoint} if self.colliders else {}
-            arrays = {**mine.arrays, **shared, **touched}
+            arrays = {**mine.arrays, **shared}
+            if self.colliders:
+                arrays |= {**frames.exchange.arrays, **frames.exchange.scratch, **frames.exchange.adjoint}
             kernels = prepare(self.models, self.added, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
-            if mine.launch_weigh is not None:
-                mine.launch_weigh_adjoint = bind(self._kernels().weigh_adjoint, arrays, lanes=True)
+            if self.colliders and self.colliders.yielding:
+                mine.launch_offer_adjoint = bind(self._kernels().offer_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
@@ -388,9 +372,9 @@ class MPMSolver(Solver):
     def finish_adjoint(self, frames: Frames, substep: int) -> None:
         self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.AFTER)
 
-    def weigh_adjoint(self, frames: Frames, substep: int) -> None:
+    def offer_adjoint(self, frames: Frames, substep: int) -> None:
         mine: MPMFrames = frames.of[self.name]
-        self._launch(mine.launch_weigh_adjoint, frames, substep, substep + 1)
+        self._launch(mine.launch_offer_adjoint, frames, substep, substep + 1)
         self._launch(mine.launch_adjoint, frames, substep, substep + 1, slot.BEFORE)
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:

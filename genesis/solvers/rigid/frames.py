@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from genesis.launch import Launch
+from genesis.solvers.rigid.reaction import ReactionFrames
 
 
 @dataclass
@@ -12,10 +13,9 @@ class RigidFrames:
     """Frames of a step: all that its adjoint reads.
 
     `inputs` are the tensors that were loaded last, by name; `ranges` the array `size` of each range of substeps. Where
-    links feel matter: `asked`, the wrenches that the user gave, and `pushed`, whether others are in their place;
-    `links` the links' state at the present frame; `free`, by frame, what all else did to their velocities in the
-    substep before; `glinks`, `gwrench` and `gfree`, cotangents of these, and `gbefore` what the last of these gives to
-    the substep before; `gends` what it gives to poses of mocap bodies at the end.
+    links feel matter: `reaction`, what they do to each other; `asked`, the wrenches that the user gave; `links` the
+    links' state at the present frame; `gwrench` the cotangent of wrenches, `healthy` environments as integers, and
+    `gends` cotangents of poses of mocap bodies at the end.
     """
 
     arrays: dict[str, torch.Tensor]
@@ -31,12 +31,9 @@ class RigidFrames:
     cotangents: dict[str, torch.Tensor] = field(default_factory=dict)
     gacceleration: torch.Tensor | None = None
     gposes: tuple[torch.Tensor, ...] = ()
-    links: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = field(default_factory=dict)
+    links: dict[int, tuple[list[torch.Tensor], torch.Tensor]] = field(default_factory=dict)
     asked: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-    pushed: bool = False
-    glinks: list[torch.Tensor] = field(default_factory=list)
+    healthy: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     gwrench: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-    free: dict[int, torch.Tensor] = field(default_factory=dict)
-    gfree: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
-    gbefore: tuple[list[torch.Tensor], torch.Tensor] = field(default_factory=lambda: ([], torch.zeros(0)))
     gends: tuple[torch.Tensor, ...] = ()
+    reaction: ReactionFrames = None  # type: ignore[assignment]

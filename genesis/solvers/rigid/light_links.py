@@ -14,7 +14,7 @@ which is never positive while sum a_i m_i <= M. A face of area A in matter of de
 in the k substeps of the scene, of dt, that are one of the link's: the half of the first layer of nodes; what the fading
 influence holds, which takes 1 - (1 - a)^k of the way in k of them; and what waves of speed c reach meanwhile.
 
-Links that step as often yield to matter within a substep (`yielding.py`), with a mobility W that must not be smaller
+Links that step as often yield to matter within a substep (`reaction.py`), with a mobility W that must not be smaller
 than their own: W = s diag(w 1, u 1), with w and u the largest eigenvalues of its blocks of force and of torque, and s,
 1 to 2, as small as it can be. It is taken at rest and kept. Where masses are set later, the exchange is stable while
 r (3 - 4 a) <= 1, with r the ratio of touched and apparent mass, and a that of W and the link's own.

@@ -240,6 +240,12 @@ class Bound(NamedTuple):
     forward_kinematics_adjoint: Launch | None
 
 
+def unpacked(link_state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """pos (B, L, 3), quat (B, L, 4), vel (B, L, 3) and ang (B, L, 3): views."""
+    pos, vel, ang, quat = link_state.split((3, 3, 3, 4), dim=2)
+    return pos, quat, vel, ang
+
+
 class StateCotangents(NamedTuple):
     """Of q and qd: `values` as rows (B, Q), (B, D), and (B, M, 7) of mocap bodies if there are any; `tangent` with that
     of q in each dof's own direction, (B, D), (B, D)."""
@@ -302,15 +308,17 @@ class Readout:
         for name, value in zip(("q", "qd", "mocap"), values, strict=False):
             blocks.write(self._rows(arrays, name, n), value.flatten(1))
 
-    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Of qpos (B, Q), dofs_vel (B, D), and poses (B, M, 7) of mocap bodies if there are any."""
+    def packed(self, *values: torch.Tensor) -> torch.Tensor:
+        """(B, L, 13) all of `forward`, for `unpacked`."""
         n = len(values[0])
         a, launch = self._of(n, False)
         self._write(a, values)
         launch()
-        link_state = blocks.read(self._rows(a, "link_state", n), n).unflatten(1, (self._sizes["links"], LINK_STATE))
-        pos, vel, ang, quat = link_state.split((3, 3, 3, 4), dim=2)
-        return pos.contiguous(), quat.contiguous(), vel.contiguous(), ang.contiguous()
+        return blocks.read(self._rows(a, "link_state", n), n).unflatten(1, (self._sizes["links"], LINK_STATE))
+
+    def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Of qpos (B, Q), dofs_vel (B, D), and poses (B, M, 7) of mocap bodies if there are any."""
+        return tuple(value.contiguous() for value in unpacked(self.packed(*values)))
 
     def adjoint(self, values: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor]) -> StateCotangents:
         """Of the values of `forward`."""

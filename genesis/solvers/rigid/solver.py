@@ -12,7 +12,7 @@ from genesis.compiler import layout
 from genesis.launch import Launch, bind
 from genesis.loaders.model import RigidModel
 from genesis.loaders.parts import GroundGeom
-from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, Field, Frames, Origin
+from genesis.solvers.base import SPEED_LIMIT, SPIN_LIMIT, CutOff, Field, Frames, Origin
 from genesis.solvers.rigid import blocks, prepare
 from genesis.solvers.rigid import layout as slot
 from genesis.solvers.rigid.exchange import Exchanging
@@ -22,7 +22,6 @@ from genesis.solvers.rigid.reaction import Reaction
 from genesis.solvers.rigid.readout import Readout
 from genesis.solvers.rigid.rows import ARRAYS, links_of
 from genesis.solvers.rigid.setups import initial_parameters, parameter_layout, setup
-from genesis.solvers.rigid.yielding import Yielding
 
 LAST = {"last_qpos": "q", "last_dofs_vel": "qd", "last_contacts": "contacts", "last_joints": "joint"}
 """Fields of the last evaluation, and what their arrays are called."""
@@ -39,7 +38,7 @@ class RigidSolver(Exchanging):
     world frame, and ctrl (A,) of actuators with a law of their own, if there are any; parameters model (P,) in the
     order of `parameter_layout`, and gravity (3,); outputs as asked for. Of mocap bodies, if there are any, a control
     mocap (M, 7): position and quaternion in the world. Where links yield to what they push, a state free_change (L, 6):
-    what all else did to their velocities in the last substep, see `Yielding`.
+    what all else did to their velocities in the last substep, see `Reaction`.
 
     Args:
         model: All robots of the scene (`loaders.model.fuse`).
@@ -53,7 +52,7 @@ class RigidSolver(Exchanging):
         first: Index of its first collider among those of the scene.
         every: Substeps of the scene in one of its own.
         feels: Whether links feel what matter does to their colliders.
-        mobility: (L, 2) of each link where they yield to that, see `Yielding`; as many substeps as the scene's.
+        mobility: (L, 2) of each link where they yield to that, see `Reaction`; as many substeps as the scene's.
     """
 
     name, moved_by = "rigid", "dofs_vel"
@@ -86,8 +85,7 @@ class RigidSolver(Exchanging):
         self._initial_model = torch.as_tensor(initial_parameters(options, model, grounds, gravity))
         self._sizes = {**self.setup.sizes, "parameters": len(self._initial_model)}
         self._publisher = Publisher(colliders, self.parameter_layout, first, every, dt / (substeps * every))
-        self._reaction = Reaction(colliders, model, first, every, dt / substeps) if feels else None
-        self._yields = None if mobility is None else Yielding(colliders, model, first, dt / substeps, mobility)
+        self._reaction = Reaction(colliders, model, first, every, dt / substeps, mobility) if feels else None
         self.yielding = mobility is not None
         self.state = (Field("qpos", (Q,)), Field("dofs_vel", (D,)))
         if layout().dtype == torch.float32:
@@ -145,8 +143,8 @@ class RigidSolver(Exchanging):
         return {**self._sizes, **blocks.sizes(n_envs), "frames": (n_frames - 1) * self.setup.evaluations + 1}
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
-        free = n_frames * n_envs * 6 * self.model.n_links * layout().dtype.itemsize if self.yielding else 0
-        return free + count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
+        felt = 0 if self._reaction is None else self._reaction.frame_bytes(n_envs, self.substeps * self.every)
+        return felt + count_bytes(self.setup.table, self._sizes_of(n_envs, n_frames), "frames")
 
     def allocate(self, frames: Frames) -> None:
         sizes = self._sizes_of(frames.n_envs, frames.n_frames)
@@ -158,7 +156,9 @@ class RigidSolver(Exchanging):
             {**self._constants, **size, **arrays, **shared, **self._unset("step")},
             lanes=True,
         )
-        frames.of[self.name] = RigidFrames(arrays, sizes, launch)
+        mine = frames.of[self.name] = RigidFrames(arrays, sizes, launch)
+        if self._reaction is not None:
+            mine.reaction = self._reaction.allocate(frames.exchange, arrays["wrench"])
 
     def _of(self, life: str, n_envs: int) -> dict[str, torch.Tensor]:
         """Arrays that live only within a launch or a backward, shared by all frames of this size."""
@@ -188,7 +188,7 @@ class RigidSolver(Exchanging):
         mine: RigidFrames = frames.of[self.name]
         given = dict(zip((f.name for f in (*self.state, *self.controls, *self.parameters)), values, strict=True))
         qpos, qd = values[:2]
-        mine.links, mine.glinks = {}, ()
+        mine.links = {}
         if mine.active != qpos.shape[0]:
             mine.active, mine.inputs, mine.ranges = qpos.shape[0], {}, {}
         state = values[: len(self.state)]
@@ -198,8 +198,8 @@ class RigidSolver(Exchanging):
         for of, value in zip(self.state, mine.results, strict=True):
             if of.name in ARRAYS:
                 mine.launch.point(f"{ARRAYS[of.name]}_out", value)
-        if self.yielding:
-            mine.free = {0: given["free_change"]}
+        if self._reaction is not None and self.yielding:
+            self._reaction.begin(mine.reaction, given["free_change"])
         # Most of these change rarely. What was loaded is kept, so that its memory cannot become another tensor's.
         for name in (name for name in OWN_COPIES if name in given):
             value = given[name]
@@ -209,7 +209,7 @@ class RigidSolver(Exchanging):
                 blocks.write(self._rows(frames, name), value.flatten(1))
                 mine.inputs[name] = (value, value._version)
                 if name == "wrench" and self._reaction is not None:  # to which what matter does is added
-                    mine.asked = value.flatten(1).clone()
+                    mine.asked = value.clone(memory_format=torch.contiguous_format)
         for name in {"contacts", "joint", "last_contacts", "last_joint"} & mine.arrays.keys():
             mine.arrays[name].zero_()
         if "link_acceleration" in self._wanted:  # frame 0 is overwritten where there are but two
@@ -242,9 +242,9 @@ class RigidSolver(Exchanging):
     def store(self, frames: Frames) -> list[torch.Tensor]:
         out = frames.of[self.name].results
         q, qd = out[:2]
-        if self.yielding:
-            place = [of.name for of in self.state].index("free_change")
-            out[place] = frames.of[self.name].free[self.substeps].clone()
+        if self._reaction is not None and self.yielding:
+            place, (_, links) = [of.name for of in self.state].index("free_change"), self._links(frames, self.substeps)
+            out[place] = self._reaction.conclude(frames.of[self.name].reaction, links)
         if "contacts" in self._wanted:
             rows = self._read(frames, "contacts").unflatten(1, (-1, slot.CONTACT))
             out.append(torch.cat([rows[:, :, :3] / self.substeps, rows[:, :, 3:6] / self._touches(rows)], 2))
@@ -263,10 +263,18 @@ class RigidSolver(Exchanging):
     def _touches(rows: torch.Tensor) -> torch.Tensor:
         return rows[:, :, 6:].clamp_min(1.0)
 
-    def unconverged(self, frames: Frames) -> torch.Tensor | None:
+    def unconverged(self, frames: Frames) -> list[CutOff]:
         mine: RigidFrames = frames.of[self.name]
-        counts = mine.arrays.get("unconverged")
-        return None if counts is None else counts[: mine.active]
+        found = []
+        if "unconverged" in mine.arrays:
+            law = "contact must be solved within RigidOptions.iterations"
+            remedy = "its accelerations are approximate. Raise iterations"
+            found.append(CutOff(law, remedy, mine.arrays["unconverged"][: mine.active]))
+        if self._reaction is not None and self.yielding:
+            law = "velocities with which links yield to particles must be found"
+            remedy = "they are approximate. Lower friction, or take more substeps"
+            found.append(CutOff(law, remedy, self._reaction.cut_off(mine.reaction, mine.active)))
+        return found
 
     def failures(self, frames: Frames) -> torch.Tensor:
         mine: RigidFrames = frames.of[self.name]
@@ -318,12 +326,13 @@ class RigidSolver(Exchanging):
             more = self._acceleration_adjoint(frames, *after)
             gq, gqd = gq + more[0], gqd + more[1]
             mine.gposes = more[2:]
-        if self.yielding:
-            of_links = self._others_adjoint(frames, self.substeps, given["free_change"])
+        mine.healthy = (self.failures(frames) == 0).int()
+        if self._reaction is not None and self.yielding:
             state, links = self._links(frames, self.substeps)
-            of_state = self._readout.adjoint(state, [torch.zeros_like(links[0]), *of_links]).values
-            healthy = self.failures(frames) == 0
-            of_state = [torch.where(_beside(healthy, part), part, 0.0) for part in of_state]
+            self._reaction.conclude_adjoint(mine.reaction, links, given["free_change"], mine.healthy)
+            of_links = self._reaction.cotangents(mine.reaction, mine.active)
+            of_state = self._readout.adjoint(state, of_links).values
+            of_state = [torch.where(_beside(mine.healthy != 0, part), part, 0.0) for part in of_state]
             gq, gqd, mine.gends = gq + of_state[0], gqd + of_state[1], tuple(of_state[2:])
         for name, value in {**given, "qpos": gq, "dofs_vel": gqd}.items():
             if f"g{ARRAYS.get(name)}_in" in mine.launch_adjoint.places:
