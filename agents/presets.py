@@ -137,7 +137,7 @@ _IVW: dict[str, tuple[int, dict[str, Any], int | None]] = {
     G_ANT: (_steps(2000, 128, 8), {}, None),
     G_HUMANOID: (_steps(500, 128), _LONG | _LASTING, None),
 }
-"""Of IVW, where it differs from SHAC: steps, hyper-parameters and the training's episodes (docs/decisions.md, 63 and 68)."""
+"""Of IVW, where it differs from SHAC: steps, hyper-parameters, the training's episodes (docs/decisions.md, 63, 68)."""
 _MUJOCO_IVW = _MUJOCO_SHAC | {
     env: Preset(_MUJOCO_SHAC[env].num_envs, steps, dict(_MUJOCO_SHAC[env].hyper) | hyper, episode_steps)
     for env, (steps, hyper, episode_steps) in _IVW.items()
