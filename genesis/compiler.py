@@ -41,8 +41,11 @@ STRIDE = 512
 """Taichi's CPU backend runs a parallel loop of fewer than about 512 iterations on one thread: loop over n * STRIDE
 iterations and work where the index is a multiple of STRIDE."""
 
+FLAT = (3, 9)
+"""Numbers of an element of arrays that hold plain numbers on a CPU."""
+
 MOST_NUMBERS = 1 << 30
-"""Numbers that an array of a CPU has less than: `layout().bounded` tells the compiler of it."""
+"""Numbers that such an array has less than. Indices of all arrays are below: `layout().bounded` tells the compiler."""
 
 LANES = 8
 """Environments that one thread of a CPU works on side by side, in vector instructions (`genesis.math.lanes`)."""
@@ -312,7 +315,7 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
             a[i] = a[i] + v
 
     def new(count: int, components: int) -> torch.Tensor:
-        most = 2**31 if soa else MOST_NUMBERS
+        most = MOST_NUMBERS if components in FLAT and not soa else 2**31
         if count * components >= most:
             raise GenesisRuntimeError(
                 f"an array must have fewer than {most} elements, got {count} x {components}. "
@@ -320,7 +323,7 @@ def make_layout(real, structure_of_arrays: bool, atomic: bool, device: str) -> S
             )
         if soa and components > 1:
             return torch.empty(components, count, dtype=dtype, device=device)
-        if components in (1, 3, 9):
+        if components == 1 or components in FLAT:
             return torch.empty(count * components, dtype=dtype, device=device)
         return torch.empty(count, components, dtype=dtype, device=device)
 

@@ -128,3 +128,11 @@ def test_bytes_and_lanes_of_integers_are_arrays_too():
 
 def test_only_the_lives_asked_for_are_allocated():
     assert set(allocate(TABLE, SIZES, "adjoint")) == {"gtotal"}
+
+
+def test_arrays_whose_indices_would_not_fit_are_refused():
+    """Of matrices on a CPU from 2^30 numbers on, of which kernels mask indices; of nodes from 2^31."""
+    with pytest.raises(GenesisRuntimeError, match=f"fewer than {2**30} elements"):
+        layout().new(2**30 // 9 + 1, 9)
+    with pytest.raises(GenesisRuntimeError, match=f"fewer than {2**31} elements"):
+        layout().new(2**29, 4)
