@@ -292,7 +292,7 @@ def program() -> str:
 
 
 def run(command: Callable[[], int]) -> int:
-    """Runs a command; an error of the toolkit becomes one sentence and exit status 1 instead of a traceback.
+    """Runs a command; an error of the toolkit, or of a file, becomes one sentence and exit status 1, not a traceback.
 
     So does a reader of its output that goes away (`| head`), without a sentence. Ctrl-C is one word, and status 130.
     """
@@ -308,4 +308,9 @@ def run(command: Callable[[], int]) -> int:
         return 130
     except gs.GenesisException as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # what the system says about a file
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
