@@ -11,6 +11,7 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
+import tempfile
 import textwrap
 import time
 from functools import lru_cache
@@ -51,6 +52,7 @@ LOCK_S = 60.0
 """Age of the lock on these files beyond which the process that made it is dead: writing them takes a second, s."""
 
 _caches: list[Any] = []
+_temporary: list[tempfile.TemporaryDirectory[str]] = []
 _at_stop: list[Callable[[], None]] = []
 
 
@@ -113,18 +115,22 @@ def start(arch: str, precision: str, keep: bool = True) -> None:
     """Start the compiler for one precision ("32" or "64") and architecture ("cpu" or "cuda").
 
     Kernels draw no random numbers, and their seed stays the same: compiled kernels are found on the disk by it, too.
-    `keep`: whether the disk has a place for them (`can_keep`).
+    `keep`: whether the disk has a place for them (`can_keep`); else they get a folder that goes with the process.
     With fast_math the compiler may assume that there are no NaNs: kernels look for them in the bits (`layout.finite`).
     """
-    before = _threads()
+    before, place = _threads(), {}
+    if not keep:
+        _temporary.append(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        place["offline_cache_file_path"] = _temporary[-1].name
     ti.init(
         arch=getattr(ti, arch),
         default_fp=ti.f64 if precision == "64" else ti.f32,
         default_ip=ti.i32,
         fast_math=True,
-        offline_cache=keep,
+        offline_cache=True,
         offline_cache_max_size_of_files=CACHE_BYTES,
         log_level=ti.ERROR,
+        **place,
     )
     _spread([thread for thread in _threads() if thread not in before])
 
@@ -165,6 +171,8 @@ def stop() -> None:
     for drop in _at_stop:
         drop()
     ti.reset()
+    while _temporary:
+        _temporary.pop().cleanup()
 
 
 def at_stop(drop: Callable[[], None]) -> Callable[[], None]:

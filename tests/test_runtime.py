@@ -288,8 +288,10 @@ def test_where_kernels_cannot_be_kept_a_process_says_so_and_ends_well(tmp_path):
     scene.build()
     scene.step()
     """
-    _, err = run(program, TI_OFFLINE_CACHE_FILE_PATH=str(folder))
+    (tmp_path / "temporary").mkdir()
+    _, err = run(program, TI_OFFLINE_CACHE_FILE_PATH=str(folder), TMPDIR=str(tmp_path / "temporary"))
     assert f"got {folder}: every process compiles anew" in err and "Traceback" not in err
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize("age, kept", [(3600.0, False), (0.0, True)])
