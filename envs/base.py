@@ -99,7 +99,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         if not gs.is_initialized():
             gs.init()
             message = "%s called gs.init() with its defaults. To choose precision, backend and seed, call it before."
-            _LOG.warning(message, type(self).__name__)
+            _LOG.info(message, type(self).__name__)
         like = gs.zeros(1).as_subclass(torch.Tensor)
         self.dtype, self.device = like.dtype, like.device
         self._low = self.tensor(self.single_action_space.low)

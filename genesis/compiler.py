@@ -11,6 +11,7 @@ component is a row of its own (structure of arrays). Physics code only calls `la
 
 import atexit
 import os
+import tempfile
 import textwrap
 import time
 from functools import lru_cache
@@ -57,6 +58,7 @@ LOCK_S = 60.0
 """Age of the lock on these files beyond which the process that made it is dead: writing them takes a second, s."""
 
 _caches: list[Any] = []
+_temporary: list[tempfile.TemporaryDirectory[str]] = []
 _at_stop: list[Callable[[], None]] = []
 
 
@@ -81,12 +83,27 @@ kernel_impl.textwrap = SimpleNamespace(fill=_remembered(textwrap.fill), dedent=_
 ASTTransformerContext.get_pos_info = _position  # type: ignore[method-assign]
 
 
+def cache_folder() -> Path:
+    """Where compiled kernels are kept on the disk."""
+    return Path(os.environ.get("TI_OFFLINE_CACHE_FILE_PATH") or impl.default_cfg().offline_cache_file_path)
+
+
+def can_keep() -> bool:
+    """Whether that folder may be written to; it is made. The compiler crashes at exit where it cannot be made."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
 def free_cache() -> bool:
     """Remove the lock that a process left which was killed while it wrote its kernels; returns whether there was one.
 
     The compiler itself waits for it in vain and then neither reads nor writes compiled kernels, in every later process.
     """
-    folder = Path(os.environ.get("TI_OFFLINE_CACHE_FILE_PATH") or impl.default_cfg().offline_cache_file_path)
+    folder = cache_folder()
     lock = folder / "ticache.lock"
     try:
         if time.time() - lock.stat().st_mtime < LOCK_S:
@@ -100,13 +117,17 @@ def free_cache() -> bool:
     return True
 
 
-def start(arch: str, precision: str) -> None:
+def start(arch: str, precision: str, keep: bool = True) -> None:
     """Start the compiler for one precision ("32" or "64") and architecture ("cpu" or "cuda").
 
     Kernels draw no random numbers, and their seed stays the same: compiled kernels are found on the disk by it, too.
+    `keep`: whether the disk has a place for them (`can_keep`); else they get a folder that goes with the process.
     With fast_math the compiler may assume that there are no NaNs: kernels look for them in the bits (`layout.finite`).
     """
-    before = _threads()
+    before, place = _threads(), {}
+    if not keep:
+        _temporary.append(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        place["offline_cache_file_path"] = _temporary[-1].name
     ti.init(
         arch=getattr(ti, arch),
         default_fp=ti.f64 if precision == "64" else ti.f32,
@@ -115,6 +136,7 @@ def start(arch: str, precision: str) -> None:
         offline_cache=True,
         offline_cache_max_size_of_files=CACHE_BYTES,
         log_level=ti.ERROR,
+        **place,
     )
     _spread([thread for thread in _threads() if thread not in before])
 
@@ -155,6 +177,8 @@ def stop() -> None:
     for drop in _at_stop:
         drop()
     ti.reset()
+    while _temporary:
+        _temporary.pop().cleanup()
 
 
 def at_stop(drop: Callable[[], None]) -> Callable[[], None]:

@@ -226,8 +226,14 @@ def _start_logging(level: int) -> None:
 def _start_compiler(backend: Backend, precision: str) -> None:
     if compiler.free_cache():
         logger.info("compiled kernels are kept again: a process that was killed had left their folder locked.")
+    if not (keep := compiler.can_keep()):
+        logger.warning(
+            "compiled kernels must be kept in a folder that can be written to, got %s: every process compiles anew. "
+            "Name another folder by the environment variable TI_OFFLINE_CACHE_FILE_PATH.",
+            compiler.cache_folder(),
+        )
     with contextlib.redirect_stdout(io.StringIO()):  # the compiler prints a banner
-        compiler.start(backend.value, precision)
+        compiler.start(backend.value, precision, keep)
     if compiler.layout().device != backend.value:
         compiler.stop()
         raise GenesisRuntimeError("gs.cuda must have a CUDA device, got none from the compiler. Use gs.cpu or gs.gpu.")

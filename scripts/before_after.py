@@ -63,7 +63,8 @@ def strip_pictures(
     for step in range(wanted[-1] + 1):
         seen = env.render()[0]  # of every step, for the end of an episode is known only when it is gone
         if step in wanted:
-            place = f", {float(env.qpos()[0, 0]) - start:.1f} m" if strip.forward else ""
+            gone = round(float(env.qpos()[0, 0]) - start, 1) + 0.0  # no -0.0
+            place = f", {gone:.1f} m" if strip.forward else ""
             result.append(StripPicture(seen, f"{who}, {step * env.scene.dt:.1f} s{place}"))
         observation, _, terminated, truncated, _ = env.step(agent.act(observation))
         if terminated[0] | truncated[0]:

@@ -4,7 +4,8 @@ import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,24 @@ AGENT_NAMES = ", ".join(AGENTS)
 def check_env(env: str) -> None:
     """Raises GenesisKeyError unless the environment is known; lists the valid ones."""
     if env not in envs.ENV_IDS:
-        raise GenesisKeyError(f"env must be one of {sorted(envs.ENV_IDS)}, got {env!r}.")
+        raise GenesisKeyError(f"env must be one of {sorted(envs.ENV_IDS)}, got {env!r}.{_perhaps(env, envs.ENV_IDS)}")
 
 
 def check_names(env: str, agent: str) -> None:
     """Raises GenesisKeyError unless both names are known; lists the valid ones."""
     check_env(env)
     if agent not in AGENTS:
-        raise GenesisKeyError(f"agent must be one of {sorted(AGENTS)}, got {agent!r}.")
+        raise GenesisKeyError(f"agent must be one of {sorted(AGENTS)}, got {agent!r}.{_perhaps(agent, AGENTS)}")
+
+
+def _perhaps(given: str, valid: Iterable[str]) -> str:
+    """A sentence with the valid names that have the given one in them, or are most like it, behind the slash."""
+    names, wanted = {name: name.rpartition("/")[2].lower() for name in valid}, given.rpartition("/")[2].lower()
+    likeness = {name: SequenceMatcher(None, wanted, own).ratio() for name, own in names.items()}
+    best = max(0.7, *likeness.values())
+    near = [name for name, own in names.items() if wanted and wanted in own]
+    near = near or [name for name, ratio in likeness.items() if ratio == best]
+    return f" Perhaps {' or '.join(near)} is meant." if near else ""
 
 
 def own_contact(env: str) -> str | None:
@@ -284,7 +295,7 @@ def program() -> str:
 
 
 def run(command: Callable[[], int]) -> int:
-    """Runs a command; an error of the toolkit becomes one sentence and exit status 1 instead of a traceback.
+    """Runs a command; an error of the toolkit, or of a file, becomes one sentence and exit status 1, not a traceback.
 
     So does a reader of its output that goes away (`| head`), without a sentence. Ctrl-C is one word, and status 130.
     """
@@ -300,4 +311,9 @@ def run(command: Callable[[], int]) -> int:
         return 130
     except gs.GenesisException as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # what the system says about a file
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

@@ -17,6 +17,7 @@ from torch import nn
 import genesis as gs
 from agents.core import checkpoint
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
+from genesis.render.files import check_target
 from scripts import common
 
 TOLERANCE = 1e-4
@@ -102,6 +103,7 @@ def run(config: ExportConfig) -> dict[str, Any]:
     half_range = 0.5 * (agent.high - agent.low).to("cpu", torch.float32)
     folder = config.output or _folder(config.checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
+    check_target("output", folder / "policy.pt", (".pt",))
     files = {}
     inputs = observation.to("cpu", torch.float32)  # the same numbers, so that no flag of a point is on another side
     if config.torchscript:

@@ -1,5 +1,6 @@
-"""Progress of a run: a bar on a terminal, plain lines otherwise."""
+"""Progress of a run: a bar on a terminal, plain lines otherwise, also where a terminal has no width."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ class Progress:
         """
         self._total, self._limit_s, self._every_s, self._unit = max(1, total), limit_s, every_s, unit
         self._started = self._printed = time.perf_counter()
-        self._bar = tqdm(total=1.0, bar_format=_FORMAT, dynamic_ncols=True) if sys.stderr.isatty() else None
+        self._bar = tqdm(total=1.0, bar_format=_FORMAT, dynamic_ncols=True) if _has_room() else None
 
     def show(self, done: int, numbers: Mapping[str, float | str], seconds: float = 0.0) -> None:
         """Updates the bar, or prints a line when it is time for one.
@@ -66,6 +67,16 @@ class EpisodeProgress:
     def __call__(self, ended: int, steps: int) -> None:
         self._ended, self._steps = self._ended + ended, self._steps + steps
         self._progress.show(self._ended, {"steps": f"{self._steps:,}"})
+
+
+def _has_room() -> bool:
+    """Whether standard error is a terminal of some width; those without a size (`docker run -t`) say 0: no bar fits."""
+    if not sys.stderr.isatty():
+        return False
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (OSError, ValueError):  # a terminal that cannot be asked
+        return True
 
 
 def _short(value: float | str) -> str:

@@ -84,6 +84,7 @@ def run(config: RenderConfig) -> dict[str, Any]:
         return {"output": str(config.output), "env": name, "frames": 1, "fps": rate}
     every = math.ceil(rate / (config.fps or (15.0 if gif else 30.0)) - 1e-6)
     count = max(1, round(config.seconds * rate / every))
+    gs.logger.info("drawing %d frames; kernels are compiled with the first one: tens of seconds the first time.", count)
     frames = _frames(env, act, config.seed, every, count)
     if config.output.suffix.lower() == ".png":
         _write_strip(config, frames, count)

@@ -135,7 +135,8 @@ def check_place(name: str, folder: Path) -> None:
         free = shutil.disk_usage(existing).free // 10**6
     except OSError as error:
         raise GenesisRuntimeError(
-            f"{name} must be a folder that can be written to, got {folder}: {error}. Choose another, or make room."
+            f"{name} must be a folder that can be written to, got {folder}: {error.strerror or error}. "
+            "Choose another, or make room."
         ) from error
     if free < NEEDED_MB:
         raise GenesisRuntimeError(

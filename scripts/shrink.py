@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from agents.core import checkpoint
-from genesis.errors import GenesisValueError
+from genesis.render.files import check_target
 from scripts import common
 
 FOR_RESUMING = "processes"
@@ -35,10 +35,7 @@ def run(config: ShrinkConfig) -> dict[str, Any]:
     Raises:
         gs.GenesisException: The checkpoint cannot be read, or the output has another ending or no folder.
     """
-    if config.output.suffix != ".pt":
-        raise GenesisValueError(f"output must end in .pt, got {str(config.output)!r}. Rename it.")
-    if not config.output.resolve().parent.is_dir():
-        raise GenesisValueError(f"output must lie in an existing folder, got {str(config.output)!r}. Make the folder.")
+    check_target("output", config.output, (".pt",))
     saved = checkpoint.load(config.checkpoint)
     kept = {name: value for name, value in saved.items() if name != FOR_RESUMING}
     kept["agent_state"] = {name: _acting(part) for name, part in saved["agent_state"].items()} | {"observation": None}

@@ -153,7 +153,10 @@ def main() -> int:
 
 
 def _main() -> int:
-    outcomes = run(tyro.cli(SweepConfig, prog=common.program()))
+    config = tyro.cli(SweepConfig, prog=common.program())
+    outcomes = run(config)
+    if config.table.is_file():
+        print(f"written: {config.table}")
     states = {outcome.state for outcome in outcomes}
     return 130 if "interrupted" in states else 1 if "failed" in states else 0
 
@@ -353,7 +356,12 @@ def _check(config: SweepConfig) -> None:
         raise GenesisValueError(f"parallel must be at least 1, got {config.parallel}.")
     if config.seeds and min(config.seeds) < 0:
         raise GenesisValueError(f"seeds must be at least 0, got {config.seeds}.")
-    results.load(config.records)  # a broken record would end the sweep after its first run
+    records = results.load(config.records)  # a broken one would end the sweep after its first run
+    if not config.envs and not records:
+        raise GenesisValueError(
+            f"envs and agents must be given where there are no records, got neither, and none in {config.records}. "
+            "Name what to run, or the folder of the records: --results, --run-dir."
+        )
 
 
 if __name__ == "__main__":

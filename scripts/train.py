@@ -87,6 +87,7 @@ def train(config: TrainConfig, hyper: Any) -> dict[str, Any]:
         untrained = saved["untrained"]
         loop.record = Record(**{name: saved[name] for name in Record.__dataclass_fields__ if name in saved})
         restore_process(saved["processes"][distributed.rank()], agent, env)
+        _say(f"going on from {agent.steps:,} steps", leading and agent.steps < config.total_steps)
         done = f"nothing is left to train: the run has its {config.total_steps:,} steps, and --total-steps may be more"
         _say(done, leading and agent.steps >= config.total_steps)
     interrupted = loop.run()

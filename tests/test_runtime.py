@@ -253,7 +253,7 @@ def test_an_environment_says_that_it_started_the_toolkit():
     gymnasium.make_vec("genesis/Pendulum-v0", num_envs=1)
     """
     lines = run(program)[1].splitlines()
-    assert lines[-1].startswith("[genesis] WARNING: Pendulum called gs.init() with its defaults.")
+    assert lines[-1].startswith("[genesis] INFO: Pendulum called gs.init() with its defaults.")
     assert all(line.startswith("[genesis] ") for line in lines)
 
 
@@ -275,6 +275,23 @@ def test_import_without_libX11_names_the_package():
     """
     out, _ = run(program)
     assert out.startswith("GenesisImportError") and "apt-get install libx11-6" in out
+
+
+def test_where_kernels_cannot_be_kept_a_process_says_so_and_ends_well(tmp_path):
+    """The compiler would write them at exit, and end the process by a fault of memory."""
+    folder = tmp_path / "file" / "kernels"
+    folder.parent.touch()
+    program = """
+    gs.init(backend=gs.cpu)
+    scene = gs.Scene()
+    scene.add_entity(gs.morphs.Robot(name="pendulum"))
+    scene.build()
+    scene.step()
+    """
+    (tmp_path / "temporary").mkdir()
+    _, err = run(program, TI_OFFLINE_CACHE_FILE_PATH=str(folder), TMPDIR=str(tmp_path / "temporary"))
+    assert f"got {folder}: every process compiles anew" in err and "Traceback" not in err
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize("age, kept", [(3600.0, False), (0.0, True)])

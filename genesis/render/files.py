@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from genesis.errors import GenesisRuntimeError, GenesisValueError
@@ -13,7 +13,7 @@ LITTLE = 65536
 
 
 def check_target(what: str, path: str | os.PathLike[str], endings: tuple[str, ...]) -> Path:
-    """`path`, if it ends in one of `endings`, in any case, and its folder exists.
+    """`path`, if it ends in one of `endings`, in any case, and its folder exists and may be written to.
 
     Raises:
         GenesisValueError: It does not.
@@ -25,7 +25,17 @@ def check_target(what: str, path: str | os.PathLike[str], endings: tuple[str, ..
         raise GenesisValueError(f"{what} must end in {valid}, got {str(path)!r}. Rename it.")
     if not target.resolve().parent.is_dir():
         raise GenesisValueError(f"{what} must go into an existing folder, got {str(path)!r}. Make the folder.")
+    if not os.access(target.resolve().parent, os.W_OK):
+        raise GenesisValueError(
+            f"{what} must go into a folder that can be written to, got {str(path)!r}. Take another."
+        )
     return target
+
+
+def discard(path: Path) -> None:
+    """Removes a file if it is there; where the system refuses, what went wrong before is what counts."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -54,4 +64,4 @@ def whole(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        discard(partial)

@@ -11,7 +11,7 @@ import numpy as np
 
 from genesis.checks import number
 from genesis.errors import GenesisRuntimeError, GenesisValueError, optional_import
-from genesis.render.files import check_target, disk, whole
+from genesis.render.files import check_target, discard, disk, whole
 
 ENDINGS = (".mp4", ".gif")
 GAP = 2
@@ -113,7 +113,7 @@ class VideoWriter:
         finally:
             if self._writer is not None:
                 self._writer.close()
-            self._partial.unlink(missing_ok=True)
+            discard(self._partial)
 
     def _finish(self) -> None:
         if self._shape is None:

@@ -1,6 +1,7 @@
 """What a progress shows: steps, or time where it ends the run first."""
 
 import io
+import os
 import sys
 
 import pytest
@@ -50,6 +51,17 @@ def test_a_bar_shows_the_larger_part(monkeypatch, limit, part):
     progress.close()
     last = terminal.getvalue().split("\r")[-1]
     assert last.startswith(part) and ("60/120 s" in last) is (limit < 1e9)
+
+
+def test_a_terminal_without_a_width_gets_lines(monkeypatch, capsys):
+    terminal = Terminal()
+    terminal.fileno = lambda: 2
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((0, 0)))
+    progress = Progress(3)
+    progress.show(3, {})
+    progress.close()
+    assert capsys.readouterr().out.split() == ["0", "s", "3/3", "steps"] and not terminal.getvalue()
 
 
 def test_every_update_shows_a_return():

@@ -378,9 +378,13 @@ def test_parallel_runs_are_marked(training, config):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"envs": ("genesis/Nothing-v0",)}, "env must be one of"),
-        ({"agents": ("nobody",)}, "agent must be one of"),
+        ({"envs": ("genesis/Nothing-v0",)}, "env must be one of .*'genesis/Nothing-v0'.$"),
+        ({"envs": ("Ant-v5",)}, r"Perhaps genesis-mujoco/Ant-v5 is meant.$"),
+        ({"envs": ("Hopper",)}, r"Perhaps genesis/Hopper-v0 or genesis-mujoco/Hopper-v5 is meant.$"),
+        ({"agents": ("nobody",)}, "agent must be one of .*'nobody'.$"),
+        ({"agents": ("shacc",)}, r"Perhaps shac is meant.$"),
         ({"agents": ()}, "together"),
+        ({"agents": (), "envs": ()}, "given where there are no records"),
         ({"parallel": 0}, "parallel"),
         ({"seeds": (1, 1)}, "seeds must differ"),
         ({"seeds": (-1,)}, "at least 0"),

@@ -246,6 +246,13 @@ def test_ctrl_c_is_one_word(capsys):
     assert common.run(interrupted) == 130 and capsys.readouterr() == ("", "interrupted\n")
 
 
+def test_a_file_that_the_system_refuses_is_one_sentence(capsys, tmp_path):
+    path = tmp_path / "file" / "below"
+    path.parent.touch()
+    assert common.run(lambda: path.write_text("x")) == 1
+    assert capsys.readouterr() == ("", f"error: {path}: Not a directory\n")
+
+
 @pytest.fixture
 def run(monkeypatch, tmp_path):
     return run_train(monkeypatch, tmp_path, "--total-steps", "20")[1]
