@@ -89,13 +89,17 @@ def warn_of_overlaps(bodies: Sequence[tuple[str, SolidMorph, np.ndarray]]) -> No
 
 
 def warn_of_buried(bodies: Sequence[tuple[str, SolidMorph]], planes: Sequence[tuple[str, Plane]]) -> None:
-    """Tell of rigid bodies that begin inside each other, or behind planes, by more than a tenth of one: contact throws
-    them apart."""
+    """Tell of rigid bodies that begin inside each other, or behind planes, by more than a tenth of one that moves:
+    contact throws them apart."""
     parts = []
     for name, morph in bodies:
         places = _filled(morph)
+        if morph.fixed or not len(places):  # the latter of meshes that are thin everywhere
+            continue
+        low, high = places.min(0), places.max(0)
         behind = [(other, (places - np.array(plane.pos)) @ np.array(plane.normal) < 0) for other, plane in planes]
-        among = [(other, _contains(of, places)) for other, of in bodies if other != name]
+        near = [(other, of) for other, of in bodies if other != name and _meets(of, low, high)]
+        among = [(other, _contains(of, places)) for other, of in near]
         parts += [(float(inside.mean()), name, other) for other, inside in behind + among]
     told: set[frozenset[str]] = set()
     for part, name, other in sorted(parts, reverse=True):
@@ -113,6 +117,12 @@ def _filled(morph: SolidMorph) -> np.ndarray:
     lattice = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
     local = lattice * np.array(morph.half_extent) + np.array(morph.centre)
     return local[morph.contains(local)] @ rotations.matrix(np.array(morph.orientation)).T + np.array(morph.pos)
+
+
+def _meets(morph: SolidMorph, low: np.ndarray, high: np.ndarray) -> bool:
+    """Whether a ball around it reaches the box from `low` to `high`, m."""
+    radius = float(np.linalg.norm(np.abs(morph.centre) + np.array(morph.half_extent)))
+    return bool(np.all((np.array(morph.pos) - radius < high) & (np.array(morph.pos) + radius > low)))
 
 
 def _contains(morph: SolidMorph, places: np.ndarray) -> np.ndarray:

@@ -83,3 +83,20 @@ def test_particles_that_begin_inside_a_link_of_a_robot_are_told(told):
     scene_of((gs.morphs.MJCF(file=file_of(arm)), gs.materials.Rigid()))
     (found,) = told("start outside")
     assert "got 4 of the 64 of 'box_0' inside 'mjcf_1/palm'" in found
+
+
+def test_bodies_that_begin_in_each_other_are_told(told):
+    """Of particles and of rigid solids, each pair once; not what is fixed, nor what only touches."""
+    scene = gs.Scene(mpm_options=gs.options.MPMOptions(grid_density=20))
+    soft, size = gs.materials.MPM.Elastic(), (0.2, 0.2, 0.2)
+    for x, material in ((-0.4, soft), (-0.3, soft), (-0.1, soft), (0.2, None), (0.25, None), (0.45, None)):
+        scene.add_entity(gs.morphs.Box(pos=(x, 0.0, 0.5), size=size), material)
+    scene.add_entity(gs.morphs.Plane(pos=(0.0, 0.0, -0.1)))
+    scene.add_entity(gs.morphs.Box(pos=(0.8, 0.0, -0.1), size=size, fixed=True))
+    low = scene.add_entity(gs.morphs.Sphere(pos=(0.8, 0.5, -0.2), radius=0.2))
+    scene.build()
+    (of_particles,) = told("bodies of particles must begin")
+    assert "got 256 of the 512 particles of 'box_0' inside 'box_1'" in of_particles
+    pair, buried = sorted(told("rigid bodies must begin"), key=lambda text: "plane" in text)
+    assert "inside 'box_3'" in pair or "inside 'box_4'" in pair
+    assert repr(low.name) in buried

@@ -14,28 +14,29 @@ SPEED, TOP = 0.3, 0.6
 
 
 def pressed(thickness):
-    """Of a plate some cells thick that shortens a block by 40 %: the mean force in the last fifth of that, N."""
+    """Of a plate some cells thick that shortens a block by 40 %: the mean force between 8 and 24 %, N."""
     half = thickness * DX / 2
     plate = gs.morphs.Box(pos=(0.8, 0.8, TOP + half + 1e-3), size=(0.3, 0.3, 2 * half))
     world = build(size=(0.5, 0.5, 0.3), centres=[(0.8, 0.8, TOP - 0.15)], tools=[plate], n_envs=1, softness=0.01,
                   outputs=("wrench",), gravity=(0.0, 0.0, 0.0), requires_grad=False)  # fmt: skip
     world.tool.set_velocity([0.0, 0.0, -SPEED])
-    world.run(40)
+    world.run(10)
     force = 0.0
-    for _ in range(10):
+    for _ in range(20):
         world.run(1)
-        force += float(plain(world.tool.get_wrench())[0, 2]) / 10
+        force += float(plain(world.tool.get_wrench())[0, 2]) / 20
+    world.run(20)
     assert world.scene.failures == []
     return force, world.tool.name
 
 
 def test_a_plate_that_is_pressed_through_is_told_once(caplog):
-    """Four cells carry what six carry; one carries half of it, and says so."""
+    """Four cells carry what six carry; half a cell carries less than half of it, and says so."""
     with caplog.at_level(logging.WARNING, logger="genesis"):
         (four, _), (six, _) = pressed(4.0), pressed(6.0)
         assert four == pytest.approx(six, rel=0.05) and not caplog.records
-        one, name = pressed(1.0)
-    assert one < 0.7 * six
+        thin, name = pressed(0.5)
+    assert thin < 0.5 * six
     (record,) = caplog.records
     for part in (f"inside {name!r}", "3.4 cells", "environment 0"):
         assert part in record.getMessage()

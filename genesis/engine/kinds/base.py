@@ -56,7 +56,7 @@ class Part(ABC):
     """What bodies must know of it with these parameters, if it is pushed by colliders. Holds no entity."""
 
     placed: Sequence[Placed] = ()
-    """Where colliders begin."""
+    """Where colliders begin, in their order."""
     points: Sequence[tuple[str, np.ndarray]] = ()
     """Of each body, if it is pushed by colliders, its name and where its particles begin (n, 3)."""
     domain: Domain | None = None
