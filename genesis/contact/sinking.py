@@ -65,9 +65,10 @@ class Sinking:
             if not len(near):
                 continue
             turn = quaternion.conjugate(own[k, QUATERNION])
-            depth = shape.within(quaternion.rotate(turn, torch.from_numpy(apart[near])).numpy())
+            inside = quaternion.rotate(turn, torch.from_numpy(apart[near])).numpy()
+            depth = shape.within(inside)
             worst = int(depth.argmax())
-            if depth[worst] > deepest:
+            if depth[worst] > deepest or (shape.grid is None and _around(inside[depth > shape.depth / 2])):
                 row = int(counted[near[worst]])
                 self._tell(shape.depth, name, body_of(row), float(depth[worst]), when)
 
@@ -86,3 +87,8 @@ class Sinking:
             f"particles must stay near the surface of what pushes them, got one of {body!r} {depth:.3g} m inside "
             f"{name!r} in {when}, from where it may leave on the other side. {remedy}"
         )
+
+
+def _around(places: np.ndarray) -> bool:
+    """Whether places (n, 3) in a shape's inner half are on all sides of its middle: nothing is pressed there."""
+    return len(places) > 0 and bool(((places > 0).any(0) & (places < 0).any(0)).all())

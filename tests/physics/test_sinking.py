@@ -44,8 +44,8 @@ def test_a_plate_that_is_pressed_through_is_told_once(caplog):
 
 def test_what_is_set_into_matter_after_build_is_told(caplog):
     """A tool in one of two environments; particles that are attached, or off, may be inside of what they like."""
-    ball = gs.morphs.Sphere(pos=(0.8, 0.8, 1.3), radius=0.25)
-    world = build(size=0.4, tools=[ball], n_envs=2, requires_grad=False)
+    cube = gs.morphs.Box(pos=(0.8, 0.8, 1.2), size=(0.2, 0.2, 0.2))
+    world = build(size=0.4, tools=[cube], n_envs=2, requires_grad=False)
     with caplog.at_level(logging.WARNING, logger="genesis"):
         world.body.attach()
         world.tool.set_position([0.8, 0.8, 0.8], envs_idx=[1])
