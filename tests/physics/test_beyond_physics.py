@@ -86,3 +86,13 @@ def test_a_link_that_jumps_over_particles_is_named(spin):
     scene.step()
     found = [failure for failure in scene.failures if failure.field == "rigid.dofs_vel"]
     assert [failure.env for failure in found] == [1] and found[0].body.startswith(link.name)
+
+
+def test_a_link_that_yields_is_named_when_it_fails_in_the_first_of_several_substeps():
+    """Far from all particles; without gradients, where its substeps run again to find what it was."""
+    ball = gs.morphs.Sphere(pos=(4.0, 4.0, 4.0), radius=0.1)
+    scene, _, (link,) = scene_of((ball, gs.materials.Rigid(rho=1500.0, friction=0.4)))
+    link.set_dofs_velocity([0.0, 1100.0, 0.0, 0.0, 0.0, 0.0], envs_idx=[1])
+    with torch.no_grad():
+        scene.step()
+    assert scene.failures == [(0, 0, 1, "rigid.dofs_vel", f"{link.name}/sphere")]

@@ -77,8 +77,8 @@ class Exchanging(Bodies):
             if self._yields is not None:
                 _, after = self._links(frames, frame + 1)
                 mine.free[frame + 1] = self._yields.others(links, after, felt)
-                if frames.n_frames == 2:
-                    del mine.free[frame]
+                if frames.n_frames == 2:  # nothing is there where substeps run again to find what failed
+                    mine.free.pop(frame, None)
 
     def give_way(self, frames: Frames, substep: int) -> None:
         assert self._yields is not None
