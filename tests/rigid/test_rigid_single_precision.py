@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import genesis as gs
 from genesis.loaders.model import primitive
 from tests import processes
 from tests.rigid.rigid_bench import Bench
@@ -47,3 +48,24 @@ def test_a_fast_fall_is_survived(speed):
 def test_the_same_bits_twice():
     first, second = rollout(), rollout()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("friction", [0.0, 1e-3])
+def test_what_hardly_rubs_slides_on(friction):
+    """Boxes that fall onto a plane, turning, come to lie, and keep their speed but for what friction takes. Edges of a
+    pyramid of friction mu are 1 / mu^2 times as stiff as the normal in MuJoCo's model."""
+    scene = gs.Scene(sim_options=gs.options.SimOptions(dt=5e-3, substeps=1))
+    scene.add_entity(gs.morphs.Plane())
+    box = scene.add_entity(gs.morphs.Box(pos=(0.0, 0.0, 0.1), size=(0.16,) * 3), gs.materials.Rigid(friction=friction))
+    scene.build(n_envs=8)
+    velocity = torch.randn(8, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor(
+        [0.5, 0.5, 0.3, 0.3, 0.3, 1.0]
+    )
+    box.set_dofs_velocity(velocity)
+    for _ in range(300):
+        scene.step()
+        assert scene.failures == []
+    after = box.get_dofs_velocity().as_subclass(torch.Tensor)
+    lost = velocity[:, :2].norm(dim=1) - after[:, :2].norm(dim=1)
+    assert lost.abs().max() < 1e-3 + 2 * friction * 9.81 * 1.5 and after[:, 2].abs().max() < 1e-3
+    assert (box.get_pos()[:, 2] - 0.08).abs().max() < 1e-3 and scene.unconverged == 0

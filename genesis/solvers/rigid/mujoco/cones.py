@@ -10,7 +10,7 @@ With x the residuals J a - a_ref of normal and tangents, D the stiffness of the 
 The Hessian is [[WNN, WN^T], [WN, diag WJ + CROSS WN WN^T]]. Source: MuJoCo's documentation, Computation.
 """
 
-from genesis.compiler import Functions, per_runtime, ti
+from genesis.compiler import Functions, layout, per_runtime, ti
 from genesis.math.lanes import absolute, lane, where
 from genesis.solvers.rigid.mujoco import indices as my
 from genesis.solvers.rigid.mujoco.layout import (
@@ -27,12 +27,15 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
     X,
 )
+from genesis.solvers.rigid.mujoco.mixing import STIFFEST
 
 TINY = 1e-30
 
 
 @per_runtime
 def cones(features: Features) -> Functions:
+    stiffest = STIFFEST[layout().real == ti.f64]
+
     @ti.func
     def evaluate(a: ti.template(), b, c, part):
         """Force and Hessian of listed contact c at x + part * along. Returns the slope and curvature of its cost by
@@ -124,7 +127,8 @@ def cones(features: Features) -> Functions:
         mu1 = my.number(a, b, 0, MU)
         if dim > 1:
             if ti.static(not features.elliptic):
-                gmu[0] = gmu[0] - power * (2.0 / mu1 + 2.0 * mu1 / (1.0 + mu1 * mu1))
+                stiffening = where(mu1 > stiffest, 2.0 / mu1 + 2.0 * mu1 / (1.0 + mu1 * mu1), none)
+                gmu[0] = gmu[0] - power * stiffening
                 for j in range(1, dim):
                     mu = my.number(a, b, 0, MU + j - 1)
                     xj, hj = my.number(a, b, 0, X + j), my.number(a, b, 0, ALONG + j)

@@ -1,6 +1,6 @@
 """The list of an evaluation's contacts with their rows, and the adjoint of their virtual power."""
 
-from genesis.compiler import Composite, Functions, per_runtime, ti
+from genesis.compiler import Composite, Functions, layout, per_runtime, ti
 from genesis.math.lanes import Vec, lane, lanes3, where
 from genesis.solvers.rigid import indices as at
 from genesis.solvers.rigid.layout import (
@@ -46,7 +46,14 @@ from genesis.solvers.rigid.mujoco.layout import (
     Features,
     X,
 )  # fmt: skip
-from genesis.solvers.rigid.mujoco.mixing import coefficient, invweight_adjoint, invweight_of, law_adjoint, law_of
+from genesis.solvers.rigid.mujoco.mixing import (
+    STIFFEST,
+    coefficient,
+    invweight_adjoint,
+    invweight_of,
+    law_adjoint,
+    law_of,
+)
 from genesis.solvers.rigid.mujoco.touches import Slopes, touches
 from genesis.solvers.rigid.spatial import Spatial, spatial
 
@@ -62,6 +69,7 @@ class Contact(Composite):
 def contacts(features: Features) -> Functions:
     im, to, cone, en, paired = impedance(), touches(features), cones(features), envelope(), bool(features.pairs)
     bo = bodies(features) if paired else None
+    stiffest = STIFFEST[layout().real == ti.f64]
 
     @ti.func
     def resistance(a: ti.template(), b, invweight, dim, d, mu: ti.template()):
@@ -69,7 +77,7 @@ def contacts(features: Features) -> Functions:
         R = (1.0 - d) / d * invweight
         if ti.static(not features.elliptic):
             if dim > 1:
-                m = mu[0] * mu[0]
+                m = ti.max(mu[0], stiffest) * ti.max(mu[0], stiffest)
                 R = R * (2.0 * a.solver_numbers[0]) * m * (1.0 + m)
         return ti.max(R, LEAST_R)
 
