@@ -52,7 +52,7 @@ def test_the_same_bits_twice():
 
 @pytest.mark.parametrize("friction", [0.0, 1e-3])
 def test_what_hardly_rubs_slides_on(friction):
-    """Boxes that fall onto a plane, turning, come to lie, and keep their speed but for what friction takes. Edges of a
+    """Boxes that fall onto a plane, turning, stay on it, and keep their speed but for what friction takes. Edges of a
     pyramid of friction mu are 1 / mu^2 times as stiff as the normal in MuJoCo's model."""
     scene = gs.Scene(sim_options=gs.options.SimOptions(dt=5e-3, substeps=1))
     scene.add_entity(gs.morphs.Plane())
@@ -67,5 +67,5 @@ def test_what_hardly_rubs_slides_on(friction):
         assert scene.failures == []
     after = box.get_dofs_velocity().as_subclass(torch.Tensor)
     lost = velocity[:, :2].norm(dim=1) - after[:, :2].norm(dim=1)
-    assert lost.abs().max() < 1e-3 + 2 * friction * 9.81 * 1.5 and after[:, 2].abs().max() < 1e-3
+    assert (lost - friction * 9.81 * 1.45).abs().max() < 1e-3 + friction * 9.81 and after[:, 2].abs().max() < 0.05
     assert (box.get_pos()[:, 2] - 0.08).abs().max() < 1e-3

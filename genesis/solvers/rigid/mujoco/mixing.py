@@ -22,7 +22,7 @@ from genesis.solvers.rigid.mujoco.layout import (
 
 LEAST_FRICTION = 1e-5
 """Of a contact with tangents."""
-STIFFEST = {True: LEAST_FRICTION, False: 1e-2}
+STIFFEST = {True: LEAST_FRICTION, False: 0.05}
 """By double precision: sliding friction below which edges of a pyramid do not get stiffer, as 1 / friction^2. In single
 precision 1e10 times the stiffness of the normal is more than a mass matrix can be told from."""
 
