@@ -7,7 +7,7 @@ import torch
 import envs  # noqa: F401  (registers)
 import genesis as gs
 
-pytestmark = [pytest.mark.precision("32"), pytest.mark.soak]
+pytestmark = [pytest.mark.precision("32"), pytest.mark.soak, pytest.mark.timeout(7200)]
 STEPS = {
     "genesis/RollingFlat-v0": 51_200, "genesis/Crawler-v0": 51_200,
     "genesis/RollingFlat-mini-v0": 10_240, "genesis/Crawler-mini-v0": 10_240,
