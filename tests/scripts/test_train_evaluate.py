@@ -81,7 +81,8 @@ def test_a_run_and_its_evaluation(monkeypatch, tmp_path, capsys):
 def test_episodes_of_the_training_are_cut_and_those_of_evaluations_are_not(monkeypatch, tmp_path):
     code, run = run_train(monkeypatch, tmp_path, "--total-steps", "200", "--episode-steps", "3")
     events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    assert code == 0 and {event.value for event in events.Scalars("charts/episodic_length")} == {3.0}
+    lengths = [event.value for event in events.Scalars("charts/episodic_length")]
+    assert code == 0 and max(lengths) == 3.0 == lengths[-1] and min(lengths) < 3.0  # first ones end at spread times
     whole = {event.value for event in events.Scalars("evaluation/length_mean")}
     assert len(whole) == 1 and whole.pop() > 3.0
 
