@@ -71,7 +71,7 @@ class Mpm:
     @staticmethod
     def _peer(python: Path, arguments: list[str]) -> dict[str, Any]:
         """The other engine at its fastest, row by row: it runs on one thread unless told otherwise."""
-        runs = [
+        runs: list[dict[str, Any]] = [
             report.run_json(python, arguments, {**os.environ, "QD_NUM_THREADS": str(threads)}) | {"threads": threads}
             for threads in sorted({1, os.cpu_count() or 1})
         ]

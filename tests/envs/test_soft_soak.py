@@ -10,7 +10,7 @@ import torch
 import envs  # noqa: F401  (registers)
 import genesis as gs
 
-pytestmark = [pytest.mark.precision("32"), pytest.mark.soak]
+pytestmark = [pytest.mark.precision("32"), pytest.mark.soak, pytest.mark.timeout(7200)]
 STEPS = {
     "genesis/RollingFlat-v0": 51_200, "genesis/Crawler-v0": 51_200,
     "genesis/SoftLift-v0": 51_200, "genesis/FluidMove-v0": 25_600,
