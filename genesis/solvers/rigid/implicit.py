@@ -282,8 +282,8 @@ def implicit() -> Functions:
         while passes < MOST:
             push(s, b, a)
             off, small = error(b, a)
-            if not lay.finite(off):  # the environment fails elsewhere
-                found, passes = True, MOST
+            if not lay.finite(off):  # the environment fails elsewhere, or a step led too far
+                found, passes = passes == 0, MOST
             else:
                 if passes == 0 or off < nearest:
                     nearest = off

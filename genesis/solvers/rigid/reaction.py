@@ -10,7 +10,8 @@ mass, of (force, torque)), and all else does to it what it did in the substep be
     U = V + D + W J(U),      D = (V - V_before) - W J_before
 
 J(U) is what matter gives to a link of this velocity, continuous in U and in all else. The equation is solved to
-rounding (`implicit.py`), so U is continuous, too, and its adjoint is that of an implicit function:
+rounding (`implicit.py`), so U is continuous, too, as long as there is one solution (up to a friction of 1.3: decision
+64), and its adjoint is that of an implicit function:
 
     lambda = gU + J'(U)^T W lambda,      gV = gD = lambda,      and J passes W lambda on to what it depends on
 
