@@ -105,8 +105,7 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
         self._low = self.tensor(self.single_action_space.low)
         self._high = self.tensor(self.single_action_space.high)
 
-        limit = max_episode_steps or math.inf
-        self.streams = Streams(num_envs, given["first_env_index"], limit, staggered=given["staggered"])
+        self.streams = Streams(num_envs, given["first_env_index"], max_episode_steps or math.inf, given["staggered"])
         self.episode: dict[str, torch.Tensor] = {}
         self.elapsed = torch.zeros(num_envs, dtype=torch.int64, device=self.device)
         uniform = all(len(bound.unique()) == 1 for bound in (self._low, self._high))
@@ -245,7 +244,8 @@ class DifferentiableVectorEnv(interface.EnvInterface, gymnasium.vector.VectorEnv
             reward = checks.shaped(self.reward(), (self.num_envs,), "reward")
             terminated = checks.shaped(self.terminated(), (self.num_envs,), "terminated") | nonfinite
             margins = self.margins() if self.differentiable else None
-            truncated = self.elapsed >= torch.as_tensor(self.streams.limits(), device=self.device)
+            limit = self.streams.limits()
+            truncated = self.elapsed >= (limit if isinstance(limit, float) else torch.as_tensor(limit).to(self.elapsed))
             if restarting is not None:
                 terminated, truncated = terminated & ~restarting, truncated & ~restarting
             if restarting is not None or failed is not None:

@@ -108,8 +108,11 @@ class Streams:
             limit: Steps in an episode, at most; math.inf: any number.
             staggered: First episodes may have any part of it, spread evenly over environments; needs a finite one.
         """
-        self._limit, self._staggered = limit, staggered
+        self._limit = float(limit)
+        self._first: np.ndarray | None = None
         self.env_ids = np.arange(first_env_index, first_env_index + num_envs)
+        if staggered:  # spread in any range of environments
+            self._first = limit - np.floor(limit * (self.env_ids * _GOLDEN % 1.0))
         self.seeds = np.zeros(num_envs, dtype=np.int64)
         self.episodes = np.full(num_envs, -1, dtype=np.int64)
 
@@ -123,11 +126,10 @@ class Streams:
         self.episodes[rows] += 1
 
     def limits(self) -> np.ndarray | float:
-        """Steps that the present episodes may have: (num_envs,) where they are staggered, else one number."""
-        if not self._staggered:
+        """Steps that the present episodes may have: (num_envs,) while staggered first ones last, else one number."""
+        if self._first is None or self.episodes.min() > 0:
             return self._limit
-        parts = self.env_ids * _GOLDEN % 1.0  # spread in any range of environments
-        return np.where(self.episodes > 0, self._limit, self._limit - np.floor(self._limit * parts))
+        return np.where(self.episodes > 0, self._limit, self._first)
 
     def draw(self, purpose: str, rows: np.ndarray, steps: np.ndarray) -> Draw:
         """Random numbers for the rows (n,) at their steps (n,) of the episode; each purpose has its own stream."""
