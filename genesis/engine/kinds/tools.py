@@ -1,6 +1,6 @@
 """Tools: bodies that move as they are told, and push matter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,14 @@ from genesis.engine.placing import Placed
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
+from genesis.math import quaternion
 from genesis.options import ToolOptions
+from genesis.public_engine import notice
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
+
+SAME = 1e-6
+"""Part of a mesh's extent up to which its size and place are those of its file."""
 
 
 def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
@@ -38,6 +43,38 @@ def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
         case _:
             shape = Shape("plane", (0.0, 0.0, 0.0))
     return Collider(shape, material.coup_softness)
+
+
+def in_its_own_frame(name: str, morph: morphs.Mesh) -> morphs.Mesh:
+    """A mesh as a tool of this name has it; a warning says where that is not what its file's units and origin give.
+
+    Source: the public Genesis engine, engine/entities/tool_entity/mesh.py, `process_mesh`.
+    """
+    own, remedy = morph.normalised(), []
+    quat, centre = (torch.tensor(x, dtype=torch.float64) for x in (morph.orientation, morph.centre))
+    middle = np.array(morph.pos) + quaternion.rotate(quat, centre).numpy()
+    if abs(morph.longest_edge - 1.0) > SAME:
+        scales = [_rounded(scale * morph.longest_edge) for scale in morph.scales]
+        remedy.append(f"scale={scales[0] if len(set(scales)) == 1 else _row(scales)}")
+    if float(centre.abs().max()) > SAME * max(morph.half_extent):
+        remedy.append(f"pos={_row(map(_rounded, middle))}")
+    if remedy:
+        sizes = (" x ".join(_rounded(2 * half) for half in each.half_extent) for each in (own, morph))
+        places = (_row(map(_rounded, place)) for place in (morph.pos, middle))
+        here, there = (f"{size} m about {place}" for size, place in zip(sizes, places, strict=True))
+        notice(
+            f"a tool's mesh has a longest edge of 1 before `scale` and its middle as origin: {name!r} is {here}, where "
+            f"units and origin of {str(morph.file)!r} make it {there}. For these pass {', '.join(remedy)}."
+        )
+    return own
+
+
+def _rounded(number: float) -> str:
+    return f"{number:.6g}"
+
+
+def _row(numbers: Iterable[str]) -> str:
+    return f"({', '.join(numbers)})"
 
 
 class ToolPart(Part):
@@ -94,6 +131,8 @@ class ToolKind(Kind):
                 "Choose one, or material Rigid."
             )
         check_without_rigid_options(morph, material)
+        if isinstance(morph, morphs.Mesh):
+            morph = in_its_own_frame(name, morph)
         return [ToolEntity(idx, name, morph, material, surface)]
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ToolPart | None:
