@@ -3,7 +3,6 @@
 The pose is that at build time.
 """
 
-import copy
 import math
 import os
 from collections.abc import Iterable
@@ -270,30 +269,16 @@ class Mesh(SolidMorph, OrientedMorph):
             number("every entry of Mesh.scale", entry, 0.0)
         if self.decompose:
             coacd()
-        self._set_surface(read_surface(path, self.scales))
+        surface = read_surface(path, self.scales)
+        for edge in (surface.upper - surface.lower).tolist():
+            length(f"every extent of mesh {str(path)!r}", edge)
+        assign(self, "surface", surface)
 
     @property
     def scales(self) -> tuple[float, float, float]:
         """`scale` along x, y and z."""
         x, y, z = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
         return (x, y, z)
-
-    @property
-    def longest_edge(self) -> float:
-        """Of its box before `scale`, in units of the file."""
-        return float(((self.surface.upper - self.surface.lower) / self.scales).max())
-
-    def normalised(self) -> "Mesh":
-        """The same with the middle of its box as origin, and with a longest edge of 1 before `scale`: the frame and the
-        size of a tool. What this gives it leaves as it is."""
-        twin = copy.copy(self)
-        twin._set_surface(Surface((self.surface.vertices - self.centre) / self.longest_edge, self.surface.faces))
-        return twin
-
-    def _set_surface(self, surface: Surface) -> None:
-        for edge in (surface.upper - surface.lower).tolist():
-            length(f"every extent of mesh {str(self.file)!r}", edge)
-        assign(self, "surface", surface)
 
     @property
     def half_extent(self) -> tuple[float, float, float]:

@@ -107,10 +107,8 @@ def test_a_mesh_of_a_ball_pushes_as_the_ball(tmp_path):
 
 
 def world_corners(morph):
-    return (
-        quaternion.rotate(torch.tensor(morph.orientation, dtype=F64), torch.tensor(morph.surface.vertices)).numpy()
-        + morph.pos
-    )
+    quat, corners = torch.tensor(morph.orientation, dtype=F64), torch.tensor(morph.surface.vertices)
+    return quaternion.rotate(quat, corners).numpy() + morph.pos
 
 
 @pytest.mark.parametrize("scale", [0.6, (0.6, 0.9, 0.3)], ids=["one", "three"])

@@ -1,12 +1,14 @@
 """Tools: bodies that move as they are told, and push matter."""
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 import torch
 
 from genesis import morphs
+from genesis.checks import assign
 from genesis.contact.colliders import Collider, Colliders, mesh_collider
 from genesis.contact.shapes import Shape
 from genesis.engine.entities.base import Entity
@@ -18,6 +20,7 @@ from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
 from genesis.math import quaternion
+from genesis.meshes.surface import Surface
 from genesis.options import ToolOptions
 from genesis.public_engine import notice
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
@@ -46,15 +49,20 @@ def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
 
 
 def in_its_own_frame(name: str, morph: morphs.Mesh) -> morphs.Mesh:
-    """A mesh as a tool of this name has it; a warning says where that is not what its file's units and origin give.
+    """A mesh as a tool of this name has it: the middle of its box is its origin, and the longest edge of its file's box
+    is 1 before `scale`. A warning says where that is not what the file's units and origin give.
 
     Source: the public Genesis engine, engine/entities/tool_entity/mesh.py, `process_mesh`.
     """
-    own, remedy = morph.normalised(), []
     quat, centre = (torch.tensor(x, dtype=torch.float64) for x in (morph.orientation, morph.centre))
+    longest = max(2 * half / scale for half, scale in zip(morph.half_extent, morph.scales, strict=True))
+    own, remedy = copy(morph), []
+    assign(own, "surface", Surface((morph.surface.vertices - morph.centre) / longest, morph.surface.faces))
+    for half in own.half_extent:
+        morphs.length(f"every extent of tool {name!r}", 2 * half)
     middle = np.array(morph.pos) + quaternion.rotate(quat, centre).numpy()
-    if abs(morph.longest_edge - 1.0) > SAME:
-        scales = [_rounded(scale * morph.longest_edge) for scale in morph.scales]
+    if abs(longest - 1.0) > SAME:
+        scales = [_rounded(scale * longest) for scale in morph.scales]
         remedy.append(f"scale={scales[0] if len(set(scales)) == 1 else _row(scales)}")
     if float(centre.abs().max()) > SAME * max(morph.half_extent):
         remedy.append(f"pos={_row(map(_rounded, middle))}")
@@ -84,8 +92,15 @@ class ToolPart(Part):
         self.entities, self.build = entities, build
         self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
         self.placed = [
-            Placed(entity.name, each.shape, np.array(entity.morph.pos), np.array(entity.morph.orientation), False, True)
-            for entity, each in zip(entities, self.colliders, strict=True)
+            Placed(
+                entity.name,
+                collider.shape,
+                np.array(entity.morph.pos),
+                np.array(entity.morph.orientation),
+                fixed=False,
+                given=isinstance(entity.morph, morphs.Plane),
+            )
+            for entity, collider in zip(entities, self.colliders, strict=True)
         ]
 
     def parameters(self) -> ParameterFields:
