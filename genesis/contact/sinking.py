@@ -5,6 +5,7 @@ one and a half, since then all nodes that a point feels are inside. But nodes be
 out on its far side. So where matter gets to the middle it passes through, and the shape sinks: decision 66.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -40,23 +41,31 @@ class Sinking:
         self._told: set[tuple[str, str | None]] = set()
 
     def look(
-        self, poses: torch.Tensor, points: torch.Tensor, body_of: Callable[[int], str | None], step: int, first: int
-    ) -> None:
-        """Warn of points that are too deep inside colliders, after every `EVERY`-th step.
+        self, poses: torch.Tensor, points: torch.Tensor, body_of: Callable[[int], str | None], step: int, first: int,
+        placed: Sequence[int] = (),
+    ) -> None:  # fmt: skip
+        """Warn of points that are too deep inside colliders: after every `EVERY`-th step, and where something was set.
 
         Args:
             poses: (n, K, 4, 4) of all colliders.
             points: (n, m, 3) m; NaN of those that do not count.
             body_of: Whose a point is.
             first: Number of the first environment, in messages.
+            placed: Environments of `points` in which something has been set before this step.
         """
         n, m = points.shape[:2]
         some = max(1, BUDGET // max(1, m * len(self._shapes)))
-        begin = step // EVERY * some % n
-        for env in range(begin, min(begin + some, n)):
-            self._look(poses[env], points[env], body_of, f"step {step}, environment {first + env}")
+        envs = [placed[(step + i) % len(placed)] for i in range(min(some, len(placed)))]
+        if step % EVERY == 0:
+            begin = step // EVERY * some % n
+            envs += range(begin, min(begin + some, n))
+        for env in dict.fromkeys(envs):
+            when = f"step {step}, environment {first + env}"
+            self._look(poses[env], points[env], body_of, when, env in placed)
 
-    def _look(self, poses: torch.Tensor, points: torch.Tensor, body_of: Callable[[int], str | None], when: str) -> None:
+    def _look(
+        self, poses: torch.Tensor, points: torch.Tensor, body_of: Callable[[int], str | None], when: str, placed: bool
+    ) -> None:
         places, own = points.double().cpu().numpy(), poses.double().cpu()
         counted = np.flatnonzero(np.isfinite(places[:, 0]))
         for k, (shape, name, deepest) in enumerate(zip(self._shapes, self._names, self._deepest, strict=True)):
@@ -70,7 +79,7 @@ class Sinking:
             worst = int(depth.argmax())
             if depth[worst] > deepest or (shape.grid is None and _around(inside[depth > shape.depth / 2])):
                 row = int(counted[near[worst]])
-                self._tell(shape.depth, name, body_of(row), float(depth[worst]), when)
+                self._tell(math.inf if placed else shape.depth, name, body_of(row), float(depth[worst]), when)
 
     def _tell(self, whole: float, name: str, body: str | None, depth: float, when: str) -> None:
         if (name, body) in self._told:
