@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from genesis.runtime import logger
+from genesis.runtime import warn_once
 
 FULL = 0.75
 """Part of a cell that both fill where matter is there twice."""
@@ -23,7 +23,7 @@ COARSEST = 2.0
 
 
 class Doubling:
-    """Looks for it, and warns once of each pair of bodies.
+    """Looks for it, and warns once of each two bodies, also if they are built again.
 
     Args:
         bodies: Of each, in the order of their points, its name, how many points it has, and m^3 of each.
@@ -31,7 +31,7 @@ class Doubling:
     """
 
     def __init__(self, bodies: Sequence[tuple[str, int, float]], cell: float) -> None:
-        self._bodies, self._told, begin = [], set[tuple[str, str]](), 0
+        self._bodies, begin = [], 0
         for name, n, volume in bodies:
             self._bodies.append((name, begin, begin + n, volume))
             begin += n
@@ -54,15 +54,15 @@ class Doubling:
                 there.append((name, mine, volume))
         for (a, mine, volume), (b, its, each) in combinations(there, 2):
             low, high = np.maximum(mine.min(0), its.min(0)), np.minimum(mine.max(0), its.max(0))
-            if (a, b) in self._told or (high <= low).any():
+            if (high <= low).any():
                 continue
             counts, others = (self._counts(of, low, high) for of in (mine, its))
             both = np.minimum(counts * volume, others * each) >= FULL * self._cell**3
             parts = [(counts[both].sum() / len(mine), a, b), (others[both].sum() / len(its), b, a)]
             part, name, other = max(parts)
             if part > SHARE:
-                self._told.add((a, b))
-                tell_of_doubling("be set", f"{100 * part:.0f} % of {name!r} inside {other!r} in {when}")
+                got = f"{100 * part:.0f} % of {name!r} inside {other!r} in {when}"
+                warn_once(("doubling", a, b, volume, each), doubled("be set", got))
 
     def _counts(self, places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """How many of places (n, 3) are in each cell between `low` and `high`."""
@@ -73,9 +73,9 @@ class Doubling:
         return np.bincount(np.ravel_multi_index(tuple(cells.T), shape), minlength=math.prod(shape))
 
 
-def tell_of_doubling(done: str, got: str) -> None:
-    """Warn of bodies of particles in each other, where they "begin", or have been set."""
-    logger.warning(
+def doubled(done: str, got: str) -> str:
+    """A warning of bodies of particles in each other, where they "begin", or have been set."""
+    return (
         f"bodies of particles must {done} outside of each other, got {got}: matter is there twice, as heavy and as "
         "stiff as both. Move one of them, or switch it off by set_active(False) until there is room."
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from genesis import runtime
 from genesis.contact.colliders import Domain
-from genesis.contact.doubling import tell_of_doubling
+from genesis.contact.doubling import doubled
 from genesis.contact.shapes import Shape
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
@@ -82,7 +82,8 @@ def warn_of_overlaps(bodies: Sequence[tuple[str, SolidMorph, np.ndarray]]) -> No
     for (name, _, places), (other, morph, _) in combinations(bodies, 2):
         n = int(_contains(morph, places).sum())
         if n:
-            tell_of_doubling("begin", f"{n} of the {len(places)} particles of {name!r} inside {other!r}")
+            got = f"{n} of the {len(places)} particles of {name!r} inside {other!r}"
+            runtime.logger.warning(doubled("begin", got))
 
 
 def warn_of_buried(bodies: Sequence[tuple[str, SolidMorph]], planes: Sequence[tuple[str, Plane]]) -> None:
