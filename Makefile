@@ -65,7 +65,7 @@ $(DEVELOPS): $(TRAINS)
 	echo "installed; later commands start at once until pyproject.toml changes"
 
 train: $(TRAINS)
-	$(PY) -m scripts.train --agent ivw --max-minutes 2 $(ARGS)
+	$(PY) -m scripts.train --max-minutes 2 $(ARGS)
 
 # One interpreter holds one precision, so the tests are two runs, side by side: each keeps one core busy, mostly compiling.
 test: $(DEVELOPS)

@@ -326,6 +326,11 @@ PRESETS: dict[str, dict[str, Preset]] = {
 """Agent to environment to preset."""
 
 
+def agent(env: str) -> str:
+    """The agent that trains if nobody names one: IVW where its preset was measured beside SHAC's, else SHAC."""
+    return "ivw" if env in _IVW else "shac"
+
+
 def contact(env: str, agent: str) -> str | None:
     """The contact model to train with where the task has several, else None.
 

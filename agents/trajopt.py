@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from agents.core import distributed
-from agents.core.agent import Agent, plain
+from agents.core.agent import Abandoned, Agent, plain
 from agents.core.config import Config, bounded
 from agents.core.constraints import PART, POSITIVE, UNIT, WHOLE, Constraint
 from agents.core.noise import Noise
@@ -109,13 +109,20 @@ class OpenLoop(Agent):
 
         Raises:
             GenesisRuntimeError: There is no start yet.
+            Abandoned: It need not go on.
         """
         if self.best.start is None:
             raise GenesisRuntimeError("The start must be known, got none. Call update(env) first.")
         env.load_state_dict(spread_rows(self.best.start, env.num_envs))
         actions = knots.repeat_interleave(self.config.hold, dim=0)[: self.horizon]
         placeholder = self.low.new_zeros(env.num_envs, self.observation_size)  # nothing looks at observations
-        return roll_out(env, placeholder, self.horizon, lambda t, _: actions[t])
+
+        def action(t: int, _: torch.Tensor) -> torch.Tensor:
+            if self.stopping():
+                raise Abandoned
+            return actions[t]
+
+        return roll_out(env, placeholder, self.horizon, action)
 
     def update(self, env: Any) -> dict[str, float]:
         """Tries sequences out and improves them; returns scalars by TensorBoard tag."""
@@ -329,7 +336,7 @@ class CEMTrajopt(OpenLoop):
         config, middle, half = self.config, 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
         mean, std = self.distribution.mean, self.distribution.std
         rounds = -(-config.population // env.num_envs)
-        candidates, objectives = [], []
+        candidates, objectives, tried = [], [], []
         for turn in range(rounds):
             first = (self.updates * rounds + turn) * self.n_knots
             noise = self.noise.normal(first, self.n_knots, env.streams.env_ids, self.action_size)
@@ -340,9 +347,11 @@ class CEMTrajopt(OpenLoop):
             window = self.try_out(env, knots)
             objective = _returns(window, config.gamma)
             self._report_lost(window, torch.isfinite(objective))
-            self.best.offer(knots, objective, _returns(window, 1.0))
+            tried.append((knots, objective, _returns(window, 1.0)))
             candidates.append(relative)
             objectives.append(objective)
+        for sequences in tried:  # only now: one of the roll-outs may have been abandoned
+            self.best.offer(*sequences)
         watch.lap("forward")
         objective = torch.cat(objectives)
         usable = torch.isfinite(objective)

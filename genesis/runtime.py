@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,6 +68,7 @@ class _Slot:
     runtime: Runtime | None = None
     generations: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     handler: logging.Handler | None = None
+    warned: set[Hashable] = field(default_factory=set)
 
 
 _slot = _Slot()
@@ -93,6 +94,19 @@ def _require_own(runtime: Runtime) -> None:
             f"the toolkit must be used in the process that called gs.init (process {runtime.pid}), "
             f'got its forked child {os.getpid()}. Start workers with context="spawn".'
         )
+
+
+def warn_once(about: Hashable, text: str) -> None:
+    """Warn, unless something has been said of `about` since `init`: scenes that are built alike, for training and for
+    each evaluation, say it once."""
+    if about not in _slot.warned:
+        _slot.warned.add(about)
+        logger.warning(text)
+
+
+def forget_warnings() -> None:
+    """What `warn_once` has said may be said again."""
+    _slot.warned.clear()
 
 
 def is_initialized() -> bool:
@@ -180,6 +194,7 @@ def destroy() -> None:
         return
     _require_own(_slot.runtime)
     _slot.runtime = None
+    _slot.warned.clear()
     compiler.stop()
     if _slot.handler is not None:
         logger.removeHandler(_slot.handler)

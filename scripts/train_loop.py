@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from agents.core import distributed
+from agents.core.agent import Abandoned
 from genesis.errors import GenesisRuntimeError
 from scripts.dashboard import Dashboard
 from scripts.progress import Progress
@@ -78,6 +79,7 @@ class TrainLoop:
         headline = Headline(resumed=self.agent.updates > 0)
         began, saved = self.record.seconds, time.perf_counter()
         with deferred_interrupt() as received:
+            self.agent.stopping = lambda: bool(received)
             while True:
                 late = self.record.seconds - began >= self.max_seconds
                 due = time.perf_counter() - saved > self.save_every_s
@@ -95,7 +97,10 @@ class TrainLoop:
 
     def _update(self, progress: Progress | None, headline: "Headline", began: float) -> None:
         started, used, before = time.perf_counter(), time.process_time(), self.agent.steps
-        scalars = self.agent.update(self.env)
+        try:
+            scalars = self.agent.update(self.env)
+        except Abandoned:  # by Ctrl-C
+            return
         self.record.seconds += time.perf_counter() - started
         self.record.processor_seconds += time.process_time() - used
         steps = self.agent.steps

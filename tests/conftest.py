@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis import arrays
+from genesis import arrays, runtime
 
 PRECISION = os.environ.get("GENESIS_TEST_PRECISION", "64")
 ROOT = Path(__file__).parent
@@ -47,8 +47,9 @@ def poisoned():
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test draws the same numbers, alone or in company."""
+    """Every test draws the same numbers, and is told the same, alone or in company."""
     torch.manual_seed(0)
+    runtime.forget_warnings()
 
 
 def pytest_collection_modifyitems(items):

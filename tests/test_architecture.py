@@ -25,7 +25,7 @@ LAYERS = (
     "grad.creation loaders",
     "solvers",
     "engine.failures engine.inputs engine.parameters engine.placing engine.sampling engine.stability engine.state",
-    "engine.coupling",
+    "engine.coupling engine.placements",
     "engine.simulator",
     "grad.bridge",
     "engine.values",

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,10 @@ from agents.core.normaliser import Normaliser
 from genesis.errors import GenesisValueError
 
 _LOG = logging.getLogger("genesis")
+
+
+class Abandoned(Exception):
+    """An update ended before it had learned anything, since it was asked to stop."""
 
 
 class Agent(ABC):
@@ -62,6 +66,8 @@ class Agent(ABC):
         """Environment steps so far, over all environments and processes."""
         self.updates = 0
         self.skipped_updates = 0
+        self.stopping: Callable[[], bool] = lambda: False
+        """Asked within long updates that have learned nothing so far: whether to end them by `Abandoned`."""
         self._reported = -1
         """The update in which `report` spoke last."""
         self.observation: torch.Tensor | None = None
@@ -73,7 +79,11 @@ class Agent(ABC):
 
     @abstractmethod
     def update(self, env: Any) -> dict[str, float]:
-        """Collects experience, learns from it once, counts it; returns scalars by TensorBoard tag."""
+        """Collects experience, learns from it once, counts it; returns scalars by TensorBoard tag.
+
+        Raises:
+            Abandoned: It need not go on (`stopping`), and nothing but the environment's state has changed.
+        """
 
     def start(self, env: Any) -> torch.Tensor:
         """The present observation (B, O); resets the environment before the first update.

@@ -79,6 +79,16 @@ class Shape(NamedTuple):
             return np.minimum(a - radius, b - np.abs(y[:, 2]))
         return a - np.hypot(radius, y[:, 2] - np.clip(y[:, 2], -b, b))
 
+    def middle(self, y: np.ndarray) -> np.ndarray:
+        """(n,) m, from the face that is nearest to each of places (n, 3) of its own frame to the middle, along its
+        normal: half of what the shape is thick there (of a mesh, at most)."""
+        a, b, c = self.size
+        if self.kind == "box":
+            return np.array((a, b, c))[((a, b, c) - np.abs(y)).argmin(1)]
+        if self.kind == "cylinder":
+            return np.where(a - np.hypot(y[:, 0], y[:, 1]) < b - np.abs(y[:, 2]), a, b)
+        return np.full(len(y), self.depth)
+
     @property
     def levers(self) -> tuple[float, float, float]:
         """m/s, at most, with which its surface moves along its normal at a spin of 1 rad/s about each of its axes."""

@@ -10,6 +10,7 @@ import torch
 
 from genesis import runtime
 from genesis.contact.colliders import Colliders
+from genesis.contact.doubling import Doubling
 from genesis.contact.jumps import Jumps
 from genesis.contact.sinking import Sinking
 from genesis.engine.coupling import Coupling
@@ -102,4 +103,9 @@ def couple(parts: Sequence[Part], sim: SimOptions) -> Coupling:
     names = [each.name for part in parts for each in part.placed]
     cells = [part.domain.cell for part in parts if part.domain is not None]
     sinking = Sinking(every, names, max(cells)) if cells else None
-    return Coupling(solvers, colliders, sim.substeps, Jumps(every, names, sim.substep_dt), sinking)
+    jumps, doubling = Jumps(every, names, sim.substep_dt), {}
+    for part, solver in zip(parts, solvers, strict=True):
+        if part.domain is not None and len(part.points) > 1:
+            bodies = [(name, len(x), v) for (name, x), v in zip(part.points, part.particle_volumes, strict=True)]
+            doubling[solver.name] = Doubling(bodies, part.domain.cell)
+    return Coupling(solvers, colliders, sim.substeps, jumps, sinking, doubling)

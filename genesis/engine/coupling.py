@@ -1,12 +1,14 @@
 """The solvers of a scene, in the order in which they advance, and what they exchange in every substep."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 
 from genesis.contact.colliders import Colliders
+from genesis.contact.doubling import Doubling
 from genesis.contact.jumps import Jumps
 from genesis.contact.sinking import EVERY, Sinking
 from genesis.solvers.base import Bodies, Frames, Origin, Solver
@@ -36,11 +38,12 @@ class Coupling:
         substeps: Of the scene, in a control step.
         jumps: Finds colliders that are too fast for matter; None where nobody asks.
         sinking: Finds matter that is too deep inside of them; the same.
+        doubling: By solver of matter, finds bodies that are set into each other; the same.
     """
 
     def __init__(
         self, solvers: Sequence[Solver], colliders: Colliders, substeps: int, jumps: Jumps | None = None,
-        sinking: Sinking | None = None,
+        sinking: Sinking | None = None, doubling: Mapping[str, Doubling] | None = None,
     ) -> None:  # fmt: skip
         self.bodies = [solver for solver in solvers if isinstance(solver, Bodies)]
         self.matter = [solver for solver in solvers if not isinstance(solver, Bodies)]
@@ -50,6 +53,10 @@ class Coupling:
         self._alternating = not all(body.whole_steps for body in self._publishing)
         self._yielding = [body for body in self._publishing if body.yielding]
         self._jumps, self._sinking = (jumps, sinking) if self._publishing else (None, None)
+        self._doubling = doubling or {}
+        asked = self._sinking is not None or any(self._doubling.values())
+        self.placement = {solver.name: solver.placement for solver in self.solvers} if asked else {}
+        """By solver, values of which `watch` must know that they have been set; none where it looks at nothing."""
 
     def frame_bytes(self, n_envs: int, n_frames: int) -> int:
         """Size of what `allocate` makes."""
@@ -117,14 +124,26 @@ class Coupling:
         law = f"stay below {float(self._jumps.fastest[k]):.4g} m/s among particles, its depth and softness in a substep"
         return body.name, Origin(body.moved_by, self._jumps.names[k], law, speed)
 
-    def watch(self, frames: Frames, step: int, first: int) -> None:
-        """After a step forward, warn of what went wrong in it without a failure. `first` is the first environment."""
-        if self._sinking is None or step % EVERY:
+    def watch(self, frames: Frames, step: int, first: int, placed: np.ndarray | None) -> None:
+        """After a step forward, warn of what went wrong in it, or in setters before it, without a failure.
+
+        Args:
+            frames: Of the step.
+            step: Its number.
+            first: Number of the first environment.
+            placed: (n,) bool, of which environments of the frames something has been set since the step before; None
+                for none.
+        """
+        envs = [] if placed is None else placed.nonzero()[0].tolist()
+        if not envs and (self._sinking is None or step % EVERY):
             return
-        poses = frames.exchange.rows("poses")[-1]
         for solver in self.matter:
-            body_of = partial(solver.body_of, solver.state[0].name)
-            self._sinking.look(poses, solver.points(frames), body_of, step, first)
+            points = solver.points(frames)
+            for env in envs if self._doubling.get(solver.name) else []:
+                self._doubling[solver.name].look(points[env], f"step {step}, environment {first + env}")
+            if self._sinking is not None:
+                body_of = partial(solver.body_of, solver.state[0].name)
+                self._sinking.look(frames.exchange.rows("poses")[-1], points, body_of, step, first, envs)
 
     # Within.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from genesis import runtime
 from genesis.contact.colliders import Domain
+from genesis.contact.doubling import doubled
 from genesis.contact.shapes import Shape
 from genesis.errors import GenesisValueError
 from genesis.loaders import rotations
@@ -82,11 +83,8 @@ def warn_of_overlaps(bodies: Sequence[tuple[str, SolidMorph, np.ndarray]]) -> No
     for (name, _, places), (other, morph, _) in combinations(bodies, 2):
         n = int(_contains(morph, places).sum())
         if n:
-            runtime.logger.warning(
-                f"bodies of particles must begin outside of each other, got {n} of the {len(places)} particles of "
-                f"{name!r} inside {other!r}: matter is there twice, as heavy and as stiff as both. Move one of them, "
-                "or switch it off by set_active(False) until there is room."
-            )
+            got = f"{n} of the {len(places)} particles of {name!r} inside {other!r}"
+            runtime.logger.warning(doubled("begin", got))
 
 
 def warn_of_buried(bodies: Sequence[tuple[str, SolidMorph]], planes: Sequence[tuple[str, Plane]]) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from genesis import runtime
 from genesis.engine.coupling import Coupling
 from genesis.engine.failures import Failure, failed_rows, is_finite, warn
+from genesis.engine.placements import Placements
 from genesis.errors import GenesisRuntimeError
 from genesis.solvers.base import CutOff, Frames, Origin, Solver
 
@@ -93,6 +95,8 @@ class Simulator:
         self.failures: list[Failure] = []
         self.unconverged = 0
         """Evaluations of contact that an iteration's cap cut off, since the scene was built."""
+        self.placements = Placements(coupling.placement, n_envs)
+        self._placed: np.ndarray | None = None
         solvers = coupling.solvers
         parameters = [[f for f in solver.parameters if f.name != "gravity"] for solver in solvers]
         self.state = [Entry(s.name, *f) for s in solvers for f in s.state]
@@ -133,6 +137,7 @@ class Simulator:
         self.check_runtime()
         if self.failures:
             self.failures = []
+        self._placed = self.placements.take()
         token = None
         if keep and self._n_slots:
             token = self._take_slot()
@@ -197,7 +202,8 @@ class Simulator:
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             for i, tensor in zip(indices, solver.store(frames), strict=True):
                 results[i] = tensor
-        self.coupling.watch(frames, step, begin)
+        placed = None if self._placed is None else self._placed[begin : begin + len(results[0])]
+        self.coupling.watch(frames, step, begin, placed)
         for solver in self.coupling.solvers:
             for found in solver.unconverged(frames):
                 if _some(found.counts):

@@ -257,6 +257,7 @@ class Values:
         elif envs is None:
             part = rows.clone(memory_format=torch.contiguous_format)  # its memory is the user's
         self._put(place, part)
+        self.simulator.placements.note(solver, name, begin or 0, envs)
         self._note_set(place, [rows])
         if place in self._low:
             self._clear_remainder(self._low[place], envs, begin or 0, old.shape[1] if end is None else end, chosen)
@@ -297,6 +298,8 @@ class Values:
         for place, value in zip(places, new, strict=True):
             self._put(place, value)
             self._set.pop(place, None)
+        if state is not None:  # that of build time has been told then
+            self.simulator.placements.note_all(envs)
 
     @ordinary
     def detach(self) -> None:

@@ -92,6 +92,8 @@ class Solver(ABC):
 
     Without a graph: the derivative by the sum is that by the first. Setters of the first clear it.
     """
+    placement: tuple[str, ...] = ()
+    """Fields of state and controls that say where its bodies are, and whether they are there."""
     reads: tuple[str, ...] = ()
     """Fields of state, controls and parameters that `readouts` are functions of."""
     readouts: tuple[Field, ...] = ()

@@ -8,6 +8,7 @@ import torch
 
 import genesis as gs
 from agents import AGENTS
+from agents.core.agent import Abandoned
 from agents.trajopt import (
     AdamTrajopt,
     AdamTrajoptConfig,
@@ -221,3 +222,21 @@ def test_it_is_played_in_a_batch_of_another_size(kind):
     restored.load_state_dict(copy.deepcopy(agent.state_dict()))
     assert torch.equal(restored.act(torch.zeros(2, 6)), agent.act(torch.zeros(6, 6))[:2])
     assert restored.replay(other) == pytest.approx(agent.replay(env), abs=1e-5)
+
+
+@BOTH
+def test_an_update_that_is_abandoned_leaves_nothing_behind(kind):
+    """Asked to stop in its last roll-out; later it does what it would have done."""
+    env, other = env_for(kind), env_for(kind)
+    agent, whole = agent_for(kind, env), agent_for(kind, other)
+    agent.update(env)
+    asked = iter(range(1000))
+    agent.stopping = lambda: next(asked) == (5 if kind is ADAM else 15)
+    with pytest.raises(Abandoned):
+        agent.update(env)
+    agent.stopping = lambda: False
+    agent.update(env)
+    for _ in range(2):
+        whole.update(other)
+    assert torch.equal(agent.best.knots, whole.best.knots)
+    assert (agent.best.total, agent.steps, agent.updates) == (whole.best.total, whole.steps, 2)

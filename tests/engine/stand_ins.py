@@ -100,7 +100,7 @@ class StandInCoupling:
 
     def __init__(self, solvers, h):
         self.solvers, self.h = solvers, h
-        self.n_forward = self.n_allocated = 0
+        self.placement, self.n_forward, self.n_allocated = {}, 0, 0
 
     def frame_bytes(self, n_envs, n_frames):
         return sum(s.frame_bytes(n_envs, n_frames) for s in self.solvers)
@@ -138,7 +138,7 @@ class StandInCoupling:
     def origin(self, frames, env, code):
         return None
 
-    def watch(self, frames, step, first):
+    def watch(self, frames, step, first, placed):
         pass
 
     def substep_adjoint(self, frames, begin, end):

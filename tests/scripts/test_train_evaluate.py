@@ -358,6 +358,14 @@ def test_every_preset_is_of_a_task_and_of_its_agents_options():
     assert hyper.gamma == 0.9 and hyper.actor_learning_rate == 2e-3
 
 
+def test_without_an_agent_it_is_that_which_was_measured_in_the_task():
+    """`make train` names none."""
+    tasks = {"Ant-v5": "ivw", "Swimmer-v5": "shac"}
+    lines = [([], "ivw"), (["--env", "genesis/SoftLift-mini-v0"], "shac")]
+    for line, agent in lines + [([f"--env=genesis-mujoco/{task}"], agent) for task, agent in tasks.items()]:
+        assert train.parse(line) == train.parse([*line, "--agent", agent]) and train.parse(line)[0].agent == agent
+
+
 def test_the_last_of_several_names_counts():
     assert train.parse(["--agent=ppo", "--agent", "shac"]) == train.parse(["--agent", "shac"])
     line = ["--env", "genesis/BlockPush-v0", "--agent", "shac", "--contact=smoothed", "--contact", "mujoco"]
@@ -368,7 +376,7 @@ def test_the_last_of_several_names_counts():
 @pytest.mark.precision("32")
 def test_the_default_training_learns_to_run_within_two_minutes(tmp_path):
     """What `make train` does, on the exact model and in Gymnasium's environment; one that stands has 1,000."""
-    line = ["--agent", "ivw", "--contact", "mujoco", "--max-minutes", "2", "--run-dir", str(tmp_path)]
+    line = ["--contact", "mujoco", "--max-minutes", "2", "--run-dir", str(tmp_path)]
     result = train.train(*train.parse(line))
     assert result["untrained"]["return_mean"] < 500 and result["trained"]["return_mean"] > 3000
     assert result["in_gymnasium"]["return_mean"] > 3000 and abs(result["in_gymnasium"]["kept"] - 1) < 0.1

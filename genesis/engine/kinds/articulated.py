@@ -11,7 +11,7 @@ import torch
 from genesis import morphs
 from genesis.contact.colliders import Colliders, Matter
 from genesis.engine import articulated
-from genesis.engine.articulated import RigidSystem
+from genesis.engine.articulated import OF_MATERIALS, RigidSystem
 from genesis.engine.entities.base import Entity
 from genesis.engine.entities.coordinates import unit
 from genesis.engine.entities.ground import GroundEntity
@@ -25,6 +25,7 @@ from genesis.loaders.mass_matrix import link_jacobians
 from genesis.materials import Rigid
 from genesis.options import MujocoContact, RigidOptions, SimOptions
 from genesis.solvers.rigid.light_links import LightLinks
+from genesis.solvers.rigid.painleve import Painleve
 from genesis.solvers.rigid.publish import WORLD, LinkCollider
 from genesis.solvers.rigid.solver import OUTPUTS, RigidSolver
 from genesis.surfaces import Default
@@ -65,15 +66,20 @@ class ArticulatedPart(Part):
             return None
         dt = self.sim.dt / (self.sim.substeps * self.every)
         self._light = links = LightLinks(system.model, articulated.labels(system), self._found, self.every, dt)
+        yielding = [f for f, c in zip(self._found, self.colliders, strict=True) if c.yields]
+        turning = Painleve(system.model, articulated.labels(system), yielding)
         places = articulated.places_of_bodies(system)
 
         def check(fields: ParameterFields, matter: Sequence[Matter]) -> None:
             numbers = fields["rigid", "model"]
-            mass, inertia, armature = (
+            mass, inertia, armature, *frictions = (
                 torch.cat([numbers[i].pack(torch.float64, torch.device("cpu")).detach() for i in places[name]], 1)
-                for name in ("mass", "inertia", "armature")
+                for name in ("mass", "inertia", "armature", *OF_MATERIALS)
             )
             links.check(mass, inertia, armature, matter)
+            if links.mobility is not None:
+                packed = dict(zip(OF_MATERIALS, frictions, strict=True))
+                turning.check([packed[name][:, geom] for name, geom in (f.friction for f in yielding)], links.mobility)
 
         return check
 

@@ -59,6 +59,8 @@ class Part(ABC):
     """Where colliders begin, in their order."""
     points: Sequence[tuple[str, np.ndarray]] = ()
     """Of each body, if it is pushed by colliders, its name and where its particles begin (n, 3)."""
+    particle_volumes: Sequence[float] = ()
+    """m^3 that each particle of these has."""
     domain: Domain | None = None
     """Where these may be, if it has walls."""
 

@@ -107,6 +107,7 @@ class ParticlePart(Part):
         upper = tuple(bound - padding for bound in options.upper_bound)
         self.domain = Domain(lower, upper, padding, cell)
         self.points = [(entity.name, entity.initial_positions) for entity in entities]
+        self.particle_volumes = [entity.particle_volume for entity in entities]
 
     def parameters(self) -> ParameterFields:
         numbers, build = [], self.build

@@ -86,7 +86,7 @@ class MPMSolver(Solver):
     parameters material (K,), the numbers of one body after the other, and gravity (3,). If a body is a muscle: before
     hold the control actu (N,), and before gravity the parameter fibre (N, 3), of all particles."""
 
-    name = "mpm"
+    name, placement = "mpm", ("pos", "hold")
     outputs = ()
 
     def __init__(

@@ -55,7 +55,7 @@ class RigidSolver(Exchanging):
         mobility: (L, 2) of each link where they yield to that, see `Reaction`; as many substeps as the scene's.
     """
 
-    name, moved_by = "rigid", "dofs_vel"
+    name, moved_by, placement = "rigid", "dofs_vel", ("qpos", "mocap")
     whole_steps = False
 
     def __init__(

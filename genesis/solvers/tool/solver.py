@@ -129,7 +129,7 @@ def kernels() -> Functions:
 class ToolSolver(Bodies):
     """Final. State pos (T, 3), quat (T, 4); controls vel, ang (T, 3); parameter friction (T,); output wrench (T, 6)."""
 
-    name, moved_by = "tool", "vel"
+    name, moved_by, placement = "tool", "vel", ("pos", "quat")
     state: tuple[Field, ...]
     whole_steps = True
     every = 1
