@@ -78,7 +78,7 @@ class ArticulatedPart(Part):
             )
             links.check(mass, inertia, armature, matter)
             if links.mobility is not None:
-                packed = dict(zip(OF_MATERIALS, frictions, strict=True))
+                packed: dict[str, torch.Tensor] = dict(zip(OF_MATERIALS, frictions, strict=True))
                 turning.check([packed[name][:, geom] for name, geom in (f.friction for f in yielding)], links.mobility)
 
         return check
