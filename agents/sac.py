@@ -11,6 +11,8 @@ memory of past steps. A truncated step is bootstrapped from its last observation
 al., "Soft actor-critic" (ICML 2018) and "Soft actor-critic algorithms and applications" (2018), which adapts alpha.
 
 Differences from the papers:
+- Hidden layers of Q are normalised (Ball et al., "Efficient online reinforcement learning with offline data", ICML
+  2023, who find that it keeps Q from running away where there is no data).
 - A batch of environments gives `num_envs` steps at a time; `gradient_steps` updates follow each `window` of them.
 - Observations are normalised by statistics that stand still within an update; the memory holds them raw.
 - Several processes have a memory each, of their own environments' steps, and average their gradients: a minibatch has
@@ -79,6 +81,9 @@ class SACConfig(NetConfig):
     """Gradient norm, of policy and of Q, beyond which a gradient is scaled down."""
     hidden: tuple[int, ...] = bounded((128, 128), WIDTHS)
     """Widths of the hidden layers of policy and Q."""
+    mixed_precision: bool = False
+    """Whether Q multiplies the matrices between its hidden layers in bfloat16: faster where processors have it (x86
+    with AVX512_BF16 or AMX, GPUs) and layers have 256 units or more."""
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a field violates its constraint, or the memory holds no minibatch."""
@@ -114,7 +119,7 @@ class SquashedGaussian(nn.Module):
         """Args: layout of an observation, bounds of the action (A,), widths, seed of the weights."""
         super().__init__()
         with seeded(seed, "policy"):
-            self.heads = network(layout, [*hidden, 2 * len(low)], layer_norm=False, last_gain=0.01).to(low)
+            self.heads = network(layout, [*hidden, 2 * len(low)], "relu", layer_norm=False, last_gain=0.01).to(low)
         self.register_buffer("middle", 0.5 * (low + high))
         self.register_buffer("half_width", 0.5 * (high - low))
 
@@ -141,12 +146,17 @@ class SquashedGaussian(nn.Module):
 class TwinQ(nn.Module):
     """Two networks of their own, for observation and relative action."""
 
-    def __init__(self, layout: Layout | int, action_size: int, hidden: tuple[int, ...], seed: int):
+    def __init__(
+        self, layout: Layout | int, action_size: int, hidden: tuple[int, ...], seed: int, mixed_precision: bool = False
+    ):
         """The two start from different weights: the minimum of equal functions would be none."""
         super().__init__()
         with seeded(seed, "q"):
             self.first, self.second = (
-                network(layout, [*hidden, 1], layer_norm=False, last_gain=1.0, beside=action_size) for _ in range(2)
+                network(
+                    layout, [*hidden, 1], "relu", last_gain=1.0, beside=action_size, mixed_precision=mixed_precision
+                )
+                for _ in range(2)
             )
 
     def forward(self, observation: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -176,7 +186,7 @@ class SAC(Agent):
         super().__init__(config, env, seed, total_steps, config.encoder)
         sizes = self.observation_size, self.action_size
         self.policy = SquashedGaussian(self.layout, self.low, self.high, config.hidden, seed)
-        self.q = TwinQ(self.layout, self.action_size, config.hidden, seed).to(self.low)
+        self.q = TwinQ(self.layout, self.action_size, config.hidden, seed, config.mixed_precision).to(self.low)
         self.target_q = copy.deepcopy(self.q).requires_grad_(False)
         self.temperature = Temperature(config.initial_alpha, self.low)
         self.target_entropy = -0.5 * sizes[1] if config.target_entropy is None else config.target_entropy

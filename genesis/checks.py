@@ -49,7 +49,7 @@ def record(cls: Class) -> Class:
 
 
 def assign(record_: Any, name: str, value: Any) -> None:
-    """Replace a field of a frozen record by its checked form; for `__post_init__` only."""
+    """Replace a field of a frozen record by its checked form: in `__post_init__`, or of a copy that nobody has yet."""
     object.__setattr__(record_, name, value)
 
 

@@ -223,7 +223,10 @@ class MPM:
 
 @record
 class Tool:
-    """A kinematic body: it moves as it is told, pushes particles, and is not pushed back."""
+    """A kinematic body: it moves as it is told, pushes particles, and is not pushed back.
+
+    Of a Mesh the middle of its box is the tool's position, and `Mesh.scale` is how long it is, m.
+    """
 
     friction: Parameter = 0.0
     """Coulomb coefficient against particles."""

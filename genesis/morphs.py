@@ -242,6 +242,7 @@ class Mesh(SolidMorph, OrientedMorph):
 
     Its frame is that of the file, whose origin comes to `pos`, and whose axes are taken as they are: a file with y
     upwards, as glTF has it, stands upright with `euler=(90, 0, 0)`. With material Rigid it touches as its convex hull.
+    With material Tool, as in the public engine, the middle of its box comes to `pos`, and `scale` is how long it is.
 
     Raises:
         GenesisImportError: trimesh is not installed, or CoACD to decompose.
@@ -252,7 +253,8 @@ class Mesh(SolidMorph, OrientedMorph):
     file: str | os.PathLike[str] | None = None
     """Path of the file. All that its scene shows is one body."""
     scale: float | tuple[float, float, float] = 1.0
-    """Metres that a unit of the file is, along all axes or along each."""
+    """Metres that a unit of the file is, along all axes or along each. With material Tool: that the longest edge of the
+    file's box is."""
     decompose: bool = False
     """With material Rigid: whether it touches as several convex hulls, of the parts that CoACD cuts it into; extra
     `convex`. With any other material, which feels the triangles, it must be False."""
@@ -263,15 +265,20 @@ class Mesh(SolidMorph, OrientedMorph):
         super().__post_init__()
         assign(self, "decompose", boolean("Mesh.decompose", self.decompose))
         path = Path(existing_file("Mesh.file", self.file, "mesh"))
-        scale = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
-        for entry in scale:
+        for entry in self.scales:
             number("every entry of Mesh.scale", entry, 0.0)
         if self.decompose:
             coacd()
-        surface = read_surface(path, (float(scale[0]), float(scale[1]), float(scale[2])))
+        surface = read_surface(path, self.scales)
         for edge in (surface.upper - surface.lower).tolist():
             length(f"every extent of mesh {str(path)!r}", edge)
         assign(self, "surface", surface)
+
+    @property
+    def scales(self) -> tuple[float, float, float]:
+        """`scale` along x, y and z."""
+        x, y, z = (self.scale,) * 3 if isinstance(self.scale, int | float) else vector("Mesh.scale", self.scale)
+        return (x, y, z)
 
     @property
     def half_extent(self) -> tuple[float, float, float]:

@@ -157,9 +157,7 @@ def init(
         logger.warning("gs.gpu asks for a CUDA device and there is none: falling back to gs.cpu.")
     _start_compiler(chosen, precision)
     if seed is not None:
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        torch.manual_seed(seed)
+        set_random_seed(seed)
     if hasattr(compile_config, "check_custom_op_aliasing"):
         # This check of torch.compile, in the first call, fails on any subclass of Tensor (torch 2.13).
         compile_config.check_custom_op_aliasing = False
@@ -178,6 +176,13 @@ def init(
     )
     seeded = "" if seed is None else f", seed {seed}"
     logger.info("running on %s, precision %s%s.", _slot.runtime.device, precision, seeded)
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed torch, numpy and Python's `random`; `seed` is at least 0."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
 
 
 def destroy() -> None:

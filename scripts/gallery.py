@@ -165,16 +165,19 @@ def picture_of_meshes(size: tuple[int, int]) -> np.ndarray:
     straight, leaning = (0.0, 0.0, 0.0), (90.0, 0.0, 35.0)
     with tempfile.TemporaryDirectory() as folder:
         for name, (vertices, faces), pos, euler, color in (
-            ("bowl", _turned(np.concatenate([out, within[::-1]])), (0.0, 0.0, 0.0), straight, "teal"),
-            ("ring", _turned(ring, closed=True), (0.42, -0.12, 0.0), straight, "orange"),
-            ("cog", _pulled(cog, 0.06), (-0.36, -0.16, 0.148), leaning, "gray"),
+            ("bowl", _turned(np.concatenate([out, within[::-1]])), (0.0, 0.0, 0.11174), straight, "teal"),
+            ("ring", _turned(ring, closed=True), (0.42, -0.12, 0.04), straight, "orange"),
+            ("cog", _pulled(cog, 0.06), (-0.34279, -0.18457, 0.148), leaning, "gray"),
         ):
             file = Path(folder) / f"{name}.obj"
-            rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in vertices.tolist()]
+            lower, upper = vertices.min(0), vertices.max(0)
+            longest = float((upper - lower).max())
+            rows = [f"v {x!r} {y!r} {z!r}" for x, y, z in ((vertices - (lower + upper) / 2) / longest).tolist()]
             rows += [f"f {a} {b} {c}" for a, b, c in (faces + 1).tolist()]
             file.write_text("\n".join(rows))
             look = gs.surfaces.Default(color=color)
-            scene.add_entity(gs.morphs.Mesh(file=file, pos=pos, euler=euler), tool, look, name=name)
+            morph = gs.morphs.Mesh(file=file, scale=longest, pos=pos, euler=euler)
+            scene.add_entity(morph, tool, look, name=name)
     for k, color in enumerate(("red", "yellow", "white")):
         x, y = 0.078 * np.cos(2.1 * k), 0.078 * np.sin(2.1 * k)
         scene.add_entity(gs.morphs.Sphere(pos=(x, y, 0.12), radius=0.065), tool, gs.surfaces.Default(color=color))

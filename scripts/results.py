@@ -152,7 +152,7 @@ def markdown(records: list[Record], expected_seeds: Sequence[int]) -> str:
 
 
 def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
-    by_agent = {agent: [r for r in records if r["agent"] == agent] for agent in sorted({r["agent"] for r in records})}
+    by_agent = {name: [r for r in records if column(r) == name] for name in sorted({column(r) for r in records})}
     thresholds = sorted({name for record in records for name in record["time_to"]})
     steps = max(record["steps"] for record in records)
     minutes = [m for m in MINUTES if 60 * m <= 1.05 * max(record["training_seconds"] for record in records)]
@@ -201,6 +201,11 @@ def _section(records: list[Record], expected_seeds: Sequence[int]) -> list[str]:
             + (f"; {', '.join(machines)}" if machines else "")
         )
     return lines
+
+
+def column(record: Record) -> str:
+    """Where a record stands in its table: its agent, and the variant of its training where it has a name."""
+    return "-".join(filter(None, (record["agent"], record.get("variant"))))
 
 
 def _machine(record: Record) -> str:

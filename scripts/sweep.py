@@ -42,6 +42,9 @@ class SweepConfig:
     """Seeds that each agent ought to have in the table, which lists those that are missing."""
     contact: str | None = None
     """Contact model, where a task has several: "mujoco" or "smoothed"; None: what `scripts.train` takes by itself."""
+    variant: str | None = None
+    """Name of other trainings of the same agents, as `--train-args` makes them, which have records and columns of their
+    own: "long"."""
     parallel: int = 1
     """Runs at a time. With several, the table marks their seconds as not comparable: run alone what is to be timed."""
     train_args: str = ""
@@ -71,12 +74,14 @@ class Job:
     agent: str
     seed: int
     contact: str | None
+    variant: str | None = None
 
     @property
     def name(self) -> str:
         """Of its record and folder."""
         middle = f"__{self.contact}" if self.contact else ""
-        return f"{self.env.removeprefix('genesis/').replace('/', '-')}{middle}__{self.agent}__{self.seed}"
+        agent = results.column({"agent": self.agent, "variant": self.variant})
+        return f"{self.env.removeprefix('genesis/').replace('/', '-')}{middle}__{agent}__{self.seed}"
 
     def command(self, config: SweepConfig) -> list[str]:
         """Arguments of the interpreter, as they would be typed for a fresh run."""
@@ -104,7 +109,7 @@ def run(config: SweepConfig) -> list[Outcome]:
     """
     _check(config)
     jobs = [
-        Job(env, agent, seed, config.contact or _default_contact(env, agent))
+        Job(env, agent, seed, config.contact or _default_contact(env, agent), config.variant)
         for env in config.envs
         for agent in config.agents
         for seed in config.seeds
@@ -190,6 +195,7 @@ def _train(config: SweepConfig, job: Job) -> Outcome:
     record: dict[str, Any] = {
         "env": job.env,
         "agent": job.agent,
+        "variant": job.variant,
         "seed": job.seed,
         "contact": job.contact,
         "commit": about.get("git") or machine.git_revision(),
@@ -298,7 +304,7 @@ def _other_arguments(config: SweepConfig, job: Job) -> str:
     there, wanted = (" ".join(options) or "none" for options in (before, now))
     return (
         f"its record was made with other arguments of scripts.train, {there} instead of {wanted}, and stays. "
-        "For runs with these, give another --run-dir, and --results if given."
+        "For runs with these, give a --variant."
     )
 
 
@@ -352,6 +358,8 @@ def _check(config: SweepConfig) -> None:
         values = getattr(config, name)
         if len(set(values)) != len(values):
             raise GenesisValueError(f"{name} must differ from each other, got {values}. Name each once.")
+    if config.variant is not None and not config.variant.isalnum():
+        raise GenesisValueError(f"variant must be letters and digits, or None, got {config.variant!r}. Rename it.")
     if config.parallel < 1:
         raise GenesisValueError(f"parallel must be at least 1, got {config.parallel}.")
     if config.seeds and min(config.seeds) < 0:

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import math
+import random as python_random
 from inspect import signature
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis import public_engine, public_names
+from genesis import public_engine, public_names, utils
 from genesis.engine import articulated, assembly
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.rigid import RigidEntity
 from genesis.engine.solver_view import SolverView
 from genesis.math import quaternion
 from genesis.options import OwnOptions
-from genesis.utils import geom
+from genesis.utils import geom, misc
 from tests.engine.rigid_scenes import ELBOW, builder
 
 PROGRAM = Path(__file__).parents[1] / "scripts" / "peers" / "genesis_calls.py"
@@ -240,6 +241,18 @@ def test_gradients_of_rotations(function, shapes):
     assert torch.autograd.gradcheck(
         function, [random(*shape, seed=i).requires_grad_() for i, shape in enumerate(shapes)]
     )
+
+
+def test_helpers_of_its_scripts():
+    given = gs.tensor([1.0, 2.0], requires_grad=True)
+    found = misc.tensor_to_array(2 * given, np.float64)
+    assert type(found) is np.ndarray and found.dtype == np.float64 and found.tolist() == [2.0, 4.0]
+    assert misc.tensor_to_array(3.0) == 3.0 and utils.set_random_seed is misc.set_random_seed
+    drawn = []
+    for _ in range(2):
+        misc.set_random_seed(3)
+        drawn.append((torch.rand(()).item(), python_random.random(), np.random.rand()))  # noqa: NPY002
+    assert drawn[0] == drawn[1]
 
 
 def test_kinds_of_numbers_stay():

@@ -2,11 +2,12 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import nn
 
 import genesis as gs
 from agents.core import distributed
@@ -140,8 +141,8 @@ class Agent(ABC):
         """Goes on where `state_dict` was taken.
 
         Raises:
-            GenesisValueError: A part of this agent is not in the state, or its observations have other parts; nothing
-                has been changed.
+            GenesisValueError: A part of this agent is not in the state, or has other parameters, or its observations
+                have other parts; nothing has been changed.
         """
         own, saved = (agent.get("observation_parts", {}) for agent in (self.state_dict(), state))
         if [*own.items()] != [*saved.items()]:  # in their order
@@ -156,11 +157,21 @@ class Agent(ABC):
                 "Use the version that wrote it."
             )
         for name, part in self.parts.items():
+            if isinstance(part, nn.Module) and (here := _shapes(part.state_dict())) != (there := _shapes(state[name])):
+                raise GenesisValueError(
+                    f"The saved agent's {name} must have the parameters {here}, got {there}. Use the version that "
+                    "wrote it."
+                )
+        for name, part in self.parts.items():
             part.load_state_dict(state[name])
         observation = state["observation"]
         self.observation = None if observation is None else observation.to(self.low)
         self.steps, self.updates = state["steps"], state["updates"]
         self.skipped_updates = state["skipped_updates"]
+
+
+def _shapes(parameters: Mapping[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: list(value.shape) for name, value in parameters.items()}
 
 
 def plain(value: torch.Tensor) -> torch.Tensor:

@@ -65,6 +65,7 @@ class EncodedMLP(nn.Module):
         layer_norm: bool,
         gain: float | None,
         last_gain: float | None,
+        mixed_precision: bool,
     ):
         """Draws from torch's global generator; see `network`."""
         super().__init__()
@@ -73,7 +74,7 @@ class EncodedMLP(nn.Module):
         self.numbers = (*layout.numbers, slice(layout.size, layout.size + beside))
         self.encoders = nn.ModuleList(encoder(part.shape[1], activation, layer_norm, gain) for part in self.points)
         inputs = sum(where.stop - where.start for where in self.numbers) + sum(e.size for e in self.encoders)  # type: ignore[misc]
-        self.trunk = MLP([inputs, *widths], activation, layer_norm, gain, last_gain)
+        self.trunk = MLP([inputs, *widths], activation, layer_norm, gain, last_gain, mixed_precision)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Output (..., widths[-1]) for input (..., O + beside); differentiable."""
@@ -92,6 +93,7 @@ def network(
     gain: float | None = SQRT2,
     last_gain: float | None = None,
     beside: int = 0,
+    mixed_precision: bool = False,
 ) -> MLP | EncodedMLP:
     """The net of an observation: a plain one where all of it is numbers, else one with encoders.
 
@@ -103,8 +105,9 @@ def network(
         gain: See there.
         last_gain: See there.
         beside: How many numbers follow the observation in the net's input.
+        mixed_precision: See `MLP`; encoders have none.
     """
     if isinstance(layout, int) or not layout.points:
         size = layout if isinstance(layout, int) else layout.size
-        return MLP([size + beside, *widths], activation, layer_norm, gain, last_gain)
-    return EncodedMLP(layout, widths, beside, activation, layer_norm, gain, last_gain)
+        return MLP([size + beside, *widths], activation, layer_norm, gain, last_gain, mixed_precision)
+    return EncodedMLP(layout, widths, beside, activation, layer_norm, gain, last_gain, mixed_precision)

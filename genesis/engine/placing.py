@@ -36,7 +36,8 @@ class Placed:
     fixed: bool
     """Whether it stays there."""
     given: bool
-    """Whether a morph says so, and not the rest pose of a robot, which is often set before the first step."""
+    """Whether it begins there, other than a robot's rest pose and a solid tool, which are often set before the first
+    step."""
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """(n,) bool: which of points (n, 3), world frame, are inside."""
@@ -129,13 +130,14 @@ def _contains(morph: SolidMorph, places: np.ndarray) -> np.ndarray:
 
 
 def check_places(placed: Sequence[Placed], points: Sequence[tuple[str, np.ndarray]], domain: Domain) -> None:
-    """Warn of fixed bodies that cannot carry matter of a domain, and of matter that begins inside links of robots.
+    """Warn of fixed bodies that cannot carry matter of a domain, and of matter that begins inside links of robots
+    or solid tools.
 
     Args:
         points: Of each body of matter its name, and where its particles begin (n, 3), m.
 
     Raises:
-        GenesisValueError: Matter begins inside a tool, a shape or the ground.
+        GenesisValueError: Matter begins inside a rigid shape, a tool's plane or the ground.
     """
     unreached = {each.name: far for each in placed if each.fixed and (far := each.behind(domain))}
     for name, far in unreached.items():

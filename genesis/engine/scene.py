@@ -244,8 +244,8 @@ class Scene:
 
         Raises:
             GenesisRuntimeError: Built already, or no entities.
-            GenesisValueError: Particles outside the domain or in another body, a substep too long for a stiffness,
-                per-environment values for another number of environments.
+            GenesisValueError: Particles outside the domain, or in a rigid body or a ground, a substep too long for a
+                stiffness, per-environment values for another number of environments.
         """
         self._must_be_built(False)
         refuse_transforms("scene.build")

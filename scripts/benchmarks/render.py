@@ -109,14 +109,16 @@ def _mesh() -> gs.Scene:
     i, k = np.meshgrid(np.arange(MERIDIANS // 2), np.arange(MERIDIANS), indexing="ij")
     a, b = i * MERIDIANS + k, i * MERIDIANS + (k + 1) % MERIDIANS
     faces = np.concatenate([np.stack([a, b, b + MERIDIANS], -1), np.stack([a, b + MERIDIANS, a + MERIDIANS], -1)])
-    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in points.round(12).tolist()]
+    size = float(np.ptp(points, axis=0).max())
+    lines = [f"v {x!r} {y!r} {z!r}" for x, y, z in (points / size).round(12).tolist()]
     lines += [f"f {a} {b} {c}" for a, b, c in (faces.reshape(-1, 3) + 1).tolist()]
     scene = gs.Scene()
     scene.add_entity(gs.morphs.Plane(), material=gs.materials.Tool())
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "ball.obj"
         file.write_text("\n".join(lines))
-        scene.add_entity(gs.morphs.Mesh(file=file, pos=(0, 0, 0.14)), material=gs.materials.Tool(sdf_res=8))
+        dented = gs.morphs.Mesh(file=file, scale=size, pos=(0, 0, 0.14))
+        scene.add_entity(dented, material=gs.materials.Tool(sdf_res=8))
     scene.build()
     return scene
 

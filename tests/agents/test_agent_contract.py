@@ -141,6 +141,19 @@ def test_a_part_that_is_missing_is_named(entry):
         agent.load_state_dict(state)
 
 
+def test_a_part_with_other_parameters_is_named_and_nothing_changes(entry):
+    """As where the nets of an older version were others."""
+    env = env_for(entry)
+    agent, other = (agent_for(entry, env, seed=seed) for seed in (0, 5))
+    state = other.state_dict()
+    name = next(n for n, part in reversed(agent.parts.items()) if isinstance(part, torch.nn.Module))
+    state[name] = {**state[name], "more": torch.zeros(2)}
+    before = agent.act(torch.ones(4, 6).to(agent.low))
+    with pytest.raises(gs.GenesisException, match=f"{name} must have the parameters .*'more': .2."):
+        agent.load_state_dict(state)
+    torch.testing.assert_close(agent.act(torch.ones(4, 6).to(agent.low)), before, rtol=0, atol=0)
+
+
 def test_acts_inside_the_space(entry):
     env = env_for(entry)
     agent = agent_for(entry, env)

@@ -87,6 +87,21 @@ def test_hand_written_gradient_against_autograd(activation, layer_norm):
             torch.testing.assert_close(p.grad, wanted)
 
 
+def test_mixed_precision_rounds_what_lies_between_hidden_layers():
+    """To 8 bits, an error of 2^-9 of each factor and result; parameters and their gradients have all bits."""
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    outputs, gradients = [], []
+    for mixed in (False, True):
+        with seeded(1, "net"):
+            net = MLP([5, 64, 64, 64, 1], "relu", mixed_precision=mixed)
+        outputs.append(net(x))
+        outputs[-1].square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+    assert {x.dtype for x in (*outputs, *gradients)} == {torch.float32}
+    assert 0 < (outputs[1] - outputs[0]).norm() < 0.01 * outputs[0].norm()
+    assert 0.99 < torch.cosine_similarity(*gradients, dim=0) < 1.0 - 1e-6
+
+
 def small_critics(count=2, seed=0):
     critics = Critics(3, (8,), count, seed, F64)
     return critics, Optimiser(critics, learning_rate=1e-2, betas=(0.7, 0.95), max_grad_norm=1.0)

@@ -1,10 +1,14 @@
 """Tools from meshes push particles by a grid of signed distances, with exact gradients of their poses."""
 
+import ast
+import re
+
 import numpy as np
 import pytest
 import torch
 
 import genesis as gs
+from genesis.math import quaternion
 from genesis.meshes import distances
 from genesis.meshes.distances import grid_of, nearest_points
 from genesis.meshes.surface import Surface
@@ -28,11 +32,11 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A ball whose file has it beside its origin, pressed a little along y: nothing about it is simple."""
+    """A ball of 2 units whose file has it beside its origin, pressed a little along y: nothing about it is simple."""
     folder = tmp_path_factory.mktemp("tools")
-    vertices, faces = ball(24, 0.2)
-    file = write_obj(folder / "ball.obj", vertices + (0.05, -0.02, 0.03), faces)
-    morph = gs.morphs.Mesh(file=file, scale=(1.0, 0.9, 1.0), pos=(0.73, 0.84, 0.455), euler=(4.0, -3.0, 8.0))
+    vertices, faces = ball(24)
+    file = write_obj(folder / "ball.obj", vertices + (0.25, -0.1, 0.15), faces)
+    morph = gs.morphs.Mesh(file=file, scale=(0.4, 0.36, 0.4), pos=(0.7807, 0.8269, 0.4862), euler=(4.0, -3.0, 8.0))
     return build(tools=[morph], n_envs=2, outputs=("wrench",))
 
 
@@ -88,7 +92,7 @@ def test_gradients_in_closed_loop_are_those_of_differences(world):
 def test_a_mesh_of_a_ball_pushes_as_the_ball(tmp_path):
     file = write_obj(tmp_path / "ball.obj", *ball(64, 0.2))
     found = []
-    for morph in (gs.morphs.Sphere(pos=PLACE, radius=0.2), gs.morphs.Mesh(file=file, pos=PLACE)):
+    for morph in (gs.morphs.Sphere(pos=PLACE, radius=0.2), gs.morphs.Mesh(file=file, scale=0.4, pos=PLACE)):
         world = build(tools=[morph], n_envs=2, outputs=("wrench",))
         push(world)
         world.run(6)
@@ -97,6 +101,46 @@ def test_a_mesh_of_a_ball_pushes_as_the_ball(tmp_path):
         found.append((moved, world.tool.get_wrench().detach()))
     for (sphere, mesh), part in zip(zip(*found, strict=True), ("moved", "wrench"), strict=True):
         assert (mesh - sphere).abs().max() < 0.02 * sphere.abs().max(), part
+
+
+# Sizes.
+
+
+def world_corners(morph):
+    quat, corners = torch.tensor(morph.orientation, dtype=F64), torch.tensor(morph.surface.vertices)
+    return quaternion.rotate(quat, corners).numpy() + morph.pos
+
+
+@pytest.mark.parametrize("scale", [0.6, (0.6, 0.9, 0.3)], ids=["one", "three"])
+def test_the_longest_edge_of_a_tools_mesh_is_its_scale(tmp_path, caplog, scale):
+    """About its middle, as in the public engine; all other materials, and the morph itself, have the file's frame."""
+    file = write_obj(tmp_path / "brick.obj", CUBE * (40.0, 160.0, 80.0) + (10.0, 0.0, -7.0), CUBE_FACES)
+    morph = gs.morphs.Mesh(file=file, scale=scale, pos=(0.1, 0.2, 0.3), euler=(0.0, 0.0, 90.0))
+    scene, scales = gs.Scene(), np.broadcast_to(scale, 3)
+    tool = scene.add_entity(morph, gs.materials.Tool(), name="brick")
+    np.testing.assert_allclose(tool.morph.half_extent, scales * (0.125, 0.5, 0.25), rtol=1e-12)
+    np.testing.assert_allclose(tool.morph.centre, 0.0, atol=1e-12)
+    assert tool.morph.volume == pytest.approx(scales.prod() * 0.125, rel=1e-12)
+    np.testing.assert_allclose(morph.half_extent, scales * (20.0, 80.0, 40.0), rtol=1e-12)
+    rigid = scene.add_entity(morph, gs.materials.Rigid())
+    assert rigid.morph is morph and len(caplog.messages) == 1
+    (said,) = caplog.messages
+    assert "'brick' is" in said and "m about (0.1, 0.2, 0.3), where units and origin of" in said
+    remedy = re.search(r"For these pass scale=(.*), pos=(\(.*\))", said)
+    given = {name: ast.literal_eval(text) for name, text in zip(("scale", "pos"), remedy.groups(), strict=True)}
+    asked = gs.morphs.Mesh(file=file, euler=morph.euler, **given)
+    again = gs.Scene().add_entity(asked, gs.materials.Tool(), name="again")
+    np.testing.assert_allclose(world_corners(again.morph), world_corners(morph), rtol=1e-5, atol=1e-3)
+    gs.Scene().add_entity(again.morph, gs.materials.Tool(), name="once more")
+    assert len(caplog.messages) == 2, "what is normalised stays as it is"
+
+
+def test_a_tools_mesh_of_unit_length_about_its_origin_is_the_files(tmp_path, caplog):
+    file = write_obj(tmp_path / "brick.obj", (CUBE - 0.5) * (0.3, 1.0, 0.5), CUBE_FACES)
+    morph = gs.morphs.Mesh(file=file, scale=0.6)
+    tool = gs.Scene().add_entity(morph, gs.materials.Tool())
+    np.testing.assert_allclose(tool.morph.surface.vertices, morph.surface.vertices, rtol=1e-12)
+    assert not caplog.messages
 
 
 # Distances.
@@ -161,7 +205,7 @@ def test_a_tool_too_thin_for_its_grid_is_told(tmp_path, caplog):
         caplog.clear()
         scene = gs.Scene()
         stuff = gs.materials.Tool(sdf_res=resolution, coup_softness=0.0)
-        scene.add_entity(gs.morphs.Mesh(file=file, pos=(0, 0, 0.5)), stuff)
+        scene.add_entity(gs.morphs.Mesh(file=file, scale=0.2, pos=(0, 0, 0.5)), stuff)
         scene.build()
         assert ("must resolve its mesh" in caplog.text) == told
 
@@ -178,7 +222,8 @@ def test_exports_and_pictures_have_the_triangles(tmp_path):
 
     file = write_obj(tmp_path / "ell.obj", *prism(np.array(ELL) * 0.1, 0.1))
     scene = gs.Scene()
-    scene.add_entity(gs.morphs.Mesh(file=file, pos=(0.1, 0.2, 0.3)), gs.materials.Tool(sdf_res=8), name="ell")
+    ell = gs.morphs.Mesh(file=file, scale=0.3, pos=(0.25, 0.35, 0.35))
+    scene.add_entity(ell, gs.materials.Tool(sdf_res=8), name="ell")
     scene.add_entity(gs.morphs.Mesh(file=file, pos=(0.1, -0.8, 0.3), fixed=True), gs.materials.Rigid(), name="twin")
     camera = scene.add_camera(res=(40, 40), pos=(0.25, 0.35, 3.0), lookat=(0.25, 0.35, 0.3), up=(0, 1, 0), fov=12.0)
     scene.build()

@@ -27,7 +27,7 @@ def test_a_mesh_of_a_box_is_drawn_as_the_box(tmp_path):
     size = (0.5, 0.7, 0.9)
     file = write_obj(tmp_path / "box.obj", (CUBE - 0.5) * size, CUBE_FACES)
     found = []
-    for morph in (gs.morphs.Box(size=size, **PLACE), gs.morphs.Mesh(file=file, **PLACE)):
+    for morph in (gs.morphs.Box(size=size, **PLACE), gs.morphs.Mesh(file=file, scale=0.9, **PLACE)):
         scene, *_ = scene_of(tool(morph, "orange"), plane(pos=(0, 0, 0.2)), out_of_sight())
         found.append(picture(scene))
     (rgb, depth, seen, normal), (rgb_mesh, depth_mesh, seen_mesh, normal_mesh) = found

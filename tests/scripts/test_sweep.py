@@ -249,6 +249,8 @@ def test_records_of_other_arguments_are_named(training, config, capsys):
             f"--film-budget 0 --max-minutes 25 instead of {words}, and stays."
         ) in capsys.readouterr().out
     assert len(training.calls) == 1
+    sweep.run(replace(one, train_args="--max-minutes 2", variant="short"))
+    assert "|  | ppo | ppo-short |" in config.table.read_text() and len(training.calls) == 2
 
 
 def test_the_record_of_a_run_has_the_arguments_that_it_was_made_with(training, config):
@@ -386,6 +388,7 @@ def test_parallel_runs_are_marked(training, config):
         ({"agents": ()}, "together"),
         ({"agents": (), "envs": ()}, "given where there are no records"),
         ({"parallel": 0}, "parallel"),
+        ({"variant": "a/b"}, "variant"),
         ({"seeds": (1, 1)}, "seeds must differ"),
         ({"seeds": (-1,)}, "at least 0"),
     ],

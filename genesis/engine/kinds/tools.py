@@ -1,12 +1,14 @@
 """Tools: bodies that move as they are told, and push matter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 import torch
 
 from genesis import morphs
+from genesis.checks import assign
 from genesis.contact.colliders import Collider, Colliders, mesh_collider
 from genesis.contact.shapes import Shape
 from genesis.engine.entities.base import Entity
@@ -17,9 +19,15 @@ from genesis.engine.placing import Placed
 from genesis.engine.state import ToolState
 from genesis.errors import GenesisTypeError, GenesisValueError
 from genesis.materials import FRICTION_RANGE, Tool
+from genesis.math import quaternion
+from genesis.meshes.surface import Surface
 from genesis.options import ToolOptions
+from genesis.public_engine import notice
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
+
+SAME = 1e-6
+"""Part of a mesh's extent up to which its size and place are those of its file."""
 
 
 def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
@@ -40,6 +48,43 @@ def collider_of(morph: morphs.Morph, material: Tool) -> Collider:
     return Collider(shape, material.coup_softness)
 
 
+def in_its_own_frame(name: str, morph: morphs.Mesh) -> morphs.Mesh:
+    """A mesh as a tool of this name has it: the middle of its box is its origin, and the longest edge of its file's box
+    is 1 before `scale`. A warning says where that is not what the file's units and origin give.
+
+    Source: the public Genesis engine, engine/entities/tool_entity/mesh.py, `process_mesh`.
+    """
+    quat, centre = (torch.tensor(x, dtype=torch.float64) for x in (morph.orientation, morph.centre))
+    longest = max(2 * half / scale for half, scale in zip(morph.half_extent, morph.scales, strict=True))
+    own, remedy = copy(morph), []
+    assign(own, "surface", Surface((morph.surface.vertices - morph.centre) / longest, morph.surface.faces))
+    for half in own.half_extent:
+        morphs.length(f"every extent of tool {name!r}", 2 * half)
+    middle = np.array(morph.pos) + quaternion.rotate(quat, centre).numpy()
+    if abs(longest - 1.0) > SAME:
+        scales = [_rounded(scale * longest) for scale in morph.scales]
+        remedy.append(f"scale={scales[0] if len(set(scales)) == 1 else _row(scales)}")
+    if float(centre.abs().max()) > SAME * max(morph.half_extent):
+        remedy.append(f"pos={_row(map(_rounded, middle))}")
+    if remedy:
+        sizes = (" x ".join(_rounded(2 * half) for half in each.half_extent) for each in (own, morph))
+        places = (_row(map(_rounded, place)) for place in (morph.pos, middle))
+        here, there = (f"{size} m about {place}" for size, place in zip(sizes, places, strict=True))
+        notice(
+            f"a tool's mesh has a longest edge of 1 before `scale` and its middle as origin: {name!r} is {here}, where "
+            f"units and origin of {str(morph.file)!r} make it {there}. For these pass {', '.join(remedy)}."
+        )
+    return own
+
+
+def _rounded(number: float) -> str:
+    return f"{number:.6g}"
+
+
+def _row(numbers: Iterable[str]) -> str:
+    return f"({', '.join(numbers)})"
+
+
 class ToolPart(Part):
     """The tools of a scene."""
 
@@ -47,8 +92,15 @@ class ToolPart(Part):
         self.entities, self.build = entities, build
         self.colliders = [collider_of(entity.morph, entity.material) for entity in entities]
         self.placed = [
-            Placed(entity.name, each.shape, np.array(entity.morph.pos), np.array(entity.morph.orientation), False, True)
-            for entity, each in zip(entities, self.colliders, strict=True)
+            Placed(
+                entity.name,
+                collider.shape,
+                np.array(entity.morph.pos),
+                np.array(entity.morph.orientation),
+                fixed=False,
+                given=isinstance(entity.morph, morphs.Plane),
+            )
+            for entity, collider in zip(entities, self.colliders, strict=True)
         ]
 
     def parameters(self) -> ParameterFields:
@@ -94,6 +146,8 @@ class ToolKind(Kind):
                 "Choose one, or material Rigid."
             )
         check_without_rigid_options(morph, material)
+        if isinstance(morph, morphs.Mesh):
+            morph = in_its_own_frame(name, morph)
         return [ToolEntity(idx, name, morph, material, surface)]
 
     def assemble(self, entities: Sequence[Entity], build: Build) -> ToolPart | None:
