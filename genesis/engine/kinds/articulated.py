@@ -72,13 +72,12 @@ class ArticulatedPart(Part):
 
         def check(fields: ParameterFields, matter: Sequence[Matter]) -> None:
             numbers = fields["rigid", "model"]
-            mass, inertia, armature, *frictions = (
-                torch.cat([numbers[i].pack(torch.float64, torch.device("cpu")).detach() for i in places[name]], 1)
+            packed: dict[str, torch.Tensor] = {
+                name: torch.cat([numbers[i].pack(torch.float64, torch.device("cpu")).detach() for i in places[name]], 1)
                 for name in ("mass", "inertia", "armature", *OF_MATERIALS)
-            )
-            links.check(mass, inertia, armature, matter)
+            }
+            links.check(packed["mass"], packed["inertia"], packed["armature"], matter)
             if links.mobility is not None:
-                packed: dict[str, torch.Tensor] = dict(zip(OF_MATERIALS, frictions, strict=True))
                 turning.check([packed[name][:, geom] for name, geom in (f.friction for f in yielding)], links.mobility)
 
         return check
