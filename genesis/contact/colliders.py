@@ -41,6 +41,7 @@ TABLE = (
     Array("offered", "I1", ("chunks", "envs"), "scratch"),
     Array("offers", "A4", ("chunks", "envs", "points", "offer"), "scratch"),
     Array("offer_of", "I1", ("chunks", "envs", "points", "offer"), "scratch"),
+    Array("goffers", "A4", ("chunks", "envs", "points"), "adjoint"),  # of offered points' velocities behind colliders
     Array("gposes", "A4", ("substeps", "chunks", "envs", "colliders", 4), "adjoint"),
     Array("gimpulse", "A4", ("substeps", "envs", "colliders", 2), "adjoint"),
     Array("ganswer", "A4", ("substeps", "envs", "yielding", 2), "adjoint"),  # of the impulses to which bodies yield

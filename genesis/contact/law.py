@@ -179,6 +179,21 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
         return out, x4, a.offer_of[row + 1]
 
     @ti.func
+    def offered_point(index, b, chunk, a: ti.template()):
+        """Of a point that is listed: its place and mass, and its row."""
+        row = offer_at(b, chunk, index, a)
+        return get4(a.offers, row), a.offer_of[row + 1]
+
+    @ti.func
+    def note_cotangent(index, b, chunk, g, a: ti.template()):
+        """Of its velocity behind colliders."""
+        put4(a.goffers, (chunk * a.counts[ENVS] + b) * a.counts[POINTS] + index, vec4(g[0], g[1], g[2], 0.0))
+
+    @ti.func
+    def cotangent_of(index, b, chunk, a: ti.template()):
+        return get4(a.goffers, (chunk * a.counts[ENVS] + b) * a.counts[POINTS] + index)[:3]
+
+    @ti.func
     def trace(v, x, m, s, b, chunk, c, a: ti.template()):
         """As `resolve`, for the adjoint: notes each collider's (normal, influence) and (local position, slope). And as
         `offer`, where colliders yield."""
@@ -202,9 +217,9 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
         return out
 
     @ti.func
-    def back(gimpulse: ti.template(), v, x, m, g, s, b, chunk, c, a: ti.template()):
+    def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
         """Cotangents of the velocity before all colliders and of the mass, from those of the velocity after them and of
-        impulses; adds the colliders' own to gposes. After `trace`."""
+        impulses, beside them of those to which links yielded; adds the colliders' own to gposes. After `trace`."""
         gv, gm = g, ti.cast(0.0, real)
         pose, gpose, row = pose_at(s, b, a), sum_at(s, b, chunk, a), c * a.counts[COLLIDERS]
         for later in range(a.counts[COLLIDERS]):
@@ -223,8 +238,11 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
                     mu = get4(a.poses, 4 * at)[3]
                     slid, tangent, length, keep, nc = slide(rel, n, mu)
                     # impulse J = m (w - w') = -m step, and its moment r x J
-                    gmoment = get4(gimpulse, 2 * at + 1)[:3]
-                    gJ = get4(gimpulse, 2 * at)[:3] + gmoment.cross(r)
+                    gforce, gmoment = get4(a.gimpulse, 2 * at)[:3], get4(a.gimpulse, 2 * at + 1)[:3]
+                    if ti.static(yielding):
+                        gforce += get4(a.ganswer, 2 * at)[:3]
+                        gmoment += get4(a.ganswer, 2 * at + 1)[:3]
+                    gJ = gforce + gmoment.cross(r)
                     step = influence * (slid - rel)
                     gm -= gJ.dot(step)
                     gposition = gmoment.cross(step) * (0.0 - m)
@@ -262,17 +280,6 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
         return gv, gm
 
     @ti.func
-    def resolve_adjoint(v, x, m, g, s, b, chunk, c, a: ti.template()):
-        """Cotangents of the velocity before all colliders and of the mass, from those of the velocity after them and of
-        impulses."""
-        return back(a.gimpulse, v, x, m, g, s, b, chunk, c, a)
-
-    @ti.func
-    def offer_adjoint(v, x, m, s, b, chunk, c, a: ti.template()):
-        """The same, of what links yielded to: from the cotangents of those impulses alone."""
-        return back(a.ganswer, v, x, m, vec3(0.0), s, b, chunk, c, a)
-
-    @ti.func
     def answers(s, b, a: ti.template()):
         """Whether any collider's impulse has a cotangent."""
         any_ = False
@@ -284,8 +291,10 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
 
     return Functions(
         pose_at=pose_at, sum_at=sum_at, offer_at=offer_at, body_velocity=body_velocity, slide=slide, resolve=resolve,
-        clear_offers=clear_offers, offer=offer, count_offers=count_offers, resolve_offered=resolve_offered, trace=trace,
-        resolve_adjoint=resolve_adjoint, offer_adjoint=offer_adjoint, answers=answers, yielding=yielding,
+        clear_offers=clear_offers, offer=offer, count_offers=count_offers, resolve_offered=resolve_offered,
+        offered_point=offered_point, note_cotangent=note_cotangent,
+        cotangent_of=cotangent_of, trace=trace,
+        resolve_adjoint=resolve_adjoint, answers=answers, yielding=yielding,
     )  # fmt: skip
 
 

@@ -148,14 +148,11 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     low, high = plane_box(slot, i, a)
                     if a.size[PART] != AFTER:
                         reduce_sums(slot, b, i, at, low, high, a)
-                    for j in range(low[0], high[0]):
-                        for k in range(low[1], high[1]):
-                            c, place = node_at(i, j, k, a), ti.Vector([i, j, k])
-                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            if a.size[PART] == BEFORE:
-                                ph.offer_node(grid, clamp, place, light, s, b, slab, to + c, a)
-                            else:
-                                put4(a.moved, to + c, ph.node(grid, clamp, place, light, s, b, slab, a))
+                        for j in range(low[0], high[0]):
+                            for k in range(low[1], high[1]):
+                                c, place = node_at(i, j, k, a), ti.Vector([i, j, k])
+                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                put4(a.moved, to + c, ph.node(grid, clamp, place, light, s, b, slab, to + c, a))
                 if a.size[PART] != BEFORE:
                     ph.offered_nodes(s, b, slab, a)
         ti.loop_config(block_dim=1)
@@ -188,11 +185,12 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
+            if item % STRIDE == 0 and a.size[PART] != BEFORE:
+                ph.clear_offers(b, slab, a)
             if item % STRIDE == 0 and a.live[b] != 0 and a.size[PART] != BEFORE:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
-                ph.clear_offers(b, slab, a)
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
@@ -221,7 +219,7 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
             b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
             num = ph.numbers(arrays)
             a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.live[b] != 0 and a.size[PART] != BEFORE:
+            if item % STRIDE == 0 and a.live[b] != 0:
                 s, light = a.size[BEGIN], ph.lightest(b, a)
                 slot = slot_of(s, b, a)
                 at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
@@ -230,14 +228,18 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                 for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
                     i = row * a.size[N_CHUNKS] + slab
                     low, high = plane_box(slot, i, a)
-                    reduce_plane(a.gmoved, a.parts, slot, b, i, to, low, high, a)
-                    for j in range(low[0], high[0]):
-                        for k in range(low[1], high[1]):
-                            c = node_at(i, j, k, a)
-                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.release_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
-                                                            to + c, a)  # fmt: skip
+                    if a.size[PART] != BEFORE:
+                        reduce_plane(a.gmoved, a.parts, slot, b, i, to, low, high, a)
+                    if a.size[PART] != AFTER:
+                        for j in range(low[0], high[0]):
+                            for k in range(low[1], high[1]):
+                                c = node_at(i, j, k, a)
+                                grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
+                                ggravity_sum += ph.release_node(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
+                                                                to + c, a)  # fmt: skip
                 put4(a.ggravity, sums, ggravity_sum)
+                if a.size[PART] != BEFORE:
+                    ph.offered_nodes_adjoint(b, slab, a)
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
             b, chunk = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
@@ -252,28 +254,4 @@ def chunked(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
                     for e in range(a.size[N_BODIES]):
                         ph.derive_adjoint(b * a.size[N_BODIES] + e, first + e, e, a)
 
-    @kernel(table, *BACKWARD)
-    def offer_adjoint(arrays: ti.template()):
-        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
-        ti.loop_config(block_dim=1)
-        for item in range(arrays.size[ACTIVE] * arrays.size[N_CHUNKS] * STRIDE):
-            b, slab = item // STRIDE // arrays.size[N_CHUNKS], item // STRIDE % arrays.size[N_CHUNKS]
-            num = ph.numbers(arrays)
-            a = arrays.having(num=num)
-            if item % STRIDE == 0 and a.live[b] != 0:
-                s, light = a.size[BEGIN], ph.lightest(b, a)
-                slot, sums = slot_of(s, b, a), slab * a.size[N_ENVS] + b
-                at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
-                ggravity_sum = get4(a.ggravity, sums)
-                for row in range((a.size[CELLS] + a.size[N_CHUNKS]) // a.size[N_CHUNKS]):
-                    i = row * a.size[N_CHUNKS] + slab
-                    low, high = plane_box(slot, i, a)
-                    for j in range(low[0], high[0]):
-                        for k in range(low[1], high[1]):
-                            c = node_at(i, j, k, a)
-                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.offer_node_adjoint(grid, clamp, ti.Vector([i, j, k]), light, s, b, slab,
-                                                                  to + c, a)  # fmt: skip
-                put4(a.ggravity, sums, ggravity_sum)
-
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint)

@@ -78,22 +78,14 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         if a.size[CLAMPED] != 0:
                             for p in range(n):
                                 ph.p2g_clamp(a.clamp, q0 + p, b * n + p, ph.grid_box(at, low, shape), a)
-                        if ti.static(ph.yielding):
-                            for i in range(shape[0]):
-                                for j in range(shape[1]):
-                                    for k in range(shape[2]):
-                                        c = (i * shape[1] + j) * shape[2] + k
-                                        grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                                        ph.offer_node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b, 0, to + c,
-                                                      a)  # fmt: skip
-                    if a.size[PART] != BEFORE:
                         for i in range(shape[0]):
                             for j in range(shape[1]):
                                 for k in range(shape[2]):
                                     c = (i * shape[1] + j) * shape[2] + k
                                     grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
                                     put4(a.moved, to + c, ph.node(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
-                                                                  0, a))  # fmt: skip
+                                                                  0, to + c, a))  # fmt: skip
+                    if a.size[PART] != BEFORE:
                         ph.offered_nodes(s, b, 0, a)
                         for p in range(n):
                             ph.g2p_particle(q0 + p, q1 + p, b * n + p, ph.grid_box(to, low, shape), a)
@@ -108,6 +100,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
         ti.loop_config(block_dim=1)
         for item in range(arrays.size[ACTIVE] * STRIDE):
             b = item // STRIDE
+            if item % STRIDE == 0 and arrays.size[PART] != BEFORE:
+                ph.clear_offers(b, 0, arrays)
             if item % STRIDE == 0 and arrays.live[b] != 0:
                 num = ph.numbers(arrays)
                 a = arrays.having(num=num)
@@ -122,7 +116,6 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                     if a.size[PART] != BEFORE:
                         for p in range(n):
                             ph.locate(q0 + p, b * n + p, ph.grid_box(0, low, shape), a)
-                        ph.clear_offers(b, 0, a)
                         for i in range(shape[0]):
                             for j in range(shape[1]):
                                 for k in range(shape[2]):
@@ -133,6 +126,8 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                     put4(a.gmoved, to + c, vec4(0.0))
                         for p in range(n):
                             ph.project_particle(a.gmoved, q0 + p, b * n + p, ph.grid_box(to, low, shape), to, a)
+                        ph.offered_nodes_adjoint(b, 0, a)
+                    if a.size[PART] != AFTER:
                         ggravity_sum = get4(a.ggravity, b)
                         for i in range(shape[0]):
                             for j in range(shape[1]):
@@ -142,7 +137,6 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                                     ggravity_sum += ph.release_node(grid, clamp, low + ti.Vector([i, j, k]), light, s,
                                                                     b, 0, to + c, a)  # fmt: skip
                         put4(a.ggravity, b, ggravity_sum)
-                    if a.size[PART] != AFTER:
                         c = b * a.size[N_BODIES]
                         ph.release_all(0, n, q0, b * n, c, c, s, ph.grid_box(to, low, shape), a)
                 if a.size[BEGIN] == 0 and a.size[PART] != AFTER:
@@ -150,27 +144,4 @@ def fused(models: tuple[Model, ...], added: tuple[str, ...], contact: Functions,
                         c = b * a.size[N_BODIES] + e
                         ph.derive_adjoint(c, c, e, a)
 
-    @kernel(table, *BACKWARD)
-    def offer_adjoint(arrays: ti.template()):
-        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
-        ti.loop_config(block_dim=1)
-        for item in range(arrays.size[ACTIVE] * STRIDE):
-            b = item // STRIDE
-            if item % STRIDE == 0 and arrays.live[b] != 0:
-                num = ph.numbers(arrays)
-                a = arrays.having(num=num)
-                s, light = a.size[BEGIN], ph.lightest(b, a)
-                slot = (s % a.size[N_GRIDS]) * a.size[N_ENVS] + b
-                at, to = slot * a.size[CAPACITY], b * a.size[CAPACITY]
-                low, shape = covered(slot, a)
-                ggravity_sum = get4(a.ggravity, b)
-                for i in range(shape[0]):
-                    for j in range(shape[1]):
-                        for k in range(shape[2]):
-                            c = (i * shape[1] + j) * shape[2] + k
-                            grid, clamp = get4(a.grid, at + c), ph.clamped(at + c, a)
-                            ggravity_sum += ph.offer_node_adjoint(grid, clamp, low + ti.Vector([i, j, k]), light, s, b,
-                                                                  0, to + c, a)  # fmt: skip
-                put4(a.ggravity, b, ggravity_sum)
-
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint)

@@ -43,6 +43,21 @@ def nodes(contact: Functions) -> Functions:
         return origin(a) + vec3(ti.cast(at[0], real), ti.cast(at[1], real), ti.cast(at[2], real)) * a.num[DX]
 
     @ti.func
+    def cell_of(x, a: ti.template()):
+        """Of the node at x."""
+        g = (x - origin(a)) * a.num[INV_DX] + 0.5
+        return ti.Vector([ti.cast(ti.floor(g[d]), ti.i32) for d in ti.static(range(3))])
+
+    @ti.func
+    def through_walls(at, moved_node, gnode, a: ti.template()):
+        """Cotangent of a node's velocity before walls, from that of (velocity, mass) behind them."""
+        g = vec3(gnode[0], gnode[1], gnode[2])
+        for d in ti.static(range(3)):
+            if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > a.size[CELLS + d] - WALL):
+                g[d] = 0.0
+        return g
+
+    @ti.func
     def arriving(grid_node, clamp, b, a: ti.template()):
         """Velocity with which a node meets colliders: after gravity and what is attached."""
         return held.follow(falling(grid_node, b, a), clamp, grid_node[3])
@@ -57,14 +72,16 @@ def nodes(contact: Functions) -> Functions:
         return vec4(gmv[0], gmv[1], gmv[2], gmass), gclamp, vec4(ggravity[0], ggravity[1], ggravity[2], 0.0)
 
     @ti.func
-    def node(grid_node, clamp, at, light, s, b, chunk, a: ti.template()):
+    def node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
         """(momentum, mass), that of all and of what is attached -> (velocity, mass): gravity, what is attached,
-        colliders, walls. Where colliders yield, listed nodes come to these later."""
+        colliders, walls. Where colliders yield, nodes near any are listed, and come to these later."""
         out = vec4(0.0)
         m = grid_node[3]
         if m > light:
             v = arriving(grid_node, clamp, b, a)
-            if ti.static(not contact.yielding):
+            if ti.static(contact.yielding):
+                contact.offer(v, place(at, a), m, s, b, chunk, c, a)
+            else:
                 v = contact.resolve(v, place(at, a), m, s, b, chunk, a)
             out = wall(v, at, m, a)
         return out
@@ -75,31 +92,16 @@ def nodes(contact: Functions) -> Functions:
         if ti.static(contact.yielding):
             for index in range(contact.count_offers(b, chunk, a)):
                 v, x4, c = contact.resolve_offered(index, s, b, chunk, a)
-                g = (x4[:3] - origin(a)) * a.num[INV_DX] + 0.5
-                at = ti.Vector([ti.cast(ti.floor(g[d]), ti.i32) for d in ti.static(range(3))])
-                put4(a.moved, c, wall(v, at, x4[3], a))
+                put4(a.moved, c, wall(v, cell_of(x4[:3], a), x4[3], a))
 
     @ti.func
-    def offer_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
-        """Lists the node if a collider is near it."""
-        m = grid_node[3]
+    def offered_nodes_adjoint(b, chunk, a: ti.template()):
+        """Notes of the nodes that are listed the cotangents of their velocities behind colliders."""
         if ti.static(contact.yielding):
-            if m > light:
-                contact.offer(arriving(grid_node, clamp, b, a), place(at, a), m, s, b, chunk, c, a)
-
-    @ti.func
-    def offer_node_adjoint(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
-        """Adds to the cotangents of (momentum, mass) in gmoved[c] and gclamp[c]; gravity's. After `release_node`."""
-        ggravity = vec4(0.0)
-        m = grid_node[3]
-        if m > light:
-            v = arriving(grid_node, clamp, b, a)
-            gv, gm = contact.offer_adjoint(v, place(at, a), m, s, b, chunk, c, a)
-            gnode, gclamp, ggravity = arriving_adjoint(grid_node, clamp, gv, gm, b, a)
-            put4(a.gmoved, c, get4(a.gmoved, c) + gnode)
-            if a.size[CLAMPED] != 0:
-                put4(a.gclamp, c, get4(a.gclamp, c) + gclamp)
-        return ggravity
+            for index in range(contact.count_offers(b, chunk, a)):
+                x4, c = contact.offered_point(index, b, chunk, a)
+                g = through_walls(cell_of(x4[:3], a), get4(a.moved, c), get4(a.gmoved, c), a)
+                contact.note_cotangent(index, b, chunk, g, a)
 
     @ti.func
     def trace_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
@@ -114,15 +116,11 @@ def nodes(contact: Functions) -> Functions:
     @ti.func
     def release_node(grid_node, clamp, at, light, s, b, chunk, c, a: ti.template()):
         """Cotangent of (velocity, mass) -> of (momentum, mass), in gmoved[c] and gclamp[c], and gravity's."""
-        moved_node, gnode = get4(a.moved, c), get4(a.gmoved, c)
         out, gclamp, ggravity = vec4(0.0), vec4(0.0), vec4(0.0)
         m = grid_node[3]
         if m > light:
             v = arriving(grid_node, clamp, b, a)
-            gv = vec3(gnode[0], gnode[1], gnode[2])
-            for d in ti.static(range(3)):
-                if moved_node[d] == 0.0 and (at[d] < WALL or at[d] > a.size[CELLS + d] - WALL):
-                    gv[d] = 0.0
+            gv = through_walls(at, get4(a.moved, c), get4(a.gmoved, c), a)
             garriving, gm = contact.resolve_adjoint(v, place(at, a), m, gv, s, b, chunk, c, a)
             out, gclamp, ggravity = arriving_adjoint(grid_node, clamp, garriving, gm, b, a)
         put4(a.gmoved, c, out)
@@ -131,6 +129,6 @@ def nodes(contact: Functions) -> Functions:
         return ggravity
 
     return Functions(
-        origin=origin, node=node, offered_nodes=offered_nodes, offer_node=offer_node,
-        offer_node_adjoint=offer_node_adjoint, trace_node=trace_node, release_node=release_node,
+        origin=origin, node=node, offered_nodes=offered_nodes, offered_nodes_adjoint=offered_nodes_adjoint,
+        trace_node=trace_node, release_node=release_node,
     )  # fmt: skip

@@ -80,11 +80,9 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 ph.p2g_clamp(a.clamp, frame(a.size[BEGIN], b, a) + p, i, ph.domain_box(at, a), a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b, at = c // a.size[CAPACITY], coordinates(c % a.size[CAPACITY], a)
-            grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
-            if a.size[PART] != BEFORE:
-                put4(a.moved, c, ph.node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, a))
-            elif a.status[b] == 0:
-                ph.offer_node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, c, a)
+            if a.status[b] == 0 and a.size[PART] != AFTER:
+                grid, clamp = get4(a.grid, grid_at(a) + c), ph.clamped(grid_at(a) + c, a)
+                put4(a.moved, c, ph.node(grid, clamp, at, ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))
         for b in range(a.size[ACTIVE]):
             if a.size[PART] != BEFORE:
                 ph.offered_nodes(a.size[BEGIN], b, 0, a)
@@ -117,10 +115,13 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
                 at, q = b * a.size[CAPACITY], frame(a.size[BEGIN], b, a) + p
                 ph.locate(q, i, ph.domain_box(0, a), a)
                 ph.project_particle(a.gmoved, q, i, ph.domain_box(at, a), at, a)
+        for b in range(a.size[ACTIVE]):
+            if a.live[b] != 0 and a.size[PART] != BEFORE:
+                ph.offered_nodes_adjoint(b, 0, a)
         for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
             b = c // a.size[CAPACITY]
             at = grid_at(a) + c
-            if a.live[b] != 0 and a.size[PART] != BEFORE and get4(a.grid, at)[3] > 0.0:
+            if a.live[b] != 0 and a.size[PART] != AFTER and get4(a.grid, at)[3] > 0.0:
                 grid, clamp = get4(a.grid, at), ph.clamped(at, a)
                 add4(a.ggravity, b, ph.release_node(grid, clamp, coordinates(c % a.size[CAPACITY], a),
                                                     ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
@@ -136,15 +137,4 @@ def parallel(models: tuple[Model, ...], added: tuple[str, ...], contact: Functio
             if a.size[BEGIN] == 0 and a.size[PART] != AFTER and a.live[c // a.size[N_BODIES]] != 0:
                 ph.derive_adjoint(c, c, c % a.size[N_BODIES], a)
 
-    @kernel(table, *BACKWARD)
-    def offer_adjoint(a: ti.template()):
-        """Of what links yielded to in substep `size[BEGIN]`, between its parts."""
-        for c in range(a.size[ACTIVE] * a.size[CAPACITY]):
-            b = c // a.size[CAPACITY]
-            at = grid_at(a) + c
-            if a.live[b] != 0 and get4(a.grid, at)[3] > 0.0:
-                grid, clamp = get4(a.grid, at), ph.clamped(at, a)
-                add4(a.ggravity, b, ph.offer_node_adjoint(grid, clamp, coordinates(c % a.size[CAPACITY], a),
-                                                          ph.lightest(b, a), a.size[BEGIN], b, 0, c, a))  # fmt: skip
-
-    return Functions(advance=advance, advance_adjoint=advance_adjoint, offer_adjoint=offer_adjoint)
+    return Functions(advance=advance, advance_adjoint=advance_adjoint)

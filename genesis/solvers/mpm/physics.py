@@ -334,8 +334,8 @@ def physics(models: tuple[Model, ...], added: tuple[str, ...], contact: Function
         numbers=numbers, mode=held.mode, clamped=held.clamped, grid_box=grid_box, domain_box=domain_box, inside=inside,
         bounds=bounds, locate=locate, lightest=lightest, derive=derive, derive_adjoint=derive_adjoint,
         stage=stage, stage_all=stage_all, p2g_particle=p2g_particle, p2g_clamp=p2g_clamp, node=of_node.node,
-        yielding=contact.yielding, clear_offers=contact.clear_offers, offer_node=of_node.offer_node,
-        offered_nodes=of_node.offered_nodes, trace_node=of_node.trace_node, release_node=of_node.release_node,
-        offer_node_adjoint=of_node.offer_node_adjoint, g2p_particle=g2p_particle,
-        project_particle=project_particle, release=release, release_all=release_all, has_cotangent=has_cotangent,
+        yielding=contact.yielding, clear_offers=contact.clear_offers, offered_nodes=of_node.offered_nodes,
+        offered_nodes_adjoint=of_node.offered_nodes_adjoint, trace_node=of_node.trace_node,
+        release_node=of_node.release_node, g2p_particle=g2p_particle, project_particle=project_particle,
+        release=release, release_all=release_all, has_cotangent=has_cotangent,
     )  # fmt: skip

@@ -71,7 +71,6 @@ class MPMFrames:
     """Cotangents of the state while the adjoint runs; those of inactive particles are its result."""
     launch_adjoint: Launch | None = None
     launch_prepare: Launch | None = None
-    launch_offer_adjoint: Launch | None = None
 
 
 CLAMPS = tuple(array for array in TABLE if "clamped" in array.shape)
@@ -229,7 +228,7 @@ class MPMSolver(Solver):
         mine.sizes = self._sizes(frames.n_envs, frames.n_frames)
         mine.arrays.update(allocate(CLAMPS, mine.sizes, "frames"))
         made = {**self._scratch(frames.n_envs), **mine.arrays}
-        for launch in (mine.launch, mine.launch_adjoint, mine.launch_offer_adjoint):
+        for launch in (mine.launch, mine.launch_adjoint):
             for array in CLAMPS if launch else ():
                 if array.name in launch.places:
                     launch.point(array.name, made[array.name])
@@ -347,8 +346,6 @@ class MPMSolver(Solver):
             kernels = prepare(self.models, self.added, self._touch, self._table)
             mine.launch_prepare = bind(kernels.prepare_adjoint, arrays, lanes=True)
             mine.launch_adjoint = bind(self._kernels().advance_adjoint, arrays, lanes=True)
-            if self.colliders and self.colliders.yielding:
-                mine.launch_offer_adjoint = bind(self._kernels().offer_adjoint, arrays, lanes=True)
         for field, cotangent in zip(self.state, cotangents, strict=True):
             array = self._cotangent(frames, f"g{STATE[field.name]}")
             array.copy_(cotangent.reshape(array.shape))
@@ -373,9 +370,7 @@ class MPMSolver(Solver):
         self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.AFTER)
 
     def offer_adjoint(self, frames: Frames, substep: int) -> None:
-        mine: MPMFrames = frames.of[self.name]
-        self._launch(mine.launch_offer_adjoint, frames, substep, substep + 1)
-        self._launch(mine.launch_adjoint, frames, substep, substep + 1, slot.BEFORE)
+        self._launch(frames.of[self.name].launch_adjoint, frames, substep, substep + 1, slot.BEFORE)
 
     def store_adjoint(self, frames: Frames, needed: Sequence[bool]) -> list[torch.Tensor | None]:
         mine: MPMFrames = frames.of[self.name]

@@ -8,11 +8,13 @@ A point of mass m at c + rho meets the colliders near it one after the other wit
 one. With u the link's velocity there, u = U_linear + U_angular x rho, r = v - u and t the tangential part of r,
 
     J += (m (v - v'), rho x m (v - v')),     N += T^T (m dv'/du) T,     T = (1, -[rho]),     dv'/du = a R (1 - dv/du)
-    R = 1 - d(slid)/dr = n n^T + (1 - keep) (1 - n n^T - s s^T) - mu s n^T,      s = t / |t|;    1 where it sticks
+    R = 1 - d(slid)/dr = keep n n^T + (1 - keep) 1 - s ((1 - keep) s + mu n)^T,      s = t / |t|;    1 where it sticks
 
 for as long as the colliders that it meets are the same link's. What it then meets of another one depends on the
 first link's velocity, too. N leaves that out, and so do the diagonal blocks of the adjoint; J, and the product with its
-transposed derivative, do not, and these decide when an iteration ends.
+transposed derivative, do not, and these decide when an iteration ends. N is kept by columns.
+
+These are kernels on lanes (`genesis.launch`), for the sake of their vectors: none of them has a unary minus, or `-=`.
 """
 
 from genesis.compiler import Functions, layout, per_runtime, ti
@@ -71,79 +73,87 @@ def implicit() -> Functions:
                 put4(a.link_rows, at + D + k, padded(three(a.free, 6 * i + 3 * k), 0.0))
 
     @ti.func
-    def meets(k, x, at, pose, a: ti.template()):
-        """Velocity at x of collider k and, of a link that yields, the lever of x; `at` are its rows, -1 of others."""
+    def meets(pose, x, at, a: ti.template()):
+        """Velocity at x of a collider and, of a link that yields, the lever of x; `at` are its rows, -1 of others."""
         u, rho = vec3(0.0), vec3(0.0)
         if at >= 0:
             rho = x - get4(a.link_rows, at + CENTRE)[:3]
             u = get4(a.link_rows, at + U)[:3] + get4(a.link_rows, at + U + 1)[:3].cross(rho)
         else:
-            u = law.body_velocity(pose + k, x - get4(a.poses, 4 * (pose + k))[:3], a)
+            u = law.body_velocity(pose, x - get4(a.poses, 4 * pose)[:3], a)
         return u, rho
 
     @ti.func
     def rows_of(b, k, a: ti.template()):
         """First row of the link that collider k is on, if that yields; else -1."""
-        l, at = a.link_of[k], -1
+        l, at = a.yielding_link[k], -1
         if l >= 0:
-            if a.mobility[2 * l] + a.mobility[2 * l + 1] > 0.0:
-                at = row(b, l, a)
+            at = row(b, l, a)
         return at
 
     @ti.func
     def opposed(n, tangent, length, keep, mu):
-        """R of a relative velocity, of which the normal part is negative."""
-        R = n.outer_product(n)
-        if keep < 1.0:
-            along = vec3(0.0)
-            if length > 0.0:
-                along = tangent / length
-            if keep == 0.0:
-                R = ti.Matrix.identity(real, 3)
-            else:
-                across = ti.Matrix.identity(real, 3) - R - along.outer_product(along)
-                R = R + (1.0 - keep) * across - mu * along.outer_product(n)
-        return R
+        """R of a relative velocity, of which the normal part is negative, as (1 - keep) 1 + keep n n^T - side lean^T:
+        side and lean."""
+        side = vec3(0.0)
+        if keep > 0.0 and length > 0.0:
+            side = tangent / length
+        return side, (1.0 - keep) * side + mu * n
 
     @ti.func
-    def weigh(at, rho, K, a: ti.template()):
-        """Adds T^T K T to N."""
-        for i in ti.static(range(3)):
-            left = vec3(K[i, 0], K[i, 1], K[i, 2])
-            low, high = (i + 1) % 3, (i + 2) % 3
-            below = rho[low] * vec3(K[high, 0], K[high, 1], K[high, 2])
-            below -= rho[high] * vec3(K[low, 0], K[low, 1], K[low, 2])
-            for half, part in ti.static(((0, left), (3, below))):
-                to = at + N + 2 * (i + half)
-                put4(a.link_rows, to, get4(a.link_rows, to) + padded(part, 0.0))
-                put4(a.link_rows, to + 1, get4(a.link_rows, to + 1) + padded(rho.cross(part), 0.0))
+    def add_row(at, v4, a: ti.template()):
+        put4(a.link_rows, at, get4(a.link_rows, at) + v4)
+
+    @ti.func
+    def add_column(at, c, low, high, a: ti.template()):
+        add_row(at + N + 2 * c, low, a)
+        add_row(at + N + 2 * c + 1, high, a)
+
+    @ti.func
+    def weigh(at, rho, k0, k1, k2, a: ti.template()):
+        """Adds T^T K T to N, of K's columns: (k, rho x k) of each k, and behind them rho crossed with all of these."""
+        t0, t1, t2 = padded(rho.cross(k0), 0.0), padded(rho.cross(k1), 0.0), padded(rho.cross(k2), 0.0)
+        f0, f1, f2 = padded(k0, 0.0), padded(k1, 0.0), padded(k2, 0.0)
+        add_column(at, 0, f0, t0, a)
+        add_column(at, 1, f1, t1, a)
+        add_column(at, 2, f2, t2, a)
+        add_column(at, 3, rho[1] * f2 - rho[2] * f1, rho[1] * t2 - rho[2] * t1, a)
+        add_column(at, 4, rho[2] * f0 - rho[0] * f2, rho[2] * t0 - rho[0] * t2, a)
+        add_column(at, 5, rho[0] * f1 - rho[1] * f0, rho[0] * t1 - rho[1] * t0, a)
 
     @ti.func
     def push_point(at, count, s, b, a: ti.template()):
         """Of a point whose rows are at `at`: what it gives to links."""
         x4, v4 = get4(a.offers, at), get4(a.offers, at + 1)
         x, m, v, pose = x4[:3], x4[3], v4[:3], law.pose_at(s, b, a)
-        follows, before = ti.Matrix.zero(real, 3, 3), -1
+        f0, f1, f2, before = vec3(0.0), vec3(0.0), vec3(0.0), -1  # dv / du, of the link before
         for e in range(count):
             k, n4 = a.offer_of[at + 2 + e], get4(a.offers, at + 2 + e)
-            n, to = n4[:3], rows_of(b, a.offer_of[at + 2 + e], a)
-            if to != before:
-                follows = ti.Matrix.zero(real, 3, 3)
-            before = to
-            u, rho = meets(k, x, to, pose, a)
+            n, to = n4[:3], rows_of(b, k, a)
+            u, rho = meets(pose + k, x, to, a)
             rel = v - u
             if rel.dot(n) < 0.0:
                 mu = get4(a.poses, 4 * (pose + k))[3]
                 slid, tangent, length, keep, _nc = law.slide(rel, n, mu)
                 step = n4[3] * (slid - rel)
                 if to >= 0:
-                    force, size = -m * step, m * n4[3] * (v.norm() + u.norm())
-                    torque = rho.cross(force)
-                    for k_, part, rough in ti.static(((0, force, size), (1, torque, size * rho.norm()))):
-                        put4(a.link_rows, to + J + k_, get4(a.link_rows, to + J + k_) + padded(part, rough))
-                    turned = opposed(n, tangent, length, keep, mu) @ (ti.Matrix.identity(real, 3) - follows)
-                    weigh(to, rho, (m * n4[3]) * turned, a)
-                    follows += n4[3] * turned
+                    force, size = (0.0 - m) * step, m * n4[3] * (v.norm() + u.norm())
+                    add_row(to + J, padded(force, size), a)
+                    add_row(to + J + 1, padded(rho.cross(force), size * rho.norm()), a)
+                    side, lean = opposed(n, tangent, length, keep, mu)
+                    normal, free, side = (n4[3] * keep) * n, n4[3] * (1.0 - keep), n4[3] * side
+                    k0 = n[0] * normal - lean[0] * side + vec3(free, 0.0, 0.0)
+                    k1 = n[1] * normal - lean[1] * side + vec3(0.0, free, 0.0)
+                    k2 = n[2] * normal - lean[2] * side + vec3(0.0, 0.0, free)
+                    if to == before:
+                        g0, g1 = f0[0] * k0 + f0[1] * k1 + f0[2] * k2, f1[0] * k0 + f1[1] * k1 + f1[2] * k2
+                        g2 = f2[0] * k0 + f2[1] * k1 + f2[2] * k2
+                        k0, k1, k2 = k0 - g0, k1 - g1, k2 - g2
+                        f0, f1, f2 = f0 + k0, f1 + k1, f2 + k2
+                    else:
+                        f0, f1, f2 = k0, k1, k2
+                    weigh(to, rho, m * k0, m * k1, m * k2, a)
+                before = to
                 v += step
 
     @ti.func
@@ -178,62 +188,48 @@ def implicit() -> Functions:
         return off, rounding * small
 
     @ti.func
-    def equation(b, l, i, j, transposed: ti.template(), a: ti.template()):
-        """Entry of 1 + W N, or of its transpose."""
-        r, c = i, j
-        if ti.static(transposed):
-            r, c = j, i
-        half = get4(a.link_rows, row(b, l, a) + N + 2 * r + c // 3)
-        entry = half[0]
-        if c % 3 == 1:
-            entry = half[1]
-        if c % 3 == 2:
-            entry = half[2]
-        entry *= a.mobility[2 * l + r // 3]
-        if i == j:
-            entry += 1.0
-        return entry
-
-    @ti.func
-    def solve(b, l, transposed: ti.template(), a: ti.template()):
-        """Column 6 of a link's system: solved, by elimination with pivots."""
-        at = 42 * (b * a.extent[LINKS] + l)
+    def solve(b, l, down, right, a: ti.template()):
+        """Column 6 of a link's system 1 + W N, whose entries are (down, right) = (8, 1) apart, or of its transpose, (1,
+        8): solved, by elimination with pivots."""
+        at = 48 * (b * a.extent[LINKS] + l)
         for i in range(6):
-            for j in range(6):
-                a.system[at + 7 * i + j] = equation(b, l, i, j, transposed, a)
+            for k in ti.static(range(2)):
+                part = a.mobility[2 * l + k] * get4(a.link_rows, row(b, l, a) + N + 2 * i + k)
+                for c in ti.static(range(3)):
+                    a.system[at + down * (3 * k + c) + right * i] = part[c]
+            a.system[at + 9 * i] += 1.0
         for i in range(6):
             pivot = i
             for r in range(i + 1, 6):
-                if ti.abs(a.system[at + 7 * r + i]) > ti.abs(a.system[at + 7 * pivot + i]):
+                if ti.abs(a.system[at + 8 * r + i]) > ti.abs(a.system[at + 8 * pivot + i]):
                     pivot = r
-            for c in range(7):
-                swapped = a.system[at + 7 * i + c]
-                a.system[at + 7 * i + c] = a.system[at + 7 * pivot + c]
-                a.system[at + 7 * pivot + c] = swapped
+            scale = 1.0 / a.system[at + 8 * pivot + i]
+            upper = ti.Vector([scale * a.system[at + 8 * pivot + c] for c in ti.static(range(7))], dt=real)
+            for c in ti.static(range(7)):
+                a.system[at + 8 * pivot + c] = a.system[at + 8 * i + c]
             for r in range(6):
-                if r != i:
-                    factor = a.system[at + 7 * r + i] / a.system[at + 7 * i + i]
-                    for c in range(i, 7):
-                        a.system[at + 7 * r + c] -= factor * a.system[at + 7 * i + c]
-        for i in range(6):
-            a.system[at + 7 * i + 6] /= a.system[at + 7 * i + i]
+                factor = a.system[at + 8 * r + i]
+                for c in ti.static(range(7)):
+                    a.system[at + 8 * r + c] -= factor * upper[c]
+            for c in ti.static(range(7)):
+                a.system[at + 8 * i + c] = upper[c]
 
     @ti.func
     def aim(b, a: ti.template()):
         """X is where J and N are known; Newton's step from it, and the next trial."""
         for l in range(a.extent[LINKS]):
-            at, system = row(b, l, a), 42 * (b * a.extent[LINKS] + l)
-            if a.mobility[2 * l] + a.mobility[2 * l + 1] > 0.0:
+            at, system = row(b, l, a), 48 * (b * a.extent[LINKS] + l)
+            if of_link.yields(l, a):
                 for k in ti.static(range(2)):
                     x = get4(a.link_rows, at + TRIAL + k)
                     put4(a.link_rows, at + X + k, x)
                     G = x - get4(a.link_rows, at + D + k) - a.mobility[2 * l + k] * get4(a.link_rows, at + J + k)
                     for c in ti.static(range(3)):
-                        a.system[system + 7 * (3 * k + c) + 6] = -G[c]
-                solve(b, l, False, a)
+                        a.system[system + 8 * (3 * k + c) + 6] = -G[c]
+                solve(b, l, 8, 1, a)
                 for k in ti.static(range(2)):
-                    i = system + 21 * k + 6
-                    step = vec4(a.system[i], a.system[i + 7], a.system[i + 14], 0.0)
+                    i = system + 24 * k + 6
+                    step = vec4(a.system[i], a.system[i + 8], a.system[i + 16], 0.0)
                     put4(a.link_rows, at + STEP + k, step)
                     put4(a.link_rows, at + TRIAL + k, get4(a.link_rows, at + X + k) + step)
 

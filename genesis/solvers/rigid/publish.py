@@ -160,9 +160,11 @@ class Publisher:
         arm = quaternion.rotate(quat, self._pos.expand(*pos.shape))
         speed = vel + torch.linalg.cross(ang, arm)
         turn = quaternion.multiply(quat, self._quat.expand_as(quat))
-        t = times[:, None, None, None]
-        place = pos + arm + t * speed
-        turned = quaternion.multiply(quaternion.from_rotation_vector(t * ang), turn.expand(len(times), *turn.shape))
+        place, turned = (pos + arm)[None], turn[None]
+        if self._every > 1:
+            t = times[:, None, None, None]
+            place = place + t * speed
+            turned = quaternion.multiply(quaternion.from_rotation_vector(t * ang), turn.expand(len(times), *turn.shape))
         mu = friction[..., None]
         none = torch.zeros_like(mu)
         rows = (

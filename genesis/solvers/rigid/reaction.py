@@ -96,9 +96,12 @@ class Reaction:
     def allocate(self, exchange: Exchange, total: torch.Tensor) -> ReactionFrames:
         """For a set of frames; `total` is the solver's array of wrenches."""
         sizes = self._sizes_of(exchange)
-        links = torch.full((sizes["colliders"],), -1, dtype=torch.int32, device=layout().device)
-        links[self._first : self._first + self._colliders] = torch.tensor(self._links, dtype=torch.int32)
-        constants = {**self._constants, "link_of": links}
+        of_scene = torch.full((2, sizes["colliders"]), -1, dtype=torch.int32)
+        moving = self._constants["mobility"].view(-1, 2).sum(1).tolist()
+        yielding = [link if link >= 0 and moving[link] > 0.0 else -1 for link in self._links]
+        of_scene[:, self._first : self._first + self._colliders] = torch.tensor([self._links, yielding])
+        link_of, yielding_link = of_scene.to(layout().device)
+        constants = {**self._constants, "link_of": link_of, "yielding_link": yielding_link}
         return ReactionFrames(exchange, total.view(-1), {**constants, **allocate(OWN, sizes, "frames")}, {})
 
     def _of(self, exchange: Exchange, life: str) -> dict[str, torch.Tensor]:
@@ -121,7 +124,7 @@ class Reaction:
             if adjoint:
                 bound |= {**exchange.adjoint, **self._of(exchange, "adjoint"), "healthy": lay.new_int(1)}
             found = {**vars(wrenches()), **vars(implicit()), **vars(implicit_adjoint())}
-            mine.launches[name] = bind(found[name], bound)
+            mine.launches[name] = bind(found[name], bound, lanes=True)
         n = len(values["link_state"])
         if (n, exchange.sizes["envs"], frame) not in self._extents:
             blocks = -(-exchange.sizes["envs"] // lay.width)

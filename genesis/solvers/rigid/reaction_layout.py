@@ -21,6 +21,7 @@ OWN: Table = (
     Array("extent", "I1", (N_SIZES,), "step"),
     Array("dt", "A1", (1,), "constant"),  # of a substep of links
     Array("link_of", "I1", ("colliders",), "constant"),  # link of each of the scene's colliders, -1 of others
+    Array("yielding_link", "I1", ("colliders",), "constant"),  # the same of links that yield alone
     Array("mobility", "A1", ("links", 2), "constant"),  # zero of links that keep their velocity in an exchange
     Array("com", "A1", ("links", 3), "constant"),
     # Links' state at a frame, wrenches that were asked for, and these with what is felt, in the solver's own memory.
@@ -34,7 +35,7 @@ OWN: Table = (
     Array("change", "A1", ("substeps", "envs", "links", 6), "frames"),
     Array("cut_off", "I1", ("envs",), "frames"),
     Array("link_rows", "A4", ("envs", "links", N_ROWS), "scratch"),
-    Array("system", "A1", ("envs", "links", 42), "scratch"),  # six rows of a link's equations
+    Array("system", "A1", ("envs", "links", 48), "scratch"),  # six rows of a link's equations, of seven and one unused
     Array("healthy", "I1", ("envs",), "step_adjoint"),
     Array("gwrench", "A1", ("envs", "links", 6), "step_adjoint"),
     Array("gpos", "A1", ("envs", "links", 3), "adjoint"),

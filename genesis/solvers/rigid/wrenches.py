@@ -156,7 +156,7 @@ def wrenches() -> Functions:
                         J, M = impulse_of(s, b, k, FORCE, a), impulse_of(s, b, k, MOMENT, a)
                         if J.dot(J) + M.dot(M) > 0.0:
                             lever = get4(a.poses, 4 * (law.pose_at(s, b, a) + k))[:3] - part(i, S_POS, a)
-                            lever -= arm(b, l, a)
+                            lever = lever - arm(b, l, a)
                             put(a.felt, 6 * i, three(a.felt, 6 * i) + J / a.dt[0])
                             torque = (M + lever.cross(J)) / a.dt[0]
                             put(a.felt, 6 * i + 3, three(a.felt, 6 * i + 3) + torque)
@@ -179,8 +179,8 @@ def wrenches() -> Functions:
                         i = b * a.extent[LINKS] + l
                         gforce, gtorque = three(a.gwrench, 6 * i) / a.dt[0], three(a.gwrench, 6 * i + 3) / a.dt[0]
                         if yields(l, a):
-                            gforce -= a.mobility[2 * l] * three(a.gfree, 6 * i)
-                            gtorque -= a.mobility[2 * l + 1] * three(a.gfree, 6 * i + 3)
+                            gforce = gforce - a.mobility[2 * l] * three(a.gfree, 6 * i)
+                            gtorque = gtorque - a.mobility[2 * l + 1] * three(a.gfree, 6 * i + 3)
                         gcentre = vec3(0.0)
                         for s in range(first, first + a.extent[EVERY]):
                             pose, to = law.pose_at(s, b, a) + k, 4 * (law.sum_at(s, b, 0, a) + k)
@@ -189,7 +189,7 @@ def wrenches() -> Functions:
                             put4(a.gimpulse, 2 * pose + MOMENT, padded(gtorque, 0.0))
                             gplace = impulse_of(s, b, k, FORCE, a).cross(gtorque)
                             put4(a.gposes, to, get4(a.gposes, to) + padded(gplace, 0.0))
-                            gcentre -= gplace
+                            gcentre = gcentre - gplace
                         moved_back(b, l, gcentre, a)
 
     @kernel(TABLE, *FORWARD)
@@ -207,7 +207,7 @@ def wrenches() -> Functions:
                 free_adjoint(b, 1.0, a)
 
     return Functions(
-        three=three, put=put, padded=padded, part=part, arm=arm, twist=twist, note_twist=note_twist,
+        three=three, put=put, padded=padded, yields=yields, part=part, arm=arm, twist=twist, note_twist=note_twist,
         note_free=note_free, free_adjoint=free_adjoint, moved_back=moved_back, impulse_of=impulse_of, feel=feel,
         feel_adjoint=feel_adjoint, conclude=conclude, conclude_adjoint=conclude_adjoint,
     )  # fmt: skip
