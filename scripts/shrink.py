@@ -14,6 +14,8 @@ from scripts import common
 FOR_RESUMING = "processes"
 MOMENTS = ("first_moment", "second_moment")
 """Of optimisers, as large as the nets each."""
+MEMORY = {"rows", "next"}
+"""Of an off-policy agent's steps, far larger than its nets."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ShrinkConfig:
 
 
 def run(config: ShrinkConfig) -> dict[str, Any]:
-    """Reads, drops what only resuming needs (environments, random streams, moments of optimisers), and writes.
+    """Reads, drops what only resuming needs (environments, random streams, moments, remembered steps), and writes.
 
     Returns:
         What was written.
@@ -44,7 +46,9 @@ def run(config: ShrinkConfig) -> dict[str, Any]:
 
 
 def _acting(part: Any) -> Any:
-    """A part of an agent's state; an optimiser's moments become zeros that take no room."""
+    """A part of an agent's state; an optimiser's moments become zeros that take no room, and a memory forgets."""
+    if isinstance(part, dict) and part.keys() == MEMORY:
+        return {"rows": part["rows"][:0].clone(), "next": 0}
     if not isinstance(part, dict) or not part.keys() >= set(MOMENTS):
         return part
     return part | {name: part[name].new_zeros(1).expand_as(part[name]) for name in MOMENTS}

@@ -185,6 +185,23 @@ def test_a_shrunk_checkpoint_acts_alike(tmp_path, trained):
             shrink.run(shrink.ShrinkConfig(trained, output))
 
 
+def test_a_shrunken_checkpoint_of_an_off_policy_agent_has_no_memory(trained, tmp_path):
+    env = common.evaluation_env(ENV, 2)
+    hyper = AGENTS["sac"].config(hidden=(4,))
+    agent = AGENTS["sac"].agent(hyper, env, 0, 100)
+    one = torch.zeros(5_000, 1)
+    agent.replay.add(
+        one.expand(-1, agent.observation_size), one, one[:, 0], one.expand(-1, agent.observation_size), one[:, 0] > 0
+    )
+    whole = {**checkpoint.load(trained), "agent": "sac", "hyper": vars(hyper), "agent_state": agent.state_dict()}
+    checkpoint.save(tmp_path / "whole.pt", whole)
+    shrink.run(shrink.ShrinkConfig(tmp_path / "whole.pt", tmp_path / "small.pt"))
+    assert (tmp_path / "small.pt").stat().st_size < 30_000 < (tmp_path / "whole.pt").stat().st_size
+    small = common.restored_agent(checkpoint.load(tmp_path / "small.pt"), env)
+    observation = env.reset(seed=0)[0]
+    assert len(small.replay) == 0 and torch.equal(small.act(observation), agent.act(observation))
+
+
 def test_shipped_checkpoints_are_small():
     files = list((gallery.DOCS / "checkpoints").glob("*.pt"))
     assert {path.name for path in files} == {strip.checkpoint.name for strip in gallery.STRIPS.values()}
