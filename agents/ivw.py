@@ -20,7 +20,7 @@ Differences from the papers:
   it is not. Both estimators use the same rollouts; there are no perturbed ones.
 - The zeroth-order advantage is a TD(lambda) one.
 - The likelihood is that of the whole sequence of actions, where the exploration lasts.
-- A step whose first-order gradients are not finite is left to the zeroth order.
+- A step whose first-order gradients are not finite is left to the zeroth order, and the weight has an upper bound.
 - Those of SHAC here.
 """
 
@@ -44,6 +44,9 @@ class IVWConfig(TargetConfig):
 
     lam: float = bounded(0.95, PART)
     """Weight of longer returns in the critic's targets and in the advantage, lambda."""
+    first_order_limit: float = bounded(1.0, PART)
+    """Largest weight of the first order, whatever the variances: what jumps hide from slopes, such as a fall, is a
+    bias, and shows in no variance."""
 
 
 class IVW(TargetAgent):
@@ -64,7 +67,7 @@ class IVW(TargetAgent):
         score = self._score(window, x, target)
         std = self.policy.log_std.detach().exp()
         zeroth = self._zeroth_order(window, score, noise) / std
-        weight = first_order_weight(first, zeroth)
+        weight = first_order_weight(first, zeroth).clamp(max=self.config.first_order_limit)
         by_mean = torch.where(weight > 0, weight * first, 0.0) + (1.0 - weight) * zeroth
         by_log_std = torch.where(weight > 0, weight * first * std * noise[1:], 0.0)
         by_log_std = by_log_std + (1.0 - weight) * (zeroth * std * noise[1:] - score)

@@ -372,6 +372,21 @@ def test_mixture_with_all_weight_on_the_first_order_is_shac(monkeypatch):
     torch.testing.assert_close(weights[0], weights[1])
 
 
+@pytest.mark.precision("64")
+def test_the_first_order_has_no_more_than_its_limit(monkeypatch):
+    """Here it would have nearly all of the weight; with a limit of 0 it may be anything."""
+    weights = []
+    for scale in (1.0, 7.0):
+        monkeypatch.setattr("agents.ivw.first_order", lambda loss, means, s=scale: s * first_order(loss, means))
+        env = training_env()
+        agent = agent_for("ivw", env, first_order_limit=0.0)
+        assert [agent.update(env)["gradients/first_order_weight"] for _ in range(3)] == [0.0] * 3
+        weights.append(agent.actor_optimiser.vector.detach())
+    assert torch.equal(*weights)
+    share = agent_for("ivw", env, first_order_limit=0.25).update(env)["gradients/first_order_weight"]
+    assert share == pytest.approx(0.25, abs=0.05) and share <= 0.25
+
+
 def test_shac_learns_in_seconds():
     env = training_env(16, 20)
     nets = {"hidden": (32,), "critic_hidden": (32,), "critic_passes": 8}
