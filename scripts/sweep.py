@@ -43,8 +43,8 @@ class SweepConfig:
     contact: str | None = None
     """Contact model, where a task has several: "mujoco" or "smoothed"; None: what `scripts.train` takes by itself."""
     variant: str | None = None
-    """Name of other trainings of the same agents, as `--train-args` makes them, which have records and columns of their
-    own: "long"."""
+    """Name of other trainings of the same agents, as `--train-args` makes them, such as "long": they have records and
+    columns of their own."""
     parallel: int = 1
     """Runs at a time. With several, the table marks their seconds as not comparable: run alone what is to be timed."""
     train_args: str = ""

@@ -158,9 +158,10 @@ class Agent(ABC):
             )
         for name, part in self.parts.items():
             if isinstance(part, nn.Module) and (here := _shapes(part.state_dict())) != (there := _shapes(state[name])):
+                wanted, found = (dict(sorted(x.items() - y.items())) for x, y in ((here, there), (there, here)))
                 raise GenesisValueError(
-                    f"The saved agent's {name} must have the parameters {here}, got {there}. Use the version that "
-                    "wrote it."
+                    f"The saved agent's {name} must have the parameters that it has here, {wanted or 'no others'}, got "
+                    f"{found or 'none of these'}. Use the version, and the --hyper options, that wrote it."
                 )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
@@ -170,8 +171,8 @@ class Agent(ABC):
         self.skipped_updates = state["skipped_updates"]
 
 
-def _shapes(parameters: Mapping[str, torch.Tensor]) -> dict[str, list[int]]:
-    return {name: list(value.shape) for name, value in parameters.items()}
+def _shapes(parameters: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in parameters.items()}
 
 
 def plain(value: torch.Tensor) -> torch.Tensor:

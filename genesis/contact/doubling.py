@@ -37,32 +37,47 @@ class Doubling:
             begin += n
         self._cell = max([cell, *(COARSEST * volume ** (1 / 3) for _, _, volume in bodies)])
 
-    def look(self, points: torch.Tensor, when: str) -> None:
+    def look(self, points: torch.Tensor, envs: np.ndarray, step: int, first: int) -> None:
         """Warn of bodies that are in each other.
 
         Args:
-            points: (m, 3) m, of one environment; NaN of those that do not count.
-            when: In messages.
+            points: (n, m, 3) m; NaN of those that do not count.
+            envs: Those of `points` that are looked at.
+            step: In messages.
+            first: Number of the first environment, in messages.
         """
-        if len(self._bodies) < 2:
+        if len(self._bodies) < 2 or not len(envs):
             return
+        some = points if len(envs) == len(points) else points[torch.from_numpy(envs).to(points.device)]
+        low, high = (self._ends(some, sign * math.inf) for sign in (1, -1))  # (K, bodies, 3)
+        for i, j in combinations(range(len(self._bodies)), 2):
+            meets = (np.maximum(low[:, i], low[:, j]) < np.minimum(high[:, i], high[:, j])).all(1)
+            for row in meets.nonzero()[0].tolist():
+                self._look(some[row], i, j, f"step {step}, environment {first + envs[row]}")
+
+    def _ends(self, points: torch.Tensor, nothing: float) -> np.ndarray:
+        """(K, bodies, 3) m: of each body the lower corner of where it is, `nothing` being inf; the upper, -inf."""
+        parts = [points[:, begin:end] for _, begin, end, _ in self._bodies]
+        ends = torch.stack([x.amin(1) if nothing > 0 else x.amax(1) for x in parts], 1)
+        if ends.isnan().any():
+            return self._ends(points.masked_fill(points.isnan().any(-1, keepdim=True), nothing), nothing)
+        return ends.double().cpu().numpy()
+
+    def _look(self, points: torch.Tensor, i: int, j: int, when: str) -> None:
+        """At two bodies of points (m, 3) whose boxes meet."""
         places, there = points.double().cpu().numpy(), []
-        for name, begin, end, volume in self._bodies:
+        for name, begin, end, volume in (self._bodies[i], self._bodies[j]):
             mine = places[begin:end]
-            mine = mine[np.isfinite(mine[:, 0])]
-            if len(mine):
-                there.append((name, mine, volume))
-        for (a, mine, volume), (b, its, each) in combinations(there, 2):
-            low, high = np.maximum(mine.min(0), its.min(0)), np.minimum(mine.max(0), its.max(0))
-            if (high <= low).any():
-                continue
-            counts, others = (self._counts(of, low, high) for of in (mine, its))
-            both = np.minimum(counts * volume, others * each) >= FULL * self._cell**3
-            parts = [(counts[both].sum() / len(mine), a, b), (others[both].sum() / len(its), b, a)]
-            part, name, other = max(parts)
-            if part > SHARE:
-                got = f"{100 * part:.0f} % of {name!r} inside {other!r} in {when}"
-                warn_once(("doubling", a, b, volume, each), doubled("be set", got))
+            there.append((name, mine[~np.isnan(mine).any(1)], volume))
+        (a, mine, volume), (b, its, each) = there
+        low, high = np.maximum(mine.min(0), its.min(0)), np.minimum(mine.max(0), its.max(0))
+        counts, others = (self._counts(of, low, high) for of in (mine, its))
+        both = np.minimum(counts * volume, others * each) >= FULL * self._cell**3
+        parts = [(counts[both].sum() / len(mine), a, b), (others[both].sum() / len(its), b, a)]
+        part, name, other = max(parts)
+        if part > SHARE:
+            got = f"{100 * part:.0f} % of {name!r} inside {other!r} in {when}"
+            warn_once(("doubling", a, b, volume, each), doubled("be set", got))
 
     def _counts(self, places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """How many of places (n, 3) are in each cell between `low` and `high`."""

@@ -124,23 +124,23 @@ class Coupling:
         law = f"stay below {float(self._jumps.fastest[k]):.4g} m/s among particles, its depth and softness in a substep"
         return body.name, Origin(body.moved_by, self._jumps.names[k], law, speed)
 
-    def watch(self, frames: Frames, step: int, first: int, placed: np.ndarray | None) -> None:
+    def watch(self, frames: Frames, step: int, first: int, placed: Mapping[str, np.ndarray]) -> None:
         """After a step forward, warn of what went wrong in it, or in setters before it, without a failure.
 
         Args:
             frames: Of the step.
             step: Its number.
             first: Number of the first environment.
-            placed: (n,) bool, of which environments of the frames something has been set since the step before; None
-                for none.
+            placed: By solver (n,) bool, of which environments of the frames something of it has been set since the
+                step before.
         """
-        envs = [] if placed is None else placed.nonzero()[0].tolist()
-        if not envs and (self._sinking is None or step % EVERY):
+        if not placed and (self._sinking is None or step % EVERY):
             return
+        envs = np.any([*placed.values()], axis=0).nonzero()[0].tolist() if placed else []
         for solver in self.matter:
             points = solver.points(frames)
-            for env in envs if self._doubling.get(solver.name) else []:
-                self._doubling[solver.name].look(points[env], f"step {step}, environment {first + env}")
+            if solver.name in self._doubling and solver.name in placed:
+                self._doubling[solver.name].look(points, placed[solver.name].nonzero()[0], step, first)
             if self._sinking is not None:
                 body_of = partial(solver.body_of, solver.state[0].name)
                 self._sinking.look(frames.exchange.rows("poses")[-1], points, body_of, step, first, envs)

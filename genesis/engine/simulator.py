@@ -96,7 +96,7 @@ class Simulator:
         self.unconverged = 0
         """Evaluations of contact that an iteration's cap cut off, since the scene was built."""
         self.placements = Placements(coupling.placement, n_envs)
-        self._placed: np.ndarray | None = None
+        self._placed: dict[str, np.ndarray] = {}
         solvers = coupling.solvers
         parameters = [[f for f in solver.parameters if f.name != "gravity"] for solver in solvers]
         self.state = [Entry(s.name, *f) for s in solvers for f in s.state]
@@ -202,7 +202,7 @@ class Simulator:
         for solver, indices in zip(self.coupling.solvers, self._stores, strict=True):
             for i, tensor in zip(indices, solver.store(frames), strict=True):
                 results[i] = tensor
-        placed = None if self._placed is None else self._placed[begin : begin + len(results[0])]
+        placed = {solver: rows[begin : begin + len(results[0])] for solver, rows in self._placed.items()}
         self.coupling.watch(frames, step, begin, placed)
         for solver in self.coupling.solvers:
             for found in solver.unconverged(frames):

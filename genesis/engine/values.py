@@ -298,8 +298,7 @@ class Values:
         for place, value in zip(places, new, strict=True):
             self._put(place, value)
             self._set.pop(place, None)
-        if state is not None:  # that of build time has been told then
-            self.simulator.placements.note_all(envs)
+        self.simulator.placements.note_reset(envs, state is not None)  # that of build time has been told then
 
     @ordinary
     def detach(self) -> None:

@@ -11,6 +11,7 @@ import genesis as gs
 from genesis.contact.doubling import Doubling
 from genesis.contact.shapes import Shape
 from genesis.contact.sinking import EVERY
+from genesis.engine.placements import DRIVEN, MANY, Placements
 from genesis.runtime import forget_warnings
 from tests.physics.test_links_push_particles import HEAVY, scene_of
 from tests.physics.worlds import DX, build, plain
@@ -134,7 +135,33 @@ def test_bodies_of_particles_that_are_set_into_each_other_are_told_once(caplog):
         forget_warnings()
         other.scene.reset(state.having("mpm", replace(state.mpm, hold=None)))
         other.run(1)
-    assert len(caplog.records) == 2
+        assert len(caplog.records) == 2
+        forget_warnings()
+        for _ in range(DRIVEN):
+            other.scene.reset()
+            other.bodies[0].set_position([0.5, 0.8, 0.6])
+            other.run(1)
+        assert len(caplog.records) == 2
+        other.scene.reset()
+        other.bodies[0].set_position([1.1, 0.8, 0.6], envs_idx=[1])
+        other.run(1)  # before the fourth step in a row, but from a reset each
+    assert len(caplog.records) == 3
+
+
+def test_placements_are_those_of_each_solver_and_a_reset_ends_a_motion():
+    placements, one = Placements({"mpm": ("pos",), "tool": ("pos",)}, 2), torch.tensor([1])
+    found = []
+    for k in range(5):
+        if k == 3:
+            placements.note_reset(one, loaded=False)
+        for _ in range(2 * MANY):
+            placements.note("tool", "pos", 0, one)
+        placements.note("tool", "vel", 0, None)
+        found.append({solver: rows.tolist() for solver, rows in placements.take().items()})
+    assert found == [{"tool": [False, True]}] * 2 + [{}] + [{"tool": [False, True]}] * 2
+    placements.note_reset(None, loaded=True)
+    assert {solver: rows.all() for solver, rows in placements.take().items()} == {"mpm": True, "tool": True}
+    assert placements.take() == {}
 
 
 def test_cells_that_two_bodies_fill_are_told_from_those_that_they_share(caplog):
@@ -146,7 +173,7 @@ def test_cells_that_two_bodies_fill_are_told_from_those_that_they_share(caplog):
         points[1] += shift
         doubling = Doubling([("a", n, volume), ("b", n, volume)], 0.01)
         caplog.clear()
-        doubling.look(torch.from_numpy(points.reshape(-1, 3)), "it")
+        doubling.look(torch.from_numpy(points.reshape(1, -1, 3)), np.array([0]), 0, 0)
         forget_warnings()
         return bool(caplog.records)
 
