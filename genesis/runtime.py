@@ -194,7 +194,7 @@ def destroy() -> None:
         return
     _require_own(_slot.runtime)
     _slot.runtime = None
-    _slot.warned.clear()
+    forget_warnings()
     compiler.stop()
     if _slot.handler is not None:
         logger.removeHandler(_slot.handler)

@@ -292,8 +292,7 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
     return Functions(
         pose_at=pose_at, sum_at=sum_at, offer_at=offer_at, body_velocity=body_velocity, slide=slide, resolve=resolve,
         clear_offers=clear_offers, offer=offer, count_offers=count_offers, resolve_offered=resolve_offered,
-        offered_point=offered_point, note_cotangent=note_cotangent,
-        cotangent_of=cotangent_of, trace=trace,
+        offered_point=offered_point, note_cotangent=note_cotangent, cotangent_of=cotangent_of, trace=trace,
         resolve_adjoint=resolve_adjoint, answers=answers, yielding=yielding,
     )  # fmt: skip
 

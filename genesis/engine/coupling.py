@@ -54,7 +54,7 @@ class Coupling:
         self._yielding = [body for body in self._publishing if body.yielding]
         self._jumps, self._sinking = (jumps, sinking) if self._publishing else (None, None)
         self._doubling = doubling or {}
-        asked = self._sinking is not None or any(self._doubling.values())
+        asked = self._sinking is not None or bool(self._doubling)
         self.placement = {solver.name: solver.placement for solver in self.solvers} if asked else {}
         """By solver, values of which `watch` must know that they have been set; none where it looks at nothing."""
 
