@@ -81,9 +81,11 @@ class SACConfig(NetConfig):
     """Gradient norm, of policy and of Q, beyond which a gradient is scaled down."""
     hidden: tuple[int, ...] = bounded((128, 128), WIDTHS)
     """Widths of the hidden layers of policy and Q."""
+    policy_delay: int = bounded(1, WHOLE)
+    """Updates of Q for each one of the policy and of alpha."""
     mixed_precision: bool = False
-    """Whether Q multiplies the matrices between its hidden layers in bfloat16: faster where processors have it (x86
-    with AVX512_BF16 or AMX, GPUs) and layers have 256 units or more."""
+    """Whether policy and Q learn with the matrices between their hidden layers multiplied in bfloat16: faster where
+    processors have it (x86 with AVX512_BF16 or AMX, GPUs) and layers have 256 units or more."""
 
     def __post_init__(self) -> None:
         """Raises GenesisValueError where a field violates its constraint, or the memory holds no minibatch."""
@@ -115,9 +117,18 @@ class SquashedGaussian(nn.Module):
     middle: torch.Tensor
     half_width: torch.Tensor
 
-    def __init__(self, layout: Layout | int, low: torch.Tensor, high: torch.Tensor, hidden: tuple[int, ...], seed: int):
-        """Args: layout of an observation, bounds of the action (A,), widths, seed of the weights."""
+    def __init__(
+        self,
+        layout: Layout | int,
+        low: torch.Tensor,
+        high: torch.Tensor,
+        hidden: tuple[int, ...],
+        seed: int,
+        mixed_precision: bool = False,
+    ):
+        """Args: layout of an observation, bounds of the action (A,), widths, seed of the weights; how `sample` counts."""
         super().__init__()
+        self.mixed_precision = mixed_precision
         with seeded(seed, "policy"):
             self.heads = network(layout, [*hidden, 2 * len(low)], "relu", layer_norm=False, last_gain=0.01).to(low)
         self.register_buffer("middle", 0.5 * (low + high))
@@ -133,7 +144,7 @@ class SquashedGaussian(nn.Module):
 
     def sample(self, observation: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Relative action (n, A) in [-1, 1] and its log density (n,) for standard normal noise (n, A)."""
-        mean, log_std = self.heads(observation).chunk(2, dim=1)
+        mean, log_std = self.heads(observation, self.mixed_precision).chunk(2, dim=1)
         low, high = LOG_STD_RANGE
         log_std = low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
         before = mean + torch.exp(log_std) * noise
@@ -151,18 +162,17 @@ class TwinQ(nn.Module):
     ):
         """The two start from different weights: the minimum of equal functions would be none."""
         super().__init__()
+        self.mixed_precision = mixed_precision
         with seeded(seed, "q"):
             self.first, self.second = (
-                network(
-                    layout, [*hidden, 1], "relu", last_gain=1.0, beside=action_size, mixed_precision=mixed_precision
-                )
-                for _ in range(2)
+                network(layout, [*hidden, 1], "relu", last_gain=1.0, beside=action_size) for _ in range(2)
             )
 
     def forward(self, observation: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Q_1 and Q_2, (n,) each."""
         both = torch.cat([observation, action], dim=1)
-        return self.first(both).squeeze(1), self.second(both).squeeze(1)
+        first, second = (q(both, self.mixed_precision).squeeze(1) for q in (self.first, self.second))
+        return first, second
 
 
 class Temperature(nn.Module):
@@ -185,8 +195,9 @@ class SAC(Agent):
         """See `Agent`; no schedule depends on `total_steps`."""
         super().__init__(config, env, seed, total_steps, config.encoder)
         sizes = self.observation_size, self.action_size
-        self.policy = SquashedGaussian(self.layout, self.low, self.high, config.hidden, seed)
-        self.q = TwinQ(self.layout, self.action_size, config.hidden, seed, config.mixed_precision).to(self.low)
+        mixed = config.mixed_precision
+        self.policy = SquashedGaussian(self.layout, self.low, self.high, config.hidden, seed, mixed)
+        self.q = TwinQ(self.layout, self.action_size, config.hidden, seed, mixed).to(self.low)
         self.target_q = copy.deepcopy(self.q).requires_grad_(False)
         self.temperature = Temperature(config.initial_alpha, self.low)
         self.target_entropy = -0.5 * sizes[1] if config.target_entropy is None else config.target_entropy
@@ -218,8 +229,12 @@ class SAC(Agent):
         watch.lap("forward")
         if self.steps >= self.config.warmup_steps and len(self.replay) > 0:
             generator = self._generator()
-            learnt = [self._learn(generator) for _ in range(self.config.gradient_steps)]
-            scalars |= {name: float(np.mean([record[name] for record in learnt])) for name in learnt[0]}
+            first = self.updates * self.config.gradient_steps
+            learnt: dict[str, list[float]] = {}
+            for count in range(first, first + self.config.gradient_steps):
+                for name, value in self._learn(generator, count % self.config.policy_delay == 0).items():
+                    learnt.setdefault(name, []).append(value)
+            scalars |= {name: float(np.mean(values)) for name, values in learnt.items()}
         watch.lap("backward")
         steps = self.config.window * env.num_envs
         self.count(steps, skipped=False)
@@ -256,8 +271,8 @@ class SAC(Agent):
             "charts/nonfinite_rows": float((~valid).sum()),
         }
 
-    def _learn(self, generator: torch.Generator) -> dict[str, float]:
-        """One update of Q, policy, alpha and target from a minibatch."""
+    def _learn(self, generator: torch.Generator, policy_too: bool = True) -> dict[str, float]:
+        """One update of Q and target from a minibatch, and of policy and alpha unless they wait; returns scalars."""
         config = self.config
         observation, action, reward, following, terminated = self.replay.sample(config.batch_size, generator)
         observation, following = self.normaliser(observation), self.normaliser(following)
@@ -270,10 +285,24 @@ class SAC(Agent):
         first, second = self.q(observation, action)
         q_loss = (first - target).square().mean() + (second - target).square().mean()
         q_step = self._step(self.q_optimiser, q_loss)
+        scalars = {
+            "losses/q_loss": q_loss.item(),
+            "losses/q_mean": first.mean().item(),
+            "losses/alpha": alpha.item(),
+            "gradients/q_norm_before_clip": q_step.norm,
+        }
+        if policy_too:
+            scalars |= self._improve(observation, noise[1], alpha)
+        with torch.no_grad():
+            for slow, fast in self._pairs:
+                slow.lerp_(fast, config.tau)
+        return scalars
 
+    def _improve(self, observation: torch.Tensor, noise: torch.Tensor, alpha: torch.Tensor) -> dict[str, float]:
+        """One update of policy and alpha from normalised observations (n, O); returns scalars."""
         for _, parameter in self._pairs:  # only the policy learns from what Q says of its actions
             parameter.requires_grad_(False)
-        action, log_prob = self.policy.sample(observation, noise[1])
+        action, log_prob = self.policy.sample(observation, noise)
         policy_loss = (alpha * log_prob - torch.minimum(*self.q(observation, action))).mean()
         policy_step = self._step(self.policy_optimiser, policy_loss)
         for _, parameter in self._pairs:
@@ -281,18 +310,11 @@ class SAC(Agent):
 
         alpha_loss = -self.temperature.log_alpha * (log_prob.detach().mean() + self.target_entropy)
         self._step(self.alpha_optimiser, alpha_loss)
-        with torch.no_grad():
-            for slow, fast in self._pairs:
-                slow.lerp_(fast, config.tau)
         return {
             "losses/policy_loss": policy_loss.item(),
-            "losses/q_loss": q_loss.item(),
-            "losses/q_mean": first.mean().item(),
-            "losses/alpha": alpha.item(),
             "losses/entropy": -log_prob.mean().item(),
             "gradients/norm_before_clip": policy_step.norm,
             "gradients/norm_after_clip": policy_step.clipped_norm,
-            "gradients/q_norm_before_clip": q_step.norm,
         }
 
     def _step(self, optimiser: Optimiser, loss: torch.Tensor) -> Step:

@@ -65,7 +65,6 @@ class EncodedMLP(nn.Module):
         layer_norm: bool,
         gain: float | None,
         last_gain: float | None,
-        mixed_precision: bool,
     ):
         """Draws from torch's global generator; see `network`."""
         super().__init__()
@@ -74,15 +73,15 @@ class EncodedMLP(nn.Module):
         self.numbers = (*layout.numbers, slice(layout.size, layout.size + beside))
         self.encoders = nn.ModuleList(encoder(part.shape[1], activation, layer_norm, gain) for part in self.points)
         inputs = sum(where.stop - where.start for where in self.numbers) + sum(e.size for e in self.encoders)  # type: ignore[misc]
-        self.trunk = MLP([inputs, *widths], activation, layer_norm, gain, last_gain, mixed_precision)
+        self.trunk = MLP([inputs, *widths], activation, layer_norm, gain, last_gain)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Output (..., widths[-1]) for input (..., O + beside); differentiable."""
+    def forward(self, x: torch.Tensor, mixed_precision: bool = False) -> torch.Tensor:
+        """Output (..., widths[-1]) for input (..., O + beside); differentiable. `mixed_precision`: see `MLP`."""
         inputs = [x[..., where] for where in self.numbers]
         for part, encoder in zip(self.points, self.encoders, strict=True):
             present = None if part.present is None else x[..., part.present] > 0.5
             inputs.append(encoder(x[..., part.columns].unflatten(-1, part.shape), present))
-        return self.trunk(torch.cat(inputs, dim=-1))
+        return self.trunk(torch.cat(inputs, dim=-1), mixed_precision)
 
 
 def network(
@@ -93,7 +92,6 @@ def network(
     gain: float | None = SQRT2,
     last_gain: float | None = None,
     beside: int = 0,
-    mixed_precision: bool = False,
 ) -> MLP | EncodedMLP:
     """The net of an observation: a plain one where all of it is numbers, else one with encoders.
 
@@ -105,9 +103,8 @@ def network(
         gain: See there.
         last_gain: See there.
         beside: How many numbers follow the observation in the net's input.
-        mixed_precision: See `MLP`; encoders have none.
     """
     if isinstance(layout, int) or not layout.points:
         size = layout if isinstance(layout, int) else layout.size
-        return MLP([size + beside, *widths], activation, layer_norm, gain, last_gain, mixed_precision)
-    return EncodedMLP(layout, widths, beside, activation, layer_norm, gain, last_gain, mixed_precision)
+        return MLP([size + beside, *widths], activation, layer_norm, gain, last_gain)
+    return EncodedMLP(layout, widths, beside, activation, layer_norm, gain, last_gain)

@@ -44,7 +44,6 @@ class MLP(nn.Module):
         layer_norm: bool = True,
         gain: float | None = SQRT2,
         last_gain: float | None = None,
-        mixed_precision: bool = False,
     ):
         """Draws from torch's global generator; see `seeded`.
 
@@ -54,12 +53,9 @@ class MLP(nn.Module):
             layer_norm: Whether a layer normalisation follows each activation.
             gain: Of the orthogonal initial weights, biases being zero; None: torch's own initial values.
             last_gain: The same for the last layer; None: as `gain`.
-            mixed_precision: Whether matrices between hidden layers are multiplied in bfloat16; parameters stay as they
-                are, and so do all other layers.
         """
         super().__init__()
         self.activation = activation
-        self.mixed_precision = mixed_precision
         widths = list(zip(sizes[:-1], sizes[1:], strict=True))
         self.linears = nn.ModuleList(nn.Linear(fan_in, fan_out, dtype=DRAWN) for fan_in, fan_out in widths)
         self.norms = nn.ModuleList(nn.LayerNorm(width, EPSILON, dtype=DRAWN) for width in sizes[1:-1] if layer_norm)
@@ -82,12 +78,15 @@ class MLP(nn.Module):
         self._gather()
         return self
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Output (B, sizes[-1]) for input (B, sizes[0]); differentiable."""
+    def forward(self, x: torch.Tensor, mixed_precision: bool = False) -> torch.Tensor:
+        """Output (B, sizes[-1]) for input (B, sizes[0]); differentiable.
+
+        With `mixed_precision` matrices between hidden layers are multiplied in bfloat16, all other layers are not.
+        """
         activation = ACTIVATIONS[self.activation]
         *hidden, last = self.layers
         for index, (linear, norm) in enumerate(hidden):
-            if self.mixed_precision and index > 0:
+            if mixed_precision and index > 0:
                 half = functional.linear(x.bfloat16(), linear.weight.bfloat16(), linear.bias.bfloat16())
                 x = activation(half).to(x.dtype)
             else:

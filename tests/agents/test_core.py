@@ -93,8 +93,8 @@ def test_mixed_precision_rounds_what_lies_between_hidden_layers():
     outputs, gradients = [], []
     for mixed in (False, True):
         with seeded(1, "net"):
-            net = MLP([5, 64, 64, 64, 1], "relu", mixed_precision=mixed)
-        outputs.append(net(x))
+            net = MLP([5, 64, 64, 64, 1], "relu")
+        outputs.append(net(x, mixed_precision=mixed))
         outputs[-1].square().mean().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
     assert {x.dtype for x in (*outputs, *gradients)} == {torch.float32}

@@ -84,6 +84,30 @@ def test_targets_follow_slowly():
         torch.testing.assert_close(slow, 0.75 * old + 0.25 * fast)
 
 
+def test_the_policy_waits_for_several_updates_of_q():
+    """With a delay of three, six rounds of two updates of Q move policy and alpha four times, across rounds."""
+    env = training_env()
+    agent = agent_for(env, policy_delay=3, gradient_steps=2)
+    while agent.steps < 32:
+        agent.update(env)
+    for _ in range(6):
+        agent.update(env)
+    assert agent.q_optimiser.count == 12
+    assert agent.policy_optimiser.count == agent.alpha_optimiser.count == 4
+
+
+def test_what_acts_is_exact_whatever_precision_it_learnt_in():
+    low = -torch.ones(2)
+    exact, mixed = (SquashedGaussian(3, low, -low, (64, 64), 0, mixed_precision=mixed) for mixed in (False, True))
+    with torch.no_grad():
+        for p, q in zip(exact.parameters(), mixed.parameters(), strict=True):
+            q.copy_(p.normal_(std=0.3))
+    observation, noise = (torch.randn(16, n, generator=torch.Generator().manual_seed(n)) for n in (3, 2))
+    assert torch.equal(exact(observation), mixed(observation))
+    error = (exact.sample(observation, noise)[0] - mixed.sample(observation, noise)[0]).abs().max()
+    assert 0 < error < 0.05
+
+
 @pytest.mark.precision("64")
 def test_the_density_integrates_to_one():
     low, high = (torch.tensor([x], dtype=torch.float64) for x in (-1.0, 1.0))
