@@ -149,7 +149,7 @@ def _compile(file: Path, kind: _Format, fixed: bool, allowed: frozenset[str], co
     source = repr(str(file))
     told: list[str] = []
     try:
-        with _compiler_warnings(source, told):
+        with mujoco_warnings(lambda text: told.append(f"{source}: MuJoCo warns: {text}")):
             _forget_assets()
             reading = kind.read(file, fixed, repair)
             reading.spec.compiler.fusestatic = False  # the names of welded bodies are kept; merging is done here
@@ -175,11 +175,11 @@ def _forget_assets() -> None:
 
 
 @contextmanager
-def _compiler_warnings(source: str, told: list[str]) -> Iterator[None]:
-    """MuJoCo's warnings go to `told`, not to a file in the working directory."""
+def mujoco_warnings(report: Callable[[str], object]) -> Iterator[None]:
+    """Within it MuJoCo's warnings go to `report`, not to a file in the working directory."""
 
     def tell(text: object) -> None:
-        told.append(f"{source}: MuJoCo warns: {' '.join(str(text).split())}")
+        report(" ".join(str(text).split()))
 
     before = mujoco().get_mju_user_warning()
     mujoco().set_mju_user_warning(tell)

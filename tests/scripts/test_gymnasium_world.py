@@ -11,6 +11,7 @@ import torch
 
 import envs
 import genesis as gs
+from genesis.runtime import forget_warnings
 from scripts import evaluate, gymnasium_world, recheck, train
 from tests.envs.every_task import of_gymnasium
 from tests.scripts import saved_agents, trainings
@@ -44,6 +45,16 @@ def test_scores_are_gymnasiums_returns():
     assert found["return_mean"] == pytest.approx(returns.mean())
     assert found["return_min"] == pytest.approx(returns.min()) and found["return_std"] == pytest.approx(returns.std())
     assert found["return_interval"] == pytest.approx(1.96 * returns.std(ddof=1) / math.sqrt(3))
+
+
+def test_what_mujoco_says_of_gymnasiums_model_is_said_once(caplog, capfd):
+    """HalfCheetah-v5's model has an attribute that MuJoCo will drop: one warning, not one for each episode."""
+    env = gym.make_vec("genesis-mujoco/HalfCheetah-v5", num_envs=1, output="torch", max_episode_steps=2).unwrapped
+    forget_warnings()
+    with caplog.at_level("WARNING", logger="genesis"):
+        gymnasium_world.scores(lambda o: torch.zeros(len(o), 6), env, episodes=3, seed=0)
+    assert len([record for record in caplog.records if "settotalmass" in record.message]) == 1
+    assert "settotalmass" not in capfd.readouterr().err
 
 
 def test_the_part_kept_has_an_interval():
