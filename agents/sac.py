@@ -126,7 +126,7 @@ class SquashedGaussian(nn.Module):
         seed: int,
         mixed_precision: bool = False,
     ):
-        """Args: layout of an observation, bounds of the action (A,), widths, seed of the weights; how `sample` counts."""
+        """Args: layout of an observation, bounds of the action (A,), widths, seed of weights; precision of `sample`."""
         super().__init__()
         self.mixed_precision = mixed_precision
         with seeded(seed, "policy"):

@@ -1,15 +1,14 @@
 """What scripts of the public Genesis engine may write here without effect, and what is refused; see `public_names`."""
 
-import logging
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, TypeVar
 
 from genesis.errors import GenesisAttributeError, GenesisTypeError, GenesisValueError
 from genesis.public_names import ARGUMENTS, ATTRIBUTES, Ignored, Refused, Spelt
+from genesis.warning import warn_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-logger = logging.getLogger("genesis")
 
 
 def take(owner: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -38,14 +37,8 @@ def take(owner: Any, given: dict[str, Any]) -> dict[str, Any]:
             raise GenesisTypeError(f"{_short(owner)}.{here} must be given once, got {name}, too. Leave one out.")
         own[here] = value
     for reason, names in ignored.items():
-        notice(f"{_short(owner)}.{', '.join(names)} {'has' if len(names) == 1 else 'have'} no effect: {reason}.")
+        warn_once(f"{_short(owner)}.{', '.join(names)} {'has' if len(names) == 1 else 'have'} no effect: {reason}.")
     return own
-
-
-@cache
-def notice(text: str) -> None:
-    """Log a warning, each only once in a process."""
-    logger.warning(text)
 
 
 def keywords(function: Function) -> Function:

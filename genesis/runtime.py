@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import random
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch._functorch import config as compile_config
 
 from genesis import compiler
 from genesis.errors import GenesisForkError, GenesisRuntimeError, GenesisTypeError, GenesisValueError
+from genesis.warning import forget_warnings
 
 logger = logging.getLogger("genesis")
 
@@ -68,7 +69,6 @@ class _Slot:
     runtime: Runtime | None = None
     generations: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     handler: logging.Handler | None = None
-    warned: set[Hashable] = field(default_factory=set)
 
 
 _slot = _Slot()
@@ -94,19 +94,6 @@ def _require_own(runtime: Runtime) -> None:
             f"the toolkit must be used in the process that called gs.init (process {runtime.pid}), "
             f'got its forked child {os.getpid()}. Start workers with context="spawn".'
         )
-
-
-def warn_once(about: Hashable, text: str) -> None:
-    """Warn, unless something has been said of `about` since `init`: scenes that are built alike, for training and for
-    each evaluation, say it once."""
-    if about not in _slot.warned:
-        _slot.warned.add(about)
-        logger.warning(text)
-
-
-def forget_warnings() -> None:
-    """What `warn_once` has said may be said again."""
-    _slot.warned.clear()
 
 
 def is_initialized() -> bool:

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from genesis.checks import assign, choice, number, record, vector
 from genesis.errors import GenesisValueError
-from genesis.public_engine import missing, notice
+from genesis.public_engine import missing
+from genesis.warning import warn_once
 
 COLORS: dict[str, tuple[float, float, float]] = {
     "black": (0.08, 0.08, 0.09),
@@ -68,6 +69,6 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         if name in LOOKS:
-            notice(f"surfaces.{name} has no effect but by its color: surfaces are matte.")
+            warn_once(f"surfaces.{name} has no effect but by its color: surfaces are matte.")
             return Default
         raise missing("gs.surfaces", name)

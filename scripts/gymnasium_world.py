@@ -13,7 +13,7 @@ from envs.mujoco.base import MujocoTask
 from genesis.errors import GenesisValueError
 from genesis.loaders import lazy_import
 from genesis.loaders.files import mujoco_warnings
-from genesis.runtime import warn_once
+from genesis.warning import warn_once
 
 Act = Callable[[torch.Tensor], torch.Tensor]
 """Maps observations (B, O) to actions (B, A)."""
@@ -67,7 +67,7 @@ def _played(
     act: Act, env: MujocoTask, episodes: int, seed: int, report: Report | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns and lengths (episodes,)."""
-    with mujoco_warnings(lambda text: warn_once(("Gymnasium", text), f"{env.GYMNASIUM}: {text}")):
+    with mujoco_warnings(lambda text: warn_once(f"{env.GYMNASIUM}: {text}")):
         worlds: list[Any] = [gymnasium.make(env.GYMNASIUM, **env.options) for _ in range(episodes)]
     seen = np.stack([world.reset(seed=seed + k)[0] for k, world in enumerate(worlds)])
     returns, lengths = np.zeros(episodes), np.zeros(episodes)

@@ -13,7 +13,7 @@ PACKAGES = ("genesis", "envs", "agents", "scripts")
 PEERS = ROOT / "scripts" / "peers"  # programs for other engines' environments, where `genesis` is another package
 
 LAYERS = (
-    "errors folders public_names",
+    "errors folders public_names warning",
     "public_engine convert",
     "checks compiler grad.batch grad.modes",
     "arrays",

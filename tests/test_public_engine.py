@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import genesis as gs
-from genesis import public_engine, public_names, utils
+from genesis import public_names, utils
 from genesis.engine import articulated, assembly
 from genesis.engine.entities.particle import ParticleEntity
 from genesis.engine.entities.rigid import RigidEntity
@@ -20,6 +20,7 @@ from genesis.engine.solver_view import SolverView
 from genesis.math import quaternion
 from genesis.options import OwnOptions
 from genesis.utils import geom, misc
+from genesis.warning import forget_warnings
 from tests.engine.rigid_scenes import ELBOW, builder
 
 PROGRAM = Path(__file__).parents[1] / "scripts" / "peers" / "genesis_calls.py"
@@ -51,7 +52,7 @@ ABSENT = {
 @pytest.fixture
 def told(caplog):
     """Messages of a test, as if nothing had been told before."""
-    public_engine.notice.cache_clear()
+    forget_warnings()
     with caplog.at_level(logging.WARNING, "genesis"):
         yield lambda: [record.getMessage() for record in caplog.records]
 
@@ -340,7 +341,7 @@ def test_a_substep_of_its_tutorials_is_told_to_be_unsafe(told):
         assembly.checks(parts)(assembly.parameters(parts, scene, 1))
 
     for material in (gs.materials.MPM.ElastoPlastic(), gs.materials.MPM.Elastic(E=1e6)):
-        public_engine.notice.cache_clear()
+        forget_warnings()
         told_before = len(told())
         check(material, 10)
         assert "Use substeps=13 to be safe" in told()[told_before]

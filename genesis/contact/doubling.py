@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from genesis.runtime import warn_once
+from genesis.warning import warn_once
 
 FULL = 0.75
 """Part of a cell that both fill where matter is there twice."""
@@ -77,7 +77,7 @@ class Doubling:
         part, name, other = max(parts)
         if part > SHARE:
             got = f"{100 * part:.0f} % of {name!r} inside {other!r} in {when}"
-            warn_once(("doubling", a, b, volume, each), doubled("be set", got))
+            warn_once(doubled("be set", got), about=("doubling", a, b, volume, each))
 
     def _counts(self, places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """How many of places (n, 3) are in each cell between `low` and `high`."""

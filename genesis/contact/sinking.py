@@ -14,7 +14,7 @@ import torch
 from genesis.contact.colliders import POSITION, QUATERNION, Collider
 from genesis.contact.shapes import Shape
 from genesis.math import quaternion
-from genesis.runtime import warn_once
+from genesis.warning import warn_once
 
 DEEPEST = 1.5
 """Cells deep inside a shape that matter is pressed to at most."""
@@ -90,9 +90,9 @@ class Sinking:
                 "thicker, or raise grid_density."
             )
         warn_once(
-            ("sinking", body, name, shape.kind, shape.size, self._cell),
             f"particles must stay near the surface of what pushes them, got one of {body!r} {depth:.3g} m inside "
             f"{name!r} in {when}, from where it may leave on the other side. {remedy}",
+            about=("sinking", body, name, shape.kind, shape.size, self._cell),
         )
 
 

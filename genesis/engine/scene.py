@@ -23,11 +23,12 @@ from genesis.errors import GenesisRuntimeError, GenesisTypeError, GenesisValueEr
 from genesis.grad.modes import ordinary, refuse_transforms
 from genesis.morphs import Morph
 from genesis.options import OwnOptions, SimOptions, SolverOptions, ViewerOptions, VisOptions
-from genesis.public_engine import keywords, missing, notice
+from genesis.public_engine import keywords, missing
 from genesis.public_names import NO_WINDOW, WEB_VIEWER
 from genesis.render.camera import Camera, Lens
 from genesis.render.markers import Marker, Markers
 from genesis.surfaces import Default
+from genesis.warning import warn_once
 
 
 @final
@@ -73,7 +74,7 @@ class Scene:
             if isinstance(own, OwnOptions):
                 own.check_with(sim_options or SimOptions())
         if boolean("show_viewer", show_viewer):
-            notice(f"show_viewer has no effect: {NO_WINDOW}: {WEB_VIEWER}")
+            warn_once(f"show_viewer has no effect: {NO_WINDOW}: {WEB_VIEWER}")
         self.uid = str(uuid.uuid4())
         self.sim_options = sim_options or SimOptions()
         self.vis_options = vis_options or VisOptions()

@@ -7,9 +7,9 @@ import torch
 
 from genesis.errors import GenesisValueError
 from genesis.options import MPMOptions, SimOptions
-from genesis.public_engine import notice
 from genesis.solvers.mpm.added import STIFFNESS, VISCOSITY
 from genesis.solvers.mpm.models.model import COURANT, Model, lame
+from genesis.warning import warn_once
 
 VISCOUS = 4.0
 """What viscosity nu adds to (substep_dt * c / dx)^2: this times substep_dt * nu / dx^2."""
@@ -61,7 +61,7 @@ def check_stable(
     limit, nu = float(longest[worst]), numbers.get(VISCOSITY, torch.zeros_like(c)) / numbers["rho"]
     if sim.substep_dt > limit:
         if not float(nu[worst]) and sim.substep_dt <= limit * courant / COURANT:
-            notice(
+            warn_once(
                 f"the substep of {what} should be at most {limit:.3g} s for its stiffness, got {sim.substep_dt:.3g} s, "
                 f"at which compression can make it unstable. Use substeps={math.ceil(sim.dt / limit)} to be safe."
             )

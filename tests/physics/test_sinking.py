@@ -12,7 +12,7 @@ from genesis.contact.doubling import Doubling
 from genesis.contact.shapes import Shape
 from genesis.contact.sinking import EVERY
 from genesis.engine.placements import DRIVEN, MANY, Placements
-from genesis.runtime import forget_warnings
+from genesis.warning import forget_warnings
 from tests.physics.test_links_push_particles import HEAVY, scene_of
 from tests.physics.worlds import DX, build, plain
 

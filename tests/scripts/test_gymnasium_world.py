@@ -11,7 +11,7 @@ import torch
 
 import envs
 import genesis as gs
-from genesis.runtime import forget_warnings
+from genesis.warning import forget_warnings
 from scripts import evaluate, gymnasium_world, recheck, train
 from tests.envs.every_task import of_gymnasium
 from tests.scripts import saved_agents, trainings

@@ -24,8 +24,8 @@ from genesis.errors import GenesisValueError
 from genesis.grad.tensor import Tensor, plain_of
 from genesis.loaders import rotations, shapes
 from genesis.loaders.invweight import geom_and_dof_invweights
-from genesis.public_engine import notice
 from genesis.solvers.rigid.prepare import UNLIMITED
+from genesis.warning import warn_once
 
 MODEL = ("rigid", "model")
 
@@ -213,7 +213,7 @@ class RigidParameters(ArticulatedBody):
         """
         chosen = self._geoms_idx(geoms_idx_local)
         if self._values.simulator.coupling.matter:
-            notice(
+            warn_once(
                 f"particles do not feel set_geoms_size of {self.name!r}: to them its shapes keep their sizes of build."
             )
         for index in chosen:

@@ -22,9 +22,9 @@ from genesis.materials import FRICTION_RANGE, Tool
 from genesis.math import quaternion
 from genesis.meshes.surface import Surface
 from genesis.options import ToolOptions
-from genesis.public_engine import notice
 from genesis.solvers.tool.solver import ToolBody, ToolSolver
 from genesis.surfaces import Default
+from genesis.warning import warn_once
 
 SAME = 1e-6
 """Part of a mesh's extent up to which its size and place are those of its file."""
@@ -70,7 +70,7 @@ def in_its_own_frame(name: str, morph: morphs.Mesh) -> morphs.Mesh:
         sizes = (" x ".join(_rounded(2 * half) for half in each.half_extent) for each in (own, morph))
         places = (_row(map(_rounded, place)) for place in (morph.pos, middle))
         here, there = (f"{size} m about {place}" for size, place in zip(sizes, places, strict=True))
-        notice(
+        warn_once(
             f"a tool's mesh has a longest edge of 1 before `scale` and its middle as origin: {name!r} is {here}, where "
             f"units and origin of {str(morph.file)!r} make it {there}. For these pass {', '.join(remedy)}."
         )
