@@ -14,6 +14,8 @@ Differences from the papers:
 - Hidden layers of Q are normalised (Ball et al., "Efficient online reinforcement learning with offline data", ICML
   2023, who find that it keeps Q from running away where there is no data).
 - A batch of environments gives `num_envs` steps at a time; `gradient_steps` updates follow each `window` of them.
+- Policy and alpha may wait for several updates of Q, as in TD3 (Fujimoto et al., "Addressing function approximation
+  error in actor-critic methods", ICML 2018).
 - Observations are normalised by statistics that stand still within an update; the memory holds them raw.
 - Several processes have a memory each, of their own environments' steps, and average their gradients: a minibatch has
   `batch_size` steps of each process. So they do not learn what a single process would.
@@ -46,6 +48,8 @@ from genesis.errors import GenesisValueError
 
 LOG_STD_RANGE = (-5.0, 2.0)
 BETAS = (0.9, 0.999)
+LARGE, MOST_THREADS = 256 * 256, 4
+"""Numbers in the output of a hidden layer from which several threads are faster than one, and how many of them."""
 ENTROPY = Constraint("be finite, or None", lambda x: x is None or math.isfinite(x))
 
 
@@ -190,6 +194,12 @@ class SAC(Agent):
     name = "sac"
     differentiable = False
     config: SACConfig
+
+    @classmethod
+    def torch_threads(cls, config: SACConfig, available: int) -> int:
+        """See `Agent`."""
+        large = config.batch_size * max(config.hidden, default=0) >= LARGE
+        return min(available, MOST_THREADS) if large else 1
 
     def __init__(self, config: SACConfig, env: Any, seed: int, total_steps: int):
         """See `Agent`; no schedule depends on `total_steps`."""

@@ -42,6 +42,12 @@ class Agent(ABC):
         """What the scene to train in must measure during steps, as in `gs.Scene.build`; nothing for most."""
         return ()
 
+    @classmethod
+    def torch_threads(cls, config: Any, available: int) -> int:
+        """How many of the available threads torch should have: one, unless updates multiply large matrices. The
+        simulator has threads of its own."""
+        return 1
+
     def __init__(self, config: Any, env: Any, seed: int, total_steps: int, encoder: str = "points"):
         """Takes sizes, bounds, precision and the parts of observations from the environment.
 

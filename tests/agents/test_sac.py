@@ -275,3 +275,11 @@ def test_a_published_return_is_reached():
     result = evaluate(agent.act, TorchInterface("Pendulum-v1", 20), 100, seed=1000)
     print(result)
     assert result["return_mean"] > -157 - 3 * 89 / 10
+
+
+def test_large_minibatches_have_more_threads():
+    """Four at most, since minibatches are not larger than that; what is small has one."""
+    assert SAC.torch_threads(SACConfig(batch_size=256, hidden=(256, 256)), 16) == 4
+    assert SAC.torch_threads(SACConfig(batch_size=256, hidden=(256, 256)), 2) == 2
+    assert SAC.torch_threads(SACConfig(batch_size=256, hidden=(64, 64)), 16) == 1
+    assert SAC.torch_threads(SACConfig(batch_size=256, hidden=()), 16) == 1
