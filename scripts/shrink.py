@@ -14,6 +14,8 @@ from scripts import common
 FOR_RESUMING = "processes"
 MOMENTS = ("first_moment", "second_moment")
 """Of optimisers, as large as the nets each."""
+VALUES = ("critics", "target", "q", "target_q", "value")
+"""Parts of agents that judge actions and do not choose them, larger than the policy."""
 MEMORY = {"rows", "next"}
 """Of an off-policy agent's steps, far larger than its nets."""
 
@@ -29,7 +31,7 @@ class ShrinkConfig:
 
 
 def run(config: ShrinkConfig) -> dict[str, Any]:
-    """Reads, drops what only resuming needs (environments, random streams, moments, remembered steps), and writes.
+    """Reads, drops what only learning needs (environments, random streams, moments, memory, values), and writes.
 
     Returns:
         What was written.
@@ -40,18 +42,19 @@ def run(config: ShrinkConfig) -> dict[str, Any]:
     check_target("output", config.output, (".pt",))
     saved = checkpoint.load(config.checkpoint)
     kept = {name: value for name, value in saved.items() if name != FOR_RESUMING}
-    kept["agent_state"] = {name: _acting(part) for name, part in saved["agent_state"].items()} | {"observation": None}
+    kept["agent_state"] = {n: _acting(n, part) for n, part in saved["agent_state"].items()} | {"observation": None}
     checkpoint.save(config.output, kept)
     return kept
 
 
-def _acting(part: Any) -> Any:
-    """A part of an agent's state; an optimiser's moments become zeros that take no room, and a memory forgets."""
+def _acting(name: str, part: Any) -> Any:
+    """A part of an agent's state; moments of optimisers and values become zeros without room, and a memory forgets."""
     if isinstance(part, dict) and part.keys() == MEMORY:
         return {"rows": part["rows"][:0].clone(), "next": 0}
-    if not isinstance(part, dict) or not part.keys() >= set(MOMENTS):
+    if not isinstance(part, dict):
         return part
-    return part | {name: part[name].new_zeros(1).expand_as(part[name]) for name in MOMENTS}
+    zeroed = part if name in VALUES else MOMENTS if part.keys() >= set(MOMENTS) else ()
+    return part | {key: part[key].new_zeros(1).expand_as(part[key]) for key in zeroed}
 
 
 def main() -> int:

@@ -200,6 +200,7 @@ def test_a_shrunken_checkpoint_of_an_off_policy_agent_has_no_memory(trained, tmp
     small = common.restored_agent(checkpoint.load(tmp_path / "small.pt"), env)
     observation = env.reset(seed=0)[0]
     assert len(small.replay) == 0 and torch.equal(small.act(observation), agent.act(observation))
+    assert not any(p.any() for q in (small.q, small.target_q) for p in q.parameters())
 
 
 def test_shipped_checkpoints_are_small():
