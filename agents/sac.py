@@ -175,8 +175,8 @@ class TwinQ(nn.Module):
     def forward(self, observation: torch.Tensor, action: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Q_1 and Q_2, (n,) each."""
         both = torch.cat([observation, action], dim=1)
-        first, second = (q(both, self.mixed_precision).squeeze(1) for q in (self.first, self.second))
-        return first, second
+        mixed = self.mixed_precision
+        return self.first(both, mixed).squeeze(1), self.second(both, mixed).squeeze(1)
 
 
 class Temperature(nn.Module):

@@ -5,6 +5,8 @@ import platform
 import subprocess
 from pathlib import Path
 
+import torch
+
 
 def processor() -> str:
     """The processor's name, as the system tells it."""
@@ -20,6 +22,11 @@ def processor() -> str:
 def cores() -> list[int]:
     """Those that this process may use, by number."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def torch_threads() -> int:
+    """How many threads torch may have here: as many as it has, which OMP_NUM_THREADS bounds, and no more than cores."""
+    return min(torch.get_num_threads(), len(cores()))
 
 
 def git_revision() -> str:

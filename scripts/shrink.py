@@ -12,7 +12,7 @@ from genesis.render.files import check_target
 from scripts import common
 
 FOR_RESUMING = "processes"
-MOMENTS = ("first_moment", "second_moment")
+MOMENTS = {"first_moment", "second_moment"}
 """Of optimisers, as large as the nets each."""
 VALUES = ("critics", "target", "q", "target_q", "value")
 """Parts of agents that judge actions and do not choose them, larger than the policy."""
@@ -49,11 +49,11 @@ def run(config: ShrinkConfig) -> dict[str, Any]:
 
 def _acting(name: str, part: Any) -> Any:
     """A part of an agent's state; moments of optimisers and values become zeros without room, and a memory forgets."""
-    if isinstance(part, dict) and part.keys() == MEMORY:
-        return {"rows": part["rows"][:0].clone(), "next": 0}
     if not isinstance(part, dict):
         return part
-    zeroed = part if name in VALUES else MOMENTS if part.keys() >= set(MOMENTS) else ()
+    if part.keys() == MEMORY:
+        return {"rows": part["rows"][:0].clone(), "next": 0}
+    zeroed = part if name in VALUES else part.keys() & MOMENTS
     return part | {key: part[key].new_zeros(1).expand_as(part[key]) for key in zeroed}
 
 

@@ -18,7 +18,7 @@ from genesis.errors import GenesisValueError
 from scripts import commands, common, gymnasium_world, processes
 from scripts.action_gradients import ActionGradients
 from scripts.dashboard import Dashboard
-from scripts.machine import cores, git_revision
+from scripts.machine import git_revision, torch_threads
 from scripts.run_folder import RunFolder, check_place, on_disk
 from scripts.train_config import TrainConfig, check_numbers, parse
 from scripts.train_loop import Record, TrainLoop, restore_process
@@ -184,8 +184,7 @@ def main() -> int:
 def _main() -> int:
     config, hyper = parse(sys.argv[1:])
     with processes.joined(config.backend):
-        available = min(torch.get_num_threads(), len(cores()))
-        torch.set_num_threads(AGENTS[config.agent].agent.torch_threads(hyper, available))
+        torch.set_num_threads(AGENTS[config.agent].agent.torch_threads(hyper, torch_threads()))
         result = train(config, hyper)
     if not result:
         return 0

@@ -42,10 +42,14 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
         return ((s * a.counts[CHUNKS] + chunk) * a.counts[ENVS] + b) * a.counts[COLLIDERS]
 
     @ti.func
+    def point_at(b, chunk, index, a: ti.template()):
+        """Row of an offered point among those of all chunks and environments."""
+        return (chunk * a.counts[ENVS] + b) * a.counts[POINTS] + index
+
+    @ti.func
     def offer_at(b, chunk, index, a: ti.template()):
         """First row of an offered point: (x, m), (v, -), and then (normal, influence) of each collider near it."""
-        list_ = chunk * a.counts[ENVS] + b
-        return (list_ * a.counts[POINTS] + index) * (2 + a.counts[COLLIDERS])
+        return point_at(b, chunk, index, a) * (2 + a.counts[COLLIDERS])
 
     @ti.func
     def near(x, at, k, a: ti.template()):
@@ -187,11 +191,11 @@ def contact(meshes: bool = False, yielding: bool = False) -> Functions:
     @ti.func
     def note_cotangent(index, b, chunk, g, a: ti.template()):
         """Of its velocity behind colliders."""
-        put4(a.goffers, (chunk * a.counts[ENVS] + b) * a.counts[POINTS] + index, vec4(g[0], g[1], g[2], 0.0))
+        put4(a.goffers, point_at(b, chunk, index, a), vec4(g[0], g[1], g[2], 0.0))
 
     @ti.func
     def cotangent_of(index, b, chunk, a: ti.template()):
-        return get4(a.goffers, (chunk * a.counts[ENVS] + b) * a.counts[POINTS] + index)[:3]
+        return get4(a.goffers, point_at(b, chunk, index, a))[:3]
 
     @ti.func
     def trace(v, x, m, s, b, chunk, c, a: ti.template()):

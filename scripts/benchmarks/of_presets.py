@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 import genesis as gs
-from agents import presets
+from agents import AGENTS, presets
 from genesis.errors import GenesisKeyError
 from scripts import common
+from scripts.machine import torch_threads
 
 
 def measured(
@@ -25,7 +26,10 @@ def measured(
             known = sorted(presets.PRESETS[agent])
             raise GenesisKeyError(f"envs must have a preset for {agent!r}, got {env!r}. Choose among {known}.")
     gs.init(backend=gs.cpu, precision="32", seed=seed, logging_level="error")
-    torch.set_num_threads(1)  # as scripts.train does
-    rows = [measure(env) for env in envs]
+    entry, available, rows = AGENTS[agent], torch_threads(), []
+    for env in envs:
+        hyper = presets.PRESETS[agent][env].hyper
+        torch.set_num_threads(entry.agent.torch_threads(entry.config(**hyper), available))
+        rows.append(measure(env))
     gs.destroy()
     return rows
